@@ -1,0 +1,23 @@
+// core/backoff.h: how long to spin before sleeping.
+//
+// A wake-up costs about thirty messages, so a waiter spins for about that long, no longer, and learns from what it gets:
+// a spin that paid lengthens the next one, a spin that did not shortens it. A heuristic: any budget is correct.
+#pragma once
+
+#include <ck_pr.h>
+
+#include "core/base.h"
+
+#define SHOAL_SPIN_MAX 200u  // looks, each with one pause between
+#define SHOAL_SPIN_MIN 4u
+
+SHOAL_INLINE void shoal_pause(void) { ck_pr_stall(); }
+
+SHOAL_INLINE uint32_t shoal_spin_paid(uint32_t budget) {
+  budget += 1 + budget / 8;
+  return budget < SHOAL_SPIN_MAX ? budget : SHOAL_SPIN_MAX;
+}
+SHOAL_INLINE uint32_t shoal_spin_failed(uint32_t budget) {
+  budget -= budget / 4;
+  return budget > SHOAL_SPIN_MIN ? budget : SHOAL_SPIN_MIN;
+}

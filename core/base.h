@@ -1,0 +1,31 @@
+// core/base.h: the words every other header uses.
+#pragma once
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define SHOAL_BEGIN extern "C" {
+#define SHOAL_END }
+#define SHOAL_STATIC_ASSERT(x, why) static_assert(x, why)
+#else
+#define SHOAL_BEGIN
+#define SHOAL_END
+#define SHOAL_STATIC_ASSERT(x, why) _Static_assert(x, why)
+#endif
+
+#define SHOAL_CACHE_LINE 64
+#define SHOAL_ALIGNED(n) __attribute__((aligned(n)))
+#define SHOAL_INLINE static inline __attribute__((always_inline))
+#define SHOAL_NOINLINE __attribute__((noinline))
+#define SHOAL_MUST_CHECK __attribute__((warn_unused_result))
+#define SHOAL_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define SHOAL_LIKELY(x) __builtin_expect(!!(x), 1)
+#define SHOAL_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+// Keeps the compiler, not the processor, from moving memory accesses across it: what a thread wrote before is in memory,
+// in this order, if it is killed after.
+#define SHOAL_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
+
+#define SHOAL_NAME_MAX 63  // bytes of a segment's, object's or participant's name, without the final NUL

@@ -1,0 +1,46 @@
+#include "core/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static __thread char reason[192];
+
+const char *shoal_reason(void) { return reason; }
+
+int shoal_fail_(int code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(reason, sizeof reason, format, args);
+  va_end(args);
+  return code;
+}
+
+const char *shoal_strerror(int code) {
+  switch (code < 0 ? -code : code) {
+    case 0: return "success";
+    case EAGAIN: return "full, empty or held by another: try again";
+    case ETIMEDOUT: return "the deadline passed";
+    case EPIPE: return "closed, or the last peer has gone";
+    case EOWNERDEAD: return "acquired from a dead owner: check what it guards";
+    case ENOTRECOVERABLE: return "what it guards was given up after its owner's death";
+    case EPERM: return "not permitted to this caller";
+    case EINVAL: return "invalid argument";
+    case ENAMETOOLONG: return "name too long";
+    case EBADMSG: return "object of another type, size or count";
+    case EEXIST: return "the name is taken";
+    case ENOENT: return "no such name";
+    case EPROTO: return "foreign, damaged or incompatible segment";
+    case ENOSPC: return "no space left in the segment or in shared memory";
+    case ENOMEM: return "out of address space or private memory";
+    case EUSERS: return "too many participants";
+    case EBUSY: return "in use";
+    case EDEADLK: return "would wait for itself";
+    case EOVERFLOW: return "outside the segment";
+    case ENOSYS: return "not supported by this kernel or C library";
+    case ECHILD: return "not a child of this process";
+    case EMSGSIZE: return "message too large";
+    case EACCES: return "permission denied";
+    case EINTR: return "interrupted";
+    default: return "system error";
+  }
+}

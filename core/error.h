@@ -1,0 +1,35 @@
+// core/error.h: what failed, and why.
+//
+// USE
+//   int rc = shoal_segment_open("words", NULL, &seg);
+//   if (rc) fprintf(stderr, "%s: %s\n", shoal_strerror(rc), shoal_reason());
+//
+// Every call answers 0 or a negative errno. The reason of the last failure of this thread stays until its next failure;
+// expected answers (-EAGAIN, -ETIMEDOUT, -EPIPE) of a wait on the fast path leave it alone.
+//
+// THE CODES
+//   -EAGAIN          full or empty, held by another: try again          -ETIMEDOUT  the deadline passed
+//   -EPIPE           closed, or the last peer has gone                  -EOWNERDEAD yours, but look at what it guards
+//   -ENOTRECOVERABLE the guarded data was given up                      -EPERM      not yours to do
+//   -EINVAL          an argument makes no sense                         -ENAMETOOLONG, -EBADMSG wrong name; wrong type
+//   -EEXIST, -ENOENT the name is taken; there is no such name           -EPROTO     foreign, damaged or another version
+//   -ENOSPC          the segment or /dev/shm is full                    -ENOMEM     no address space or private memory
+//   -EUSERS          too many participants or roles                     -EBUSY      in use, so not now
+//   -EDEADLK         it would wait for itself                           -EOVERFLOW  outside the segment
+//   -ENOSYS          this kernel or C library cannot                    -ECHILD     a process of another parent
+#pragma once
+
+#include "core/base.h"
+
+SHOAL_BEGIN
+
+// What a code means: a sentence, static, never NULL. Accepts the code with either sign.
+const char *shoal_strerror(int code);
+
+// Why the last call of this thread failed: one line, "" if none has. Valid until the next failure of this thread.
+const char *shoal_reason(void);
+
+// Notes the reason and answers `code`: `return shoal_fail_(-EINVAL, "capacity %zu", n);`
+int shoal_fail_(int code, const char *format, ...) SHOAL_PRINTF(2, 3);
+
+SHOAL_END

@@ -1,0 +1,75 @@
+#include "core/futex.h"
+
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+
+struct waitv {  // the kernel's struct futex_waitv; Debian 12's headers have it, older ones do not
+  uint64_t value, address;
+  uint32_t flags, reserved;
+};
+#define WAITV_32 2u
+
+static struct timespec *to_timespec(shoal_deadline deadline, struct timespec *ts) {
+  if (shoal_deadline_is_forever(deadline)) return NULL;
+  ts->tv_sec = deadline.ns / 1000000000;
+  ts->tv_nsec = deadline.ns % 1000000000;
+  return ts;
+}
+
+static int result(long rc) {
+  if (rc >= 0) return (int)rc;
+  return errno == ETIMEDOUT ? -ETIMEDOUT : -EAGAIN;
+}
+
+int shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline) {
+  struct timespec ts;
+  return result(syscall(SYS_futex, &word->v_, FUTEX_WAIT_BITSET, value, to_timespec(deadline, &ts), NULL,
+                        FUTEX_BITSET_MATCH_ANY));
+}
+
+int shoal_futex_wake(shoal_atomic32 *word, int n) {
+  long woken = syscall(SYS_futex, &word->v_, FUTEX_WAKE, n, NULL, NULL, 0);
+  return woken > 0 ? (int)woken : 0;
+}
+
+int shoal_futex_has_waitv(void) {
+  static shoal_atomic32 answer;  // 0 unknown, 1 no, 2 yes
+  uint32_t known = shoal_load32_relaxed(&answer);
+  if (!known) {
+    known = syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == ENOSYS ? 1 : 2;
+    shoal_store32_relaxed(&answer, known);
+  }
+  return known == 2;
+}
+
+int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, shoal_deadline deadline) {
+  struct waitv v[SHOAL_FUTEX_MANY];
+  struct timespec ts;
+  if (n == 0 || n > SHOAL_FUTEX_MANY) return -EINVAL;
+  if (!shoal_futex_has_waitv()) {
+    for (unsigned i = 0; i + 1 < n; i++)
+      if (shoal_load32_relaxed(&entries[i].word[0]) != entries[i].value) return -EAGAIN;
+    int64_t soon = shoal_now_ns() + 10000000;
+    if (deadline.ns > soon) {
+      shoal_futex_wait(entries[n - 1].word, entries[n - 1].value, (shoal_deadline){soon});
+      return -EAGAIN;
+    }
+    int rc = shoal_futex_wait(entries[n - 1].word, entries[n - 1].value, deadline);
+    return rc == 0 ? -EAGAIN : rc;
+  }
+  for (unsigned i = 0; i < n; i++)
+    v[i] = (struct waitv){entries[i].value, (uint64_t)(uintptr_t)&entries[i].word->v_, WAITV_32, 0};
+  return result(syscall(SYS_futex_waitv, v, n, 0, to_timespec(deadline, &ts), CLOCK_MONOTONIC));
+}
+
+int shoal_fence_all_register(void) {
+  return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) ? -ENOSYS : 0;
+}
+
+int shoal_fence_all(void) { return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) ? -ENOSYS : 0; }

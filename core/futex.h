@@ -1,0 +1,39 @@
+// core/futex.h: where every sleep of this library happens. All futexes are shared between processes.
+#pragma once
+
+#include "core/atomic.h"
+#include "core/deadline.h"
+
+SHOAL_BEGIN
+
+// A sleeper that could miss a wake-up only by a fault it cannot see looks again this often.
+#define SHOAL_RECHECK_NS INT64_C(1000000000)
+
+// Sleeps while *word is `value`, until woken or `deadline`. 0 woken; -EAGAIN the word differs or a signal came;
+// -ETIMEDOUT. Both 0 and -EAGAIN mean: look again.
+int shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline);
+
+// Wakes at most `n` sleepers; answers how many.
+int shoal_futex_wake(shoal_atomic32 *word, int n);
+
+struct shoal_futex_entry {
+  shoal_atomic32 *word;
+  uint32_t value;
+};
+#define SHOAL_FUTEX_MANY 128
+
+// Sleeps while every word has its value; they are queued and compared in order. The index of the word that woke it,
+// -EAGAIN (a word differs, or a signal), -ETIMEDOUT. `n` is 1..SHOAL_FUTEX_MANY. A kernel without futex_waitv (before 5.16)
+// sleeps on the last word only, 10 ms at a time, and answers -EAGAIN.
+int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, shoal_deadline deadline);
+
+// Whether this kernel has futex_waitv.
+int shoal_futex_has_waitv(void);
+
+// Every running thread of every registered process passes a full memory barrier before this returns: what the others had
+// in their store buffers is visible. Pairs with nothing in the code of the others: it is their fence, at our expense.
+// 0, or -ENOSYS where the kernel has no MEMBARRIER_CMD_GLOBAL_EXPEDITED (shoal_fence_all_register said so too).
+int shoal_fence_all(void);
+int shoal_fence_all_register(void);
+
+SHOAL_END

@@ -1,0 +1,143 @@
+// core/robust.h: words that the kernel marks when the thread that owns them dies.
+//
+// Everything that must not outlive its owner stands on this: a participant's liveness word, a role's, a lock. Such a word
+// is enlisted in the C library's own robust list (see get_robust_list(2)), so the kernel, at the thread's death by any
+// cause and at exec, sets FUTEX_OWNER_DIED in it and wakes one sleeper.
+//
+//   word   0 free | TID of the owner | FUTEX_WAITERS: somebody may sleep here | FUTEX_OWNER_DIED: the kernel's mark
+//
+// The second leg is list_op_pending: one word a thread that the kernel looks at as well. It covers the instructions
+// between taking a word and enlisting it; and an operation that points it at any other word (a bell, whose owner part is
+// always 0) has the kernel wake one sleeper there if it dies inside. An operation saves and restores what it found there,
+// so operations nest, and a signal handler may run one.
+//
+// SAFETY   the thread that acquired or enlisted a word releases or delists it; the memory stays mapped until then.
+// CRASH    at any instruction: the word is free, or owned by the living, or marked. Never owned by the dead, but for what
+//          the kernel refuses: more than 2,048 entries a thread. Sleepers look again every SHOAL_RECHECK_NS for that.
+// COST     acquire and release: a compare-and-set, an exchange, eight stores to the thread's own lines.
+// SOURCE   the protocol of glibc's and musl's robust mutexes (Linux Documentation/locking/robust-futexes.rst). The list is
+//          theirs: an entry points at `next_`, and finds its neighbour's `prev_` 8 bytes before it.
+#pragma once
+
+#include <linux/futex.h>
+
+#include "core/atomic.h"
+#include "core/deadline.h"
+
+SHOAL_BEGIN
+
+struct shoal_robust {
+  shoal_atomic32 word;  // the owner, the kernel at its death, sleepers (FUTEX_WAITERS)
+  uint32_t state;       // for the object that embeds it; the owner
+  uint32_t user_[2];
+  uint64_t list_[3];  // the C library's links, the owner: addresses in the owner's process, meaningless to all others
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_robust) == 40, "the C libraries' entries fit");
+
+struct shoal_robust_head_ {  // struct robust_list_head of the kernel
+  void *next;
+  long offset;
+  void *pending;
+};
+
+// What a thread knows of itself. `epoch` differs from *shoal_epoch_ in a thread that has not started yet and, since its
+// page is wiped by fork, in a child of fork or of a raw clone.
+struct shoal_thread_ {
+  struct shoal_robust_head_ *head;
+  uint32_t tid;
+  uint32_t epoch;
+};
+extern __thread struct shoal_thread_ shoal_thread_ __attribute__((tls_model("initial-exec")));
+extern const volatile uint32_t *shoal_epoch_;
+void shoal_thread_start_(void);
+
+// 0, or -ENOSYS: this C library's robust list is not one we know. Called once by whoever creates or opens something.
+int shoal_robust_check(void);
+
+// The calling thread. Never fails after shoal_robust_check() answered 0 in this process.
+SHOAL_INLINE struct shoal_thread_ *shoal_self_(void) {
+  if (SHOAL_UNLIKELY(shoal_thread_.epoch != *shoal_epoch_)) shoal_thread_start_();
+  return &shoal_thread_;
+}
+
+#ifdef __GLIBC__
+#define SHOAL_ROBUST_OFFSET_ 32  // from the word to its entry; checked against the head at thread start
+#else
+#define SHOAL_ROBUST_OFFSET_ (-shoal_thread_.head->offset)
+#endif
+
+SHOAL_INLINE void *shoal_robust_entry_(const shoal_atomic32 *word) { return (char *)word + SHOAL_ROBUST_OFFSET_; }
+
+// Points list_op_pending at `word` and answers what was there, for shoal_pending_restore_.
+SHOAL_INLINE void *shoal_pending_set_(struct shoal_thread_ *t, const shoal_atomic32 *word) {
+  void *old = t->head->pending;
+  t->head->pending = shoal_robust_entry_(word);
+  SHOAL_COMPILER_BARRIER();
+  return old;
+}
+SHOAL_INLINE void shoal_pending_restore_(struct shoal_thread_ *t, void *old) {
+  SHOAL_COMPILER_BARRIER();
+  t->head->pending = old;
+}
+
+// Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile.
+SHOAL_INLINE void shoal_robust_enlist_(struct shoal_thread_ *t, struct shoal_robust *r) {
+  char *entry = (char *)shoal_robust_entry_(&r->word);
+  void *next = t->head->next;
+  *(void **)entry = next;
+  *(void **)(entry - 8) = t->head;
+  SHOAL_COMPILER_BARRIER();
+  char *peer = (char *)((uintptr_t)next & ~(uintptr_t)1);
+  if (peer != (char *)t->head) *(void **)(peer - 8) = entry;
+  t->head->next = entry;
+  SHOAL_COMPILER_BARRIER();
+}
+SHOAL_INLINE void shoal_robust_delist_(struct shoal_thread_ *t, struct shoal_robust *r) {
+  char *entry = (char *)shoal_robust_entry_(&r->word);
+  void *next = *(void **)entry, *prev = *(void **)(entry - 8);
+  *(void **)prev = next;  // the kernel reads only forward: unlink there first
+  SHOAL_COMPILER_BARRIER();
+  char *peer = (char *)((uintptr_t)next & ~(uintptr_t)1);
+  if (peer != (char *)t->head) *(void **)(peer - 8) = prev;
+  SHOAL_COMPILER_BARRIER();
+}
+
+SHOAL_INLINE uint32_t shoal_robust_owner(uint32_t word) { return word & FUTEX_TID_MASK; }
+SHOAL_INLINE int shoal_robust_is_dead(uint32_t word) { return (word & FUTEX_OWNER_DIED) != 0; }
+
+// ---- a word that tells whether its owner lives: a participant's, a role's ----
+// Takes `r` if it is free (0), enlists it, and holds it as TID | FUTEX_WAITERS, so that its death wakes. 0, or -EBUSY.
+int shoal_live_take_(struct shoal_robust *r);
+// Gives it back (0) and wakes all who sleep on it. Only the owner.
+void shoal_live_drop_(struct shoal_robust *r);
+
+// ---- a word that one thread owns at a time ----
+// 0 or, with the word owned just as well, -EOWNERDEAD; -EDEADLK it is the caller's already; -EAGAIN, -ETIMEDOUT.
+int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, shoal_deadline deadline);
+
+SHOAL_INLINE int shoal_robust_acquire_(struct shoal_robust *r, shoal_deadline deadline) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &r->word);
+  uint32_t word = 0;
+  int rc = 0;
+  // [A1] pairs with [R1]: what the last owner wrote is seen
+  if (SHOAL_UNLIKELY(!shoal_cas32_acquire(&r->word, &word, t->tid))) rc = shoal_robust_acquire_slow_(r, t, deadline);
+  if (SHOAL_LIKELY(rc == 0 || rc == -EOWNERDEAD)) shoal_robust_enlist_(t, r);
+  shoal_pending_restore_(t, pending);
+  return rc;
+}
+
+void shoal_robust_wake_(struct shoal_robust *r, int n);
+
+// Only the owner.
+SHOAL_INLINE void shoal_robust_release_(struct shoal_robust *r) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &r->word);
+  shoal_robust_delist_(t, r);
+  // [R1] pairs with [A1]. A death before the exchange: pending has the kernel mark the word. After it, with sleepers: the
+  // word is 0 and pending still points here, so the kernel wakes one.
+  if (SHOAL_UNLIKELY(shoal_exchange32_release(&r->word, 0) & FUTEX_WAITERS)) shoal_robust_wake_(r, 1);
+  shoal_pending_restore_(t, pending);
+}
+
+SHOAL_END

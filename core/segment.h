@@ -1,0 +1,70 @@
+// core/segment.h: a shared-memory file that every process maps, at an address of its own.
+//
+// USE
+//   struct shoal_segment *seg;
+//   int rc = shoal_segment_create("words", NULL, &seg);          // or _open, or _open_or_create
+//   ...objects by name: core/directory.h, ipc/queue/queue.h...
+//   shoal_segment_close(seg);                                     // mine
+//   shoal_segment_unlink("words");                                // the name
+#pragma once
+
+#include <sys/types.h>
+
+#include "core/offset.h"
+
+SHOAL_BEGIN
+
+struct shoal_segment;  // this process's view
+
+enum shoal_segment_flags {
+  SHOAL_SEGMENT_PREFAULT = 1,  // touch every page now
+  SHOAL_SEGMENT_LOCKED = 2,    // mlock: never paged out
+  SHOAL_SEGMENT_HUGE = 4,      // ask for transparent huge pages
+  SHOAL_SEGMENT_HARDENED = 8,  // anonymous only: sealed against shrinking
+};
+
+struct shoal_segment_options {  // zero: the default
+  uint64_t size;                // bytes to begin with (16 MiB)
+  uint64_t size_max;            // bytes it may grow to: address space only (64 GiB)
+  uint32_t participants;        // threads that may use it at a time (1,024)
+  uint32_t objects;             // names it may hold (4,096)
+  mode_t mode;                  // of the file (0600)
+  unsigned flags;               // enum shoal_segment_flags
+};
+
+// `name`: 1..SHOAL_NAME_MAX of [A-Za-z0-9._-], not beginning with a dot; NULL: anonymous, for children of fork and for
+// whom shoal_segment_fd() is passed to. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOMEM, -EACCES, -ENOSYS.
+int shoal_segment_create(const char *name, const struct shoal_segment_options *options,
+                         struct shoal_segment **out) SHOAL_MUST_CHECK;
+// Of the options only `flags` counts. -ENOENT, -EPROTO (and why: shoal_reason()), -EACCES, -ENOMEM.
+int shoal_segment_open(const char *name, const struct shoal_segment_options *options,
+                       struct shoal_segment **out) SHOAL_MUST_CHECK;
+int shoal_segment_open_or_create(const char *name, const struct shoal_segment_options *options,
+                                 struct shoal_segment **out) SHOAL_MUST_CHECK;
+int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK;  // fd stays the caller's
+int shoal_segment_fd(const struct shoal_segment *seg);                            // stays the segment's
+
+// Takes back what this thread joined and unmaps. -EBUSY, and nothing changed: another thread of this process is a
+// participant, or one of its locks is held.
+int shoal_segment_close(struct shoal_segment *seg);
+// Removes the name; who has it open goes on. -ENOENT.
+int shoal_segment_unlink(const char *name);
+// Removes every segment whose users are all dead, and what a killed creator left. The number removed, or an error.
+int shoal_segment_gc(void);
+
+// Makes it at least `size` bytes. Everybody sees it at once; nobody maps anew. -ENOSPC and nothing changed.
+int shoal_segment_grow(struct shoal_segment *seg, uint64_t size);
+
+struct shoal_segment_info {
+  char name[SHOAL_NAME_MAX + 1];
+  uint64_t size, size_max, used;  // bytes; used: given to objects
+  uint32_t participants, participants_max, objects, objects_max;
+};
+int shoal_segment_info(struct shoal_segment *seg, struct shoal_segment_info *out);
+
+// The address of `size` bytes at `off`, or NULL: not wholly inside. Never reads bounds from the segment.
+void *shoal_segment_at(struct shoal_segment *seg, shoal_off off, uint64_t size);
+// The offset of an address inside; 0 if it is not.
+shoal_off shoal_segment_off(struct shoal_segment *seg, const void *address);
+
+SHOAL_END
