@@ -49,11 +49,18 @@ function ordered(words)
     if (words ~ /__ATOMIC_(ACQUIRE|RELEASE|ACQ_REL|SEQ_CST|CONSUME)/)
         return 1
     while (match(words, NAME)) {
-        if (substr(words, RSTART, RLENGTH) in operation)
+        if (any_width(substr(words, RSTART, RLENGTH)) in operation)
             return 1
         words = substr(words, RSTART + RLENGTH)
     }
     return 0
+}
+
+# shoal_load32_acquire, shoal_load##bits##_acquire
+function any_width(name)
+{
+    gsub(/##[a-z]+##|[0-9]+/, "", name)
+    return name
 }
 
 function bad(why)
@@ -79,13 +86,13 @@ function check_labels(words,    n, label, header)
 
 BEGIN {
     LABEL = "\\[[A-Z]+[0-9]+[a-z]?\\]"
-    NAME = "shoal_[a-z0-9_]+"
+    NAME = "shoal_[a-z0-9_#]+"
     atomic = "core/atomic.h"
 }
 
 FILENAME == atomic {
     while (match($0, NAME)) {
-        name = substr($0, RSTART, RLENGTH)
+        name = any_width(substr($0, RSTART, RLENGTH))
         if (name ~ /_(acquire|release|acq_rel|seq_cst)(_[a-z0-9]+)?$/)
             operation[name] = 1
         $0 = substr($0, RSTART + RLENGTH)

@@ -40,6 +40,7 @@ orders() {
     file core/atomic.h <<'END'
 #define shoal_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define shoal_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define DEFINE(bits) void shoal_cas##bits##_acq_rel(shoal_atomic##bits *);
 END
     file core/a.h <<'END'
 /* A thing.
@@ -67,6 +68,7 @@ int z;
 shoal_load_acquire(&x); // BAD the label is too far up
 f(shoal_load_acquire(&x)); /* [A1] */
 #include <stdatomic.h> // BAD
+while (!shoal_cas64_acq_rel(&x)); // BAD no label
 END
 }
 
