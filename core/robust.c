@@ -22,7 +22,8 @@ static int epoch_start(void) {
   // [A2] pairs with [R2]: the page is there
   while ((state = shoal_load32_acquire(&starting)) != 2) {
     if (state == 0 && shoal_cas32_relaxed(&starting, &state, 1)) {
-      void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      void *page =
+          mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       if (page == MAP_FAILED || madvise(page, 1, MADV_WIPEONFORK)) {
         shoal_store32_relaxed(&starting, 0);
         return shoal_fail_(-ENOSYS, "no page that fork wipes: %m");
