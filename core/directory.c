@@ -71,11 +71,11 @@ static void view_entry(struct shoal_segment *seg, uint32_t at, struct view *v) {
   v->entry = at;
   v->state = shoal_load64_acquire(&e->state);  // [D2]
   for (;;) {
-    v->off = shoal_load64_acquire(&e->off);    // [D4]
-    v->size = shoal_load64_acquire(&e->size);  // [D4]
+    v->off = shoal_load64_acquire(&e->off);                                                 // [D4]
+    v->size = shoal_load64_acquire(&e->size);                                               // [D4]
     for (unsigned i = 0; i < 8; i++) v->label.name[i] = shoal_load64_acquire(&e->name[i]);  // [D4]
     for (unsigned i = 0; i < 4; i++) v->label.type[i] = shoal_load64_acquire(&e->type[i]);  // [D4]
-    uint64_t now = shoal_load64_acquire(&e->state);  // [D2]
+    uint64_t now = shoal_load64_acquire(&e->state);                                         // [D2]
     if (now == v->state) return;
     v->state = now;
   }
