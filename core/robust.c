@@ -10,35 +10,32 @@
 #include "core/error.h"
 #include "core/futex.h"
 
-__thread struct shoal_thread_ shoal_thread_;
-static const uint32_t before_start = 1;  // no thread has epoch 1
+#define NEVER_STARTED 1u  // an epoch that no process has
+__thread struct shoal_thread_ shoal_thread_ = {.epoch = NEVER_STARTED};
+static const uint32_t before_start;
 const volatile uint32_t *shoal_epoch_ = &before_start;
-static shoal_atomic32 starting;  // 0 no page yet, 1 being made, 2 made
-static volatile uint32_t *epoch_page;
+static shoal_atomic32 last_epoch = {NEVER_STARTED};  // inherited by fork, so it only grows from parent to child
 
 // The page's word is this process's epoch; the kernel wipes it in a child, where the first thread to look writes anew.
+// No step waits for another thread: fork may leave it behind.
 static int epoch_start(void) {
-  uint32_t state = 0;
-  // [A2] pairs with [R2]: the page is there
-  while ((state = shoal_load32_acquire(&starting)) != 2) {
-    if (state == 0 && shoal_cas32_relaxed(&starting, &state, 1)) {
-      void *page =
-          mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-      if (page == MAP_FAILED || madvise(page, 1, MADV_WIPEONFORK)) {
-        shoal_store32_relaxed(&starting, 0);
-        return shoal_fail_(-ENOSYS, "no page that fork wipes: %m");
-      }
-      epoch_page = page;
-      shoal_store32_release(&starting, 2);  // [R2] pairs with [A2]
-    } else {
-      shoal_pause();
+  const volatile uint32_t *page = __atomic_load_n(&shoal_epoch_, __ATOMIC_RELAXED);
+  if (page == &before_start) {
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *mine = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mine == MAP_FAILED) return shoal_fail_(-ENOMEM, "no page for the epoch: %m");
+    if (madvise(mine, size, MADV_WIPEONFORK)) {
+      munmap(mine, size);
+      return shoal_fail_(-ENOSYS, "no page that fork wipes: %m");
     }
+    if (__atomic_compare_exchange_n(&shoal_epoch_, &page, mine, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) page = mine;
+    else munmap(mine, size);
   }
-  if (*epoch_page == 0) {
+  if (shoal_epoch() == 0) {
     shoal_fence_all_register();
-    *epoch_page = 2 + (uint32_t)getpid();  // differs from every ancestor's: their pids are not this one
+    uint32_t none = 0, epoch = shoal_add32_relaxed(&last_epoch, 1) + 1;
+    shoal_cas32_relaxed((shoal_atomic32 *)(uintptr_t)page, &none, epoch);
   }
-  shoal_epoch_ = epoch_page;
   return 0;
 }
 
@@ -62,11 +59,11 @@ static int thread_start(void) {
     return shoal_fail_(-ENOSYS, "unknown robust list: word at %ld of its entry", head->offset);
   int rc = epoch_start();
   if (rc) return rc;
-  shoal_thread_ = (struct shoal_thread_){head, (uint32_t)syscall(SYS_gettid), *shoal_epoch_};
+  shoal_thread_ = (struct shoal_thread_){head, (uint32_t)syscall(SYS_gettid), shoal_epoch()};
   return 0;
 }
 
-int shoal_robust_check(void) { return shoal_thread_.epoch == *shoal_epoch_ ? 0 : thread_start(); }
+int shoal_robust_check(void) { return shoal_thread_.epoch == shoal_epoch() ? 0 : thread_start(); }
 
 void shoal_thread_start_(void) {
   if (thread_start()) __builtin_trap();  // documented: cannot fail after shoal_robust_check()
@@ -92,7 +89,12 @@ void shoal_live_drop_(struct shoal_robust *r) {
   shoal_pending_restore_(t, pending);
 }
 
-void shoal_robust_wake_(struct shoal_robust *r, int n) { shoal_futex_wake(&r->word, n); }
+// Killed between the store and the wake: the owner part is 0 and pending points here, so the kernel wakes one.
+// Nobody there to wake: the bit goes. Only the kernel can see to it that nobody has come to sleep meanwhile.
+void shoal_robust_release_slow_(struct shoal_robust *r) {
+  shoal_store32_release(&r->word, FUTEX_WAITERS);  // [R1] pairs with [A1]
+  if (shoal_futex_wake(&r->word, 1) == 0) shoal_futex_clear_and_wake(&r->word, 31);
+}
 
 // A word left by a thread that the kernel did not mark. tids are reused: a newcomer's looks alive, and is waited for.
 static void mark_if_gone(struct shoal_robust *r, uint32_t word) {
@@ -101,13 +103,12 @@ static void mark_if_gone(struct shoal_robust *r, uint32_t word) {
 }
 
 int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, shoal_deadline deadline) {
-  uint32_t keep = 0;  // FUTEX_WAITERS once we have slept: others may sleep still
   unsigned spin = shoal_deadline_is_try(deadline) ? 0 : SHOAL_SPIN_MAX;
   for (;;) {
     uint32_t word = shoal_load32_relaxed(&r->word);
     if (shoal_robust_owner(word) == 0) {
       // [A1] pairs with [R1], and with what a dead owner wrote: the kernel's mark comes after
-      if (shoal_cas32_acquire(&r->word, &word, t->tid | (word & FUTEX_WAITERS) | keep))
+      if (shoal_cas32_acquire(&r->word, &word, t->tid | (word & FUTEX_WAITERS)))
         return shoal_robust_is_dead(word) ? -EOWNERDEAD : 0;
       continue;
     }
@@ -124,7 +125,6 @@ int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, 
       if (!shoal_cas32_relaxed(&r->word, &word, word | FUTEX_WAITERS)) continue;
       word |= FUTEX_WAITERS;
     }
-    keep = FUTEX_WAITERS;
     int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
     if (shoal_futex_wait(&r->word, word, (shoal_deadline){end}) == -ETIMEDOUT) mark_if_gone(r, word);
   }
