@@ -1,7 +1,7 @@
 #include "core/robust.h"
 
 #include <limits.h>
-#include <signal.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -39,14 +39,30 @@ static int epoch_start(void) {
   return 0;
 }
 
+// musl sets a thread's list when it first locks a robust, process-shared mutex.
+static void c_library_start(void) {
+  pthread_mutexattr_t attributes;
+  pthread_mutex_t mutex;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutex_init(&mutex, &attributes);
+  pthread_mutex_lock(&mutex);
+  pthread_mutex_unlock(&mutex);
+  pthread_mutex_destroy(&mutex);
+}
+
 static int thread_start(void) {
-  struct shoal_robust_head_ *head = NULL;
+  struct shoal_robust_head_ *head = NULL, *inherited = shoal_thread_.head;
   size_t size = 0;
   if (syscall(SYS_get_robust_list, 0, &head, &size)) return shoal_fail_(-ENOSYS, "get_robust_list: %m");
-  if (!head && shoal_thread_.head) {  // child of a raw clone: the head is there, with the parent's entries, but not set
-    head = shoal_thread_.head;
-    head->next = head;
-    head->pending = NULL;
+  if (!head) {
+    if (inherited) inherited->next = inherited, inherited->pending = NULL;  // the parent's entries are not ours
+    c_library_start();
+    if (syscall(SYS_get_robust_list, 0, &head, &size)) return shoal_fail_(-ENOSYS, "get_robust_list: %m");
+  }
+  if (!head && inherited) {  // child of a raw clone, of which the C library knows nothing
+    head = inherited;
     size = sizeof *head;
     if (syscall(SYS_set_robust_list, head, size)) return shoal_fail_(-ENOSYS, "set_robust_list: %m");
   }
@@ -69,11 +85,13 @@ void shoal_thread_start_(void) {
   if (thread_start()) __builtin_trap();  // documented: cannot fail after shoal_robust_check()
 }
 
-int shoal_live_take_(struct shoal_robust *r) {
+int shoal_live_take_(struct shoal_robust *r) { return shoal_live_adopt_(r, 0); }
+
+int shoal_live_adopt_(struct shoal_robust *r, uint32_t word) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &r->word);
-  uint32_t word = 0;
-  // [A3] pairs with [R3]: the former owner, or its reaper, has finished with what the word stands for
+  // [A3] pairs with [R3]: the former owner, or its heir, has finished with what the word stands for; or it comes after the
+  // kernel's mark: what the dead one wrote is seen
   int taken = shoal_cas32_acquire(&r->word, &word, t->tid | FUTEX_WAITERS);
   if (taken) shoal_robust_enlist_(t, r);
   shoal_pending_restore_(t, pending);
@@ -97,7 +115,7 @@ void shoal_robust_release_slow_(struct shoal_robust *r) {
 }
 
 // A word left by a thread that the kernel did not mark. tids are reused: a newcomer's looks alive, and is waited for.
-static void mark_if_gone(struct shoal_robust *r, uint32_t word) {
+void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word) {
   if (syscall(SYS_tkill, shoal_robust_owner(word), 0) && errno == ESRCH)
     shoal_cas32_relaxed(&r->word, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
 }
@@ -126,6 +144,6 @@ int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, 
       word |= FUTEX_WAITERS;
     }
     int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
-    if (shoal_futex_wait(&r->word, word, (shoal_deadline){end}) == -ETIMEDOUT) mark_if_gone(r, word);
+    if (shoal_futex_wait(&r->word, word, (shoal_deadline){end}) == -ETIMEDOUT) shoal_robust_mark_if_gone_(r, word);
   }
 }
