@@ -1,7 +1,7 @@
 #include "core/robust.h"
 
 #include <limits.h>
-#include <signal.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -42,14 +42,30 @@ static int epoch_start(void) {
   return 0;
 }
 
+// musl sets a thread's list when it first locks a robust, process-shared mutex.
+static void c_library_start(void) {
+  pthread_mutexattr_t attributes;
+  pthread_mutex_t mutex;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutex_init(&mutex, &attributes);
+  pthread_mutex_lock(&mutex);
+  pthread_mutex_unlock(&mutex);
+  pthread_mutex_destroy(&mutex);
+}
+
 static int thread_start(void) {
-  struct shoal_robust_head_ *head = NULL;
+  struct shoal_robust_head_ *head = NULL, *inherited = shoal_thread_.head;
   size_t size = 0;
   if (syscall(SYS_get_robust_list, 0, &head, &size)) return shoal_fail_(-ENOSYS, "get_robust_list: %m");
-  if (!head && shoal_thread_.head) {  // child of a raw clone: the head is there, with the parent's entries, but not set
-    head = shoal_thread_.head;
-    head->next = head;
-    head->pending = NULL;
+  if (!head) {
+    if (inherited) inherited->next = inherited, inherited->pending = NULL;  // the parent's entries are not ours
+    c_library_start();
+    if (syscall(SYS_get_robust_list, 0, &head, &size)) return shoal_fail_(-ENOSYS, "get_robust_list: %m");
+  }
+  if (!head && inherited) {  // child of a raw clone, of which the C library knows nothing
+    head = inherited;
     size = sizeof *head;
     if (syscall(SYS_set_robust_list, head, size)) return shoal_fail_(-ENOSYS, "set_robust_list: %m");
   }
