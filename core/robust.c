@@ -10,35 +10,32 @@
 #include "core/error.h"
 #include "core/futex.h"
 
-__thread struct shoal_thread_ shoal_thread_;
-static const uint32_t before_start = 1;  // no thread has epoch 1
+#define NEVER_STARTED 1u  // an epoch that no process has
+__thread struct shoal_thread_ shoal_thread_ = {.epoch = NEVER_STARTED};
+static const uint32_t before_start;
 const volatile uint32_t *shoal_epoch_ = &before_start;
-static shoal_atomic32 starting;  // 0 no page yet, 1 being made, 2 made
-static volatile uint32_t *epoch_page;
+static shoal_atomic32 last_epoch = {NEVER_STARTED};  // inherited by fork, so it only grows from parent to child
 
 // The page's word is this process's epoch; the kernel wipes it in a child, where the first thread to look writes anew.
+// No step waits for another thread: fork may leave it behind.
 static int epoch_start(void) {
-  uint32_t state = 0;
-  // [A2] pairs with [R2]: the page is there
-  while ((state = shoal_load32_acquire(&starting)) != 2) {
-    if (state == 0 && shoal_cas32_relaxed(&starting, &state, 1)) {
-      void *page =
-          mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-      if (page == MAP_FAILED || madvise(page, 1, MADV_WIPEONFORK)) {
-        shoal_store32_relaxed(&starting, 0);
-        return shoal_fail_(-ENOSYS, "no page that fork wipes: %m");
-      }
-      epoch_page = page;
-      shoal_store32_release(&starting, 2);  // [R2] pairs with [A2]
-    } else {
-      shoal_pause();
+  const volatile uint32_t *page = __atomic_load_n(&shoal_epoch_, __ATOMIC_RELAXED);
+  if (page == &before_start) {
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *mine = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mine == MAP_FAILED) return shoal_fail_(-ENOMEM, "no page for the epoch: %m");
+    if (madvise(mine, size, MADV_WIPEONFORK)) {
+      munmap(mine, size);
+      return shoal_fail_(-ENOSYS, "no page that fork wipes: %m");
     }
+    if (__atomic_compare_exchange_n(&shoal_epoch_, &page, mine, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) page = mine;
+    else munmap(mine, size);
   }
-  if (*epoch_page == 0) {
+  if (shoal_epoch() == 0) {
     shoal_fence_all_register();
-    *epoch_page = 2 + (uint32_t)getpid();  // differs from every ancestor's: their pids are not this one
+    uint32_t none = 0, epoch = shoal_add32_relaxed(&last_epoch, 1) + 1;
+    shoal_cas32_relaxed((shoal_atomic32 *)(uintptr_t)page, &none, epoch);
   }
-  shoal_epoch_ = epoch_page;
   return 0;
 }
 
@@ -78,11 +75,11 @@ static int thread_start(void) {
     return shoal_fail_(-ENOSYS, "unknown robust list: word at %ld of its entry", head->offset);
   int rc = epoch_start();
   if (rc) return rc;
-  shoal_thread_ = (struct shoal_thread_){head, (uint32_t)syscall(SYS_gettid), *shoal_epoch_};
+  shoal_thread_ = (struct shoal_thread_){head, (uint32_t)syscall(SYS_gettid), shoal_epoch()};
   return 0;
 }
 
-int shoal_robust_check(void) { return shoal_thread_.epoch == *shoal_epoch_ ? 0 : thread_start(); }
+int shoal_robust_check(void) { return shoal_thread_.epoch == shoal_epoch() ? 0 : thread_start(); }
 
 void shoal_thread_start_(void) {
   if (thread_start()) __builtin_trap();  // documented: cannot fail after shoal_robust_check()

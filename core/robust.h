@@ -43,8 +43,8 @@ struct shoal_robust_head_ {  // struct robust_list_head of the kernel
   void *pending;
 };
 
-// What a thread knows of itself. `epoch` differs from *shoal_epoch_ in a thread that has not started yet and, since its
-// page is wiped by fork, in a child of fork or of a raw clone.
+// What a thread knows of itself. `epoch` differs from shoal_epoch() in a thread that has not started yet and, since its
+// page is wiped by fork, in a child of fork or of a raw clone. A child's epoch differs from those of all its ancestors.
 struct shoal_thread_ {
   struct shoal_robust_head_ *head;
   uint32_t tid;
@@ -52,6 +52,9 @@ struct shoal_thread_ {
 };
 extern __thread struct shoal_thread_ shoal_thread_ __attribute__((tls_model("initial-exec")));
 extern const volatile uint32_t *shoal_epoch_;
+SHOAL_INLINE uint32_t shoal_epoch(void) {
+  return __atomic_load_n(__atomic_load_n(&shoal_epoch_, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
 void shoal_thread_start_(void);
 
 // 0, or -ENOSYS: this C library's robust list is not one we know. Called once by whoever creates or opens something.
@@ -59,7 +62,7 @@ int shoal_robust_check(void);
 
 // The calling thread. Never fails after shoal_robust_check() answered 0 in this process.
 SHOAL_INLINE struct shoal_thread_ *shoal_self_(void) {
-  if (SHOAL_UNLIKELY(shoal_thread_.epoch != *shoal_epoch_)) shoal_thread_start_();
+  if (SHOAL_UNLIKELY(shoal_thread_.epoch != shoal_epoch())) shoal_thread_start_();
   return &shoal_thread_;
 }
 
