@@ -44,39 +44,6 @@ CRASH_SCENARIO(robust_alone, .name = "robust: acquire and release, alone", .op =
 CRASH_SCENARIO(robust_release, .name = "robust: release, two asleep", .prepare = acquire, .ready = two_sleepers,
                .op = release, .check = all_served);
 
-// The victim sleeps behind a holder; another taker stands behind it, or before it.
-static void holder(int i) {
-  (void)i;
-  acquire();
-  crash_gate();
-  release();
-}
-static void held(void) {
-  crash_actor(holder, 0);
-  crash_at_gate(1);
-}
-static void held_and_awaited(void) {
-  held();
-  crash_asleep(crash_actor(taker, 0));
-}
-static void let_go(void) { crash_open_gate(); }
-static void another_then_let_go(void) {
-  crash_asleep(crash_actor(taker, 0));
-  let_go();
-}
-static void served_after_another(void) {
-  if (!crash_victim_slept()) another_then_let_go();
-  all_served();
-}
-static void served_after(void) {
-  if (!crash_victim_slept()) let_go();
-  all_served();
-}
-CRASH_SCENARIO(robust_first, .name = "robust: acquire, asleep before another", .setup = held, .op = acquire_release,
-               .asleep = another_then_let_go, .check = served_after_another);
-CRASH_SCENARIO(robust_last, .name = "robust: acquire, asleep behind another", .setup = held_and_awaited,
-               .op = acquire_release, .asleep = let_go, .check = served_after);
-
 // A barger: the word is released while the victim is on its way, and taken by it before the one woken runs.
 CRASH_SCENARIO(robust_pair, .name = "robust: pair, an owner's death, then the next's", .kind = CRASH_PAIR,
                .op = acquire_release, .op2 = acquire_release, .check = two_takers);

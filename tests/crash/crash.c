@@ -231,6 +231,7 @@ static void faulted(struct victim *v, const char *which) {
 
 static void resume_first(void) {
   victim_release(first);
+  call(scenario->resumed);
   if (first->state == VICTIM_FREE)
     CRASH_UNTIL(victim_has_finished(first), "the victim went on at %u and does not finish", point);
 }

@@ -1,7 +1,7 @@
 // tests/crash/crash.h: what a scenario of the kill sweep is made of.
 //
 // USE  tests/crash/<room>_scenarios.c
-//   static void setup(void) { crash_segment(); ... }                   // the driver, before anybody is born
+//   static void setup(void) { ...make a queue... }                     // the driver, before anybody is born
 //   static void op(void) { T->rc = shoal_queue_put(q, &x, SHOAL_FOREVER); }  // the victim: killed at each instruction of it
 //   static void check(void) {                                         // the driver, when the victim is dead
 //     crash_survivor(drain);                                          // in a process of its own
@@ -24,8 +24,6 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "core/segment.h"
-
 enum crash_kind {
   CRASH_SINGLE,   // killed at k
   CRASH_RESUMED,  // stopped at k, `stopped` is called, goes on and has to finish
@@ -42,6 +40,7 @@ struct crash_scenario {
   void (*op)(void);       // the victim
   void (*asleep)(void);   // the driver: it sleeps within op, and has to be woken
   void (*stopped)(void);  // the driver: it stands at the point
+  void (*resumed)(void);  // the driver: it was let go on (CRASH_RESUMED, CRASH_STALLED), and may sleep for something
   void (*prepare2)(void), (*ready2)(void), (*op2)(void), (*asleep2)(void);  // the second victim
   void (*check)(void);
   void (*cleanup)(void);
@@ -66,10 +65,6 @@ struct crash_table {
   uint8_t raw[4096] __attribute__((aligned(64)));  // for objects that need no segment
 };
 extern struct crash_table *T;
-extern struct shoal_segment *S;  // made by crash_segment(): anonymous, this point's own
-
-void crash_segment(void);  // small, made anew
-void crash_segment_of(const struct shoal_segment_options *options);
 
 // ---- expectations: in any process; the first failure of a point is kept ----
 void crash_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
