@@ -182,10 +182,13 @@ SHOAL_INLINE void *shoal_spsc_peek_(struct shoal_spsc_consumer *c) {
   if (SHOAL_UNLIKELY(c->next == c->ready) && !shoal_spsc_look_(c, 0)) return NULL;
   return c->slot;
 }
-SHOAL_INLINE void shoal_spsc_release_(struct shoal_spsc_consumer *c, struct shoal_spsc_shape_ s) {
+SHOAL_INLINE void shoal_spsc_take_(struct shoal_spsc_consumer *c, struct shoal_spsc_shape_ s) {
   c->slot += s.stride;
-  SHOAL_COMPILER_BARRIER();  // killed before `taken` is stored: whatever was done with the message is done again
   shoal_store64_relaxed(&c->shm->taken, ++c->next);
+}
+SHOAL_INLINE void shoal_spsc_release_(struct shoal_spsc_consumer *c, struct shoal_spsc_shape_ s) {
+  SHOAL_COMPILER_BARRIER();  // what was done with the message is in memory before it counts as done
+  shoal_spsc_take_(c, s);
 }
 SHOAL_INLINE uint32_t shoal_spsc_least_(uint32_t a, uint64_t b) { return b < a ? (uint32_t)b : a; }
 
@@ -200,7 +203,7 @@ SHOAL_INLINE int shoal_spsc_get_(struct shoal_spsc_consumer *c, void *element, s
   const void *slot = shoal_spsc_peek_(c);
   if (SHOAL_UNLIKELY(!slot)) return -EAGAIN;
   memcpy(element, slot, s.element);
-  shoal_spsc_release_(c, s);
+  shoal_spsc_take_(c, s);
   return 0;
 }
 SHOAL_INLINE uint32_t shoal_spsc_put_n_(struct shoal_spsc_producer *p, const void *elements, uint32_t n,
