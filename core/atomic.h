@@ -29,6 +29,7 @@ typedef struct {
   SHOAL_INLINE uint##bits##_t shoal_or##bits##_seq_cst(shoal_atomic##bits *a, uint##bits##_t v) { return __atomic_fetch_or(&a->v_, v, __ATOMIC_SEQ_CST); } \
   SHOAL_INLINE int shoal_cas##bits##_relaxed(shoal_atomic##bits *a, uint##bits##_t *old, uint##bits##_t v) { return __atomic_compare_exchange_n(&a->v_, old, v, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED); } \
   SHOAL_INLINE int shoal_cas##bits##_acquire(shoal_atomic##bits *a, uint##bits##_t *old, uint##bits##_t v) { return __atomic_compare_exchange_n(&a->v_, old, v, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED); } \
+  SHOAL_INLINE int shoal_cas##bits##_release(shoal_atomic##bits *a, uint##bits##_t *old, uint##bits##_t v) { return __atomic_compare_exchange_n(&a->v_, old, v, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED); } \
   SHOAL_INLINE int shoal_cas##bits##_acq_rel(shoal_atomic##bits *a, uint##bits##_t *old, uint##bits##_t v) { return __atomic_compare_exchange_n(&a->v_, old, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); } \
   SHOAL_INLINE int shoal_cas##bits##_seq_cst(shoal_atomic##bits *a, uint##bits##_t *old, uint##bits##_t v) { return __atomic_compare_exchange_n(&a->v_, old, v, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); }
 // clang-format on

@@ -1,5 +1,6 @@
 #include "core/futex.h"
 
+#include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
@@ -36,6 +37,11 @@ int shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadli
 int shoal_futex_wake(shoal_atomic32 *word, int n) {
   long woken = syscall(SYS_futex, &word->v_, FUTEX_WAKE, n, NULL, NULL, 0);
   return woken > 0 ? (int)woken : 0;
+}
+
+void shoal_futex_clear_and_wake(shoal_atomic32 *word, unsigned bit) {
+  syscall(SYS_futex, &word->v_, FUTEX_WAKE_OP, INT_MAX, NULL, &word->v_,
+          FUTEX_OP((FUTEX_OP_ANDN | FUTEX_OP_OPARG_SHIFT), bit, FUTEX_OP_CMP_EQ, 0));
 }
 
 int shoal_futex_has_waitv(void) {

@@ -16,6 +16,9 @@ int shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadli
 // Wakes at most `n` sleepers; answers how many.
 int shoal_futex_wake(shoal_atomic32 *word, int n);
 
+// Clears one bit of *word and wakes all who sleep there, in one step: nobody who saw the bit set can fall asleep between.
+void shoal_futex_clear_and_wake(shoal_atomic32 *word, unsigned bit);
+
 struct shoal_futex_entry {
   shoal_atomic32 *word;
   uint32_t value;

@@ -22,7 +22,8 @@ static int epoch_start(void) {
   // [A2] pairs with [R2]: the page is there
   while ((state = shoal_load32_acquire(&starting)) != 2) {
     if (state == 0 && shoal_cas32_relaxed(&starting, &state, 1)) {
-      void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      void *page =
+          mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       if (page == MAP_FAILED || madvise(page, 1, MADV_WIPEONFORK)) {
         shoal_store32_relaxed(&starting, 0);
         return shoal_fail_(-ENOSYS, "no page that fork wipes: %m");
@@ -91,7 +92,12 @@ void shoal_live_drop_(struct shoal_robust *r) {
   shoal_pending_restore_(t, pending);
 }
 
-void shoal_robust_wake_(struct shoal_robust *r, int n) { shoal_futex_wake(&r->word, n); }
+// Killed between the store and the wake: the owner part is 0 and pending points here, so the kernel wakes one.
+// Nobody there to wake: the bit goes. Only the kernel can see to it that nobody has come to sleep meanwhile.
+void shoal_robust_release_slow_(struct shoal_robust *r) {
+  shoal_store32_release(&r->word, FUTEX_WAITERS);  // [R1] pairs with [A1]
+  if (shoal_futex_wake(&r->word, 1) == 0) shoal_futex_clear_and_wake(&r->word, 31);
+}
 
 // A word left by a thread that the kernel did not mark. tids are reused: a newcomer's looks alive, and is waited for.
 static void mark_if_gone(struct shoal_robust *r, uint32_t word) {
@@ -100,13 +106,12 @@ static void mark_if_gone(struct shoal_robust *r, uint32_t word) {
 }
 
 int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, shoal_deadline deadline) {
-  uint32_t keep = 0;  // FUTEX_WAITERS once we have slept: others may sleep still
   unsigned spin = shoal_deadline_is_try(deadline) ? 0 : SHOAL_SPIN_MAX;
   for (;;) {
     uint32_t word = shoal_load32_relaxed(&r->word);
     if (shoal_robust_owner(word) == 0) {
       // [A1] pairs with [R1], and with what a dead owner wrote: the kernel's mark comes after
-      if (shoal_cas32_acquire(&r->word, &word, t->tid | (word & FUTEX_WAITERS) | keep))
+      if (shoal_cas32_acquire(&r->word, &word, t->tid | (word & FUTEX_WAITERS)))
         return shoal_robust_is_dead(word) ? -EOWNERDEAD : 0;
       continue;
     }
@@ -123,7 +128,6 @@ int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, 
       if (!shoal_cas32_relaxed(&r->word, &word, word | FUTEX_WAITERS)) continue;
       word |= FUTEX_WAITERS;
     }
-    keep = FUTEX_WAITERS;
     int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
     if (shoal_futex_wait(&r->word, word, (shoal_deadline){end}) == -ETIMEDOUT) mark_if_gone(r, word);
   }

@@ -6,6 +6,9 @@
 //
 //   word   0 free | TID of the owner | FUTEX_WAITERS: somebody may sleep here | FUTEX_OWNER_DIED: the kernel's mark
 //
+// Whoever sleeps has set FUTEX_WAITERS, and it stays in the word, free or owned, until the kernel has been told to wake
+// everybody: so a thread that overtakes the woken one knows of the others, even if the woken one is killed.
+//
 // The second leg is list_op_pending: one word a thread that the kernel looks at as well. It covers the instructions
 // between taking a word and enlisting it; and an operation that points it at any other word (a bell, whose owner part is
 // always 0) has the kernel wake one sleeper there if it dies inside. An operation saves and restores what it found there,
@@ -127,16 +130,16 @@ SHOAL_INLINE int shoal_robust_acquire_(struct shoal_robust *r, shoal_deadline de
   return rc;
 }
 
-void shoal_robust_wake_(struct shoal_robust *r, int n);
+void shoal_robust_release_slow_(struct shoal_robust *r);
 
 // Only the owner.
 SHOAL_INLINE void shoal_robust_release_(struct shoal_robust *r) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &r->word);
+  uint32_t word = t->tid;
   shoal_robust_delist_(t, r);
-  // [R1] pairs with [A1]. A death before the exchange: pending has the kernel mark the word. After it, with sleepers: the
-  // word is 0 and pending still points here, so the kernel wakes one.
-  if (SHOAL_UNLIKELY(shoal_exchange32_release(&r->word, 0) & FUTEX_WAITERS)) shoal_robust_wake_(r, 1);
+  // [R1] pairs with [A1]. Killed before it: the kernel marks the word, pending points here.
+  if (SHOAL_UNLIKELY(!shoal_cas32_release(&r->word, &word, 0))) shoal_robust_release_slow_(r);
   shoal_pending_restore_(t, pending);
 }
 

@@ -42,7 +42,7 @@ int shoal_segment_open(const char *name, const struct shoal_segment_options *opt
 int shoal_segment_open_or_create(const char *name, const struct shoal_segment_options *options,
                                  struct shoal_segment **out) SHOAL_MUST_CHECK;
 int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK;  // fd stays the caller's
-int shoal_segment_fd(const struct shoal_segment *seg);                            // stays the segment's
+int shoal_segment_fd(const struct shoal_segment *seg);                           // stays the segment's
 
 // Takes back what this thread joined and unmaps. -EBUSY, and nothing changed: another thread of this process is a
 // participant, or one of its locks is held.

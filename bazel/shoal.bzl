@@ -1,0 +1,125 @@
+"""What a BUILD file of this house says: shoal_library, shoal_test(s), shoal_bench(es), shoal_example, shoal_binary."""
+
+_WARN = ["-Wall", "-Wextra", "-Werror"]
+_C = _WARN + ["-std=gnu11", "-D_GNU_SOURCE", "-pthread"]
+_CXX = _WARN + ["-std=c++17", "-pthread"]
+_LINK = ["-pthread", "-Wl,-z,now,--as-needed"]
+
+_MALLOC = "//bazel:malloc"
+
+def _stem(file):
+    return file.rsplit(".", 1)[0]
+
+def shoal_library(name, srcs = None, hdrs = None, deps = [], visibility = ["//visibility:public"], **kwargs):
+    """A room: by default every .c and .h beside the BUILD file, *_internal.h private.
+
+    `<name>_headers_test` compiles every public header alone, as C11 and as C++17."""
+    internal = native.glob(["*_internal.h"])
+    srcs = native.glob(["*.c"]) if srcs == None else srcs
+    hdrs = native.glob(["*.h"], exclude = internal) if hdrs == None else hdrs
+    native.cc_library(
+        name = name,
+        srcs = srcs + internal,
+        hdrs = hdrs,
+        copts = _C,
+        linkopts = ["-pthread"],
+        linkstatic = True,
+        visibility = visibility,
+        deps = deps,
+        **kwargs
+    )
+    if hdrs:
+        _headers_test(name, hdrs)
+
+def _headers_test(library, hdrs):
+    alone = "{}_headers".format(library)
+    sources = {"c": [], "cc": []}
+    for h in hdrs:
+        path = "{}/{}".format(native.package_name(), h) if native.package_name() else h
+        for ext in sources:
+            out = "{}/{}.{}".format(alone, h, ext)
+            native.genrule(
+                name = out.replace("/", "_") + "_gen",
+                outs = [out],
+                cmd = "echo '#include \"{}\"' > $@".format(path),
+            )
+            sources[ext].append(out)
+    main = alone + "/main.c"
+    native.genrule(name = alone + "_main", outs = [main], cmd = "echo 'int main(void) { return 0; }' > $@")
+    native.cc_library(
+        name = alone + "_cxx17",
+        testonly = True,
+        srcs = sources["cc"],
+        copts = _CXX,
+        linkstatic = True,
+        deps = [library],
+    )
+    native.cc_test(
+        name = alone + "_test",
+        size = "small",
+        srcs = sources["c"] + [main],
+        copts = _WARN + ["-std=c11", "-D_GNU_SOURCE"],
+        deps = [library, alone + "_cxx17"],
+    )
+
+def shoal_binary(name, srcs, deps = [], copts = [], linkopts = [], **kwargs):
+    """A program in C."""
+    native.cc_binary(
+        name = name,
+        srcs = srcs,
+        copts = _C + copts,
+        linkopts = _LINK + linkopts,
+        malloc = _MALLOC,
+        deps = deps,
+        **kwargs
+    )
+
+def shoal_test(name, srcs, deps = [], copts = [], linkopts = [], size = "small", tags = [], **kwargs):
+    """A cmocka test. Sizes are watchdogs: small 1 minute, medium 5, large 15. Tags: no-asan, no-tsan, exclusive."""
+    native.cc_test(
+        name = name,
+        size = size,
+        srcs = srcs,
+        copts = _C + copts,
+        linkopts = _LINK + linkopts,
+        linkstatic = True,
+        malloc = _MALLOC,
+        tags = tags,
+        deps = deps + ["@system//:cmocka"],
+        **kwargs
+    )
+
+def shoal_tests(deps, options = {}):
+    """Every x_test.c beside the BUILD file is the test x_test; *.h is theirs. `options`: {"x_test": {"size": "large"}}."""
+    for src in native.glob(["*_test.c"]):
+        shoal_test(
+            name = _stem(src),
+            srcs = [src] + native.glob(["*.h"]),
+            deps = deps + ["//tests/harness"],
+            **options.get(_stem(src), {})
+        )
+
+def shoal_bench(name, srcs, deps = [], peers = [], tags = [], **kwargs):
+    """A Google Benchmark program in C++17. With `peers` (names in @system) it is manual: built only when asked for."""
+    native.cc_binary(
+        name = name,
+        srcs = srcs,
+        copts = _CXX + ["-O2"],
+        linkopts = _LINK,
+        malloc = _MALLOC,
+        tags = tags + (["manual"] if peers else []),
+        deps = deps + ["@system//:benchmark"] + ["@system//:" + p for p in peers],
+        **kwargs
+    )
+
+def shoal_example(name, srcs = None, expected = None, deps = [], args = [], size = "small", **kwargs):
+    """The program `name` from name.c, and `<name>_test`: its output must be that of name.expected."""
+    expected = expected or name + ".expected"
+    shoal_binary(name = name, srcs = srcs or [name + ".c"], deps = deps, **kwargs)
+    native.sh_test(
+        name = name + "_test",
+        size = size,
+        srcs = ["//bazel:compare.sh"],
+        args = ["$(location {})".format(expected), "$(location {})".format(name)] + args,
+        data = [expected, name],
+    )

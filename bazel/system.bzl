@@ -1,0 +1,69 @@
+"""Libraries of the system as `@system//:<name>`. A missing one fails only what needs it, naming its package."""
+
+# Present if pkg-config knows `pc`, or if `header` is there. `link` replaces what pkg-config says where Debian has a static
+# library, or where it says too much.
+_LIBRARIES = {
+    "ck": struct(package = "libck-dev", pc = "ck", link = ["-l:libck.a"]),
+    "jemalloc": struct(package = "libjemalloc-dev", pc = "jemalloc", link = ["-l:libjemalloc.a", "-lm"]),
+    "cmocka": struct(package = "libcmocka-dev", pc = "cmocka"),
+    "benchmark": struct(package = "libbenchmark-dev", pc = "benchmark"),
+    "dpdk": struct(package = "libdpdk-dev", pc = "libdpdk", link = ["-lrte_ring", "-lrte_eal"]),
+    "boost": struct(package = "libboost-dev", header = "boost/version.hpp"),
+    "concurrentqueue": struct(package = "libconcurrentqueue-dev", header = "concurrentqueue/concurrentqueue.h"),
+    "readerwriterqueue": struct(package = "libreaderwriterqueue-dev", header = "readerwriterqueue/readerwriterqueue.h"),
+}
+
+def _pkg_config(ctx, *args):
+    found = ctx.execute(["pkg-config"] + list(args))
+    return [f for f in found.stdout.strip().split(" ") if f] if found.return_code == 0 else None
+
+def _missing(name, package):
+    return """
+genrule(
+    name = "{name}_missing",
+    outs = ["{name}_missing.h"],
+    cmd = "echo >&2 'shoal: {name} is not installed: apt-get install {package}, then bazel shutdown'; exit 1",
+    tags = ["manual"],
+)
+
+cc_library(
+    name = "{name}",
+    hdrs = ["{name}_missing.h"],
+    tags = ["manual"],
+)
+""".format(name = name, package = package)
+
+def _found(ctx, name, cflags, link):
+    includes = []
+    for flag in cflags:
+        if flag.startswith("-I"):
+            directory = "{}_{}".format(name, len(includes))
+            ctx.symlink(flag[2:], directory)
+            includes.append(directory)
+    return """
+cc_library(
+    name = "{name}",
+    hdrs = glob({globs}),
+    includes = {includes},
+    linkopts = {link},
+)
+""".format(name = name, globs = [i + "/**" for i in includes], includes = includes, link = link)
+
+def _system_libraries_impl(ctx):
+    build = ['package(default_visibility = ["//visibility:public"])\n']
+    for name, lib in _LIBRARIES.items():
+        cflags, link = [], getattr(lib, "link", None)
+        if hasattr(lib, "pc"):
+            cflags = _pkg_config(ctx, "--cflags", lib.pc)
+            link = link or _pkg_config(ctx, "--libs", lib.pc)
+            present = cflags != None and link != None
+        else:
+            present = ctx.path("/usr/include/" + lib.header).exists
+        build.append(_found(ctx, name, cflags, link or []) if present else _missing(name, lib.package))
+    ctx.file("BUILD", "".join(build))
+
+system_libraries = repository_rule(
+    implementation = _system_libraries_impl,
+    local = True,
+    environ = ["PKG_CONFIG_PATH"],
+)
