@@ -196,6 +196,7 @@ void crash_open_gate(void) {
 int crash_victim_finished(void) { return victim_has_finished(first); }
 int crash_second_finished(void) { return victim_has_finished(second); }
 int crash_victim_slept(void) { return slept != 0; }
+void crash_kill_victim(void) { victim_kill(first); }
 uint32_t crash_point(void) { return point; }
 
 static const struct crash_scenario *scenario;

@@ -111,3 +111,4 @@ int crash_victim_finished(void);  // op returned
 int crash_victim_slept(void);     // `asleep` was called
 uint32_t crash_point(void);       // k
 int crash_second_finished(void);
+void crash_kill_victim(void);  // the first, if it lives still
