@@ -117,6 +117,16 @@ def shoal_bench(name, srcs, deps = [], peers = [], tags = [], **kwargs):
         **kwargs
     )
 
+def shoal_benches(deps, options = {}):
+    """Every x_bench.cc beside the BUILD file is the benchmark x_bench. `options`: {"x_bench": {"peers": ["dpdk"]}}."""
+    for src in native.glob(["*_bench.cc"]):
+        shoal_bench(
+            name = _stem(src),
+            srcs = [src] + native.glob(["*.h"]),
+            deps = deps,
+            **options.get(_stem(src), {})
+        )
+
 def shoal_example(name, srcs = None, expected = None, deps = [], args = [], size = "small", **kwargs):
     """The program `name` from name.c, and `<name>_test`: its output must be that of name.expected."""
     expected = expected or name + ".expected"
