@@ -138,6 +138,8 @@ int shoal_eventcount_attach(struct shoal_eventcount_view *view, struct shoal_eve
 // ---- roles: 1.. or a negative errno ----
 // The calling thread's role on that side, joined if need be. -EUSERS: as many as the table holds live.
 SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side);
+// The same without joining: 0 if it has none.
+uint32_t shoal_role_known(struct shoal_eventcount_view *view, int side);
 // Makes the role what holds claims between calls: sleepers watch it from now on.
 void shoal_role_hold(struct shoal_eventcount_view *view, uint32_t role);
 // Gives back what the role holds, and the role. 0, also if the thread has none there.
@@ -198,7 +200,7 @@ int shoal_role_find_(struct shoal_eventcount_view *view, int side);
 
 SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side) {
   const struct shoal_role_cache_ *e = &shoal_role_cache_[view->id % SHOAL_ROLE_CACHE_];
-  if (SHOAL_LIKELY(e->id == view->id && e->epoch == *shoal_epoch_ && e->role[side])) return (int)e->role[side];
+  if (SHOAL_LIKELY(e->id == view->id && e->epoch == shoal_epoch() && e->role[side])) return (int)e->role[side];
   return shoal_role_find_(view, side);
 }
 

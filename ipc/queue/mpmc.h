@@ -115,7 +115,7 @@ int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at);
 SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint64_t *at);
 SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, uint64_t at);
 // Makes a claimed message a stray: the next consumer has it.
-void shoal_mpmc_return(const struct shoal_mpmc *ring, uint32_t me, uint64_t at);
+void shoal_mpmc_return(const struct shoal_mpmc *ring, uint64_t at);
 
 // ---- after a death, before a sleep: see struct shoal_wait_ops ----
 uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side);
@@ -134,6 +134,11 @@ SHOAL_INLINE void shoal_mpmc_hint_(shoal_atomic64 *hint, uint64_t to) {
   if (shoal_load64_relaxed(hint) < to) shoal_store64_relaxed(hint, to);
 }
 
+// The next position worth a look when `at` is used up: its slot is `ahead` laps further, and that lap is still `open`.
+SHOAL_INLINE uint64_t shoal_mpmc_past_(const struct shoal_mpmc *ring, uint64_t at, int64_t ahead, int open) {
+  return at + ((uint64_t)(ahead - open) << ring->shift) + 1;
+}
+
 SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint64_t *at) {
   struct shoal_mpmc_shm *shm = ring->shm;
   for (uint64_t t = shoal_load64_relaxed(&shm->tail);;) {
@@ -149,7 +154,7 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
     int64_t ahead = shoal_slot_ahead_(c, lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {  // claimed, perhaps laps ago: on to what may be free
-      t += ((uint64_t)(ahead - (state == SHOAL_SLOT_EMPTY_)) << ring->shift) + 1;
+      t = shoal_mpmc_past_(ring, t, ahead, state == SHOAL_SLOT_EMPTY_);
       continue;
     }
     if (state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
@@ -194,7 +199,7 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
     int64_t ahead = shoal_slot_ahead_(c, lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {  // received, or being received: on
-      h += ((uint64_t)(ahead - (state != SHOAL_SLOT_READING_)) << ring->shift) + 1;
+      h = shoal_mpmc_past_(ring, h, ahead, state != SHOAL_SLOT_READING_);
       continue;
     }
     if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
