@@ -112,6 +112,18 @@ void crash_all_asleep(void) {
     if (actors[i] && !returned[i]) crash_asleep(i);
 }
 
+// Also those that may come to their end instead.
+void crash_all_asleep_or_finished(void) {
+  int64_t begun = now_ns();
+  for (int i = 0; i < n_actors; i++)
+    while (actors[i] && !returned[i] && !process_asleep(actors[i], NULL)) {
+      usleep(30);
+      if (!is_gone(i) && now_ns() - begun < WATCHDOG_NS) continue;
+      crash_fail("a survivor %s", is_gone(i) ? "crashed" : "neither sleeps nor ends");
+      return;
+    }
+}
+
 // ---- waiting for what has to come by itself ----
 
 // Whether nobody who lives can run unless woken; *sum tells one such moment from the next.
@@ -200,6 +212,7 @@ void crash_kill_victim(void) { victim_kill(first); }
 uint32_t crash_point(void) { return point; }
 
 static const struct crash_scenario *scenario;
+static int limits_verbose;
 
 static void first_asleep(void) {
   slept++;
@@ -257,6 +270,8 @@ static void end_point(struct crash_result *r) {
   r->strayed += first->strayed != NULL || (second && second->strayed);
   r->rechecks += late != 0;
   r->failures += T->failed != 0;
+  if (limits_verbose && (T->failed || late))
+    fprintf(stderr, "%s: at %u after %u: %s\n", scenario->name, point, point_first, T->failed ? T->why : "late");
   if ((T->failed || late) && !r->why[0])
     snprintf(r->why, sizeof r->why, "at %u%s%.0u: %s", point, second ? " after " : "", second ? point_first : 0,
              T->failed ? T->why : "saved only by the once-a-second look");
@@ -373,6 +388,7 @@ static void sweep_pairs(struct crash_result *r, const struct crash_limits *l) {
 void crash_sweep(const struct crash_scenario *s, const struct crash_limits *limits, struct crash_result *r) {
   int64_t begun = now_ns();
   scenario = s;
+  limits_verbose = limits->verbose;
   T = shared(sizeof *T);
   returned = shared(sizeof *returned * ACTORS);
   if (s->kind == CRASH_PAIR || s->kind == CRASH_STALLED) sweep_pairs(r, limits);

@@ -95,6 +95,7 @@ int crash_waited(struct crash_wait *w);
 int crash_actor(void (*body)(int), int i);  // lives until the point ends: when body(i) has returned it sleeps for ever
 void crash_asleep(int actor);               // waits until it sleeps in a futex
 void crash_all_asleep(void);
+void crash_all_asleep_or_finished(void);
 void crash_kill(int actor);
 int crash_finished(int actor);  // its body has returned
 int crash_all_finished(void);

@@ -6,6 +6,7 @@
 struct crash_limits {
   uint32_t points;  // of one scenario, about
   int all, stop;    // every point; stop at the first failure
+  int verbose;      // every failure on stderr
 };
 struct crash_result {  // shared with whoever started the driver
   uint32_t steps, points, failures, rechecks, strayed, done;

@@ -43,16 +43,16 @@ static void produce(void) {
   int rc = ring_produce(&P, R, BYTES);
   CRASH_EXPECT(rc == 0, "produce answered %d", rc);
   uint64_t next = P.role.next;
-  CRASH_EXPECT(next >= T->out[PUT] && next <= T->out[PUTTING], "the producer goes on behind %lu, and %lu..%lu were put", next,
-               T->out[PUT], T->out[PUTTING]);
+  CRASH_EXPECT(next >= T->out[PUT] && next <= T->out[PUTTING], "the producer goes on behind %lu, and %lu..%lu were put",
+               next, T->out[PUT], T->out[PUTTING]);
   T->out[PUT] = T->out[PUTTING] = next;
 }
 static void consume(void) {
   int rc = ring_consume(&C, R, BYTES);
   CRASH_EXPECT(rc == 0, "consume answered %d", rc);
   uint64_t next = C.role.next;
-  CRASH_EXPECT(next >= T->out[TAKEN] && next <= T->out[TAKING], "the consumer goes on behind %lu, and %lu..%lu were taken",
-               next, T->out[TAKEN], T->out[TAKING]);
+  CRASH_EXPECT(next >= T->out[TAKEN] && next <= T->out[TAKING],
+               "the consumer goes on behind %lu, and %lu..%lu were taken", next, T->out[TAKEN], T->out[TAKING]);
   T->out[TAKEN] = T->out[TAKING] = next;
 }
 // Messages 1..BEFORE went through the ring, those up to PRELOADED are in it. The caller holds both roles then.
@@ -185,18 +185,18 @@ static void consume_get(void) {
   consume();
   get_three();
 }
-CRASH_SCENARIO(spsc_take_p, .name = "spsc: take the dead producer's role over, put three", .setup = part_left_by_the_dead,
-               .op = produce_put, .check = check);
-CRASH_SCENARIO(spsc_take_c, .name = "spsc: take the dead consumer's role over, get three", .setup = part_left_by_the_dead,
-               .op = consume_get, .check = check);
+CRASH_SCENARIO(spsc_take_p, .name = "spsc: take the dead producer's role over, put three",
+               .setup = part_left_by_the_dead, .op = produce_put, .check = check);
+CRASH_SCENARIO(spsc_take_c, .name = "spsc: take the dead consumer's role over, get three",
+               .setup = part_left_by_the_dead, .op = consume_get, .check = check);
 
 // ---- pairs ----
 CRASH_SCENARIO(spsc_pair_pp, .name = "spsc: pair, the producer, then its successor", .kind = CRASH_PAIR, .setup = part,
                .prepare = as_producer, .op = put_three, .op2 = produce_put, .check = check);
-CRASH_SCENARIO(spsc_pair_cc, .name = "spsc: pair, the consumer, then its successor", .kind = CRASH_PAIR, .setup = almost,
-               .prepare = as_consumer, .op = get_three, .op2 = consume_get, .check = check);
-CRASH_SCENARIO(spsc_pair_pc, .name = "spsc: pair, the producer, then the consumer", .kind = CRASH_PAIR, .setup = one_inside,
-               .prepare = as_producer, .op = put_n, .op2 = consume_get, .check = check);
+CRASH_SCENARIO(spsc_pair_cc, .name = "spsc: pair, the consumer, then its successor", .kind = CRASH_PAIR,
+               .setup = almost, .prepare = as_consumer, .op = get_three, .op2 = consume_get, .check = check);
+CRASH_SCENARIO(spsc_pair_pc, .name = "spsc: pair, the producer, then the consumer", .kind = CRASH_PAIR,
+               .setup = one_inside, .prepare = as_producer, .op = put_n, .op2 = consume_get, .check = check);
 CRASH_SCENARIO(spsc_stalled_pc, .name = "spsc: the producer stopped, the consumer dies, the producer goes on",
                .kind = CRASH_STALLED, .setup = one_inside, .prepare = as_producer, .op = put_n, .op2 = consume_get,
                .check = check);

@@ -1,5 +1,5 @@
 // tests/crash/sweep.c: kills a process at every instruction of every operation, and asks the survivors.
-//   sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--json FILE] [--list]
+//   sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]
 #include <errno.h>
 #include <getopt.h>
 #include <regex.h>
@@ -23,12 +23,12 @@ static struct {
   struct crash_limits limits;
   int jobs, list;
   const char *only, *json;
-} options = {.limits = {.points = 1200}, .only = "", .jobs = 2};
+} options = {.limits = {.points = 400}, .only = "", .jobs = 2};
 
 static void usage(void) {
   fprintf(
       stderr,
-      "sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--json FILE] [--list]\n"
+      "sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]\n"
       "  --only REGEX  the scenarios whose name it matches\n"
       "  --points N    kill points of one scenario, about (%u): a longer operation is killed at the first visit of\n"
       "                each of its instructions, and at every so many of the rest; --all: at every one\n"
@@ -41,10 +41,11 @@ static void usage(void) {
 }
 
 static void parse(int argc, char **argv) {
-  enum { ONLY, POINTS, ALL, JOBS, STOP, JSON, LIST };
-  static const struct option known[] = {{"only", 1, NULL, ONLY}, {"points", 1, NULL, POINTS}, {"all", 0, NULL, ALL},
-                                        {"jobs", 1, NULL, JOBS}, {"stop", 0, NULL, STOP},     {"json", 1, NULL, JSON},
-                                        {"list", 0, NULL, LIST}, {NULL, 0, NULL, 0}};
+  enum { ONLY, POINTS, ALL, JOBS, STOP, VERBOSE, JSON, LIST };
+  static const struct option known[] = {
+      {"only", 1, NULL, ONLY}, {"points", 1, NULL, POINTS}, {"all", 0, NULL, ALL},
+      {"jobs", 1, NULL, JOBS}, {"stop", 0, NULL, STOP},     {"verbose", 0, NULL, VERBOSE},
+      {"json", 1, NULL, JSON}, {"list", 0, NULL, LIST},     {NULL, 0, NULL, 0}};
   int c;
   while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) switch (c) {
       case ONLY: options.only = optarg; break;
@@ -52,6 +53,7 @@ static void parse(int argc, char **argv) {
       case ALL: options.limits.all = 1; break;
       case JOBS: options.jobs = atoi(optarg); break;
       case STOP: options.limits.stop = 1; break;
+      case VERBOSE: options.limits.verbose = 1; break;
       case JSON: options.json = optarg; break;
       case LIST: options.list = 1; break;
       default: usage();
