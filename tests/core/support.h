@@ -53,9 +53,13 @@ static inline const char *test_name(const char *what) {
 }
 
 static inline void await(const shoal_atomic32 *word, uint32_t at_least) {
-  while (shoal_load32_acquire(word) < at_least) sched_yield();
+  for (uint32_t now; (now = shoal_load32_acquire(word)) < at_least;)
+    shoal_futex_wait((shoal_atomic32 *)word, now, SHOAL_FOREVER);
 }
-static inline void signal_to(shoal_atomic32 *word) { shoal_add32_seq_cst(word, 1); }
+static inline void signal_to(shoal_atomic32 *word) {
+  shoal_add32_seq_cst(word, 1);
+  shoal_futex_wake(word, 1 << 30);
+}
 
 // Ends the child with the parent, whatever becomes of the test.
 #define FORK(pid)                               \
