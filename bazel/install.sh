@@ -16,7 +16,7 @@ if ((EUID)); then
     fi
 fi
 install() {
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qy --no-install-recommends "${missing[@]}"
 }
 echo >&2 "shoal: installing ${missing[*]}"
 { install || { "${root[@]}" apt-get update -q && install; }; } >&2

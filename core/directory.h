@@ -28,6 +28,13 @@ int shoal_object_create(struct shoal_segment *seg, const char *name, const char 
 // -ENOENT; -EBADMSG another type. Takes no lock.
 int shoal_object_open(struct shoal_segment *seg, const char *name, const char *type,
                       struct shoal_object *out) SHOAL_MUST_CHECK;
+// Opens it or, if there is none, makes it. Sleeps while somebody alive is making it.
+int shoal_object_open_or_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                                int (*init)(void *memory, uint64_t size, void *arg), void *arg,
+                                struct shoal_object *out) SHOAL_MUST_CHECK;
+// For a child of fork, which inherits what its parent has open: whether that is still its to use. -ENOENT: the parent
+// closed it, and it was removed and freed, before the child first used the segment.
+int shoal_object_confirm(struct shoal_segment *seg, const struct shoal_object *object);
 // This process needs it no longer. Its memory is reused only when the name has been removed and every process that
 // created or opened it has closed it or died.
 int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object);
