@@ -3,25 +3,19 @@
 
 #include "ipc/queue/spsc.h"
 
-#include <stdexcept>
-
 #include "bench/against/boost.h"
 #include "bench/against/ck.h"
 #include "bench/against/moodycamel.h"
 #include "bench/against/pipe.h"
 #include "bench/against/rte.h"
 #include "bench/harness/limits.h"
+#include "bench/harness/must.h"
 #include "bench/harness/workloads.h"
 #include "bench/modules.h"
-#include "core/error.h"
 
 namespace bench {
 
 namespace {
-
-void must(int rc, const char *what) {
-  if (rc) throw std::runtime_error(std::string(what) + ": " + shoal_strerror(rc));
-}
 
 template <class M>
 struct Typed;

@@ -1,9 +1,10 @@
-// bench/against/pipe.h: pipe(2). Both ends block.
+// bench/against/pipe.h: pipe(2). Both ends block; a producer ends with a message that says so.
 #pragma once
 
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 
 #include "bench/harness/workloads.h"
@@ -24,9 +25,16 @@ struct Pipe : Placed {
     for (int end : static_cast<Shared *>(memory)->ends) close(end);
   }
 
+  static constexpr uint64_t kEnd = UINT64_MAX;
+
   struct Producer {
     int end;
     Producer(void *memory, unsigned) : end(static_cast<Shared *>(memory)->ends[1]) {}
+    ~Producer() {
+      M m;
+      m.set(kEnd);
+      if (write(end, &m, sizeof m) != sizeof m) perror("bench: write");
+    }
     bool put(const M &m) {
       if (write(end, &m, sizeof m) == sizeof m) return true;
       throw std::system_error(errno, std::generic_category(), "write");
@@ -34,10 +42,13 @@ struct Pipe : Placed {
   };
   struct Consumer {
     int end;
+    bool ended = false;
     Consumer(void *memory, unsigned) : end(static_cast<Shared *>(memory)->ends[0]) {}
     bool get(M &m) {
-      if (read(end, &m, sizeof m) == sizeof m) return true;
-      throw std::system_error(errno, std::generic_category(), "read");
+      if (ended) return false;
+      if (read(end, &m, sizeof m) != sizeof m) throw std::system_error(errno, std::generic_category(), "read");
+      ended = m.is(kEnd);
+      return !ended;
     }
   };
 };

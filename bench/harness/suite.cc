@@ -38,7 +38,7 @@ bool holds(const Target &t, const Row &row) {
     case Target::kBestPeer: return row.ratios.at(row.best_peer) >= t.least;
     case Target::kLimit: return row.ratios.at(row.limit_name) >= t.least;
     case Target::kNamed: return row.ratios.at(t.name) >= t.least;
-    case Target::kValue: return row.ours.median <= t.least;
+    case Target::kValue: return row.ours.max <= t.least;
   }
   return false;
 }
@@ -214,7 +214,7 @@ bool Suite::run(const std::string &only) {
   std::vector<Runner> runners;
   runners.reserve(cases_.size());  // the benchmarks point at them
   for (const Case &c : cases_) {
-    runners.emplace_back(c, c.seconds > 0 ? c.seconds : seconds_ / kRepetitions, &normal);
+    runners.emplace_back(c, c.seconds > 0 ? c.seconds : c.stretch * seconds_ / kRepetitions, &normal);
     benchmark::RegisterBenchmark(c.name.c_str(), [r = &runners.back()](benchmark::State &s) { r->repetition(s); })
         ->Iterations(1)
         ->Repetitions(c.repetitions)

@@ -38,7 +38,7 @@ struct Contender {
   std::function<Measurement(double seconds)> measure;
 };
 
-// What must hold: the ratio to somebody is at least `least` (above 1: ours is better), or ours is at most `least` (kValue).
+// What must hold: the ratio to somebody is at least `least` (above 1: ours is better), or ours is never above it (kValue).
 struct Target {
   enum Against { kBestPeer, kLimit, kNamed, kValue } against;
   double least;
@@ -59,6 +59,7 @@ struct Case {
   std::vector<Contender> contenders;
   int repetitions = kRepetitions;
   double seconds = 0;  // a fixed length for each measurement, if not 0
+  double stretch = 1;  // a multiple of the usual length
 };
 
 struct Spread {
