@@ -149,13 +149,11 @@ static int writer_acquire(struct shoal_segment *seg) {
 static void writer_release(struct shoal_segment *seg) { shoal_robust_release_(&seg->header->writer); }
 
 void shoal_directory_tidy_(struct shoal_segment *seg) {
-  for (uint32_t at = 0; at < seg->g.entries; at++) {
-    if (!to_be_freed(seg, at)) continue;
-    if (writer_acquire(seg)) return;
-    tidy_locked(seg);
-    writer_release(seg);
-    return;
-  }
+  int needed = shoal_robust_is_dead(shoal_load32_relaxed(&seg->header->writer.word));
+  for (uint32_t at = 0; at < seg->g.entries && !needed; at++) needed = to_be_freed(seg, at);
+  if (!needed || writer_acquire(seg)) return;
+  tidy_locked(seg);
+  writer_release(seg);
 }
 
 void shoal_directory_freed_(struct shoal_segment *seg, uint32_t at) {

@@ -49,20 +49,27 @@ int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint6
 
 // ---- holes and strays ----
 
-// A claim is in its lap only once, so this one is the dead role's for as long as the word is the same.
+static shoal_atomic64 *ctl_at(const struct shoal_mpmc *ring, uint64_t at) {
+  return shoal_mpmc_at(ring, at, ring->stride).ctl;
+}
+static uint64_t lap_at(const struct shoal_mpmc *ring, uint64_t at) {
+  return shoal_mpmc_at(ring, at, ring->stride).lap;
+}
+
+// A claim to write is in its lap only once, so this one is the dead role's for as long as the word is the same.
 void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
-  if (shoal_cas64_seq_cst(ctl, &c, shoal_slot_((c >> 24) + 1, SHOAL_SLOT_EMPTY_, 0)))  // [F1]
+  if (shoal_cas64_seq_cst(ctl, &c, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_))  // [F1]
     shoal_add64_relaxed(&ring->shm->holes, 1);
 }
 
-int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, uint64_t *at) {
+int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim) {
   uint64_t seen = shoal_load64_seq_cst(&ring->shm->strays);  // [S2] pairs with [S1]: who made one before is found below
   for (uint64_t k = 0; k <= ring->mask; k++) {
-    shoal_atomic64 *ctl = shoal_mpmc_ctl_(ring, k);
+    shoal_atomic64 *ctl = ctl_at(ring, k);
     uint64_t c = shoal_load64_relaxed(ctl);
     if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c)) continue;
     if (!shoal_cas64_seq_cst(ctl, &c, c | me)) continue;  // [G1] pairs with [S3]
-    *at = (c >> 24) << ring->shift | k;
+    *claim = shoal_mpmc_at(ring, (c >> 24) << ring->shift | k, ring->stride);
     return 1;
   }
   shoal_cas64_relaxed(&ring->shm->strays, &seen, 0);
@@ -70,24 +77,22 @@ int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, uint64_t
 }
 
 static void stray(shoal_atomic64 *ctl, uint64_t c, uint32_t deaths) {
-  uint64_t lap = c >> 24;
   // [S3] pairs with [G1] of who takes it: what was done to the payload in place is seen
-  shoal_store64_release(ctl, shoal_slot_(lap, SHOAL_SLOT_READING_, 0) + deaths * SHOAL_SLOT_DEATH_);
+  shoal_store64_release(ctl, shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, 0) | deaths * SHOAL_SLOT_DEATH_);
 }
 // [S1] after the slot: a consumer that finds the word 0 is woken, or told by a later one. Pairs with [S2]
 static void tell_of_strays(const struct shoal_mpmc *ring) { shoal_add64_seq_cst(&ring->shm->strays, 1); }
 
-void shoal_mpmc_return(const struct shoal_mpmc *ring, uint64_t at) {
-  shoal_atomic64 *ctl = shoal_mpmc_ctl_(ring, at);
-  uint64_t c = shoal_load64_relaxed(ctl);
-  stray(ctl, c, shoal_slot_deaths_(c));
+void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
+  uint64_t c = shoal_load64_relaxed(claim->ctl);
+  stray(claim->ctl, c, shoal_slot_deaths_(c));
   tell_of_strays(ring);
 }
 
 static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
   uint32_t deaths = shoal_slot_deaths_(c);
   if (ring->drop) {
-    shoal_store64_release(ctl, shoal_slot_((c >> 24) + 1, SHOAL_SLOT_EMPTY_, 0));  // [F1]
+    shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1]
     shoal_add64_relaxed(&ring->shm->dropped, 1);
   } else {
     stray(ctl, c, deaths < SHOAL_SLOT_DEATHS_MAX_ ? deaths + 1 : deaths);
@@ -98,7 +103,7 @@ static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, 
 // Its caller is the role's owner, or its only heir. A killed heir's strays may not have been told of: the next one tells.
 void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
   for (uint64_t k = 0; k <= ring->mask; k++) {
-    shoal_atomic64 *ctl = shoal_mpmc_ctl_(ring, k);
+    shoal_atomic64 *ctl = ctl_at(ring, k);
     uint64_t c = shoal_load64_relaxed(ctl);
     if (shoal_slot_owner_(c) != role) continue;
     if (shoal_slot_state_(c) == SHOAL_SLOT_WRITING_) shoal_mpmc_skip_(ring, ctl, c);
@@ -112,8 +117,8 @@ void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
 int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at) {
   int n = 0;
   // [C1] of sync/eventcount.h: puts that overtook this one have claimed, and looked at ev, before
-  while (n < 64 && shoal_load64_seq_cst(shoal_mpmc_ctl_(ring, at + 1 + (uint64_t)n)) ==
-                       shoal_slot_((at + 1 + (uint64_t)n) >> ring->shift, SHOAL_SLOT_FULL_, 0))
+  while (n < 64 && shoal_load64_seq_cst(ctl_at(ring, at + 1 + (uint64_t)n)) ==
+                       (lap_at(ring, at + 1 + (uint64_t)n) | shoal_slot_(SHOAL_SLOT_FULL_, 0)))
     n++;
   return n;
 }
@@ -121,8 +126,8 @@ int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at) {
 static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
   if (shoal_load64_seq_cst(&ring->shm->strays)) return SHOAL_BLOCKER_NONE;  // [S2]
   for (uint64_t h = shoal_load64_relaxed(&ring->shm->head);;) {
-    uint64_t c = shoal_load64_seq_cst(shoal_mpmc_ctl_(ring, h));  // [A1]'s second half
-    int64_t ahead = shoal_slot_ahead_(c, h >> ring->shift);
+    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, h));  // [A1]'s second half
+    int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, h));
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {
       h = shoal_mpmc_past_(ring, h, ahead, state != SHOAL_SLOT_READING_);
@@ -135,8 +140,8 @@ static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
 
 static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
   for (uint64_t t = shoal_load64_relaxed(&ring->shm->tail);;) {
-    uint64_t c = shoal_load64_seq_cst(shoal_mpmc_ctl_(ring, t));  // [A1]'s second half
-    int64_t ahead = shoal_slot_ahead_(c, t >> ring->shift);
+    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, t));  // [A1]'s second half
+    int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, t));
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {
       t = shoal_mpmc_past_(ring, t, ahead, state == SHOAL_SLOT_EMPTY_);
@@ -153,7 +158,7 @@ uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side) {
 int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me) {
   int held = 0;
   for (uint64_t k = 0; k <= ring->mask; k++) {
-    uint64_t c = shoal_load64_seq_cst(shoal_mpmc_ctl_(ring, k));  // [A1]'s second half, for E
+    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, k));  // [A1]'s second half, for E
     if (shoal_slot_state_(c) != SHOAL_SLOT_READING_) continue;
     if (shoal_slot_owner_(c) == me) return 0;
     held = 1;
@@ -162,8 +167,8 @@ int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me) {
 }
 
 int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, uint32_t state, uint32_t *deaths) {
-  uint64_t c = shoal_load64_relaxed(shoal_mpmc_ctl_(ring, at));
-  if (shoal_slot_ahead_(c, at >> ring->shift) || shoal_slot_state_(c) != state || shoal_slot_owner_(c) != me) return 0;
+  uint64_t c = shoal_load64_relaxed(ctl_at(ring, at));
+  if (shoal_slot_ahead_(c, lap_at(ring, at)) || shoal_slot_state_(c) != state || shoal_slot_owner_(c) != me) return 0;
   *deaths = shoal_slot_deaths_(c);
   return 1;
 }

@@ -12,10 +12,10 @@
 // consumers that died with the message in hand.
 //
 // USE (ipc/queue/queue.h; a ring does not sleep, and is nothing without the roles of an eventcount)
-//   uint64_t at;
-//   if (!shoal_mpmc_claim_put(&ring, me, &at)) ...full...
-//   *(T *)shoal_mpmc_data(&ring, at) = x;
-//   shoal_mpmc_publish(&ring, at);
+//   struct shoal_claim claim;
+//   if (!shoal_mpmc_claim_put(&ring, me, sizeof(T), &claim)) ...full...
+//   *(T *)shoal_claim_data(&claim, sizeof(T)) = x;
+//   shoal_mpmc_publish(&ring, &claim);
 //
 // SAFETY   everything from any thread of any process, at the same time; a claim belongs to its role. init before, once.
 // ORDERING [P1] publish, release, pairs with [G1] claim_get: the payload is there.
@@ -81,41 +81,53 @@ int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint6
                       const struct shoal_eventcount_view *view) SHOAL_MUST_CHECK;
 
 // ---- slots ----
-SHOAL_INLINE uint32_t shoal_mpmc_offset_(uint32_t element_size) { return element_size <= SHOAL_MPMC_INLINE_MAX ? 8 : 64; }
-SHOAL_INLINE uint32_t shoal_mpmc_stride_(uint32_t element_size) {
-  if (element_size <= 8) return 16;
-  if (element_size <= 24) return 32;
-  return element_size <= SHOAL_MPMC_INLINE_MAX ? 64 : 64 + ((element_size + 63) & ~63u);
+struct shoal_claim {  // private: a slot that is the caller's
+  uint64_t at;        // its position: how many were claimed before it
+  uint64_t lap;       // as it stands in the control word
+  shoal_atomic64 *ctl;
+};
+
+SHOAL_INLINE uint32_t shoal_mpmc_offset_(uint32_t size) { return size <= SHOAL_MPMC_INLINE_MAX ? 8 : 64; }
+SHOAL_INLINE uint32_t shoal_mpmc_stride_(uint32_t size) {
+  if (size <= 8) return 16;
+  if (size <= 24) return 32;
+  return size <= SHOAL_MPMC_INLINE_MAX ? 64 : 64 + ((size + 63) & ~63u);
 }
-SHOAL_INLINE shoal_atomic64 *shoal_mpmc_ctl_(const struct shoal_mpmc *ring, uint64_t at) {
-  return (shoal_atomic64 *)(void *)(ring->slots + (at & ring->mask) * ring->stride);
-}
-SHOAL_INLINE void *shoal_mpmc_data(const struct shoal_mpmc *ring, uint64_t at) {
-  return ring->slots + (at & ring->mask) * ring->stride + shoal_mpmc_offset_(ring->element_size);
-}
-SHOAL_INLINE uint64_t shoal_slot_(uint64_t lap, uint32_t state, uint32_t owner) {
-  return lap * SHOAL_SLOT_LAP_ | (uint64_t)state << 22 | owner;
-}
+SHOAL_INLINE uint64_t shoal_slot_(uint32_t state, uint32_t owner) { return (uint64_t)state << 22 | owner; }
+SHOAL_INLINE uint64_t shoal_slot_lap_(uint64_t c) { return c & ~(SHOAL_SLOT_LAP_ - 1); }
 SHOAL_INLINE uint32_t shoal_slot_state_(uint64_t c) { return (uint32_t)(c >> 22) & 3; }
 SHOAL_INLINE uint32_t shoal_slot_owner_(uint64_t c) { return (uint32_t)c & 0xfff; }
 SHOAL_INLINE uint32_t shoal_slot_deaths_(uint64_t c) { return (uint32_t)(c >> 12) & SHOAL_SLOT_DEATHS_MAX_; }
-// Laps by which the slot is ahead of `lap`; both wrap at 2^40.
-SHOAL_INLINE int64_t shoal_slot_ahead_(uint64_t c, uint64_t lap) { return (int64_t)(c - lap * SHOAL_SLOT_LAP_) >> 24; }
+// Laps by which a slot is ahead of `lap`; both wrap at 2^40.
+SHOAL_INLINE int64_t shoal_slot_ahead_(uint64_t c, uint64_t lap) { return (int64_t)(c - lap) >> 24; }
+
+SHOAL_INLINE struct shoal_claim shoal_mpmc_at(const struct shoal_mpmc *ring, uint64_t at, uint32_t stride) {
+  struct shoal_claim claim;
+  claim.at = at;
+  claim.lap = (at >> ring->shift) * SHOAL_SLOT_LAP_;
+  claim.ctl = (shoal_atomic64 *)(void *)(ring->slots + (at & ring->mask) * stride);
+  return claim;
+}
+SHOAL_INLINE void *shoal_claim_data(const struct shoal_claim *claim, uint32_t size) {
+  return (char *)claim->ctl + shoal_mpmc_offset_(size);
+}
+
+// `size` is the ring's element size: given again because the compiler may know it.
 
 // ---- put ----
 // Claims the next position; 0 if every slot is taken.
-SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint64_t *at);
-SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, uint64_t at);
+SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim);
+SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 // Gives a claimed position up: consumers skip it.
-SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, uint64_t at);
+SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 // Messages ready just behind `at`: puts that overtook it. 64 at most.
 int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at);
 
 // ---- get ----
-SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint64_t *at);
-SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, uint64_t at);
+SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim);
+SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 // Makes a claimed message a stray: the next consumer has it.
-void shoal_mpmc_return(const struct shoal_mpmc *ring, uint64_t at);
+void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 
 // ---- after a death, before a sleep: see struct shoal_wait_ops ----
 uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side);
@@ -126,87 +138,90 @@ int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, ui
 uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring);  // messages; an estimate
 
 // ---- inline ----
-int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, uint64_t *at);
+int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim);
 void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c);
 
 // Only a hint: a store that comes late may set it back, and the next claimer forward again.
 SHOAL_INLINE void shoal_mpmc_hint_(shoal_atomic64 *hint, uint64_t to) {
   if (shoal_load64_relaxed(hint) < to) shoal_store64_relaxed(hint, to);
 }
-
+SHOAL_INLINE uint32_t shoal_mpmc_stride_of_(const struct shoal_mpmc *ring, uint32_t size) {
+  return __builtin_constant_p(size) ? shoal_mpmc_stride_(size) : ring->stride;
+}
 // The next position worth a look when `at` is used up: its slot is `ahead` laps further, and that lap is still `open`.
 SHOAL_INLINE uint64_t shoal_mpmc_past_(const struct shoal_mpmc *ring, uint64_t at, int64_t ahead, int open) {
   return at + ((uint64_t)(ahead - open) << ring->shift) + 1;
 }
 
-SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint64_t *at) {
-  struct shoal_mpmc_shm *shm = ring->shm;
-  for (uint64_t t = shoal_load64_relaxed(&shm->tail);;) {
-    shoal_atomic64 *ctl = shoal_mpmc_ctl_(ring, t);
-    uint64_t lap = t >> ring->shift, c = shoal_load64_seq_cst(ctl);  // [A1]'s second half, sync/eventcount.h
-    if (SHOAL_LIKELY(c == shoal_slot_(lap, SHOAL_SLOT_EMPTY_, 0))) {
+SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim) {
+  shoal_atomic64 *tail = &ring->shm->tail;
+  for (uint64_t t = shoal_load64_relaxed(tail);;) {
+    *claim = shoal_mpmc_at(ring, t, shoal_mpmc_stride_of_(ring, size));
+    uint64_t c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half, sync/eventcount.h
+    if (SHOAL_LIKELY(c == (claim->lap | shoal_slot_(SHOAL_SLOT_EMPTY_, 0)))) {
       // [W1] pairs with [F1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered by it.
-      if (!shoal_cas64_seq_cst(ctl, &c, shoal_slot_(lap, SHOAL_SLOT_WRITING_, me))) continue;
-      shoal_mpmc_hint_(&shm->tail, t + 1);
-      *at = t;
+      if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_SLOT_WRITING_, me))) continue;
+      shoal_mpmc_hint_(tail, t + 1);
       return 1;
     }
-    int64_t ahead = shoal_slot_ahead_(c, lap);
+    int64_t ahead = shoal_slot_ahead_(c, claim->lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {  // claimed, perhaps laps ago: on to what may be free
       t = shoal_mpmc_past_(ring, t, ahead, state == SHOAL_SLOT_EMPTY_);
       continue;
     }
     if (state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
-      shoal_mpmc_skip_(ring, ctl, c);
+      shoal_mpmc_skip_(ring, claim->ctl, c);
       continue;
     }
-    uint64_t now = shoal_load64_relaxed(&shm->tail);
+    uint64_t now = shoal_load64_relaxed(tail);
     if (now <= t) return 0;
     t = now;
   }
 }
 
-SHOAL_INLINE void shoal_mpmc_set_(const struct shoal_mpmc *ring, uint64_t at, uint64_t c) {
-  if (SHOAL_UNLIKELY(ring->exchange)) shoal_exchange64_seq_cst(shoal_mpmc_ctl_(ring, at), c);  // [P1] [F1], and a full barrier
-  else shoal_store64_release(shoal_mpmc_ctl_(ring, at), c);  // [P1] pairs with [G1], [F1] pairs with [W1]
+SHOAL_INLINE void shoal_mpmc_set_(const struct shoal_mpmc *ring, const struct shoal_claim *claim, uint64_t c) {
+  if (SHOAL_UNLIKELY(ring->exchange)) shoal_exchange64_seq_cst(claim->ctl, c);  // [P1] [F1], and a full barrier
+  else shoal_store64_release(claim->ctl, c);  // [P1] pairs with [G1], [F1] pairs with [W1]
   SHOAL_COMPILER_BARRIER();  // the load of ev stays behind it
 }
-SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, uint64_t at) {
-  shoal_mpmc_set_(ring, at, shoal_slot_(at >> ring->shift, SHOAL_SLOT_FULL_, 0));
+SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
+  shoal_mpmc_set_(ring, claim, claim->lap | shoal_slot_(SHOAL_SLOT_FULL_, 0));
 }
-SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, uint64_t at) {
-  shoal_mpmc_set_(ring, at, shoal_slot_((at >> ring->shift) + 1, SHOAL_SLOT_EMPTY_, 0));
+SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
+  shoal_mpmc_set_(ring, claim, claim->lap + SHOAL_SLOT_LAP_);
 }
-SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, uint64_t at) {
-  shoal_mpmc_set_(ring, at, shoal_slot_((at >> ring->shift) + 1, SHOAL_SLOT_EMPTY_, 0));
+SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
+  shoal_mpmc_set_(ring, claim, claim->lap + SHOAL_SLOT_LAP_);
 }
 
-SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint64_t *at) {
-  struct shoal_mpmc_shm *shm = ring->shm;
+SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim) {
+  shoal_atomic64 *head = &ring->shm->head;
   // [A1]'s second half: a stray made after the arming wakes its sleeper
-  if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&shm->strays)) && shoal_mpmc_claim_stray_(ring, me, at)) return 1;
-  for (uint64_t h = shoal_load64_relaxed(&shm->head);;) {
-    shoal_atomic64 *ctl = shoal_mpmc_ctl_(ring, h);
-    uint64_t lap = h >> ring->shift, c = shoal_load64_seq_cst(ctl);  // [A1]'s second half
-    if (SHOAL_LIKELY(c == shoal_slot_(lap, SHOAL_SLOT_FULL_, 0))) {
+  if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays))) {
+    struct shoal_claim stray;  // of its own: so that `claim` may live in registers
+    if (shoal_mpmc_claim_stray_(ring, me, &stray)) return *claim = stray, 1;
+  }
+  for (uint64_t h = shoal_load64_relaxed(head);;) {
+    *claim = shoal_mpmc_at(ring, h, shoal_mpmc_stride_of_(ring, size));
+    uint64_t c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half
+    if (SHOAL_LIKELY(c == (claim->lap | shoal_slot_(SHOAL_SLOT_FULL_, 0)))) {
       // [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Gets are ordered by it.
-      if (!shoal_cas64_seq_cst(ctl, &c, shoal_slot_(lap, SHOAL_SLOT_READING_, me))) continue;
-      shoal_mpmc_hint_(&shm->head, h + 1);
-      *at = h;
+      if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_SLOT_READING_, me))) continue;
+      shoal_mpmc_hint_(head, h + 1);
       return 1;
     }
-    int64_t ahead = shoal_slot_ahead_(c, lap);
+    int64_t ahead = shoal_slot_ahead_(c, claim->lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {  // received, or being received: on
       h = shoal_mpmc_past_(ring, h, ahead, state != SHOAL_SLOT_READING_);
       continue;
     }
     if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
-      shoal_mpmc_skip_(ring, ctl, c);
+      shoal_mpmc_skip_(ring, claim->ctl, c);
       continue;
     }
-    uint64_t now = shoal_load64_relaxed(&shm->head);
+    uint64_t now = shoal_load64_relaxed(head);
     if (now <= h) return 0;
     h = now;
   }

@@ -188,11 +188,16 @@ static const struct shoal_wait_ops mpmc_ops = {mpmc_blocker, mpmc_recover, mpmc_
 
 // ---- beside the fast paths ----
 
+static struct shoal_claim claim_at(const struct shoal_queue *q, uint64_t at) {
+  return shoal_mpmc_at(&q->ring, at, q->ring.stride);
+}
+
 // After a claim: somebody sleeps, or the queue is closed. The bump has a sleeper that is not queued yet look again if we die.
 int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at) {
   struct shoal_eventcount *ec = q->wait.shm;
   if (shoal_eventcount_closed(ec)) {
-    shoal_mpmc_cancel(&q->ring, at);
+    struct shoal_claim claim = claim_at(q, at);
+    shoal_mpmc_cancel(&q->ring, &claim);
     shoal_eventcount_ring(ec);
     return -EPIPE;
   }
@@ -219,7 +224,7 @@ struct op {
   uint32_t me, n, done;
   const char *in;
   char *out;
-  uint64_t at;
+  struct shoal_claim claim;
 };
 
 static int attempt_put(void *arg) {
@@ -235,20 +240,21 @@ static int attempt_put_n(void *arg) {
   struct op *op = arg;
   struct shoal_queue *q = op->q;
   struct shoal_eventcount *ec = q->wait.shm;
-  uint64_t at, first = 0, last = 0;
+  struct shoal_claim claim;
+  uint64_t first = 0, last = 0;
   int rc = -EAGAIN;
-  for (op->done = 0; op->done < op->n && shoal_mpmc_claim_put(&q->ring, op->me, &at); op->done++) {
+  for (op->done = 0; op->done < op->n && shoal_mpmc_claim_put(&q->ring, op->me, q->element_size, &claim); op->done++) {
     if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)) {
-      int closed = shoal_queue_claimed_(q, at);
+      int closed = shoal_queue_claimed_(q, claim.at);
       if (closed) {
         rc = closed;
         break;
       }
     }
-    memcpy(shoal_mpmc_data(&q->ring, at), op->in + (size_t)op->done * q->element_size, q->element_size);
-    shoal_mpmc_publish(&q->ring, at);
-    if (!op->done) first = at;
-    last = at;
+    memcpy(shoal_claim_data(&claim, q->element_size), op->in + (size_t)op->done * q->element_size, q->element_size);
+    shoal_mpmc_publish(&q->ring, &claim);
+    if (!op->done) first = claim.at;
+    last = claim.at;
   }
   if (!op->done) return rc;
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) {
@@ -264,12 +270,12 @@ static int attempt_get_n(void *arg) {
   struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   uint32_t busy = shoal_load32_relaxed(&role->busy);
-  uint64_t at;
+  struct shoal_claim claim;
   shoal_store32_relaxed(&role->busy, busy + 1);
-  for (op->done = 0; op->done < op->n && shoal_mpmc_claim_get(&q->ring, op->me, &at); op->done++) {
+  for (op->done = 0; op->done < op->n && shoal_mpmc_claim_get(&q->ring, op->me, q->element_size, &claim); op->done++) {
     if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
-    memcpy(op->out + (size_t)op->done * q->element_size, shoal_mpmc_data(&q->ring, at), q->element_size);
-    shoal_mpmc_commit(&q->ring, at);
+    memcpy(op->out + (size_t)op->done * q->element_size, shoal_claim_data(&claim, q->element_size), q->element_size);
+    shoal_mpmc_commit(&q->ring, &claim);
   }
   shoal_store32_release(&role->busy, busy);  // [R6]
   if (!op->done) return -EAGAIN;
@@ -279,12 +285,12 @@ static int attempt_get_n(void *arg) {
 
 static int attempt_reserve(void *arg) {
   struct op *op = arg;
-  if (!shoal_mpmc_claim_put(&op->q->ring, op->me, &op->at)) return -EAGAIN;
-  return shoal_eventcount_closed(op->q->wait.shm) ? shoal_queue_claimed_(op->q, op->at) : 0;
+  if (!shoal_mpmc_claim_put(&op->q->ring, op->me, op->q->element_size, &op->claim)) return -EAGAIN;
+  return shoal_eventcount_closed(op->q->wait.shm) ? shoal_queue_claimed_(op->q, op->claim.at) : 0;
 }
 static int attempt_receive(void *arg) {
   struct op *op = arg;
-  return shoal_mpmc_claim_get(&op->q->ring, op->me, &op->at) ? 0 : -EAGAIN;
+  return shoal_mpmc_claim_get(&op->q->ring, op->me, op->q->element_size, &op->claim) ? 0 : -EAGAIN;
 }
 
 // ---- whole elements ----
@@ -298,21 +304,33 @@ int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, sho
   return shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, attempt_get, &op, deadline);
 }
 
-// Sizes that a compiler copies better than memcpy finds out at run time.
+// Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.
+#define SIZED(name, n)                                                                                                    \
+  static SHOAL_NOINLINE int put_##name(struct shoal_queue *q, const void *element, shoal_deadline deadline) {          \
+    return shoal_queue_put_(q, element, n, deadline);                                                               \
+  }                                                                                                                 \
+  static SHOAL_NOINLINE int get_##name(struct shoal_queue *q, void *element, shoal_deadline deadline) {                \
+    return shoal_queue_get_(q, element, n, deadline);                                                               \
+  }
+SIZED(4, 4)
+SIZED(8, 8)
+SIZED(16, 16)
+SIZED(any, q->element_size)
+
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline) {
   switch (q->element_size) {
-    case 4: return shoal_queue_put_(q, element, 4, deadline);
-    case 8: return shoal_queue_put_(q, element, 8, deadline);
-    case 16: return shoal_queue_put_(q, element, 16, deadline);
-    default: return shoal_queue_put_(q, element, q->element_size, deadline);
+    case 4: return put_4(q, element, deadline);
+    case 8: return put_8(q, element, deadline);
+    case 16: return put_16(q, element, deadline);
+    default: return put_any(q, element, deadline);
   }
 }
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline) {
   switch (q->element_size) {
-    case 4: return shoal_queue_get_(q, element, 4, deadline);
-    case 8: return shoal_queue_get_(q, element, 8, deadline);
-    case 16: return shoal_queue_get_(q, element, 16, deadline);
-    default: return shoal_queue_get_(q, element, q->element_size, deadline);
+    case 4: return get_4(q, element, deadline);
+    case 8: return get_8(q, element, deadline);
+    case 16: return get_16(q, element, deadline);
+    default: return get_any(q, element, deadline);
   }
 }
 
@@ -347,8 +365,9 @@ int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_d
 // ---- in place ----
 
 static void lend(const struct op *op, uint32_t state, struct shoal_loan *loan) {
-  struct shoal_loan l = {.data = shoal_mpmc_data(&op->q->ring, op->at), .token = op->at, .role = op->me};
-  shoal_mpmc_holds(&op->q->ring, op->me, op->at, state, &l.redelivered);
+  struct shoal_loan l = {
+      .data = shoal_claim_data(&op->claim, op->q->element_size), .token = op->claim.at, .role = op->me};
+  shoal_mpmc_holds(&op->q->ring, op->me, op->claim.at, state, &l.redelivered);
   *loan = l;
 }
 
@@ -379,23 +398,25 @@ static int check(struct shoal_queue *q, int side, const struct shoal_loan *loan)
 enum ending { COMMIT, CANCEL, RELEASE, RETURN };
 
 static void finish_put(struct shoal_queue *q, uint64_t at, enum ending how) {
+  struct shoal_claim claim = claim_at(q, at);
   struct shoal_eventcount *ec = q->wait.shm;
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
-  if (how == COMMIT) shoal_mpmc_publish(&q->ring, at);
-  else shoal_mpmc_cancel(&q->ring, at);
+  if (how == COMMIT) shoal_mpmc_publish(&q->ring, &claim);
+  else shoal_mpmc_cancel(&q->ring, &claim);
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_queue_published_(q, at);
   if (how == CANCEL && shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_wake_(ec, SHOAL_PRODUCER, 1);
 }
 
 static void finish_get(struct shoal_queue *q, uint64_t at, enum ending how) {
+  struct shoal_claim claim = claim_at(q, at);
   struct shoal_eventcount *ec = q->wait.shm;
   int side = how == RELEASE ? SHOAL_PRODUCER : SHOAL_CONSUMER;
   if (shoal_eventcount_asleep_(ec, side)) shoal_eventcount_bump_(ec, side);
   if (how == RELEASE) {
-    shoal_mpmc_commit(&q->ring, at);
+    shoal_mpmc_commit(&q->ring, &claim);
     if (shoal_eventcount_asleep_for_room_(ec)) freed(q, 1);
   } else {
-    shoal_mpmc_return(&q->ring, at);
+    shoal_mpmc_return(&q->ring, &claim);
     if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
   }
 }

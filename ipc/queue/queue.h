@@ -149,15 +149,15 @@ void shoal_queue_freed_(struct shoal_queue *q);
 // 0, -EAGAIN, -EPIPE
 SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
   struct shoal_eventcount *ec = q->wait.shm;
-  uint64_t at;
-  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_put(&q->ring, me, &at))) return -EAGAIN;  // [C1] of sync/eventcount.h
+  struct shoal_claim claim;
+  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_put(&q->ring, me, size, &claim))) return -EAGAIN;  // [C1] of sync/eventcount.h
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec))) {
-    int rc = shoal_queue_claimed_(q, at);
+    int rc = shoal_queue_claimed_(q, claim.at);
     if (rc) return rc;
   }
-  memcpy(shoal_mpmc_data(&q->ring, at), element, size);
-  shoal_mpmc_publish(&q->ring, at);
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_queue_published_(q, at);
+  memcpy(shoal_claim_data(&claim, size), element, size);
+  shoal_mpmc_publish(&q->ring, &claim);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_queue_published_(q, claim.at);
   return 0;
 }
 
@@ -166,18 +166,19 @@ SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void 
   struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_role *role = shoal_role_at_(&q->wait, me);
   uint32_t busy = shoal_load32_relaxed(&role->busy);
-  uint64_t at;
+  struct shoal_claim claim;
   shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
-  int claimed = shoal_mpmc_claim_get(&q->ring, me, &at);  // [C1] of sync/eventcount.h
-  if (SHOAL_LIKELY(claimed)) {
-    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER))) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
-    memcpy(element, shoal_mpmc_data(&q->ring, at), size);
-    shoal_mpmc_commit(&q->ring, at);
+  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_get(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
+    shoal_store32_relaxed(&role->busy, busy);
+    return -EAGAIN;
   }
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER))) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
+  memcpy(element, shoal_claim_data(&claim, size), size);
+  shoal_mpmc_commit(&q->ring, &claim);
   // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
   shoal_store32_release(&role->busy, busy);
-  if (SHOAL_UNLIKELY(claimed && shoal_eventcount_asleep_for_room_(ec))) shoal_queue_freed_(q);
-  return claimed ? 0 : -EAGAIN;
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) shoal_queue_freed_(q);
+  return 0;
 }
 
 SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
