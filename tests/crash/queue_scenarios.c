@@ -25,7 +25,7 @@ static struct shoal_queue *Q;
 static uint32_t slots_in(uint32_t a, uint32_t b) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < CAPACITY; i++) {
-    uint32_t state = shoal_slot_state_(shoal_load64_relaxed(shoal_mpmc_ctl_(&Q->ring, i)));
+    uint32_t state = shoal_slot_state_(shoal_load64_relaxed(shoal_mpmc_at(&Q->ring, i, Q->ring.stride).ctl));
     n += state == a || state == b;
   }
   return n;
