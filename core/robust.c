@@ -85,11 +85,13 @@ void shoal_thread_start_(void) {
   if (thread_start()) __builtin_trap();  // documented: cannot fail after shoal_robust_check()
 }
 
-int shoal_live_take_(struct shoal_robust *r) {
+int shoal_live_take_(struct shoal_robust *r) { return shoal_live_adopt_(r, 0); }
+
+int shoal_live_adopt_(struct shoal_robust *r, uint32_t word) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &r->word);
-  uint32_t word = 0;
-  // [A3] pairs with [R3]: the former owner, or its reaper, has finished with what the word stands for
+  // [A3] pairs with [R3]: the former owner, or its heir, has finished with what the word stands for; or it comes after the
+  // kernel's mark: what the dead one wrote is seen
   int taken = shoal_cas32_acquire(&r->word, &word, t->tid | FUTEX_WAITERS);
   if (taken) shoal_robust_enlist_(t, r);
   shoal_pending_restore_(t, pending);
@@ -113,7 +115,7 @@ void shoal_robust_release_slow_(struct shoal_robust *r) {
 }
 
 // A word left by a thread that the kernel did not mark. tids are reused: a newcomer's looks alive, and is waited for.
-static void mark_if_gone(struct shoal_robust *r, uint32_t word) {
+void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word) {
   if (syscall(SYS_tkill, shoal_robust_owner(word), 0) && errno == ESRCH)
     shoal_cas32_relaxed(&r->word, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
 }
@@ -142,6 +144,6 @@ int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, 
       word |= FUTEX_WAITERS;
     }
     int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
-    if (shoal_futex_wait(&r->word, word, (shoal_deadline){end}) == -ETIMEDOUT) mark_if_gone(r, word);
+    if (shoal_futex_wait(&r->word, word, (shoal_deadline){end}) == -ETIMEDOUT) shoal_robust_mark_if_gone_(r, word);
   }
 }

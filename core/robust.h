@@ -114,8 +114,14 @@ SHOAL_INLINE int shoal_robust_is_dead(uint32_t word) { return (word & FUTEX_OWNE
 // ---- a word that tells whether its owner lives: a participant's, a role's ----
 // Takes `r` if it is free (0), enlists it, and holds it as TID | FUTEX_WAITERS, so that its death wakes. 0, or -EBUSY.
 int shoal_live_take_(struct shoal_robust *r);
+// The same with a word that the kernel has marked and that is still `word`: the caller is the dead one's only heir, until it
+// drops the word or dies in turn. 0, or -EBUSY.
+int shoal_live_adopt_(struct shoal_robust *r, uint32_t word);
 // Gives it back (0) and wakes all who sleep on it. Only the owner.
 void shoal_live_drop_(struct shoal_robust *r);
+
+// Marks a word whose owner is gone though the kernel has not marked it (a list it could not walk).
+void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word);
 
 // ---- a word that one thread owns at a time ----
 // 0 or, with the word owned just as well, -EOWNERDEAD; -EDEADLK it is the caller's already; -EAGAIN, -ETIMEDOUT.
