@@ -314,11 +314,11 @@ static int spsc_put_n(struct op *op) {
   int rc = shoal_queue_put_spsc_(q, op->me, op->in, q->element_size);
   if (rc) return rc;
   shoal_store32_relaxed(&role->busy, 1);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   op->done = 1;
   if (!shoal_eventcount_closed(q->wait.shm))
     op->done += shoal_spsc_try_put_n(&q->producer.ring, op->in + q->element_size, op->n - 1);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   shoal_store32_release(&role->busy, 0);  // [R6]
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_CONSUMER)) shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1);
   return 0;
@@ -326,9 +326,10 @@ static int spsc_put_n(struct op *op) {
 
 static int spsc_get_n(struct op *op) {
   struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   if (q->consumer.lent) return -EBUSY;
   op->done = shoal_spsc_try_get_n(&q->consumer.ring, op->out, op->n);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
   return op->done ? 0 : -EAGAIN;
 }
@@ -398,7 +399,7 @@ static int attempt_reserve_spsc(void *arg) {
   struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   if (q->producer.lent) return -EBUSY;
   shoal_store32_relaxed(&role->busy, 1);  // until it is committed or cancelled
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (shoal_eventcount_closed(q->wait.shm)) return shoal_queue_spsc_refused_(q);
   op->place = shoal_spsc_reserve(&q->producer.ring);
   if (op->place) return 0;
@@ -408,9 +409,10 @@ static int attempt_reserve_spsc(void *arg) {
 static int attempt_receive_spsc(void *arg) {
   struct op *op = arg;
   struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   if (q->consumer.lent) return -EBUSY;
   op->place = shoal_spsc_peek(&q->consumer.ring);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
   return op->place ? 0 : -EAGAIN;
 }
@@ -571,26 +573,27 @@ static void finish_get(struct shoal_queue *q, uint64_t at, enum ending how) {
   }
 }
 
-static void finish_put_spsc(struct shoal_queue *q, uint32_t me, enum ending how) {
+static void finish_put_spsc(struct shoal_queue *q, struct shoal_role *role, enum ending how) {
   struct shoal_eventcount *ec = q->wait.shm;
   q->producer.lent = 0;
   if (how == COMMIT) shoal_spsc_commit(&q->producer.ring);
-  shoal_queue_spsc_barrier_(q);
-  shoal_store32_release(&shoal_role_at_(&q->wait, me)->busy, 0);  // [R6]
+  shoal_queue_spsc_barrier_(q, role);
+  shoal_store32_release(&role->busy, 0);  // [R6]
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
 }
-static void finish_get_spsc(struct shoal_queue *q, enum ending how) {
+static void finish_get_spsc(struct shoal_queue *q, struct shoal_role *role, enum ending how) {
   q->consumer.lent = 0;
   if (how == RELEASE) shoal_spsc_release(&q->consumer.ring);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
 }
 
 static void end_loan(struct shoal_queue *q, const struct shoal_loan *loan, enum ending how) {
+  struct shoal_role *role = shoal_role_at_(&q->wait, loan->role);
   int put = how == COMMIT || how == CANCEL;
   if (q->kind == SHOAL_QUEUE_MPMC) (put ? finish_put : finish_get)(q, loan->token, how);
-  else if (put) finish_put_spsc(q, loan->role, how);
-  else finish_get_spsc(q, how);
+  else if (put) finish_put_spsc(q, role, how);
+  else finish_get_spsc(q, role, how);
 }
 
 static int finish(struct shoal_queue *q, struct shoal_loan *loan, enum ending how) {

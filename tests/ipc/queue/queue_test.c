@@ -113,8 +113,15 @@ static void produce_or_consume(void *memory, unsigned i) {
   CHECK(shoal_queue_detach(q) == 0);
 }
 
+// As if the kernel had no fence for all threads.
+static void publish_by_exchange(void) {
+  struct shoal_queue_shm *shm = (void *)((char *)arena.memory + QUEUE_AT);
+  shm->wait.flags |= SHOAL_EC_EXCHANGE;
+}
+
 static void many_to_many(enum driver driver, uint32_t capacity) {
   struct shoal_queue *q = make_numbers(capacity);
+  if (capacity == 16) publish_by_exchange();
   run(&arena, driver, PRODUCERS + CONSUMERS, produce_or_consume);
   assert_int_equal(shoal_load64_relaxed(&shared()->sum), PRODUCERS * EACH);
   for (unsigned i = 0; i < PRODUCERS * EACH; i++) assert_int_equal(shared()->ledger[i], 1);
@@ -125,6 +132,9 @@ static void test_many_to_many_once_each_in_order_threads(void **state) { (void)s
 static void test_many_to_many_once_each_in_order_processes(void **state) { (void)state, many_to_many(PROCESSES, 64); }
 static void test_smallest_ring_threads(void **state) { (void)state, many_to_many(THREADS, 2); }
 static void test_smallest_ring_processes(void **state) { (void)state, many_to_many(PROCESSES, 2); }
+
+static void test_published_by_exchange_threads(void **state) { (void)state, many_to_many(THREADS, 16); }
+static void test_published_by_exchange_processes(void **state) { (void)state, many_to_many(PROCESSES, 16); }
 
 static struct shoal_queue *one_handle;
 static void use_one_handle(void *memory, unsigned i) {
@@ -203,6 +213,7 @@ static struct shoal_queue *make_spsc(uint32_t capacity) {
 }
 static void spsc_in_order(enum driver driver, uint32_t capacity) {
   struct shoal_queue *q = make_spsc(capacity);
+  if (capacity == 16) publish_by_exchange();
   run(&arena, driver, 2, stream_spsc);
   assert_int_equal(shoal_load64_relaxed(&shared()->sum), 10 * EACH);
   never_late(q);
@@ -212,6 +223,7 @@ static void test_spsc_in_order_threads(void **state) { (void)state, spsc_in_orde
 static void test_spsc_in_order_processes(void **state) {
   (void)state, spsc_in_order(PROCESSES, 1000), spsc_in_order(PROCESSES, 4);
 }
+static void test_spsc_with_full_barriers(void **state) { (void)state, spsc_in_order(THREADS, 16), spsc_in_order(PROCESSES, 16); }
 static void test_spsc_batches_keep_order(void **state) {
   (void)state;
   for (enum driver driver = THREADS; driver <= PROCESSES; driver++) {
@@ -672,7 +684,7 @@ static void test_a_dead_consumers_message_wakes_a_sleeper(void **state) {
     else put_number(q, 9);
     holder = peer_start(&arena, receive_and_stay, 0);
     if (round % 2) {
-      // it sleeps with the others: puts go on until it has one
+        // it sleeps with the others: puts go on until it has one
       for (uint64_t n = 1; !shoal_load32_seq_cst(&shared()->ready); n++) {
         put_number(q, 9);
         usleep(1000);
@@ -1160,11 +1172,14 @@ int main(void) {
       cmocka_unit_test(test_many_to_many_once_each_in_order_processes),
       cmocka_unit_test(test_smallest_ring_threads),
       cmocka_unit_test(test_smallest_ring_processes),
+      cmocka_unit_test(test_published_by_exchange_threads),
+      cmocka_unit_test(test_published_by_exchange_processes),
       cmocka_unit_test(test_threads_share_a_handle),
       cmocka_unit_test(test_batches_keep_order_threads),
       cmocka_unit_test(test_batches_keep_order_processes),
       cmocka_unit_test(test_spsc_in_order_threads),
       cmocka_unit_test(test_spsc_in_order_processes),
+      cmocka_unit_test(test_spsc_with_full_barriers),
       cmocka_unit_test(test_spsc_batches_keep_order),
       cmocka_unit_test(test_spsc_lends_one_at_a_time),
       cmocka_unit_test(test_spsc_close_loses_nothing),
