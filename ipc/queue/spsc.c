@@ -255,11 +255,11 @@ void shoal_spsc_give_back_(struct shoal_spsc_consumer *c) {
 
 // ---- keeping off the frontier ----
 //
-// A consumer that has caught up sees each message as it is put, and each time takes the line that the producer is about
-// to write next: a line a message instead of a line a group. If it stays away for a moment there is a stretch to be read
-// that the producer has left. Whether that pays depends on the producer's pace, the message's size, the ring and the
-// machine; so it is measured: a trial without, a trial with, the better one until the next. Both begin and end at the
-// frontier, so what is measured is how fast messages came.
+// A consumer that has caught up sees each message as it is put, and each time takes the line that the producer is
+// about to write next: a line a message instead of a line a group. If it stays away for a moment there is a stretch
+// to be read that the producer has left. Whether that pays depends on the producer's pace, the message's size, the
+// ring and the machine; so it is measured: a trial without, a trial with, the better one until the next. Both begin
+// and end at the frontier, so what is measured is how fast messages came.
 
 enum { HOLD, TRY_WITHOUT, TRY_WITH };
 

@@ -16,8 +16,8 @@
 //
 //     header | group 0: [count| m0 m1 .. ] | group 1: [count| .. ] | ..     message i: group i / slots, slot i % slots
 //
-//   Element up to 56 bytes: a group is a line. Above: a line for the count, then about 2 KiB of messages, each on a line
-//   of its own. An element is aligned to the largest power of two that divides its size, up to 64.
+//   Element up to 56 bytes: a group is a line. Above: a line for the count, then about 2 KiB of messages, each on a
+//   line of its own. An element is aligned to the largest power of two that divides its size, up to 64.
 //
 // SAFETY   each role belongs to one thread at a time, the one that took it, and to its private struct: not to a copy of
 //   it, not to a forked child. The two roles may run together in any two threads or processes. In a signal handler only
@@ -27,11 +27,11 @@
 // ORDERING [P1] a count is stored after the messages it counts; [C1] it is read before them.
 //   [C2] `released` is stored after the messages before it were read; [P2] it is read before they are written over.
 //   A put takes effect with its [P1] (a batch: one a group, in order), a get with its store of `taken`.
-// CRASH    a producer killed anywhere leaves a prefix of its batch, each message whole, none doubled: a count is the only
-//   word that says so, and the successor's position is rebuilt from the counts. A consumer killed anywhere: what it took
-//   is its own (`taken`); a message it had peeked and not released is seen by its successor. Between `taken` and the use
-//   of a copy there is a gap that nothing can close: who must not lose a message peeks, uses, releases. No death hinders
-//   the other role; deaths are told by the owner words.
+// CRASH    a producer killed anywhere leaves a prefix of its batch, each message whole, none doubled: a count is the
+//   only word that says so, and the successor's position is rebuilt from the counts. A consumer killed anywhere: what
+//   it took is its own (`taken`); a message it had peeked and not released is seen by its successor. Between `taken`
+//   and the use of a copy there is a gap that nothing can close: who must not lose a message peeks, uses, releases.
+//   No death hinders the other role; deaths are told by the owner words.
 // COST     put: copy, one store of the count. get: copy, one store of `taken`, in a line nobody else reads. Reserve and
 //   peek: no copy. Once a quantum of groups: the other side's index. No read-modify-write, no system call. 8-byte
 //   elements: 9.1 bytes a message. One quantum (a quarter, at most 32 KiB) is kept beside the capacity.
@@ -137,8 +137,8 @@ int shoal_spsc_producer_leave(struct shoal_spsc_producer *p);
 int shoal_spsc_consumer_leave(struct shoal_spsc_consumer *c);
 
 // How long a get may wait before it looks again, having caught up with a stream; 0: never. Where messages come one by
-// one, back and forth, it never does. In a stream it tries both from time to time, on 512 messages, and waits only while
-// that brings a quarter more messages a second. A new consumer's is SHOAL_SPSC_KEEP_OFF_NS.
+// one, back and forth, it never does. In a stream it tries both from time to time, on 512 messages, and waits only
+// while that brings a quarter more messages a second. A new consumer's is SHOAL_SPSC_KEEP_OFF_NS.
 #define SHOAL_SPSC_KEEP_OFF_NS 1600
 void shoal_spsc_keep_off(struct shoal_spsc_consumer *c, uint32_t ns);
 
