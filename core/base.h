@@ -17,7 +17,7 @@
 
 #define SHOAL_CACHE_LINE 64
 #define SHOAL_ALIGNED(n) __attribute__((aligned(n)))
-#define SHOAL_INLINE static inline __attribute__((always_inline))
+#define SHOAL_INLINE static inline __attribute__((always_inline, unused))
 #define SHOAL_NOINLINE __attribute__((noinline))
 #define SHOAL_MUST_CHECK __attribute__((warn_unused_result))
 #define SHOAL_PRINTF(f, a) __attribute__((format(printf, f, a)))
