@@ -71,11 +71,11 @@ static void view_entry(struct shoal_segment *seg, uint32_t at, struct view *v) {
   v->entry = at;
   v->state = shoal_load64_acquire(&e->state);  // [D2]
   for (;;) {
-    v->off = shoal_load64_acquire(&e->off);    // [D4]
-    v->size = shoal_load64_acquire(&e->size);  // [D4]
+    v->off = shoal_load64_acquire(&e->off);                                                 // [D4]
+    v->size = shoal_load64_acquire(&e->size);                                               // [D4]
     for (unsigned i = 0; i < 8; i++) v->label.name[i] = shoal_load64_acquire(&e->name[i]);  // [D4]
     for (unsigned i = 0; i < 4; i++) v->label.type[i] = shoal_load64_acquire(&e->type[i]);  // [D4]
-    uint64_t now = shoal_load64_acquire(&e->state);  // [D2]
+    uint64_t now = shoal_load64_acquire(&e->state);                                         // [D2]
     if (now == v->state) return;
     v->state = now;
   }
@@ -149,13 +149,11 @@ static int writer_acquire(struct shoal_segment *seg) {
 static void writer_release(struct shoal_segment *seg) { shoal_robust_release_(&seg->header->writer); }
 
 void shoal_directory_tidy_(struct shoal_segment *seg) {
-  for (uint32_t at = 0; at < seg->g.entries; at++) {
-    if (!to_be_freed(seg, at)) continue;
-    if (writer_acquire(seg)) return;
-    tidy_locked(seg);
-    writer_release(seg);
-    return;
-  }
+  int needed = shoal_robust_is_dead(shoal_load32_relaxed(&seg->header->writer.word));
+  for (uint32_t at = 0; at < seg->g.entries && !needed; at++) needed = to_be_freed(seg, at);
+  if (!needed || writer_acquire(seg)) return;
+  tidy_locked(seg);
+  writer_release(seg);
 }
 
 void shoal_directory_freed_(struct shoal_segment *seg, uint32_t at) {

@@ -150,8 +150,9 @@ static int fallocate_range(int fd, uint64_t from, uint64_t to) {
   do rc = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) ? -errno : 0;
   while (rc == -EINTR);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
-  return rc == 0 ? 0 : shoal_fail_(rc, "no %llu bytes of shared memory: %s", (unsigned long long)(to - from),
-                                   strerror(-rc));
+  return rc == 0
+             ? 0
+             : shoal_fail_(rc, "no %llu bytes of shared memory: %s", (unsigned long long)(to - from), strerror(-rc));
 }
 
 // The memory of units from..to (bytes of them) and of their owner words; with from 0, of the tables as well. All that may

@@ -420,6 +420,6 @@ int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t
     late = sleep_once(&s, deadline);
     rc = attempt(op);
   }
-  if (late && rc == 0) count(&shm->counters.late, 1);
+  if (late) count(&shm->counters.late, 1);
   return rc;
 }

@@ -91,7 +91,7 @@ struct shoal_eventcount {
     shoal_atomic64 sleeps;
     shoal_atomic64 rings;   // everybody was told to look again
     shoal_atomic64 fences;  // shoal_fence_all
-    shoal_atomic64 late;    // attempts that succeeded only by the re-check: should be 0
+    shoal_atomic64 late;    // results that only the re-check brought: should be 0
     shoal_atomic64 reaped;  // dead roles emptied
     shoal_atomic64 joins;
   } counters;
