@@ -316,7 +316,7 @@ int shoal_object_open(struct shoal_segment *seg, const char *name, const char *t
   if (rc == 0) rc = shoal_proc_self(seg, &id);
   while (rc == 0) {
     if (!find(seg, l.name, 1u << LIVE, &v, NULL)) return shoal_fail_(-ENOENT, "no object \"%s\"", name);
-    if (memcmp(v.label.type, l.type, sizeof l.type))
+    if (memcmp(v.label.type, l.type, sizeof l.type) != 0)
       return shoal_fail_(-EBADMSG, "\"%s\" is a \"%.31s\", not a \"%s\"", name, (const char *)v.label.type, type);
     void *memory = shoal_segment_at(seg, v.off, v.size);
     if (!memory || v.size == 0) return shoal_fail_(-EPROTO, "\"%s\" lies outside the segment", name);

@@ -110,6 +110,8 @@ struct shoal_wait_ops {
   void (*recover)(struct shoal_eventcount_view *view, uint32_t role);
   // End of the stream: 1 if other roles hold claims that could come back if they died, and `me` holds none. May be NULL.
   int (*held)(struct shoal_eventcount_view *view, uint32_t me);
+  // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
+  int (*join)(struct shoal_eventcount_view *view, int side);
 };
 #define SHOAL_BLOCKER_NONE UINT32_MAX
 

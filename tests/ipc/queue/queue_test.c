@@ -183,6 +183,46 @@ static void batches_keep_order(enum driver driver) {
 static void test_batches_keep_order_threads(void **state) { (void)state, batches_keep_order(THREADS); }
 static void test_batches_keep_order_processes(void **state) { (void)state, batches_keep_order(PROCESSES); }
 
+static void stream_spsc(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  uint64_t v;
+  CHECK(shoal_queue_join(q, i ? SHOAL_CONSUMER : SHOAL_PRODUCER) == 0);
+  if (i == 0) {
+    for (uint64_t n = 0; n < 10 * EACH; n++) put_number(q, n);
+    CHECK(shoal_queue_leave(q, SHOAL_PRODUCER) == 0);
+  } else {
+    uint64_t n = 0;
+    while (number_queue_get(q, &v, SHOAL_FOREVER) == 0) CHECK(v == n++);
+    shoal_store64_relaxed(&s->sum, n);
+  }
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static struct shoal_queue *make_spsc(uint32_t capacity) {
+  return make(&(struct shoal_queue_options){.capacity = capacity, .element_size = 8, .kind = SHOAL_QUEUE_SPSC});
+}
+static void spsc_in_order(enum driver driver, uint32_t capacity) {
+  struct shoal_queue *q = make_spsc(capacity);
+  run(&arena, driver, 2, stream_spsc);
+  assert_int_equal(shoal_load64_relaxed(&shared()->sum), 10 * EACH);
+  never_late(q);
+  unmake(q);
+}
+static void test_spsc_in_order_threads(void **state) { (void)state, spsc_in_order(THREADS, 1000), spsc_in_order(THREADS, 4); }
+static void test_spsc_in_order_processes(void **state) {
+  (void)state, spsc_in_order(PROCESSES, 1000), spsc_in_order(PROCESSES, 4);
+}
+static void test_spsc_batches_keep_order(void **state) {
+  (void)state;
+  for (enum driver driver = THREADS; driver <= PROCESSES; driver++) {
+    struct shoal_queue *q = make_spsc(32);
+    run(&arena, driver, 2, batches);
+    assert_int_equal(shoal_load64_relaxed(&shared()->answers[0]), shoal_load64_relaxed(&shared()->sum));
+    never_late(q);
+    unmake(q);
+  }
+}
+
 // ---- 2 ----
 
 static void test_answers_without_a_peer(void **state) {
@@ -339,6 +379,33 @@ static void test_a_loan_ends_once_and_by_its_thread(void **state) {
   unmake(q);
 }
 
+static void test_spsc_lends_one_at_a_time(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_spsc(8);
+  struct shoal_loan a, b;
+  uint64_t v = 5;
+  assert_int_equal(shoal_queue_reserve(q, &a, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_reserve(q, &b, SHOAL_TRY), -EBUSY);
+  assert_int_equal(number_queue_put(q, &v, SHOAL_TRY), -EBUSY);
+  assert_int_equal(shoal_queue_cancel(q, &a), 0);
+  assert_int_equal(shoal_queue_reserve(q, &a, SHOAL_TRY), 0);
+  *(uint64_t *)a.data = 4;
+  b = a;
+  assert_int_equal(shoal_queue_release(q, &b), -EPERM);
+  assert_int_equal(shoal_queue_commit(q, &a), 0);
+  assert_int_equal(shoal_queue_commit(q, &b), -EINVAL);
+  put_number(q, 5);
+  assert_int_equal(shoal_queue_receive(q, &a, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_receive(q, &b, SHOAL_TRY), -EBUSY);
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EBUSY);
+  assert_int_equal(shoal_queue_return(q, &a), 0);
+  assert_int_equal(shoal_queue_receive(q, &a, SHOAL_TRY), 0);
+  assert_int_equal(*(uint64_t *)a.data, 4);
+  assert_int_equal(shoal_queue_release(q, &a), 0);
+  assert_int_equal(get_number(q), 5);
+  unmake(q);
+}
+
 // ---- 4 ----
 
 static void put_until_closed(void *memory, unsigned i) {
@@ -377,6 +444,35 @@ static void close_loses_nothing(enum driver driver) {
 }
 static void test_close_loses_nothing_threads(void **state) { (void)state, close_loses_nothing(THREADS); }
 static void test_close_loses_nothing_processes(void **state) { (void)state, close_loses_nothing(PROCESSES); }
+
+static void close_spsc(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  uint64_t v = 1, n = 0;
+  if (i < 2) {
+    CHECK(shoal_queue_join(q, i ? SHOAL_CONSUMER : SHOAL_PRODUCER) == 0);
+    shoal_add32_seq_cst(&s->ready, 1);
+    await(&s->ready, 2);
+    int rc;
+    while ((rc = i ? number_queue_get(q, &v, SHOAL_FOREVER) : number_queue_put(q, &v, SHOAL_FOREVER)) == 0)
+      shoal_store64_relaxed(&s->answers[i], ++n);
+    CHECK(rc == -EPIPE);
+  } else {
+    while (shoal_load64_relaxed(&s->answers[1]) < 2000) sched_yield();
+    CHECK(shoal_queue_close(q) == 0);
+  }
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void test_spsc_close_loses_nothing(void **state) {
+  (void)state;
+  for (int round = 0; round < 20; round++) {
+    struct shoal_queue *q = make_spsc(round % 3 ? 1000 : 4);
+    run(&arena, round % 2 ? THREADS : PROCESSES, 3, close_spsc);
+    assert_int_equal(shoal_load64_relaxed(&shared()->answers[0]), shoal_load64_relaxed(&shared()->answers[1]));
+    never_late(q);
+    unmake(q);
+  }
+}
 
 static void get_until_told(void *memory, unsigned i) {
   struct shared *s = memory;
@@ -736,6 +832,58 @@ static void test_random_kills_lose_nothing(void **state) {
   unmake(q);
 }
 
+static void test_spsc_roles_are_taken_over_from_the_dead(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_spsc(8);
+  uint64_t v = 3;
+  put_number(q, 1), put_number(q, 2);
+  struct peer holder = peer_start(&arena, receive_and_stay, 0);
+  await(&shared()->ready, 1);
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EUSERS);
+  peer_kill(&holder);
+  struct shoal_loan loan;
+  for (uint64_t n = 1; n <= 2; n++) {
+    assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+    assert_int_equal(*(uint64_t *)loan.data, n);
+    assert_int_equal(loan.redelivered, n == 1);
+    assert_int_equal(shoal_queue_release(q, &loan), 0);
+  }
+  assert_int_equal(shoal_queue_leave(q, SHOAL_PRODUCER), 0);
+  struct peer producer = peer_start(&arena, stay, SHOAL_PRODUCER);
+  await(&shared()->ready, 2);
+  struct peer killer = {fork()};
+  if (killer.pid == 0) {
+    usleep(20000);
+    kill(producer.pid, SIGKILL);
+    _exit(0);
+  }
+  assert_int_equal(number_queue_get(q, &v, SHOAL_FOREVER), -EPIPE);
+  peer_join(&killer);
+  peer_kill(&producer);
+  put_number(q, 7);
+  assert_int_equal(get_number(q), 7);
+  never_late(q);
+  unmake(q);
+}
+
+// A put that was overtaken wakes for those that overtook it, too.
+static void test_what_was_put_behind_a_reservation_is_announced_with_it(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(8);
+  struct peer peers[3];
+  struct shoal_loan loan;
+  shoal_queue_join(q, SHOAL_PRODUCER);
+  sleepers_start(peers, 3, get_one);
+  assert_int_equal(shoal_queue_reserve(q, &loan, SHOAL_TRY), 0);
+  *(uint64_t *)loan.data = 1;
+  put_number(q, 2), put_number(q, 3);
+  for (int i = 0; i < 3; i++) peer_asleep(&peers[i]);
+  assert_int_equal(shoal_queue_commit(q, &loan), 0);
+  peers_join(peers, 3);
+  never_late(q);
+  unmake(q);
+}
+
 // ---- 7 ----
 
 static void *join_once(void *arg) { return (void *)(intptr_t)shoal_queue_join(arg, SHOAL_CONSUMER); }
@@ -981,6 +1129,13 @@ int main(void) {
       cmocka_unit_test(test_threads_share_a_handle),
       cmocka_unit_test(test_batches_keep_order_threads),
       cmocka_unit_test(test_batches_keep_order_processes),
+      cmocka_unit_test(test_spsc_in_order_threads),
+      cmocka_unit_test(test_spsc_in_order_processes),
+      cmocka_unit_test(test_spsc_batches_keep_order),
+      cmocka_unit_test(test_spsc_lends_one_at_a_time),
+      cmocka_unit_test(test_spsc_close_loses_nothing),
+      cmocka_unit_test(test_spsc_roles_are_taken_over_from_the_dead),
+      cmocka_unit_test(test_what_was_put_behind_a_reservation_is_announced_with_it),
       cmocka_unit_test(test_answers_without_a_peer),
       cmocka_unit_test(test_capacities),
       cmocka_unit_test(test_absurd_options_are_refused),
