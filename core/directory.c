@@ -71,11 +71,11 @@ static void view_entry(struct shoal_segment *seg, uint32_t at, struct view *v) {
   v->entry = at;
   v->state = shoal_load64_acquire(&e->state);  // [D2]
   for (;;) {
-    v->off = shoal_load64_acquire(&e->off);    // [D4]
-    v->size = shoal_load64_acquire(&e->size);  // [D4]
+    v->off = shoal_load64_acquire(&e->off);                                                 // [D4]
+    v->size = shoal_load64_acquire(&e->size);                                               // [D4]
     for (unsigned i = 0; i < 8; i++) v->label.name[i] = shoal_load64_acquire(&e->name[i]);  // [D4]
     for (unsigned i = 0; i < 4; i++) v->label.type[i] = shoal_load64_acquire(&e->type[i]);  // [D4]
-    uint64_t now = shoal_load64_acquire(&e->state);  // [D2]
+    uint64_t now = shoal_load64_acquire(&e->state);                                         // [D2]
     if (now == v->state) return;
     v->state = now;
   }
@@ -316,7 +316,7 @@ int shoal_object_open(struct shoal_segment *seg, const char *name, const char *t
   if (rc == 0) rc = shoal_proc_self(seg, &id);
   while (rc == 0) {
     if (!find(seg, l.name, 1u << LIVE, &v, NULL)) return shoal_fail_(-ENOENT, "no object \"%s\"", name);
-    if (memcmp(v.label.type, l.type, sizeof l.type))
+    if (memcmp(v.label.type, l.type, sizeof l.type) != 0)
       return shoal_fail_(-EBADMSG, "\"%s\" is a \"%.31s\", not a \"%s\"", name, (const char *)v.label.type, type);
     void *memory = shoal_segment_at(seg, v.off, v.size);
     if (!memory || v.size == 0) return shoal_fail_(-EPROTO, "\"%s\" lies outside the segment", name);

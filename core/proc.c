@@ -76,8 +76,9 @@ static void describe(struct shoal_proc_shm *p, struct shoal_thread_ *t) {
   shoal_store32_relaxed(&p->pid, pid);
   shoal_store32_relaxed(&p->tid, t->tid);
   shoal_store64_relaxed(&p->start_time, shoal_thread_start_time_(pid, t->tid));
-  uint32_t generation = generation_of(shoal_load64_relaxed(&p->both));
-  shoal_store32_release(&p->described, generation + 1);  // [P1] pairs with [P2]: or a predecessor's pid is taken for ours
+  uint32_t described = generation_of(shoal_load64_relaxed(&p->both)) + 1;
+  // [P1] pairs with [P2]: who reads that we are described reads our pid, not a predecessor's
+  shoal_store32_release(&p->described, described);
 }
 
 static int take_slot(struct shoal_segment *seg, uint32_t *slot) {
@@ -209,7 +210,7 @@ static unsigned collect_dead(struct shoal_segment *seg, int all, uint32_t *slots
   unsigned n = 0;
   for (uint32_t i = 0; i < seg->g.participants && n < BATCH; i++) {
     struct shoal_proc_shm *p = &seg->procs[i];
-    uint64_t both = shoal_load64_acquire(&p->both);  // [P4]
+    uint64_t both = shoal_load64_acquire(&p->both);                                                      // [P4]
     if (all && lives(word_of(both)) && mark_if_gone(p, both, 0)) both = shoal_load64_acquire(&p->both);  // [P4]
     if (!shoal_robust_is_dead(word_of(both)) || lives(word_of(both))) continue;
     slots[n] = i;

@@ -26,14 +26,14 @@ SHOAL_BEGIN
 
 #define SHOAL_MAGIC_ UINT64_C(0x0a6c616f68730a89)  // a byte that is no text, newline, "shoal", newline: little-endian
 #define SHOAL_FORMAT_ 1u                           // raised by every change of the layout or of its meaning
-#define SHOAL_PAGE_ 4096u
-#define SHOAL_UNIT_ 512u
+#define SHOAL_PAGE_ UINT64_C(4096)
+#define SHOAL_UNIT_ UINT64_C(512)
 #define SHOAL_HUGE_PAGE_ (UINT64_C(2) << 20)
 #define SHOAL_PARTICIPANTS_MAX_ 65535u  // 16 bits of an id, 0 is nobody
 #define SHOAL_OBJECTS_MAX_ 524288u      // 20 bits of a reference name one of the entries
 #define SHOAL_SIZE_MAX_ (UINT64_C(1) << 46)
 
-struct shoal_segment_shm {
+struct shoal_segment_shm {  // NOLINT(clang-analyzer-optin.performance.Padding): lines apart
   // The creator, before anybody sees it. Never changes.
   uint64_t magic;
   uint32_t format;
@@ -95,15 +95,20 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_reference_line_shm) == SHOAL_CACHE_LINE,
 SHOAL_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a word is the low half of the pair it stands in");
 
 #define SHOAL_MIX_(h, x) (((h) ^ (uint64_t)(x)) * UINT64_C(0x100000001b3))
-#define SHOAL_LAYOUT_                                                                                            \
-  SHOAL_MIX_(SHOAL_MIX_(SHOAL_MIX_(SHOAL_MIX_(SHOAL_MIX_(SHOAL_MIX_(SHOAL_MIX_(UINT64_C(0xcbf29ce484222325),      \
-    sizeof(struct shoal_segment_shm) << 16 | sizeof(struct shoal_robust)),                                       \
-    sizeof(struct shoal_proc_shm) << 16 | offsetof(struct shoal_proc_shm, start_time)),                          \
-    offsetof(struct shoal_proc_shm, described) << 16 | offsetof(struct shoal_proc_shm, name)),                   \
-    sizeof(struct shoal_entry_shm) << 16 | offsetof(struct shoal_entry_shm, name)),                              \
-    offsetof(struct shoal_entry_shm, type) << 16 | SHOAL_LINE_RECORDS_),                                         \
-    offsetof(struct shoal_segment_shm, size) << 16 | offsetof(struct shoal_segment_shm, writer)),                \
-    SHOAL_UNIT_ << 16 | SHOAL_PAGE_)
+#define SHOAL_LAYOUT_                                                                                                \
+  SHOAL_MIX_(                                                                                                        \
+      SHOAL_MIX_(                                                                                                    \
+          SHOAL_MIX_(                                                                                                \
+              SHOAL_MIX_(                                                                                            \
+                  SHOAL_MIX_(                                                                                        \
+                      SHOAL_MIX_(SHOAL_MIX_(UINT64_C(0xcbf29ce484222325),                                            \
+                                            sizeof(struct shoal_segment_shm) << 16 | sizeof(struct shoal_robust)),   \
+                                 sizeof(struct shoal_proc_shm) << 16 | offsetof(struct shoal_proc_shm, start_time)), \
+                      offsetof(struct shoal_proc_shm, described) << 16 | offsetof(struct shoal_proc_shm, name)),     \
+                  sizeof(struct shoal_entry_shm) << 16 | offsetof(struct shoal_entry_shm, name)),                    \
+              offsetof(struct shoal_entry_shm, type) << 16 | SHOAL_LINE_RECORDS_),                                   \
+          offsetof(struct shoal_segment_shm, size) << 16 | offsetof(struct shoal_segment_shm, writer)),              \
+      SHOAL_UNIT_ << 16 | SHOAL_PAGE_)
 
 // ---- private memory ----
 
@@ -129,15 +134,15 @@ struct shoal_segment {
   shoal_atomic32 *owners;
   char *units;
   struct shoal_geometry_ g;
-  shoal_atomic64 size;     // of the units, as this process has verified it
-  shoal_atomic64 *seats;   // by slot: epoch << 32 | thread, of this process; its thread
+  shoal_atomic64 size;       // of the units, as this process has verified it
+  shoal_atomic64 *seats;     // by slot: epoch << 32 | thread, of this process; its thread
   struct shoal_held_ *held;  // held_mask + 1 of them
   uint32_t held_mask;
   shoal_atomic32 held_count;  // at least as many as there are
   shoal_atomic32 held_epoch;  // the epoch for which `held` is registered
-  shoal_atomic32 next_slot;  // where to look first; any value is correct
-  shoal_atomic64 next_unit;  // the same
-  uint64_t serial;  // tells it from every other segment this process ever had
+  shoal_atomic32 next_slot;   // where to look first; any value is correct
+  shoal_atomic64 next_unit;   // the same
+  uint64_t serial;            // tells it from every other segment this process ever had
   unsigned flags;
   int fd;
   char name[SHOAL_NAME_MAX + 1];

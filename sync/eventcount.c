@@ -163,6 +163,11 @@ static int take_free(struct shoal_eventcount_view *view, int side) {
   for (uint32_t i = 0; i < view->count[side]; i++) {
     struct shoal_role *role = shoal_role_at_(view, first + i);
     if (shoal_load32_relaxed(&role->live.word) || shoal_live_take_(&role->live)) continue;
+    int rc = view->ops->join ? view->ops->join(view, side) : 0;
+    if (rc) {
+      shoal_live_drop_(&role->live);
+      return rc;
+    }
     settle(view, side, i);
     return (int)(first + i);
   }
@@ -171,8 +176,8 @@ static int take_free(struct shoal_eventcount_view *view, int side) {
 
 static int join(struct shoal_eventcount_view *view, int side) {
   int role = take_free(view, side);
-  while (role < 0 && reap_side(view, side)) role = take_free(view, side);
-  if (role < 0)
+  while (role == -EUSERS && reap_side(view, side)) role = take_free(view, side);
+  if (role == -EUSERS)
     return shoal_fail_(-EUSERS, "all %u %s are taken by the living", view->count[side],
                        side == SHOAL_PRODUCER ? "producers" : "consumers");
   return role;
@@ -420,6 +425,6 @@ int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t
     late = sleep_once(&s, deadline);
     rc = attempt(op);
   }
-  if (late && rc == 0) count(&shm->counters.late, 1);
+  if (late) count(&shm->counters.late, 1);
   return rc;
 }

@@ -91,7 +91,7 @@ struct shoal_eventcount {
     shoal_atomic64 sleeps;
     shoal_atomic64 rings;   // everybody was told to look again
     shoal_atomic64 fences;  // shoal_fence_all
-    shoal_atomic64 late;    // attempts that succeeded only by the re-check: should be 0
+    shoal_atomic64 late;    // results that only the re-check brought: should be 0
     shoal_atomic64 reaped;  // dead roles emptied
     shoal_atomic64 joins;
   } counters;
@@ -110,6 +110,8 @@ struct shoal_wait_ops {
   void (*recover)(struct shoal_eventcount_view *view, uint32_t role);
   // End of the stream: 1 if other roles hold claims that could come back if they died, and `me` holds none. May be NULL.
   int (*held)(struct shoal_eventcount_view *view, uint32_t me);
+  // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
+  int (*join)(struct shoal_eventcount_view *view, int side);
 };
 #define SHOAL_BLOCKER_NONE UINT32_MAX
 

@@ -130,7 +130,7 @@ static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
     int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, h));
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {
-      h = shoal_mpmc_past_(ring, h, ahead, state != SHOAL_SLOT_READING_);
+      h = shoal_mpmc_past_get_(ring, h, ahead, state);
       continue;
     }
     if (ahead < 0 || state == SHOAL_SLOT_EMPTY_) return 0;
@@ -144,7 +144,7 @@ static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
     int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, t));
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {
-      t = shoal_mpmc_past_(ring, t, ahead, state == SHOAL_SLOT_EMPTY_);
+      t = shoal_mpmc_past_put_(ring, t, ahead, state);
       continue;
     }
     return ahead == 0 ? SHOAL_BLOCKER_NONE : shoal_slot_owner_(c);

@@ -148,9 +148,16 @@ SHOAL_INLINE void shoal_mpmc_hint_(shoal_atomic64 *hint, uint64_t to) {
 SHOAL_INLINE uint32_t shoal_mpmc_stride_of_(const struct shoal_mpmc *ring, uint32_t size) {
   return __builtin_constant_p(size) ? shoal_mpmc_stride_(size) : ring->stride;
 }
-// The next position worth a look when `at` is used up: its slot is `ahead` laps further, and that lap is still `open`.
-SHOAL_INLINE uint64_t shoal_mpmc_past_(const struct shoal_mpmc *ring, uint64_t at, int64_t ahead, int open) {
-  return at + ((uint64_t)(ahead - open) << ring->shift) + 1;
+// The next position worth a look when `at` was claimed by somebody, its slot being `ahead` laps further by now.
+// Putting: all positions are claimed in order, so on from the last that was claimed there (EMPTY: one lap before).
+SHOAL_INLINE uint64_t shoal_mpmc_past_put_(const struct shoal_mpmc *ring, uint64_t at, int64_t ahead, uint32_t state) {
+  return at + ((uint64_t)(ahead - (state == SHOAL_SLOT_EMPTY_)) << ring->shift) + 1;
+}
+// Getting: who reads there has passed all before. Otherwise only this is known: the oldest message is less than a lap
+// before the last position claimed - which may be a hole, made out of order.
+SHOAL_INLINE uint64_t shoal_mpmc_past_get_(const struct shoal_mpmc *ring, uint64_t at, int64_t ahead, uint32_t state) {
+  ahead -= state == SHOAL_SLOT_READING_ ? 0 : state == SHOAL_SLOT_EMPTY_ ? 2 : 1;
+  return at + ((uint64_t)(ahead > 0 ? ahead : 0) << ring->shift) + 1;
 }
 
 SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim) {
@@ -167,7 +174,7 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
     int64_t ahead = shoal_slot_ahead_(c, claim->lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {  // claimed, perhaps laps ago: on to what may be free
-      t = shoal_mpmc_past_(ring, t, ahead, state == SHOAL_SLOT_EMPTY_);
+      t = shoal_mpmc_past_put_(ring, t, ahead, state);
       continue;
     }
     if (state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
@@ -214,7 +221,7 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
     int64_t ahead = shoal_slot_ahead_(c, claim->lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {  // received, or being received: on
-      h = shoal_mpmc_past_(ring, h, ahead, state != SHOAL_SLOT_READING_);
+      h = shoal_mpmc_past_get_(ring, h, ahead, state);
       continue;
     }
     if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {

@@ -8,7 +8,8 @@
 #include "core/deadline.h"
 #include "tests/core/support.h"
 
-static const struct shoal_segment_options small = {.size = 64 << 10, .size_max = 16 << 20, .participants = 16, .objects = 64};
+static const struct shoal_segment_options small = {
+    .size = 64 << 10, .size_max = 16 << 20, .participants = 16, .objects = 64};
 
 static int create(struct shoal_segment *seg, const char *name, uint64_t size) {
   struct shoal_object o;
@@ -76,7 +77,8 @@ static void verify_empties(struct shoal_segment *seg) {
   verify(seg);
   assert_int_equal(info_of(seg).used, 0);
   assert_int_equal(info_of(seg).objects, 0);
-  for (uint32_t i = 0; i < seg->g.entries; i++) assert_int_equal(STATE_OF(shoal_load64_relaxed(&seg->entries[i].state)), EMPTY);
+  for (uint32_t i = 0; i < seg->g.entries; i++)
+    assert_int_equal(STATE_OF(shoal_load64_relaxed(&seg->entries[i].state)), EMPTY);
   for (uint32_t i = 0; i < seg->g.lines * SHOAL_LINE_RECORDS_; i++)
     assert_int_equal(shoal_load64_relaxed(&seg->lines[i / SHOAL_LINE_RECORDS_].record[i % SHOAL_LINE_RECORDS_]), 0);
 }
@@ -192,7 +194,8 @@ static void test_init_that_creates(void **state) {
   struct shoal_object o;
   assert_ok(shoal_object_create(seg, "outer", "test", 100, create_another, seg, &o));
   assert_true(exists(seg, "inner"));
-  verify_empties(anonymous(&small));
+  shoal_held_drop_all_(seg);
+  verify_empties(seg);
   assert_ok(shoal_segment_close(seg));
 }
 
@@ -350,8 +353,9 @@ static void test_100000_objects(void **state) {
     assert_ok(shoal_object_close(seg, &o[i]));
   }
   int64_t t4 = shoal_now_ns();
-  print_message("100,000 objects: create %.2f, open and close %.2f, remove and close %.2f us each; one too many %.1f ms\n",
-                (t1 - t0) / 1e3 / N, (t3 - t2) / 1e3 / N, (t4 - t3) / 1e3 / N, (t2 - t1) / 1e6);
+  print_message(
+      "100,000 objects: create %.2f, open and close %.2f, remove and close %.2f us each; one too many %.1f ms\n",
+      (t1 - t0) / 1e3 / N, (t3 - t2) / 1e3 / N, (t4 - t3) / 1e3 / N, (t2 - t1) / 1e6);
   assert_int_equal(info_of(seg).used, 0);
   free(o);
   assert_ok(shoal_segment_close(seg));
@@ -830,7 +834,7 @@ static void test_damaged_entries(void **state) {
   const uint64_t off = o.off;
   const struct {
     uint64_t off, size;
-  } bad[] = {{0, 100},          {4096, 100},          {UINT64_MAX, 100},      {UINT64_MAX - 50, 100}, {off, 0},
+  } bad[] = {{0, 100},          {4096, 100},           {UINT64_MAX, 100},         {UINT64_MAX - 50, 100}, {off, 0},
              {off, UINT64_MAX}, {off, UINT64_MAX / 2}, {off, small.size_max + 1}, {off - 1, UINT64_MAX}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     shoal_store64_relaxed(&e->off, bad[i].off);

@@ -7,7 +7,8 @@
 #include "core/deadline.h"
 #include "tests/core/support.h"
 
-static const struct shoal_segment_options few = {.size = 64 << 10, .size_max = 1 << 20, .participants = 4, .objects = 16};
+static const struct shoal_segment_options few = {
+    .size = 64 << 10, .size_max = 1 << 20, .participants = 4, .objects = 16};
 
 static shoal_proc_id self(struct shoal_segment *seg) {
   shoal_proc_id id = 0;
@@ -273,6 +274,7 @@ static void test_reused_thread_number(void **state) {
   assert_true(shoal_proc_alive(seg, id, 0));
   assert_false(shoal_proc_alive(seg, id, 1));
   assert_false(shoal_proc_alive(seg, id, 0));
+  assert_ok(shoal_segment_close(seg));
 }
 
 // ---- a full table ----
@@ -361,8 +363,8 @@ static void test_65535_slots(void **state) {
 // participant ever lost its own.
 static void test_reapers_and_joiners_killed_at_random(void **state) {
   (void)state;
-  struct shoal_segment *seg = anonymous(&(struct shoal_segment_options){
-      .size = 64 << 10, .size_max = 1 << 20, .participants = 8, .objects = 16});
+  struct shoal_segment *seg = anonymous(
+      &(struct shoal_segment_options){.size = 64 << 10, .size_max = 1 << 20, .participants = 8, .objects = 16});
   uint32_t seed = 99;
   pid_t pids[5];
   for (int i = 0; i < 5; i++) pids[i] = 0;
@@ -389,7 +391,8 @@ static void test_reapers_and_joiners_killed_at_random(void **state) {
   for (int i = 0; i < 5; i++)
     if (pids[i]) kill_and_wait(pids[i]);
   shoal_proc_reap(seg);
-  for (uint32_t i = 0; i < seg->g.participants; i++) assert_int_equal(shoal_load32_relaxed(&seg->procs[i].live.word), 0);
+  for (uint32_t i = 0; i < seg->g.participants; i++)
+    assert_int_equal(shoal_load32_relaxed(&seg->procs[i].live.word), 0);
   assert_ok(shoal_segment_close(seg));
 }
 

@@ -12,7 +12,8 @@
 #include "core/deadline.h"
 #include "tests/core/support.h"
 
-static const struct shoal_segment_options small = {.size = 64 << 10, .size_max = 16 << 20, .participants = 8, .objects = 16};
+static const struct shoal_segment_options small = {
+    .size = 64 << 10, .size_max = 16 << 20, .participants = 8, .objects = 16};
 
 static void path_of_name(const char *name, char *path, size_t n) {
   snprintf(path, n, "%s/shoal.%s", shoal_shm_directory_, name);
@@ -189,9 +190,9 @@ static void *grow_some(void *arg) {
   struct shoal_segment *seg = arg;
   for (uint64_t size = 64 << 10; size <= small.size_max; size += 36 << 10) {
     MUST(shoal_segment_grow(seg, size) == 0);
-    char *at = shoal_segment_at(seg, seg->g.units_off + size - 4096, 4096);
+    void *at = shoal_segment_at(seg, seg->g.units_off + size - 4096, 4096);
     MUST(at != NULL);
-    *(volatile char *)at = 1;
+    shoal_store32_relaxed((shoal_atomic32 *)at, 1);
   }
   return NULL;
 }
@@ -246,12 +247,12 @@ static void test_each_mismatch_has_its_reason(void **state) {
   const char *reason;
   memcpy(&good, seg->header, sizeof good);
   assert_int_equal(try_contents(&good, sizeof good, size, &reason), 0);
-#define REFUSED(change, why)                                                    \
-  do {                                                                          \
-    h = good;                                                                   \
-    change;                                                                     \
-    h.check = checksum(&h, offsetof(struct shoal_segment_shm, check));          \
-    assert_int_equal(try_contents(&h, sizeof h, size, &reason), -EPROTO);       \
+#define REFUSED(change, why)                                                         \
+  do {                                                                               \
+    h = good;                                                                        \
+    change;                                                                          \
+    h.check = checksum(&h, offsetof(struct shoal_segment_shm, check));               \
+    assert_int_equal(try_contents(&h, sizeof h, size, &reason), -EPROTO);            \
     if (!strstr(reason, why)) fail_msg("%s: the reason is \"%s\"", #change, reason); \
   } while (0)
   REFUSED(h.magic++, "not a shoal segment");
@@ -557,6 +558,9 @@ static void test_growth_under_signals(void **state) {
 
 static void test_no_address_space(void **state) {
   (void)state;
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+  skip();  // a sanitizer wants the address space for itself
+#endif
   pid_t pid;
   FORK(pid);
   if (pid == 0) {

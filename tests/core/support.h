@@ -26,16 +26,16 @@
 #define WATCHDOG_S 240
 
 // In a child, where cmocka's assertions would unwind into the parent's test.
-#define MUST(x)                                                                                \
-  do {                                                                                         \
-    if (!(x)) {                                                                                \
-      fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #x, shoal_reason());             \
-      _exit(99);                                                                               \
-    }                                                                                          \
+#define MUST(x)                                                                    \
+  do {                                                                             \
+    if (!(x)) {                                                                    \
+      fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #x, shoal_reason()); \
+      _exit(99);                                                                   \
+    }                                                                              \
   } while (0)
-#define assert_ok(call)                                                                                \
-  do {                                                                                                 \
-    int rc_ = (call);                                                                                  \
+#define assert_ok(call)                                                                                      \
+  do {                                                                                                       \
+    int rc_ = (call);                                                                                        \
     if (rc_) fail_msg("%s:%d: %s: %s (%s)", __FILE__, __LINE__, #call, shoal_strerror(rc_), shoal_reason()); \
   } while (0)
 
@@ -58,11 +58,11 @@ static inline void await(const shoal_atomic32 *word, uint32_t at_least) {
 static inline void signal_to(shoal_atomic32 *word) { shoal_add32_seq_cst(word, 1); }
 
 // Ends the child with the parent, whatever becomes of the test.
-#define FORK(pid)                               \
-  do {                                          \
-    fflush(NULL);                               \
-    (pid) = fork();                             \
-    if ((pid) == 0) alarm(WATCHDOG_S);          \
+#define FORK(pid)                      \
+  do {                                 \
+    fflush(NULL);                      \
+    (pid) = fork();                    \
+    if ((pid) == 0) alarm(WATCHDOG_S); \
   } while (0)
 
 static inline void assert_exits(pid_t pid, int status) {
