@@ -10,14 +10,14 @@ mapfile -t missing < <(comm -23 <(printf '%s\n' "${wanted[@]}" | sort -u) \
 root=()
 if ((EUID)); then
     root=(sudo)
-    if ! sudo -n true 2>/dev/null && ! { [[ -t 0 ]] && sudo true; }; then
+    if ! sudo -n true 2>/dev/null && ! { [[ -t 0 ]] && command -v sudo >/dev/null && sudo true; }; then
         echo >&2 "shoal: as root: apt-get install --no-install-recommends ${missing[*]}"
         exit 1
     fi
 fi
 install() {
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qy --no-install-recommends "${missing[@]}"
 }
 echo >&2 "shoal: installing ${missing[*]}"
 { install || { "${root[@]}" apt-get update -q && install; }; } >&2
-! command -v bazel >/dev/null || bazel shutdown  # it looked for libraries before they were here
+bazel shutdown 2>/dev/null || true  # a running server looked for libraries before they were here

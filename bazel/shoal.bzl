@@ -13,7 +13,7 @@ def _stem(file):
 def shoal_library(name, srcs = None, hdrs = None, deps = [], visibility = ["//visibility:public"], **kwargs):
     """A room: by default every .c and .h beside the BUILD file, *_internal.h private.
 
-    `<name>_headers_test` compiles every public header alone, as C11 and as C++17."""
+    `<name>_sources` are its files; `<name>_headers_test` compiles every public header alone, as C11 and as C++17."""
     internal = native.glob(["*_internal.h"])
     srcs = native.glob(["*.c"]) if srcs == None else srcs
     hdrs = native.glob(["*.h"], exclude = internal) if hdrs == None else hdrs
@@ -27,6 +27,11 @@ def shoal_library(name, srcs = None, hdrs = None, deps = [], visibility = ["//vi
         visibility = visibility,
         deps = deps,
         **kwargs
+    )
+    native.filegroup(
+        name = name + "_sources",
+        srcs = depset(srcs + internal + hdrs).to_list(),
+        visibility = visibility,
     )
     if hdrs:
         _headers_test(name, hdrs)
@@ -111,6 +116,16 @@ def shoal_bench(name, srcs, deps = [], peers = [], tags = [], **kwargs):
         deps = deps + ["@system//:benchmark"] + ["@system//:" + p for p in peers],
         **kwargs
     )
+
+def shoal_benches(deps, options = {}):
+    """Every x_bench.cc beside the BUILD file is the benchmark x_bench. `options`: {"x_bench": {"peers": ["dpdk"]}}."""
+    for src in native.glob(["*_bench.cc"]):
+        shoal_bench(
+            name = _stem(src),
+            srcs = [src] + native.glob(["*.h"]),
+            deps = deps,
+            **options.get(_stem(src), {})
+        )
 
 def shoal_example(name, srcs = None, expected = None, deps = [], args = [], size = "small", **kwargs):
     """The program `name` from name.c, and `<name>_test`: its output must be that of name.expected."""

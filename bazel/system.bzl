@@ -23,13 +23,11 @@ genrule(
     name = "{name}_missing",
     outs = ["{name}_missing.h"],
     cmd = "echo >&2 'shoal: {name} is not installed: apt-get install {package}, then bazel shutdown'; exit 1",
-    tags = ["manual"],
 )
 
 cc_library(
     name = "{name}",
     hdrs = ["{name}_missing.h"],
-    tags = ["manual"],
 )
 """.format(name = name, package = package)
 

@@ -7,12 +7,11 @@ static __thread char reason[192];
 
 const char *shoal_reason(void) { return reason; }
 
-int shoal_fail_(int code, const char *format, ...) {
+void shoal_note_(const char *format, ...) {
   va_list args;
   va_start(args, format);
   vsnprintf(reason, sizeof reason, format, args);
   va_end(args);
-  return code;
 }
 
 const char *shoal_strerror(int code) {

@@ -29,7 +29,14 @@ const char *shoal_strerror(int code);
 // Why the last call of this thread failed: one line, "" if none has. Valid until the next failure of this thread.
 const char *shoal_reason(void);
 
-// Notes the reason and answers `code`: `return shoal_fail_(-EINVAL, "capacity %zu", n);`
-int shoal_fail_(int code, const char *format, ...) SHOAL_PRINTF(2, 3);
+// Notes the reason and answers `code`: `return shoal_fail_(-EINVAL, "capacity %zu", n);`. A macro, so that compilers and
+// analyzers see that the answer is not 0.
+#define shoal_fail_(code, ...) \
+  __extension__({              \
+    int code_ = (code);        \
+    shoal_note_(__VA_ARGS__);  \
+    code_;                     \
+  })
+void shoal_note_(const char *format, ...) SHOAL_PRINTF(1, 2);
 
 SHOAL_END

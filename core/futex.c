@@ -41,7 +41,7 @@ int shoal_futex_wake(shoal_atomic32 *word, int n) {
 
 void shoal_futex_clear_and_wake(shoal_atomic32 *word, unsigned bit) {
   syscall(SYS_futex, &word->v_, FUTEX_WAKE_OP, INT_MAX, NULL, &word->v_,
-          FUTEX_OP((FUTEX_OP_ANDN | FUTEX_OP_OPARG_SHIFT), bit, FUTEX_OP_CMP_EQ, 0));
+          FUTEX_OP((unsigned)(FUTEX_OP_ANDN | FUTEX_OP_OPARG_SHIFT), bit, FUTEX_OP_CMP_EQ, 0));
 }
 
 int shoal_futex_has_waitv(void) {

@@ -1,7 +1,7 @@
 #include "core/robust.h"
 
 #include <limits.h>
-#include <signal.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,46 +10,59 @@
 #include "core/error.h"
 #include "core/futex.h"
 
-__thread struct shoal_thread_ shoal_thread_;
-static const uint32_t before_start = 1;  // no thread has epoch 1
+#define NEVER_STARTED 1u  // an epoch that no process has
+__thread struct shoal_thread_ shoal_thread_ = {.epoch = NEVER_STARTED};
+static const uint32_t before_start;
 const volatile uint32_t *shoal_epoch_ = &before_start;
-static shoal_atomic32 starting;  // 0 no page yet, 1 being made, 2 made
-static volatile uint32_t *epoch_page;
+static shoal_atomic32 last_epoch = {NEVER_STARTED};  // inherited by fork, so it only grows from parent to child
 
 // The page's word is this process's epoch; the kernel wipes it in a child, where the first thread to look writes anew.
+// No step waits for another thread: fork may leave it behind.
 static int epoch_start(void) {
-  uint32_t state = 0;
-  // [A2] pairs with [R2]: the page is there
-  while ((state = shoal_load32_acquire(&starting)) != 2) {
-    if (state == 0 && shoal_cas32_relaxed(&starting, &state, 1)) {
-      void *page =
-          mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-      if (page == MAP_FAILED || madvise(page, 1, MADV_WIPEONFORK)) {
-        shoal_store32_relaxed(&starting, 0);
-        return shoal_fail_(-ENOSYS, "no page that fork wipes: %m");
-      }
-      epoch_page = page;
-      shoal_store32_release(&starting, 2);  // [R2] pairs with [A2]
-    } else {
-      shoal_pause();
+  const volatile uint32_t *page = __atomic_load_n(&shoal_epoch_, __ATOMIC_RELAXED);
+  if (page == &before_start) {
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *mine = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mine == MAP_FAILED) return shoal_fail_(-ENOMEM, "no page for the epoch: %m");
+    if (madvise(mine, size, MADV_WIPEONFORK)) {
+      munmap(mine, size);
+      return shoal_fail_(-ENOSYS, "no page that fork wipes: %m");
     }
+    if (__atomic_compare_exchange_n(&shoal_epoch_, &page, mine, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) page = mine;
+    else munmap(mine, size);
   }
-  if (*epoch_page == 0) {
+  if (shoal_epoch() == 0) {
     shoal_fence_all_register();
-    *epoch_page = 2 + (uint32_t)getpid();  // differs from every ancestor's: their pids are not this one
+    uint32_t none = 0, epoch = shoal_add32_relaxed(&last_epoch, 1) + 1;
+    shoal_cas32_relaxed((shoal_atomic32 *)(uintptr_t)page, &none, epoch);
   }
-  shoal_epoch_ = epoch_page;
   return 0;
 }
 
+// musl sets a thread's list when it first locks a robust, process-shared mutex.
+static void c_library_start(void) {
+  pthread_mutexattr_t attributes;
+  pthread_mutex_t mutex;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutex_init(&mutex, &attributes);
+  pthread_mutex_lock(&mutex);
+  pthread_mutex_unlock(&mutex);
+  pthread_mutex_destroy(&mutex);
+}
+
 static int thread_start(void) {
-  struct shoal_robust_head_ *head = NULL;
+  struct shoal_robust_head_ *head = NULL, *inherited = shoal_thread_.head;
   size_t size = 0;
   if (syscall(SYS_get_robust_list, 0, &head, &size)) return shoal_fail_(-ENOSYS, "get_robust_list: %m");
-  if (!head && shoal_thread_.head) {  // child of a raw clone: the head is there, with the parent's entries, but not set
-    head = shoal_thread_.head;
-    head->next = head;
-    head->pending = NULL;
+  if (!head) {
+    if (inherited) inherited->next = inherited, inherited->pending = NULL;  // the parent's entries are not ours
+    c_library_start();
+    if (syscall(SYS_get_robust_list, 0, &head, &size)) return shoal_fail_(-ENOSYS, "get_robust_list: %m");
+  }
+  if (!head && inherited) {  // child of a raw clone, of which the C library knows nothing
+    head = inherited;
     size = sizeof *head;
     if (syscall(SYS_set_robust_list, head, size)) return shoal_fail_(-ENOSYS, "set_robust_list: %m");
   }
@@ -62,21 +75,23 @@ static int thread_start(void) {
     return shoal_fail_(-ENOSYS, "unknown robust list: word at %ld of its entry", head->offset);
   int rc = epoch_start();
   if (rc) return rc;
-  shoal_thread_ = (struct shoal_thread_){head, (uint32_t)syscall(SYS_gettid), *shoal_epoch_};
+  shoal_thread_ = (struct shoal_thread_){head, (uint32_t)syscall(SYS_gettid), shoal_epoch()};
   return 0;
 }
 
-int shoal_robust_check(void) { return shoal_thread_.epoch == *shoal_epoch_ ? 0 : thread_start(); }
+int shoal_robust_check(void) { return shoal_thread_.epoch == shoal_epoch() ? 0 : thread_start(); }
 
 void shoal_thread_start_(void) {
   if (thread_start()) __builtin_trap();  // documented: cannot fail after shoal_robust_check()
 }
 
-int shoal_live_take_(struct shoal_robust *r) {
+int shoal_live_take_(struct shoal_robust *r) { return shoal_live_adopt_(r, 0); }
+
+int shoal_live_adopt_(struct shoal_robust *r, uint32_t word) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &r->word);
-  uint32_t word = 0;
-  // [A3] pairs with [R3]: the former owner, or its reaper, has finished with what the word stands for
+  // [A3] pairs with [R3]: the former owner, or its heir, has finished with what the word stands for; or it comes after the
+  // kernel's mark: what the dead one wrote is seen
   int taken = shoal_cas32_acquire(&r->word, &word, t->tid | FUTEX_WAITERS);
   if (taken) shoal_robust_enlist_(t, r);
   shoal_pending_restore_(t, pending);
@@ -100,7 +115,7 @@ void shoal_robust_release_slow_(struct shoal_robust *r) {
 }
 
 // A word left by a thread that the kernel did not mark. tids are reused: a newcomer's looks alive, and is waited for.
-static void mark_if_gone(struct shoal_robust *r, uint32_t word) {
+void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word) {
   if (syscall(SYS_tkill, shoal_robust_owner(word), 0) && errno == ESRCH)
     shoal_cas32_relaxed(&r->word, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
 }
@@ -129,6 +144,6 @@ int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, 
       word |= FUTEX_WAITERS;
     }
     int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
-    if (shoal_futex_wait(&r->word, word, (shoal_deadline){end}) == -ETIMEDOUT) mark_if_gone(r, word);
+    if (shoal_futex_wait(&r->word, word, (shoal_deadline){end}) == -ETIMEDOUT) shoal_robust_mark_if_gone_(r, word);
   }
 }

@@ -43,8 +43,8 @@ struct shoal_robust_head_ {  // struct robust_list_head of the kernel
   void *pending;
 };
 
-// What a thread knows of itself. `epoch` differs from *shoal_epoch_ in a thread that has not started yet and, since its
-// page is wiped by fork, in a child of fork or of a raw clone.
+// What a thread knows of itself. `epoch` differs from shoal_epoch() in a thread that has not started yet and, since its
+// page is wiped by fork, in a child of fork or of a raw clone. A child's epoch differs from those of all its ancestors.
 struct shoal_thread_ {
   struct shoal_robust_head_ *head;
   uint32_t tid;
@@ -52,6 +52,9 @@ struct shoal_thread_ {
 };
 extern __thread struct shoal_thread_ shoal_thread_ __attribute__((tls_model("initial-exec")));
 extern const volatile uint32_t *shoal_epoch_;
+SHOAL_INLINE uint32_t shoal_epoch(void) {
+  return __atomic_load_n(__atomic_load_n(&shoal_epoch_, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
 void shoal_thread_start_(void);
 
 // 0, or -ENOSYS: this C library's robust list is not one we know. Called once by whoever creates or opens something.
@@ -59,7 +62,7 @@ int shoal_robust_check(void);
 
 // The calling thread. Never fails after shoal_robust_check() answered 0 in this process.
 SHOAL_INLINE struct shoal_thread_ *shoal_self_(void) {
-  if (SHOAL_UNLIKELY(shoal_thread_.epoch != *shoal_epoch_)) shoal_thread_start_();
+  if (SHOAL_UNLIKELY(shoal_thread_.epoch != shoal_epoch())) shoal_thread_start_();
   return &shoal_thread_;
 }
 
@@ -111,8 +114,14 @@ SHOAL_INLINE int shoal_robust_is_dead(uint32_t word) { return (word & FUTEX_OWNE
 // ---- a word that tells whether its owner lives: a participant's, a role's ----
 // Takes `r` if it is free (0), enlists it, and holds it as TID | FUTEX_WAITERS, so that its death wakes. 0, or -EBUSY.
 int shoal_live_take_(struct shoal_robust *r);
+// The same with a word that the kernel has marked and that is still `word`: the caller is the dead one's only heir, until it
+// drops the word or dies in turn. 0, or -EBUSY.
+int shoal_live_adopt_(struct shoal_robust *r, uint32_t word);
 // Gives it back (0) and wakes all who sleep on it. Only the owner.
 void shoal_live_drop_(struct shoal_robust *r);
+
+// Marks a word whose owner is gone though the kernel has not marked it (a list it could not walk).
+void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word);
 
 // ---- a word that one thread owns at a time ----
 // 0 or, with the word owned just as well, -EOWNERDEAD; -EDEADLK it is the caller's already; -EAGAIN, -ETIMEDOUT.

@@ -4,17 +4,28 @@
 function finish_comment()
 {
     gsub(/[ \t*]+/, " ", text)
-    if (text ~ /pairs with \[/)
-        explain(text)
+    if (text ~ /pairs with (\[|the kernel)/)
+        explain(text, FILENAME)
+    else if (match(text, /(core|sync|ipc)\/[a-z_\/]+\.[ch]/))
+        explain(text, substr(text, RSTART, RLENGTH))
     text = ""
 }
 
-function explain(words)
+# The pair of each label in `words` is told in `file`.
+function explain(words, file,    label)
 {
     while (match(words, LABEL)) {
-        explained[FILENAME, substr(words, RSTART, RLENGTH)] = 1
+        label = substr(words, RSTART, RLENGTH)
+        if (told[FILENAME, label] != FILENAME)
+            told[FILENAME, label] = file
         words = substr(words, RSTART + RLENGTH)
     }
+}
+
+function explained(file, label)
+{
+    file = told[file, label]
+    return file != "" && told[file, label] == file
 }
 
 # Splits $0 into code and comment; `inside` carries an open /* over lines.
@@ -77,7 +88,7 @@ function check_labels(words,    n, label, header)
         label = substr(words, RSTART, RLENGTH)
         words = substr(words, RSTART + RLENGTH)
         n++
-        if (!((FILENAME, label) in explained) && !((header, label) in explained))
+        if (!explained(FILENAME, label) && !explained(header, label))
             bad(label " has no pair: say what it pairs with, or list it under ORDERING")
     }
     if (!n)
@@ -113,7 +124,7 @@ pass != 2 {
     if (comment == "" && !inside)
         section = 0
     if (section)
-        explain(comment)
+        explain(comment, FILENAME)
     if (!blank)
         finish_comment()
     text = text " " comment

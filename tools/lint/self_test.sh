@@ -68,6 +68,9 @@ int z;
 shoal_load_acquire(&x); // BAD the label is too far up
 f(shoal_load_acquire(&x)); /* [A1] */
 #include <stdatomic.h> // BAD
+shoal_load_acquire(&x); // [K1] pairs with the kernel's mark
+shoal_load_acquire(&x); // [R2] of core/a.h
+shoal_load_acquire(&x); // [R7] of core/a.h BAD it is not there
 while (!shoal_cas64_acq_rel(&x)); // BAD no label
 END
 }

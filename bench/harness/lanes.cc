@@ -1,0 +1,305 @@
+#include "bench/harness/lanes.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <new>
+#include <system_error>
+#include <thread>
+
+namespace bench {
+
+namespace {
+
+constexpr unsigned kCalibrationRounds = 3000;
+
+[[noreturn]] void die(const char *what) { throw std::system_error(errno, std::generic_category(), what); }
+
+double measure_ns_per_tick() {
+  double from = now_ns();
+  uint64_t first = ticks();
+  while (now_ns() - from < 20e6) pause();
+  return (now_ns() - from) / static_cast<double>(ticks() - first);
+}
+
+std::vector<int> find_processors() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set)) die("sched_getaffinity");
+  std::vector<int> found;
+  for (int i = 0; i < CPU_SETSIZE && found.size() < 2; i++)
+    if (CPU_ISSET(i, &set)) found.push_back(i);
+  return found;
+}
+
+void pin(unsigned lane) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processors()[lane % processors().size()], &set);
+  if (sched_setaffinity(0, sizeof set, &set)) die("sched_setaffinity");
+}
+
+uint64_t stolen_ticks() {
+  std::ifstream stat("/proc/stat");
+  std::string name;
+  uint64_t field[8] = {};
+  stat >> name;
+  for (uint64_t &f : field) stat >> f;
+  return field[7];
+}
+
+void spin_until(const std::atomic<uint32_t> &word, uint32_t value, bool yield) {
+  while (word.load(std::memory_order_acquire) < value)
+    if (yield) sched_yield();
+}
+
+}  // namespace
+
+double ns_per_tick() {
+  static const double ratio = measure_ns_per_tick();
+  return ratio;
+}
+
+const std::vector<int> &processors() {
+  static const std::vector<int> found = find_processors();
+  return found;
+}
+
+// ---- memory ----
+
+Arena::Arena(size_t bytes) : size_((bytes + 4095) & ~size_t{4095}) {
+  void *p = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) die("mmap");
+  base_ = static_cast<char *>(p);
+}
+
+Arena::~Arena() { munmap(base_, size_); }
+
+void *Arena::take(size_t bytes) {
+  bytes = (bytes + 4095) & ~size_t{4095};
+  if (bytes > size_ - used_) throw std::bad_alloc();
+  used_ += bytes;
+  return base_ + used_ - bytes;
+}
+
+void Arena::populate() const {
+  if (madvise(base_, size_, MADV_POPULATE_WRITE)) die("madvise");
+}
+
+// ---- calibration ----
+
+double PingPong::send(unsigned rounds) {
+  std::vector<uint64_t> taken(rounds);
+  uint64_t base = pong_.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < rounds; i++) {
+    uint64_t from = ticks();
+    ping_.store(base + i + 1, std::memory_order_release);
+    while (pong_.load(std::memory_order_acquire) != base + i + 1) {
+    }
+    taken[i] = ticks() - from;
+  }
+  std::nth_element(taken.begin(), taken.begin() + rounds / 2, taken.end());
+  return static_cast<double>(taken[rounds / 2]) * ns_per_tick();
+}
+
+void PingPong::answer(unsigned rounds) {
+  uint64_t base = pong_.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < rounds; i++) {
+    while (ping_.load(std::memory_order_acquire) != base + i + 1) {
+    }
+    pong_.store(base + i + 1, std::memory_order_release);
+  }
+}
+
+// ---- lanes ----
+
+struct Board {
+  PingPong pingpong;
+  alignas(128) std::atomic<uint32_t> paired{0};
+  alignas(128) std::atomic<uint32_t> ready{0};
+  alignas(128) std::atomic<uint32_t> finished{0};
+  alignas(128) pthread_barrier_t gate;  // where those sleep who do not calibrate
+  double calibration = 0;
+  Tally tallies[kLanesMax] = {};
+
+  explicit Board(unsigned lanes) {
+    pthread_barrierattr_t shared;
+    pthread_barrierattr_init(&shared);
+    pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+    pthread_barrier_init(&gate, &shared, lanes);
+  }
+};
+
+Lane::Lane(unsigned index, unsigned lanes, Board *board, const Arena *memory, double seconds)
+    : index(index), lanes_(lanes), board_(board), memory_(memory), seconds_(seconds) {}
+
+bool Lane::crowded() const { return lanes_ > processors().size(); }
+Tally &Lane::tally() { return board_->tallies[index]; }
+void Lane::finish() { board_->finished.fetch_add(1, std::memory_order_acq_rel); }
+unsigned Lane::finished() const { return board_->finished.load(std::memory_order_acquire); }
+
+void Lane::calibrate() {
+  board_->paired.fetch_add(1, std::memory_order_acq_rel);
+  spin_until(board_->paired, 2, false);
+  if (index == 0) board_->calibration = board_->pingpong.send(kCalibrationRounds);
+  else board_->pingpong.answer(kCalibrationRounds);
+}
+
+void Lane::start() {
+  if (memory_) memory_->populate();
+  if (index < 2) calibrate();
+  pthread_barrier_wait(&board_->gate);
+  rusage usage;
+  getrusage(RUSAGE_THREAD, &usage);
+  tally().preempted = static_cast<uint64_t>(usage.ru_nivcsw);
+  tally().slept = static_cast<uint64_t>(usage.ru_nvcsw);
+  board_->ready.fetch_add(1, std::memory_order_acq_rel);
+  spin_until(board_->ready, lanes_, crowded());
+  tally().start = ticks();
+  deadline_ = tally().start + static_cast<uint64_t>(seconds_ * 1e9 / ns_per_tick());
+}
+
+void Lane::stop(uint64_t count) {
+  tally().stop = ticks();
+  rusage usage;
+  getrusage(RUSAGE_THREAD, &usage);
+  tally().preempted = static_cast<uint64_t>(usage.ru_nivcsw) - tally().preempted;
+  tally().slept = static_cast<uint64_t>(usage.ru_nvcsw) - tally().slept;
+  tally().count = count;
+}
+
+void Backoff::wait() {
+  pause();
+  if (crowded_ && ++spins_ == 64) {
+    spins_ = 0;
+    sched_yield();
+  }
+}
+
+// ---- a measurement ----
+
+namespace {
+
+void enter(const Work &work, unsigned index, unsigned lanes, Board *board, const Plan &plan) {
+  pin(index);
+  Lane lane(index, lanes, board, plan.memory, plan.seconds);
+  work(lane);
+}
+
+// A child that does `body` and tells its failure by its exit code; it dies with us.
+pid_t spawn(const std::function<void()> &body) {
+  pid_t parent = getpid(), child = fork();
+  if (child < 0) die("fork");
+  if (child) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
+  try {
+    body();
+    _exit(0);
+  } catch (const std::exception &e) {
+    fprintf(stderr, "bench: %s\n", e.what());
+    _exit(1);
+  }
+}
+
+// A worker that has been started and not yet been waited for.
+struct Child {
+  pid_t pid;
+  int fd;  // readable when it has ended
+};
+
+Child start_child(const std::function<void()> &body) {
+  pid_t pid = spawn(body);
+  int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) die("pidfd_open");
+  return {pid, fd};
+}
+
+// Waits for all. If one fails or time is up the others are killed.
+void collect(std::vector<Child> children, double seconds, Outcome *out) {
+  double until = now_ns() + seconds * 1e9;
+  auto kill_all = [&] {
+    for (const Child &c : children) kill(c.pid, SIGKILL);
+  };
+  while (!children.empty()) {
+    std::vector<pollfd> polled;
+    for (const Child &c : children) polled.push_back({c.fd, POLLIN, 0});
+    int left = static_cast<int>(std::max(0.0, (until - now_ns()) / 1e6) + 1);
+    int n = poll(polled.data(), polled.size(), out->hung ? -1 : left);
+    if (n < 0 && errno != EINTR) die("poll");
+    if (n == 0) {
+      out->hung = true;
+      kill_all();
+    }
+    for (size_t i = polled.size(); n > 0 && i-- > 0;) {
+      if (!polled[i].revents) continue;
+      int status;
+      if (waitpid(children[i].pid, &status, 0) < 0) die("waitpid");
+      close(children[i].fd);
+      children.erase(children.begin() + static_cast<ptrdiff_t>(i));
+      if (status == 0 || out->hung || !out->fault.empty()) continue;
+      out->fault = "a worker failed, wait status " + std::to_string(status);
+      kill_all();
+    }
+  }
+}
+
+void summarize(const Board &board, unsigned lanes, Outcome *out) {
+  uint64_t first = UINT64_MAX, last = 0;
+  for (unsigned i = 0; i < lanes; i++) {
+    const Tally &t = board.tallies[i];
+    out->lanes.push_back(t);
+    if (!t.stop) continue;
+    first = std::min(first, t.start);
+    last = std::max(last, t.stop);
+    if (lanes <= processors().size()) out->preempted += t.preempted;
+  }
+  if (last > first) out->seconds = static_cast<double>(last - first) * ns_per_tick() / 1e9;
+  out->pingpong = board.calibration;
+}
+
+}  // namespace
+
+Outcome run(const std::vector<Work> &work, const Plan &plan) {
+  if (processors().size() < 2) throw std::runtime_error("two processors are needed");
+  std::vector<Work> lanes = work;
+  if (lanes.size() == 1) lanes.push_back([](Lane &lane) { lane.start(); });
+  unsigned n = static_cast<unsigned>(lanes.size());
+  if (n > kLanesMax) throw std::length_error("too many lanes");
+
+  Arena arena(sizeof(Board));
+  Board *board = new (arena.take(sizeof(Board))) Board(n);
+  ns_per_tick();
+  fflush(nullptr);
+  Outcome out;
+  uint64_t stolen = stolen_ticks();
+  std::vector<Child> children;
+  if (plan.threads) {
+    children.push_back(start_child([&] {
+      std::vector<std::thread> threads;
+      for (unsigned i = 0; i < n; i++) threads.emplace_back([&, i] { enter(lanes[i], i, n, board, plan); });
+      for (std::thread &t : threads) t.join();
+    }));
+  } else {
+    for (unsigned i = 0; i < n; i++) children.push_back(start_child([&, i] { enter(lanes[i], i, n, board, plan); }));
+  }
+  collect(std::move(children), plan.seconds + kHangSeconds, &out);
+  out.stolen = stolen_ticks() - stolen;
+  summarize(*board, n, &out);
+  return out;
+}
+
+}  // namespace bench

@@ -1,0 +1,13 @@
+// bench/modules.h: the cases of each module.
+#pragma once
+
+#include "bench/harness/suite.h"
+
+namespace bench {
+
+void add_spsc(Suite &suite);
+void add_mpmc(Suite &suite);
+void add_queue(Suite &suite);
+void add_lock(Suite &suite);
+
+}  // namespace bench

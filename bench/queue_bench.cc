@@ -1,0 +1,244 @@
+// bench/queue_bench.cc: what does it cost that a queue's users may sleep: when they do, when they need not, and when there
+// is nothing to do at all?
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bench/against/pipe.h"
+#include "bench/modules.h"
+#include "bench/mpmc_ring.h"
+#include "ipc/queue/queue.h"
+
+namespace bench {
+
+namespace {
+
+using M = Numbered<8>;
+constexpr unsigned kCapacity = 1024;
+SHOAL_QUEUE_TYPED(numbers, M)
+
+// The blocking queue, by name in a segment; children of fork use its handle.
+struct Queue {
+  using Message = M;
+  static constexpr bool kThreads = false;
+  struct Shared {
+    shoal_segment *segment;
+    shoal_queue *queue;
+  };
+  static size_t bytes() { return sizeof(Shared); }
+  static void make(void *memory) {
+    auto *s = static_cast<Shared *>(memory);
+    shoal_segment_options small = {};
+    small.flags = SHOAL_SEGMENT_PREFAULT;
+    shoal_queue_options options = {};
+    options.capacity = kCapacity;
+    must(shoal_segment_create(nullptr, &small, &s->segment), "segment_create");
+    must(numbers_create(s->segment, "numbers", &options, &s->queue), "queue_create");
+  }
+  static void destroy(void *memory) {
+    auto *s = static_cast<Shared *>(memory);
+    must(shoal_queue_detach(s->queue), "queue_detach");
+    must(shoal_segment_close(s->segment), "segment_close");
+  }
+
+  struct Producer {
+    shoal_queue *q;
+    Producer(void *memory, unsigned) : q(static_cast<Shared *>(memory)->queue) {
+      must(shoal_queue_join(q, SHOAL_PRODUCER), "queue_join");
+    }
+    ~Producer() { shoal_queue_leave(q, SHOAL_PRODUCER); }
+    bool put(const M &m) { return must(numbers_put(q, &m, SHOAL_FOREVER), "queue_put") == 0; }
+  };
+  struct Consumer {
+    shoal_queue *q;
+    Consumer(void *memory, unsigned) : q(static_cast<Shared *>(memory)->queue) {
+      must(shoal_queue_join(q, SHOAL_CONSUMER), "queue_join");
+    }
+    ~Consumer() { shoal_queue_leave(q, SHOAL_CONSUMER); }
+    bool get(M &m) {
+      int rc = numbers_get(q, &m, SHOAL_FOREVER);
+      return rc != -EPIPE && must(rc, "queue_get") == 0;
+    }
+  };
+};
+
+// One word and the system call: nobody can sleep and be woken with less. For one message at a time.
+struct RawFutex : Placed {
+  using Message = M;
+  struct Shared {
+    std::atomic<uint32_t> sent;
+    std::atomic<uint64_t> number;
+  };
+  static size_t bytes() { return sizeof(Shared); }
+  static void make(void *) {}
+
+  struct Producer {
+    Shared *s;
+    Producer(void *memory, unsigned) : s(static_cast<Shared *>(memory)) {}
+    bool put(const M &m) {
+      s->number.store(m.number(), std::memory_order_relaxed);
+      s->sent.fetch_add(1, std::memory_order_release);
+      syscall(SYS_futex, &s->sent, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+      return true;
+    }
+  };
+  struct Consumer {
+    Shared *s;
+    uint32_t received = 0;
+    Consumer(void *memory, unsigned) : s(static_cast<Shared *>(memory)) {}
+    bool get(M &m) {
+      while (s->sent.load(std::memory_order_acquire) == received)
+        syscall(SYS_futex, &s->sent, FUTEX_WAIT, received, nullptr, nullptr, 0);
+      received++;
+      m.set(s->number.load(std::memory_order_relaxed));
+      return true;
+    }
+  };
+};
+
+// ---- sleeping round trip: each message finds its receiver asleep ----
+
+constexpr double kRestNs = 60e3;  // before each message: so long that the other side has given up spinning
+
+void rest() {
+  uint64_t until = ticks() + static_cast<uint64_t>(kRestNs / ns_per_tick());
+  while (ticks() < until) pause();
+}
+
+// A message carries when it was sent. The answer's time is set back by what its question took: its receiver sees the sum.
+template <class Q>
+void ask_sleeper(Lane &lane, void *there, void *back) {
+  typename Q::Producer out(there, 0);
+  typename Q::Consumer in(back, 0);
+  std::vector<double> taken;
+  taken.reserve(1 << 20);
+  M m;
+  lane.start();
+  do {
+    rest();
+    m.set(ticks());
+    out.put(m);
+    in.get(m);
+    taken.push_back(static_cast<double>(ticks() - m.number()) * ns_per_tick());
+  } while (!lane.late() && taken.size() < taken.capacity());
+  lane.stop(taken.size());
+  rest();
+  m.set(kLast);
+  out.put(m);
+  lane.tally().values[0] = spread(std::move(taken)).median / 1e3;
+}
+
+template <class Q>
+void answer_asleep(Lane &lane, void *there, void *back) {
+  typename Q::Consumer in(there, 0);
+  typename Q::Producer out(back, 0);
+  uint64_t n = 0;
+  M m;
+  lane.start();
+  for (;; n++) {
+    in.get(m);
+    if (m.is(kLast)) break;
+    uint64_t took = ticks() - m.number();
+    rest();
+    m.set(ticks() - took);
+    out.put(m);
+  }
+  lane.stop(n);
+}
+
+template <class Q>
+Measurement sleeping_round_trip(double seconds) {
+  Arena arena(2 * Q::bytes() + 2 * 4096);
+  Made<Q> there(arena), back(arena);
+  Measurement m;
+  m.outcome = run({[&](Lane &lane) { ask_sleeper<Q>(lane, there.memory(), back.memory()); },
+                   [&](Lane &lane) { answer_asleep<Q>(lane, there.memory(), back.memory()); }},
+                  {seconds, &arena});
+  Outcome &o = m.outcome;
+  if (o.hung) o.fault = "a round trip hung";
+  if (o.fault.empty() && o.lanes[0].count != o.lanes[1].count) o.fault = "questions and answers differ in number";
+  for (const Tally &t : o.lanes)
+    if (o.fault.empty() && !o.preempted && t.slept < t.count * 9 / 10)
+      o.fault = std::to_string(t.slept) + " sleeps in " + std::to_string(t.count) + " waits: this is no sleeping round trip";
+  m.values = {o.lanes[0].values[0]};
+  return m;
+}
+
+// ---- idle: a receiver waits, nothing comes for long ----
+
+constexpr double kIdleSeconds = 3;
+
+template <class Q>
+void wait_idle(Lane &lane, void *memory) {
+  typename Q::Consumer in(memory, 0);
+  M m;
+  timespec before, after;
+  lane.start();
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+  bool got = in.get(m);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+  lane.stop(got && m.is(1));
+  double used = static_cast<double>(after.tv_sec - before.tv_sec) * 1e6 + static_cast<double>(after.tv_nsec - before.tv_nsec) / 1e3;
+  lane.tally().values[0] = used / kIdleSeconds;
+}
+
+template <class Q>
+void send_late(Lane &lane, void *memory) {
+  typename Q::Producer out(memory, 0);
+  M m;
+  m.set(1);
+  lane.start();
+  while (!lane.late()) usleep(10000);
+  out.put(m);
+  lane.stop(1);
+}
+
+template <class Q>
+Measurement idle(double seconds) {
+  Arena arena(Q::bytes());
+  Made<Q> made(arena);
+  Measurement m;
+  m.outcome = run({[&](Lane &lane) { wait_idle<Q>(lane, made.memory()); }, [&](Lane &lane) { send_late<Q>(lane, made.memory()); }},
+                  {seconds, &arena});
+  m.outcome.preempted = 0;  // one who sleeps has nothing to lose
+  if (m.outcome.hung) m.outcome.fault = "the message never came";
+  if (m.outcome.fault.empty() && m.outcome.lanes[0].count != 1) m.outcome.fault = "another message came";
+  m.values = {m.outcome.lanes[0].values[0]};
+  return m;
+}
+
+template <class Q>
+Measurement stream_1p1c(double seconds) {
+  return stream<Q>(seconds, 1, 1);
+}
+
+}  // namespace
+
+void add_queue(Suite &suite) {
+  Case sleeping;
+  sleeping.name = "queue/blocking/rtt";
+  sleeping.figures = {{"", "us", Better::kLower, "<= 1.15 x raw futex", {{Target::kLimit, 1 / 1.15}}}};
+  sleeping.contenders = {{"shoal", Role::kOurs, sleeping_round_trip<Queue>},
+                         {"pipe", Role::kPeer, sleeping_round_trip<Pipe<M>>},
+                         {"raw futex", Role::kLimit, sleeping_round_trip<RawFutex>}};
+  suite.add(sleeping);
+
+  Case awake;
+  awake.name = "queue/blocking/stream";
+  awake.figures = {{"", "M msg/s", Better::kHigher, ">= 0.8 of the bare ring", {{Target::kLimit, 0.8}}}};
+  awake.contenders = {{"shoal", Role::kOurs, stream_1p1c<Queue>},
+                      {"pipe", Role::kPeer, stream_1p1c<Pipe<M>>},
+                      {"the bare ring", Role::kLimit, stream_1p1c<Mpmc<M, kCapacity>>}};
+  suite.add(awake);
+
+  Case nothing;
+  nothing.name = "queue/blocking/idle";
+  nothing.figures = {{"", "us CPU/s", Better::kLower, "<= 1000 (0.1 % of a processor)", {{Target::kValue, 1000}}}};
+  nothing.contenders = {{"shoal", Role::kOurs, idle<Queue>}, {"pipe", Role::kPeer, idle<Pipe<M>>}};
+  nothing.repetitions = 1;
+  nothing.seconds = kIdleSeconds;
+  suite.add(nothing);
+}
+
+}  // namespace bench

@@ -1,0 +1,434 @@
+// A hash table with open addressing, changed under the segment's writer word, read without it.
+//
+//   EMPTY     never used, or nothing behind it: ends every search     FREE      searches go on behind it
+//   CREATING  its creator, and nobody else, works on it               LIVE      to be found
+//   REMOVED   without a name; its memory waits for those who use it
+//
+//   EMPTY, FREE -> CREATING -> LIVE -> REMOVED -> FREE,   CREATING -> FREE (init failed, or its creator died),
+//   FREE -> EMPTY where the next entry is EMPTY
+//
+// A LIVE entry never moves, and no entry between its hash and its place is EMPTY while it lives: a search that runs beside
+// any change finds it. FREE becomes EMPTY only in front of EMPTY, where nothing that lives can have passed.
+//
+// ORDERING
+//   [D1] pairs with [D2]: what init wrote, and off and size, are seen by whoever finds the entry LIVE.
+//   [D3] pairs with [D4]: a reader that sees a word of a later name sees, after it, a later state: it never takes one
+//        object's name with another's place.
+//   [F2], [F3]: see core/reference.c.
+#include "core/directory.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/futex.h"
+#include "core/segment_internal.h"
+
+enum { EMPTY, FREE, CREATING, LIVE, REMOVED };
+#define STATE(w) ((unsigned)((w)&7))
+#define WAITED UINT64_C(8)  // somebody sleeps until CREATING has ended
+#define GENERATION(w) ((uint32_t)((w) >> 4) & 0xfffffffu)
+#define CREATOR(w) ((shoal_proc_id)((w) >> 32))
+#define MAKE(state, generation, creator) \
+  ((uint64_t)(creator) << 32 | (uint64_t)((generation)&0xfffffffu) << 4 | (uint64_t)(state))
+
+struct label {  // a name or type as the entry holds it: padded with zeros
+  uint64_t name[8], type[4];
+};
+
+static int label_make(const char *name, const char *type, struct label *out) {
+  *out = (struct label){{0}, {0}};
+  if (!name || !*name) return shoal_fail_(-EINVAL, "an object has a name");
+  if (!type) return shoal_fail_(-EINVAL, "an object has a type");
+  if (strnlen(name, SHOAL_NAME_MAX + 1) > SHOAL_NAME_MAX)
+    return shoal_fail_(-ENAMETOOLONG, "a name of more than %d bytes", SHOAL_NAME_MAX);
+  if (strnlen(type, SHOAL_TYPE_MAX + 1) > SHOAL_TYPE_MAX)
+    return shoal_fail_(-ENAMETOOLONG, "a type of more than %d bytes", SHOAL_TYPE_MAX);
+  memcpy(out->name, name, strlen(name));
+  memcpy(out->type, type, strlen(type));
+  return 0;
+}
+
+static uint32_t hash_of(const uint64_t *name) {
+  uint64_t h = UINT64_C(0x9e3779b97f4a7c15);
+  for (unsigned i = 0; i < 8; i++) {
+    h = (h ^ name[i]) * UINT64_C(0xff51afd7ed558ccd);
+    h ^= h >> 32;
+  }
+  return (uint32_t)h;
+}
+
+// ---- reading ----
+
+struct view {  // a coherent copy of an entry
+  uint32_t entry;
+  uint64_t state, off, size;
+  struct label label;
+};
+
+static void view_entry(struct shoal_segment *seg, uint32_t at, struct view *v) {
+  struct shoal_entry_shm *e = &seg->entries[at];
+  v->entry = at;
+  v->state = shoal_load64_acquire(&e->state);  // [D2]
+  for (;;) {
+    v->off = shoal_load64_acquire(&e->off);                                                 // [D4]
+    v->size = shoal_load64_acquire(&e->size);                                               // [D4]
+    for (unsigned i = 0; i < 8; i++) v->label.name[i] = shoal_load64_acquire(&e->name[i]);  // [D4]
+    for (unsigned i = 0; i < 4; i++) v->label.type[i] = shoal_load64_acquire(&e->type[i]);  // [D4]
+    uint64_t now = shoal_load64_acquire(&e->state);                                         // [D2]
+    if (now == v->state) return;
+    v->state = now;
+  }
+}
+
+static unsigned state_at(struct shoal_segment *seg, uint32_t at) {
+  return STATE(shoal_load64_acquire(&seg->entries[at].state));  // [D2]
+}
+
+// The entry of that name that is in one of `states` (bits). With `place`: also where a new one of that name would go.
+static int find(struct shoal_segment *seg, const uint64_t *name, unsigned states, struct view *v, int64_t *place) {
+  uint32_t mask = seg->g.entries - 1, at = hash_of(name) & mask;
+  if (place) *place = -1;
+  for (uint32_t i = 0; i <= mask; i++, at = (at + 1) & mask) {
+    unsigned state = state_at(seg, at);
+    if (place && *place < 0 && state <= FREE) *place = at;
+    if (state == EMPTY) return 0;
+    if (!(states >> state & 1)) continue;
+    view_entry(seg, at, v);
+    if ((states >> STATE(v->state) & 1) && memcmp(v->label.name, name, sizeof v->label.name) == 0) return 1;
+  }
+  return 0;
+}
+
+// ---- changing, under the writer word ----
+
+static void set_used(struct shoal_segment *seg, uint32_t n) { shoal_store32_relaxed(&seg->header->objects_used, n); }
+static uint32_t used(struct shoal_segment *seg) { return shoal_load32_relaxed(&seg->header->objects_used); }
+
+// FREE entries in front of EMPTY ones become EMPTY, from `at` backwards.
+static void shorten(struct shoal_segment *seg, uint32_t at) {
+  uint32_t mask = seg->g.entries - 1;
+  while (state_at(seg, (at + 1) & mask) == EMPTY && state_at(seg, at) == FREE) {
+    struct shoal_entry_shm *e = &seg->entries[at];
+    shoal_store64_relaxed(&e->state, MAKE(EMPTY, GENERATION(shoal_load64_relaxed(&e->state)), 0));
+    at = (at - 1) & mask;
+  }
+}
+
+// Gives the run back, then the entry. Killed between any two steps: the state still says what is to be done, and doing it
+// again harms nobody, since only words that name this entry are cleared.
+static void free_entry(struct shoal_segment *seg, uint32_t at) {
+  struct shoal_entry_shm *e = &seg->entries[at];
+  uint64_t off = shoal_load64_relaxed(&e->off), size = shoal_load64_relaxed(&e->size);
+  if (off >= seg->g.units_off)
+    shoal_space_mark_(seg, (off - seg->g.units_off) / SHOAL_UNIT_, shoal_units_(size), at + 1, 0);
+  uint64_t old = shoal_load64_relaxed(&e->state);
+  while (!shoal_cas64_seq_cst(&e->state, &old, MAKE(FREE, GENERATION(old), 0))) continue;  // [F3]
+  if (old & WAITED) shoal_futex_wake((shoal_atomic32 *)&e->state, INT_MAX);
+  set_used(seg, used(seg) - 1);
+  shorten(seg, at);
+}
+
+// Whether somebody must free the entry: its creator died, or it is removed and the last user has gone.
+static int to_be_freed(struct shoal_segment *seg, uint32_t at) {
+  uint64_t w = shoal_load64_acquire(&seg->entries[at].state);  // [D2]
+  if (STATE(w) == CREATING) return !shoal_proc_alive(seg, CREATOR(w), 0);
+  return STATE(w) == REMOVED && !shoal_reference_any_(seg, at);
+}
+
+static void tidy_locked(struct shoal_segment *seg) {
+  for (uint32_t at = 0; at < seg->g.entries; at++)
+    if (to_be_freed(seg, at)) free_entry(seg, at);
+}
+
+static int writer_acquire(struct shoal_segment *seg) {
+  int rc = shoal_robust_acquire_(&seg->header->writer, SHOAL_FOREVER);
+  if (rc == 0) return 0;
+  if (rc != -EOWNERDEAD) return shoal_fail_(rc, "the directory's writer word");
+  uint32_t n = 0;  // its last owner died on the way: every entry says how far it came, only the count may be wrong
+  for (uint32_t at = seg->g.entries; at--;) {
+    n += state_at(seg, at) >= CREATING;
+    shorten(seg, at);
+  }
+  set_used(seg, n);
+  tidy_locked(seg);
+  return 0;
+}
+static void writer_release(struct shoal_segment *seg) { shoal_robust_release_(&seg->header->writer); }
+
+void shoal_directory_tidy_(struct shoal_segment *seg) {
+  int needed = shoal_robust_is_dead(shoal_load32_relaxed(&seg->header->writer.word));
+  for (uint32_t at = 0; at < seg->g.entries && !needed; at++) needed = to_be_freed(seg, at);
+  if (!needed || writer_acquire(seg)) return;
+  tidy_locked(seg);
+  writer_release(seg);
+}
+
+void shoal_directory_freed_(struct shoal_segment *seg, uint32_t at) {
+  uint64_t w = shoal_load64_seq_cst(&seg->entries[at].state);  // [F2]
+  if (STATE(w) != REMOVED || shoal_reference_any_(seg, at) || writer_acquire(seg)) return;
+  if (to_be_freed(seg, at)) free_entry(seg, at);
+  writer_release(seg);
+}
+
+int shoal_directory_has_(struct shoal_segment *seg, uint32_t at, uint32_t generation) {
+  uint64_t w = shoal_load64_seq_cst(&seg->entries[at].state);  // [F2]
+  if (GENERATION(w) != generation) return 0;
+  if (STATE(w) != REMOVED) return STATE(w) == LIVE;
+  if (writer_acquire(seg)) return 0;  // whoever was about to free it has done so now, or will see our record
+  w = shoal_load64_seq_cst(&seg->entries[at].state);  // [F2]
+  writer_release(seg);
+  return GENERATION(w) == generation && STATE(w) == REMOVED;
+}
+
+// ---- create ----
+
+// The entry tells its run before the first owner word does: see core/space.c.
+static uint64_t claim_entry(struct shoal_segment *seg, uint32_t at, uint64_t run, const struct label *l, uint64_t size,
+                            shoal_proc_id id) {
+  struct shoal_entry_shm *e = &seg->entries[at];
+  uint64_t w = MAKE(CREATING, GENERATION(shoal_load64_relaxed(&e->state)) + 1, id);
+  for (unsigned i = 0; i < 8; i++) shoal_store64_release(&e->name[i], l->name[i]);  // [D3] pairs with [D4]
+  for (unsigned i = 0; i < 4; i++) shoal_store64_release(&e->type[i], l->type[i]);  // [D3]
+  shoal_store64_release(&e->off, seg->g.units_off + run * SHOAL_UNIT_);             // [D3]
+  shoal_store64_release(&e->size, size);                                            // [D3]
+  shoal_store64_release(&e->state, w);                                              // [D1] pairs with [D2]
+  shoal_space_mark_(seg, run, shoal_units_(size), 0, at + 1);
+  set_used(seg, used(seg) + 1);
+  return w;
+}
+
+struct claimed {  // an entry in creation
+  uint32_t at;
+  uint64_t state;  // as it is until its creator ends it, but for WAITED
+};
+
+#define NO_RUN 1
+
+// 0, -EEXIST, -ENOSPC no more names, NO_RUN. Under the writer word.
+static int claim(struct shoal_segment *seg, const struct label *l, uint64_t size, shoal_proc_id id,
+                 struct claimed *out) {
+  struct view v;
+  int64_t place;
+  while (find(seg, l->name, 1u << CREATING | 1u << LIVE, &v, &place)) {
+    if (STATE(v.state) == LIVE || shoal_proc_alive(seg, CREATOR(v.state), 1))
+      return shoal_fail_(-EEXIST, "\"%.63s\"", (const char *)l->name);
+    free_entry(seg, v.entry);
+  }
+  if (used(seg) >= seg->g.objects || place < 0) return shoal_fail_(-ENOSPC, "no more than %u objects", seg->g.objects);
+  int64_t run = shoal_space_find_(seg, shoal_units_(size), size >= SHOAL_PAGE_ ? SHOAL_PAGE_ / SHOAL_UNIT_ : 1);
+  if (run < 0) return NO_RUN;
+  out->at = (uint32_t)place;
+  out->state = claim_entry(seg, out->at, (uint64_t)run, l, size, id);
+  return 0;
+}
+
+// Makes the segment larger than the `seen` bytes that were too few: twice as large, or as little as will do.
+static int grow_for(struct shoal_segment *seg, uint64_t seen, uint64_t size) {
+  uint64_t most = seg->g.size_max, need = size + 2 * SHOAL_PAGE_;
+  if (shoal_segment_size_(seg) > seen) return 0;
+  if (seen == most)
+    return shoal_fail_(-ENOSPC, "no %llu bytes in a row, and the segment is at its size_max", (unsigned long long)size);
+  if (need > most - seen) need = most - seen;
+  uint64_t twice = seen < most / 2 ? seen * 2 : most;
+  if (twice > seen + need && shoal_segment_grow(seg, twice) == 0) return 0;
+  return shoal_segment_grow(seg, seen + need);
+}
+
+// Claims, growing the segment and reaping the dead as needed.
+static int claim_or_grow(struct shoal_segment *seg, const struct label *l, uint64_t size, shoal_proc_id id,
+                         struct claimed *out) {
+  for (int reaped = 0;;) {
+    uint64_t seen = shoal_segment_size_(seg);
+    int rc = writer_acquire(seg);
+    if (rc) return rc;
+    rc = claim(seg, l, size, id, out);
+    writer_release(seg);
+    if (rc == NO_RUN) {
+      rc = grow_for(seg, seen, size);
+      if (rc == 0) continue;
+    }
+    if (rc != -ENOSPC || reaped++) return rc;
+    shoal_proc_reap_(seg, 1);
+  }
+}
+
+static int still_ours(struct shoal_segment *seg, const struct claimed *c, uint64_t *state) {
+  *state = shoal_load64_relaxed(&seg->entries[c->at].state);
+  return (*state & ~WAITED) == c->state;
+}
+
+static void roll_back(struct shoal_segment *seg, const struct claimed *c) {
+  uint64_t w;
+  if (writer_acquire(seg)) return;
+  if (still_ours(seg, c, &w)) free_entry(seg, c->at);
+  writer_release(seg);
+}
+
+// Killed before the compare-and-set: a dead creator's entry, to be rolled back. After it: an object.
+static int publish(struct shoal_segment *seg, const struct claimed *c) {
+  struct shoal_entry_shm *e = &seg->entries[c->at];
+  uint32_t generation = GENERATION(c->state), record;
+  uint64_t w;
+  int rc = shoal_reference_add_(seg, c->at, &record);
+  if (rc) return rc;
+  rc = shoal_held_add_(seg, c->at, generation, record);
+  if (rc) {
+    shoal_reference_drop_(seg, record);
+    return rc;
+  }
+  while (still_ours(seg, c, &w)) {
+    if (!shoal_cas64_release(&e->state, &w, MAKE(LIVE, generation, 0))) continue;  // [D1]
+    if (w & WAITED) shoal_futex_wake((shoal_atomic32 *)&e->state, INT_MAX);
+    return 0;
+  }
+  shoal_held_drop_(seg, c->at, generation);
+  return shoal_fail_(-EPERM, "its creator left the segment while creating it");
+}
+
+int shoal_object_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                        int (*init)(void *, uint64_t, void *), void *arg, struct shoal_object *out) {
+  struct label l;
+  shoal_proc_id id;
+  struct claimed c = {0, 0};
+  int rc = label_make(name, type, &l);
+  if (rc == 0 && size == 0) rc = shoal_fail_(-EINVAL, "an object has a size");
+  if (rc == 0 && size > seg->g.size_max)
+    rc = shoal_fail_(-ENOSPC, "%llu bytes: size_max is %llu", (unsigned long long)size,
+                     (unsigned long long)seg->g.size_max);
+  if (rc == 0) rc = shoal_proc_self(seg, &id);
+  if (rc == 0) rc = claim_or_grow(seg, &l, size, id, &c);
+  if (rc) return rc;
+  shoal_off off = shoal_load64_relaxed(&seg->entries[c.at].off);
+  void *memory = shoal_segment_at(seg, off, size);
+  if (!memory) rc = shoal_fail_(-EPROTO, "the directory is damaged");
+  if (rc == 0) memset(memory, 0, size);
+  if (rc == 0 && init) rc = init(memory, size, arg);
+  if (rc == 0) rc = publish(seg, &c);
+  if (rc) {
+    roll_back(seg, &c);
+    return rc;
+  }
+  *out = (struct shoal_object){memory, size, off, c.at, GENERATION(c.state)};
+  return 0;
+}
+
+// ---- open, close, remove ----
+
+int shoal_object_open(struct shoal_segment *seg, const char *name, const char *type, struct shoal_object *out) {
+  struct label l;
+  struct view v;
+  shoal_proc_id id;
+  uint32_t record;
+  int rc = label_make(name, type, &l);
+  if (rc == 0) rc = shoal_proc_self(seg, &id);
+  while (rc == 0) {
+    if (!find(seg, l.name, 1u << LIVE, &v, NULL)) return shoal_fail_(-ENOENT, "no object \"%s\"", name);
+    if (memcmp(v.label.type, l.type, sizeof l.type) != 0)
+      return shoal_fail_(-EBADMSG, "\"%s\" is a \"%.31s\", not a \"%s\"", name, (const char *)v.label.type, type);
+    void *memory = shoal_segment_at(seg, v.off, v.size);
+    if (!memory || v.size == 0) return shoal_fail_(-EPROTO, "\"%s\" lies outside the segment", name);
+    rc = shoal_reference_add_(seg, v.entry, &record);
+    if (rc) break;
+    if (shoal_load64_seq_cst(&seg->entries[v.entry].state) == v.state) {  // [F2] still there, and now it stays
+      rc = shoal_held_add_(seg, v.entry, GENERATION(v.state), record);
+      if (rc == 0) {
+        *out = (struct shoal_object){memory, v.size, v.off, v.entry, GENERATION(v.state)};
+        return 0;
+      }
+    }
+    shoal_reference_drop_(seg, record);
+    shoal_directory_freed_(seg, v.entry);
+  }
+  return rc;
+}
+
+// Sleeps while somebody alive is creating that name. Its death wakes one sleeper; who creates next wakes the others.
+static void wait_for_creator(struct shoal_segment *seg, const struct label *l) {
+  struct view v;
+  struct shoal_futex_entry words[2];
+  if (!find(seg, l->name, 1u << CREATING, &v, NULL)) return;
+  shoal_atomic64 *state = &seg->entries[v.entry].state;
+  if (!(v.state & WAITED) && !shoal_cas64_relaxed(state, &v.state, v.state | WAITED)) return;
+  if (!shoal_proc_witness_(seg, CREATOR(v.state), &words[1])) return;
+  words[0] = (struct shoal_futex_entry){(shoal_atomic32 *)state, (uint32_t)(v.state | WAITED)};
+  shoal_futex_wait_many(words, 2, shoal_after_ns(SHOAL_RECHECK_NS));
+}
+
+int shoal_object_open_or_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                                int (*init)(void *, uint64_t, void *), void *arg, struct shoal_object *out) {
+  struct label l;
+  int rc = label_make(name, type, &l);
+  while (rc == 0) {
+    rc = shoal_object_open(seg, name, type, out);
+    if (rc != -ENOENT) return rc;
+    rc = shoal_object_create(seg, name, type, size, init, arg, out);
+    if (rc != -EEXIST) return rc;
+    wait_for_creator(seg, &l);
+    rc = 0;
+  }
+  return rc;
+}
+
+int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object) {
+  int rc = shoal_held_drop_(seg, object->entry, object->generation);
+  if (rc == 0) *object = (struct shoal_object){.memory = NULL};
+  return rc;
+}
+
+int shoal_object_remove(struct shoal_segment *seg, const char *name) {
+  struct label l;
+  struct view v;
+  int rc = label_make(name, "", &l);
+  if (rc == 0) rc = writer_acquire(seg);
+  if (rc) return rc;
+  if (find(seg, l.name, 1u << LIVE, &v, NULL)) {
+    // [F3] pairs with [F2]. Killed after it: removed; its memory is freed by its last user, or by a reaper.
+    shoal_store64_seq_cst(&seg->entries[v.entry].state, MAKE(REMOVED, GENERATION(v.state), 0));
+    if (to_be_freed(seg, v.entry)) free_entry(seg, v.entry);
+  } else {
+    rc = shoal_fail_(-ENOENT, "no object \"%s\"", name);
+  }
+  writer_release(seg);
+  return rc;
+}
+
+int shoal_object_confirm(struct shoal_segment *seg, const struct shoal_object *object) {
+  shoal_proc_id id;
+  int rc = shoal_proc_self(seg, &id);
+  return rc ? rc : shoal_held_confirm_(seg, object->entry, object->generation);
+}
+
+// ---- who is there ----
+
+int shoal_object_list(struct shoal_segment *seg, int (*each)(const struct shoal_object_info *, void *), void *arg) {
+  for (uint32_t at = 0; at < seg->g.entries; at++) {
+    struct view v;
+    if (state_at(seg, at) != LIVE) continue;
+    view_entry(seg, at, &v);
+    if (STATE(v.state) != LIVE) continue;
+    struct shoal_object_info info = {.size = v.size, .off = v.off};
+    memcpy(info.name, v.label.name, SHOAL_NAME_MAX);
+    memcpy(info.type, v.label.type, SHOAL_TYPE_MAX);
+    int rc = each(&info, arg);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+int shoal_segment_info(struct shoal_segment *seg, struct shoal_segment_info *out) {
+  struct shoal_segment_info info = {.size = shoal_segment_size_(seg),
+                                    .size_max = seg->g.size_max,
+                                    .participants_max = seg->g.participants,
+                                    .objects_max = seg->g.objects};
+  memcpy(info.name, seg->name, sizeof info.name);
+  for (uint32_t i = 0; i < seg->g.participants; i++)
+    info.participants += shoal_robust_owner(shoal_load32_relaxed(&seg->procs[i].live.word)) != 0;
+  for (uint32_t at = 0; at < seg->g.entries; at++) {
+    if (state_at(seg, at) < CREATING) continue;
+    info.objects++;
+    info.used += shoal_units_(shoal_load64_relaxed(&seg->entries[at].size)) * SHOAL_UNIT_;
+  }
+  *out = info;
+  return 0;
+}

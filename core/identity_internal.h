@@ -1,0 +1,37 @@
+// core/identity_internal.h: who a process or a thread is, beyond a number that the kernel uses again.
+//
+// A pid or tid together with its start time names one process or thread for good. Numbers and times have a meaning only
+// inside one pid namespace, one time namespace and one boot: a segment notes all three, and only processes that agree
+// with it attach.
+//
+// SAFETY   any thread, any time; opens files below /proc.
+// COST     shoal_process_self_: a load after the first call of a thread. The others: a system call, or four.
+// SOURCE   proc(5): /proc/PID/stat. Its second field may hold any byte, so the fields after the last ')' count.
+#pragma once
+
+#include "core/base.h"
+
+SHOAL_BEGIN
+
+struct shoal_place_ {
+  uint8_t boot[16];
+  uint64_t pid_namespace, time_namespace;  // inode numbers
+};
+int shoal_place_(struct shoal_place_ *out);
+
+// Clock ticks since boot at which the thread started; 0: there is no such thread, or we may not know.
+uint64_t shoal_thread_start_time_(uint32_t pid, uint32_t tid);
+
+// A process in 44 bits: pid (22 bits, all Linux has), above it the low 22 bits of its start time (11.6 hours of ticks).
+typedef uint64_t shoal_process_id_;
+#define SHOAL_PROCESS_BITS_ 44
+shoal_process_id_ shoal_process_self_(void);
+
+// Whether it is gone for certain. A process is gone when its last thread is, even if its parent has not waited for it.
+int shoal_process_gone_(shoal_process_id_ process);
+// Whether the process has no such thread, or, with pid 0, nobody has: one system call.
+int shoal_thread_missing_(uint32_t pid, uint32_t tid);
+// Whether the thread is gone for certain, even if its number is used again; `start` or `pid` 0: unknown.
+int shoal_thread_gone_(uint32_t pid, uint32_t tid, uint64_t start);
+
+SHOAL_END

@@ -1,0 +1,180 @@
+#include "ipc/queue/mpmc.h"
+
+#include "core/error.h"
+
+// ---- lifecycle ----
+
+static uint32_t log2_up(uint64_t n) {
+  uint32_t shift = 1;
+  while ((UINT64_C(1) << shift) < n) shift++;
+  return shift;
+}
+
+uint64_t shoal_mpmc_size(uint64_t capacity, uint64_t element_size) {
+  if (capacity - 1 >= SHOAL_MPMC_CAPACITY_MAX || element_size - 1 >= SHOAL_MPMC_ELEMENT_MAX) return 0;
+  return sizeof(struct shoal_mpmc_shm) + ((uint64_t)shoal_mpmc_stride_((uint32_t)element_size) << log2_up(capacity));
+}
+
+int shoal_mpmc_init(struct shoal_mpmc_shm *shm, uint64_t capacity, uint64_t element_size, uint32_t drop) {
+  if (!shoal_mpmc_size(capacity, element_size))
+    return shoal_fail_(-EINVAL, "%llu elements of %llu bytes", (unsigned long long)capacity,
+                       (unsigned long long)element_size);
+  shm->capacity = UINT32_C(1) << log2_up(capacity);
+  shm->element_size = (uint32_t)element_size;
+  shm->drop = drop != 0;
+  return 0;
+}
+
+int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint64_t size,
+                      const struct shoal_eventcount_view *view) {
+  if (size < sizeof *shm) return shoal_fail_(-EPROTO, "no room for a ring");
+  uint32_t capacity = __atomic_load_n(&shm->capacity, __ATOMIC_RELAXED);
+  uint32_t element_size = __atomic_load_n(&shm->element_size, __ATOMIC_RELAXED);
+  uint64_t needed = shoal_mpmc_size(capacity, element_size);
+  if (!needed || needed > size || capacity < 2 || (capacity & (capacity - 1)))
+    return shoal_fail_(-EPROTO, "a ring of %u elements of %u bytes does not fit", capacity, element_size);
+  *ring = (struct shoal_mpmc){
+      .shm = shm,
+      .slots = (char *)(shm + 1),
+      .mask = capacity - 1,
+      .shift = log2_up(capacity),
+      .stride = shoal_mpmc_stride_(element_size),
+      .element_size = element_size,
+      .drop = __atomic_load_n(&shm->drop, __ATOMIC_RELAXED),
+      .exchange = view->flags & SHOAL_EC_EXCHANGE,
+      .view = view,
+  };
+  return 0;
+}
+
+// ---- holes and strays ----
+
+static shoal_atomic64 *ctl_at(const struct shoal_mpmc *ring, uint64_t at) {
+  return shoal_mpmc_at(ring, at, ring->stride).ctl;
+}
+static uint64_t lap_at(const struct shoal_mpmc *ring, uint64_t at) {
+  return shoal_mpmc_at(ring, at, ring->stride).lap;
+}
+
+// A claim to write is in its lap only once, so this one is the dead role's for as long as the word is the same.
+void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
+  if (shoal_cas64_seq_cst(ctl, &c, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_))  // [F1]
+    shoal_add64_relaxed(&ring->shm->holes, 1);
+}
+
+int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim) {
+  uint64_t seen = shoal_load64_seq_cst(&ring->shm->strays);  // [S2] pairs with [S1]: who made one before is found below
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    shoal_atomic64 *ctl = ctl_at(ring, k);
+    uint64_t c = shoal_load64_relaxed(ctl);
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c)) continue;
+    if (!shoal_cas64_seq_cst(ctl, &c, c | me)) continue;  // [G1] pairs with [S3]
+    *claim = shoal_mpmc_at(ring, (c >> 24) << ring->shift | k, ring->stride);
+    return 1;
+  }
+  shoal_cas64_relaxed(&ring->shm->strays, &seen, 0);
+  return 0;
+}
+
+static void stray(shoal_atomic64 *ctl, uint64_t c, uint32_t deaths) {
+  // [S3] pairs with [G1] of who takes it: what was done to the payload in place is seen
+  shoal_store64_release(ctl, shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, 0) | deaths * SHOAL_SLOT_DEATH_);
+}
+// [S1] after the slot: a consumer that finds the word 0 is woken, or told by a later one. Pairs with [S2]
+static void tell_of_strays(const struct shoal_mpmc *ring) { shoal_add64_seq_cst(&ring->shm->strays, 1); }
+
+void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
+  uint64_t c = shoal_load64_relaxed(claim->ctl);
+  stray(claim->ctl, c, shoal_slot_deaths_(c));
+  tell_of_strays(ring);
+}
+
+static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
+  uint32_t deaths = shoal_slot_deaths_(c);
+  if (ring->drop) {
+    shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1]
+    shoal_add64_relaxed(&ring->shm->dropped, 1);
+  } else {
+    stray(ctl, c, deaths < SHOAL_SLOT_DEATHS_MAX_ ? deaths + 1 : deaths);
+    shoal_add64_relaxed(&ring->shm->redelivered, 1);
+  }
+}
+
+// Its caller is the role's owner, or its only heir. A killed heir's strays may not have been told of: the next one tells.
+void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    shoal_atomic64 *ctl = ctl_at(ring, k);
+    uint64_t c = shoal_load64_relaxed(ctl);
+    if (shoal_slot_owner_(c) != role) continue;
+    if (shoal_slot_state_(c) == SHOAL_SLOT_WRITING_) shoal_mpmc_skip_(ring, ctl, c);
+    else if (shoal_slot_state_(c) == SHOAL_SLOT_READING_) recover_message(ring, ctl, c);
+  }
+  tell_of_strays(ring);
+}
+
+// ---- looking ----
+
+int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at) {
+  int n = 0;
+  // [C1] of sync/eventcount.h: puts that overtook this one have claimed, and looked at ev, before
+  while (n < 64 && shoal_load64_seq_cst(ctl_at(ring, at + 1 + (uint64_t)n)) ==
+                       (lap_at(ring, at + 1 + (uint64_t)n) | shoal_slot_(SHOAL_SLOT_FULL_, 0)))
+    n++;
+  return n;
+}
+
+static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
+  if (shoal_load64_seq_cst(&ring->shm->strays)) return SHOAL_BLOCKER_NONE;  // [S2]
+  for (uint64_t h = shoal_load64_relaxed(&ring->shm->head);;) {
+    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, h));  // [A1]'s second half
+    int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, h));
+    uint32_t state = shoal_slot_state_(c);
+    if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {
+      h = shoal_mpmc_past_get_(ring, h, ahead, state);
+      continue;
+    }
+    if (ahead < 0 || state == SHOAL_SLOT_EMPTY_) return 0;
+    return state == SHOAL_SLOT_WRITING_ ? shoal_slot_owner_(c) : SHOAL_BLOCKER_NONE;
+  }
+}
+
+static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
+  for (uint64_t t = shoal_load64_relaxed(&ring->shm->tail);;) {
+    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, t));  // [A1]'s second half
+    int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, t));
+    uint32_t state = shoal_slot_state_(c);
+    if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {
+      t = shoal_mpmc_past_put_(ring, t, ahead, state);
+      continue;
+    }
+    return ahead == 0 ? SHOAL_BLOCKER_NONE : shoal_slot_owner_(c);
+  }
+}
+
+uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side) {
+  return side == SHOAL_CONSUMER ? blocker_of_get(ring) : blocker_of_put(ring);
+}
+
+int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me) {
+  int held = 0;
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, k));  // [A1]'s second half, for E
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_) continue;
+    if (shoal_slot_owner_(c) == me) return 0;
+    held = 1;
+  }
+  return held;
+}
+
+int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, uint32_t state, uint32_t *deaths) {
+  uint64_t c = shoal_load64_relaxed(ctl_at(ring, at));
+  if (shoal_slot_ahead_(c, lap_at(ring, at)) || shoal_slot_state_(c) != state || shoal_slot_owner_(c) != me) return 0;
+  *deaths = shoal_slot_deaths_(c);
+  return 1;
+}
+
+uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring) {
+  uint64_t head = shoal_load64_relaxed(&ring->shm->head), tail = shoal_load64_relaxed(&ring->shm->tail);
+  if ((int64_t)(tail - head) < 0) return 0;
+  return tail - head <= ring->mask + 1 ? tail - head : ring->mask + 1;
+}

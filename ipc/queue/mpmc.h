@@ -1,0 +1,237 @@
+// ipc/queue/mpmc.h: a bounded ring for many producers and many consumers, any of whom may vanish at any instruction.
+//
+// Each slot's control word says all there is to know: which lap, in what state, whose. One compare-and-set claims a slot, one
+// release store publishes or frees it. head and tail are hints: whoever finds them behind walks on.
+//
+//   ctl  = lap:40 | state:2 | deaths:10 | owner:12        owner: a role of sync/eventcount, 0 nobody
+//
+//   EMPTY(lap) --claim_put--> WRITING(lap, me) --publish--> FULL(lap) --claim_get--> READING(lap, me) --commit--> EMPTY(lap + 1)
+//              \-- cancelled, or me died: EMPTY(lap + 1), a hole --/         \-- returned, or me died: READING(lap, 0), a stray;
+//                                                                                taken again: READING(lap, another)
+// A stray keeps its place behind the head; the word `strays` sends consumers to look for it. `deaths` counts, up to 1,023, the
+// consumers that died with the message in hand.
+//
+// USE (ipc/queue/queue.h; a ring does not sleep, and is nothing without the roles of an eventcount)
+//   struct shoal_claim claim;
+//   if (!shoal_mpmc_claim_put(&ring, me, sizeof(T), &claim)) ...full...
+//   *(T *)shoal_claim_data(&claim, sizeof(T)) = x;
+//   shoal_mpmc_publish(&ring, &claim);
+//
+// SAFETY   everything from any thread of any process, at the same time; a claim belongs to its role. init before, once.
+// ORDERING [P1] publish, release, pairs with [G1] claim_get: the payload is there.
+//          [F1] commit, release, pairs with [W1] claim_put: the payload has been read.
+//          Claims are sequentially consistent: the sleeping protocol of sync/eventcount leans on them.
+// CRASH    a producer: before its claim nothing, after it a hole that whoever comes by skips, after publish a message.
+//          a consumer: before its claim nothing; after it the message is a stray once the role is reaped (or dropped, by the
+//          ring's policy); after commit it was received. Reaped by any survivor, each step a compare-and-set.
+//          a peer that is stopped, not dead, in between: those behind it wait.
+// COST     claim: a load of the hint, of the slot and a compare-and-set; publish: a store. 16 bytes a slot for up to 8 bytes of
+//          payload, 32 for 24, 64 for 56; above, a line for the control word and the payload on lines of its own.
+// SOURCE   a Vyukov queue whose sequence number became a state and an owner.
+#pragma once
+
+#include <string.h>
+
+#include "sync/eventcount.h"
+
+SHOAL_BEGIN
+
+#define SHOAL_MPMC_CAPACITY_MAX (UINT32_C(1) << 30)
+#define SHOAL_MPMC_ELEMENT_MAX (UINT32_C(1) << 30)
+#define SHOAL_MPMC_INLINE_MAX 56u  // payloads up to this share a line with their control word
+
+enum { SHOAL_SLOT_EMPTY_ = 0, SHOAL_SLOT_WRITING_ = 1, SHOAL_SLOT_FULL_ = 2, SHOAL_SLOT_READING_ = 3 };
+#define SHOAL_SLOT_LAP_ (UINT64_C(1) << 24)
+#define SHOAL_SLOT_DEATH_ (UINT64_C(1) << 12)
+#define SHOAL_SLOT_DEATHS_MAX_ 1023u
+
+struct shoal_mpmc_shm {
+  shoal_atomic64 tail SHOAL_ALIGNED(64);  // hint: no position below is EMPTY in its lap; producers
+  shoal_atomic64 head SHOAL_ALIGNED(64);  // hint: no position below is FULL or still to come; consumers
+  shoal_atomic64 strays;                  // not 0: there may be strays; who makes one, and who found none
+  uint32_t capacity SHOAL_ALIGNED(64);    // constant after init, as are the next two
+  uint32_t element_size;
+  uint32_t drop;  // a dead consumer's message is dropped, not redelivered
+  uint32_t reserved_;
+  shoal_atomic64 holes, redelivered, dropped;  // counters, whoever recovers
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_mpmc_shm) == 192, "three lines; the slots follow");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_mpmc_shm, head) == 64, "producers and consumers keep apart");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_mpmc_shm, capacity) == 128, "constants keep off the hints");
+
+struct shoal_mpmc {  // private: nothing that decides about an address is read from shared memory
+  struct shoal_mpmc_shm *shm;
+  char *slots;
+  uint64_t mask;
+  uint32_t shift;         // capacity is 1 << shift
+  uint32_t stride;        // bytes from slot to slot
+  uint32_t element_size;
+  uint32_t drop;
+  uint32_t exchange;      // publish by exchange
+  const struct shoal_eventcount_view *view;  // whose roles the owners are
+};
+
+// ---- lifecycle ----
+// Bytes for `capacity` elements (rounded up to a power of two, two at least) of `element_size`; 0: absurd.
+uint64_t shoal_mpmc_size(uint64_t capacity, uint64_t element_size);
+// Zeroed memory, aligned to 64. -EINVAL.
+int shoal_mpmc_init(struct shoal_mpmc_shm *shm, uint64_t capacity, uint64_t element_size, uint32_t drop) SHOAL_MUST_CHECK;
+// Checks what stands there against the `size` bytes that may be used. -EPROTO.
+int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint64_t size,
+                      const struct shoal_eventcount_view *view) SHOAL_MUST_CHECK;
+
+// ---- slots ----
+struct shoal_claim {  // private: a slot that is the caller's
+  uint64_t at;        // its position: how many were claimed before it
+  uint64_t lap;       // as it stands in the control word
+  shoal_atomic64 *ctl;
+};
+
+SHOAL_INLINE uint32_t shoal_mpmc_offset_(uint32_t size) { return size <= SHOAL_MPMC_INLINE_MAX ? 8 : 64; }
+SHOAL_INLINE uint32_t shoal_mpmc_stride_(uint32_t size) {
+  if (size <= 8) return 16;
+  if (size <= 24) return 32;
+  return size <= SHOAL_MPMC_INLINE_MAX ? 64 : 64 + ((size + 63) & ~63u);
+}
+SHOAL_INLINE uint64_t shoal_slot_(uint32_t state, uint32_t owner) { return (uint64_t)state << 22 | owner; }
+SHOAL_INLINE uint64_t shoal_slot_lap_(uint64_t c) { return c & ~(SHOAL_SLOT_LAP_ - 1); }
+SHOAL_INLINE uint32_t shoal_slot_state_(uint64_t c) { return (uint32_t)(c >> 22) & 3; }
+SHOAL_INLINE uint32_t shoal_slot_owner_(uint64_t c) { return (uint32_t)c & 0xfff; }
+SHOAL_INLINE uint32_t shoal_slot_deaths_(uint64_t c) { return (uint32_t)(c >> 12) & SHOAL_SLOT_DEATHS_MAX_; }
+// Laps by which a slot is ahead of `lap`; both wrap at 2^40.
+SHOAL_INLINE int64_t shoal_slot_ahead_(uint64_t c, uint64_t lap) { return (int64_t)(c - lap) >> 24; }
+
+SHOAL_INLINE struct shoal_claim shoal_mpmc_at(const struct shoal_mpmc *ring, uint64_t at, uint32_t stride) {
+  struct shoal_claim claim;
+  claim.at = at;
+  claim.lap = (at >> ring->shift) * SHOAL_SLOT_LAP_;
+  claim.ctl = (shoal_atomic64 *)(void *)(ring->slots + (at & ring->mask) * stride);
+  return claim;
+}
+SHOAL_INLINE void *shoal_claim_data(const struct shoal_claim *claim, uint32_t size) {
+  return (char *)claim->ctl + shoal_mpmc_offset_(size);
+}
+
+// `size` is the ring's element size: given again because the compiler may know it.
+
+// ---- put ----
+// Claims the next position; 0 if every slot is taken.
+SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim);
+SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
+// Gives a claimed position up: consumers skip it.
+SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
+// Messages ready just behind `at`: puts that overtook it. 64 at most.
+int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at);
+
+// ---- get ----
+SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim);
+SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
+// Makes a claimed message a stray: the next consumer has it.
+void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
+
+// ---- after a death, before a sleep: see struct shoal_wait_ops ----
+uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side);
+void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role);
+int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me);
+// 1 if `me` holds position `at` in `state`; how often its consumers died.
+int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, uint32_t state, uint32_t *deaths);
+uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring);  // messages; an estimate
+
+// ---- inline ----
+int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim);
+void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c);
+
+// Only a hint: a store that comes late may set it back, and the next claimer forward again.
+SHOAL_INLINE void shoal_mpmc_hint_(shoal_atomic64 *hint, uint64_t to) {
+  if (shoal_load64_relaxed(hint) < to) shoal_store64_relaxed(hint, to);
+}
+SHOAL_INLINE uint32_t shoal_mpmc_stride_of_(const struct shoal_mpmc *ring, uint32_t size) {
+  return __builtin_constant_p(size) ? shoal_mpmc_stride_(size) : ring->stride;
+}
+// The next position worth a look when `at` was claimed by somebody, its slot being `ahead` laps further by now.
+// Putting: all positions are claimed in order, so on from the last that was claimed there (EMPTY: one lap before).
+SHOAL_INLINE uint64_t shoal_mpmc_past_put_(const struct shoal_mpmc *ring, uint64_t at, int64_t ahead, uint32_t state) {
+  return at + ((uint64_t)(ahead - (state == SHOAL_SLOT_EMPTY_)) << ring->shift) + 1;
+}
+// Getting: who reads there has passed all before. Otherwise only this is known: the oldest message is less than a lap
+// before the last position claimed - which may be a hole, made out of order.
+SHOAL_INLINE uint64_t shoal_mpmc_past_get_(const struct shoal_mpmc *ring, uint64_t at, int64_t ahead, uint32_t state) {
+  ahead -= state == SHOAL_SLOT_READING_ ? 0 : state == SHOAL_SLOT_EMPTY_ ? 2 : 1;
+  return at + ((uint64_t)(ahead > 0 ? ahead : 0) << ring->shift) + 1;
+}
+
+SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim) {
+  shoal_atomic64 *tail = &ring->shm->tail;
+  for (uint64_t t = shoal_load64_relaxed(tail);;) {
+    *claim = shoal_mpmc_at(ring, t, shoal_mpmc_stride_of_(ring, size));
+    uint64_t c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half, sync/eventcount.h
+    if (SHOAL_LIKELY(c == (claim->lap | shoal_slot_(SHOAL_SLOT_EMPTY_, 0)))) {
+      // [W1] pairs with [F1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered by it.
+      if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_SLOT_WRITING_, me))) continue;
+      shoal_mpmc_hint_(tail, t + 1);
+      return 1;
+    }
+    int64_t ahead = shoal_slot_ahead_(c, claim->lap);
+    uint32_t state = shoal_slot_state_(c);
+    if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {  // claimed, perhaps laps ago: on to what may be free
+      t = shoal_mpmc_past_put_(ring, t, ahead, state);
+      continue;
+    }
+    if (state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
+      shoal_mpmc_skip_(ring, claim->ctl, c);
+      continue;
+    }
+    uint64_t now = shoal_load64_relaxed(tail);
+    if (now <= t) return 0;
+    t = now;
+  }
+}
+
+SHOAL_INLINE void shoal_mpmc_set_(const struct shoal_mpmc *ring, const struct shoal_claim *claim, uint64_t c) {
+  if (SHOAL_UNLIKELY(ring->exchange)) shoal_exchange64_seq_cst(claim->ctl, c);  // [P1] [F1], and a full barrier
+  else shoal_store64_release(claim->ctl, c);  // [P1] pairs with [G1], [F1] pairs with [W1]
+  SHOAL_COMPILER_BARRIER();  // the load of ev stays behind it
+}
+SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
+  shoal_mpmc_set_(ring, claim, claim->lap | shoal_slot_(SHOAL_SLOT_FULL_, 0));
+}
+SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
+  shoal_mpmc_set_(ring, claim, claim->lap + SHOAL_SLOT_LAP_);
+}
+SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
+  shoal_mpmc_set_(ring, claim, claim->lap + SHOAL_SLOT_LAP_);
+}
+
+SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim) {
+  shoal_atomic64 *head = &ring->shm->head;
+  // [A1]'s second half: a stray made after the arming wakes its sleeper
+  if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays))) {
+    struct shoal_claim stray;  // of its own: so that `claim` may live in registers
+    if (shoal_mpmc_claim_stray_(ring, me, &stray)) return *claim = stray, 1;
+  }
+  for (uint64_t h = shoal_load64_relaxed(head);;) {
+    *claim = shoal_mpmc_at(ring, h, shoal_mpmc_stride_of_(ring, size));
+    uint64_t c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half
+    if (SHOAL_LIKELY(c == (claim->lap | shoal_slot_(SHOAL_SLOT_FULL_, 0)))) {
+      // [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Gets are ordered by it.
+      if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_SLOT_READING_, me))) continue;
+      shoal_mpmc_hint_(head, h + 1);
+      return 1;
+    }
+    int64_t ahead = shoal_slot_ahead_(c, claim->lap);
+    uint32_t state = shoal_slot_state_(c);
+    if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {  // received, or being received: on
+      h = shoal_mpmc_past_get_(ring, h, ahead, state);
+      continue;
+    }
+    if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
+      shoal_mpmc_skip_(ring, claim->ctl, c);
+      continue;
+    }
+    uint64_t now = shoal_load64_relaxed(head);
+    if (now <= h) return 0;
+    h = now;
+  }
+}
+
+SHOAL_END

@@ -1,0 +1,278 @@
+// ipc/queue/queue.h: what a user opens by name: a bounded, blocking, closable queue of fixed-size elements between processes.
+//
+// USE
+//   struct word { char text[32]; uint32_t count; };
+//   SHOAL_QUEUE_TYPED(word_queue, struct word)
+//
+//   struct shoal_queue *q;
+//   int rc = word_queue_create(seg, "words", &(struct shoal_queue_options){.capacity = 1024}, &q);
+//   rc = word_queue_put(q, &w, SHOAL_FOREVER);               // 0, -EPIPE: closed, or nobody is left to read
+//   rc = word_queue_get(q, &w, shoal_after_ms(100));         // 0, -ETIMEDOUT, -EPIPE: nothing can come any more
+//   shoal_queue_close(q);                                     // for everybody: what is in it is still delivered
+//   shoal_queue_detach(q);                                    // mine
+//
+//   struct shoal_loan loan;                                   // two-phase: if this process dies before the release,
+//   rc = shoal_queue_receive(q, &loan, SHOAL_FOREVER);        // another consumer receives the message
+//   work(loan.data);
+//   shoal_queue_release(q, &loan);
+//
+// A thread becomes a producer with its first put or reserve, a consumer with its first get or receive.
+//
+// SAFETY   a handle is shared by the threads of its process; every operation runs beside every other, in any process. A loan
+//          belongs to the thread that took it. create/open/detach of one handle: one thread, and no operation beside a
+//          detach. After fork the child uses the handle as it is, with roles of its own; it holds none of its parent's
+//          loans. In a signal handler: put, get with SHOAL_TRY, if the thread is a producer, a consumer already.
+// ORDERING what a thread wrote before a put is seen by the thread that gets the message. Messages of one producer are received
+//          in the order in which they were put, but for those that come again (below).
+// CRASH    put    killed before it returns: the message is in the queue, or it never was. A reservation is cancelled.
+//          get    killed before it returns: the message is received by another, or (killed at the very end) gone with its
+//                 process. Whoever must not lose it that way uses receive and release.
+//          A message whose consumer died, or gave it back, is redelivered before newer ones, `redelivered` says how often
+//          consumers died with it; with options.drop it is dropped and counted.
+//          The last producer left or died and nothing is left that could be received: -EPIPE. The last consumer left or died
+//          and the queue is full: -EPIPE.
+//          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
+// CLOSE    a put that answered 0 is delivered, also one that overlaps the close. A get answers -EPIPE when all of it has been
+//          received and released: while another consumer still holds a message, which it could die with, a get waits (not
+//          if the caller itself holds one).
+// SPSC     the kind for one producer and one consumer at a time: several times the throughput. What a dead consumer held, or had
+//          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
+//          beside it (-EBUSY). In a signal handler: nothing.
+// COST     nobody asleep: no system call. A put and a get: a claim and a store each. See ipc/queue/README.md for figures.
+// SOURCE   ipc/queue/mpmc.h or ipc/queue/spsc.h, under sync/eventcount.h.
+#pragma once
+
+#include "core/directory.h"
+#include "ipc/queue/mpmc.h"
+#include "ipc/queue/spsc.h"
+
+SHOAL_BEGIN
+
+enum { SHOAL_QUEUE_MPMC = 0, SHOAL_QUEUE_SPSC = 1 };  // kinds
+
+struct shoal_queue_options {  // zero: the default
+  uint32_t capacity;          // elements; rounded up to a power of two. Must be given
+  uint32_t element_size;      // bytes, up to 1 GiB. Must be given (typed forms fill it in)
+  uint32_t kind;              // SHOAL_QUEUE_MPMC, or _SPSC: one producer and one consumer at a time
+  uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX; SPSC: 1)
+  uint32_t consumers;
+  uint32_t drop;  // 1: a dead consumer's message is dropped. Not with SPSC
+};
+
+struct shoal_queue;  // this process's handle; below, for the inline forms only
+
+// ---- lifecycle ----
+// -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
+int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
+                       struct shoal_queue **out) SHOAL_MUST_CHECK;
+// -ENOENT, -EBADMSG another type or element size, -EPROTO, -ENOSYS, -ENOMEM
+int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
+                     struct shoal_queue **out) SHOAL_MUST_CHECK;
+int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
+                               struct shoal_queue **out) SHOAL_MUST_CHECK;
+int shoal_queue_unlink(struct shoal_segment *seg, const char *name);
+// Leaves the calling thread's roles and frees the handle. -EBUSY, nothing changed: another thread of this process has a role
+// through it.
+int shoal_queue_detach(struct shoal_queue *q);
+// For everybody, for good. 0.
+int shoal_queue_close(struct shoal_queue *q);
+// The calling thread's role on `side`, SHOAL_PRODUCER or SHOAL_CONSUMER. put, get and the like join by themselves. -EUSERS.
+int shoal_queue_join(struct shoal_queue *q, int side);
+int shoal_queue_leave(struct shoal_queue *q, int side);  // gives back its loans of that side
+
+// ---- whole elements; sleep until the deadline ----
+// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS
+int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline);
+int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline);
+// As many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL: n is 0.
+int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline);
+int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline);
+
+// ---- in place ----
+struct shoal_loan {      // private memory; cleared when given back
+  void *data;            // element_size bytes in the segment
+  uint64_t token;        // which slot
+  uint32_t role;         // whose
+  uint32_t redelivered;  // consumers that died with this message in hand (SPSC: 1, the last one may have)
+};
+// -EBUSY: kind SPSC, and one is out already.
+// A slot to write, delivered by commit, given up by cancel. Errors as put. A reservation holds up what is put behind it.
+int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
+// -EINVAL: no reservation (any more), -EPERM: another thread's; nothing changed.
+int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan);
+int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan);
+// A message to read (or to change) in place; release ends it, return makes it the next to be received. Errors as get.
+int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
+int shoal_queue_release(struct shoal_queue *q, struct shoal_loan *loan);
+int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
+
+// ---- looking at it ----
+struct shoal_queue_info {
+  uint32_t capacity, element_size, kind, drop;
+  uint64_t size;                         // messages; an estimate while others work
+  uint32_t producers, consumers;         // live
+  uint32_t producers_max, consumers_max;
+  uint32_t closed, reserved_;
+  uint64_t holes, redelivered, dropped;  // left by dead producers; by dead consumers
+  uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
+};
+int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
+
+// ---- placed in memory of the caller's: what the named forms stand on ----
+uint64_t shoal_queue_size_(const struct shoal_queue_options *options);  // bytes, 0: absurd
+// Zeroed memory, aligned to 64.
+int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_options *options) SHOAL_MUST_CHECK;
+int shoal_queue_attach_(void *memory, uint64_t size, uint32_t element_size, struct shoal_queue **out) SHOAL_MUST_CHECK;
+
+struct shoal_queue_shm {
+  shoal_atomic32 magic;  // last, by who makes it; all else is constant
+  uint32_t kind;
+  uint32_t element_size;
+  uint32_t ring;  // bytes from here to the ring
+  uint32_t reserved_[12];
+  struct shoal_eventcount wait;  // the roles follow, then the ring
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 192, "three lines; the roles follow");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcount keeps its lines");
+
+struct shoal_queue {
+  struct shoal_eventcount_view wait;
+  struct shoal_mpmc ring;  // of kind MPMC
+  uint32_t kind;
+  uint32_t element_size;
+  struct shoal_segment *segment;  // NULL: placed
+  struct shoal_object object;
+  // of kind SPSC: the ring, and the two roles, each for the thread that has it
+  struct shoal_spsc_shm *spsc;
+  uint64_t spsc_bytes;
+  struct {
+    struct shoal_spsc_producer ring;
+    uint32_t lent;  // a reservation is out
+  } producer SHOAL_ALIGNED(64);
+  struct {
+    struct shoal_spsc_consumer ring;
+    uint32_t lent;   // a message is out
+    uint64_t first;  // the first message of this owner: the last one may have died with it
+    uint64_t told;   // `released` when a sleeping producer was last told
+  } consumer SHOAL_ALIGNED(64);
+};
+
+// ---- inline: what put and get do when nobody has to wait ----
+int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline);
+int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
+int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at);
+void shoal_queue_published_(struct shoal_queue *q, uint64_t at);
+void shoal_queue_freed_(struct shoal_queue *q);
+int shoal_queue_spsc_refused_(struct shoal_queue *q);
+void shoal_queue_spsc_released_(struct shoal_queue *q);
+
+// 0, -EAGAIN, -EPIPE
+SHOAL_INLINE int shoal_queue_put_mpmc_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_claim claim;
+  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_put(&q->ring, me, size, &claim))) return -EAGAIN;  // [C1] of sync/eventcount.h
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec))) {
+    int rc = shoal_queue_claimed_(q, claim.at);
+    if (rc) return rc;
+  }
+  memcpy(shoal_claim_data(&claim, size), element, size);
+  shoal_mpmc_publish(&q->ring, &claim);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_queue_published_(q, claim.at);
+  return 0;
+}
+
+// 0, -EAGAIN
+SHOAL_INLINE int shoal_queue_get_mpmc_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_claim claim;
+  shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
+  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_get(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
+    shoal_store32_relaxed(&role->busy, busy);
+    return -EAGAIN;
+  }
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER))) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
+  memcpy(element, shoal_claim_data(&claim, size), size);
+  shoal_mpmc_commit(&q->ring, &claim);
+  // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
+  shoal_store32_release(&role->busy, busy);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) shoal_queue_freed_(q);
+  return 0;
+}
+
+// Kind SPSC has no claim: busy is shown around a put, so that who was told of the closing can wait for its end, and whoever
+// sleeps or closes has the fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE).
+SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q) {
+  if (SHOAL_UNLIKELY(q->wait.flags & SHOAL_EC_EXCHANGE)) __atomic_thread_fence(__ATOMIC_SEQ_CST);  // [C1] [C2]
+  SHOAL_COMPILER_BARRIER();
+}
+
+// 0, -EAGAIN, -EPIPE, -EBUSY
+SHOAL_INLINE int shoal_queue_put_spsc_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  if (SHOAL_UNLIKELY(q->producer.lent)) return -EBUSY;
+  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_barrier_(q);
+  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q);
+  int rc = shoal_spsc_put_(&q->producer.ring, element, shoal_spsc_shape_(size));
+  shoal_queue_spsc_barrier_(q);
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  return rc;
+}
+
+// 0, -EAGAIN, -EBUSY
+SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, void *element, uint32_t size) {
+  if (SHOAL_UNLIKELY(q->consumer.lent)) return -EBUSY;
+  int rc = shoal_spsc_get_(&q->consumer.ring, element, shoal_spsc_shape_(size));
+  shoal_queue_spsc_barrier_(q);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER))) shoal_queue_spsc_released_(q);
+  return rc;
+}
+
+SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
+  return SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_put_mpmc_(q, me, element, size)
+                                                   : shoal_queue_put_spsc_(q, me, element, size);
+}
+SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
+  return SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_get_mpmc_(q, me, element, size)
+                                                   : shoal_queue_get_spsc_(q, element, size);
+}
+
+SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
+  int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER);
+  if (SHOAL_UNLIKELY(me < 0)) return me;
+  struct shoal_thread_ *t = &shoal_thread_;
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  int rc = shoal_queue_put_once_(q, (uint32_t)me, element, size);
+  if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_put_wait_(q, (uint32_t)me, element, deadline);
+  shoal_pending_restore_(t, pending);
+  return rc;
+}
+
+SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline) {
+  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+  if (SHOAL_UNLIKELY(me < 0)) return me;
+  struct shoal_thread_ *t = &shoal_thread_;
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  int rc = shoal_queue_get_once_(q, (uint32_t)me, element, size);
+  if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_get_wait_(q, (uint32_t)me, element, deadline);
+  shoal_pending_restore_(t, pending);
+  return rc;
+}
+
+SHOAL_END
+
+// The same for elements of type T. Only forwards, with a constant size.
+// clang-format off
+#define SHOAL_QUEUE_TYPED(name, T) \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); return shoal_queue_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); return shoal_queue_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open(seg, as, sizeof(T), out); } \
+  SHOAL_INLINE int name##_put(struct shoal_queue *q, const T *element, shoal_deadline deadline) { return shoal_queue_put_(q, element, sizeof(T), deadline); } \
+  SHOAL_INLINE int name##_get(struct shoal_queue *q, T *element, shoal_deadline deadline) { return shoal_queue_get_(q, element, sizeof(T), deadline); } \
+  SHOAL_INLINE int name##_put_n(struct shoal_queue *q, const T *elements, uint32_t n, shoal_deadline deadline) { return shoal_queue_put_n(q, elements, n, deadline); } \
+  SHOAL_INLINE int name##_get_n(struct shoal_queue *q, T *elements, uint32_t n, shoal_deadline deadline) { return shoal_queue_get_n(q, elements, n, deadline); }
+// clang-format on

@@ -1,0 +1,368 @@
+#include "ipc/work/pool.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/atomic.h"
+#include "core/directory.h"
+#include "core/error.h"
+#include "core/proc.h"
+#include "ipc/work/process.h"
+#include "ipc/work/task.h"
+
+#define WORKERS_MAX 4096u
+#define TEND_EVERY_NS INT64_C(10000000)  // a submit that does not wait tends so often
+#define SLICE_NS INT64_C(50000000)       // a submit that waits, too
+
+enum { STARTING, READY, AT_END, INIT_FAILED };
+
+struct shoal_worker_shm {  // written by the worker of this place; `state` also by the creator, while there is none
+  shoal_atomic64 done, failed;
+  shoal_atomic64 began_ns;  // CLOCK_MONOTONIC; 0 no task
+  shoal_atomic64 failed_ns;
+  shoal_atomic32 error;  // the last answer that was not 0
+  shoal_atomic32 state;
+  uint32_t reserved_[6];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 64, "a line each");
+
+struct place {
+  struct shoal_process process;
+  uint64_t restarts;
+  enum { VACANT, WORKING, ENDED } is;
+};
+
+struct shoal_pool {
+  struct shoal_segment *seg;
+  struct shoal_object object;
+  struct shoal_worker_shm *shared;
+  struct shoal_queue *queue;
+  const struct shoal_task *task;
+  struct shoal_pool_options options;
+  pid_t creator;
+  unsigned workers;
+  int stopping;  // terminate: nobody is replaced
+  int64_t tended_ns, window_ns;
+  uint32_t window_restarts;
+  uint64_t restarts;
+  int broken;
+  char reason[128];
+  char name[SHOAL_NAME_MAX + 1], object_name[SHOAL_NAME_MAX + 1];
+  struct pollfd *sentinels;
+  struct place places[];
+};
+
+// ---- in the worker ----
+
+struct worker {
+  struct shoal_pool *pool;
+  unsigned place;
+};
+
+static void run_task(struct shoal_pool *pool, struct shoal_worker_shm *me, void *element) {
+  shoal_store64_relaxed(&me->began_ns, (uint64_t)shoal_now_ns());
+  int rc = pool->task->run(element);
+  shoal_atomic64 *count = rc ? &me->failed : &me->done;
+  if (rc) {
+    shoal_store32_relaxed(&me->error, (uint32_t)rc);
+    shoal_store64_relaxed(&me->failed_ns, (uint64_t)shoal_now_ns());
+  }
+  shoal_store64_relaxed(count, shoal_load64_relaxed(count) + 1);
+  shoal_store64_relaxed(&me->began_ns, 0);
+}
+
+static int be_worker(void *arg) {
+  struct worker *w = arg;
+  struct shoal_pool *pool = w->pool;
+  struct shoal_worker_shm *me = &pool->shared[w->place];
+  struct shoal_loan loan;
+  int rc = pool->options.init ? pool->options.init(pool->options.init_arg, w->place) : 0;
+  if (rc) {
+    shoal_store32_relaxed(&me->error, (uint32_t)rc);
+    shoal_store32_relaxed(&me->state, INIT_FAILED);
+    return 1;
+  }
+  shoal_store32_relaxed(&me->state, READY);
+  while ((rc = shoal_queue_receive(pool->queue, &loan, SHOAL_FOREVER)) == 0) {
+    run_task(pool, me, loan.data);
+    if ((rc = shoal_queue_release(pool->queue, &loan))) break;
+  }
+  if (rc != -EPIPE) {
+    fprintf(stderr, "%s: %s: %s\n", shoal_process_current_name(), shoal_strerror(rc), shoal_reason());
+    return 1;
+  }
+  shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
+  // The last word: an exit without it, even with code 0, came from inside a task, and is a death. The creator reads it
+  // after it has seen this process end.
+  shoal_store32_relaxed(&me->state, AT_END);
+  return 0;
+}
+
+// ---- in the creator ----
+
+static int break_pool(struct shoal_pool *pool, const char *why) {
+  pool->broken = -ENOTRECOVERABLE;
+  snprintf(pool->reason, sizeof pool->reason, "%s", why);
+  return shoal_fail_(pool->broken, "%s: %s", pool->name, why);
+}
+
+static int say_broken(struct shoal_pool *pool) { return shoal_fail_(pool->broken, "%s: %s", pool->name, pool->reason); }
+
+static int start_worker(struct shoal_pool *pool, unsigned i) {
+  struct shoal_worker_shm *shared = &pool->shared[i];
+  struct worker worker = {pool, i};
+  char name[SHOAL_NAME_MAX + 12];
+  snprintf(name, sizeof name, "%s-%u", pool->name, i + 1);
+  name[SHOAL_NAME_MAX] = 0;
+  struct shoal_process_options o = {.name = name, .daemon = 1, .threaded = pool->options.threaded};
+  shoal_store64_relaxed(&shared->began_ns, 0);
+  shoal_store32_relaxed(&shared->state, STARTING);
+  int rc = shoal_process_start(&pool->places[i].process, be_worker, &worker, &o);
+  if (rc) return rc;
+  pool->places[i].is = WORKING;
+  pool->sentinels[i] = (struct pollfd){pool->places[i].process.sentinel, POLLIN, 0};
+  return 0;
+}
+
+// Whether one more restart is within the limit.
+static int count_restart(struct shoal_pool *pool) {
+  const struct shoal_pool_options *o = &pool->options;
+  int64_t now = shoal_now_ns();
+  if (o->restarts_max == 0) return 0;
+  if (now - pool->window_ns >= o->restarts_within_ns) {
+    pool->window_ns = now;
+    pool->window_restarts = 0;
+  }
+  return ++pool->window_restarts > o->restarts_max ? break_pool(pool, "too many workers died in too short a time") : 0;
+}
+
+// The worker in this place has ended: at the end of the stream, or by dying.
+static int worker_ended(struct shoal_pool *pool, unsigned i) {
+  struct place *place = &pool->places[i];
+  uint32_t state = shoal_load32_relaxed(&pool->shared[i].state);
+  pool->sentinels[i].fd = -1;
+  place->is = state == AT_END || pool->stopping ? ENDED : VACANT;
+  shoal_process_close(&place->process);
+  if (state == INIT_FAILED) return break_pool(pool, "the initializer failed");
+  return 0;
+}
+
+// Starts workers where there are none and should be. How many, or an error.
+static int fill(struct shoal_pool *pool) {
+  int started = 0;
+  for (unsigned i = 0; i < pool->workers; i++) {
+    if (pool->places[i].is != VACANT || pool->stopping) continue;
+    int rc = count_restart(pool);
+    if (!rc) rc = start_worker(pool, i);
+    if (rc) return rc;
+    pool->places[i].restarts++;
+    pool->restarts++;
+    started++;
+  }
+  return started;
+}
+
+static unsigned alive(const struct shoal_pool *pool) {
+  unsigned n = 0;
+  for (unsigned i = 0; i < pool->workers; i++) n += pool->places[i].is == WORKING;
+  return n;
+}
+
+// Waits for a worker to end, takes note of all that have. How many, or an error.
+static int notice(struct shoal_pool *pool, shoal_deadline deadline) {
+  int64_t left = shoal_deadline_is_try(deadline) ? 0 : deadline.ns - shoal_now_ns();
+  struct timespec timeout = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
+  int n = ppoll(pool->sentinels, pool->workers, shoal_deadline_is_forever(deadline) ? NULL : &timeout, NULL);
+  if (n < 0) return errno == EINTR ? 0 : shoal_fail_(-errno, "poll: %m");
+  int ended = 0, rc = 0;
+  for (unsigned i = 0; i < pool->workers && n > 0; i++) {
+    if (pool->sentinels[i].fd < 0 || pool->sentinels[i].revents == 0) continue;
+    n--;
+    if (shoal_process_join(&pool->places[i].process, SHOAL_TRY)) continue;
+    ended++;
+    int bad = worker_ended(pool, i);
+    if (bad) rc = bad;
+  }
+  if (ended) shoal_proc_reap(pool->seg);
+  return rc ? rc : ended;
+}
+
+static int check_creator(const struct shoal_pool *pool) {
+  return pool->creator == getpid() ? 0 : shoal_fail_(-ECHILD, "%s is a pool of process %d", pool->name, pool->creator);
+}
+
+int shoal_pool_tend(struct shoal_pool *pool, shoal_deadline deadline) {
+  int rc = check_creator(pool);
+  for (shoal_deadline until = SHOAL_TRY; rc >= 0; until = deadline) {
+    rc = notice(pool, until);
+    if (rc >= 0) rc = pool->broken ? say_broken(pool) : fill(pool);
+    pool->tended_ns = shoal_now_ns();
+    if (rc != 0 || alive(pool) == 0 || shoal_deadline_is_try(deadline) || pool->tended_ns >= deadline.ns) break;
+  }
+  return rc;
+}
+
+int shoal_pool_submit(struct shoal_pool *pool, const void *element, shoal_deadline deadline) {
+  int rc = pool->broken ? say_broken(pool) : shoal_queue_put(pool->queue, element, SHOAL_TRY);
+  if (rc == 0 && shoal_now_ns() - pool->tended_ns > TEND_EVERY_NS) shoal_pool_tend(pool, SHOAL_TRY);
+  while (rc == -EAGAIN && !shoal_deadline_is_try(deadline)) {
+    if (shoal_pool_tend(pool, SHOAL_TRY) == -ENOTRECOVERABLE) return pool->broken;
+    if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
+    int64_t slice = shoal_now_ns() + SLICE_NS;
+    rc = shoal_queue_put(pool->queue, element, (shoal_deadline){slice < deadline.ns ? slice : deadline.ns});
+    if (rc == -ETIMEDOUT) rc = -EAGAIN;
+  }
+  return rc;
+}
+
+// ---- the end ----
+
+int shoal_pool_close(struct shoal_pool *pool) {
+  int rc = check_creator(pool);
+  return rc ? rc : shoal_queue_close(pool->queue);
+}
+
+int shoal_pool_join(struct shoal_pool *pool, shoal_deadline deadline) {
+  int rc;
+  while ((rc = shoal_pool_tend(pool, deadline)) >= 0) {
+    if (alive(pool) == 0) return 0;
+    if (shoal_deadline_is_try(deadline)) return -EAGAIN;
+    if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
+  }
+  return rc;
+}
+
+static void signal_all(struct shoal_pool *pool, int (*send)(struct shoal_process *)) {
+  for (unsigned i = 0; i < pool->workers; i++)
+    if (pool->places[i].is == WORKING) send(&pool->places[i].process);
+}
+
+int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline) {
+  int rc = check_creator(pool);
+  if (rc) return rc;
+  pool->stopping = 1;
+  signal_all(pool, shoal_process_terminate);
+  while (alive(pool) && !shoal_deadline_is_try(deadline) && !shoal_deadline_passed(deadline)) notice(pool, deadline);
+  signal_all(pool, shoal_process_kill);
+  while (alive(pool)) notice(pool, SHOAL_FOREVER);
+  return 0;
+}
+
+int shoal_pool_destroy(struct shoal_pool *pool) {
+  int rc = shoal_pool_terminate(pool, SHOAL_TRY);
+  if (rc) return rc;
+  shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
+  shoal_object_remove(pool->seg, pool->object_name);
+  shoal_object_close(pool->seg, &pool->object);
+  free(pool->sentinels);
+  free(pool);
+  return 0;
+}
+
+// ---- the beginning ----
+
+static unsigned processors(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+static int check_options(const struct shoal_pool_options *o, const struct shoal_task **task) {
+  struct shoal_queue_info queue;
+  if (!o->task || !o->queue) return shoal_fail_(-EINVAL, "a pool needs a task and a queue");
+  if (o->workers > WORKERS_MAX) return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers, WORKERS_MAX);
+  int rc = shoal_task_find(o->task, task);
+  if (!rc) rc = shoal_queue_info(o->queue, &queue);
+  if (rc) return rc;
+  if ((*task)->size > queue.element_size)
+    return shoal_fail_(-EBADMSG, "task %s takes %zu bytes, an element has %u", o->task, (size_t)(*task)->size,
+                       queue.element_size);
+  return 0;
+}
+
+static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
+  static unsigned pools;
+  unsigned workers = o->workers ? o->workers : processors();
+  struct shoal_pool *pool = calloc(1, sizeof *pool + workers * sizeof *pool->places);
+  if (!pool) return NULL;
+  pool->sentinels = calloc(workers, sizeof *pool->sentinels);
+  if (!pool->sentinels) {
+    free(pool);
+    return NULL;
+  }
+  pool->options = *o;
+  if (pool->options.restarts_within_ns <= 0) pool->options.restarts_within_ns = 1000000000;
+  pool->workers = workers;
+  pool->queue = o->queue;
+  pool->creator = getpid();
+  snprintf(pool->name, sizeof pool->name, "%s", o->name ? o->name : o->task);
+  snprintf(pool->object_name, sizeof pool->object_name, "%.32s.%d.%u", pool->name, (int)pool->creator, ++pools);
+  for (unsigned i = 0; i < workers; i++) pool->sentinels[i].fd = -1;
+  return pool;
+}
+
+int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options, struct shoal_pool **out) {
+  const struct shoal_task *task;
+  int rc = check_options(options, &task);
+  if (rc) return rc;
+  struct shoal_pool *pool = new_pool(options);
+  if (!pool) return shoal_fail_(-ENOMEM, "no memory for a pool");
+  pool->seg = seg;
+  pool->task = task;
+  rc = shoal_object_create(seg, pool->object_name, "pool", pool->workers * sizeof *pool->shared, NULL, NULL,
+                           &pool->object);
+  if (rc) {
+    free(pool->sentinels);
+    free(pool);
+    return rc;
+  }
+  pool->shared = pool->object.memory;
+  rc = shoal_queue_join(pool->queue, SHOAL_CONSUMER);
+  for (unsigned i = 0; i < pool->workers && !rc; i++) rc = start_worker(pool, i);
+  if (rc) {
+    shoal_pool_destroy(pool);
+    return rc;
+  }
+  *out = pool;
+  return 0;
+}
+
+// ---- looking ----
+
+int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out) {
+  uint64_t latest = 0;
+  shoal_pool_tend(pool, SHOAL_TRY);
+  *out = (struct shoal_pool_info){
+      .workers = pool->workers, .alive = alive(pool), .restarts = pool->restarts, .broken = pool->broken};
+  memcpy(out->reason, pool->reason, sizeof out->reason);
+  for (unsigned i = 0; i < pool->workers; i++) {
+    const struct shoal_worker_shm *w = &pool->shared[i];
+    uint64_t at = shoal_load64_relaxed(&w->failed_ns);
+    out->done += shoal_load64_relaxed(&w->done);
+    out->failed += shoal_load64_relaxed(&w->failed);
+    if (at <= latest) continue;
+    latest = at;
+    out->last_error = (int)shoal_load32_relaxed(&w->error);
+    out->last_failed = i;
+  }
+  return 0;
+}
+
+int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_worker_info *out) {
+  if (worker >= pool->workers) return shoal_fail_(-EINVAL, "worker %u of %u", worker, pool->workers);
+  const struct place *place = &pool->places[worker];
+  const struct shoal_worker_shm *w = &pool->shared[worker];
+  uint64_t began = shoal_load64_relaxed(&w->began_ns);
+  *out = (struct shoal_worker_info){
+      .pid = place->is == WORKING ? place->process.pid : 0,
+      .restarts = place->restarts,
+      .done = shoal_load64_relaxed(&w->done),
+      .failed = shoal_load64_relaxed(&w->failed),
+      .busy_ns = began ? shoal_now_ns() - (int64_t)began : 0,
+  };
+  return 0;
+}

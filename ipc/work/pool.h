@@ -1,0 +1,84 @@
+// ipc/work/pool.h: worker processes that run a registered task on the elements of a queue, and are replaced when they die.
+//
+// USE
+//   SHOAL_TASK(shrink, struct image) { ... return 0; }        // ipc/work/task.h; works on the element in place
+//   struct shoal_pool_options o = {.task = "shrink", .queue = images, .workers = 4};
+//   int rc = shoal_pool_create(seg, &o, &pool);
+//   while (...) rc = shoal_pool_submit(pool, &image, SHOAL_FOREVER);   // or any put into the queue, from any process
+//   rc = shoal_pool_close(pool);                               // that was all
+//   rc = shoal_pool_join(pool, SHOAL_FOREVER);                 // everything is done, the workers have ended
+//   shoal_pool_destroy(pool);
+//
+// A worker is a daemon process (ipc/work/process.h): receive an element (two-phase), run the task on it where it lies,
+// release it. At the end of the stream - closed and drained, or all producers gone - it ends.
+//
+// SAFETY   The handle belongs to the process that created it (others: -ECHILD), one thread at a time, and as daemons go,
+//          to a thread that stays. Workers are forks: create the pool before threads, or say `threaded`. The creating
+//          thread is a consumer of the queue itself, so that producers do not see its end while all workers are dead.
+// CRASH    A worker dies: what it held is delivered again, to another; the next call here starts a new one in its place. So
+//          a task runs at least once for each element, and exactly once for those whose worker lived until the
+//          release; a task that must not be seen twice gives its result an id. A task that kills its worker would come
+//          again for ever: the restart limit ends that. The creator dies: its workers are killed at once.
+// COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll.
+#pragma once
+
+#include "core/segment.h"
+#include "ipc/queue/queue.h"
+
+SHOAL_BEGIN
+
+struct shoal_pool;  // the creator's handle
+
+struct shoal_pool_options {                 // zero: the default
+  const char *task;                         // its argument is an element of the queue, or the beginning of one
+  struct shoal_queue *queue;                // stays the caller's, and open until the pool is destroyed
+  unsigned workers;                         // one for each processor the creator may run on
+  const char *name;                         // the workers are NAME-1, NAME-2...; the task's name
+  int (*init)(void *arg, unsigned worker);  // in every new worker, before its first task; not 0: the pool is broken
+  void *init_arg;
+  uint32_t restarts_max;       // no limit; else more restarts than this within restarts_within break the pool
+  int64_t restarts_within_ns;  // one second
+  int threaded;                // as in struct shoal_process_options
+};
+
+// -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; the errors of fork and of the segment.
+int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options,
+                      struct shoal_pool **out) SHOAL_MUST_CHECK;
+
+// Puts one element. 0, -EAGAIN, -ETIMEDOUT, -EPIPE closed, -ENOTRECOVERABLE the pool is broken.
+int shoal_pool_submit(struct shoal_pool *pool, const void *element, shoal_deadline deadline) SHOAL_MUST_CHECK;
+
+// Replaces dead workers. Waits for a worker to end, at most until the deadline; answers how many were replaced; 0 at once
+// when all have ended. -ENOTRECOVERABLE the pool is broken and shoal_reason() says why; fork's errors: call again.
+// All calls here do this in passing; call it when there are none for long.
+int shoal_pool_tend(struct shoal_pool *pool, shoal_deadline deadline);
+
+// Closes the queue: workers drain it and end. Waiting for that, and replacing those who die meanwhile, is join's.
+int shoal_pool_close(struct shoal_pool *pool);
+// Until all workers have ended at the end of the stream. -EAGAIN, -ETIMEDOUT, -ENOTRECOVERABLE.
+int shoal_pool_join(struct shoal_pool *pool, shoal_deadline deadline);
+// SIGTERM to all; SIGKILL to those alive at the deadline; returns when they are gone. Their elements go back to the queue.
+int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline);
+// Terminates what still runs, at once, and frees the handle.
+int shoal_pool_destroy(struct shoal_pool *pool);
+
+struct shoal_pool_info {
+  unsigned workers, alive;
+  uint64_t restarts;      // dead workers replaced
+  uint64_t done, failed;  // tasks that answered 0, or not; a worker killed right after a task has not counted it
+  int last_error;         // the last answer of a task that was not 0, of the failed worker named last_failed
+  unsigned last_failed;
+  int broken;        // 0 or -ENOTRECOVERABLE
+  char reason[128];  // why
+};
+int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out);
+
+struct shoal_worker_info {
+  pid_t pid;          // 0: ended
+  uint64_t restarts;  // in this place, as what follows
+  uint64_t done, failed;
+  int64_t busy_ns;  // since it began the task it runs; 0 it runs none
+};
+int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_worker_info *out);
+
+SHOAL_END

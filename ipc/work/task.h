@@ -1,0 +1,54 @@
+// ipc/work/task.h: registered functions: known by name in every process that runs the same program.
+//
+// USE
+//   struct square { double in, out; };
+//   SHOAL_TASK(square, struct square) {       // declares `arg`, a struct square *
+//     arg->out = arg->in * arg->in;
+//     return 0;                               // or an error, which whoever started the task hears of
+//   }
+//   const struct shoal_task *task;
+//   int rc = shoal_task_find("square", &task);
+//   if (!rc) rc = task->run(&argument);
+//
+// SAFETY  The registry is a section of the program, made by the linker: read-only, complete before main, the same in every
+//         forked child; any thread, any time. It holds what is linked: an object in a static library that nothing else
+//         refers to is not (Bazel: alwayslink). A shared library has a registry of its own.
+// COST    Finding compares names one by one: look a task up once, not once a call.
+#pragma once
+
+#include "core/base.h"
+
+SHOAL_BEGIN
+
+struct shoal_task {
+  const char *name;
+  const char *type;            // of the argument, as it was written
+  uint64_t size;               // of the argument
+  int (*run)(void *argument);  // 0 or whatever the task answers
+};
+
+// -ENOENT; -EEXIST two tasks of the program bear this name.
+int shoal_task_find(const char *name, const struct shoal_task **out) SHOAL_MUST_CHECK;
+// Calls `each` for every task, in no order; stops at its first non-zero answer and returns it.
+int shoal_task_list(int (*each)(const struct shoal_task *, void *), void *arg);
+// 0: all names differ; else -EEXIST and shoal_reason() names one that does not.
+int shoal_task_check(void);
+
+#if defined(__has_attribute)
+#if __has_attribute(retain)
+#define SHOAL_TASK_ENTRY_ __attribute__((used, retain, section("shoal_tasks")))
+#endif
+#endif
+#ifndef SHOAL_TASK_ENTRY_
+#define SHOAL_TASK_ENTRY_ __attribute__((used, section("shoal_tasks")))
+#endif
+
+// The section is an array of pointers, not of structs: an array the compiler cannot pad.
+#define SHOAL_TASK(name_, T)                                                               \
+  static int name_(T *arg);                                                                \
+  static int name_##_run_(void *arg) { return name_((T *)arg); }                           \
+  static const struct shoal_task name_##_task_ = {#name_, #T, sizeof(T), name_##_run_};    \
+  static const struct shoal_task *const name_##_entry_ SHOAL_TASK_ENTRY_ = &name_##_task_; \
+  static int name_(T *arg __attribute__((unused)))
+
+SHOAL_END

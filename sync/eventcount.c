@@ -1,0 +1,430 @@
+#include "sync/eventcount.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "core/error.h"
+
+#define W SHOAL_EV_W_
+#define W2 SHOAL_EV_W2_
+#define E SHOAL_EV_E_
+#define SEQUENCE SHOAL_EV_SEQUENCE_
+
+uint32_t shoal_spin_max_ = SHOAL_SPIN_MAX;
+__thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_];
+static __thread uint32_t window;  // where the next sleep's choice of witnesses begins
+
+static void count(shoal_atomic64 *counter, uint64_t n) { shoal_add64_relaxed(counter, n); }
+
+// ---- lifecycle ----
+
+uint64_t shoal_eventcount_size(uint32_t producers, uint32_t consumers) {
+  if (producers - 1 >= SHOAL_ROLES_MAX || consumers - 1 >= SHOAL_ROLES_MAX) return 0;
+  return sizeof(struct shoal_eventcount) + ((uint64_t)producers + consumers) * sizeof(struct shoal_role);
+}
+
+int shoal_eventcount_init(struct shoal_eventcount *shm, uint32_t producers, uint32_t consumers, uint32_t flags) {
+  if (!shoal_eventcount_size(producers, consumers))
+    return shoal_fail_(-EINVAL, "%u producers, %u consumers: 1..%u of each", producers, consumers, SHOAL_ROLES_MAX);
+  int rc = shoal_robust_check();
+  if (rc) return rc;
+  shm->flags = flags | (shoal_fence_all_register() ? SHOAL_EC_EXCHANGE : 0);
+  shm->roles[SHOAL_PRODUCER] = producers;
+  shm->roles[SHOAL_CONSUMER] = consumers;
+  return 0;
+}
+
+// Never used twice in a process, and hardly in two: a role's place is told from that of a forgotten thread by it.
+static uint64_t new_id(void) {
+  static shoal_atomic64 last;
+  uint64_t none = 0;
+  if (!shoal_load64_relaxed(&last)) shoal_cas64_relaxed(&last, &none, (uint64_t)shoal_now_ns() << 8 | 1);
+  return shoal_add64_relaxed(&last, 1);
+}
+
+int shoal_eventcount_attach(struct shoal_eventcount_view *view, struct shoal_eventcount *shm, uint64_t size,
+                            const struct shoal_wait_ops *ops) {
+  int rc = shoal_robust_check();
+  if (rc) return rc;
+  if (size < sizeof *shm) return shoal_fail_(-EPROTO, "no room for an eventcount");
+  struct shoal_eventcount_view v = {.shm = shm, .roles = (struct shoal_role *)(shm + 1), .ops = ops};
+  v.flags = __atomic_load_n(&shm->flags, __ATOMIC_RELAXED);
+  for (int side = 0; side < 2; side++) v.count[side] = __atomic_load_n(&shm->roles[side], __ATOMIC_RELAXED);
+  uint64_t needed = shoal_eventcount_size(v.count[0], v.count[1]);
+  if (!needed || needed > size) return shoal_fail_(-EPROTO, "%u and %u roles do not fit", v.count[0], v.count[1]);
+  if (!(v.flags & SHOAL_EC_EXCHANGE) && shoal_fence_all_register())
+    return shoal_fail_(-ENOSYS, "this process may not use membarrier, which the object was made for");
+  v.id = new_id();
+  *view = v;
+  return 0;
+}
+
+// ---- waking ----
+
+void shoal_eventcount_bump_(struct shoal_eventcount *shm, int side) {
+  shoal_add32_seq_cst(&shm->ev[side], SEQUENCE);  // [C1] before the publish
+}
+
+// W goes when those who were woken were all that slept, and nobody has armed since: the word is as we left it.
+void shoal_eventcount_wake_(struct shoal_eventcount *shm, int side, int n) {
+  uint32_t now = shoal_add32_seq_cst(&shm->ev[side], SEQUENCE) + SEQUENCE;  // [C1] after the publish
+  if (!(now & W)) return;
+  int woken = shoal_futex_wake(&shm->ev[side], n);
+  count(&shm->counters.wakes, 1);
+  count(&shm->counters.woken, (uint64_t)woken);
+  if (woken < n || !(now & W2)) shoal_cas32_relaxed(&shm->ev[side], &now, now & ~(W | W2 | E));
+}
+
+void shoal_eventcount_ring(struct shoal_eventcount *shm) {
+  count(&shm->counters.rings, 1);
+  for (int side = 0; side < 2; side++) shoal_eventcount_wake_(shm, side, INT_MAX);
+}
+
+void shoal_eventcount_close(struct shoal_eventcount_view *view) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &view->shm->bell);
+  shoal_store32_seq_cst(&view->shm->bell, SHOAL_BELL_CLOSED);  // [A2] pairs with [C2]
+  shoal_eventcount_ring(view->shm);
+  shoal_pending_restore_(t, pending);
+}
+
+// ---- roles ----
+
+static uint32_t first_of(const struct shoal_eventcount_view *view, int side) {
+  return side == SHOAL_PRODUCER ? 1 : 1 + view->count[SHOAL_PRODUCER];
+}
+static int side_of(const struct shoal_eventcount_view *view, uint32_t role) {
+  return role <= view->count[SHOAL_PRODUCER] ? SHOAL_PRODUCER : SHOAL_CONSUMER;
+}
+static uint32_t top_of(const struct shoal_eventcount_view *view, int side) {
+  uint32_t top = shoal_load32_acquire(&view->shm->top[side]);  // [A7] pairs with [R7]: the roles below were taken
+  return top < view->count[side] ? top : view->count[side];
+}
+static uint32_t live_word(const struct shoal_role *role) { return shoal_load32_acquire(&role->live.word); }  // [A5]
+
+// Only its owner, or its heir: `holding` unless it is known that it holds nothing.
+static void give_back(struct shoal_eventcount_view *view, uint32_t r, uint32_t holding) {
+  struct shoal_role *role = shoal_role_at_(view, r);
+  if (holding) view->ops->recover(view, r);
+  shoal_store32_relaxed(&role->busy, 0);
+  shoal_store32_relaxed(&role->holder, 0);
+  shoal_live_drop_(&role->live);  // [R4] is [R3] of core/robust.c
+  shoal_eventcount_ring(view->shm);
+}
+
+// 1 if the dead role is free now; 0 if somebody else is at it.
+static int reap(struct shoal_eventcount_view *view, uint32_t r, uint32_t word) {
+  if (shoal_live_adopt_(&shoal_role_at_(view, r)->live, word)) return 0;
+  give_back(view, r, 1);
+  count(&view->shm->counters.reaped, 1);
+  return 1;
+}
+
+static int reap_side(struct shoal_eventcount_view *view, int side) {
+  int n = 0;
+  uint32_t r = first_of(view, side);
+  for (uint32_t i = 0; i < view->count[side]; i++, r++) {
+    uint32_t word = live_word(shoal_role_at_(view, r));
+    if (shoal_robust_is_dead(word)) n += reap(view, r, word);
+  }
+  return n;
+}
+
+int shoal_role_reap(struct shoal_eventcount_view *view) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &view->shm->bell);
+  int n = reap_side(view, SHOAL_PRODUCER) + reap_side(view, SHOAL_CONSUMER);
+  shoal_pending_restore_(t, pending);
+  return n;
+}
+
+static void remember(const struct shoal_eventcount_view *view, int side, uint32_t role) {
+  struct shoal_role_cache_ *e = &shoal_role_cache_[view->id % SHOAL_ROLE_CACHE_];
+  if (e->id != view->id || e->epoch != shoal_epoch()) *e = (struct shoal_role_cache_){view->id, shoal_epoch(), {0, 0}};
+  e->role[side] = role;
+}
+
+// Its words are in order before anybody looks at it: what lies at or above `top` is looked at by nobody.
+static void settle(struct shoal_eventcount_view *view, int side, uint32_t i) {
+  struct shoal_role *role = shoal_role_at_(view, first_of(view, side) + i);
+  shoal_store32_relaxed(&role->pid, (uint32_t)getpid());
+  shoal_store64_relaxed(&role->handle, view->id);
+  role->live.state = shoal_spin_max_ / 2;
+  shoal_store32_relaxed(&role->tid, shoal_self_()->tid);
+  uint32_t top = shoal_load32_relaxed(&view->shm->top[side]);
+  while (top < i + 1 && !shoal_cas32_acq_rel(&view->shm->top[side], &top, i + 1)) continue;  // [R7] pairs with [A7]
+  shoal_store32_relaxed(&view->shm->seen[side], 1);
+  count(&view->shm->counters.joins, 1);
+  shoal_eventcount_ring(view->shm);
+}
+
+static int take_free(struct shoal_eventcount_view *view, int side) {
+  uint32_t first = first_of(view, side);
+  for (uint32_t i = 0; i < view->count[side]; i++) {
+    struct shoal_role *role = shoal_role_at_(view, first + i);
+    if (shoal_load32_relaxed(&role->live.word) || shoal_live_take_(&role->live)) continue;
+    int rc = view->ops->join ? view->ops->join(view, side) : 0;
+    if (rc) {
+      shoal_live_drop_(&role->live);
+      return rc;
+    }
+    settle(view, side, i);
+    return (int)(first + i);
+  }
+  return -EUSERS;
+}
+
+static int join(struct shoal_eventcount_view *view, int side) {
+  int role = take_free(view, side);
+  while (role == -EUSERS && reap_side(view, side)) role = take_free(view, side);
+  if (role == -EUSERS)
+    return shoal_fail_(-EUSERS, "all %u %s are taken by the living", view->count[side],
+                       side == SHOAL_PRODUCER ? "producers" : "consumers");
+  return role;
+}
+
+static int is_mine(const struct shoal_eventcount_view *view, uint32_t r) {
+  const struct shoal_role *role = shoal_role_at_(view, r);
+  uint32_t tid = shoal_thread_.tid;
+  return shoal_robust_owner(shoal_load32_relaxed(&role->live.word)) == tid && shoal_load32_relaxed(&role->tid) == tid &&
+         shoal_load64_relaxed(&role->handle) == view->id;
+}
+
+static uint32_t find(const struct shoal_eventcount_view *view, int side) {
+  uint32_t r = first_of(view, side), end = r + top_of(view, side);
+  while (r < end && !is_mine(view, r)) r++;
+  return r < end ? r : 0;
+}
+
+uint32_t shoal_role_known(struct shoal_eventcount_view *view, int side) {
+  shoal_self_();
+  uint32_t role = find(view, side);
+  if (role) remember(view, side, role);
+  return role;
+}
+
+int shoal_role_find_(struct shoal_eventcount_view *view, int side) {
+  struct shoal_thread_ *t = shoal_self_();
+  int role = (int)shoal_role_known(view, side);
+  if (role) return role;
+  void *pending = shoal_pending_set_(t, &view->shm->bell);
+  role = join(view, side);
+  shoal_pending_restore_(t, pending);
+  if (role > 0) remember(view, side, (uint32_t)role);
+  return role;
+}
+
+void shoal_role_hold(struct shoal_eventcount_view *view, uint32_t role) {
+  struct shoal_role *r = shoal_role_at_(view, role);
+  if (SHOAL_LIKELY(shoal_load32_relaxed(&r->holder))) return;
+  shoal_store32_relaxed(&r->holder, 1);  // before the ring's read-modify-writes: who looks again because of it sees it
+  shoal_eventcount_ring(view->shm);
+}
+
+int shoal_role_leave(struct shoal_eventcount_view *view, int side) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &view->shm->bell);
+  for (uint32_t r; (r = find(view, side));)
+    give_back(view, r, shoal_load32_relaxed(&shoal_role_at_(view, r)->holder));
+  remember(view, side, 0);
+  shoal_pending_restore_(t, pending);
+  return 0;
+}
+
+uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side) {
+  uint32_t n = 0, r = first_of(view, side), end = r + top_of(view, side);
+  for (; r < end; r++) n += shoal_robust_owner(live_word(shoal_role_at_(view, r))) != 0;
+  return n;
+}
+
+// ---- waiting ----
+
+enum { LOOK_AGAIN = 1 };
+#define WITNESSES_FROM 2  // entries[0] is the bell, [1] the event
+
+struct sleeper {
+  struct shoal_eventcount_view *view;
+  int side;
+  uint32_t me;
+  int can_sleep;  // not SHOAL_TRY
+  int blocked;    // a live role's claim is in the way
+  int ending;     // closed, or no peer is left
+  int rung;       // told the others once that it is closed
+  uint32_t n;
+  struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
+};
+
+static void witness(struct sleeper *s, struct shoal_role *role, uint32_t word) {
+  s->entries[s->n++] = (struct shoal_futex_entry){&role->live.word, word};
+}
+
+static void fence(struct sleeper *s) {
+  if (s->view->flags & SHOAL_EC_EXCHANGE) return;
+  count(&s->view->shm->counters.fences, 1);
+  shoal_fence_all();
+}
+
+// The claim in the way. A live word is always read before the claim, or the flag, that makes it a witness is read, or read
+// again: if it has changed since, futex_waitv refuses to sleep.
+static int look_at_blocker(struct sleeper *s, uint32_t *blocker) {
+  struct shoal_eventcount_view *view = s->view;
+  uint32_t b = *blocker = view->ops->blocker(view, s->side);
+  s->blocked = 0;
+  if (b == SHOAL_BLOCKER_NONE) return LOOK_AGAIN;
+  if (!shoal_role_valid_(view, b)) return 0;
+  uint32_t word = live_word(shoal_role_at_(view, b));
+  if (shoal_robust_owner(word)) {
+    s->blocked = 1;
+    witness(s, shoal_role_at_(view, b), word);
+    if (s->can_sleep) fence(s);  // [A1]
+  }
+  return view->ops->blocker(view, s->side) == b ? 0 : LOOK_AGAIN;
+}
+
+// What may die with a message, or a place for one, in hand; or dies while it empties the role of another.
+static int must_watch(const struct shoal_role *role, uint32_t word) {
+  // [A6] pairs with [R6], the release of `busy` in ipc/queue/queue.h: seen idle, its slot is seen freed
+  return shoal_load32_acquire(&role->busy) || shoal_load32_relaxed(&role->holder) ||
+         shoal_load32_relaxed(&role->tid) != shoal_robust_owner(word);
+}
+
+// Every other role: reaps the dead, chooses witnesses, looks for a peer.
+static int look_at_roles(struct sleeper *s, uint32_t blocker) {
+  struct shoal_eventcount_view *view = s->view;
+  uint32_t producers = top_of(view, SHOAL_PRODUCER), all = producers + top_of(view, SHOAL_CONSUMER);
+  int again = 0, peer = 0, left_out = 0;
+  for (uint32_t i = 0, from = window; i < all; i++) {
+    uint32_t k = (from + i) % all;
+    uint32_t r = k < producers ? 1 + k : first_of(view, SHOAL_CONSUMER) + k - producers;
+    struct shoal_role *role = shoal_role_at_(view, r);
+    uint32_t word = live_word(role);
+    if (!word || r == s->me) continue;
+    if (!shoal_robust_owner(word)) {
+      reap(view, r, word);
+      again = 1;
+      continue;
+    }
+    int is_peer = side_of(view, r) != s->side, chosen = r == blocker;
+    if (!chosen && must_watch(role, word)) {
+      chosen = s->n < SHOAL_FUTEX_MANY - 1;
+      if (chosen) witness(s, role, word);
+      else if (!left_out++) window = k;  // the next sleep begins with it
+    }
+    if (!chosen && is_peer && !peer && s->n < SHOAL_FUTEX_MANY) witness(s, role, word);
+    peer |= is_peer;
+  }
+  if (again) return LOOK_AGAIN;
+  s->ending = shoal_eventcount_closed(view->shm) || (!peer && shoal_load32_relaxed(&view->shm->seen[!s->side]));
+  return 0;
+}
+
+static int look(struct sleeper *s) {
+  uint32_t blocker;
+  s->n = WITNESSES_FROM;
+  int rc = look_at_blocker(s, &blocker);
+  return rc ? rc : look_at_roles(s, blocker);
+}
+
+static uint32_t arm(struct shoal_eventcount *shm, int side, uint32_t end) {
+  uint32_t old = shoal_load32_relaxed(&shm->ev[side]), armed;
+  do armed = (old + SEQUENCE) | W | end | (old & W) * W2;
+  while (!shoal_cas32_seq_cst(&shm->ev[side], &old, armed));  // [A1] pairs with [C1]
+  return armed;
+}
+
+// An event may hide the bell: is there anything that only the bell would have told?
+static int in_doubt(struct sleeper *s) {
+  if (shoal_eventcount_closed(s->view->shm) && !s->rung) return s->rung = 1;
+  for (int side = 0; side < 2; side++) {
+    uint32_t r = first_of(s->view, side), end = r + top_of(s->view, side);
+    for (; r < end; r++)
+      if (shoal_robust_is_dead(live_word(shoal_role_at_(s->view, r)))) return 1;
+  }
+  return 0;
+}
+
+static void mark_the_gone(struct shoal_eventcount_view *view) {
+  for (int side = 0; side < 2; side++) {
+    uint32_t r = first_of(view, side), end = r + top_of(view, side);
+    for (; r < end; r++) {
+      uint32_t word = live_word(shoal_role_at_(view, r));
+      if (shoal_robust_owner(word)) shoal_robust_mark_if_gone_(&shoal_role_at_(view, r)->live, word);
+    }
+  }
+}
+
+// 1 if it slept until the re-check.
+static int sleep_once(struct sleeper *s, shoal_deadline deadline) {
+  struct shoal_eventcount *shm = s->view->shm;
+  int64_t now = shoal_now_ns();
+  shoal_deadline end = deadline.ns - now > SHOAL_RECHECK_NS ? (shoal_deadline){now + SHOAL_RECHECK_NS} : deadline;
+  count(&shm->counters.sleeps, 1);
+  int woke = shoal_futex_wait_many(s->entries, s->n, end);
+  int late = woke == -ETIMEDOUT && end.ns != deadline.ns;
+  if (late) mark_the_gone(s->view);
+  if (woke == 0 || woke > 1 || late || (woke == 1 && in_doubt(s))) shoal_eventcount_ring(shm);
+  return late;
+}
+
+// Spins for about what a wake-up costs; the budget learns.
+static int spin(struct shoal_role *role, int (*attempt)(void *op), void *op) {
+  uint32_t budget = role->live.state < shoal_spin_max_ ? role->live.state : shoal_spin_max_;
+  for (uint32_t i = 0; i < budget; i++) {
+    shoal_pause();
+    int rc = attempt(op);
+    if (rc != -EAGAIN) {
+      role->live.state = shoal_spin_paid(budget);
+      return rc;
+    }
+  }
+  role->live.state = shoal_spin_failed(budget);
+  return -EAGAIN;
+}
+
+// Attempts and looks until there is a result, or nothing that moves (-EAGAIN: sleep). `*draining`: the end has come, but
+// for claims of others; they ring when they are done, once W and E are armed.
+static int settle_down(struct sleeper *s, int (*attempt)(void *op), void *op, int *draining) {
+  const struct shoal_wait_ops *ops = s->view->ops;
+  int ended = 0, fenced = !s->can_sleep || !((s->view->flags & SHOAL_EC_UNCLAIMED) || *draining);
+  for (;;) {
+    int rc = attempt(op);
+    if (rc != -EAGAIN) return rc;
+    if (look(s)) continue;
+    if (!fenced) {
+      fence(s);  // [A1]
+      fenced = 1;
+    } else if (!s->ending || s->blocked) {
+      return -EAGAIN;
+    } else if (!ended) {  // the last peer may have put, then died or closed: once more
+      if (s->view->flags & SHOAL_EC_UNCLAIMED) fence(s);  // [A2]
+      ended = 1;
+    } else if (s->side == SHOAL_CONSUMER && ops->held && ops->held(s->view, s->me)) {
+      *draining = 1;
+      return -EAGAIN;
+    } else {
+      return -EPIPE;
+    }
+  }
+}
+
+int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
+                          shoal_deadline deadline) {
+  struct shoal_eventcount *shm = view->shm;
+  struct sleeper s = {.view = view, .side = side, .me = me, .can_sleep = !shoal_deadline_is_try(deadline)};
+  int rc = s.can_sleep ? spin(shoal_role_at_(view, me), attempt, op) : -EAGAIN;
+  int draining = 0, late = 0;
+  while (rc == -EAGAIN) {
+    int armed_for_end = draining;
+    // [A2] before the attempt: if it closes after, the sleep is refused
+    s.entries[0] = (struct shoal_futex_entry){&shm->bell, shoal_load32_seq_cst(&shm->bell)};
+    if (s.can_sleep) s.entries[1] = (struct shoal_futex_entry){&shm->ev[side], arm(shm, side, draining ? E : 0)};
+    rc = settle_down(&s, attempt, op, &draining);
+    if (rc != -EAGAIN) break;
+    if (!s.can_sleep || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
+    if (draining != armed_for_end) continue;
+    late = sleep_once(&s, deadline);
+    rc = attempt(op);
+  }
+  if (late) count(&shm->counters.late, 1);
+  return rc;
+}

@@ -1,0 +1,209 @@
+// sync/eventcount.h: the one sleeping protocol, and the roles that say who lives ("the bell").
+//
+// An object that somebody may have to wait for - a queue - embeds a struct shoal_eventcount with a table of roles behind
+// it. A role is one thread on one side (producer, consumer) of one object. Operations run on the object's own words; this
+// is where they go when there is nothing to do, and what they look at before they leave.
+//
+// USE (ipc/queue/queue.c is the model)
+//   int me = shoal_role_mine(&view, SHOAL_CONSUMER);                  // joins with the first use
+//   void *pending = shoal_pending_set_(shoal_self_(), &view.shm->bell);
+//   int rc = attempt(&op);
+//   if (rc == -EAGAIN) rc = shoal_eventcount_wait(&view, SHOAL_CONSUMER, me, attempt, &op, deadline);
+//   shoal_pending_restore_(shoal_self_(), pending);
+//
+// WORDS
+//   ev[side]     those of that side sleep here. A sequence above three bits: W somebody may sleep, W2 more than one may, E a
+//                sleeper waits for the claims of others to end.
+//   bell         0, or SHOAL_BELL_CLOSED; never an owner. Every operation points list_op_pending at it and every sleeper waits
+//                on it too: a thread that dies inside an operation, asleep or just woken has the kernel wake one sleeper here.
+//   live         one robust word per role: the kernel marks it at the thread's death and wakes one sleeper of it.
+//   busy         its owner is inside a call that may hold a claim.      holder   it may hold claims between calls (for good).
+//
+// THE PROTOCOL
+//   sleeper  arm (sequence, W) - attempt - look for witnesses - futex_waitv on {bell, ev, witnesses}, a second at most.
+//     Witnesses: the owner of the claim in the way; every role that is busy, a holder, or being emptied by another; one live
+//     peer (none left: end of stream). The bell comes first: a wake that the kernel forwards changes no value, but what it
+//     replaces has changed ev, which is compared after it. More witnesses than futex_waitv takes (126): a window that moves
+//     with every sleep; the rest is bounded by the re-check after one second.
+//     Woken by ev: attempt. By anything else, or a dead role is about: ring first, so that everybody looks again
+//     (futex_waitv tells one index only: an ev may hide a bell).
+//   waker    claim (a full barrier) - [W: bump] - publish - [W: bump, wake one and as many as were overtaken].
+//     The first bump makes a sleeper that armed before the claim, and is not queued yet, look again if the waker dies.
+//   reaper   a dead role is adopted (its word taken over, enlisted: one reaper at a time, and if that one dies the word is
+//     marked again), emptied by the object's `recover`, and left as its owner would have left it. Any survivor may.
+//
+// ORDERING
+//   [A1] arm, then the loads of the attempt   |  [C1] the claim's compare-and-set, then the load of ev
+//     The attempt sees no claim: the claim, so the load of ev, comes later and sees W. It sees one: the load of ev may have
+//     run before its publish left the store buffer. Then, and only then, the sleeper pays for the fence of all running
+//     threads (shoal_fence_all), and looks once more. Objects whose publish has no claim (SHOAL_EC_UNCLAIMED) pay on every
+//     sleep. Where the kernel has no such fence, the object is made with SHOAL_EC_EXCHANGE: publish is an exchange.
+//   [R4] a role's word dropped, after what it stood for is undone; pairs with [A4] its next owner's take (core/robust.c).
+//
+// SAFETY   all functions from any thread of any process; after fork a child has no roles: it joins anew. A signal handler
+//          may run an operation if its thread has joined before; it should not wait.
+// CRASH    at any instruction: no survivor sleeps beside work. Within what the kernel promises at once, else in a second.
+// COST     nobody asleep: two stores to the thread's own robust head, two loads of one shared line. A sleep: one system call;
+//          a wake: one. A role: 64 bytes.
+// SOURCE   prototype of this house, modelled in Spin (tests/litmus) and swept (tests/crash).
+#pragma once
+
+#include "core/backoff.h"
+#include "core/futex.h"
+#include "core/robust.h"
+
+SHOAL_BEGIN
+
+enum { SHOAL_PRODUCER = 0, SHOAL_CONSUMER = 1 };  // the sides
+
+#define SHOAL_ROLES_MAX 1024u  // per side
+#define SHOAL_ROLES_DEFAULT 64u
+
+#define SHOAL_BELL_CLOSED FUTEX_WAITERS
+#define SHOAL_EV_W_ 1u
+#define SHOAL_EV_W2_ 2u
+#define SHOAL_EV_E_ 4u
+#define SHOAL_EV_SEQUENCE_ 8u
+
+#define SHOAL_EC_UNCLAIMED 1u  // the object publishes without a claim: a fence on every sleep
+#define SHOAL_EC_EXCHANGE 2u   // publish by exchange: the kernel of the creator has no shoal_fence_all
+
+struct shoal_role {
+  struct shoal_robust live;  // the owner, an adopter, the kernel; live.state: the owner's spin budget
+  shoal_atomic32 busy;       // the owner
+  shoal_atomic32 holder;     // the owner
+  shoal_atomic32 pid, tid;   // the owner, when it joins. An adopted role's word has another tid
+  shoal_atomic64 handle;     // the owner: the view it joined through
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_role) == 64, "a role is a line");
+
+struct shoal_eventcount {
+  shoal_atomic32 ev[2];    // sleepers arm, wakers bump
+  shoal_atomic32 bell;     // shoal_eventcount_close
+  uint32_t flags;          // SHOAL_EC_*; constant after init
+  shoal_atomic32 seen[2];  // 1 once somebody joined that side
+  shoal_atomic32 top[2];   // no role of that side at or above this place was ever used
+  uint32_t roles[2];       // size of the tables; constant after init
+  uint32_t reserved_[6];
+  struct shoal_eventcount_counters {  // everybody, on slow paths only
+    shoal_atomic64 wakes;             // calls that woke, or tried to
+    shoal_atomic64 woken;             // sleepers woken by them
+    shoal_atomic64 sleeps;
+    shoal_atomic64 rings;   // everybody was told to look again
+    shoal_atomic64 fences;  // shoal_fence_all
+    shoal_atomic64 late;    // results that only the re-check brought: should be 0
+    shoal_atomic64 reaped;  // dead roles emptied
+    shoal_atomic64 joins;
+  } counters;
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_eventcount) == 128, "two lines; the roles follow");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_eventcount, counters) == 64, "counters keep off the first line");
+
+struct shoal_eventcount_view;
+
+// What the object must tell. `side` is the sleeper's, `me` its role.
+struct shoal_wait_ops {
+  // Why its next attempt must fail: 0 there is nothing, the role that owns the claim in the way, or SHOAL_BLOCKER_NONE:
+  // by now it need not fail.
+  uint32_t (*blocker)(struct shoal_eventcount_view *view, int side);
+  // Undoes or hands on what `role` holds. Nobody else changes it meanwhile. Its caller rings afterwards.
+  void (*recover)(struct shoal_eventcount_view *view, uint32_t role);
+  // End of the stream: 1 if other roles hold claims that could come back if they died, and `me` holds none. May be NULL.
+  int (*held)(struct shoal_eventcount_view *view, uint32_t me);
+  // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
+  int (*join)(struct shoal_eventcount_view *view, int side);
+};
+#define SHOAL_BLOCKER_NONE UINT32_MAX
+
+struct shoal_eventcount_view {  // private; the object embeds it in its handle
+  struct shoal_eventcount *shm;
+  struct shoal_role *roles;  // role r is roles[r - 1]: producers first, then consumers
+  uint32_t count[2];
+  uint32_t flags;
+  uint64_t id;  // of the handle, never used twice in a process
+  const struct shoal_wait_ops *ops;
+};
+
+// The spin budget's limit in this process; 0: sleep at once. For tests.
+extern uint32_t shoal_spin_max_;
+
+// ---- lifecycle ----
+// Bytes of an eventcount and its tables, a multiple of 64; 0: a count is 0 or above SHOAL_ROLES_MAX.
+uint64_t shoal_eventcount_size(uint32_t producers, uint32_t consumers);
+// Zeroed memory, aligned to 64. `flags`: SHOAL_EC_UNCLAIMED or 0. -EINVAL, -ENOSYS.
+int shoal_eventcount_init(struct shoal_eventcount *shm, uint32_t producers, uint32_t consumers,
+                          uint32_t flags) SHOAL_MUST_CHECK;
+// Checks what stands there against the `size` bytes that may be used. -EPROTO, -ENOSYS.
+int shoal_eventcount_attach(struct shoal_eventcount_view *view, struct shoal_eventcount *shm, uint64_t size,
+                            const struct shoal_wait_ops *ops) SHOAL_MUST_CHECK;
+
+// ---- roles: 1.. or a negative errno ----
+// The calling thread's role on that side, joined if need be. -EUSERS: as many as the table holds live.
+SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side);
+// The same without joining: 0 if it has none.
+uint32_t shoal_role_known(struct shoal_eventcount_view *view, int side);
+// Makes the role what holds claims between calls: sleepers watch it from now on.
+void shoal_role_hold(struct shoal_eventcount_view *view, uint32_t role);
+// Gives back what the role holds, and the role. 0, also if the thread has none there.
+int shoal_role_leave(struct shoal_eventcount_view *view, int side);
+// Live roles of a side; a snapshot.
+uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side);
+// Empties and frees the roles of the dead. Sleepers do so by themselves. How many.
+int shoal_role_reap(struct shoal_eventcount_view *view);
+
+// ---- waiting; list_op_pending points at the bell ----
+// After an attempt that answered -EAGAIN. What an attempt answers, -EPIPE (closed, or no peer is left, and nothing can come
+// any more), -ETIMEDOUT; with SHOAL_TRY it does not sleep, but looks after the dead all the same: -EAGAIN.
+int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
+                          shoal_deadline deadline) SHOAL_MUST_CHECK;
+// For everybody, for good; rings.
+void shoal_eventcount_close(struct shoal_eventcount_view *view);
+// Everybody looks again.
+void shoal_eventcount_ring(struct shoal_eventcount *shm);
+
+// ---- what an operation does beside its own words ----
+SHOAL_INLINE int shoal_eventcount_asleep_(const struct shoal_eventcount *shm, int side) {
+  // [C1] comes after the claim's compare-and-set; pairs with [A1]
+  return (shoal_load32_seq_cst(&shm->ev[side]) & SHOAL_EV_W_) != 0;
+}
+// After a consumer has finished with something: a producer sleeps for room, or a consumer for the end of others' claims.
+SHOAL_INLINE int shoal_eventcount_asleep_for_room_(const struct shoal_eventcount *shm) {
+  return ((shoal_load32_seq_cst(&shm->ev[SHOAL_PRODUCER]) & SHOAL_EV_W_) |          // [C1]
+          (shoal_load32_seq_cst(&shm->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)) != 0;  // [C1]
+}
+SHOAL_INLINE int shoal_eventcount_closed(const struct shoal_eventcount *shm) {
+  // [C2] pairs with [A2]: an operation whose claim comes after the closing is seen by nobody who was told of the end
+  return shoal_load32_seq_cst(&shm->bell) != 0;
+}
+void shoal_eventcount_bump_(struct shoal_eventcount *shm, int side);
+void shoal_eventcount_wake_(struct shoal_eventcount *shm, int side, int n);
+
+SHOAL_INLINE struct shoal_role *shoal_role_at_(const struct shoal_eventcount_view *view, uint32_t role) {
+  return &view->roles[role - 1];
+}
+SHOAL_INLINE int shoal_role_valid_(const struct shoal_eventcount_view *view, uint32_t role) {
+  return role - 1 < view->count[0] + view->count[1];
+}
+// What is no role at all is not dead: nobody may act on it.
+SHOAL_INLINE int shoal_role_is_dead(const struct shoal_eventcount_view *view, uint32_t role) {
+  // [A5] pairs with the kernel's mark: what the dead wrote is seen
+  return shoal_role_valid_(view, role) && shoal_robust_is_dead(shoal_load32_acquire(&shoal_role_at_(view, role)->live.word));
+}
+
+// A thread's roles, found by the handle's id; what does not fit is found in the table itself, by tid.
+struct shoal_role_cache_ {
+  uint64_t id;
+  uint32_t epoch;  // shoal_thread_'s when it was written: a child of fork finds nothing here
+  uint32_t role[2];
+};
+#define SHOAL_ROLE_CACHE_ 32
+extern __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_] __attribute__((tls_model("initial-exec")));
+int shoal_role_find_(struct shoal_eventcount_view *view, int side);
+
+SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side) {
+  const struct shoal_role_cache_ *e = &shoal_role_cache_[view->id % SHOAL_ROLE_CACHE_];
+  if (SHOAL_LIKELY(e->id == view->id && e->epoch == shoal_epoch() && e->role[side])) return (int)e->role[side];
+  return shoal_role_find_(view, side);
+}
+
+SHOAL_END

@@ -1,0 +1,71 @@
+// sync/lock.h: a lock between processes that outlives its holder.
+//
+// USE
+//   struct shoal_lock *l = ...in shared memory...;  shoal_lock_init(l);        // once
+//   int rc = shoal_lock_acquire(l, SHOAL_FOREVER);
+//   if (rc == -EOWNERDEAD) { repair(); rc = shoal_lock_consistent(l); }        // held, but its last holder died with it
+//   if (rc) return rc;
+//   ...
+//   shoal_lock_release(l);
+//
+// SAFETY   acquire and release from any thread of any process; release only by the holder (-EPERM). Not recursive
+//          (-EDEADLK). A child of fork holds none of its parent's locks. Not in signal handlers. The memory stays mapped
+//          while the lock is held. init before, destroy after everything else.
+// ORDERING [L1] acquire pairs with [L2] release: what the last holder wrote is seen; and what a dead one wrote.
+// CRASH    a holder dies, at any instruction: the next taker has the lock and -EOWNERDEAD. It repairs what the lock guards and
+//          says so (consistent). If it dies before, the next has -EOWNERDEAD again; if it releases before, the lock is
+//          -ENOTRECOVERABLE for all, those who sleep now included. A waiter that dies, or dies just woken, costs nobody a wake.
+// COST     uncontended pair: a compare-and-set and an exchange. Contended: a spin, then one system call a sleep and a wake.
+// SOURCE   core/robust.h.
+#pragma once
+
+#include "core/robust.h"
+
+SHOAL_BEGIN
+
+enum { SHOAL_LOCK_CONSISTENT = 0, SHOAL_LOCK_INCONSISTENT = 1, SHOAL_LOCK_NOTRECOVERABLE = 2, SHOAL_LOCK_DESTROYED = 3 };
+
+struct shoal_lock {
+  struct shoal_robust robust;  // robust.state: SHOAL_LOCK_*, written by the holder
+  uint64_t reserved_[3];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_lock) == 64, "a line");
+
+// 0, or -ENOSYS.
+int shoal_lock_init(struct shoal_lock *lock) SHOAL_MUST_CHECK;
+// -EBUSY: held, nothing changed. A destroyed lock answers -EINVAL.
+int shoal_lock_destroy(struct shoal_lock *lock);
+// 0 or, held just as well, -EOWNERDEAD; -EDEADLK, -ENOTRECOVERABLE, -EINVAL; -EAGAIN (SHOAL_TRY), -ETIMEDOUT. Sleeps.
+SHOAL_INLINE int shoal_lock_acquire(struct shoal_lock *lock, shoal_deadline deadline) SHOAL_MUST_CHECK;
+// 0; -EPERM: not the caller's.
+SHOAL_INLINE int shoal_lock_release(struct shoal_lock *lock);
+// What it guards is in order again. 0; -EPERM not the caller's, -EINVAL it was never in doubt.
+int shoal_lock_consistent(struct shoal_lock *lock);
+
+struct shoal_lock_info {
+  uint32_t owner;    // tid; 0: free
+  uint32_t waiters;  // 1: somebody may sleep
+  uint32_t dead;     // 1: its holder died, nobody has taken it since
+  uint32_t state;    // SHOAL_LOCK_*
+};
+int shoal_lock_info(const struct shoal_lock *lock, struct shoal_lock_info *out);
+
+// ---- inline ----
+int shoal_lock_acquired_(struct shoal_lock *lock, int rc);
+int shoal_lock_release_slow_(struct shoal_lock *lock);
+
+SHOAL_INLINE int shoal_lock_acquire(struct shoal_lock *lock, shoal_deadline deadline) {
+  int rc = shoal_robust_acquire_(&lock->robust, deadline);  // [L1] is [A1] of core/robust.h
+  if (SHOAL_LIKELY(rc == 0 && lock->robust.state == SHOAL_LOCK_CONSISTENT)) return 0;
+  return shoal_lock_acquired_(lock, rc);
+}
+
+SHOAL_INLINE int shoal_lock_release(struct shoal_lock *lock) {
+  uint32_t word = shoal_load32_relaxed(&lock->robust.word);
+  if (SHOAL_UNLIKELY(shoal_robust_owner(word) != shoal_self_()->tid || lock->robust.state != SHOAL_LOCK_CONSISTENT))
+    return shoal_lock_release_slow_(lock);
+  shoal_robust_release_(&lock->robust);  // [L2] is [R1] of core/robust.h
+  return 0;
+}
+
+SHOAL_END

@@ -1,0 +1,881 @@
+// What core/directory.h claims:
+// - an object is seen by nobody before its init has succeeded; if init fails or its process is killed, it never was
+// - a lookup beside any change of other names finds what lives, and never mixes two objects
+// - memory is reused only when the name is removed and all who had the object have closed it or died; it is then reused
+// - children of fork and raw clone hold what their parent had open
+// - however processes are killed, the directory, the owner words and the references agree afterwards, and nothing leaks
+// - 100,000 objects; growth by itself; -ENOSPC with nothing changed
+#include "core/deadline.h"
+#include "tests/core/support.h"
+
+static const struct shoal_segment_options small = {
+    .size = 64 << 10, .size_max = 16 << 20, .participants = 16, .objects = 64};
+
+static int create(struct shoal_segment *seg, const char *name, uint64_t size) {
+  struct shoal_object o;
+  return shoal_object_create(seg, name, "test", size, NULL, NULL, &o);
+}
+static int exists(struct shoal_segment *seg, const char *name) {
+  struct shoal_object o;
+  int rc = shoal_object_open(seg, name, "test", &o);
+  MUST(rc == 0 || rc == -ENOENT);
+  if (rc == 0) MUST(shoal_object_close(seg, &o) == 0);
+  return rc == 0;
+}
+
+// ---- the whole structure, seen from inside ----
+
+#define STATE_OF(w) ((unsigned)((w)&7))
+enum { EMPTY, FREE, CREATING, LIVE, REMOVED };
+
+// Nobody else is at work. Every word agrees with every other.
+static void verify(struct shoal_segment *seg) {
+  uint64_t units = shoal_segment_size_(seg) / SHOAL_UNIT_;
+  uint32_t in_use = 0, mask = seg->g.entries - 1;
+  uint32_t *owners = calloc(units, sizeof *owners);
+  assert_non_null(owners);
+  assert_int_equal(shoal_load32_relaxed(&seg->header->writer.word), 0);
+  for (uint32_t at = 0; at <= mask; at++) {
+    struct shoal_entry_shm *e = &seg->entries[at];
+    unsigned st = STATE_OF(shoal_load64_relaxed(&e->state));
+    assert_true(st == EMPTY || st == FREE || st == LIVE || st == REMOVED);
+    if (st == REMOVED) assert_true(shoal_reference_any_(seg, at));
+    if (st < CREATING) continue;
+    in_use++;
+    uint64_t first = (shoal_load64_relaxed(&e->off) - seg->g.units_off) / SHOAL_UNIT_;
+    uint64_t n = shoal_units_(shoal_load64_relaxed(&e->size));
+    assert_true(n > 0 && first < units && n <= units - first);
+    for (uint64_t u = first; u < first + n; u++) {
+      assert_int_equal(owners[u], 0);
+      owners[u] = at + 1;
+    }
+    if (st != LIVE) continue;
+    // its own hash leads to it, past nothing that is EMPTY
+    struct shoal_object o;
+    char name[SHOAL_NAME_MAX + 1], type[SHOAL_TYPE_MAX + 1];
+    memcpy(name, (const void *)e->name, sizeof name);
+    memcpy(type, (const void *)e->type, sizeof type);
+    assert_ok(shoal_object_open(seg, name, type, &o));
+    assert_int_equal(o.entry, at);
+    assert_ok(shoal_object_close(seg, &o));
+  }
+  for (uint64_t u = 0; u < units; u++)
+    if (shoal_load32_relaxed(&seg->owners[u]) != owners[u])
+      fail_msg("unit %llu: owner %u, the entries say %u", (unsigned long long)u, shoal_load32_relaxed(&seg->owners[u]),
+               owners[u]);
+  assert_int_equal(shoal_load32_relaxed(&seg->header->objects_used), in_use);
+  free(owners);
+}
+
+static int remove_each(const struct shoal_object_info *info, void *arg) { return shoal_object_remove(arg, info->name); }
+
+// After everybody has closed: removing all leaves nothing at all.
+static void verify_empties(struct shoal_segment *seg) {
+  verify(seg);
+  assert_ok(shoal_object_list(seg, remove_each, seg));
+  shoal_proc_reap(seg);
+  verify(seg);
+  assert_int_equal(info_of(seg).used, 0);
+  assert_int_equal(info_of(seg).objects, 0);
+  for (uint32_t i = 0; i < seg->g.entries; i++)
+    assert_int_equal(STATE_OF(shoal_load64_relaxed(&seg->entries[i].state)), EMPTY);
+  for (uint32_t i = 0; i < seg->g.lines * SHOAL_LINE_RECORDS_; i++)
+    assert_int_equal(shoal_load64_relaxed(&seg->lines[i / SHOAL_LINE_RECORDS_].record[i % SHOAL_LINE_RECORDS_]), 0);
+}
+
+// ---- one process ----
+
+static int fill(void *memory, uint64_t size, void *arg) {
+  for (uint64_t i = 0; i < size; i++)
+    if (((char *)memory)[i]) return -EIO;
+  memset(memory, *(int *)arg, size);
+  return 0;
+}
+static int refuse(void *memory, uint64_t size, void *arg) {
+  memset(memory, 0xee, size);
+  return *(int *)arg;
+}
+
+static void test_create_open_close_remove(void **state) {
+  (void)state;
+  struct shoal_segment *a = anonymous(&small), *b = again(a);
+  struct shoal_object made, opened, none;
+  int seven = 7;
+  assert_int_equal(shoal_object_open(a, "jobs", "test", &none), -ENOENT);
+  assert_ok(shoal_object_create(a, "jobs", "test", 5000, fill, &seven, &made));
+  assert_int_equal(shoal_object_create(b, "jobs", "other", 1, NULL, NULL, &none), -EEXIST);
+  assert_ok(shoal_object_open(b, "jobs", "test", &opened));
+  assert_int_equal(opened.size, 5000);
+  assert_int_equal(opened.off, made.off);
+  assert_int_equal(((char *)opened.memory)[4999], 7);
+  assert_ptr_not_equal(opened.memory, made.memory);
+  assert_int_equal(shoal_object_open(b, "jobs", "other", &none), -EBADMSG);
+  assert_non_null(strstr(shoal_reason(), "\"test\""));
+  verify(a);
+  assert_ok(shoal_object_remove(b, "jobs"));
+  assert_int_equal(shoal_object_remove(b, "jobs"), -ENOENT);
+  assert_int_equal(shoal_object_open(a, "jobs", "test", &none), -ENOENT);
+  assert_int_equal(((char *)made.memory)[4999], 7);
+  assert_int_equal(info_of(a).used, 5120);
+  assert_ok(shoal_object_close(a, &made));
+  assert_int_equal(shoal_object_close(a, &made), -EINVAL);
+  assert_int_equal(info_of(a).used, 5120);
+  assert_ok(shoal_object_close(b, &opened));
+  assert_int_equal(info_of(a).used, 0);
+  verify_empties(a);
+  assert_ok(shoal_segment_close(b));
+  assert_ok(shoal_segment_close(a));
+}
+
+static void test_arguments(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object o;
+  char name[SHOAL_NAME_MAX + 2], type[SHOAL_TYPE_MAX + 2];
+  memset(name, 'n', sizeof name);
+  memset(type, 't', sizeof type);
+  name[sizeof name - 1] = type[sizeof type - 1] = 0;
+  assert_int_equal(shoal_object_create(seg, name, "t", 1, NULL, NULL, &o), -ENAMETOOLONG);
+  assert_int_equal(shoal_object_create(seg, "n", type, 1, NULL, NULL, &o), -ENAMETOOLONG);
+  name[SHOAL_NAME_MAX] = type[SHOAL_TYPE_MAX] = 0;
+  assert_ok(shoal_object_create(seg, name, type, 1, NULL, NULL, &o));
+  assert_int_equal(shoal_object_open(seg, name, "t", &o), -EBADMSG);
+  assert_ok(shoal_object_open(seg, name, type, &o));
+  assert_int_equal(shoal_object_create(seg, "", "t", 1, NULL, NULL, &o), -EINVAL);
+  assert_int_equal(shoal_object_create(seg, NULL, "t", 1, NULL, NULL, &o), -EINVAL);
+  assert_int_equal(shoal_object_create(seg, "n", NULL, 1, NULL, NULL, &o), -EINVAL);
+  assert_int_equal(shoal_object_create(seg, "n", "t", 0, NULL, NULL, &o), -EINVAL);
+  assert_int_equal(shoal_object_create(seg, "n", "t", UINT64_MAX, NULL, NULL, &o), -ENOSPC);
+  assert_int_equal(shoal_object_create(seg, "n", "t", small.size_max + 1, NULL, NULL, &o), -ENOSPC);
+  assert_ok(shoal_object_create(seg, "any bytes / \xff", "", 1, NULL, NULL, &o));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_alignment(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  for (unsigned i = 0; i < 40; i++) {
+    struct shoal_object o;
+    char name[16];
+    uint64_t size = 1 + i * 397;
+    snprintf(name, sizeof name, "o%u", i);
+    assert_ok(shoal_object_create(seg, name, "test", size, NULL, NULL, &o));
+    assert_int_equal((uintptr_t)o.memory % (size >= 4096 ? 4096 : 64), 0);
+  }
+  shoal_held_drop_all_(seg);
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_init_that_fails(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object o = {.size = 42};
+  int code = -EDOM, one = 1;
+  for (int i = 0; i < 100; i++) {
+    assert_int_equal(shoal_object_create(seg, "jobs", "test", 1000, refuse, &code, &o), -EDOM);
+    assert_int_equal(o.size, 42);
+    assert_false(exists(seg, "jobs"));
+    assert_int_equal(info_of(seg).used, 0);
+  }
+  assert_ok(shoal_object_create(seg, "jobs", "test", 1000, fill, &one, &o));  // and finds zeros
+  verify(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static int create_another(void *memory, uint64_t size, void *arg) {
+  (void)memory;
+  (void)size;
+  return create(arg, "inner", 100);
+}
+static void test_init_that_creates(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object o;
+  assert_ok(shoal_object_create(seg, "outer", "test", 100, create_another, seg, &o));
+  assert_true(exists(seg, "inner"));
+  shoal_held_drop_all_(seg);
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static int leave(void *memory, uint64_t size, void *arg) {
+  (void)memory;
+  (void)size;
+  return shoal_proc_leave(arg);
+}
+// Who leaves has nothing in creation: it cannot publish what may have been rolled back.
+static void test_init_that_leaves(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object o;
+  assert_ok(shoal_object_create(seg, "jobs", "test", 100, leave, seg, &o));
+  struct shoal_segment *other = again(seg);
+  assert_ok(shoal_object_remove(other, "jobs"));
+  assert_ok(shoal_segment_close(other));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static int count_one(const struct shoal_object_info *info, void *arg) {
+  struct shoal_object_info *sum = arg;
+  assert_string_equal(info->type, "test");
+  sum->size += info->size;
+  sum->off++;
+  return sum->off == 7 ? -EPIPE : 0;
+}
+static void test_list(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object_info sum = {.size = 0};
+  char name[8];
+  for (int i = 0; i < 5; i++) {
+    snprintf(name, sizeof name, "o%d", i);
+    assert_ok(create(seg, name, 1u << i));
+  }
+  assert_ok(shoal_object_list(seg, count_one, &sum));
+  assert_int_equal(sum.off, 5);
+  assert_int_equal(sum.size, 31);
+  assert_int_equal(shoal_object_list(seg, count_one, &sum), -EPIPE);
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- space ----
+
+static void test_all_names_taken(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  char name[16];
+  for (int round = 0; round < 20; round++) {
+    for (unsigned i = 0; i < small.objects; i++) {
+      snprintf(name, sizeof name, "r%d-%u", round, i);
+      assert_ok(create(seg, name, 64));
+    }
+    assert_int_equal(create(seg, "one more", 64), -ENOSPC);
+    verify(seg);
+    for (unsigned i = 0; i < small.objects; i++) {
+      snprintf(name, sizeof name, "r%d-%u", round, i * 37 % small.objects);
+      struct shoal_object o;
+      assert_ok(shoal_object_open(seg, name, "test", &o));
+      assert_ok(shoal_object_remove(seg, name));
+      assert_ok(shoal_object_close(seg, &o));  // the one of open
+    }
+    shoal_held_drop_all_(seg);  // those of create
+    verify(seg);
+    assert_int_equal(info_of(seg).objects, 0);
+  }
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_growth_by_itself(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small), *other = again(seg);
+  struct shoal_object o;
+  char name[16];
+  unsigned n = 0;
+  int rc;
+  for (;; n++) {
+    snprintf(name, sizeof name, "o%u", n);
+    int mark = (int)n % 100 + 1;
+    rc = shoal_object_create(seg, name, "test", 300000, fill, &mark, &o);
+    if (rc) break;
+  }
+  assert_int_equal(rc, -ENOSPC);
+  assert_true(n >= 50);
+  assert_int_equal(info_of(seg).size, small.size_max);
+  verify(seg);
+  for (unsigned i = 0; i < n; i++) {
+    snprintf(name, sizeof name, "o%u", i);
+    assert_ok(shoal_object_open(other, name, "test", &o));
+    assert_int_equal(((char *)o.memory)[299999], (int)i % 100 + 1);
+  }
+  uint64_t used = info_of(seg).used;
+  assert_int_equal(create(seg, "large", 1 << 20), -ENOSPC);
+  assert_int_equal(info_of(seg).used, used);
+  assert_ok(shoal_segment_close(other));
+  verify(seg);
+  shoal_held_drop_all_(seg);
+  verify_empties(seg);
+  assert_ok(create(seg, "all", small.size_max));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_reuse_of_memory(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  uint32_t seed = 5;
+  char name[16];
+  struct shoal_object held[32] = {{0}};
+  for (int i = 0; i < 20000; i++) {
+    unsigned k = random_next(&seed) % 32;
+    int mark = (int)k + 1;
+    snprintf(name, sizeof name, "o%u", k);
+    if (held[k].memory) {
+      for (uint64_t b = 0; b < held[k].size; b += 100) assert_int_equal(((char *)held[k].memory)[b], mark);
+      assert_ok(shoal_object_remove(seg, name));
+      assert_ok(shoal_object_close(seg, &held[k]));
+    } else {
+      assert_ok(shoal_object_create(seg, name, "test", 1 + random_next(&seed) % 20000, fill, &mark, &held[k]));
+    }
+    if (i % 1000 == 0) verify(seg);
+  }
+  assert_true(info_of(seg).size <= 2 << 20);
+  for (unsigned k = 0; k < 32; k++)
+    if (held[k].memory) assert_ok(shoal_object_close(seg, &held[k]));
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_100000_objects(void **state) {
+  (void)state;
+  enum { N = 100000 };
+  struct shoal_segment *seg = anonymous(&(struct shoal_segment_options){.objects = N});
+  struct shoal_object *o = calloc(N, sizeof *o), opened;
+  char name[32];
+  int64_t t0 = shoal_now_ns();
+  for (int i = 0; i < N; i++) {
+    snprintf(name, sizeof name, "object-%d", i);
+    assert_ok(shoal_object_create(seg, name, "test", 200, NULL, NULL, &o[i]));
+  }
+  int64_t t1 = shoal_now_ns();
+  assert_int_equal(create(seg, "one more", 200), -ENOSPC);
+  int64_t t2 = shoal_now_ns();
+  for (int i = 0; i < N; i++) {
+    snprintf(name, sizeof name, "object-%d", i);
+    assert_ok(shoal_object_open(seg, name, "test", &opened));
+    assert_ptr_equal(opened.memory, o[i].memory);
+    assert_ok(shoal_object_close(seg, &opened));
+  }
+  int64_t t3 = shoal_now_ns();
+  for (int i = 0; i < N; i++) {
+    snprintf(name, sizeof name, "object-%d", i);
+    assert_ok(shoal_object_remove(seg, name));
+    assert_ok(shoal_object_close(seg, &o[i]));
+  }
+  int64_t t4 = shoal_now_ns();
+  print_message(
+      "100,000 objects: create %.2f, open and close %.2f, remove and close %.2f us each; one too many %.1f ms\n",
+      (t1 - t0) / 1e3 / N, (t3 - t2) / 1e3 / N, (t4 - t3) / 1e3 / N, (t2 - t1) / 1e6);
+  assert_int_equal(info_of(seg).used, 0);
+  free(o);
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- several processes ----
+
+struct shared {
+  shoal_atomic32 ready, go, stop;
+};
+
+static int announce_and_wait(void *memory, uint64_t size, void *arg) {
+  struct shared *s = arg;
+  (void)size;
+  strcpy(memory, "made");
+  signal_to(&s->ready);
+  await(&s->go, 1);
+  return 0;
+}
+
+static pid_t child_in_init(struct shoal_segment *seg, struct shared *s) {
+  pid_t pid;
+  shoal_store32_relaxed(&s->ready, 0);
+  shoal_store32_relaxed(&s->go, 0);
+  FORK(pid);
+  if (pid == 0) {
+    struct shoal_object o;
+    MUST(shoal_object_create(seg, "jobs", "test", 2000, announce_and_wait, s, &o) == 0);
+    _exit(0);
+  }
+  await(&s->ready, 1);
+  return pid;
+}
+
+static void test_unseen_before_init_is_done(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shared *s = shared_memory(sizeof *s);
+  pid_t pid = child_in_init(seg, s);
+  assert_false(exists(seg, "jobs"));
+  assert_int_equal(create(seg, "jobs", 10), -EEXIST);
+  assert_int_equal(shoal_object_remove(seg, "jobs"), -ENOENT);
+  shoal_proc_reap(seg);
+  assert_int_equal(create(seg, "jobs", 10), -EEXIST);
+  signal_to(&s->go);
+  assert_exits(pid, 0);
+  struct shoal_object o;
+  assert_ok(shoal_object_open(seg, "jobs", "test", &o));
+  assert_string_equal(o.memory, "made");
+  assert_ok(shoal_object_close(seg, &o));
+  shoal_proc_reap(seg);
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_creator_killed_in_init(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shared *s = shared_memory(sizeof *s);
+  for (int by_reap = 0; by_reap < 2; by_reap++) {
+    pid_t pid = child_in_init(seg, s);
+    assert_int_equal(info_of(seg).used, 2048);
+    kill_and_wait(pid);
+    assert_false(exists(seg, "jobs"));
+    if (by_reap) {
+      shoal_proc_reap(seg);
+      assert_int_equal(info_of(seg).used, 0);
+    }
+    int nine = 9;
+    struct shoal_object o;
+    assert_ok(shoal_object_create(seg, "jobs", "test", 2000, fill, &nine, &o));
+    assert_int_equal(info_of(seg).used, 2048);
+    assert_ok(shoal_object_close(seg, &o));
+    assert_ok(shoal_object_remove(seg, "jobs"));
+  }
+  shoal_proc_reap(seg);
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static int exit_thread(void *memory, uint64_t size, void *arg) {
+  (void)memory;
+  (void)size;
+  pthread_exit(arg);
+}
+static void *exit_in_init(void *arg) {
+  struct shoal_object o;
+  int rc = shoal_object_create(arg, "jobs", "test", 2000, exit_thread, NULL, &o);
+  MUST(rc && 0);  // not reached
+  return NULL;
+}
+static void test_creator_thread_exits_in_init(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  pthread_t thread;
+  pthread_create(&thread, NULL, exit_in_init, seg);
+  pthread_join(thread, NULL);
+  assert_int_equal(info_of(seg).used, 2048);
+  assert_ok(create(seg, "jobs", 100));
+  shoal_held_drop_all_(seg);
+  shoal_proc_reap(seg);
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void *open_or_create_in_thread(void *arg) {
+  struct shoal_object o;
+  struct shoal_segment *seg = arg;
+  MUST(shoal_object_open_or_create(seg, "jobs", "test", 2000, NULL, NULL, &o) == 0);
+  return (void *)(uintptr_t)(strcmp(o.memory, "made") == 0 ? 1 : 2);
+}
+
+// Sleepers wait for a creator; its success, or its death, wakes them all.
+static void test_open_or_create_waits(void **state) {
+  (void)state;
+  struct shared *s = shared_memory(sizeof *s);
+  for (int killed = 0; killed < 2; killed++) {
+    struct shoal_segment *seg = anonymous(&small);
+    pid_t pid = child_in_init(seg, s);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, open_or_create_in_thread, seg);
+    struct shoal_entry_shm *e = NULL;
+    for (uint32_t i = 0; i < seg->g.entries; i++)
+      if (STATE_OF(shoal_load64_relaxed(&seg->entries[i].state)) == CREATING) e = &seg->entries[i];
+    assert_non_null(e);
+    while (!(shoal_load64_relaxed(&e->state) & 8)) sched_yield();  // somebody sleeps, or is about to
+    if (killed) kill_and_wait(pid);
+    else signal_to(&s->go);
+    for (int i = 0; i < 4; i++) {
+      void *answer;
+      pthread_join(threads[i], &answer);
+      assert_int_equal((uintptr_t)answer, killed ? 2 : 1);
+    }
+    if (!killed) assert_exits(pid, 0);
+    shoal_held_drop_all_(seg);
+    shoal_proc_reap(seg);
+    verify_empties(seg);
+    assert_ok(shoal_segment_close(seg));
+  }
+}
+
+static pid_t child_that_holds(struct shoal_segment *seg, struct shared *s, int raw, int until) {
+  pid_t pid;
+  shoal_store32_relaxed(&s->ready, 0);
+  shoal_store32_relaxed(&s->go, 0);
+  fflush(NULL);
+  pid = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+  if (pid == 0) {
+    struct shoal_object o;
+    if (until) {  // opens it itself
+      MUST(shoal_object_open(seg, "jobs", "test", &o) == 0);
+    } else {  // inherits it
+      shoal_proc_id id;
+      MUST(shoal_proc_self(seg, &id) == 0);
+    }
+    signal_to(&s->ready);
+    await(&s->go, 1);
+    _exit(0);
+  }
+  await(&s->ready, 1);
+  return pid;
+}
+
+static void test_memory_waits_for_its_users(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shared *s = shared_memory(sizeof *s);
+  for (int how = 0; how < 6; how++) {  // inherited by fork, by clone, or opened; killed or exits
+    struct shoal_object o;
+    assert_ok(shoal_object_create(seg, "jobs", "test", 2000, NULL, NULL, &o));
+    pid_t pid = child_that_holds(seg, s, how % 3 == 1, how % 3 == 2);
+    assert_ok(shoal_object_remove(seg, "jobs"));
+    assert_ok(shoal_object_close(seg, &o));
+    assert_int_equal(info_of(seg).used, 2048);
+    shoal_proc_reap(seg);
+    assert_int_equal(info_of(seg).used, 2048);
+    if (how < 3) {
+      kill_and_wait(pid);
+    } else {
+      signal_to(&s->go);
+      assert_exits(pid, 0);
+    }
+    shoal_proc_reap(seg);
+    assert_int_equal(info_of(seg).used, 0);
+    verify(seg);
+  }
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+// The user's participant has left, or was reaped, while the process lives: what it has open stays.
+static void test_references_outlive_participants(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small), *other = again(seg);
+  struct shoal_object o;
+  assert_ok(create(seg, "jobs", 2000));
+  assert_ok(shoal_object_open(seg, "jobs", "test", &o));
+  assert_ok(shoal_proc_leave(seg));
+  assert_ok(shoal_object_remove(other, "jobs"));
+  shoal_proc_reap(other);
+  assert_int_equal(info_of(seg).used, 2048);
+  assert_ok(shoal_object_close(seg, &o));
+  assert_int_equal(info_of(seg).used, 2048);  // that of create
+  assert_ok(shoal_segment_close(seg));
+  assert_int_equal(info_of(other).used, 0);
+  verify_empties(other);
+  assert_ok(shoal_segment_close(other));
+}
+
+// A child that comes too late learns that what it inherited is gone.
+static void test_child_confirms_what_it_inherited(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shared *s = shared_memory(sizeof *s);
+  struct shoal_object kept, lost;
+  pid_t pid;
+  assert_ok(shoal_object_create(seg, "kept", "test", 100, NULL, NULL, &kept));
+  assert_ok(shoal_object_create(seg, "lost", "test", 100, NULL, NULL, &lost));
+  assert_ok(shoal_object_confirm(seg, &kept));
+  FORK(pid);
+  if (pid == 0) {
+    await(&s->go, 1);
+    MUST(shoal_object_confirm(seg, &kept) == 0);
+    MUST(shoal_object_confirm(seg, &lost) == -ENOENT);
+    MUST(shoal_object_close(seg, &lost) == 0);
+    MUST(shoal_object_close(seg, &kept) == 0);
+    MUST(shoal_segment_close(seg) == 0);
+    _exit(0);
+  }
+  assert_ok(shoal_object_remove(seg, "lost"));
+  assert_ok(shoal_object_close(seg, &lost));
+  assert_ok(create(seg, "in its place", 100));
+  signal_to(&s->go);
+  assert_exits(pid, 0);
+  assert_true(exists(seg, "kept"));
+  assert_true(exists(seg, "in its place"));
+  shoal_held_drop_all_(seg);
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+// A child that closes what it inherited, never having used the segment, takes nothing from its parent.
+static void test_child_closes_without_joining(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object o;
+  pid_t pid;
+  assert_ok(shoal_object_create(seg, "jobs", "test", 100, NULL, NULL, &o));
+  for (int whole = 0; whole < 2; whole++) {
+    FORK(pid);
+    if (pid == 0) {
+      if (whole) MUST(shoal_segment_close(seg) == 0);
+      else MUST(shoal_object_close(seg, &o) == 0);
+      _exit(0);
+    }
+    assert_exits(pid, 0);
+  }
+  assert_ok(shoal_object_remove(seg, "jobs"));
+  assert_int_equal(info_of(seg).used, 512);
+  assert_ok(shoal_object_close(seg, &o));
+  assert_int_equal(info_of(seg).used, 0);
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- concurrent bodies: threads, and processes at other addresses ----
+
+#define DRIVERS 2
+struct body {
+  struct shoal_segment *seg;
+  struct shared *s;
+  int index;
+  void (*run)(struct body *);
+};
+static void *body_thread(void *arg) {
+  struct body *b = arg;
+  b->run(b);
+  return NULL;
+}
+static void run_together(struct shoal_segment *seg, struct shared *s, void (**runs)(struct body *), int n, int driver) {
+  struct body bodies[16];
+  pthread_t threads[16];
+  pid_t pids[16];
+  for (int i = 0; i < n; i++) {
+    bodies[i] = (struct body){seg, s, i, runs[i]};
+    if (driver == 0) {
+      pthread_create(&threads[i], NULL, body_thread, &bodies[i]);
+    } else {
+      FORK(pids[i]);
+      if (pids[i] == 0) {
+        bodies[i].seg = again(seg);
+        runs[i](&bodies[i]);
+        MUST(shoal_segment_close(bodies[i].seg) == 0);
+        _exit(0);
+      }
+    }
+  }
+  for (int i = 0; i < n; i++) {
+    if (driver == 0) pthread_join(threads[i], NULL);
+    else assert_exits(pids[i], 0);
+  }
+}
+
+static int sign(void *memory, uint64_t size, void *name) {
+  strncpy(memory, name, size);
+  ((char *)memory)[size - 1] = (char)size;
+  return 0;
+}
+
+// What is LIVE throughout is found every time, whatever happens beside it in the same places of the table.
+static void find_stable(struct body *b) {
+  struct shoal_object o;
+  char name[16];
+  for (int round = 0; round < 3000; round++) {
+    snprintf(name, sizeof name, "s%d", round % 8);
+    MUST(shoal_object_open(b->seg, name, "test", &o) == 0);
+    MUST(strcmp(o.memory, name) == 0);
+    MUST(shoal_object_close(b->seg, &o) == 0);
+  }
+  signal_to(&b->s->stop);
+}
+// Names come and go; what is opened is what was asked for.
+static void come_and_go(struct body *b) {
+  uint32_t seed = 1000u + (uint32_t)b->index;
+  while (shoal_load32_relaxed(&b->s->stop) < 2) {
+    struct shoal_object o;
+    char name[16];
+    uint64_t size = 64 + random_next(&seed) % 1500;
+    snprintf(name, sizeof name, "v%u", random_next(&seed) % 12);
+    int rc = random_next(&seed) % 2 ? shoal_object_create(b->seg, name, "test", size, sign, name, &o)
+                                    : shoal_object_open(b->seg, name, "test", &o);
+    if (rc == 0) {
+      MUST(strcmp(o.memory, name) == 0);
+      MUST(((char *)o.memory)[o.size - 1] == (char)o.size);
+      if (random_next(&seed) % 2) {
+        rc = shoal_object_remove(b->seg, name);
+        MUST(rc == 0 || rc == -ENOENT);
+      }
+      MUST(strcmp(o.memory, name) == 0);
+      MUST(shoal_object_close(b->seg, &o) == 0);
+    } else {
+      MUST(rc == -EEXIST || rc == -ENOENT || rc == -ENOSPC);
+    }
+  }
+}
+
+static void test_lookups_beside_changes(void **state) {
+  (void)state;
+  for (int driver = 0; driver < DRIVERS; driver++) {
+    struct shoal_segment *seg = anonymous(&(struct shoal_segment_options){
+        .size = 64 << 10, .size_max = 16 << 20, .participants = 16, .objects = 20});  // a table of 32: long searches
+    struct shared *s = shared_memory(sizeof *s);
+    char name[16];
+    for (int i = 0; i < 8; i++) {
+      struct shoal_object o;
+      snprintf(name, sizeof name, "s%d", i);
+      assert_ok(shoal_object_create(seg, name, "test", 100, sign, name, &o));
+    }
+    void (*runs[])(struct body *) = {find_stable, find_stable, come_and_go, come_and_go};
+    run_together(seg, s, runs, 4, driver);
+    shoal_held_drop_all_(seg);
+    shoal_proc_reap(seg);
+    verify_empties(seg);
+    assert_ok(shoal_segment_close(seg));
+    munmap(s, sizeof *s);
+  }
+}
+
+// One name, many who want it: exactly one makes it, all get the same.
+static void want(struct body *b) {
+  for (unsigned round = 0; round < 200; round++) {
+    struct shoal_object o;
+    char name[16];
+    snprintf(name, sizeof name, "w%u", round % 50);
+    MUST(shoal_object_open_or_create(b->seg, name, "test", 64, NULL, NULL, &o) == 0);
+    shoal_add32_relaxed(o.memory, 1);
+    MUST(shoal_object_close(b->seg, &o) == 0);
+  }
+}
+static void test_open_or_create_together(void **state) {
+  (void)state;
+  for (int driver = 0; driver < DRIVERS; driver++) {
+    struct shoal_segment *seg = anonymous(&small);
+    void (*runs[])(struct body *) = {want, want, want, want};
+    run_together(seg, NULL, runs, 4, driver);
+    for (unsigned i = 0; i < 50; i++) {
+      struct shoal_object o;
+      char name[16];
+      snprintf(name, sizeof name, "w%u", i);
+      assert_ok(shoal_object_open(seg, name, "test", &o));
+      assert_int_equal(*(uint32_t *)o.memory, 16);
+      assert_ok(shoal_object_close(seg, &o));
+    }
+    verify_empties(seg);
+    assert_ok(shoal_segment_close(seg));
+  }
+}
+
+// Many processes create, open, close and remove, and are killed at random moments. Afterwards everything agrees, and
+// nothing has leaked: all memory and every entry comes back.
+static void test_killed_at_random(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shared *s = shared_memory(sizeof *s);
+  uint32_t seed = 4711;
+  pid_t pids[4] = {0};
+  for (int round = 0; round < 400; round++) {
+    int i = (int)(random_next(&seed) % 4);
+    if (pids[i]) kill_and_wait(pids[i]);
+    FORK(pids[i]);
+    if (pids[i] == 0) {
+      struct body b = {again(seg), s, round, come_and_go};
+      come_and_go(&b);
+      _exit(98);
+    }
+    int64_t end = shoal_now_ns() + random_next(&seed) % 3000000;
+    while (shoal_now_ns() < end) {
+      struct shoal_object o;
+      char name[16];
+      snprintf(name, sizeof name, "v%u", random_next(&seed) % 12);
+      if (random_next(&seed) % 8 == 0) shoal_proc_reap(seg);
+      int rc = shoal_object_open(seg, name, "test", &o);
+      if (rc == 0) {
+        assert_string_equal(o.memory, name);
+        assert_ok(shoal_object_close(seg, &o));
+      } else {
+        assert_int_equal(rc, -ENOENT);
+      }
+    }
+  }
+  for (int i = 0; i < 4; i++)
+    if (pids[i]) kill_and_wait(pids[i]);
+  shoal_proc_reap(seg);
+  verify_empties(seg);
+  for (uint32_t i = 0; i < seg->g.participants; i++) {
+    uint32_t word = shoal_load32_relaxed(&seg->procs[i].live.word);
+    assert_true(word == 0 || shoal_robust_owner(word) == (uint32_t)getpid());
+  }
+  assert_ok(shoal_segment_close(seg));
+}
+
+// More users of one object than fit in its line of records; they spill, and are found.
+static void test_many_references_to_one_object(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object made, o[40];
+  assert_ok(shoal_object_create(seg, "jobs", "test", 100, NULL, NULL, &made));
+  for (int i = 0; i < 40; i++) assert_ok(shoal_object_open(seg, "jobs", "test", &o[i]));
+  assert_ok(shoal_object_remove(seg, "jobs"));
+  assert_ok(shoal_object_close(seg, &made));
+  for (int i = 0; i < 40; i++) {
+    assert_int_equal(info_of(seg).used, 512);
+    assert_ok(shoal_object_close(seg, &o[i]));
+  }
+  assert_int_equal(info_of(seg).used, 0);
+  uint32_t most = seg->g.lines * SHOAL_LINE_RECORDS_ - 1;  // as many uses as the segment holds
+  assert_ok(create(seg, "jobs", 100));
+  struct shoal_object *all = calloc(most + 1, sizeof *all);
+  for (uint32_t i = 0; i < most; i++) assert_ok(shoal_object_open(seg, "jobs", "test", &all[i]));
+  assert_int_equal(shoal_object_open(seg, "jobs", "test", &all[most]), -ENOSPC);
+  assert_int_equal(create(seg, "other", 100), -ENOSPC);
+  assert_false(info_of(seg).used > 512);
+  for (uint32_t i = 0; i < most; i++) assert_ok(shoal_object_close(seg, &all[i]));
+  free(all);
+  shoal_held_drop_all_(seg);
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+// The directory's contents are not trusted: an entry that points outside is refused, by everybody, for ever.
+static void test_damaged_entries(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object o;
+  assert_ok(shoal_object_create(seg, "jobs", "test", 100, NULL, NULL, &o));
+  struct shoal_entry_shm *e = &seg->entries[o.entry];
+  const uint64_t off = o.off;
+  const struct {
+    uint64_t off, size;
+  } bad[] = {{0, 100},          {4096, 100},           {UINT64_MAX, 100},         {UINT64_MAX - 50, 100}, {off, 0},
+             {off, UINT64_MAX}, {off, UINT64_MAX / 2}, {off, small.size_max + 1}, {off - 1, UINT64_MAX}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    shoal_store64_relaxed(&e->off, bad[i].off);
+    shoal_store64_relaxed(&e->size, bad[i].size);
+    assert_int_equal(shoal_object_open(seg, "jobs", "test", &o), -EPROTO);
+    assert_ok(create(seg, "beside", 3000));
+    assert_ok(shoal_object_remove(seg, "beside"));
+    shoal_segment_info(seg, &(struct shoal_segment_info){.size = 0});
+  }
+  assert_ok(shoal_object_remove(seg, "jobs"));
+  shoal_held_drop_all_(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+int main(void) {
+  alarm(WATCHDOG_S);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_create_open_close_remove),
+      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_alignment),
+      cmocka_unit_test(test_init_that_fails),
+      cmocka_unit_test(test_init_that_creates),
+      cmocka_unit_test(test_init_that_leaves),
+      cmocka_unit_test(test_list),
+      cmocka_unit_test(test_all_names_taken),
+      cmocka_unit_test(test_growth_by_itself),
+      cmocka_unit_test(test_reuse_of_memory),
+      cmocka_unit_test(test_100000_objects),
+      cmocka_unit_test(test_unseen_before_init_is_done),
+      cmocka_unit_test(test_creator_killed_in_init),
+      cmocka_unit_test(test_creator_thread_exits_in_init),
+      cmocka_unit_test(test_open_or_create_waits),
+      cmocka_unit_test(test_memory_waits_for_its_users),
+      cmocka_unit_test(test_references_outlive_participants),
+      cmocka_unit_test(test_child_confirms_what_it_inherited),
+      cmocka_unit_test(test_child_closes_without_joining),
+      cmocka_unit_test(test_lookups_beside_changes),
+      cmocka_unit_test(test_open_or_create_together),
+      cmocka_unit_test(test_killed_at_random),
+      cmocka_unit_test(test_many_references_to_one_object),
+      cmocka_unit_test(test_damaged_entries),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,103 @@
+// tests/core/support.h: what the tests of core share: a watchdog, children that report, names that nobody else has.
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/segment_internal.h"
+
+#define WATCHDOG_S 240
+
+// In a child, where cmocka's assertions would unwind into the parent's test.
+#define MUST(x)                                                                    \
+  do {                                                                             \
+    if (!(x)) {                                                                    \
+      fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #x, shoal_reason()); \
+      _exit(99);                                                                   \
+    }                                                                              \
+  } while (0)
+#define assert_ok(call)                                                                                      \
+  do {                                                                                                       \
+    int rc_ = (call);                                                                                        \
+    if (rc_) fail_msg("%s:%d: %s: %s (%s)", __FILE__, __LINE__, #call, shoal_strerror(rc_), shoal_reason()); \
+  } while (0)
+
+// Memory that test processes share beside the segment under test.
+static inline void *shared_memory(size_t n) {
+  void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal(p, MAP_FAILED);
+  return p;
+}
+
+static inline const char *test_name(const char *what) {
+  static char name[SHOAL_NAME_MAX + 1];
+  snprintf(name, sizeof name, "test-%d-%s", (int)getpid(), what);
+  return name;
+}
+
+static inline void await(const shoal_atomic32 *word, uint32_t at_least) {
+  while (shoal_load32_acquire(word) < at_least) sched_yield();
+}
+static inline void signal_to(shoal_atomic32 *word) { shoal_add32_seq_cst(word, 1); }
+
+// Ends the child with the parent, whatever becomes of the test.
+#define FORK(pid)                      \
+  do {                                 \
+    fflush(NULL);                      \
+    (pid) = fork();                    \
+    if ((pid) == 0) alarm(WATCHDOG_S); \
+  } while (0)
+
+static inline void assert_exits(pid_t pid, int status) {
+  int st = 0;
+  assert_int_equal(waitpid(pid, &st, 0), pid);
+  if (!WIFEXITED(st) || WEXITSTATUS(st) != status) fail_msg("child: status %x, not exit %d", st, status);
+}
+static inline void kill_and_wait(pid_t pid) {
+  int st = 0;
+  assert_int_equal(kill(pid, SIGKILL), 0);
+  assert_int_equal(waitpid(pid, &st, 0), pid);
+  if (!WIFSIGNALED(st)) fail_msg("child ended by itself: status %x", st);
+}
+
+static inline uint32_t random_next(uint32_t *state) {  // xorshift
+  *state ^= *state << 13;
+  *state ^= *state >> 17;
+  *state ^= *state << 5;
+  return *state;
+}
+
+static inline struct shoal_segment *anonymous(const struct shoal_segment_options *o) {
+  struct shoal_segment *seg = NULL;
+  assert_ok(shoal_segment_create(NULL, o, &seg));
+  return seg;
+}
+// Another mapping of the same segment, at another address.
+static inline struct shoal_segment *again(struct shoal_segment *seg) {
+  struct shoal_segment *other = NULL;
+  MUST(shoal_segment_open_fd(shoal_segment_fd(seg), &other) == 0);
+  MUST(other->base != seg->base);
+  return other;
+}
+static inline struct shoal_segment_info info_of(struct shoal_segment *seg) {
+  struct shoal_segment_info info;
+  MUST(shoal_segment_info(seg, &info) == 0);
+  return info;
+}

@@ -1,0 +1,399 @@
+#include "tests/crash/crash.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/crash/engine.h"
+#include "tests/harness/victim.h"
+
+#define ACTORS 16
+#define STUCK_NS INT64_C(3500000000)      // all asleep for that long, their once-a-second looks included: for ever
+#define WATCHDOG_NS INT64_C(30000000000)  // of survivors that neither sleep nor come to an end
+
+struct crash_table *T;
+
+static pid_t actors[ACTORS];  // 0: killed
+static int n_actors;
+static volatile uint32_t *returned;  // shared, one an actor
+static struct victim *first, *second;
+static uint32_t point, point_first, slept, late;
+
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static void *shared(size_t size) {
+  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) crash_abort("mmap");
+  return p;
+}
+
+void crash_abort(const char *what) {
+  fprintf(stderr, "sweep: %s: %s\n", what, strerror(errno));
+  _exit(2);
+}
+
+void crash_fail(const char *format, ...) {
+  va_list args;
+  if (__atomic_exchange_n(&T->failing, 1, __ATOMIC_RELAXED)) return;
+  va_start(args, format);
+  vsnprintf(T->why, sizeof T->why, format, args);
+  va_end(args);
+  __atomic_store_n(&T->failed, 1, __ATOMIC_RELEASE);
+}
+
+// ---- actors ----
+
+static pid_t born(void (*body)(int), int i, volatile uint32_t *flag) {
+  pid_t parent = getpid(), pid = fork();
+  if (pid < 0) crash_abort("fork");
+  if (pid) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(2);
+  body(i);
+  *flag = 1;
+  for (;;) pause();
+}
+
+int crash_actor(void (*body)(int), int i) {
+  if (n_actors == ACTORS) crash_abort("too many actors");
+  returned[n_actors] = 0;
+  actors[n_actors] = born(body, i, &returned[n_actors]);
+  return n_actors++;
+}
+
+int crash_finished(int actor) { return returned[actor] != 0; }
+
+int crash_all_finished(void) {
+  for (int i = 0; i < n_actors; i++)
+    if (actors[i] && !returned[i]) return 0;
+  return 1;
+}
+
+void crash_kill(int actor) {
+  if (!actors[actor]) return;
+  kill(actors[actor], SIGKILL);
+  waitpid(actors[actor], NULL, 0);
+  actors[actor] = 0;
+}
+
+// It has ended by itself: it crashed.
+static int is_gone(int actor) {
+  siginfo_t info = {0};
+  return actors[actor] && waitid(P_PID, (id_t)actors[actor], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+}
+
+void crash_asleep(int actor) {
+  int64_t begun = now_ns();
+  for (unsigned i = 0; !process_asleep(actors[actor], NULL); i++) {
+    if (i < 20) sched_yield();
+    else usleep(30);
+    if (i % 16 == 0 && (is_gone(actor) || returned[actor] || now_ns() - begun > WATCHDOG_NS)) {
+      crash_fail("a survivor that should sleep %s", is_gone(actor) ? "crashed" : "does not");
+      return;
+    }
+  }
+}
+
+void crash_all_asleep(void) {
+  for (int i = 0; i < n_actors; i++)
+    if (actors[i] && !returned[i]) crash_asleep(i);
+}
+
+// Also those that may come to their end instead.
+void crash_all_asleep_or_finished(void) {
+  int64_t begun = now_ns();
+  for (int i = 0; i < n_actors; i++)
+    while (actors[i] && !returned[i] && !process_asleep(actors[i], NULL)) {
+      usleep(30);
+      if (!is_gone(i) && now_ns() - begun < WATCHDOG_NS) continue;
+      crash_fail("a survivor %s", is_gone(i) ? "crashed" : "neither sleeps nor ends");
+      return;
+    }
+}
+
+// ---- waiting for what has to come by itself ----
+
+// Whether nobody who lives can run unless woken; *sum tells one such moment from the next.
+static int all_asleep(uint64_t *sum) {
+  uint64_t switches;
+  *sum = 1;
+  for (int i = 0; i < n_actors; i++) {
+    if (!actors[i] || returned[i]) continue;
+    if (!process_asleep(actors[i], &switches)) return 0;
+    *sum += switches;
+  }
+  struct victim *victims[] = {first, second};
+  for (int i = 0; i < 2; i++) {
+    if (!victims[i] || !victims[i]->pid || victims[i]->state != VICTIM_FREE || victim_has_finished(victims[i]))
+      continue;
+    if (!process_asleep(victims[i]->pid, &switches)) return 0;
+    *sum += switches;
+  }
+  return 1;
+}
+
+int crash_wait_more(struct crash_wait *w) {
+  if (w->looks++ < 30) {
+    sched_yield();
+    return 1;
+  }
+  int64_t now = now_ns();
+  if (!w->begun) w->begun = now;
+  for (int i = 0; i < n_actors; i++)
+    if (is_gone(i)) crash_fail("a survivor crashed");
+  uint64_t sum = 0;
+  // All slept before the caller looked for what it awaits, and the same sleeps last still.
+  int asleep = all_asleep(&sum);
+  if (asleep && sum == w->sum && !w->stuck) w->stuck = now;
+  w->sum = asleep ? sum : 0;
+  w->gave_up = T->failed || (w->stuck && now - w->stuck > STUCK_NS) || now - w->begun > WATCHDOG_NS;
+  if (!w->gave_up) usleep(w->looks < 200 ? 10 : 200);
+  return !w->gave_up;
+}
+
+int crash_waited(struct crash_wait *w) {
+  if (w->gave_up) return 0;
+  late += w->stuck != 0;
+  return 1;
+}
+
+static void (*survivor_body)(void);
+static void survivor(int i) {
+  (void)i;
+  survivor_body();
+}
+void crash_survivor(void (*body)(void)) {
+  survivor_body = body;
+  int actor = crash_actor(survivor, 0);
+  CRASH_UNTIL(crash_finished(actor), "a survivor hangs");
+  crash_kill(actor);
+}
+
+// ---- the gate ----
+
+static void futex(volatile uint32_t *word, int op, uint32_t value) {
+  syscall(SYS_futex, word, op, value, NULL, NULL, 0);
+}
+
+void crash_gate(void) {
+  __atomic_fetch_add(&T->at_gate, 1, __ATOMIC_SEQ_CST);
+  while (!T->gate) futex(&T->gate, FUTEX_WAIT, 0);
+  __atomic_fetch_add(&T->past_gate, 1, __ATOMIC_SEQ_CST);
+}
+void crash_at_gate(uint32_t n) {
+  while (T->at_gate < n) usleep(20);
+  crash_all_asleep();
+}
+void crash_open_gate(void) {
+  T->gate = 1;
+  futex(&T->gate, FUTEX_WAKE, INT32_MAX);
+  while (T->past_gate < T->at_gate) usleep(20);
+}
+
+// ---- points ----
+
+int crash_victim_finished(void) { return victim_has_finished(first); }
+int crash_second_finished(void) { return victim_has_finished(second); }
+int crash_victim_slept(void) { return slept != 0; }
+void crash_kill_victim(void) { victim_kill(first); }
+uint32_t crash_point(void) { return point; }
+
+static const struct crash_scenario *scenario;
+static int limits_verbose;
+
+static void first_asleep(void) {
+  slept++;
+  if (!scenario->asleep) crash_abort("the victim sleeps, and the scenario does not say who wakes it");
+  scenario->asleep();
+}
+static void second_asleep(void) {
+  slept++;
+  if (!scenario->asleep2) crash_abort("the second victim sleeps, and the scenario does not say who wakes it");
+  scenario->asleep2();
+}
+
+static void call(void (*hook)(void)) {
+  if (hook) hook();
+}
+
+static void begin(void) {
+  memset(T, 0, sizeof *T);
+  slept = 0;
+  call(scenario->setup);
+  first = victim_start(0, scenario->prepare, scenario->op);
+  call(scenario->ready);
+}
+
+static void faulted(struct victim *v, const char *which) {
+  if (v->state == VICTIM_FAULTED)
+    crash_fail("the %s died by itself: signal %d%s%s", which, v->signal, v->strayed ? ", " : "",
+               v->strayed ? v->strayed : "");
+}
+
+static void resume_first(void) {
+  victim_release(first);
+  call(scenario->resumed);
+  if (first->state == VICTIM_FREE)
+    CRASH_UNTIL(victim_has_finished(first), "the victim went on at %u and does not finish", point);
+}
+
+static void finish(void) {
+  if (scenario->kind != CRASH_RESUMED) call(scenario->stopped);
+  if (scenario->kind == CRASH_SINGLE) victim_kill(first);
+  if (scenario->kind == CRASH_RESUMED) {
+    call(scenario->stopped);
+    resume_first();
+  }
+  if (scenario->kind == CRASH_STALLED) resume_first();
+  if (!T->failed) scenario->check();
+}
+
+static void end_point(struct crash_result *r) {
+  while (n_actors) crash_kill(--n_actors);
+  victim_kill(first);
+  if (second) victim_kill(second);
+  call(scenario->cleanup);
+  r->points++;
+  r->strayed += first->strayed != NULL || (second && second->strayed);
+  r->rechecks += late != 0;
+  r->failures += T->failed != 0;
+  if (limits_verbose && (T->failed || late))
+    fprintf(stderr, "%s: at %u after %u: %s\n", scenario->name, point, point_first, T->failed ? T->why : "late");
+  if ((T->failed || late) && !r->why[0])
+    snprintf(r->why, sizeof r->why, "at %u%s%.0u: %s", point, second ? " after " : "", second ? point_first : 0,
+             T->failed ? T->why : "saved only by the once-a-second look");
+  late = 0;
+  first = second = NULL;
+}
+
+static void record(struct victim *v, struct victim_trace *t, void (*asleep)(void)) {
+  while (victim_record(v, t) < VICTIM_FINISHED)
+    if (v->state == VICTIM_ASLEEP) asleep();
+  victim_trace_end(t);
+}
+
+// ---- which points ----
+
+// Of the events 0..n: all if they are at most `most`; else each instruction's first two visits and its last, what
+// surrounds a sleep, and a tenth of `most` spread over the rest.
+static uint8_t *choose(const struct victim_trace *t, uint32_t most, uint32_t phase) {
+  uint8_t *chosen = calloc(t->n + 2, 1);
+  uint32_t special = 0;
+  for (uint32_t k = 0; k <= t->n; k++) {
+    int sleeps = !t->pc[k] || (k && !t->pc[k - 1]) || (k < t->n && !t->pc[k + 1]);
+    special += chosen[k] = t->n < most || t->visit[k] < 3 || t->last[k] || sleeps || k == t->n;
+  }
+  if (t->n < most) return chosen;
+  if (special > most)
+    for (uint32_t k = 0, i = phase, step = special / most + 1; k < t->n; k++)
+      if (chosen[k]) chosen[k] = i++ % step == 0;
+  for (uint32_t step = t->n / (most / 10 + 1) + 1, k = phase % step; k <= t->n; k += step) chosen[k] = 1;
+  return chosen;
+}
+
+static int enough(const struct crash_result *r, const struct crash_limits *l) {
+  return l->stop && (r->failures || r->rechecks);
+}
+
+static void sweep_single(struct crash_result *r, const struct crash_limits *l) {
+  struct victim_trace trace = {0};
+  begin();
+  record(first, &trace, first_asleep);
+  point = r->steps = trace.n;
+  faulted(first, "victim");
+  finish();
+  end_point(r);
+  uint32_t most = scenario->points && !l->all ? scenario->points : l->points;
+  uint8_t *chosen = choose(&trace, l->all ? UINT32_MAX : most, 0);
+  for (uint32_t k = 0; k < trace.n && !enough(r, l); k++) {
+    if (!chosen[k]) continue;
+    begin();
+    point = k;
+    victim_run_to(first, &trace, k, first_asleep);
+    faulted(first, "victim");
+    finish();
+    end_point(r);
+  }
+  free(chosen);
+  victim_trace_clear(&trace);
+}
+
+// With the first at j, the second at each k.
+static void pair_begin(const struct victim_trace *t, uint32_t j) {
+  begin();
+  point = point_first = j;
+  victim_run_to(first, t, j, first_asleep);
+  faulted(first, "victim");
+  call(scenario->stopped);
+  if (scenario->kind == CRASH_PAIR) victim_kill(first);
+  slept = 0;
+  second = victim_start(1, scenario->prepare2, scenario->op2);
+  call(scenario->ready2);
+}
+static void pair_finish(struct crash_result *r, uint32_t k) {
+  faulted(second, "second victim");
+  if (T->failed) goto out;
+  point = k;
+  victim_kill(second);
+  if (scenario->kind == CRASH_STALLED) resume_first();
+  if (!T->failed) scenario->check();
+out:
+  end_point(r);
+}
+
+static void sweep_pairs(struct crash_result *r, const struct crash_limits *l) {
+  struct victim_trace trace = {0};
+  uint32_t most = scenario->points && !l->all ? scenario->points : l->points, side = 1;
+  while (side * side < most) side++;
+  begin();
+  record(first, &trace, first_asleep);
+  faulted(first, "victim");
+  end_point(r);
+  r->points--;  // nobody was killed
+  r->steps = trace.n;
+  uint8_t *js = choose(&trace, l->all ? UINT32_MAX : side, 0);
+  for (uint32_t j = 0; j <= trace.n && !enough(r, l); j++) {
+    if (!js[j]) continue;
+    struct victim_trace inner = {0};
+    pair_begin(&trace, j);
+    record(second, &inner, second_asleep);
+    pair_finish(r, inner.n);
+    uint8_t *ks = choose(&inner, l->all ? UINT32_MAX : side, j);
+    for (uint32_t k = 0; k < inner.n && !enough(r, l); k++) {
+      if (!ks[k]) continue;
+      pair_begin(&trace, j);
+      victim_run_to(second, &inner, k, second_asleep);
+      pair_finish(r, k);
+    }
+    free(ks);
+    victim_trace_clear(&inner);
+  }
+  free(js);
+  victim_trace_clear(&trace);
+}
+
+void crash_sweep(const struct crash_scenario *s, const struct crash_limits *limits, struct crash_result *r) {
+  int64_t begun = now_ns();
+  scenario = s;
+  limits_verbose = limits->verbose;
+  T = shared(sizeof *T);
+  returned = shared(sizeof *returned * ACTORS);
+  if (s->kind == CRASH_PAIR || s->kind == CRASH_STALLED) sweep_pairs(r, limits);
+  else sweep_single(r, limits);
+  r->seconds = (double)(now_ns() - begun) / 1e9;
+  r->done = 1;
+}

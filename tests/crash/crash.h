@@ -1,0 +1,115 @@
+// tests/crash/crash.h: what a scenario of the kill sweep is made of.
+//
+// USE  tests/crash/<room>_scenarios.c
+//   static void setup(void) { ...make a queue... }                     // the driver, before anybody is born
+//   static void op(void) { T->rc = shoal_queue_put(q, &x, SHOAL_FOREVER); }  // the victim: killed at each instruction of it
+//   static void check(void) {                                         // the driver, when the victim is dead
+//     crash_survivor(drain);                                          // in a process of its own
+//     CRASH_EXPECT(T->taken[7] <= 1, "taken %u times", T->taken[7]);
+//   }
+//   CRASH_SCENARIO(put_into_empty, .name = "queue: put into an empty one", .setup = setup, .op = op, .check = check);
+//
+// A point of a scenario is: setup; the victim is born and runs `prepare`; `ready`; the victim executes k instructions of
+// `op`, with `asleep` called whenever it falls asleep; `stopped`; it is killed; `check`; all that live are killed;
+// `cleanup`. The driver itself never calls what could wait for ever: survivors do, in processes of their own, and whether
+// one waits in vain is seen in its state: when all sleep in a futex and what is awaited has not come, only the once a second
+// look of a sleeper can still bring it. That is counted ("re-check") and fails the sweep; when it does not come at all it
+// is a hang.
+//
+// With `second`, a pair of deaths: the first victim is killed (or, PAIR_STALLED, only stopped) at k, then another is
+// born, runs `second`, and is killed at each instruction of that; a stalled one goes on after it.
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+enum crash_kind {
+  CRASH_SINGLE,   // killed at k
+  CRASH_RESUMED,  // stopped at k, `stopped` is called, goes on and has to finish
+  CRASH_PAIR,     // killed at j; the second killed at k
+  CRASH_STALLED,  // stopped at j; the second killed at k; the first goes on and has to finish
+};
+
+struct crash_scenario {
+  const char *name;
+  enum crash_kind kind;
+  void (*setup)(void);
+  void (*prepare)(void);  // the victim, before it is stepped
+  void (*ready)(void);    // the driver, the victim stands before `op`
+  void (*op)(void);       // the victim
+  void (*asleep)(void);   // the driver: it sleeps within op, and has to be woken
+  void (*stopped)(void);  // the driver: it stands at the point
+  void (*resumed)(void);  // the driver: it was let go on (CRASH_RESUMED, CRASH_STALLED), and may sleep for something
+  void (*prepare2)(void), (*ready2)(void), (*op2)(void), (*asleep2)(void);  // the second victim
+  void (*check)(void);
+  void (*cleanup)(void);
+  uint32_t points;  // at most this many (0: the run's --points); what is left out is said
+};
+
+#define CRASH_SCENARIO(id, ...)                                                                                    \
+  static const struct crash_scenario scenario_##id = {__VA_ARGS__};                                                \
+  static const struct crash_scenario *const scenario_##id##_at __attribute__((used, section("crash_scenarios"))) = \
+      &scenario_##id
+
+// ---- shared by the driver, the victims and the actors; zeroed before each point ----
+#define CRASH_IDS 256
+struct crash_table {
+  volatile uint32_t taken[CRASH_IDS];  // how many hold the message of this id as delivered
+  volatile uint32_t word[32];          // a scenario's own
+  volatile int32_t rc[8];
+  volatile uint64_t out[8];
+  volatile uint32_t gate, at_gate, past_gate;
+  volatile uint32_t failing, failed;
+  char why[256];
+  uint8_t raw[4096] __attribute__((aligned(64)));  // for objects that need no segment
+};
+extern struct crash_table *T;
+
+// ---- expectations: in any process; the first failure of a point is kept ----
+void crash_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define CRASH_EXPECT(x, ...)           \
+  do {                                 \
+    if (!(x)) crash_fail(__VA_ARGS__); \
+  } while (0)
+
+// Waits until `x`, which has to come by itself. In the driver only. 1 if it came.
+#define CRASH_UNTIL(x, ...)                \
+  ({                                       \
+    struct crash_wait w_ = {0};            \
+    while (!(x) && crash_wait_more(&w_)) { \
+    }                                      \
+    int came_ = crash_waited(&w_);         \
+    if (!came_) crash_fail(__VA_ARGS__);   \
+    came_;                                 \
+  })
+struct crash_wait {
+  uint64_t sum;          // of the context switches of all, when all slept
+  int64_t begun, stuck;  // nanoseconds
+  uint32_t looks, gave_up;
+};
+int crash_wait_more(struct crash_wait *w);
+int crash_waited(struct crash_wait *w);
+
+// ---- other processes, numbered in the order of their birth ----
+int crash_actor(void (*body)(int), int i);  // lives until the point ends: when body(i) has returned it sleeps for ever
+void crash_asleep(int actor);               // waits until it sleeps in a futex
+void crash_all_asleep(void);
+void crash_all_asleep_or_finished(void);
+void crash_kill(int actor);
+int crash_finished(int actor);  // its body has returned
+int crash_all_finished(void);
+// Runs `body` in a new process to its end; a failure if it cannot end.
+void crash_survivor(void (*body)(void));
+
+// A gate that actors wait at: joined, not yet at what is tested.
+void crash_gate(void);           // an actor: waits until it opens
+void crash_at_gate(uint32_t n);  // the driver: n have come
+void crash_open_gate(void);      // lets all through, and waits until they are
+
+// ---- what the victim did ----
+int crash_victim_finished(void);  // op returned
+int crash_victim_slept(void);     // `asleep` was called
+uint32_t crash_point(void);       // k
+int crash_second_finished(void);
+void crash_kill_victim(void);  // the first, if it lives still

@@ -1,0 +1,386 @@
+// core/segment, core/proc, core/directory. Claims: a segment, an object is there whole or not at all; what a dead creator left
+// is cleaned away by the next; a participant's slot, a name, and every unit of memory can be had again; nobody waits for
+// a creator who is dead.
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/proc.h"
+#include "core/segment_internal.h"
+#include "tests/crash/crash.h"
+
+#define PARTICIPANTS 4u
+#define OBJECTS 4u
+#define SMALL 1000u
+#define LARGE (96u * 1024)  // more than the segment begins with
+#define TYPE "crash:pattern"
+
+enum { CREATED, FOUND };  // T->word
+
+static const struct shoal_segment_options options = {
+    .size = 64 << 10, .size_max = 1 << 20, .participants = PARTICIPANTS, .objects = OBJECTS};
+static struct shoal_segment *S;
+
+static const char *name(void) {
+  static char text[32];
+  if (!*text) snprintf(text, sizeof text, "crash-%d", (int)getpid());
+  return text;
+}
+#define OK(call)                                                               \
+  do {                                                                         \
+    int rc_ = (call);                                                          \
+    CRASH_EXPECT(rc_ == 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
+  } while (0)
+
+// ---- the audit: nobody else is at work ----
+// Every unit belongs to the entry that says so, every entry has all its units, and every entry is an object.
+static void audit_memory(struct shoal_segment *seg, uint32_t objects) {
+  enum { CREATING = 2, LIVE = 3 };
+  const struct shoal_geometry_ *g = &seg->g;
+  uint64_t units = shoal_segment_size_(seg) / SHOAL_UNIT_, owned = 0, told = 0;
+  uint32_t entries = 0;
+  for (uint64_t i = 0; i < units; i++) {
+    uint32_t owner = shoal_load32_relaxed(&seg->owners[i]);
+    if (!owner) continue;
+    owned++;
+    CRASH_EXPECT(owner <= g->entries, "unit %lu belongs to %u", i, owner);
+    const struct shoal_entry_shm *e = &seg->entries[owner - 1];
+    uint64_t first = (e->off.v_ - g->units_off) / SHOAL_UNIT_;
+    CRASH_EXPECT((e->state.v_ & 7) >= CREATING, "unit %lu belongs to entry %u, which is free", i, owner - 1);
+    CRASH_EXPECT(i >= first && i < first + shoal_units_(e->size.v_), "unit %lu is not in the run of its entry", i);
+  }
+  for (uint32_t at = 0; at < g->entries; at++) {
+    const struct shoal_entry_shm *e = &seg->entries[at];
+    if ((e->state.v_ & 7) < CREATING) continue;
+    CRASH_EXPECT((e->state.v_ & 7) == LIVE, "entry %u stays in state %lu", at, e->state.v_ & 7);
+    entries++;
+    told += shoal_units_(e->size.v_);
+  }
+  CRASH_EXPECT(owned == told, "%lu units are owned, %lu belong to objects", owned, told);
+  CRASH_EXPECT(entries == objects, "%u objects, not %u", entries, objects);
+  CRASH_EXPECT(shoal_load32_relaxed(&seg->header->objects_used) == entries, "objects_used is %u of %u",
+               shoal_load32_relaxed(&seg->header->objects_used), entries);
+}
+static int pattern(void *memory, uint64_t size, void *arg) {
+  memset(memory, 0x5a, size);
+  (void)arg;
+  return 0;
+}
+static void expect_whole(const struct shoal_object *o, uint64_t size) {
+  const unsigned char *byte = o->memory;
+  CRASH_EXPECT(o->size == size, "it has %lu bytes", o->size);
+  for (uint64_t i = 0; i < o->size; i++)
+    if (byte[i] != 0x5a) {
+      crash_fail("byte %lu of it is %x", i, byte[i]);
+      return;
+    }
+}
+// The survivor empties the segment, makes as many objects as fit, and removes them.
+static void reuse(struct shoal_segment *seg) {
+  struct shoal_object o;
+  char text[16];
+  shoal_proc_reap_(seg, 1);
+  OK(shoal_object_create(seg, "probe", TYPE, 1, NULL, NULL, &o));  // through the writer word: a dead one's is mended
+  OK(shoal_object_remove(seg, "probe"));
+  OK(shoal_object_close(seg, &o));
+  audit_memory(seg, 0);
+  for (int lap = 0; lap < 2; lap++) {
+    for (uint32_t i = 0; i < OBJECTS; i++) {
+      snprintf(text, sizeof text, "%u", i);
+      OK(shoal_object_create(seg, text, TYPE, 3000, pattern, NULL, &o));
+      OK(shoal_object_close(seg, &o));
+    }
+    audit_memory(seg, OBJECTS);
+    for (uint32_t i = 0; i < OBJECTS; i++) {
+      snprintf(text, sizeof text, "%u", i);
+      OK(shoal_object_remove(seg, text));
+    }
+    audit_memory(seg, 0);
+  }
+}
+static void joins(int i) {
+  shoal_proc_id id;
+  (void)i;
+  OK(shoal_proc_self(S, &id));
+}
+// As many as there are slots join, beside nobody.
+static void slots_are_free(void) {
+  for (uint32_t i = 0; i < PARTICIPANTS; i++) {
+    int actor = crash_actor(joins, 0);
+    CRASH_UNTIL(crash_finished(actor), "joining hangs");
+  }
+}
+
+static void anonymous(void) { OK(shoal_segment_create(NULL, &options, &S)); }
+static void close_it(void) {
+  if (S) OK(shoal_segment_close(S));
+  S = NULL;
+}
+
+// ---- segments ----
+static struct shoal_segment *mine;
+static void op_create(void) { OK(shoal_segment_create(name(), &options, &mine)); }
+static void op_open_join(void) {
+  shoal_proc_id id;
+  OK(shoal_segment_open(name(), NULL, &mine));
+  OK(shoal_proc_self(mine, &id));
+}
+static void op_open_or_create(void) { OK(shoal_segment_open_or_create(name(), &options, &mine)); }
+static void op_close(void) { OK(shoal_segment_close(mine)); }
+static void op_unlink(void) { OK(shoal_segment_unlink(name())); }
+static void op_gc(void) {
+  int rc = shoal_segment_gc();
+  CRASH_EXPECT(rc >= 0, "gc answered %d", rc);
+}
+static void op_grow(void) { OK(shoal_segment_grow(S, 256 << 10)); }
+
+static void no_name(void) {
+  name();  // the driver's
+  shoal_segment_unlink(name());
+}
+static void expect_no_file(void) {
+  DIR *dir = opendir(shoal_shm_directory_);
+  for (struct dirent *e; (e = readdir(dir));) CRASH_EXPECT(!strstr(e->d_name, name()), "%s is left", e->d_name);
+  closedir(dir);
+}
+static void there_or_not(void) {
+  struct shoal_segment *seg;
+  int rc = shoal_segment_open(name(), NULL, &seg);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d (%s)", rc, shoal_reason());
+  T->word[FOUND] = rc == 0;
+  if (rc == -ENOENT) OK(shoal_segment_create(name(), &options, &seg));
+  reuse(seg);
+  OK(shoal_segment_close(seg));
+  OK(shoal_segment_unlink(name()));
+  expect_no_file();
+}
+static void check_created(void) {
+  crash_survivor(there_or_not);
+  CRASH_EXPECT(!crash_victim_finished() || T->word[FOUND], "created, and not to be found");
+}
+static void named(void) {
+  no_name();
+  OK(shoal_segment_create(name(), &options, &S));
+}
+static void close_and_unlink(void) {
+  close_it();
+  shoal_segment_unlink(name());
+}
+static void still_there(void) {
+  struct shoal_segment *seg;
+  OK(shoal_segment_open(name(), NULL, &seg));
+  reuse(seg);
+}
+static void check_still_there(void) {
+  crash_survivor(still_there);
+  slots_are_free();
+}
+static void check_gone_or_not(void) {
+  crash_survivor(there_or_not);
+  CRASH_EXPECT(!crash_victim_finished() || !T->word[FOUND], "unlinked, and still to be found");
+}
+// Nobody has it any more.
+static void creates_and_dies(void) { op_create(); }
+static void abandoned(void) {
+  no_name();
+  crash_survivor(creates_and_dies);
+}
+static void collected(void) {
+  op_gc();
+  expect_no_file();
+}
+static void check_collected(void) { crash_survivor(collected); }
+static void opened(void) { op_open_join(); }
+static void grown_or_not(void) {
+  struct shoal_object o;
+  uint64_t size = shoal_segment_size_(S);
+  CRASH_EXPECT(size == 64 << 10 || size == 256 << 10, "it has %lu bytes", size);
+  OK(shoal_object_create(S, "large", TYPE, 300 << 10, pattern, NULL, &o));
+  expect_whole(&o, 300 << 10);
+  OK(shoal_object_remove(S, "large"));
+  OK(shoal_object_close(S, &o));
+  reuse(S);
+}
+static void check_grown(void) { crash_survivor(grown_or_not); }
+
+CRASH_SCENARIO(seg_create, .name = "segment: create", .setup = no_name, .op = op_create, .check = check_created);
+CRASH_SCENARIO(seg_open_or_create, .name = "segment: open or create", .setup = no_name, .op = op_open_or_create,
+               .check = check_created);
+CRASH_SCENARIO(seg_open, .name = "segment: open and join", .setup = named, .op = op_open_join,
+               .check = check_still_there, .cleanup = close_and_unlink);
+CRASH_SCENARIO(seg_close, .name = "segment: close", .setup = named, .prepare = opened, .op = op_close,
+               .check = check_still_there, .cleanup = close_and_unlink);
+CRASH_SCENARIO(seg_unlink, .name = "segment: unlink", .setup = named, .op = op_unlink, .check = check_gone_or_not,
+               .cleanup = close_and_unlink);
+CRASH_SCENARIO(seg_gc, .name = "segment: gc of an abandoned one", .setup = abandoned, .op = op_gc,
+               .check = check_collected);
+CRASH_SCENARIO(seg_gc_used, .name = "segment: gc beside one in use", .setup = named, .op = op_gc,
+               .check = check_still_there, .cleanup = close_and_unlink);
+CRASH_SCENARIO(seg_grow, .name = "segment: grow", .setup = anonymous, .op = op_grow, .check = check_grown,
+               .cleanup = close_it);
+CRASH_SCENARIO(seg_pair, .name = "segment: pair, create, then create", .kind = CRASH_PAIR, .setup = no_name,
+               .op = op_create, .op2 = op_open_or_create, .check = check_created);
+
+// ---- participants ----
+static void join(void) {
+  shoal_proc_id id;
+  OK(shoal_proc_self(S, &id));
+}
+static void op_name(void) { OK(shoal_proc_name(S, "a participant's name")); }
+static void op_leave(void) { OK(shoal_proc_leave(S)); }
+static void op_reap(void) { shoal_proc_reap(S); }
+static void joins_opens(void) {
+  struct shoal_object o;
+  OK(shoal_object_create(S, "of the dead", TYPE, SMALL, pattern, NULL, &o));
+  OK(shoal_object_remove(S, "of the dead"));  // it keeps its memory till it dies
+}
+static void two_dead(void) {
+  anonymous();
+  crash_survivor(join);
+  crash_survivor(joins_opens);
+}
+static void reuse_it(void) { reuse(S); }
+static void check_participants(void) {
+  crash_survivor(reuse_it);
+  slots_are_free();
+}
+#define PARTICIPANT(id, text, ...) \
+  CRASH_SCENARIO(id, .name = "participants: " text, .check = check_participants, .cleanup = close_it, __VA_ARGS__)
+PARTICIPANT(proc_join, "join", .setup = anonymous, .op = join);
+PARTICIPANT(proc_name, "join with a name", .setup = anonymous, .op = op_name);
+PARTICIPANT(proc_leave, "leave", .setup = anonymous, .prepare = join, .op = op_leave);
+PARTICIPANT(proc_reap, "reap two dead", .setup = two_dead, .prepare = join, .op = op_reap);
+PARTICIPANT(proc_pair, "pair, two reapers of two dead", .kind = CRASH_PAIR, .setup = two_dead, .op = op_reap,
+            .op2 = op_reap);
+PARTICIPANT(proc_pair_join, "pair, join, then reap", .kind = CRASH_PAIR, .setup = anonymous, .op = join,
+            .op2 = op_reap);
+
+// ---- objects ----
+static struct shoal_object object;
+static void create_object(uint64_t size) {
+  OK(shoal_object_create(S, "it", TYPE, size, pattern, NULL, &object));
+  T->word[CREATED] = 1;
+}
+static void op_create_object(void) { create_object(SMALL); }
+static void op_create_large(void) { create_object(LARGE); }
+static void op_create_again(void) {  // whatever a dead one left
+  int rc = shoal_object_create(S, "it", TYPE, SMALL, pattern, NULL, &object);
+  CRASH_EXPECT(rc == 0 || rc == -EEXIST, "create answered %d (%s)", rc, shoal_reason());
+}
+static void op_open_object(void) { OK(shoal_object_open(S, "it", TYPE, &object)); }
+static void op_open_or_create_object(void) {
+  OK(shoal_object_open_or_create(S, "it", TYPE, SMALL, pattern, NULL, &object));
+  expect_whole(&object, SMALL);
+}
+static void op_close_object(void) { OK(shoal_object_close(S, &object)); }
+static void op_remove_object(void) {
+  int rc = shoal_object_remove(S, "it");
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "remove answered %d (%s)", rc, shoal_reason());
+}
+static void find_object(uint64_t size) {
+  struct shoal_object o;
+  int rc = shoal_object_open(S, "it", TYPE, &o);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d (%s)", rc, shoal_reason());
+  T->word[FOUND] = rc == 0;
+  if (rc == 0) {
+    expect_whole(&o, size);
+    OK(shoal_object_close(S, &o));
+  } else {
+    OK(shoal_object_create(S, "it", TYPE, size, pattern, NULL, &o));
+    OK(shoal_object_close(S, &o));
+  }
+  OK(shoal_object_remove(S, "it"));
+  reuse(S);
+}
+static void find_small(void) { find_object(SMALL); }
+static void find_large(void) { find_object(LARGE); }
+static void check_small(void) {
+  crash_survivor(find_small);
+  CRASH_EXPECT(!T->word[CREATED] || T->word[FOUND], "created, and not to be found");
+  slots_are_free();
+}
+static void check_large(void) {
+  crash_survivor(find_large);
+  CRASH_EXPECT(!T->word[CREATED] || T->word[FOUND], "created, and not to be found");
+}
+static void check_there(void) {
+  crash_survivor(find_small);
+  CRASH_EXPECT(T->word[FOUND], "it was there, and is gone");
+}
+static void check_removed(void) {
+  crash_survivor(find_small);
+  CRASH_EXPECT(!crash_victim_finished() || !T->word[FOUND], "removed, and still to be found");
+}
+static void with_object(void) {
+  anonymous();
+  crash_survivor(op_create_object);
+  T->word[CREATED] = 0;
+}
+static void user(int i) {
+  (void)i;
+  op_open_object();
+}
+static void with_object_in_use(void) {
+  with_object();
+  int actor = crash_actor(user, 0);
+  CRASH_UNTIL(crash_finished(actor), "opening hangs");
+}
+static void another_uses_it(void) {  // who has it open reads it whole, and is not in the way of the next of that name
+  struct shoal_object o;
+  op_open_object();
+  OK(shoal_object_remove(S, "it"));
+  expect_whole(&object, SMALL);
+  OK(shoal_object_create(S, "it", TYPE, SMALL, pattern, NULL, &o));
+  expect_whole(&o, SMALL);
+}
+static void open_object(void) { op_open_object(); }
+static void check_used(void) {
+  crash_kill(1);  // the user: actor 0 was who made it
+  check_removed();
+}
+
+#define OBJECT(id, text, ...) CRASH_SCENARIO(id, .name = "directory: " text, .cleanup = close_it, __VA_ARGS__)
+OBJECT(dir_create, "create", .setup = anonymous, .prepare = join, .op = op_create_object, .check = check_small);
+OBJECT(dir_create_join, "create, joining by it", .setup = anonymous, .op = op_create_object, .check = check_small);
+OBJECT(dir_create_large, "create, growing the segment", .setup = anonymous, .prepare = join, .op = op_create_large,
+       .check = check_large);
+OBJECT(dir_open, "open", .setup = with_object, .prepare = join, .op = op_open_object, .check = check_there);
+OBJECT(dir_open_or_create, "open or create", .setup = anonymous, .prepare = join, .op = op_open_or_create_object,
+       .check = check_small);
+OBJECT(dir_close, "close", .setup = with_object, .prepare = open_object, .op = op_close_object, .check = check_there);
+OBJECT(dir_remove, "remove", .setup = with_object, .prepare = join, .op = op_remove_object, .check = check_removed);
+OBJECT(dir_remove_used, "remove, in use by another", .setup = with_object_in_use, .prepare = join,
+       .op = op_remove_object, .check = check_used);
+OBJECT(dir_remove_mine, "remove, in use by itself, then close", .setup = with_object, .prepare = another_uses_it,
+       .op = op_close_object, .check = check_there);
+
+// Two sleep until the creator has ended; it dies, and one of them creates it.
+static void opener(int i) {
+  (void)i;
+  op_open_or_create_object();
+}
+static void two_openers(void) {
+  crash_actor(opener, 0);
+  crash_actor(opener, 0);
+  crash_all_asleep_or_finished();
+}
+static void check_openers(void) {
+  CRASH_UNTIL(crash_all_finished(), "one waits for a creator that is dead");
+  crash_kill_victim();
+  crash_kill(0);
+  crash_kill(1);
+  check_there();
+}
+OBJECT(dir_waited, "create, two wait for it", .setup = anonymous, .prepare = join, .op = op_create_object,
+       .stopped = two_openers, .check = check_openers);
+OBJECT(dir_waited_resumed, "create, two wait for it, goes on", .kind = CRASH_RESUMED, .setup = anonymous,
+       .prepare = join, .op = op_create_again, .stopped = two_openers, .check = check_openers);
+
+#define PAIR(id, text, state, what, what2, look) \
+  OBJECT(id, "pair, " text, .kind = CRASH_PAIR, .setup = state, .op = what, .op2 = what2, .check = look)
+PAIR(dir_pair_create, "create, then create", anonymous, op_create_object, op_create_again, check_small);
+PAIR(dir_pair_remove, "remove, then create", with_object, op_remove_object, op_create_again, check_small);
+PAIR(dir_pair_remove_remove, "remove, then remove", with_object, op_remove_object, op_remove_object, check_small);
+PAIR(dir_pair_reap, "create, then reap", anonymous, op_create_object, op_reap, check_small);

@@ -1,0 +1,170 @@
+// tests/crash/sweep.c: kills a process at every instruction of every operation, and asks the survivors.
+//   sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]
+#include <errno.h>
+#include <getopt.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/crash/engine.h"
+
+#define DRIVER_WATCHDOG_S 3600
+
+extern const struct crash_scenario *const __start_crash_scenarios[], *const __stop_crash_scenarios[];
+
+static struct {
+  struct crash_limits limits;
+  int jobs, list;
+  const char *only, *json;
+} options = {.limits = {.points = 400}, .only = "", .jobs = 2};
+
+static void usage(void) {
+  fprintf(
+      stderr,
+      "sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]\n"
+      "  --only REGEX  the scenarios whose name it matches\n"
+      "  --points N    kill points of one scenario, about (%u): a longer operation is killed at the first visit of\n"
+      "                each of its instructions, and at every so many of the rest; --all: at every one\n"
+      "  --jobs N      scenarios at a time (%d)\n"
+      "  --stop        leave a scenario at its first failure\n"
+      "  --json FILE   the rows, for a program\n"
+      "  --list        the names only\n",
+      options.limits.points, options.jobs);
+  _exit(2);
+}
+
+static void parse(int argc, char **argv) {
+  enum { ONLY, POINTS, ALL, JOBS, STOP, VERBOSE, JSON, LIST };
+  static const struct option known[] = {
+      {"only", 1, NULL, ONLY}, {"points", 1, NULL, POINTS}, {"all", 0, NULL, ALL},
+      {"jobs", 1, NULL, JOBS}, {"stop", 0, NULL, STOP},     {"verbose", 0, NULL, VERBOSE},
+      {"json", 1, NULL, JSON}, {"list", 0, NULL, LIST},     {NULL, 0, NULL, 0}};
+  int c;
+  while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) switch (c) {
+      case ONLY: options.only = optarg; break;
+      case POINTS: options.limits.points = (uint32_t)atoi(optarg); break;
+      case ALL: options.limits.all = 1; break;
+      case JOBS: options.jobs = atoi(optarg); break;
+      case STOP: options.limits.stop = 1; break;
+      case VERBOSE: options.limits.verbose = 1; break;
+      case JSON: options.json = optarg; break;
+      case LIST: options.list = 1; break;
+      default: usage();
+    }
+  if (optind < argc || options.limits.points < 2 || options.jobs < 1) usage();
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp((*(const struct crash_scenario *const *)a)->name, (*(const struct crash_scenario *const *)b)->name);
+}
+
+// The scenarios asked for, sorted.
+static size_t select_scenarios(const struct crash_scenario **out) {
+  regex_t re;
+  size_t n = 0;
+  if (regcomp(&re, options.only, REG_EXTENDED | REG_NOSUB)) usage();
+  for (const struct crash_scenario *const *s = __start_crash_scenarios; s < __stop_crash_scenarios; s++)
+    if (!regexec(&re, (*s)->name, 0, NULL, 0)) out[n++] = *s;
+  regfree(&re);
+  qsort(out, n, sizeof *out, by_name);
+  return n;
+}
+
+static pid_t start_driver(const struct crash_scenario *s, struct crash_result *r) {
+  pid_t parent = getpid(), pid = fork();
+  if (pid < 0) crash_abort("fork");
+  if (pid) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(2);
+  alarm(DRIVER_WATCHDOG_S);
+  crash_sweep(s, &options.limits, r);
+  _exit(0);
+}
+
+static void print(const struct crash_scenario *s, struct crash_result *r) {
+  if (!r->done) {
+    r->failures++;
+    if (!r->why[0]) snprintf(r->why, sizeof r->why, "the driver itself died");
+  }
+  printf("%-66s %6u %7u %5u %9u %6.1f%s%s\n", s->name, r->steps, r->points, r->failures, r->rechecks, r->seconds,
+         r->why[0] ? "  " : "", r->why);
+}
+
+static void run_all(const struct crash_scenario **s, size_t n, struct crash_result *r) {
+  pid_t *pid = calloc(n + 1, sizeof *pid);
+  size_t started = 0, done = 0;
+  for (int running = 0; done < n;) {
+    for (; started < n && running < options.jobs; started++, running++)
+      pid[started] = start_driver(s[started], &r[started]);
+    pid_t ended = wait(NULL);
+    for (size_t i = 0; i < started; i++)
+      if (pid[i] == ended) print(s[i], &r[i]), running--, done++;
+  }
+  free(pid);
+}
+
+static void write_string(FILE *f, const char *s) {
+  fputc('"', f);
+  for (; *s; s++) fprintf(f, *s == '"' || *s == '\\' ? "\\%c" : (unsigned char)*s < ' ' ? "?" : "%c", *s);
+  fputc('"', f);
+}
+
+static void write_json(const struct crash_scenario **s, size_t n, const struct crash_result *r) {
+  static const char *const kinds[] = {"single", "resumed", "pair", "stalled"};
+  FILE *f = fopen(options.json, "w");
+  if (!f) crash_abort(options.json);
+  fprintf(f, "[\n");
+  for (size_t i = 0; i < n; i++) {
+    fprintf(f, "  {\"name\": ");
+    write_string(f, s[i]->name);
+    fprintf(f,
+            ", \"kind\": \"%s\", \"steps\": %u, \"points\": %u, \"failures\": %u, \"rechecks\": %u, \"strayed\": %u, ",
+            kinds[s[i]->kind], r[i].steps, r[i].points, r[i].failures, r[i].rechecks, r[i].strayed);
+    fprintf(f, "\"seconds\": %.1f, \"first\": ", r[i].seconds);
+    write_string(f, r[i].why);
+    fprintf(f, "}%s\n", i + 1 < n ? "," : "");
+  }
+  fprintf(f, "]\n");
+  if (fclose(f)) crash_abort(options.json);
+}
+
+int main(int argc, char **argv) {
+  parse(argc, argv);
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  size_t most = (size_t)(__stop_crash_scenarios - __start_crash_scenarios);
+  const struct crash_scenario **s = calloc(most + 1, sizeof *s);
+  size_t n = select_scenarios(s);
+  if (options.list) {
+    for (size_t i = 0; i < n; i++) puts(s[i]->name);
+    return 0;
+  }
+  if (!n) {
+    fprintf(stderr, "sweep: no scenario matches \"%s\"\n", options.only);
+    return 2;
+  }
+  struct crash_result *r = mmap(NULL, sizeof *r * n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (r == MAP_FAILED) crash_abort("mmap");
+  struct timespec begun, ended;
+  clock_gettime(CLOCK_MONOTONIC, &begun);
+  printf("%-66s %6s %7s %5s %9s %6s\n", "scenario", "steps", "points", "fail", "re-checks", "s");
+  run_all(s, n, r);
+  clock_gettime(CLOCK_MONOTONIC, &ended);
+  struct crash_result sum = {0};
+  for (size_t i = 0; i < n; i++) {
+    sum.points += r[i].points;
+    sum.failures += r[i].failures;
+    sum.rechecks += r[i].rechecks;
+    sum.strayed += r[i].strayed;
+  }
+  printf("%zu scenarios, %u kill points (%u off their trace), %u failures, %u saved only by the re-check, %ld s\n", n,
+         sum.points, sum.strayed, sum.failures, sum.rechecks, (long)(ended.tv_sec - begun.tv_sec));
+  if (options.json) write_json(s, n, r);
+  return sum.failures || sum.rechecks;
+}

@@ -1,0 +1,396 @@
+// Claims
+//   codes      exit codes 0, >0, minus the signal; an answer outside 0..255 is 1
+//   join       try, deadline, for ever; twice; signals at the waiter do not end it; no zombie stays
+//   foreign    the child's copy of the struct, another process: -ECHILD; before start, after close: -EINVAL
+//   siblings   no other child of the program is waited for
+//   names      Process-N, Process-N:M, given ones, the parent's
+//   streams    what the parent had buffered is written once; the child's buffers are written; no exit handler runs
+//   terminate  works although the parent handles or blocks SIGTERM
+//   daemon     dies with a parent that is killed, at whatever instant; may have no children
+//   threads    a threaded parent is refused unless it says so
+//   task       a registered one, on a copy of the argument
+//   ignored    where SIGCHLD is ignored the end is still seen; only the code is lost, and that is said
+#include "ipc/work/process.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/error.h"
+#include "ipc/work/task.h"
+
+#ifdef __SANITIZE_THREAD__
+#define THREADED 1  // the sanitizer's own thread
+#else
+#define THREADED 0
+#endif
+
+static const struct shoal_process_options plain = {.threaded = THREADED};
+
+static int answer(void *arg) { return *(int *)arg; }
+static int die_of(void *arg) {
+  signal(*(int *)arg, SIG_DFL);
+  raise(*(int *)arg);
+  return 0;
+}
+static int sleep_on(void *arg) {
+  while (!arg || *(int *)arg) pause();
+  return 0;
+}
+
+static void start(struct shoal_process *p, int (*work)(void *), void *arg) {
+  assert_int_equal(shoal_process_start(p, work, arg, &plain), 0);
+}
+
+static int end_of(struct shoal_process *p) {
+  int code = 12345;
+  assert_int_equal(shoal_process_join(p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_exitcode(p, &code), 0);
+  assert_int_equal(shoal_process_close(p), 0);
+  return code;
+}
+
+static int code_of(int (*work)(void *), int arg) {
+  struct shoal_process p;
+  start(&p, work, &arg);
+  return end_of(&p);
+}
+
+static void assert_no_children(void) {
+  assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+  assert_int_equal(errno, ECHILD);
+}
+
+static void test_codes(void **state) {
+  (void)state;
+  assert_int_equal(code_of(answer, 0), 0);
+  assert_int_equal(code_of(answer, 7), 7);
+  assert_int_equal(code_of(answer, 255), 255);
+  assert_int_equal(code_of(answer, 256), 1);
+  assert_int_equal(code_of(answer, -ENOENT), 1);
+  assert_int_equal(code_of(die_of, SIGKILL), -SIGKILL);
+  assert_int_equal(code_of(die_of, SIGTERM), -SIGTERM);
+  assert_no_children();
+}
+
+static void test_join(void **state) {
+  (void)state;
+  struct shoal_process p;
+  int code = 12345;
+  start(&p, sleep_on, NULL);
+  assert_true(p.pid > 0);
+  assert_int_equal(shoal_process_is_alive(&p), 1);
+  assert_int_equal(shoal_process_join(&p, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_process_join(&p, shoal_after_ms(20)), -ETIMEDOUT);
+  assert_int_equal(shoal_process_join(&p, shoal_after_ms(-1)), -ETIMEDOUT);
+  assert_int_equal(shoal_process_exitcode(&p, &code), -EAGAIN);
+  assert_int_equal(code, 12345);
+  assert_int_equal(shoal_process_close(&p), -EBUSY);
+  assert_int_equal(shoal_process_kill(&p), 0);
+  struct pollfd sentinel = {p.sentinel, POLLIN, 0};
+  assert_int_equal(poll(&sentinel, 1, -1), 1);
+  assert_int_equal(shoal_process_join(&p, SHOAL_TRY), 0);
+  assert_no_children();
+  assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_is_alive(&p), 0);
+  assert_int_equal(shoal_process_kill(&p), 0);
+  assert_int_equal(shoal_process_exitcode(&p, &code), 0);
+  assert_int_equal(code, -SIGKILL);
+  assert_int_equal(shoal_process_close(&p), 0);
+}
+
+static volatile sig_atomic_t ticks;
+static void tick(int signal) { ticks += signal == SIGALRM; }
+
+static int nap(void *arg) {
+  while (poll(NULL, 0, *(int *)arg) < 0) continue;
+  return 3;
+}
+
+static void test_join_is_not_ended_by_signals(void **state) {
+  (void)state;
+  struct sigaction old, action = {.sa_handler = tick};  // no SA_RESTART: poll answers EINTR
+  sigaction(SIGALRM, &action, &old);
+  timer_t timer;
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+  struct itimerspec each_ms = {{0, 1000000}, {0, 1000000}};
+  assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+  assert_int_equal(timer_settime(timer, 0, &each_ms, NULL), 0);
+  assert_int_equal(code_of(nap, 50), 3);
+  timer_delete(timer);
+  assert_true(ticks > 0);
+  sigaction(SIGALRM, &old, NULL);
+}
+
+static int use_copy(void *arg) {
+  struct shoal_process *p = arg;
+  int code, bad = 0;
+  bad |= shoal_process_join(p, SHOAL_FOREVER) != -ECHILD;
+  bad |= shoal_process_is_alive(p) != -ECHILD;
+  bad |= shoal_process_exitcode(p, &code) != -ECHILD;
+  bad |= shoal_process_kill(p) != -ECHILD;
+  bad |= shoal_process_close(p) != -ECHILD;
+  return bad;
+}
+
+static void test_foreign(void **state) {
+  (void)state;
+  struct shoal_process first = {0}, second;
+  assert_int_equal(shoal_process_join(&first, SHOAL_TRY), -EINVAL);
+  start(&first, sleep_on, NULL);
+  start(&second, use_copy, &first);
+  assert_int_equal(end_of(&second), 0);
+  assert_int_equal(shoal_process_is_alive(&first), 1);
+  assert_int_equal(shoal_process_kill(&first), 0);
+  assert_int_equal(end_of(&first), -SIGKILL);
+  assert_int_equal(shoal_process_join(&first, SHOAL_TRY), -EINVAL);
+  assert_int_equal(shoal_process_kill(&first), -EINVAL);
+}
+
+static void test_siblings(void **state) {
+  (void)state;
+  pid_t other = fork();
+  if (other == 0) _exit(9);
+  for (int i = 0; i < 20; i++) assert_int_equal(code_of(answer, i), i);
+  int status;
+  assert_int_equal(waitpid(other, &status, 0), other);
+  assert_int_equal(WEXITSTATUS(status), 9);
+}
+
+static int check_names(void *arg) {
+  const char **expected = arg;
+  return strcmp(shoal_process_current_name(), expected[0]) != 0 ||
+         strcmp(shoal_process_parent_name(), expected[1]) != 0;
+}
+
+static int grandparent(void *arg) {
+  (void)arg;
+  char mine[64], name[68];
+  const char *expected[] = {name, mine};
+  struct shoal_process p;
+  int code;
+  snprintf(mine, sizeof mine, "%s", shoal_process_current_name());
+  snprintf(name, sizeof name, "%s:1", mine);
+  if (shoal_process_start(&p, check_names, expected, &plain)) return 2;
+  if (strcmp(p.name, name) != 0) return 3;
+  return shoal_process_join(&p, SHOAL_FOREVER) || shoal_process_exitcode(&p, &code) || code;
+}
+
+static void test_names(void **state) {
+  (void)state;
+  struct shoal_process a, b, c;
+  int zero = 0;
+  assert_string_equal(shoal_process_current_name(), "MainProcess");
+  assert_null(shoal_process_parent_name());
+  start(&a, answer, &zero);
+  start(&b, grandparent, NULL);
+  unsigned first = (unsigned)atoi(a.name + strlen("Process-"));
+  assert_int_equal(strncmp(a.name, "Process-", 8), 0);
+  assert_int_equal((unsigned)atoi(b.name + strlen("Process-")), first + 1);
+  const char *expected[] = {"reader", "MainProcess"};
+  struct shoal_process_options named = {.name = "reader", .threaded = THREADED};
+  assert_int_equal(shoal_process_start(&c, check_names, expected, &named), 0);
+  assert_string_equal(c.name, "reader");
+  assert_int_equal(end_of(&a), 0);
+  assert_int_equal(end_of(&b), 0);
+  assert_int_equal(end_of(&c), 0);
+  char longest[SHOAL_NAME_MAX + 2];
+  memset(longest, 'n', sizeof longest);
+  longest[SHOAL_NAME_MAX + 1] = 0;
+  named.name = longest;
+  assert_int_equal(shoal_process_start(&c, check_names, expected, &named), -ENAMETOOLONG);
+  assert_no_children();
+}
+
+static FILE *log_file;
+static void handler_of_parent(void) {
+  if (log_file) fprintf(log_file, "handler\n"), fflush(log_file);
+}
+static int write_child(void *arg) {
+  fprintf(log_file, "child\n");
+  if (arg) shoal_process_exit(4);
+  return 0;
+}
+
+static void test_streams(void **state) {
+  (void)state;
+  struct shoal_process p;
+  char text[128] = "";
+  log_file = tmpfile();
+  assert_non_null(log_file);
+  atexit(handler_of_parent);
+  fprintf(log_file, "parent\n");
+  start(&p, write_child, NULL);
+  assert_int_equal(end_of(&p), 0);
+  start(&p, write_child, &p);
+  assert_int_equal(end_of(&p), 4);
+  rewind(log_file);
+  size_t n = fread(text, 1, sizeof text - 1, log_file);
+  assert_true(n > 0);
+  assert_string_equal(text, "parent\nchild\nchild\n");
+  fclose(log_file);
+  log_file = NULL;
+}
+
+static void test_terminate(void **state) {
+  (void)state;
+  struct shoal_process p;
+  struct sigaction old, action = {.sa_handler = tick};
+  sigset_t term;
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  for (int round = 0; round < 3; round++) {
+    if (round == 1) action.sa_handler = SIG_IGN;
+    sigaction(SIGTERM, &action, &old);
+    if (round == 2) pthread_sigmask(SIG_BLOCK, &term, NULL);
+    for (int i = 0; i < 30; i++) {
+      start(&p, sleep_on, NULL);
+      assert_int_equal(shoal_process_terminate(&p), 0);
+      assert_int_equal(end_of(&p), -SIGTERM);
+    }
+    sigaction(SIGTERM, &old, NULL);
+  }
+  pthread_sigmask(SIG_UNBLOCK, &term, NULL);
+}
+
+// The parent of a daemon: tells its pid through a pipe that the daemon holds open, and lives on.
+static int pipe_ends[2];
+static int have_daemon(void *arg) {
+  struct shoal_process p;
+  struct shoal_process_options o = {.daemon = 1, .threaded = THREADED};
+  close(pipe_ends[0]);
+  if (arg && write(pipe_ends[1], "s", 1) != 1) return 1;  // killed from here on: before, during, after fork and prctl
+  if (shoal_process_start(&p, sleep_on, NULL, &o)) return 1;
+  if (!arg && write(pipe_ends[1], "d", 1) != 1) return 1;
+  close(pipe_ends[1]);
+  return sleep_on(NULL);
+}
+
+static void kill_parent_of_daemon(void *early, unsigned spin) {
+  struct shoal_process parent;
+  char byte;
+  assert_int_equal(pipe(pipe_ends), 0);
+  start(&parent, have_daemon, early);
+  close(pipe_ends[1]);
+  assert_int_equal(read(pipe_ends[0], &byte, 1), 1);
+  for (volatile unsigned i = 0; i < spin; i++) continue;
+  assert_int_equal(shoal_process_kill(&parent), 0);
+  assert_int_equal(end_of(&parent), -SIGKILL);
+  assert_int_equal(read(pipe_ends[0], &byte, 1), 0);  // the end of stream: the daemon is gone; else the watchdog
+  close(pipe_ends[0]);
+}
+
+static void test_daemon(void **state) {
+  (void)state;
+  for (int i = 0; i < 10; i++) kill_parent_of_daemon(NULL, 0);
+  for (unsigned i = 0; i < 300; i++) kill_parent_of_daemon(&i, i * 4000);
+}
+
+static int try_child(void *arg) {
+  struct shoal_process p;
+  int zero = 0;
+  (void)arg;
+  if (!shoal_process_is_daemon()) return 2;
+  return shoal_process_start(&p, answer, &zero, &plain) != -EPERM;
+}
+
+static void test_daemon_has_no_children(void **state) {
+  (void)state;
+  struct shoal_process p;
+  struct shoal_process_options o = {.daemon = 1, .threaded = THREADED};
+  assert_int_equal(shoal_process_is_daemon(), 0);
+  assert_int_equal(shoal_process_start(&p, try_child, NULL, &o), 0);
+  assert_int_equal(end_of(&p), 0);
+}
+
+static void *wait_for_byte(void *arg) {
+  char byte;
+  return read(*(int *)arg, &byte, 1) == 1 ? arg : NULL;
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  struct shoal_process p;
+  pthread_t thread;
+  int ends[2], zero = 0;
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(pthread_create(&thread, NULL, wait_for_byte, &ends[0]), 0);
+  assert_int_equal(shoal_process_start(&p, answer, &zero, NULL), -EBUSY);
+  assert_non_null(strstr(shoal_reason(), "thread"));
+  struct shoal_process_options o = {.threaded = 1};
+  assert_int_equal(shoal_process_start(&p, answer, &zero, &o), 0);
+  assert_int_equal(end_of(&p), 0);
+  assert_int_equal(write(ends[1], "b", 1), 1);
+  pthread_join(thread, NULL);
+  close(ends[0]), close(ends[1]);
+}
+
+struct sum {
+  int a, b, fd;
+};
+SHOAL_TASK(add, struct sum) {
+  arg->a += arg->b;
+  return write(arg->fd, &arg->a, sizeof arg->a) == sizeof arg->a ? 0 : 1;
+}
+
+static void test_task(void **state) {
+  (void)state;
+  struct shoal_process p;
+  int ends[2], answer = 0;
+  assert_int_equal(pipe(ends), 0);
+  struct sum sum = {2, 3, ends[1]};
+  assert_int_equal(shoal_process_start_task(&p, "add", &sum, sizeof sum, &plain), 0);
+  assert_int_equal(end_of(&p), 0);
+  assert_int_equal(read(ends[0], &answer, sizeof answer), sizeof answer);
+  assert_int_equal(answer, 5);
+  assert_int_equal(sum.a, 2);
+  assert_int_equal(shoal_process_start_task(&p, "add", &sum, sizeof sum - 1, &plain), -EBADMSG);
+  assert_int_equal(shoal_process_start_task(&p, "subtract", &sum, sizeof sum, &plain), -ENOENT);
+  close(ends[0]), close(ends[1]);
+  assert_no_children();
+}
+
+static void test_ignored(void **state) {
+  (void)state;
+  struct shoal_process p;
+  int code = 12345;
+  start(&p, sleep_on, NULL);
+  signal(SIGCHLD, SIG_IGN);
+  assert_int_equal(shoal_process_is_alive(&p), 1);
+  assert_int_equal(shoal_process_kill(&p), 0);
+  assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+  signal(SIGCHLD, SIG_DFL);
+  assert_int_equal(shoal_process_is_alive(&p), 0);
+  assert_int_equal(shoal_process_exitcode(&p, &code), -ECHILD);
+  assert_int_equal(code, 12345);
+  assert_int_equal(shoal_process_close(&p), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_codes),
+      cmocka_unit_test(test_join),
+      cmocka_unit_test(test_join_is_not_ended_by_signals),
+      cmocka_unit_test(test_foreign),
+      cmocka_unit_test(test_siblings),
+      cmocka_unit_test(test_names),
+      cmocka_unit_test(test_streams),
+      cmocka_unit_test(test_terminate),
+      cmocka_unit_test(test_daemon),
+      cmocka_unit_test(test_daemon_has_no_children),
+      cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_task),
+      cmocka_unit_test(test_ignored),
+  };
+  alarm(50);
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
