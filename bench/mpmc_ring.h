@@ -38,20 +38,20 @@ struct Mpmc : Placed {
   struct Producer : View {
     Producer(void *memory, unsigned) : View(memory, SHOAL_PRODUCER) {}
     bool put(const M &m) {
-      uint64_t at;
-      if (!shoal_mpmc_claim_put(&this->mpmc, this->me, &at)) return false;
-      memcpy(shoal_mpmc_data(&this->mpmc, at), &m, sizeof m);
-      shoal_mpmc_publish(&this->mpmc, at);
+      shoal_claim claim;
+      if (!shoal_mpmc_claim_put(&this->mpmc, this->me, sizeof m, &claim)) return false;
+      memcpy(shoal_claim_data(&claim, sizeof m), &m, sizeof m);
+      shoal_mpmc_publish(&this->mpmc, &claim);
       return true;
     }
   };
   struct Consumer : View {
     Consumer(void *memory, unsigned) : View(memory, SHOAL_CONSUMER) {}
     bool get(M &m) {
-      uint64_t at;
-      if (!shoal_mpmc_claim_get(&this->mpmc, this->me, &at)) return false;
-      memcpy(&m, shoal_mpmc_data(&this->mpmc, at), sizeof m);
-      shoal_mpmc_commit(&this->mpmc, at);
+      shoal_claim claim;
+      if (!shoal_mpmc_claim_get(&this->mpmc, this->me, sizeof m, &claim)) return false;
+      memcpy(&m, shoal_claim_data(&claim, sizeof m), sizeof m);
+      shoal_mpmc_commit(&this->mpmc, &claim);
       return true;
     }
   };

@@ -159,7 +159,7 @@ Measurement sleeping_round_trip(double seconds) {
   if (o.hung) o.fault = "a round trip hung";
   if (o.fault.empty() && o.lanes[0].count != o.lanes[1].count) o.fault = "questions and answers differ in number";
   for (const Tally &t : o.lanes)
-    if (o.fault.empty() && t.slept < t.count * 9 / 10)
+    if (o.fault.empty() && !o.preempted && t.slept < t.count * 9 / 10)
       o.fault = std::to_string(t.slept) + " sleeps in " + std::to_string(t.count) + " waits: this is no sleeping round trip";
   m.values = {o.lanes[0].values[0]};
   return m;

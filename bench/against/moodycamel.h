@@ -1,12 +1,11 @@
 // bench/against/moodycamel.h: moodycamel's queues (libreaderwriterqueue-dev, libconcurrentqueue-dev). They hold pointers to
 // blocks on the heap, so they run between threads of one process, which is in their favour. Never more than the capacity
-// is allocated, and tokens are used: their fastest form.
+// is allocated, and tokens are used: their fastest form. The queue itself lies on the heap too: the process of the threads
+// has it by fork, and ours stays as it was made.
 #pragma once
 
 #include <concurrentqueue/concurrentqueue.h>
 #include <readerwriterqueue/readerwriterqueue.h>
-
-#include <new>
 
 #include "bench/harness/workloads.h"
 
@@ -17,18 +16,18 @@ struct MoodycamelSpsc {
   using Message = M;
   using Q = moodycamel::ReaderWriterQueue<M>;
   static constexpr bool kThreads = true;
-  static size_t bytes() { return sizeof(Q); }
-  static void make(void *memory) { new (memory) Q(Capacity); }
-  static void destroy(void *memory) { static_cast<Q *>(memory)->~Q(); }
+  static size_t bytes() { return sizeof(Q *); }
+  static void make(void *memory) { *static_cast<Q **>(memory) = new Q(Capacity); }
+  static void destroy(void *memory) { delete *static_cast<Q **>(memory); }
 
   struct Producer {
     Q *q;
-    Producer(void *memory, unsigned) : q(static_cast<Q *>(memory)) {}
+    Producer(void *memory, unsigned) : q(*static_cast<Q **>(memory)) {}
     bool put(const M &m) { return q->try_enqueue(m); }
   };
   struct Consumer {
     Q *q;
-    Consumer(void *memory, unsigned) : q(static_cast<Q *>(memory)) {}
+    Consumer(void *memory, unsigned) : q(*static_cast<Q **>(memory)) {}
     bool get(M &m) { return q->try_dequeue(m); }
   };
 };
@@ -38,20 +37,20 @@ struct MoodycamelMpmc {
   using Message = M;
   using Q = moodycamel::ConcurrentQueue<M>;
   static constexpr bool kThreads = true;
-  static size_t bytes() { return sizeof(Q); }
-  static void make(void *memory) { new (memory) Q(Capacity, kLanesMax, 0); }
-  static void destroy(void *memory) { static_cast<Q *>(memory)->~Q(); }
+  static size_t bytes() { return sizeof(Q *); }
+  static void make(void *memory) { *static_cast<Q **>(memory) = new Q(Capacity, kLanesMax, 0); }
+  static void destroy(void *memory) { delete *static_cast<Q **>(memory); }
 
   struct Producer {
     Q *q;
     moodycamel::ProducerToken token;
-    Producer(void *memory, unsigned) : q(static_cast<Q *>(memory)), token(*q) {}
+    Producer(void *memory, unsigned) : q(*static_cast<Q **>(memory)), token(*q) {}
     bool put(const M &m) { return q->try_enqueue(token, m); }
   };
   struct Consumer {
     Q *q;
     moodycamel::ConsumerToken token;
-    Consumer(void *memory, unsigned) : q(static_cast<Q *>(memory)), token(*q) {}
+    Consumer(void *memory, unsigned) : q(*static_cast<Q **>(memory)), token(*q) {}
     bool get(M &m) { return q->try_dequeue(token, m); }
   };
 };

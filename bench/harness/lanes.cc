@@ -1,6 +1,5 @@
 #include "bench/harness/lanes.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -8,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -215,26 +215,45 @@ pid_t spawn(const std::function<void()> &body) {
   }
 }
 
-// All children hold the writing end until they end. False: some were still there when time was up.
-bool ended(int pipe, double seconds) {
-  pollfd p = {pipe, 0, 0};
-  double until = now_ns() + seconds * 1e9;
-  for (;;) {
-    double left = (until - now_ns()) / 1e6;
-    int n = poll(&p, 1, left > 0 ? static_cast<int>(left) + 1 : 0);
-    if (n > 0) return true;
-    if (n == 0) return false;
-    if (errno != EINTR) die("poll");
-  }
+// A worker that has been started and not yet been waited for.
+struct Child {
+  pid_t pid;
+  int fd;  // readable when it has ended
+};
+
+Child start_child(const std::function<void()> &body) {
+  pid_t pid = spawn(body);
+  int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) die("pidfd_open");
+  return {pid, fd};
 }
 
-void collect(const std::vector<pid_t> &children, Outcome *out) {
-  for (pid_t child : children) {
-    if (out->hung) kill(child, SIGKILL);
-    int status;
-    while (waitpid(child, &status, 0) < 0)
-      if (errno != EINTR) die("waitpid");
-    if (status && !out->hung) out->fault = "a worker failed, wait status " + std::to_string(status);
+// Waits for all. If one fails or time is up the others are killed.
+void collect(std::vector<Child> children, double seconds, Outcome *out) {
+  double until = now_ns() + seconds * 1e9;
+  auto kill_all = [&] {
+    for (const Child &c : children) kill(c.pid, SIGKILL);
+  };
+  while (!children.empty()) {
+    std::vector<pollfd> polled;
+    for (const Child &c : children) polled.push_back({c.fd, POLLIN, 0});
+    int left = static_cast<int>(std::max(0.0, (until - now_ns()) / 1e6) + 1);
+    int n = poll(polled.data(), polled.size(), out->hung ? -1 : left);
+    if (n < 0 && errno != EINTR) die("poll");
+    if (n == 0) {
+      out->hung = true;
+      kill_all();
+    }
+    for (size_t i = polled.size(); n > 0 && i-- > 0;) {
+      if (!polled[i].revents) continue;
+      int status;
+      if (waitpid(children[i].pid, &status, 0) < 0) die("waitpid");
+      close(children[i].fd);
+      children.erase(children.begin() + static_cast<ptrdiff_t>(i));
+      if (status == 0 || out->hung || !out->fault.empty()) continue;
+      out->fault = "a worker failed, wait status " + std::to_string(status);
+      kill_all();
+    }
   }
 }
 
@@ -265,24 +284,19 @@ Outcome run(const std::vector<Work> &work, const Plan &plan) {
   Board *board = new (arena.take(sizeof(Board))) Board(n);
   ns_per_tick();
   fflush(nullptr);
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC)) die("pipe2");
   Outcome out;
   uint64_t stolen = stolen_ticks();
-  std::vector<pid_t> children;
+  std::vector<Child> children;
   if (plan.threads) {
-    children.push_back(spawn([&] {
+    children.push_back(start_child([&] {
       std::vector<std::thread> threads;
       for (unsigned i = 0; i < n; i++) threads.emplace_back([&, i] { enter(lanes[i], i, n, board, plan); });
       for (std::thread &t : threads) t.join();
     }));
   } else {
-    for (unsigned i = 0; i < n; i++) children.push_back(spawn([&, i] { enter(lanes[i], i, n, board, plan); }));
+    for (unsigned i = 0; i < n; i++) children.push_back(start_child([&, i] { enter(lanes[i], i, n, board, plan); }));
   }
-  close(ends[1]);
-  out.hung = !ended(ends[0], plan.seconds + kHangSeconds);
-  collect(children, &out);
-  close(ends[0]);
+  collect(std::move(children), plan.seconds + kHangSeconds, &out);
   out.stolen = stolen_ticks() - stolen;
   summarize(*board, n, &out);
   return out;

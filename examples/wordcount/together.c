@@ -160,7 +160,8 @@ static int tend_pool(struct shoal_pool *pool, const char *what) {
   struct shoal_pool_info info;
   int rc = shoal_pool_info(pool, &info);
   if (rc || info.broken) return say(rc ? rc : info.broken, what);
-  return info.failed ? say(info.last_error, what) : 0;
+  if (info.failed) fprintf(stderr, "wordcount: a %s failed: %s\n", what, shoal_strerror(info.last_error));
+  return info.failed ? -ECANCELED : 0;
 }
 
 static int tend(struct run *r) {

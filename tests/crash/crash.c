@@ -48,10 +48,11 @@ void crash_abort(const char *what) {
 
 void crash_fail(const char *format, ...) {
   va_list args;
-  if (__atomic_exchange_n(&T->failed, 1, __ATOMIC_RELAXED)) return;
+  if (__atomic_exchange_n(&T->failing, 1, __ATOMIC_RELAXED)) return;
   va_start(args, format);
   vsnprintf(T->why, sizeof T->why, format, args);
   va_end(args);
+  __atomic_store_n(&T->failed, 1, __ATOMIC_RELEASE);
 }
 
 // ---- actors ----

@@ -60,7 +60,7 @@ struct crash_table {
   volatile int32_t rc[8];
   volatile uint64_t out[8];
   volatile uint32_t gate, at_gate, past_gate;
-  volatile uint32_t failed, survived;
+  volatile uint32_t failing, failed;
   char why[256];
   uint8_t raw[4096] __attribute__((aligned(64)));  // for objects that need no segment
 };

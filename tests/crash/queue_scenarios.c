@@ -253,6 +253,28 @@ static void check_drop(void) {
 QUEUE(drop, "receive and release, a dead one's message is dropped", .setup = one_to_drop, .prepare = consuming,
       .op = op_receive_release, .check = check_drop);
 
+// The victim's hint comes late and sets the head back; then a position ends without having been received.
+static void overtake(void) {
+  get();
+  put_next();
+}
+static void refill_with_hole(void) {
+  producing();
+  while (there() < 3) put_next();
+  op_reserve_cancel();
+  survive();
+}
+static void check_hole(void) {
+  uint32_t put_so_far = T->word[NEXT];
+  crash_kill_victim();
+  crash_survivor(refill_with_hole);
+  CRASH_EXPECT(taken() >= put_so_far, "%u were put, %u came", put_so_far, taken());
+}
+QUEUE(hole, "get, overtaken, then a hole", .kind = CRASH_RESUMED, .setup = part, .prepare = consuming, .op = op_get,
+      .stopped = overtake, .check = check_hole);
+QUEUE(hole_release, "receive and release, overtaken, then a hole", .kind = CRASH_RESUMED, .setup = part,
+      .prepare = consuming, .op = op_receive_release, .stopped = overtake, .check = check_hole);
+
 // ---- sleepers ----
 static void consumer(int gated) {
   struct message m;
