@@ -40,7 +40,7 @@ struct Mailbox : Placed {
 template <unsigned Capacity>
 struct Lines : Placed {
   using Message = Numbered<64>;
-  static constexpr uint64_t kPart = Capacity / 8 < 256 ? Capacity / 8 : 256;
+  static constexpr uint64_t kPart = Capacity / 4 < 512 ? Capacity / 4 : 512;
   static_assert(kLook % kPart == 0, "a producer ends with a whole part");
 
   struct Shared {

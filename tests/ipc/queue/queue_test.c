@@ -1119,6 +1119,40 @@ static void test_scribbled_memory_is_survived(void **state) {
   }
 }
 
+static void test_named_in_a_segment(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *again;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 16};
+  assert_int_equal(number_queue_create(seg, "numbers", &(struct shoal_queue_options){.capacity = 0}, &q), -EINVAL);
+  assert_int_equal(number_queue_open(seg, "numbers", &q), -ENOENT);
+  assert_int_equal(number_queue_create(seg, "numbers", &o, &q), 0);
+  assert_int_equal(number_queue_create(seg, "numbers", &o, &again), -EEXIST);
+  assert_int_equal(shoal_queue_open(seg, "numbers", 4, &again), -EBADMSG);
+  fflush(NULL);
+  struct peer child = {fork()};
+  if (child.pid == 0) {
+    struct shoal_queue *mine;
+    CHECK(number_queue_open_or_create(seg, "numbers", &o, &mine) == 0);
+    for (uint64_t n = 0; n < 1000; n++) put_number(mine, n);
+    CHECK(shoal_queue_detach(mine) == 0);
+    _exit(0);
+  }
+  for (uint64_t n = 0; n < 1000; n++) assert_int_equal(get_number(q), n);
+  peer_join(&child);
+  uint64_t v;
+  assert_int_equal(number_queue_get(q, &v, SHOAL_FOREVER), -EPIPE);
+  assert_int_equal(number_queue_open(seg, "numbers", &again), 0);
+  put_number(q, 77);
+  assert_int_equal(get_number(again), 77);
+  assert_int_equal(shoal_queue_unlink(seg, "numbers"), 0);
+  assert_int_equal(shoal_queue_unlink(seg, "numbers"), -ENOENT);
+  assert_int_equal(shoal_queue_detach(again), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 int main(void) {
   watchdog(240);
   const struct CMUnitTest tests[] = {
@@ -1165,6 +1199,7 @@ int main(void) {
       cmocka_unit_test(test_operations_in_a_signal_handler),
       cmocka_unit_test(test_a_damaged_header_is_refused),
       cmocka_unit_test(test_scribbled_memory_is_survived),
+      cmocka_unit_test(test_named_in_a_segment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
