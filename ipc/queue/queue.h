@@ -109,11 +109,11 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
 // ---- looking at it ----
 struct shoal_queue_info {
   uint32_t capacity, element_size, kind, drop;
-  uint64_t size;                         // messages; an estimate while others work
-  uint32_t producers, consumers;         // live
+  uint64_t size;                  // messages; an estimate while others work
+  uint32_t producers, consumers;  // live
   uint32_t producers_max, consumers_max;
   uint32_t closed, reserved_;
-  uint64_t holes, redelivered, dropped;  // left by dead producers; by dead consumers
+  uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
