@@ -186,9 +186,9 @@ SHOAL_INLINE int shoal_role_valid_(const struct shoal_eventcount_view *view, uin
 }
 // What is no role at all is not dead: nobody may act on it.
 SHOAL_INLINE int shoal_role_is_dead(const struct shoal_eventcount_view *view, uint32_t role) {
+  if (!shoal_role_valid_(view, role)) return 0;
   // [A5] pairs with the kernel's mark: what the dead wrote is seen
-  return shoal_role_valid_(view, role) &&
-         shoal_robust_is_dead(shoal_load32_acquire(&shoal_role_at_(view, role)->live.word));
+  return shoal_robust_is_dead(shoal_load32_acquire(&shoal_role_at_(view, role)->live.word));
 }
 
 // A thread's roles, found by the handle's id; what does not fit is found in the table itself, by tid.
