@@ -356,10 +356,10 @@ static void mark_the_gone(struct shoal_eventcount_view *view) {
 static int sleep_once(struct sleeper *s, shoal_deadline deadline) {
   struct shoal_eventcount *shm = s->view->shm;
   int64_t now = shoal_now_ns();
-  shoal_deadline end = deadline.ns - now > SHOAL_RECHECK_NS ? (shoal_deadline){now + SHOAL_RECHECK_NS} : deadline;
+  int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
   count(&shm->counters.sleeps, 1);
-  int woke = shoal_futex_wait_many(s->entries, s->n, end);
-  int late = woke == -ETIMEDOUT && end.ns != deadline.ns;
+  int woke = shoal_futex_wait_many(s->entries, s->n, (shoal_deadline){end});
+  int late = woke == -ETIMEDOUT && end != deadline.ns;
   if (late) mark_the_gone(s->view);
   if (woke == 0 || woke > 1 || late || (woke == 1 && in_doubt(s))) shoal_eventcount_ring(shm);
   return late;
