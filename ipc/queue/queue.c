@@ -155,9 +155,7 @@ static void type_of(uint32_t element_size, char type[SHOAL_TYPE_MAX + 1]) {
   snprintf(type, SHOAL_TYPE_MAX + 1, "queue:%u", element_size);
 }
 
-static int init_object(void *memory, uint64_t size, void *options) {
-  return shoal_queue_place_(memory, size, options);
-}
+static int init_object(void *memory, uint64_t size, void *options) { return shoal_queue_place_(memory, size, options); }
 
 static int attach_object(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
                          struct shoal_queue **out) {
@@ -268,7 +266,8 @@ static void freed(struct shoal_queue *q, int n) {
   struct shoal_eventcount *ec = q->wait.shm;
   if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_wake_(ec, SHOAL_PRODUCER, n);
   // [C1] claims of others were waited for
-  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
+  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
+    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
 }
 void shoal_queue_freed_(struct shoal_queue *q) { freed(q, 1); }
 
@@ -429,12 +428,12 @@ int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, sho
 }
 
 // Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.
-#define SIZED(name, n)                                                                                                    \
-  static SHOAL_NOINLINE int put_##name(struct shoal_queue *q, const void *element, shoal_deadline deadline) {          \
-    return shoal_queue_put_(q, element, n, deadline);                                                               \
-  }                                                                                                                 \
-  static SHOAL_NOINLINE int get_##name(struct shoal_queue *q, void *element, shoal_deadline deadline) {                \
-    return shoal_queue_get_(q, element, n, deadline);                                                               \
+#define SIZED(name, n)                                                                                        \
+  static SHOAL_NOINLINE int put_##name(struct shoal_queue *q, const void *element, shoal_deadline deadline) { \
+    return shoal_queue_put_(q, element, n, deadline);                                                         \
+  }                                                                                                           \
+  static SHOAL_NOINLINE int get_##name(struct shoal_queue *q, void *element, shoal_deadline deadline) {       \
+    return shoal_queue_get_(q, element, n, deadline);                                                         \
   }
 SIZED(4, 4)
 SIZED(8, 8)

@@ -109,11 +109,11 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
 // ---- looking at it ----
 struct shoal_queue_info {
   uint32_t capacity, element_size, kind, drop;
-  uint64_t size;                         // messages; an estimate while others work
-  uint32_t producers, consumers;         // live
+  uint64_t size;                  // messages; an estimate while others work
+  uint32_t producers, consumers;  // live
   uint32_t producers_max, consumers_max;
   uint32_t closed, reserved_;
-  uint64_t holes, redelivered, dropped;  // left by dead producers; by dead consumers
+  uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
@@ -204,7 +204,8 @@ SHOAL_INLINE int shoal_queue_get_mpmc_(struct shoal_queue *q, uint32_t me, void 
 // Kind SPSC has no claim: busy is shown around a put, so that who was told of the closing can wait for its end, and whoever
 // sleeps or closes has the fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE).
 SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q, struct shoal_role *role) {
-  if (SHOAL_UNLIKELY(q->wait.flags & SHOAL_EC_EXCHANGE)) shoal_add32_seq_cst(&role->busy, 0);  // [C1] [C2]
+  // [C1] pairs with [A1], [C2] pairs with [A2] in sync/eventcount.h
+  if (SHOAL_UNLIKELY(q->wait.flags & SHOAL_EC_EXCHANGE)) shoal_add32_seq_cst(&role->busy, 0);
   SHOAL_COMPILER_BARRIER();
 }
 

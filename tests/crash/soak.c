@@ -19,8 +19,8 @@
 #include "tests/harness/victim.h"
 
 #define ROUND_S 4.0
-#define STALL_NS INT64_C(2000000000)     // no progress for so long, and all asleep: stalled
-#define DEAD_NS INT64_C(20000000000)     // no progress for so long: stalled, whatever they do
+#define STALL_NS INT64_C(2000000000)  // no progress for so long, and all asleep: stalled
+#define DEAD_NS INT64_C(20000000000)  // no progress for so long: stalled, whatever they do
 
 pid_t soak_pid[SOAK_WORKERS];
 uint32_t soak_id[SOAK_WORKERS];
@@ -171,9 +171,11 @@ static void run_round(const struct soak_room *room, double seconds) {
 static int report(const char *name, double seconds) {
   soak.faults += *faults;
   int bad = soak.lost || soak.doubled || soak.stalled || soak.faults || soak.rechecks;
-  printf("%-12s %6.0f s %8lu kills %10lu done  lost %lu  doubled %lu  stalled %lu  re-checks %lu  faults %lu  longest pause %.0f ms%s\n",
-         name, seconds, soak.kills, soak.done, soak.lost, soak.doubled, soak.stalled, soak.rechecks, soak.faults,
-         soak.longest * 1e3, bad ? "  FAILED" : "");
+  printf(
+      "%-12s %6.0f s %8lu kills %10lu done  lost %lu  doubled %lu  stalled %lu  re-checks %lu  faults %lu  longest "
+      "pause %.0f ms%s\n",
+      name, seconds, soak.kills, soak.done, soak.lost, soak.doubled, soak.stalled, soak.rechecks, soak.faults,
+      soak.longest * 1e3, bad ? "  FAILED" : "");
   soak = (struct soak_counts){0};
   *faults = 0;
   return bad;
@@ -194,7 +196,7 @@ static void usage(void) {
 }
 
 int main(int argc, char **argv) {
-  static const struct soak_room *const rooms[] = {&soak_queue, &soak_spsc, &soak_directory};
+  static const struct soak_room *const rooms[] = {&soak_queue, &soak_spsc, &soak_lock, &soak_directory};
   static const struct option known[] = {
       {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'}, {"only", 1, NULL, 'o'}, {NULL, 0, NULL, 0}};
   enum { ROOMS = sizeof rooms / sizeof *rooms };

@@ -10,12 +10,12 @@
 
 struct soak_room {
   const char *name;
-  int workers;                        // at a time
-  void (*begin)(void);                // the driver
+  int workers;                          // at a time
+  void (*begin)(void);                  // the driver
   void (*work)(uint32_t id, int seat);  // a worker, with an id of its own; it may return: then it waits to be killed
-  uint64_t (*progress)(void);         // grows while the work goes on
-  int (*full)(void);                  // the ledger is: the round ends. May be NULL
-  void (*end)(void);                  // the driver; workers live still
+  uint64_t (*progress)(void);           // grows while the work goes on
+  int (*full)(void);                    // the ledger is: the round ends. May be NULL
+  void (*end)(void);                    // the driver; workers live still
 };
 extern const struct soak_room soak_queue, soak_spsc, soak_lock, soak_directory;
 void soak_closed_loop(double seconds);  // a driver of its own
@@ -27,14 +27,14 @@ void soak_closed_loop(double seconds);  // a driver of its own
 extern pid_t soak_pid[SOAK_WORKERS];  // by seat
 extern uint32_t soak_id[SOAK_WORKERS];
 struct soak_counts {
-  uint64_t done;    // messages, critical sections, ...
+  uint64_t done;  // messages, critical sections, ...
   uint64_t kills, lost, doubled, stalled, faults, rechecks;
   double longest;  // seconds without progress
 };
 extern struct soak_counts soak;  // of the room
 
 void *soak_shared(uint64_t size);
-uint32_t soak_random(void);            // in a worker: of its own
+uint32_t soak_random(void);  // in a worker: of its own
 uint32_t soak_below(uint32_t n);
 void soak_kill(int seat);
 int soak_ends(int seat, double seconds);  // it exits by itself, status 0

@@ -8,8 +8,8 @@
 #include "ipc/queue/queue.h"
 #include "tests/crash/soak.h"
 
-#define ACTIVE 6     // seats 0, 1 produce, 2..5 consume
-#define SPARES 12    // of each side at most, joined and waiting
+#define ACTIVE 6   // seats 0, 1 produce, 2..5 consume
+#define SPARES 12  // of each side at most, joined and waiting
 #define CAPACITY 8u
 #define BYTES (64u * 1024)
 #define TICKETS 4096u
@@ -19,7 +19,7 @@ SHOAL_QUEUE_TYPED(numbers, uint64_t)
 static struct table {
   volatile uint32_t go[TICKETS];  // 1 joined, 2 it may begin
   volatile uint64_t put, got, skipped;
-} *t;
+} * t;
 static struct shoal_queue *q;
 static struct spare {
   pid_t pid;
@@ -119,7 +119,8 @@ static void await_empty(void) {
 static void skip_lost_number(void) {
   soak_pause_us(50);
   uint64_t seen = answered(), drawn = t->put;
-  for (int64_t begun = soak_now_ns(); t->put > seen && !there() && answered() == seen && t->put == drawn; soak_pause_us(20))
+  for (int64_t begun = soak_now_ns(); t->put > seen && !there() && answered() == seen && t->put == drawn;
+       soak_pause_us(20))
     if (soak_now_ns() - begun > INT64_C(2000000)) {
       t->skipped = t->put - t->got;
       return;
@@ -141,7 +142,8 @@ void soak_closed_loop(double seconds) {
     fill_spares();
     uint64_t seen = answered();
     for (int64_t from = soak_now_ns(); answered() == seen && soak_now_ns() - from < 3000000;) continue;
-    for (int64_t until = soak_now_ns() + soak_below(40000); soak_now_ns() < until;) continue;  // somewhere in the next cycle
+    for (int64_t until = soak_now_ns() + soak_below(40000); soak_now_ns() < until;)
+      continue;  // somewhere in the next cycle
     int n = kill_some(killed);
     await_empty();
     for (int i = 0; i < n; i++) seat_taken(killed[i], spare_of(killed[i] >= 2));

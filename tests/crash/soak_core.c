@@ -46,7 +46,8 @@ static void spsc_consume(void) {
     uint64_t next = c.role.next + 1;
     uint32_t n = soak_below(4) ? ring_try_get(&c, m) == 0 : ring_try_get_n(&c, m, 1 + soak_below(8));
     for (uint32_t i = 0; i < n; i++)
-      SOAK_EXPECT(m[i].id == next + i && m[i].not_id == ~m[i].id, "%lu, %lx comes for %lu", m[i].id, m[i].not_id, next + i);
+      SOAK_EXPECT(m[i].id == next + i && m[i].not_id == ~m[i].id, "%lu, %lx comes for %lu", m[i].id, m[i].not_id,
+                  next + i);
     if (n == 0) soak_pause_us(soak_below(20));
   }
   ring_consumer_leave(&c);
@@ -90,7 +91,8 @@ static struct shoal_segment *seg;
 static volatile uint64_t *steps;
 
 static void directory_begin(void) {
-  static const struct shoal_segment_options small = {.size = 64 << 10, .size_max = 4 << 20, .participants = 24, .objects = 16};
+  static const struct shoal_segment_options small = {
+      .size = 64 << 10, .size_max = 4 << 20, .participants = 24, .objects = 16};
   if (!steps) steps = soak_shared(4096);
   *steps = 0;
   int rc = shoal_segment_create(NULL, &small, &seg);
@@ -158,4 +160,5 @@ static void directory_end(void) {
   int rc = shoal_segment_close(seg);
   SOAK_EXPECT(rc == 0, "close: %d %s", rc, shoal_reason());
 }
-const struct soak_room soak_directory = {"directory", 6, directory_begin, directory_work, directory_progress, NULL, directory_end};
+const struct soak_room soak_directory = {"directory",        6,    directory_begin, directory_work,
+                                         directory_progress, NULL, directory_end};

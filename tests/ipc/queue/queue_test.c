@@ -219,11 +219,15 @@ static void spsc_in_order(enum driver driver, uint32_t capacity) {
   never_late(q);
   unmake(q);
 }
-static void test_spsc_in_order_threads(void **state) { (void)state, spsc_in_order(THREADS, 1000), spsc_in_order(THREADS, 4); }
+static void test_spsc_in_order_threads(void **state) {
+  (void)state, spsc_in_order(THREADS, 1000), spsc_in_order(THREADS, 4);
+}
 static void test_spsc_in_order_processes(void **state) {
   (void)state, spsc_in_order(PROCESSES, 1000), spsc_in_order(PROCESSES, 4);
 }
-static void test_spsc_with_full_barriers(void **state) { (void)state, spsc_in_order(THREADS, 16), spsc_in_order(PROCESSES, 16); }
+static void test_spsc_with_full_barriers(void **state) {
+  (void)state, spsc_in_order(THREADS, 16), spsc_in_order(PROCESSES, 16);
+}
 static void test_spsc_batches_keep_order(void **state) {
   (void)state;
   for (enum driver driver = THREADS; driver <= PROCESSES; driver++) {
@@ -308,7 +312,7 @@ static void test_in_place_elements_are_aligned_and_apart(void **state) {
     for (int k = 0; k < 4; k++) assert_int_equal(shoal_queue_commit(q, &loans[k]), 0);
     for (int k = 0; k < 4; k++) {
       assert_int_equal(shoal_queue_receive(q, &loans[k], SHOAL_TRY), 0);
-      for (uint32_t b = 0; b < size; b += size > 4096 ? 977 : 1) assert_int_equal(((char *)loans[k].data)[b], 'a' + k);
+      for (uint32_t b = 0; b<size; b += size> 4096 ? 977 : 1) assert_int_equal(((char *)loans[k].data)[b], 'a' + k);
       assert_int_equal(((char *)loans[k].data)[size - 1], 'a' + k);
     }
     for (int k = 0; k < 4; k++) assert_int_equal(shoal_queue_release(q, &loans[k]), 0);
@@ -684,7 +688,7 @@ static void test_a_dead_consumers_message_wakes_a_sleeper(void **state) {
     else put_number(q, 9);
     holder = peer_start(&arena, receive_and_stay, 0);
     if (round % 2) {
-        // it sleeps with the others: puts go on until it has one
+      // it sleeps with the others: puts go on until it has one
       for (uint64_t n = 1; !shoal_load32_seq_cst(&shared()->ready); n++) {
         put_number(q, 9);
         usleep(1000);
@@ -714,7 +718,8 @@ static void test_redelivery_is_counted(void **state) {
     peer_kill(&holder);
   }
   struct shoal_loan loan;
-  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);  // 10 is newer, and nobody has looked after the dead yet
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY),
+                   0);  // 10 is newer, and nobody has looked after the dead yet
   assert_int_equal(*(uint64_t *)loan.data, 10);
   assert_int_equal(shoal_queue_release(q, &loan), 0);
   assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);  // nothing else: now somebody has
@@ -1071,7 +1076,7 @@ static void test_a_damaged_header_is_refused(void **state) {
   for (uint64_t cut = 0; cut < size; cut += 64) assert_int_equal(shoal_queue_attach_(memory, cut, 8, &other), -EPROTO);
   struct shoal_queue_shm *shm = (struct shoal_queue_shm *)(void *)memory;
   struct shoal_mpmc_shm *ring = (struct shoal_mpmc_shm *)(void *)(memory + shm->ring);
-  uint32_t *fields[] = {&shm->magic.v_,       &shm->kind,           &shm->ring,     &shm->wait.roles[0],
+  uint32_t *fields[] = {&shm->magic.v_,      &shm->kind,          &shm->ring,      &shm->wait.roles[0],
                         &shm->wait.roles[1], &ring->element_size, &ring->capacity, &shm->element_size};
   static const uint32_t values[] = {0, 1, 3, 5, 63, 1u << 16, 1u << 30, 0x7fffffff, 0x80000000, UINT32_MAX};
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
