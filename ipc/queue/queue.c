@@ -155,9 +155,7 @@ static void type_of(uint32_t element_size, char type[SHOAL_TYPE_MAX + 1]) {
   snprintf(type, SHOAL_TYPE_MAX + 1, "queue:%u", element_size);
 }
 
-static int init_object(void *memory, uint64_t size, void *options) {
-  return shoal_queue_place_(memory, size, options);
-}
+static int init_object(void *memory, uint64_t size, void *options) { return shoal_queue_place_(memory, size, options); }
 
 static int attach_object(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
                          struct shoal_queue **out) {
@@ -268,7 +266,8 @@ static void freed(struct shoal_queue *q, int n) {
   struct shoal_eventcount *ec = q->wait.shm;
   if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_wake_(ec, SHOAL_PRODUCER, n);
   // [C1] claims of others were waited for
-  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
+  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
+    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
 }
 void shoal_queue_freed_(struct shoal_queue *q) { freed(q, 1); }
 
@@ -314,11 +313,11 @@ static int spsc_put_n(struct op *op) {
   int rc = shoal_queue_put_spsc_(q, op->me, op->in, q->element_size);
   if (rc) return rc;
   shoal_store32_relaxed(&role->busy, 1);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   op->done = 1;
   if (!shoal_eventcount_closed(q->wait.shm))
     op->done += shoal_spsc_try_put_n(&q->producer.ring, op->in + q->element_size, op->n - 1);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   shoal_store32_release(&role->busy, 0);  // [R6]
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_CONSUMER)) shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1);
   return 0;
@@ -326,9 +325,10 @@ static int spsc_put_n(struct op *op) {
 
 static int spsc_get_n(struct op *op) {
   struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   if (q->consumer.lent) return -EBUSY;
   op->done = shoal_spsc_try_get_n(&q->consumer.ring, op->out, op->n);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
   return op->done ? 0 : -EAGAIN;
 }
@@ -398,7 +398,7 @@ static int attempt_reserve_spsc(void *arg) {
   struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   if (q->producer.lent) return -EBUSY;
   shoal_store32_relaxed(&role->busy, 1);  // until it is committed or cancelled
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (shoal_eventcount_closed(q->wait.shm)) return shoal_queue_spsc_refused_(q);
   op->place = shoal_spsc_reserve(&q->producer.ring);
   if (op->place) return 0;
@@ -408,9 +408,10 @@ static int attempt_reserve_spsc(void *arg) {
 static int attempt_receive_spsc(void *arg) {
   struct op *op = arg;
   struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   if (q->consumer.lent) return -EBUSY;
   op->place = shoal_spsc_peek(&q->consumer.ring);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
   return op->place ? 0 : -EAGAIN;
 }
@@ -427,12 +428,12 @@ int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, sho
 }
 
 // Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.
-#define SIZED(name, n)                                                                                                    \
-  static SHOAL_NOINLINE int put_##name(struct shoal_queue *q, const void *element, shoal_deadline deadline) {          \
-    return shoal_queue_put_(q, element, n, deadline);                                                               \
-  }                                                                                                                 \
-  static SHOAL_NOINLINE int get_##name(struct shoal_queue *q, void *element, shoal_deadline deadline) {                \
-    return shoal_queue_get_(q, element, n, deadline);                                                               \
+#define SIZED(name, n)                                                                                        \
+  static SHOAL_NOINLINE int put_##name(struct shoal_queue *q, const void *element, shoal_deadline deadline) { \
+    return shoal_queue_put_(q, element, n, deadline);                                                         \
+  }                                                                                                           \
+  static SHOAL_NOINLINE int get_##name(struct shoal_queue *q, void *element, shoal_deadline deadline) {       \
+    return shoal_queue_get_(q, element, n, deadline);                                                         \
   }
 SIZED(4, 4)
 SIZED(8, 8)
@@ -571,26 +572,27 @@ static void finish_get(struct shoal_queue *q, uint64_t at, enum ending how) {
   }
 }
 
-static void finish_put_spsc(struct shoal_queue *q, uint32_t me, enum ending how) {
+static void finish_put_spsc(struct shoal_queue *q, struct shoal_role *role, enum ending how) {
   struct shoal_eventcount *ec = q->wait.shm;
   q->producer.lent = 0;
   if (how == COMMIT) shoal_spsc_commit(&q->producer.ring);
-  shoal_queue_spsc_barrier_(q);
-  shoal_store32_release(&shoal_role_at_(&q->wait, me)->busy, 0);  // [R6]
+  shoal_queue_spsc_barrier_(q, role);
+  shoal_store32_release(&role->busy, 0);  // [R6]
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
 }
-static void finish_get_spsc(struct shoal_queue *q, enum ending how) {
+static void finish_get_spsc(struct shoal_queue *q, struct shoal_role *role, enum ending how) {
   q->consumer.lent = 0;
   if (how == RELEASE) shoal_spsc_release(&q->consumer.ring);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
 }
 
 static void end_loan(struct shoal_queue *q, const struct shoal_loan *loan, enum ending how) {
+  struct shoal_role *role = shoal_role_at_(&q->wait, loan->role);
   int put = how == COMMIT || how == CANCEL;
   if (q->kind == SHOAL_QUEUE_MPMC) (put ? finish_put : finish_get)(q, loan->token, how);
-  else if (put) finish_put_spsc(q, loan->role, how);
-  else finish_get_spsc(q, how);
+  else if (put) finish_put_spsc(q, role, how);
+  else finish_get_spsc(q, role, how);
 }
 
 static int finish(struct shoal_queue *q, struct shoal_loan *loan, enum ending how) {

@@ -109,11 +109,11 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
 // ---- looking at it ----
 struct shoal_queue_info {
   uint32_t capacity, element_size, kind, drop;
-  uint64_t size;                         // messages; an estimate while others work
-  uint32_t producers, consumers;         // live
+  uint64_t size;                  // messages; an estimate while others work
+  uint32_t producers, consumers;  // live
   uint32_t producers_max, consumers_max;
   uint32_t closed, reserved_;
-  uint64_t holes, redelivered, dropped;  // left by dead producers; by dead consumers
+  uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
@@ -203,8 +203,9 @@ SHOAL_INLINE int shoal_queue_get_mpmc_(struct shoal_queue *q, uint32_t me, void 
 
 // Kind SPSC has no claim: busy is shown around a put, so that who was told of the closing can wait for its end, and whoever
 // sleeps or closes has the fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE).
-SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q) {
-  if (SHOAL_UNLIKELY(q->wait.flags & SHOAL_EC_EXCHANGE)) __atomic_thread_fence(__ATOMIC_SEQ_CST);  // [C1] [C2]
+SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q, struct shoal_role *role) {
+  // [C1] pairs with [A1], [C2] pairs with [A2] in sync/eventcount.h
+  if (SHOAL_UNLIKELY(q->wait.flags & SHOAL_EC_EXCHANGE)) shoal_add32_seq_cst(&role->busy, 0);
   SHOAL_COMPILER_BARRIER();
 }
 
@@ -214,20 +215,21 @@ SHOAL_INLINE int shoal_queue_put_spsc_(struct shoal_queue *q, uint32_t me, const
   struct shoal_role *role = shoal_role_at_(&q->wait, me);
   if (SHOAL_UNLIKELY(q->producer.lent)) return -EBUSY;
   shoal_store32_relaxed(&role->busy, 1);
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q);
   int rc = shoal_spsc_put_(&q->producer.ring, element, shoal_spsc_shape_(size));
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   shoal_store32_release(&role->busy, 0);  // [R6]
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
   return rc;
 }
 
 // 0, -EAGAIN, -EBUSY
-SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, void *element, uint32_t size) {
+SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
   if (SHOAL_UNLIKELY(q->consumer.lent)) return -EBUSY;
   int rc = shoal_spsc_get_(&q->consumer.ring, element, shoal_spsc_shape_(size));
-  shoal_queue_spsc_barrier_(q);
+  shoal_queue_spsc_barrier_(q, role);
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER))) shoal_queue_spsc_released_(q);
   return rc;
 }
@@ -238,7 +240,7 @@ SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const
 }
 SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
   return SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_get_mpmc_(q, me, element, size)
-                                                   : shoal_queue_get_spsc_(q, element, size);
+                                                   : shoal_queue_get_spsc_(q, me, element, size);
 }
 
 SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {

@@ -113,8 +113,15 @@ static void produce_or_consume(void *memory, unsigned i) {
   CHECK(shoal_queue_detach(q) == 0);
 }
 
+// As if the kernel had no fence for all threads.
+static void publish_by_exchange(void) {
+  struct shoal_queue_shm *shm = (void *)((char *)arena.memory + QUEUE_AT);
+  shm->wait.flags |= SHOAL_EC_EXCHANGE;
+}
+
 static void many_to_many(enum driver driver, uint32_t capacity) {
   struct shoal_queue *q = make_numbers(capacity);
+  if (capacity == 16) publish_by_exchange();
   run(&arena, driver, PRODUCERS + CONSUMERS, produce_or_consume);
   assert_int_equal(shoal_load64_relaxed(&shared()->sum), PRODUCERS * EACH);
   for (unsigned i = 0; i < PRODUCERS * EACH; i++) assert_int_equal(shared()->ledger[i], 1);
@@ -125,6 +132,9 @@ static void test_many_to_many_once_each_in_order_threads(void **state) { (void)s
 static void test_many_to_many_once_each_in_order_processes(void **state) { (void)state, many_to_many(PROCESSES, 64); }
 static void test_smallest_ring_threads(void **state) { (void)state, many_to_many(THREADS, 2); }
 static void test_smallest_ring_processes(void **state) { (void)state, many_to_many(PROCESSES, 2); }
+
+static void test_published_by_exchange_threads(void **state) { (void)state, many_to_many(THREADS, 16); }
+static void test_published_by_exchange_processes(void **state) { (void)state, many_to_many(PROCESSES, 16); }
 
 static struct shoal_queue *one_handle;
 static void use_one_handle(void *memory, unsigned i) {
@@ -203,14 +213,20 @@ static struct shoal_queue *make_spsc(uint32_t capacity) {
 }
 static void spsc_in_order(enum driver driver, uint32_t capacity) {
   struct shoal_queue *q = make_spsc(capacity);
+  if (capacity == 16) publish_by_exchange();
   run(&arena, driver, 2, stream_spsc);
   assert_int_equal(shoal_load64_relaxed(&shared()->sum), 10 * EACH);
   never_late(q);
   unmake(q);
 }
-static void test_spsc_in_order_threads(void **state) { (void)state, spsc_in_order(THREADS, 1000), spsc_in_order(THREADS, 4); }
+static void test_spsc_in_order_threads(void **state) {
+  (void)state, spsc_in_order(THREADS, 1000), spsc_in_order(THREADS, 4);
+}
 static void test_spsc_in_order_processes(void **state) {
   (void)state, spsc_in_order(PROCESSES, 1000), spsc_in_order(PROCESSES, 4);
+}
+static void test_spsc_with_full_barriers(void **state) {
+  (void)state, spsc_in_order(THREADS, 16), spsc_in_order(PROCESSES, 16);
 }
 static void test_spsc_batches_keep_order(void **state) {
   (void)state;
@@ -296,7 +312,7 @@ static void test_in_place_elements_are_aligned_and_apart(void **state) {
     for (int k = 0; k < 4; k++) assert_int_equal(shoal_queue_commit(q, &loans[k]), 0);
     for (int k = 0; k < 4; k++) {
       assert_int_equal(shoal_queue_receive(q, &loans[k], SHOAL_TRY), 0);
-      for (uint32_t b = 0; b < size; b += size > 4096 ? 977 : 1) assert_int_equal(((char *)loans[k].data)[b], 'a' + k);
+      for (uint32_t b = 0; b<size; b += size> 4096 ? 977 : 1) assert_int_equal(((char *)loans[k].data)[b], 'a' + k);
       assert_int_equal(((char *)loans[k].data)[size - 1], 'a' + k);
     }
     for (int k = 0; k < 4; k++) assert_int_equal(shoal_queue_release(q, &loans[k]), 0);
@@ -702,7 +718,8 @@ static void test_redelivery_is_counted(void **state) {
     peer_kill(&holder);
   }
   struct shoal_loan loan;
-  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);  // 10 is newer, and nobody has looked after the dead yet
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY),
+                   0);  // 10 is newer, and nobody has looked after the dead yet
   assert_int_equal(*(uint64_t *)loan.data, 10);
   assert_int_equal(shoal_queue_release(q, &loan), 0);
   assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);  // nothing else: now somebody has
@@ -1059,7 +1076,7 @@ static void test_a_damaged_header_is_refused(void **state) {
   for (uint64_t cut = 0; cut < size; cut += 64) assert_int_equal(shoal_queue_attach_(memory, cut, 8, &other), -EPROTO);
   struct shoal_queue_shm *shm = (struct shoal_queue_shm *)(void *)memory;
   struct shoal_mpmc_shm *ring = (struct shoal_mpmc_shm *)(void *)(memory + shm->ring);
-  uint32_t *fields[] = {&shm->magic.v_,       &shm->kind,           &shm->ring,     &shm->wait.roles[0],
+  uint32_t *fields[] = {&shm->magic.v_,      &shm->kind,          &shm->ring,      &shm->wait.roles[0],
                         &shm->wait.roles[1], &ring->element_size, &ring->capacity, &shm->element_size};
   static const uint32_t values[] = {0, 1, 3, 5, 63, 1u << 16, 1u << 30, 0x7fffffff, 0x80000000, UINT32_MAX};
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -1160,11 +1177,14 @@ int main(void) {
       cmocka_unit_test(test_many_to_many_once_each_in_order_processes),
       cmocka_unit_test(test_smallest_ring_threads),
       cmocka_unit_test(test_smallest_ring_processes),
+      cmocka_unit_test(test_published_by_exchange_threads),
+      cmocka_unit_test(test_published_by_exchange_processes),
       cmocka_unit_test(test_threads_share_a_handle),
       cmocka_unit_test(test_batches_keep_order_threads),
       cmocka_unit_test(test_batches_keep_order_processes),
       cmocka_unit_test(test_spsc_in_order_threads),
       cmocka_unit_test(test_spsc_in_order_processes),
+      cmocka_unit_test(test_spsc_with_full_barriers),
       cmocka_unit_test(test_spsc_batches_keep_order),
       cmocka_unit_test(test_spsc_lends_one_at_a_time),
       cmocka_unit_test(test_spsc_close_loses_nothing),
