@@ -28,4 +28,15 @@
 // in this order, if it is killed after.
 #define SHOAL_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
 
+// Asks for the line at `at`, any address, to be brought here for writing. A hint.
+SHOAL_INLINE void shoal_prefetch_write(const void *at) {
+#ifdef __x86_64__
+  __asm__ volatile("prefetchw %0"
+                   :
+                   : "m"(*(const char *)at));  // the builtin asks for reading unless told of the processor
+#else
+  __builtin_prefetch(at, 1, 3);
+#endif
+}
+
 #define SHOAL_NAME_MAX 63  // bytes of a segment's, object's or participant's name, without the final NUL

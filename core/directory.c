@@ -105,11 +105,20 @@ static int find(struct shoal_segment *seg, const uint64_t *name, unsigned states
 static void set_used(struct shoal_segment *seg, uint32_t n) { shoal_store32_relaxed(&seg->header->objects_used, n); }
 static uint32_t used(struct shoal_segment *seg) { return shoal_load32_relaxed(&seg->header->objects_used); }
 
+// FREE entries in front of EMPTY ones become EMPTY, from `at` backwards.
+static void shorten(struct shoal_segment *seg, uint32_t at) {
+  uint32_t mask = seg->g.entries - 1;
+  while (state_at(seg, (at + 1) & mask) == EMPTY && state_at(seg, at) == FREE) {
+    struct shoal_entry_shm *e = &seg->entries[at];
+    shoal_store64_relaxed(&e->state, MAKE(EMPTY, GENERATION(shoal_load64_relaxed(&e->state)), 0));
+    at = (at - 1) & mask;
+  }
+}
+
 // Gives the run back, then the entry. Killed between any two steps: the state still says what is to be done, and doing it
 // again harms nobody, since only words that name this entry are cleared.
 static void free_entry(struct shoal_segment *seg, uint32_t at) {
   struct shoal_entry_shm *e = &seg->entries[at];
-  uint32_t mask = seg->g.entries - 1;
   uint64_t off = shoal_load64_relaxed(&e->off), size = shoal_load64_relaxed(&e->size);
   if (off >= seg->g.units_off)
     shoal_space_mark_(seg, (off - seg->g.units_off) / SHOAL_UNIT_, shoal_units_(size), at + 1, 0);
@@ -117,11 +126,7 @@ static void free_entry(struct shoal_segment *seg, uint32_t at) {
   while (!shoal_cas64_seq_cst(&e->state, &old, MAKE(FREE, GENERATION(old), 0))) continue;  // [F3]
   if (old & WAITED) shoal_futex_wake((shoal_atomic32 *)&e->state, INT_MAX);
   set_used(seg, used(seg) - 1);
-  while (state_at(seg, (at + 1) & mask) == EMPTY && state_at(seg, at) == FREE) {
-    e = &seg->entries[at];
-    shoal_store64_relaxed(&e->state, MAKE(EMPTY, GENERATION(shoal_load64_relaxed(&e->state)), 0));
-    at = (at - 1) & mask;
-  }
+  shorten(seg, at);
 }
 
 // Whether somebody must free the entry: its creator died, or it is removed and the last user has gone.
@@ -141,7 +146,10 @@ static int writer_acquire(struct shoal_segment *seg) {
   if (rc == 0) return 0;
   if (rc != -EOWNERDEAD) return shoal_fail_(rc, "the directory's writer word");
   uint32_t n = 0;  // its last owner died on the way: every entry says how far it came, only the count may be wrong
-  for (uint32_t at = 0; at < seg->g.entries; at++) n += state_at(seg, at) >= CREATING;
+  for (uint32_t at = seg->g.entries; at--;) {
+    n += state_at(seg, at) >= CREATING;
+    shorten(seg, at);
+  }
   set_used(seg, n);
   tidy_locked(seg);
   return 0;
@@ -316,7 +324,7 @@ int shoal_object_open(struct shoal_segment *seg, const char *name, const char *t
   if (rc == 0) rc = shoal_proc_self(seg, &id);
   while (rc == 0) {
     if (!find(seg, l.name, 1u << LIVE, &v, NULL)) return shoal_fail_(-ENOENT, "no object \"%s\"", name);
-    if (memcmp(v.label.type, l.type, sizeof l.type))
+    if (memcmp(v.label.type, l.type, sizeof l.type) != 0)
       return shoal_fail_(-EBADMSG, "\"%s\" is a \"%.31s\", not a \"%s\"", name, (const char *)v.label.type, type);
     void *memory = shoal_segment_at(seg, v.off, v.size);
     if (!memory || v.size == 0) return shoal_fail_(-EPROTO, "\"%s\" lies outside the segment", name);

@@ -4,6 +4,22 @@
 //   static int init(void *memory, uint64_t size, void *arg) { ... return 0; }
 //   rc = shoal_object_create(seg, "jobs", "queue:job", size, init, arg, &object);
 //   rc = shoal_object_open(seg, "jobs", "queue:job", &object);
+//   ...object.memory...
+//   rc = shoal_object_close(seg, &object);                            // mine
+//   rc = shoal_object_remove(seg, "jobs");                            // the name
+//
+// SAFETY   every call: any thread of any process, together. `init` runs in the creator alone, outside any lock; it may
+//          create other objects. Objects are the process's: any of its threads may use and close what one has opened. A
+//          child of fork holds what its parent had open, from its first use of the segment (shoal_object_confirm).
+// ORDERING creating publishes by one compare-and-set [D1], which pairs with [D2] of whoever finds the object: what init
+//          wrote is seen. The point at which each takes effect: create, that compare-and-set; remove, its store [F3];
+//          open, its last look at the state [F2].
+// CRASH    create: at any instruction before it is published, it never was: a reaper, or the next to create that name,
+//          gives name and memory back. remove: it is there, or it is gone. Changes of the table are serialised by one
+//          robust word: whoever takes it after a death finds in each entry how far it came.
+//          A thread that is stopped (SIGSTOP) while it holds that word holds up all who create and remove, not who open.
+// COST     open and close: 1 us, no system call, no lock. create: 2 us and zeroing; a scan for space only where the last
+//          one ended. 100,000 objects: 34 MiB of tables.
 #pragma once
 
 #include "core/segment.h"
@@ -20,12 +36,13 @@ struct shoal_object {  // what the caller knows of one; private memory
   uint32_t generation;  // tells it from a later object in that place
 };
 
-// Makes an object of `size` bytes: nobody sees it before `init` has answered 0. If init fails, or its process is killed at
-// any instruction, it never was. `init` may be NULL. -EEXIST, -ENOSPC, -EINVAL, -ENAMETOOLONG, or init's answer.
+// Makes an object of `size` bytes, growing the segment if need be. Nobody sees it before `init` has answered 0; if init
+// fails, or its process is killed at any instruction, it never was. `init` may be NULL. -EEXIST (there is one, or somebody
+// alive is creating it), -ENOSPC, -EINVAL, -ENAMETOOLONG, -EUSERS, or init's answer.
 int shoal_object_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
                         int (*init)(void *memory, uint64_t size, void *arg), void *arg,
                         struct shoal_object *out) SHOAL_MUST_CHECK;
-// -ENOENT; -EBADMSG another type. Takes no lock.
+// -ENOENT; -EBADMSG another type; -EUSERS. Takes no lock.
 int shoal_object_open(struct shoal_segment *seg, const char *name, const char *type,
                       struct shoal_object *out) SHOAL_MUST_CHECK;
 // Opens it or, if there is none, makes it. Sleeps while somebody alive is making it.
@@ -35,8 +52,8 @@ int shoal_object_open_or_create(struct shoal_segment *seg, const char *name, con
 // For a child of fork, which inherits what its parent has open: whether that is still its to use. -ENOENT: the parent
 // closed it, and it was removed and freed, before the child first used the segment.
 int shoal_object_confirm(struct shoal_segment *seg, const struct shoal_object *object);
-// This process needs it no longer. Its memory is reused only when the name has been removed and every process that
-// created or opened it has closed it or died.
+// This process needs it no longer: once for each create or open. Its memory is reused only when the name has been removed
+// and every process that created, opened or inherited it has closed it or died. -EINVAL: not open.
 int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object);
 // Removes the name. -ENOENT.
 int shoal_object_remove(struct shoal_segment *seg, const char *name);

@@ -76,9 +76,9 @@ static void describe(struct shoal_proc_shm *p, struct shoal_thread_ *t) {
   shoal_store32_relaxed(&p->pid, pid);
   shoal_store32_relaxed(&p->tid, t->tid);
   shoal_store64_relaxed(&p->start_time, shoal_thread_start_time_(pid, t->tid));
-  uint32_t generation = generation_of(shoal_load64_relaxed(&p->both));
-  shoal_store32_release(&p->described,
-                        generation + 1);  // [P1] pairs with [P2]: or a predecessor's pid is taken for ours
+  uint32_t described = generation_of(shoal_load64_relaxed(&p->both)) + 1;
+  // [P1] pairs with [P2]: who reads that we are described reads our pid, not a predecessor's
+  shoal_store32_release(&p->described, described);
 }
 
 static int take_slot(struct shoal_segment *seg, uint32_t *slot) {

@@ -51,6 +51,7 @@ static int header_make(const char *name, const struct shoal_segment_options *o, 
   if (!o) o = &defaults;
   uint64_t size = o->size ? o->size : UINT64_C(16) << 20;
   uint64_t size_max = o->size_max ? o->size_max : UINT64_C(64) << 30;
+  if (!o->size && size > size_max) size = size_max;
   if (!o->size_max && size_max < size) size_max = size;
   if (size > size_max || size_max > SHOAL_SIZE_MAX_)
     return shoal_fail_(-EINVAL, "size %llu, size_max %llu", (unsigned long long)size, (unsigned long long)size_max);
@@ -65,7 +66,7 @@ static int header_make(const char *name, const struct shoal_segment_options *o, 
       .objects = o->objects ? o->objects : 4096,
       .size = {round_up(size, SHOAL_PAGE_)},
   };
-  if (name) strcpy(h->name, name);
+  if (name) memcpy(h->name, name, strlen(name));
   int rc = shoal_place_(&h->place);
   h->check = check_of(h);
   return rc;
@@ -82,7 +83,7 @@ static int header_check(const struct shoal_segment_shm *h, uint64_t file_size) {
   if (h->check != check_of(h)) return shoal_fail_(-EPROTO, "the header is damaged");
   int rc = shoal_place_(&here);
   if (rc) return rc;
-  if (memcmp(h->place.boot, here.boot, sizeof here.boot)) return shoal_fail_(-EPROTO, "made before the last boot");
+  if (memcmp(h->place.boot, here.boot, sizeof here.boot) != 0) return shoal_fail_(-EPROTO, "made before the last boot");
   if (h->place.pid_namespace != here.pid_namespace) return shoal_fail_(-EPROTO, "of another pid namespace");
   if (h->place.time_namespace != here.time_namespace) return shoal_fail_(-EPROTO, "of another time namespace");
   if (h->participants == 0 || h->participants > SHOAL_PARTICIPANTS_MAX_)
@@ -239,8 +240,8 @@ static int attach(int fd, const struct shoal_segment_shm *h, unsigned flags, str
   struct shoal_geometry_ *g = &seg->g;
   geometry(h, g);
   seg->held_mask = power_of_two((uint64_t)g->lines * SHOAL_LINE_RECORDS_) - 1;
-  seg->held = calloc(seg->held_mask + 1u, sizeof *seg->held);
-  seg->seats = calloc(g->participants, sizeof *seg->seats);
+  seg->held = calloc((size_t)seg->held_mask + 1, sizeof *seg->held);
+  seg->seats = calloc(g->participants, sizeof *seg->seats);  // NOLINT(clang-analyzer-optin.portability.UnixAPI): not 0
   seg->serial = shoal_add64_relaxed(&serials, 1) + 1;
   seg->flags = flags;
   seg->fd = fd;
@@ -305,7 +306,7 @@ int shoal_segment_create(const char *name, const struct shoal_segment_options *o
 }
 
 static int open_locked(int fd, unsigned flags, struct shoal_segment **out) {
-  struct shoal_segment_shm h;
+  struct shoal_segment_shm h = {.magic = 0};
   int rc = header_read(fd, &h);
   if (rc == 0) rc = attach(fd, &h, flags, out);
   if (rc) close(fd);

@@ -6,6 +6,23 @@
 //   ...objects by name: core/directory.h, ipc/queue/queue.h...
 //   shoal_segment_close(seg);                                     // mine
 //   shoal_segment_unlink("words");                                // the name
+//
+// The file is /dev/shm/shoal.NAME. It outlives its users, so the next start finds what the last one left, until somebody
+// unlinks it or collects what nobody has open. A process maps it once, at its largest size: when it grows, nobody maps
+// anew, and an address stays good until close.
+//
+// SAFETY   create, open, unlink, gc: any thread of any process, together. A segment is used by any number of threads, and
+//          by children of fork or of a raw clone, which inherit it as it is. close: one thread, when no other of its
+//          process uses it. at, off: also in a signal handler, if the segment has been used in this process before.
+// ORDERING [S1] pairs with [S2] (core/segment.c): who sees the new size sees memory that is allocated.
+// CRASH    create: a file without a name until it is whole; killed before, it never was. grow: memory is allocated, then
+//          the size says so; killed between, the next to grow finds it allocated. unlink, gc: one system call. Every lock
+//          on the file is the kernel's, and ends with its holder.
+// HOSTILE  contents: every length and position used for a bound is this process's own, checked copy. A peer that may
+//          write can make operations fail or wait; it cannot make them leave the segment. A peer that truncates the file
+//          can still kill its users by SIGBUS: SHOAL_SEGMENT_HARDENED, or the file's mode, keeps it from that.
+// COST     at: three compares. create: about thirty system calls; open: about twenty; tables of 1.6 MiB by default, and
+//          an owner word for every 512 bytes.
 #pragma once
 
 #include <sys/types.h>
@@ -24,8 +41,8 @@ enum shoal_segment_flags {
 };
 
 struct shoal_segment_options {  // zero: the default
-  uint64_t size;                // bytes to begin with (16 MiB)
-  uint64_t size_max;            // bytes it may grow to: address space only (64 GiB)
+  uint64_t size;                // bytes for objects, to begin with (16 MiB)
+  uint64_t size_max;            // bytes for objects that it may grow to: address space only (64 GiB)
   uint32_t participants;        // threads that may use it at a time (1,024)
   uint32_t objects;             // names it may hold (4,096)
   mode_t mode;                  // of the file (0600)
@@ -44,20 +61,21 @@ int shoal_segment_open_or_create(const char *name, const struct shoal_segment_op
 int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK;  // fd stays the caller's
 int shoal_segment_fd(const struct shoal_segment *seg);                           // stays the segment's
 
-// Takes back what this thread joined and unmaps. -EBUSY, and nothing changed: another thread of this process is a
-// participant, or one of its locks is held.
+// Closes what this process has open in it, takes back what this thread joined, and unmaps. -EBUSY, and nothing changed:
+// another thread of this process is a participant, or this thread owns a lock or a role in it.
 int shoal_segment_close(struct shoal_segment *seg);
 // Removes the name; who has it open goes on. -ENOENT.
 int shoal_segment_unlink(const char *name);
 // Removes every segment whose users are all dead, and what a killed creator left. The number removed, or an error.
 int shoal_segment_gc(void);
 
-// Makes it at least `size` bytes. Everybody sees it at once; nobody maps anew. -ENOSPC and nothing changed.
+// Makes it at least `size` bytes, for objects. Objects do so by themselves. -ENOSPC: beyond size_max, or /dev/shm is full,
+// and nothing changed.
 int shoal_segment_grow(struct shoal_segment *seg, uint64_t size);
 
 struct shoal_segment_info {
   char name[SHOAL_NAME_MAX + 1];
-  uint64_t size, size_max, used;  // bytes; used: given to objects
+  uint64_t size, size_max, used;  // bytes for objects: there, at most, and given to them
   uint32_t participants, participants_max, objects, objects_max;
 };
 int shoal_segment_info(struct shoal_segment *seg, struct shoal_segment_info *out);

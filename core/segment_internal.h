@@ -26,14 +26,14 @@ SHOAL_BEGIN
 
 #define SHOAL_MAGIC_ UINT64_C(0x0a6c616f68730a89)  // a byte that is no text, newline, "shoal", newline: little-endian
 #define SHOAL_FORMAT_ 1u                           // raised by every change of the layout or of its meaning
-#define SHOAL_PAGE_ 4096u
-#define SHOAL_UNIT_ 512u
+#define SHOAL_PAGE_ UINT64_C(4096)
+#define SHOAL_UNIT_ UINT64_C(512)
 #define SHOAL_HUGE_PAGE_ (UINT64_C(2) << 20)
 #define SHOAL_PARTICIPANTS_MAX_ 65535u  // 16 bits of an id, 0 is nobody
 #define SHOAL_OBJECTS_MAX_ 524288u      // 20 bits of a reference name one of the entries
 #define SHOAL_SIZE_MAX_ (UINT64_C(1) << 46)
 
-struct shoal_segment_shm {
+struct shoal_segment_shm {  // NOLINT(clang-analyzer-optin.performance.Padding): lines apart
   // The creator, before anybody sees it. Never changes.
   uint64_t magic;
   uint32_t format;

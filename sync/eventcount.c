@@ -163,6 +163,11 @@ static int take_free(struct shoal_eventcount_view *view, int side) {
   for (uint32_t i = 0; i < view->count[side]; i++) {
     struct shoal_role *role = shoal_role_at_(view, first + i);
     if (shoal_load32_relaxed(&role->live.word) || shoal_live_take_(&role->live)) continue;
+    int rc = view->ops->join ? view->ops->join(view, side) : 0;
+    if (rc) {
+      shoal_live_drop_(&role->live);
+      return rc;
+    }
     settle(view, side, i);
     return (int)(first + i);
   }
@@ -171,8 +176,8 @@ static int take_free(struct shoal_eventcount_view *view, int side) {
 
 static int join(struct shoal_eventcount_view *view, int side) {
   int role = take_free(view, side);
-  while (role < 0 && reap_side(view, side)) role = take_free(view, side);
-  if (role < 0)
+  while (role == -EUSERS && reap_side(view, side)) role = take_free(view, side);
+  if (role == -EUSERS)
     return shoal_fail_(-EUSERS, "all %u %s are taken by the living", view->count[side],
                        side == SHOAL_PRODUCER ? "producers" : "consumers");
   return role;
@@ -219,8 +224,7 @@ void shoal_role_hold(struct shoal_eventcount_view *view, uint32_t role) {
 int shoal_role_leave(struct shoal_eventcount_view *view, int side) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &view->shm->bell);
-  for (uint32_t r; (r = find(view, side));)
-    give_back(view, r, shoal_load32_relaxed(&shoal_role_at_(view, r)->holder));
+  for (uint32_t r; (r = find(view, side));) give_back(view, r, shoal_load32_relaxed(&shoal_role_at_(view, r)->holder));
   remember(view, side, 0);
   shoal_pending_restore_(t, pending);
   return 0;
@@ -352,10 +356,10 @@ static void mark_the_gone(struct shoal_eventcount_view *view) {
 static int sleep_once(struct sleeper *s, shoal_deadline deadline) {
   struct shoal_eventcount *shm = s->view->shm;
   int64_t now = shoal_now_ns();
-  shoal_deadline end = deadline.ns - now > SHOAL_RECHECK_NS ? (shoal_deadline){now + SHOAL_RECHECK_NS} : deadline;
+  int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
   count(&shm->counters.sleeps, 1);
-  int woke = shoal_futex_wait_many(s->entries, s->n, end);
-  int late = woke == -ETIMEDOUT && end.ns != deadline.ns;
+  int woke = shoal_futex_wait_many(s->entries, s->n, (shoal_deadline){end});
+  int late = woke == -ETIMEDOUT && end != deadline.ns;
   if (late) mark_the_gone(s->view);
   if (woke == 0 || woke > 1 || late || (woke == 1 && in_doubt(s))) shoal_eventcount_ring(shm);
   return late;
@@ -390,7 +394,7 @@ static int settle_down(struct sleeper *s, int (*attempt)(void *op), void *op, in
       fenced = 1;
     } else if (!s->ending || s->blocked) {
       return -EAGAIN;
-    } else if (!ended) {  // the last peer may have put, then died or closed: once more
+    } else if (!ended) {                                  // the last peer may have put, then died or closed: once more
       if (s->view->flags & SHOAL_EC_UNCLAIMED) fence(s);  // [A2]
       ended = 1;
     } else if (s->side == SHOAL_CONSUMER && ops->held && ops->held(s->view, s->me)) {

@@ -110,6 +110,8 @@ struct shoal_wait_ops {
   void (*recover)(struct shoal_eventcount_view *view, uint32_t role);
   // End of the stream: 1 if other roles hold claims that could come back if they died, and `me` holds none. May be NULL.
   int (*held)(struct shoal_eventcount_view *view, uint32_t me);
+  // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
+  int (*join)(struct shoal_eventcount_view *view, int side);
 };
 #define SHOAL_BLOCKER_NONE UINT32_MAX
 
@@ -166,7 +168,7 @@ SHOAL_INLINE int shoal_eventcount_asleep_(const struct shoal_eventcount *shm, in
 }
 // After a consumer has finished with something: a producer sleeps for room, or a consumer for the end of others' claims.
 SHOAL_INLINE int shoal_eventcount_asleep_for_room_(const struct shoal_eventcount *shm) {
-  return ((shoal_load32_seq_cst(&shm->ev[SHOAL_PRODUCER]) & SHOAL_EV_W_) |          // [C1]
+  return ((shoal_load32_seq_cst(&shm->ev[SHOAL_PRODUCER]) & SHOAL_EV_W_) |       // [C1]
           (shoal_load32_seq_cst(&shm->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)) != 0;  // [C1]
 }
 SHOAL_INLINE int shoal_eventcount_closed(const struct shoal_eventcount *shm) {
@@ -184,8 +186,9 @@ SHOAL_INLINE int shoal_role_valid_(const struct shoal_eventcount_view *view, uin
 }
 // What is no role at all is not dead: nobody may act on it.
 SHOAL_INLINE int shoal_role_is_dead(const struct shoal_eventcount_view *view, uint32_t role) {
+  if (!shoal_role_valid_(view, role)) return 0;
   // [A5] pairs with the kernel's mark: what the dead wrote is seen
-  return shoal_role_valid_(view, role) && shoal_robust_is_dead(shoal_load32_acquire(&shoal_role_at_(view, role)->live.word));
+  return shoal_robust_is_dead(shoal_load32_acquire(&shoal_role_at_(view, role)->live.word));
 }
 
 // A thread's roles, found by the handle's id; what does not fit is found in the table itself, by tid.
@@ -195,7 +198,8 @@ struct shoal_role_cache_ {
   uint32_t role[2];
 };
 #define SHOAL_ROLE_CACHE_ 32
-extern __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_] __attribute__((tls_model("initial-exec")));
+extern __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_]
+    __attribute__((tls_model("initial-exec")));
 int shoal_role_find_(struct shoal_eventcount_view *view, int side);
 
 SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side) {

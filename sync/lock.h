@@ -23,7 +23,12 @@
 
 SHOAL_BEGIN
 
-enum { SHOAL_LOCK_CONSISTENT = 0, SHOAL_LOCK_INCONSISTENT = 1, SHOAL_LOCK_NOTRECOVERABLE = 2, SHOAL_LOCK_DESTROYED = 3 };
+enum {
+  SHOAL_LOCK_CONSISTENT = 0,
+  SHOAL_LOCK_INCONSISTENT = 1,
+  SHOAL_LOCK_NOTRECOVERABLE = 2,
+  SHOAL_LOCK_DESTROYED = 3
+};
 
 struct shoal_lock {
   struct shoal_robust robust;  // robust.state: SHOAL_LOCK_*, written by the holder

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "examples/wordcount/report.h"
 
@@ -64,6 +65,15 @@ static void on_signals(void) {
   sigaction(SIGHUP, &action, NULL);
 }
 
+static int all_there(char **paths) {
+  for (; *paths; paths++) {
+    if (access(*paths, R_OK) == 0) continue;
+    perror(*paths);
+    return 0;
+  }
+  return 1;
+}
+
 static int same(const struct figures *a, const struct figures *b) {
   return a->units == b->units && a->files == b->files && a->skipped == b->skipped && a->bytes == b->bytes &&
          a->lines == b->lines;
@@ -74,6 +84,7 @@ int main(int argc, char **argv) {
   struct job job = {.limit = UINT64_C(512) << 20, .workers = processors(), .producers = 1};
   struct figures warm = {0}, together = {0}, alone = {0};
   argp_parse(&argp, argc, argv, 0, NULL, &job);
+  if (!all_there(job.paths)) return 1;
   on_signals();
   struct counts *counts = counts_create(), *expected = counts_create();
   int rc = warm_up(&job, &warm);

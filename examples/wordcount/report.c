@@ -36,7 +36,8 @@ void report_print(const struct report *r) {
   print_stage("merge", t->merge_ns, t->bytes);
   printf("  mean depth of queues: blocks %.1f, results %.1f\n", mean(t->blocks_depth, t->looks),
          mean(t->results_depth, t->looks));
-  printf("shoal's own cost: %.1f %% of %.3f s\n", cost(t), (double)t->cpu_ns / 1e9);
+  printf("shoal's own cost: %.1f %% of %.3f s%s\n", cost(t), (double)t->cpu_ns / 1e9,
+         r->job->chaos ? ", and what the killed had begun" : "");
   if (r->job->chaos)
     printf("kills: %llu, restarts: %llu, results that came twice: %llu\n", (unsigned long long)t->kills,
            (unsigned long long)t->restarts, (unsigned long long)t->redelivered);

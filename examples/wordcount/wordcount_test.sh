@@ -67,5 +67,6 @@ done
 "$program" --limit 1 --json figures.json tree >/dev/null 2>&1 || fail "--limit"
 [[ $(field files) == 1 ]] || fail "--limit 1 read $(field files) files"
 ! "$program" --workers none tree >/dev/null 2>&1 || fail "took 'none' for a number"
+! "$program" no-such-path >/dev/null 2>&1 || fail "counted what is not there"
 ! "$program" --limit 9G tree >/dev/null 2>&1 || fail "took a limit at which counts could overflow"
 echo "$kills kills"

@@ -52,9 +52,7 @@ int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint6
 static shoal_atomic64 *ctl_at(const struct shoal_mpmc *ring, uint64_t at) {
   return shoal_mpmc_at(ring, at, ring->stride).ctl;
 }
-static uint64_t lap_at(const struct shoal_mpmc *ring, uint64_t at) {
-  return shoal_mpmc_at(ring, at, ring->stride).lap;
-}
+static uint64_t lap_at(const struct shoal_mpmc *ring, uint64_t at) { return shoal_mpmc_at(ring, at, ring->stride).lap; }
 
 // A claim to write is in its lap only once, so this one is the dead role's for as long as the word is the same.
 void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {

@@ -63,11 +63,11 @@ struct shoal_mpmc {  // private: nothing that decides about an address is read f
   struct shoal_mpmc_shm *shm;
   char *slots;
   uint64_t mask;
-  uint32_t shift;         // capacity is 1 << shift
-  uint32_t stride;        // bytes from slot to slot
+  uint32_t shift;   // capacity is 1 << shift
+  uint32_t stride;  // bytes from slot to slot
   uint32_t element_size;
   uint32_t drop;
-  uint32_t exchange;      // publish by exchange
+  uint32_t exchange;                         // publish by exchange
   const struct shoal_eventcount_view *view;  // whose roles the owners are
 };
 
@@ -75,7 +75,8 @@ struct shoal_mpmc {  // private: nothing that decides about an address is read f
 // Bytes for `capacity` elements (rounded up to a power of two, two at least) of `element_size`; 0: absurd.
 uint64_t shoal_mpmc_size(uint64_t capacity, uint64_t element_size);
 // Zeroed memory, aligned to 64. -EINVAL.
-int shoal_mpmc_init(struct shoal_mpmc_shm *shm, uint64_t capacity, uint64_t element_size, uint32_t drop) SHOAL_MUST_CHECK;
+int shoal_mpmc_init(struct shoal_mpmc_shm *shm, uint64_t capacity, uint64_t element_size,
+                    uint32_t drop) SHOAL_MUST_CHECK;
 // Checks what stands there against the `size` bytes that may be used. -EPROTO.
 int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint64_t size,
                       const struct shoal_eventcount_view *view) SHOAL_MUST_CHECK;
@@ -116,7 +117,8 @@ SHOAL_INLINE void *shoal_claim_data(const struct shoal_claim *claim, uint32_t si
 
 // ---- put ----
 // Claims the next position; 0 if every slot is taken.
-SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim);
+SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
+                                      struct shoal_claim *claim);
 SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 // Gives a claimed position up: consumers skip it.
 SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
@@ -124,7 +126,8 @@ SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, const struct 
 int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at);
 
 // ---- get ----
-SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim);
+SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
+                                      struct shoal_claim *claim);
 SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 // Makes a claimed message a stray: the next consumer has it.
 void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
@@ -160,7 +163,8 @@ SHOAL_INLINE uint64_t shoal_mpmc_past_get_(const struct shoal_mpmc *ring, uint64
   return at + ((uint64_t)(ahead > 0 ? ahead : 0) << ring->shift) + 1;
 }
 
-SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim) {
+SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
+                                      struct shoal_claim *claim) {
   shoal_atomic64 *tail = &ring->shm->tail;
   for (uint64_t t = shoal_load64_relaxed(tail);;) {
     *claim = shoal_mpmc_at(ring, t, shoal_mpmc_stride_of_(ring, size));
@@ -190,7 +194,7 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
 SHOAL_INLINE void shoal_mpmc_set_(const struct shoal_mpmc *ring, const struct shoal_claim *claim, uint64_t c) {
   if (SHOAL_UNLIKELY(ring->exchange)) shoal_exchange64_seq_cst(claim->ctl, c);  // [P1] [F1], and a full barrier
   else shoal_store64_release(claim->ctl, c);  // [P1] pairs with [G1], [F1] pairs with [W1]
-  SHOAL_COMPILER_BARRIER();  // the load of ev stays behind it
+  SHOAL_COMPILER_BARRIER();                   // the load of ev stays behind it
 }
 SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
   shoal_mpmc_set_(ring, claim, claim->lap | shoal_slot_(SHOAL_SLOT_FULL_, 0));
@@ -202,7 +206,8 @@ SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct 
   shoal_mpmc_set_(ring, claim, claim->lap + SHOAL_SLOT_LAP_);
 }
 
-SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, struct shoal_claim *claim) {
+SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
+                                      struct shoal_claim *claim) {
   shoal_atomic64 *head = &ring->shm->head;
   // [A1]'s second half: a stray made after the arming wakes its sleeper
   if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays))) {

@@ -16,12 +16,17 @@ struct layout {
   uint64_t ring, size;  // bytes from the start to the ring, to the end; size 0: absurd
 };
 
+static uint32_t or_default(uint32_t n, uint32_t kind) {
+  return n ? n : kind == SHOAL_QUEUE_SPSC ? 1 : SHOAL_ROLES_DEFAULT;
+}
+
 static struct layout lay_out(const struct shoal_queue_options *o) {
-  struct layout l = {.producers = o->producers ? o->producers : SHOAL_ROLES_DEFAULT,
-                     .consumers = o->consumers ? o->consumers : SHOAL_ROLES_DEFAULT};
-  uint64_t wait = shoal_eventcount_size(l.producers, l.consumers);
-  uint64_t ring = shoal_mpmc_size(o->capacity, o->element_size);
-  if (o->kind != SHOAL_QUEUE_MPMC || !wait || !ring) return l;
+  struct layout l = {or_default(o->producers, o->kind), or_default(o->consumers, o->kind), 0, 0};
+  uint64_t ring = 0, wait = shoal_eventcount_size(l.producers, l.consumers);
+  if (o->kind == SHOAL_QUEUE_MPMC) ring = shoal_mpmc_size(o->capacity, o->element_size);
+  if (o->kind == SHOAL_QUEUE_SPSC && l.producers == 1 && l.consumers == 1 && !o->drop)
+    ring = shoal_spsc_size(o->capacity, o->element_size);
+  if (!wait || !ring) return l;
   l.ring = offsetof(struct shoal_queue_shm, wait) + wait;
   l.size = l.ring + ring;
   return l;
@@ -29,18 +34,21 @@ static struct layout lay_out(const struct shoal_queue_options *o) {
 
 uint64_t shoal_queue_size_(const struct shoal_queue_options *options) { return lay_out(options).size; }
 
-static struct shoal_mpmc_shm *ring_at(struct shoal_queue_shm *shm, uint64_t off) {
-  return (struct shoal_mpmc_shm *)(void *)((char *)shm + off);
-}
+static void *ring_at(struct shoal_queue_shm *shm, uint64_t off) { return (char *)shm + off; }
 
 int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_options *options) {
   struct shoal_queue_shm *shm = memory;
   struct layout l = lay_out(options);
   if (!l.size || l.size > size)
-    return shoal_fail_(-EINVAL, "no queue of %u elements of %u bytes for %u and %u in %llu bytes", options->capacity,
-                       options->element_size, l.producers, l.consumers, (unsigned long long)size);
-  int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, 0);
-  if (!rc) rc = shoal_mpmc_init(ring_at(shm, l.ring), options->capacity, options->element_size, options->drop);
+    return shoal_fail_(-EINVAL, "no queue of kind %u: %u elements of %u bytes, %u and %u roles, in %llu bytes",
+                       options->kind, options->capacity, options->element_size, l.producers, l.consumers,
+                       (unsigned long long)size);
+  int spsc = options->kind == SHOAL_QUEUE_SPSC;
+  int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, spsc ? SHOAL_EC_UNCLAIMED : 0);
+  if (rc) return rc;
+  void *ring = ring_at(shm, l.ring);
+  rc = spsc ? shoal_spsc_init(ring, l.size - l.ring, options->capacity, options->element_size)
+            : shoal_mpmc_init(ring, options->capacity, options->element_size, options->drop);
   if (rc) return rc;
   shm->kind = options->kind;
   shm->element_size = options->element_size;
@@ -49,19 +57,38 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
   return 0;
 }
 
-static const struct shoal_wait_ops mpmc_ops;
+static const struct shoal_wait_ops mpmc_ops, spsc_ops;
+
+static int attach_ring(struct shoal_queue *q, void *ring, uint64_t size) {
+  struct shoal_spsc_info info;
+  int rc;
+  if (q->kind == SHOAL_QUEUE_MPMC) {
+    rc = shoal_mpmc_attach(&q->ring, ring, size, &q->wait);
+    q->element_size = q->ring.element_size;
+    return rc;
+  }
+  if (q->wait.count[SHOAL_PRODUCER] != 1 || q->wait.count[SHOAL_CONSUMER] != 1 || !(q->wait.flags & SHOAL_EC_UNCLAIMED))
+    return shoal_fail_(-EPROTO, "not the roles of one producer and one consumer");
+  rc = shoal_spsc_info(ring, size, &info);
+  if (rc) return rc;
+  q->spsc = ring;
+  q->spsc_bytes = size;
+  q->element_size = info.element_size;
+  return 0;
+}
 
 static int attach(struct shoal_queue *q, struct shoal_queue_shm *shm, uint64_t size) {
   if (size < sizeof *shm || shoal_load32_acquire(&shm->magic) != MAGIC)  // [M2] pairs with [M1]
     return shoal_fail_(-EPROTO, "not a queue");
   uint32_t ring = __atomic_load_n(&shm->ring, __ATOMIC_RELAXED);
   q->kind = __atomic_load_n(&shm->kind, __ATOMIC_RELAXED);
-  if (q->kind != SHOAL_QUEUE_MPMC) return shoal_fail_(-EPROTO, "a queue of unknown kind %u", q->kind);
+  if (q->kind != SHOAL_QUEUE_MPMC && q->kind != SHOAL_QUEUE_SPSC)
+    return shoal_fail_(-EPROTO, "a queue of unknown kind %u", q->kind);
   if (ring % 64 || ring < sizeof *shm || ring > size) return shoal_fail_(-EPROTO, "the ring lies outside");
-  int rc = shoal_eventcount_attach(&q->wait, &shm->wait, ring - offsetof(struct shoal_queue_shm, wait), &mpmc_ops);
-  if (!rc) rc = shoal_mpmc_attach(&q->ring, ring_at(shm, ring), size - ring, &q->wait);
+  int rc = shoal_eventcount_attach(&q->wait, &shm->wait, ring - offsetof(struct shoal_queue_shm, wait),
+                                   q->kind == SHOAL_QUEUE_MPMC ? &mpmc_ops : &spsc_ops);
+  if (!rc) rc = attach_ring(q, ring_at(shm, ring), size - ring);
   if (rc) return rc;
-  q->element_size = q->ring.element_size;
   if (__atomic_load_n(&shm->element_size, __ATOMIC_RELAXED) != q->element_size)
     return shoal_fail_(-EPROTO, "a queue and its ring of different element sizes");
   return 0;
@@ -79,15 +106,56 @@ int shoal_queue_attach_(void *memory, uint64_t size, uint32_t element_size, stru
   return rc;
 }
 
+// ---- what the sleeping protocol asks ----
+
+static struct shoal_queue *queue_of(struct shoal_eventcount_view *view) {
+  return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
+}
+static uint32_t mpmc_blocker(struct shoal_eventcount_view *view, int side) {
+  return shoal_mpmc_blocker(&queue_of(view)->ring, side);
+}
+static void mpmc_recover(struct shoal_eventcount_view *view, uint32_t role) {
+  shoal_mpmc_recover(&queue_of(view)->ring, role);
+}
+static int mpmc_held(struct shoal_eventcount_view *view, uint32_t me) {
+  return shoal_mpmc_held(&queue_of(view)->ring, me);
+}
+static const struct shoal_wait_ops mpmc_ops = {mpmc_blocker, mpmc_recover, mpmc_held, NULL};
+
+// A put that may not have seen the closing, and may still publish.
+static uint32_t spsc_blocker(struct shoal_eventcount_view *view, int side) {
+  const uint32_t producer = 1;
+  if (side == SHOAL_PRODUCER || !shoal_eventcount_closed(view->shm)) return 0;
+  return shoal_load32_acquire(&shoal_role_at_(view, producer)->busy) ? producer : 0;  // [A6] pairs with [R6]
+}
+// The next owner of the role finds all in the ring.
+static void spsc_recover(struct shoal_eventcount_view *view, uint32_t role) { (void)view, (void)role; }
+
+static int spsc_join(struct shoal_eventcount_view *view, int side) {
+  struct shoal_queue *q = queue_of(view);
+  if (side == SHOAL_PRODUCER) {
+    q->producer.lent = 0;
+    return shoal_spsc_produce(&q->producer.ring, q->spsc, q->spsc_bytes, q->element_size);
+  }
+  q->consumer.lent = 0;
+  q->consumer.told = UINT64_MAX;
+  int rc = shoal_spsc_consume(&q->consumer.ring, q->spsc, q->spsc_bytes, q->element_size);
+  if (!rc) q->consumer.first = q->consumer.ring.next;
+  return rc;
+}
+static void spsc_leave(struct shoal_queue *q, int side) {
+  if (side == SHOAL_PRODUCER) shoal_spsc_producer_leave(&q->producer.ring);
+  else shoal_spsc_consumer_leave(&q->consumer.ring);
+}
+static const struct shoal_wait_ops spsc_ops = {spsc_blocker, spsc_recover, NULL, spsc_join};
+
 // ---- in a segment ----
 
 static void type_of(uint32_t element_size, char type[SHOAL_TYPE_MAX + 1]) {
   snprintf(type, SHOAL_TYPE_MAX + 1, "queue:%u", element_size);
 }
 
-static int init_object(void *memory, uint64_t size, void *options) {
-  return shoal_queue_place_(memory, size, options);
-}
+static int init_object(void *memory, uint64_t size, void *options) { return shoal_queue_place_(memory, size, options); }
 
 static int attach_object(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
                          struct shoal_queue **out) {
@@ -167,24 +235,9 @@ int shoal_queue_join(struct shoal_queue *q, int side) {
 
 int shoal_queue_leave(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
+  if (q->kind == SHOAL_QUEUE_SPSC && shoal_role_known(&q->wait, side)) spsc_leave(q, side);
   return shoal_role_leave(&q->wait, side);
 }
-
-// ---- what the sleeping protocol asks ----
-
-static struct shoal_queue *queue_of(struct shoal_eventcount_view *view) {
-  return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
-}
-static uint32_t mpmc_blocker(struct shoal_eventcount_view *view, int side) {
-  return shoal_mpmc_blocker(&queue_of(view)->ring, side);
-}
-static void mpmc_recover(struct shoal_eventcount_view *view, uint32_t role) {
-  shoal_mpmc_recover(&queue_of(view)->ring, role);
-}
-static int mpmc_held(struct shoal_eventcount_view *view, uint32_t me) {
-  return shoal_mpmc_held(&queue_of(view)->ring, me);
-}
-static const struct shoal_wait_ops mpmc_ops = {mpmc_blocker, mpmc_recover, mpmc_held};
 
 // ---- beside the fast paths ----
 
@@ -213,9 +266,25 @@ static void freed(struct shoal_queue *q, int n) {
   struct shoal_eventcount *ec = q->wait.shm;
   if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_wake_(ec, SHOAL_PRODUCER, n);
   // [C1] claims of others were waited for
-  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
+  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
+    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
 }
 void shoal_queue_freed_(struct shoal_queue *q) { freed(q, 1); }
+
+// The put that was refused may have been waited for: tell.
+int shoal_queue_spsc_refused_(struct shoal_queue *q) {
+  shoal_store32_release(&shoal_role_at_(&q->wait, 1)->busy, 0);  // [R6]
+  shoal_eventcount_ring(q->wait.shm);
+  return -EPIPE;
+}
+
+// A producer sleeps; it finds room only if the ring has released some since it was told.
+void shoal_queue_spsc_released_(struct shoal_queue *q) {
+  uint64_t released = shoal_load64_relaxed(&q->spsc->released);
+  if (released == q->consumer.told) return;
+  q->consumer.told = released;
+  shoal_eventcount_wake_(q->wait.shm, SHOAL_PRODUCER, 1);
+}
 
 // ---- attempts: 0, -EAGAIN, -EPIPE ----
 
@@ -224,7 +293,8 @@ struct op {
   uint32_t me, n, done;
   const char *in;
   char *out;
-  struct shoal_claim claim;
+  struct shoal_claim claim;  // MPMC
+  void *place;               // SPSC
 };
 
 static int attempt_put(void *arg) {
@@ -236,9 +306,37 @@ static int attempt_get(void *arg) {
   return shoal_queue_get_once_(op->q, op->me, op->out, op->q->element_size);
 }
 
+// One of them the whole way, so that what a put does besides is done; the rest as a batch.
+static int spsc_put_n(struct op *op) {
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  int rc = shoal_queue_put_spsc_(q, op->me, op->in, q->element_size);
+  if (rc) return rc;
+  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_barrier_(q, role);
+  op->done = 1;
+  if (!shoal_eventcount_closed(q->wait.shm))
+    op->done += shoal_spsc_try_put_n(&q->producer.ring, op->in + q->element_size, op->n - 1);
+  shoal_queue_spsc_barrier_(q, role);
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_CONSUMER)) shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1);
+  return 0;
+}
+
+static int spsc_get_n(struct op *op) {
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  if (q->consumer.lent) return -EBUSY;
+  op->done = shoal_spsc_try_get_n(&q->consumer.ring, op->out, op->n);
+  shoal_queue_spsc_barrier_(q, role);
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+  return op->done ? 0 : -EAGAIN;
+}
+
 static int attempt_put_n(void *arg) {
   struct op *op = arg;
   struct shoal_queue *q = op->q;
+  if (q->kind == SHOAL_QUEUE_SPSC) return spsc_put_n(op);
   struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_claim claim;
   uint64_t first = 0, last = 0;
@@ -267,6 +365,7 @@ static int attempt_put_n(void *arg) {
 static int attempt_get_n(void *arg) {
   struct op *op = arg;
   struct shoal_queue *q = op->q;
+  if (q->kind == SHOAL_QUEUE_SPSC) return spsc_get_n(op);
   struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   uint32_t busy = shoal_load32_relaxed(&role->busy);
@@ -293,6 +392,30 @@ static int attempt_receive(void *arg) {
   return shoal_mpmc_claim_get(&op->q->ring, op->me, op->q->element_size, &op->claim) ? 0 : -EAGAIN;
 }
 
+static int attempt_reserve_spsc(void *arg) {
+  struct op *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  if (q->producer.lent) return -EBUSY;
+  shoal_store32_relaxed(&role->busy, 1);  // until it is committed or cancelled
+  shoal_queue_spsc_barrier_(q, role);
+  if (shoal_eventcount_closed(q->wait.shm)) return shoal_queue_spsc_refused_(q);
+  op->place = shoal_spsc_reserve(&q->producer.ring);
+  if (op->place) return 0;
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  return -EAGAIN;
+}
+static int attempt_receive_spsc(void *arg) {
+  struct op *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  if (q->consumer.lent) return -EBUSY;
+  op->place = shoal_spsc_peek(&q->consumer.ring);
+  shoal_queue_spsc_barrier_(q, role);
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+  return op->place ? 0 : -EAGAIN;
+}
+
 // ---- whole elements ----
 
 int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
@@ -305,12 +428,12 @@ int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, sho
 }
 
 // Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.
-#define SIZED(name, n)                                                                                                    \
-  static SHOAL_NOINLINE int put_##name(struct shoal_queue *q, const void *element, shoal_deadline deadline) {          \
-    return shoal_queue_put_(q, element, n, deadline);                                                               \
-  }                                                                                                                 \
-  static SHOAL_NOINLINE int get_##name(struct shoal_queue *q, void *element, shoal_deadline deadline) {                \
-    return shoal_queue_get_(q, element, n, deadline);                                                               \
+#define SIZED(name, n)                                                                                        \
+  static SHOAL_NOINLINE int put_##name(struct shoal_queue *q, const void *element, shoal_deadline deadline) { \
+    return shoal_queue_put_(q, element, n, deadline);                                                         \
+  }                                                                                                           \
+  static SHOAL_NOINLINE int get_##name(struct shoal_queue *q, void *element, shoal_deadline deadline) {       \
+    return shoal_queue_get_(q, element, n, deadline);                                                         \
   }
 SIZED(4, 4)
 SIZED(8, 8)
@@ -371,26 +494,54 @@ static void lend(const struct op *op, uint32_t state, struct shoal_loan *loan) {
   *loan = l;
 }
 
+static int reserve_spsc(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
+  struct op op = {.q = q};
+  int rc = run(&op, SHOAL_PRODUCER, 0, attempt_reserve_spsc, deadline);
+  if (rc) return rc;
+  q->producer.lent = 1;
+  *loan = (struct shoal_loan){op.place, q->producer.ring.next, op.me, 0};
+  return 0;
+}
+static int receive_spsc(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
+  struct op op = {.q = q};
+  int rc = run(&op, SHOAL_CONSUMER, 0, attempt_receive_spsc, deadline);
+  if (rc) return rc;
+  q->consumer.lent = 1;
+  uint64_t at = q->consumer.ring.next;
+  *loan = (struct shoal_loan){op.place, at, op.me, q->consumer.ring.inherited && at == q->consumer.first};
+  return 0;
+}
+
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   struct op op = {.q = q};
+  if (q->kind == SHOAL_QUEUE_SPSC) return reserve_spsc(q, loan, deadline);
   int rc = run(&op, SHOAL_PRODUCER, 1, attempt_reserve, deadline);
   if (!rc) lend(&op, SHOAL_SLOT_WRITING_, loan);
   return rc;
 }
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   struct op op = {.q = q};
+  if (q->kind == SHOAL_QUEUE_SPSC) return receive_spsc(q, loan, deadline);
   int rc = run(&op, SHOAL_CONSUMER, 1, attempt_receive, deadline);
   if (!rc) lend(&op, SHOAL_SLOT_READING_, loan);
   return rc;
 }
 
+static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
+  uint32_t deaths;
+  if (q->kind == SHOAL_QUEUE_MPMC)
+    return shoal_mpmc_holds(&q->ring, loan->role, loan->token,
+                            side == SHOAL_PRODUCER ? SHOAL_SLOT_WRITING_ : SHOAL_SLOT_READING_, &deaths);
+  return side == SHOAL_PRODUCER ? q->producer.lent && q->producer.ring.next == loan->token
+                                : q->consumer.lent && q->consumer.ring.next == loan->token;
+}
+
 // Only the owner of a claim changes it: what is the caller's now stays so.
 static int check(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
-  uint32_t deaths;
-  uint32_t state = side == SHOAL_PRODUCER ? SHOAL_SLOT_WRITING_ : SHOAL_SLOT_READING_;
   if (!loan->data) return shoal_fail_(-EINVAL, "given back already");
-  if (shoal_role_known(&q->wait, side) != loan->role) return shoal_fail_(-EPERM, "the loan of another thread, or of the other side");
-  if (!shoal_mpmc_holds(&q->ring, loan->role, loan->token, state, &deaths))
+  if (shoal_role_known(&q->wait, side) != loan->role)
+    return shoal_fail_(-EPERM, "the loan of another thread, or of the other side");
+  if (!is_lent(q, side, loan))
     return shoal_fail_(-EINVAL, "position %llu is not on loan", (unsigned long long)loan->token);
   return 0;
 }
@@ -421,13 +572,36 @@ static void finish_get(struct shoal_queue *q, uint64_t at, enum ending how) {
   }
 }
 
+static void finish_put_spsc(struct shoal_queue *q, struct shoal_role *role, enum ending how) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  q->producer.lent = 0;
+  if (how == COMMIT) shoal_spsc_commit(&q->producer.ring);
+  shoal_queue_spsc_barrier_(q, role);
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+}
+static void finish_get_spsc(struct shoal_queue *q, struct shoal_role *role, enum ending how) {
+  q->consumer.lent = 0;
+  if (how == RELEASE) shoal_spsc_release(&q->consumer.ring);
+  shoal_queue_spsc_barrier_(q, role);
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+}
+
+static void end_loan(struct shoal_queue *q, const struct shoal_loan *loan, enum ending how) {
+  struct shoal_role *role = shoal_role_at_(&q->wait, loan->role);
+  int put = how == COMMIT || how == CANCEL;
+  if (q->kind == SHOAL_QUEUE_MPMC) (put ? finish_put : finish_get)(q, loan->token, how);
+  else if (put) finish_put_spsc(q, role, how);
+  else finish_get_spsc(q, role, how);
+}
+
 static int finish(struct shoal_queue *q, struct shoal_loan *loan, enum ending how) {
   int side = how == COMMIT || how == CANCEL ? SHOAL_PRODUCER : SHOAL_CONSUMER;
   int rc = check(q, side, loan);
   if (rc) return rc;
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  (side == SHOAL_PRODUCER ? finish_put : finish_get)(q, loan->token, how);
+  end_loan(q, loan, how);
   shoal_pending_restore_(t, pending);
   *loan = (struct shoal_loan){0};
   return 0;
@@ -440,23 +614,32 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan) { return 
 
 // ---- looking at it ----
 
+static void ring_info(struct shoal_queue *q, struct shoal_queue_info *out) {
+  if (q->kind == SHOAL_QUEUE_SPSC) {
+    struct shoal_spsc_info info;
+    if (shoal_spsc_info(q->spsc, q->spsc_bytes, &info)) return;
+    out->capacity = (uint32_t)info.capacity;
+    out->size = info.size;
+    return;
+  }
+  out->capacity = (uint32_t)q->ring.mask + 1;
+  out->drop = q->ring.drop;
+  out->size = shoal_mpmc_count(&q->ring);
+  out->holes = shoal_load64_relaxed(&q->ring.shm->holes);
+  out->redelivered = shoal_load64_relaxed(&q->ring.shm->redelivered);
+  out->dropped = shoal_load64_relaxed(&q->ring.shm->dropped);
+}
+
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out) {
   const struct shoal_eventcount_counters *c = &q->wait.shm->counters;
-  const struct shoal_mpmc *ring = &q->ring;
-  *out = (struct shoal_queue_info){
-      .capacity = (uint32_t)ring->mask + 1,
+  struct shoal_queue_info info = {
       .element_size = q->element_size,
       .kind = q->kind,
-      .drop = ring->drop,
-      .size = shoal_mpmc_count(ring),
       .producers = shoal_role_count(&q->wait, SHOAL_PRODUCER),
       .consumers = shoal_role_count(&q->wait, SHOAL_CONSUMER),
       .producers_max = q->wait.count[SHOAL_PRODUCER],
       .consumers_max = q->wait.count[SHOAL_CONSUMER],
       .closed = (uint32_t)shoal_eventcount_closed(q->wait.shm),
-      .holes = shoal_load64_relaxed(&ring->shm->holes),
-      .redelivered = shoal_load64_relaxed(&ring->shm->redelivered),
-      .dropped = shoal_load64_relaxed(&ring->shm->dropped),
       .wakes = shoal_load64_relaxed(&c->wakes),
       .woken = shoal_load64_relaxed(&c->woken),
       .sleeps = shoal_load64_relaxed(&c->sleeps),
@@ -466,5 +649,7 @@ int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out) {
       .reaped = shoal_load64_relaxed(&c->reaped),
       .joins = shoal_load64_relaxed(&c->joins),
   };
+  ring_info(q, &info);
+  *out = info;
   return 0;
 }

@@ -32,15 +32,19 @@
 //          The last producer left or died and nothing is left that could be received: -EPIPE. The last consumer left or died
 //          and the queue is full: -EPIPE.
 //          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
-// CLOSE    a put that answered 0 is delivered, also one that overlaps the close (kind SPSC: closed by the producer's thread, or
-//          after its last put has returned). A get answers -EPIPE when all of it has been received and released: while
-//          another consumer still holds a message, which it could die with, a get waits (not if the caller itself holds one).
+// CLOSE    a put that answered 0 is delivered, also one that overlaps the close. A get answers -EPIPE when all of it has been
+//          received and released: while another consumer still holds a message, which it could die with, a get waits (not
+//          if the caller itself holds one).
+// SPSC     the kind for one producer and one consumer at a time: several times the throughput. What a dead consumer held, or had
+//          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
+//          beside it (-EBUSY). In a signal handler: nothing.
 // COST     nobody asleep: no system call. A put and a get: a claim and a store each. See ipc/queue/README.md for figures.
 // SOURCE   ipc/queue/mpmc.h or ipc/queue/spsc.h, under sync/eventcount.h.
 #pragma once
 
 #include "core/directory.h"
 #include "ipc/queue/mpmc.h"
+#include "ipc/queue/spsc.h"
 
 SHOAL_BEGIN
 
@@ -50,9 +54,9 @@ struct shoal_queue_options {  // zero: the default
   uint32_t capacity;          // elements; rounded up to a power of two. Must be given
   uint32_t element_size;      // bytes, up to 1 GiB. Must be given (typed forms fill it in)
   uint32_t kind;              // SHOAL_QUEUE_MPMC, or _SPSC: one producer and one consumer at a time
-  uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX)
+  uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX; SPSC: 1)
   uint32_t consumers;
-  uint32_t drop;  // 1: a dead consumer's message is dropped
+  uint32_t drop;  // 1: a dead consumer's message is dropped. Not with SPSC
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -89,8 +93,9 @@ struct shoal_loan {      // private memory; cleared when given back
   void *data;            // element_size bytes in the segment
   uint64_t token;        // which slot
   uint32_t role;         // whose
-  uint32_t redelivered;  // consumers that died with this message in hand
+  uint32_t redelivered;  // consumers that died with this message in hand (SPSC: 1, the last one may have)
 };
+// -EBUSY: kind SPSC, and one is out already.
 // A slot to write, delivered by commit, given up by cancel. Errors as put. A reservation holds up what is put behind it.
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
 // -EINVAL: no reservation (any more), -EPERM: another thread's; nothing changed.
@@ -104,11 +109,11 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
 // ---- looking at it ----
 struct shoal_queue_info {
   uint32_t capacity, element_size, kind, drop;
-  uint64_t size;                         // messages; an estimate while others work
-  uint32_t producers, consumers;         // live
+  uint64_t size;                  // messages; an estimate while others work
+  uint32_t producers, consumers;  // live
   uint32_t producers_max, consumers_max;
   uint32_t closed, reserved_;
-  uint64_t holes, redelivered, dropped;  // left by dead producers; by dead consumers
+  uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
@@ -132,11 +137,24 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcoun
 
 struct shoal_queue {
   struct shoal_eventcount_view wait;
-  struct shoal_mpmc ring;
+  struct shoal_mpmc ring;  // of kind MPMC
   uint32_t kind;
   uint32_t element_size;
   struct shoal_segment *segment;  // NULL: placed
   struct shoal_object object;
+  // of kind SPSC: the ring, and the two roles, each for the thread that has it
+  struct shoal_spsc_shm *spsc;
+  uint64_t spsc_bytes;
+  struct {
+    struct shoal_spsc_producer ring;
+    uint32_t lent;  // a reservation is out
+  } producer SHOAL_ALIGNED(64);
+  struct {
+    struct shoal_spsc_consumer ring;
+    uint32_t lent;   // a message is out
+    uint64_t first;  // the first message of this owner: the last one may have died with it
+    uint64_t told;   // `released` when a sleeping producer was last told
+  } consumer SHOAL_ALIGNED(64);
 };
 
 // ---- inline: what put and get do when nobody has to wait ----
@@ -145,9 +163,11 @@ int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, sho
 int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_published_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_freed_(struct shoal_queue *q);
+int shoal_queue_spsc_refused_(struct shoal_queue *q);
+void shoal_queue_spsc_released_(struct shoal_queue *q);
 
 // 0, -EAGAIN, -EPIPE
-SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
+SHOAL_INLINE int shoal_queue_put_mpmc_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
   struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_claim claim;
   if (SHOAL_UNLIKELY(!shoal_mpmc_claim_put(&q->ring, me, size, &claim))) return -EAGAIN;  // [C1] of sync/eventcount.h
@@ -162,7 +182,7 @@ SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const
 }
 
 // 0, -EAGAIN
-SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
+SHOAL_INLINE int shoal_queue_get_mpmc_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
   struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_role *role = shoal_role_at_(&q->wait, me);
   uint32_t busy = shoal_load32_relaxed(&role->busy);
@@ -181,12 +201,54 @@ SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void 
   return 0;
 }
 
+// Kind SPSC has no claim: busy is shown around a put, so that who was told of the closing can wait for its end, and whoever
+// sleeps or closes has the fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE).
+SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q, struct shoal_role *role) {
+  // [C1] pairs with [A1], [C2] pairs with [A2] in sync/eventcount.h
+  if (SHOAL_UNLIKELY(q->wait.flags & SHOAL_EC_EXCHANGE)) shoal_add32_seq_cst(&role->busy, 0);
+  SHOAL_COMPILER_BARRIER();
+}
+
+// 0, -EAGAIN, -EPIPE, -EBUSY
+SHOAL_INLINE int shoal_queue_put_spsc_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  if (SHOAL_UNLIKELY(q->producer.lent)) return -EBUSY;
+  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_barrier_(q, role);
+  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q);
+  int rc = shoal_spsc_put_(&q->producer.ring, element, shoal_spsc_shape_(size));
+  shoal_queue_spsc_barrier_(q, role);
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  return rc;
+}
+
+// 0, -EAGAIN, -EBUSY
+SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  if (SHOAL_UNLIKELY(q->consumer.lent)) return -EBUSY;
+  int rc = shoal_spsc_get_(&q->consumer.ring, element, shoal_spsc_shape_(size));
+  shoal_queue_spsc_barrier_(q, role);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER))) shoal_queue_spsc_released_(q);
+  return rc;
+}
+
+SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
+  return SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_put_mpmc_(q, me, element, size)
+                                                   : shoal_queue_put_spsc_(q, me, element, size);
+}
+SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
+  return SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_get_mpmc_(q, me, element, size)
+                                                   : shoal_queue_get_spsc_(q, me, element, size);
+}
+
 SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
   int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER);
   if (SHOAL_UNLIKELY(me < 0)) return me;
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  int rc = SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_put_once_(q, (uint32_t)me, element, size) : -EAGAIN;
+  int rc = shoal_queue_put_once_(q, (uint32_t)me, element, size);
   if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_put_wait_(q, (uint32_t)me, element, deadline);
   shoal_pending_restore_(t, pending);
   return rc;
@@ -197,7 +259,7 @@ SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t
   if (SHOAL_UNLIKELY(me < 0)) return me;
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  int rc = SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_get_once_(q, (uint32_t)me, element, size) : -EAGAIN;
+  int rc = shoal_queue_get_once_(q, (uint32_t)me, element, size);
   if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_get_wait_(q, (uint32_t)me, element, deadline);
   shoal_pending_restore_(t, pending);
   return rc;

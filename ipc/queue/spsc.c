@@ -8,11 +8,11 @@
 #include "core/deadline.h"
 #include "core/error.h"
 
-#define MAGIC UINT32_C(0x53505331)            // "SPS1": the layout's version
-#define QUANTUM_BYTES (32u * 1024)            // groups that wait for release, at most (but one)
-#define STREAM_NS_EACH 25                     // a stream: one message in so many ns of the keeping-off, or faster
-#define PROBE_MIN 16u                         // meetings at the frontier from one try at keeping off to the next
-#define PROBE_MAX 4096u
+#define MAGIC UINT32_C(0x53505331)  // "SPS1": the layout's version
+#define QUANTUM_BYTES (32u * 1024)  // groups that wait for release, at most (but one)
+#define TRIAL 512u                  // messages that a way of looking is tried on
+#define HOLD_MIN (8 * TRIAL)        // messages from one trial to the next
+#define HOLD_MAX (1024 * TRIAL)
 
 // ---- geometry ----
 
@@ -78,7 +78,7 @@ int shoal_spsc_init(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t capacit
 
 // ---- positions ----
 
-// How many messages of group `i` are published: 0..slots. A count from an earlier lap, or one that makes no sense, is 0.
+// How many messages of group `i` are published. A count from an earlier lap, or one that makes no sense, is none.
 static uint32_t published(const struct shoal_spsc_shm *shm, const struct geometry *g, uint64_t i) {
   // [C1] pairs with [P1]
   uint64_t n = shoal_load64_acquire((const shoal_atomic64 *)group_at(shm, g, i)) - i * g->shape.slots;
@@ -97,7 +97,8 @@ static uint64_t next_put(const struct shoal_spsc_shm *shm, const struct geometry
 }
 
 // `released` and `taken` as they could have been written by a consumer. `taken` is stored first, so it is read last.
-static int positions_read(const struct shoal_spsc_shm *shm, const struct geometry *g, uint64_t *released, uint64_t *taken) {
+static int positions_read(const struct shoal_spsc_shm *shm, const struct geometry *g, uint64_t *released,
+                          uint64_t *taken) {
   *released = shoal_load64_acquire(&shm->released);  // [P2] pairs with [C2]
   *taken = shoal_load64_relaxed(&shm->taken);
   if (*released % g->shape.slots || *released > UINT64_MAX / 4 || *taken - *released > UINT64_MAX / 4)
@@ -154,7 +155,8 @@ static int attach(struct geometry *g, struct shoal_spsc_shm *shm, uint64_t bytes
   return rc;
 }
 
-int shoal_spsc_produce(struct shoal_spsc_producer *p, struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t element_size) {
+int shoal_spsc_produce(struct shoal_spsc_producer *p, struct shoal_spsc_shm *shm, uint64_t bytes,
+                       uint32_t element_size) {
   struct geometry g;
   uint32_t inherited;
   uint64_t released, taken;
@@ -167,7 +169,8 @@ int shoal_spsc_produce(struct shoal_spsc_producer *p, struct shoal_spsc_shm *shm
     return rc;
   }
   uint64_t slots = g.shape.slots, next = next_put(shm, &g, released);
-  uint64_t group = next > released && next % slots == 0 ? next / slots - 1 : next / slots;  // a full one is not left yet
+  uint64_t group =
+      next > released && next % slots == 0 ? next / slots - 1 : next / slots;  // a full one is not left yet
   char *at = group_at(shm, &g, group);
   *p = (struct shoal_spsc_producer){
       .next = next,
@@ -185,7 +188,8 @@ int shoal_spsc_produce(struct shoal_spsc_producer *p, struct shoal_spsc_shm *shm
   return 0;
 }
 
-int shoal_spsc_consume(struct shoal_spsc_consumer *c, struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t element_size) {
+int shoal_spsc_consume(struct shoal_spsc_consumer *c, struct shoal_spsc_shm *shm, uint64_t bytes,
+                       uint32_t element_size) {
   struct geometry g;
   uint32_t inherited;
   uint64_t released, taken;
@@ -215,7 +219,6 @@ int shoal_spsc_consume(struct shoal_spsc_consumer *c, struct shoal_spsc_shm *shm
       .crossings = g.quantum,
       .shape = g.shape,
       .inherited = inherited,
-      .frontier = taken,
   };
   shoal_spsc_keep_off(c, SHOAL_SPSC_KEEP_OFF_NS);
   return 0;
@@ -233,29 +236,17 @@ int shoal_spsc_consumer_leave(struct shoal_spsc_consumer *c) {
   return rc;
 }
 
-// ---- once a group ----
+// ---- once a quantum ----
 
-int shoal_spsc_next_group_(struct shoal_spsc_producer *p) {
-  uint64_t slots = p->shape.slots;
-  if (SHOAL_UNLIKELY(p->limit - p->next < slots)) {
-    // [P2] pairs with [C2]: the consumer has read what is about to be written over
-    uint64_t limit = shoal_load64_acquire(&p->shm->released) + p->total;
-    if (limit - p->next < slots || limit - p->next > p->total) return 0;
-    p->limit = limit;
-  }
-  char *group = (char *)p->count == p->last ? p->first : (char *)p->count + p->shape.group;
-  p->count = (shoal_atomic64 *)group;
-  p->slot = group + p->shape.offset;
-  p->end += slots;
+int shoal_spsc_room_(struct shoal_spsc_producer *p) {
+  // [P2] pairs with [C2]: the consumer has read what is about to be written over
+  uint64_t limit = shoal_load64_acquire(&p->shm->released) + p->total;
+  if (limit - p->next < p->shape.slots || limit - p->next > p->total) return 0;
+  p->limit = limit;
   return 1;
 }
 
-static void consumer_cross(struct shoal_spsc_consumer *c) {
-  char *group = (char *)c->count == c->last ? c->first : (char *)c->count + c->shape.group;
-  c->count = (shoal_atomic64 *)group;
-  c->slot = group + c->shape.offset;
-  c->end += c->shape.slots;
-  if (--c->crossings) return;
+void shoal_spsc_give_back_(struct shoal_spsc_consumer *c) {
   c->crossings = c->quantum;
   shoal_store64_relaxed(&c->shm->taken, c->next);  // never behind `released`: a batch stores it late
   // [C2] pairs with [P2]: these slots are not read any more
@@ -263,64 +254,72 @@ static void consumer_cross(struct shoal_spsc_consumer *c) {
 }
 
 // ---- keeping off the frontier ----
+//
+// A consumer that has caught up sees each message as it is put, and each time takes the line that the producer is
+// about to write next: a line a message instead of a line a group. If it stays away for a moment there is a stretch
+// to be read that the producer has left. Whether that pays depends on the producer's pace, the message's size, the
+// ring and the machine; so it is measured: a trial without, a trial with, the better one until the next. Both begin
+// and end at the frontier, so what is measured is how fast messages came.
+
+enum { HOLD, TRY_WITHOUT, TRY_WITH };
 
 void shoal_spsc_keep_off(struct shoal_spsc_consumer *c, uint32_t ns) {
-  c->keep_off_ns = ns;
-  c->stream = ns / STREAM_NS_EACH + 2;  // never one at a time
-  c->probe = c->interval = PROBE_MIN;
-  c->due = 0;
+  c->keep_off = (struct shoal_spsc_keep_off_){
+      .ns = ns, .phase = HOLD, .span = TRIAL, .hold = HOLD_MIN, .met = c->next, .begun = c->next};
 }
 
-// Whether to keep off, having met the producer at `frontier`: if more came since the last time than a stream brings, or
-// now and then to find out.
-static int keep_off(struct shoal_spsc_consumer *c, uint64_t frontier) {
-  uint64_t came = frontier - c->frontier;
-  c->frontier = frontier;
-  if (came < 2 || c->keep_off_ns == 0) return 0;
-  if (came >= c->stream) {
-    c->probe = c->interval = PROBE_MIN;
-    return 1;
+static void next_phase(struct shoal_spsc_keep_off_ *k, uint64_t at) {
+  int64_t now = shoal_now_ns(), pace = (now - k->begun_ns) * 256 / (int64_t)(at - k->begun);
+  if (k->phase == HOLD) {
+    k->phase = TRY_WITHOUT;
+    k->on = 0;
+    k->span = TRIAL;
+  } else if (k->phase == TRY_WITHOUT) {
+    k->phase = TRY_WITH;
+    k->on = 1;
+    k->off_pace = pace;
+  } else {
+    uint32_t won = pace + pace / 4 < k->off_pace;
+    k->hold = won != k->won ? HOLD_MIN : k->hold < HOLD_MAX ? k->hold * 2 : HOLD_MAX;
+    k->phase = HOLD;
+    k->on = k->won = won;
+    k->span = k->hold;
   }
-  if (--c->probe) return 0;
-  if (c->interval < PROBE_MAX) c->interval *= 2;
-  c->probe = c->interval;
-  return 1;
+  k->begun = at;
+  k->begun_ns = now;
 }
 
-static void wait(uint32_t ns) {
-  for (int64_t end = shoal_now_ns() + ns; shoal_now_ns() < end;) shoal_pause();
+// Met the producer at message `at`: whether to keep off. One message since the last time is no stream.
+static int keep_off(struct shoal_spsc_keep_off_ *k, uint64_t at) {
+  uint64_t came = at - k->met;
+  k->met = at;
+  if (came < 2 || k->ns == 0) return 0;
+  if (at - k->begun >= k->span) next_phase(k, at);
+  return (int)k->on;
 }
 
-static uint32_t ready(const struct shoal_spsc_consumer *c) {
-  // [C1] pairs with [P1]: the messages counted are there. A count of the lap before, or one that makes no sense, is none.
-  uint64_t n = shoal_load64_acquire(c->count) - c->next;
-  return n <= c->end - c->next ? (uint32_t)n : 0;
+void shoal_spsc_wait_(struct shoal_spsc_consumer *c) {
+  c->keep_off.due = 0;
+  for (int64_t end = shoal_now_ns() + c->keep_off.ns; shoal_now_ns() < end;) shoal_pause();
 }
 
-int shoal_spsc_look_(struct shoal_spsc_consumer *c, uint32_t got) {
-  if (c->next == c->end) consumer_cross(c);
-  if (c->due && !got) {
-    c->due = 0;
-    wait(c->keep_off_ns);
+uint32_t shoal_spsc_frontier_(struct shoal_spsc_consumer *c, uint32_t n, uint32_t got) {
+  if (!keep_off(&c->keep_off, c->next + n)) return n;
+  if (n || got) {  // these first
+    c->keep_off.due = 1;
+    return n;
   }
-  if (c->shape.offset >= SHOAL_CACHE_LINE) {  // the message flies beside its count
-    __builtin_prefetch(c->slot, 0, 3);
-    if (c->shape.stride > SHOAL_CACHE_LINE) __builtin_prefetch(c->slot + SHOAL_CACHE_LINE, 0, 3);
-  }
-  uint32_t n = ready(c);
-  if (c->next + n < c->end && keep_off(c, c->next + n)) {
-    if (n || got) {
-      c->due = 1;
-    } else {
-      wait(c->keep_off_ns);
-      n = ready(c);
-    }
-  }
-  c->ready = c->next + n;
-  return n != 0;
+  shoal_spsc_wait_(c);
+  return shoal_spsc_published_(c);
 }
 
-// ---- batches, the element size known at run time ----
+// ---- the element size known at run time ----
+
+int shoal_spsc_try_put(struct shoal_spsc_producer *p, const void *element) {
+  return shoal_spsc_put_(p, element, p->shape);
+}
+
+int shoal_spsc_try_get(struct shoal_spsc_consumer *c, void *element) { return shoal_spsc_get_(c, element, c->shape); }
 
 uint32_t shoal_spsc_try_put_n(struct shoal_spsc_producer *p, const void *elements, uint32_t n) {
   return shoal_spsc_put_n_(p, elements, n, p->shape);

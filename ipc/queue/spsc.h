@@ -11,31 +11,32 @@
 //   rc = ticks_try_get(&c, &tick);                                  // 0, or -EAGAIN: empty
 //   for (struct tick *t; (t = ticks_peek(&c)); ticks_release(&c)) work(t);  // in place; seen again if we die in work()
 //
-// LAYOUT   "group count". Messages lie in groups of cache lines; a group's first word counts what is published up to and
-//   in it, so that a small message and the word that announces it travel in one line.
+// LAYOUT   "group count". Messages lie in groups of cache lines. A group's first word counts what is published up to
+//   and in it, so that a small message and the word that announces it travel in one line. Counts never wrap.
 //
-//   header | group 0: [count| m0 m1 .. ] | group 1: [count| .. ] | ..      message i: group i / slots, slot i % slots
+//     header | group 0: [count| m0 m1 .. ] | group 1: [count| .. ] | ..     message i: group i / slots, slot i % slots
 //
-//   element up to 56 bytes: a group is a line; above: a line for the count, then about 2 KiB of messages, each on a line of
-//   its own. An element is aligned to the largest power of two that divides its size, up to 64. Counts never wrap.
+//   Element up to 56 bytes: a group is a line. Above: a line for the count, then about 2 KiB of messages, each on a
+//   line of its own. An element is aligned to the largest power of two that divides its size, up to 64.
 //
-// SAFETY   each role belongs to one thread at a time, the one that took it, and to its private struct: not to a copy, not
-//   to a forked child. The two roles may run together in any two threads or processes. In a signal handler only if the
-//   handler's thread is not inside a call on the same role. A foreign or damaged ring is refused (-EPROTO) or looks empty or
-//   full: sizes and bounds are private, a shared word is read once and checked. (Not so the links in the two owner words.)
+// SAFETY   each role belongs to one thread at a time, the one that took it, and to its private struct: not to a copy of
+//   it, not to a forked child. The two roles may run together in any two threads or processes. In a signal handler only
+//   if its thread is not inside a call on the same role. A foreign or damaged ring is refused (-EPROTO), or looks empty
+//   or full: sizes and bounds are private, a shared word is read once and checked. (Not so the links in the two owner
+//   words: core/robust.h.)
 // ORDERING [P1] a count is stored after the messages it counts; [C1] it is read before them.
 //   [C2] `released` is stored after the messages before it were read; [P2] it is read before they are written over.
 //   A put takes effect with its [P1] (a batch: one a group, in order), a get with its store of `taken`.
-// CRASH    a producer killed anywhere leaves a prefix of its batch: each message whole, none doubled, since a count is the
-//   only word that says so, and the successor's position is rebuilt from the counts. A consumer killed anywhere: what it
-//   took is its own (`taken`); a message it had peeked and not released is seen by its successor. Between `taken` and the
-//   use of a copy there is a gap that nothing can close: who must not lose a message peeks, uses, releases.
-//   Deaths are told by the owner words (core/robust.h). No death hinders the other role.
-// COST     put: copy, one store of the count. get: copy, one store of `taken` in a line nobody else reads. Once a group:
-//   a call; once a quantum: the other side's index. No read-modify-write, no system call. 8-byte elements: 9.1 bytes a
-//   message; one quantum of groups (a quarter, at most 32 KiB) is kept beside the capacity.
-//   A consumer that meets the producer at the frontier takes each line from under its pen. While messages stream it
-//   therefore keeps off for a moment: shoal_spsc_keep_off().
+// CRASH    a producer killed anywhere leaves a prefix of its batch, each message whole, none doubled: a count is the
+//   only word that says so, and the successor's position is rebuilt from the counts. A consumer killed anywhere: what
+//   it took is its own (`taken`); a message it had peeked and not released is seen by its successor. Between `taken`
+//   and the use of a copy there is a gap that nothing can close: who must not lose a message peeks, uses, releases.
+//   No death hinders the other role; deaths are told by the owner words.
+// COST     put: copy, one store of the count. get: copy, one store of `taken`, in a line nobody else reads. Reserve and
+//   peek: no copy. Once a quantum of groups: the other side's index. No read-modify-write, no system call. 8-byte
+//   elements: 9.1 bytes a message. One quantum (a quarter, at most 32 KiB) is kept beside the capacity.
+//   A consumer that has caught up takes each line from under the producer's pen. In a stream it keeps off for a moment
+//   where that pays: shoal_spsc_keep_off().
 // SOURCE   own; the lazy index in the manner of Lee et al., "A lock-free, cache-efficient shared ring buffer" (2009).
 #pragma once
 
@@ -53,24 +54,24 @@ struct shoal_spsc_shm {
   shoal_atomic32 magic;         // last
   shoal_atomic32 element_size;  // bytes; with it the shape of a group
   shoal_atomic32 groups;
-  shoal_atomic32 quantum;       // groups that the consumer releases at once, 1..groups - 1
+  shoal_atomic32 quantum;  // groups that the consumer releases at once, 1..groups - 1
   uint32_t reserved_[12];
   struct shoal_robust producer;  // who has the role; its thread, the kernel at its death
-  uint32_t reserved_producer_[6];
-  // The consumer. A multiple of a group's messages, never above `taken`. The producer reads it when its credit is used up.
-  shoal_atomic64 released SHOAL_ALIGNED(128);
-  uint64_t reserved_released_[7];
-  // The consumer. Nobody reads it but a successor.
-  shoal_atomic64 taken SHOAL_ALIGNED(128);
+  uint64_t reserved_producer_[3];
+  // The consumer; a multiple of a group's messages, never above `taken`. The producer reads it when its credit is used.
+  shoal_atomic64 released;
+  uint64_t reserved_released_[15];
+  // The consumer; nobody reads it but a successor.
+  shoal_atomic64 taken;
   struct shoal_robust consumer;  // as `producer`
-  uint64_t reserved_consumer_[2];
+  uint64_t reserved_consumer_[10];
   // Then the groups. The producer, all of it.
-};
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_spsc_shm) == 384, "layout");
-SHOAL_STATIC_ASSERT(offsetof(struct shoal_spsc_shm, producer) == 64, "layout");
-SHOAL_STATIC_ASSERT(offsetof(struct shoal_spsc_shm, released) == 128, "layout");
-SHOAL_STATIC_ASSERT(offsetof(struct shoal_spsc_shm, taken) == 256, "layout");
-SHOAL_STATIC_ASSERT(offsetof(struct shoal_spsc_shm, consumer) == 264, "layout");
+} SHOAL_ALIGNED(SHOAL_CACHE_LINE);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_spsc_shm) == 384 && offsetof(struct shoal_spsc_shm, producer) == 64 &&
+                        offsetof(struct shoal_spsc_shm, released) == 128 &&
+                        offsetof(struct shoal_spsc_shm, taken) == 256 &&
+                        offsetof(struct shoal_spsc_shm, consumer) == 264,
+                    "two lines for what each role writes: neighbours are fetched in pairs");
 
 // How messages lie in a group. Follows from the element size alone, so the compiler knows it where that is a constant.
 struct shoal_spsc_shape_ {
@@ -90,18 +91,24 @@ struct shoal_spsc_producer {  // private to the thread that has the role
   uint32_t inherited;  // the role's last owner had died with it
 };
 
+struct shoal_spsc_keep_off_ {  // private: whether to keep off the frontier, see shoal_spsc_keep_off()
+  uint32_t due, on;            // wait before the next look; it is being done
+  uint32_t ns, phase;          // for how long, 0: never; of the trial
+  uint32_t span, hold, won;    // messages of this phase, of the next hold; what the last trial found
+  uint64_t met, begun;         // where the frontier was last met; where this phase began
+  int64_t begun_ns, off_pace;  // when; time a message without
+};
+
 struct shoal_spsc_consumer {  // private to the thread that has the role
   uint64_t next, ready, end;  // the next message's number; the first not known to be there; the first of the next group
   char *slot;                 // where the next message is
+  shoal_atomic64 *count;      // of its group
+  char *first, *last;         // groups
   struct shoal_spsc_shm *shm;
-  shoal_atomic64 *count;  // of its group
-  char *first, *last;     // groups
   uint32_t quantum, crossings;  // groups; until the next release
+  struct shoal_spsc_keep_off_ keep_off;
   struct shoal_spsc_shape_ shape;
   uint32_t inherited;  // the role's last owner had died with it: the first message may have been peeked before
-  // keeping off the frontier
-  uint32_t keep_off_ns, stream, probe, interval, due;
-  uint64_t frontier;
 };
 
 // ---- the ring: slow paths ----
@@ -112,7 +119,8 @@ uint64_t shoal_spsc_size(uint32_t capacity, uint32_t element_size);
 
 // Makes an empty ring in `bytes` bytes at `shm`, which nobody else uses yet. -EINVAL: a range, too few bytes, or not
 // aligned to SHOAL_CACHE_LINE.
-int shoal_spsc_init(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t capacity, uint32_t element_size) SHOAL_MUST_CHECK;
+int shoal_spsc_init(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t capacity,
+                    uint32_t element_size) SHOAL_MUST_CHECK;
 
 // Takes the producer's role for the calling thread and goes on where its last owner stopped: left, or died, anywhere.
 // -EBUSY its owner lives (this thread included); -EPROTO no sound ring of `bytes` bytes; -EBADMSG its elements have
@@ -128,16 +136,16 @@ int shoal_spsc_consume(struct shoal_spsc_consumer *c, struct shoal_spsc_shm *shm
 int shoal_spsc_producer_leave(struct shoal_spsc_producer *p);
 int shoal_spsc_consumer_leave(struct shoal_spsc_consumer *c);
 
-// How long, at most, a get waits before it looks again while messages stream faster than about 40 a microsecond of this
-// wait; 0: never. Longer: more messages a second; a message waits that much longer in the ring. One at a time, back and
-// forth, is not delayed at any setting. A new consumer's is SHOAL_SPSC_KEEP_OFF_NS.
+// How long a get may wait before it looks again, having caught up with a stream; 0: never. Where messages come one by
+// one, back and forth, it never does. In a stream it tries both from time to time, on 512 messages, and waits only
+// while that brings a quarter more messages a second. A new consumer's is SHOAL_SPSC_KEEP_OFF_NS.
 #define SHOAL_SPSC_KEEP_OFF_NS 1600
 void shoal_spsc_keep_off(struct shoal_spsc_consumer *c, uint32_t ns);
 
 struct shoal_spsc_info {
   uint32_t element_size;
-  uint64_t capacity;  // puts never answer -EAGAIN below it
-  uint64_t size;      // messages put and not taken: a moment's value
+  uint64_t capacity;            // puts never answer -EAGAIN below it
+  uint64_t size;                // messages put and not taken: a moment's value
   uint32_t producer, consumer;  // thread ids of the owners; 0: nobody, or dead
 };
 // -EPROTO. Anybody may, at any time; never changes the ring.
@@ -157,29 +165,83 @@ SHOAL_INLINE struct shoal_spsc_shape_ shoal_spsc_shape_(uint32_t element) {
   } else {
     s.stride = (element + SHOAL_CACHE_LINE - 1) & ~(SHOAL_CACHE_LINE - 1u);
     s.offset = SHOAL_CACHE_LINE;
-    s.slots = s.stride <= 31u * SHOAL_CACHE_LINE ? 31u * SHOAL_CACHE_LINE / s.stride : 1;
+    s.slots = s.stride < 32 * SHOAL_CACHE_LINE ? 31 * SHOAL_CACHE_LINE / s.stride : 1;
     s.group = s.offset + s.slots * s.stride;
   }
   return s;
 }
 
-// Moves on to the next group, which has room. 0: it has none.
-int shoal_spsc_next_group_(struct shoal_spsc_producer *p);
-// Looks for messages beyond `ready`, moving on to the next group if this one is used up. 0: there are none. `got`: the caller
-// has some already, so do not wait for more.
-int shoal_spsc_look_(struct shoal_spsc_consumer *c, uint32_t got);
+// Whether the consumer has made room for another group.
+int shoal_spsc_room_(struct shoal_spsc_producer *p);
+// Gives back the groups that are read, once a quantum.
+void shoal_spsc_give_back_(struct shoal_spsc_consumer *c);
+// Waits before a look, as shoal_spsc_frontier_ has said.
+void shoal_spsc_wait_(struct shoal_spsc_consumer *c);
+// Less than the rest of the group is there, `n` messages: whether to wait for more. How many there are then. `got`: the
+// caller has some already, so not now.
+uint32_t shoal_spsc_frontier_(struct shoal_spsc_consumer *c, uint32_t n, uint32_t got);
 
-SHOAL_INLINE void *shoal_spsc_reserve_(struct shoal_spsc_producer *p) {
-  if (SHOAL_UNLIKELY(p->next == p->end) && !shoal_spsc_next_group_(p)) return NULL;
+SHOAL_INLINE char *shoal_spsc_group_after_(shoal_atomic64 *count, char *first, char *last, struct shoal_spsc_shape_ s) {
+  return (char *)count == last ? first : (char *)count + s.group;
+}
+
+// The lines that will be written lie with the consumer, who has read them: asks for those that come eight later.
+SHOAL_INLINE void shoal_spsc_fetch_(const char *at, struct shoal_spsc_shape_ s) {
+  shoal_prefetch_write(at + (ptrdiff_t)8 * SHOAL_CACHE_LINE);
+  if (s.stride > SHOAL_CACHE_LINE) shoal_prefetch_write(at + (ptrdiff_t)9 * SHOAL_CACHE_LINE);
+}
+
+// Moves on to the next group. 0: it has no room.
+SHOAL_INLINE int shoal_spsc_enter_(struct shoal_spsc_producer *p, struct shoal_spsc_shape_ s) {
+  if (SHOAL_UNLIKELY(p->limit - p->next < s.slots) && !shoal_spsc_room_(p)) return 0;
+  char *group = shoal_spsc_group_after_(p->count, p->first, p->last, s);
+  p->count = (shoal_atomic64 *)group;
+  p->slot = group + s.offset;
+  p->end += s.slots;
+  if (s.group == SHOAL_CACHE_LINE) shoal_spsc_fetch_(group, s);
+  return 1;
+}
+
+// How many messages are there from `next` on. A count of the lap before, or one that makes no sense, is none.
+SHOAL_INLINE uint32_t shoal_spsc_published_(const struct shoal_spsc_consumer *c) {
+  // [C1] pairs with [P1]: the messages counted are there
+  uint64_t n = shoal_load64_acquire(c->count) - c->next;
+  return SHOAL_LIKELY(n <= c->end - c->next) ? (uint32_t)n : 0;
+}
+
+// Looks for messages beyond `ready`, in the next group if this one is used up. 0: there are none.
+SHOAL_INLINE int shoal_spsc_look_(struct shoal_spsc_consumer *c, uint32_t got, struct shoal_spsc_shape_ s) {
+  if (c->next == c->end) {
+    char *group = shoal_spsc_group_after_(c->count, c->first, c->last, s);
+    c->count = (shoal_atomic64 *)group;
+    c->slot = group + s.offset;
+    c->end += s.slots;
+    if (SHOAL_UNLIKELY(--c->crossings == 0)) shoal_spsc_give_back_(c);
+  } else if (SHOAL_UNLIKELY(c->keep_off.due)) {
+    shoal_spsc_wait_(c);
+  }
+  if (s.offset >= SHOAL_CACHE_LINE) {  // the message flies beside its count
+    __builtin_prefetch(c->slot, 0, 3);
+    if (s.stride > SHOAL_CACHE_LINE) __builtin_prefetch(c->slot + SHOAL_CACHE_LINE, 0, 3);
+  }
+  uint32_t n = shoal_spsc_published_(c);
+  if (n != c->end - c->next) n = shoal_spsc_frontier_(c, n, got);
+  c->ready = c->next + n;
+  return n != 0;
+}
+
+SHOAL_INLINE void *shoal_spsc_reserve_(struct shoal_spsc_producer *p, struct shoal_spsc_shape_ s) {
+  if (SHOAL_UNLIKELY(p->next == p->end) && !shoal_spsc_enter_(p, s)) return NULL;
   return p->slot;
 }
 SHOAL_INLINE void shoal_spsc_commit_(struct shoal_spsc_producer *p, struct shoal_spsc_shape_ s) {
   p->slot += s.stride;
+  if (s.group > SHOAL_CACHE_LINE) shoal_spsc_fetch_(p->slot, s);
   // [P1] pairs with [C1]: a consumer that sees the count sees the message, not what was in its slot before
   shoal_store64_release(p->count, ++p->next);
 }
-SHOAL_INLINE void *shoal_spsc_peek_(struct shoal_spsc_consumer *c) {
-  if (SHOAL_UNLIKELY(c->next == c->ready) && !shoal_spsc_look_(c, 0)) return NULL;
+SHOAL_INLINE void *shoal_spsc_peek_(struct shoal_spsc_consumer *c, struct shoal_spsc_shape_ s) {
+  if (SHOAL_UNLIKELY(c->next == c->ready) && !shoal_spsc_look_(c, 0, s)) return NULL;
   return c->slot;
 }
 SHOAL_INLINE void shoal_spsc_take_(struct shoal_spsc_consumer *c, struct shoal_spsc_shape_ s) {
@@ -192,17 +254,46 @@ SHOAL_INLINE void shoal_spsc_release_(struct shoal_spsc_consumer *c, struct shoa
 }
 SHOAL_INLINE uint32_t shoal_spsc_least_(uint32_t a, uint64_t b) { return b < a ? (uint32_t)b : a; }
 
+// Copies one message. A small one word by word: it was just written that way, and a wider load would wait until those
+// stores have left the processor's buffer.
+SHOAL_INLINE void shoal_spsc_copy_(void *to, const void *from, uint32_t size) {
+  if (size > SHOAL_CACHE_LINE || size % sizeof(uint64_t)) {
+    memcpy(to, from, size);
+    return;
+  }
+#pragma GCC unroll 8
+  for (uint32_t i = 0; i < size; i += sizeof(uint64_t)) {
+    uint64_t word;
+    memcpy(&word, (const char *)from + i, sizeof word);
+    __asm__("" : "+r"(word));  // not to be made wider again
+    memcpy((char *)to + i, &word, sizeof word);
+  }
+}
+// Copies `k` messages: a whole group's at once where that is a constant, otherwise one by one. The compiler shall make
+// no string instruction of that: it takes longer to start than a group to copy.
+SHOAL_INLINE void shoal_spsc_copy_n_(char *to, size_t to_stride, const char *from, size_t from_stride, uint32_t k,
+                                     struct shoal_spsc_shape_ s) {
+  if (k == s.slots && s.stride == s.element) {
+    memcpy(to, from, (size_t)s.slots * s.element);
+    return;
+  }
+  for (; k; k--, to += to_stride, from += from_stride) {
+    memcpy(to, from, s.element);
+    __asm__("" : "+r"(to));
+  }
+}
+
 SHOAL_INLINE int shoal_spsc_put_(struct shoal_spsc_producer *p, const void *element, struct shoal_spsc_shape_ s) {
-  void *slot = shoal_spsc_reserve_(p);
+  void *slot = shoal_spsc_reserve_(p, s);
   if (SHOAL_UNLIKELY(!slot)) return -EAGAIN;
-  memcpy(slot, element, s.element);
+  shoal_spsc_copy_(slot, element, s.element);
   shoal_spsc_commit_(p, s);
   return 0;
 }
 SHOAL_INLINE int shoal_spsc_get_(struct shoal_spsc_consumer *c, void *element, struct shoal_spsc_shape_ s) {
-  const void *slot = shoal_spsc_peek_(c);
+  const void *slot = shoal_spsc_peek_(c, s);
   if (SHOAL_UNLIKELY(!slot)) return -EAGAIN;
-  memcpy(element, slot, s.element);
+  shoal_spsc_copy_(element, slot, s.element);
   shoal_spsc_take_(c, s);
   return 0;
 }
@@ -210,13 +301,14 @@ SHOAL_INLINE uint32_t shoal_spsc_put_n_(struct shoal_spsc_producer *p, const voi
                                         struct shoal_spsc_shape_ s) {
   const char *from = (const char *)elements;
   uint32_t done = 0;
-  while (done < n && shoal_spsc_reserve_(p)) {
+  while (done < n && shoal_spsc_reserve_(p, s)) {
     uint32_t k = shoal_spsc_least_(n - done, p->end - p->next);
-    for (uint32_t i = 0; i < k; i++, from += s.element) memcpy(p->slot + (size_t)i * s.stride, from, s.element);
+    for (uint32_t i = 0; s.group > SHOAL_CACHE_LINE && i < k; i++) shoal_spsc_fetch_(p->slot + (size_t)i * s.stride, s);
+    shoal_spsc_copy_n_(p->slot, s.stride, from + (size_t)done * s.element, s.element, k, s);
     p->slot += (size_t)k * s.stride;
     p->next += k;
-    shoal_store64_release(p->count, p->next);  // [P1]
     done += k;
+    shoal_store64_release(p->count, p->next);  // [P1]
   }
   return done;
 }
@@ -225,9 +317,9 @@ SHOAL_INLINE uint32_t shoal_spsc_get_n_(struct shoal_spsc_consumer *c, void *ele
   char *to = (char *)elements;
   uint32_t done = 0;
   while (done < n) {
-    if (c->next == c->ready && !shoal_spsc_look_(c, done)) break;
+    if (c->next == c->ready && !shoal_spsc_look_(c, done, s)) break;
     uint32_t k = shoal_spsc_least_(n - done, c->ready - c->next);
-    for (uint32_t i = 0; i < k; i++, to += s.element) memcpy(to, c->slot + (size_t)i * s.stride, s.element);
+    shoal_spsc_copy_n_(to + (size_t)done * s.element, s.element, c->slot, s.stride, k, s);
     c->slot += (size_t)k * s.stride;
     c->next += k;
     done += k;
@@ -237,26 +329,22 @@ SHOAL_INLINE uint32_t shoal_spsc_get_n_(struct shoal_spsc_consumer *c, void *ele
   return done;
 }
 
-// ---- the ring: fast path, the element size known at run time ----
+// ---- the ring, the element size known at run time ----
 
 // One message, copied; seen by the consumer when this returns. 0, or -EAGAIN: full.
-SHOAL_INLINE int shoal_spsc_try_put(struct shoal_spsc_producer *p, const void *element) {
-  return shoal_spsc_put_(p, element, p->shape);
-}
+int shoal_spsc_try_put(struct shoal_spsc_producer *p, const void *element);
 // One message, copied. 0, or -EAGAIN: empty.
-SHOAL_INLINE int shoal_spsc_try_get(struct shoal_spsc_consumer *c, void *element) {
-  return shoal_spsc_get_(c, element, c->shape);
-}
+int shoal_spsc_try_get(struct shoal_spsc_consumer *c, void *element);
 // Up to `n` messages, copied in order; how many. Published group by group: a death leaves a prefix.
 uint32_t shoal_spsc_try_put_n(struct shoal_spsc_producer *p, const void *elements, uint32_t n);
 // Up to `n` messages, copied in order; how many.
 uint32_t shoal_spsc_try_get_n(struct shoal_spsc_consumer *c, void *elements, uint32_t n);
 // Where the next message may be written, or NULL: full. The same place until it is committed.
-SHOAL_INLINE void *shoal_spsc_reserve(struct shoal_spsc_producer *p) { return shoal_spsc_reserve_(p); }
+SHOAL_INLINE void *shoal_spsc_reserve(struct shoal_spsc_producer *p) { return shoal_spsc_reserve_(p, p->shape); }
 // Publishes what was reserved.
 SHOAL_INLINE void shoal_spsc_commit(struct shoal_spsc_producer *p) { shoal_spsc_commit_(p, p->shape); }
 // The next message in its place, or NULL: empty. The same one until it is released, by this owner or a successor.
-SHOAL_INLINE void *shoal_spsc_peek(struct shoal_spsc_consumer *c) { return shoal_spsc_peek_(c); }
+SHOAL_INLINE void *shoal_spsc_peek(struct shoal_spsc_consumer *c) { return shoal_spsc_peek_(c, c->shape); }
 // Done with what was peeked.
 SHOAL_INLINE void shoal_spsc_release(struct shoal_spsc_consumer *c) { shoal_spsc_release_(c, c->shape); }
 
@@ -268,17 +356,26 @@ SHOAL_END
   typedef struct { struct shoal_spsc_producer role; } name##_producer; \
   typedef struct { struct shoal_spsc_consumer role; } name##_consumer; \
   SHOAL_INLINE uint64_t name##_size(uint32_t capacity) { return shoal_spsc_size(capacity, sizeof(T)); } \
-  SHOAL_INLINE int name##_init(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t capacity) { return shoal_spsc_init(shm, bytes, capacity, sizeof(T)); } \
-  SHOAL_INLINE int name##_produce(name##_producer *p, struct shoal_spsc_shm *shm, uint64_t bytes) { return shoal_spsc_produce(&p->role, shm, bytes, sizeof(T)); } \
-  SHOAL_INLINE int name##_consume(name##_consumer *c, struct shoal_spsc_shm *shm, uint64_t bytes) { return shoal_spsc_consume(&c->role, shm, bytes, sizeof(T)); } \
+  SHOAL_INLINE int name##_init(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t capacity) { \
+    return shoal_spsc_init(shm, bytes, capacity, sizeof(T)); } \
+  SHOAL_INLINE int name##_produce(name##_producer *p, struct shoal_spsc_shm *shm, uint64_t bytes) { \
+    return shoal_spsc_produce(&p->role, shm, bytes, sizeof(T)); } \
+  SHOAL_INLINE int name##_consume(name##_consumer *c, struct shoal_spsc_shm *shm, uint64_t bytes) { \
+    return shoal_spsc_consume(&c->role, shm, bytes, sizeof(T)); } \
   SHOAL_INLINE int name##_producer_leave(name##_producer *p) { return shoal_spsc_producer_leave(&p->role); } \
   SHOAL_INLINE int name##_consumer_leave(name##_consumer *c) { return shoal_spsc_consumer_leave(&c->role); } \
-  SHOAL_INLINE int name##_try_put(name##_producer *p, const T *element) { return shoal_spsc_put_(&p->role, element, shoal_spsc_shape_(sizeof(T))); } \
-  SHOAL_INLINE int name##_try_get(name##_consumer *c, T *element) { return shoal_spsc_get_(&c->role, element, shoal_spsc_shape_(sizeof(T))); } \
-  SHOAL_INLINE uint32_t name##_try_put_n(name##_producer *p, const T *elements, uint32_t n) { return shoal_spsc_put_n_(&p->role, elements, n, shoal_spsc_shape_(sizeof(T))); } \
-  SHOAL_INLINE uint32_t name##_try_get_n(name##_consumer *c, T *elements, uint32_t n) { return shoal_spsc_get_n_(&c->role, elements, n, shoal_spsc_shape_(sizeof(T))); } \
-  SHOAL_INLINE T *name##_reserve(name##_producer *p) { return (T *)shoal_spsc_reserve_(&p->role); } \
+  SHOAL_INLINE int name##_try_put(name##_producer *p, const T *element) { \
+    return shoal_spsc_put_(&p->role, element, shoal_spsc_shape_(sizeof(T))); } \
+  SHOAL_INLINE int name##_try_get(name##_consumer *c, T *element) { \
+    return shoal_spsc_get_(&c->role, element, shoal_spsc_shape_(sizeof(T))); } \
+  SHOAL_INLINE uint32_t name##_try_put_n(name##_producer *p, const T *elements, uint32_t n) { \
+    return shoal_spsc_put_n_(&p->role, elements, n, shoal_spsc_shape_(sizeof(T))); } \
+  SHOAL_INLINE uint32_t name##_try_get_n(name##_consumer *c, T *elements, uint32_t n) { \
+    return shoal_spsc_get_n_(&c->role, elements, n, shoal_spsc_shape_(sizeof(T))); } \
+  SHOAL_INLINE T *name##_reserve(name##_producer *p) { \
+    return (T *)shoal_spsc_reserve_(&p->role, shoal_spsc_shape_(sizeof(T))); } \
   SHOAL_INLINE void name##_commit(name##_producer *p) { shoal_spsc_commit_(&p->role, shoal_spsc_shape_(sizeof(T))); } \
-  SHOAL_INLINE T *name##_peek(name##_consumer *c) { return (T *)shoal_spsc_peek_(&c->role); } \
+  SHOAL_INLINE T *name##_peek(name##_consumer *c) { \
+    return (T *)shoal_spsc_peek_(&c->role, shoal_spsc_shape_(sizeof(T))); } \
   SHOAL_INLINE void name##_release(name##_consumer *c) { shoal_spsc_release_(&c->role, shoal_spsc_shape_(sizeof(T))); }
 // clang-format on

@@ -190,9 +190,9 @@ static void *grow_some(void *arg) {
   struct shoal_segment *seg = arg;
   for (uint64_t size = 64 << 10; size <= small.size_max; size += 36 << 10) {
     MUST(shoal_segment_grow(seg, size) == 0);
-    char *at = shoal_segment_at(seg, seg->g.units_off + size - 4096, 4096);
+    void *at = shoal_segment_at(seg, seg->g.units_off + size - 4096, 4096);
     MUST(at != NULL);
-    *(volatile char *)at = 1;
+    shoal_store32_relaxed((shoal_atomic32 *)at, 1);
   }
   return NULL;
 }

@@ -48,10 +48,11 @@ void crash_abort(const char *what) {
 
 void crash_fail(const char *format, ...) {
   va_list args;
-  if (__atomic_exchange_n(&T->failed, 1, __ATOMIC_RELAXED)) return;
+  if (__atomic_exchange_n(&T->failing, 1, __ATOMIC_RELAXED)) return;
   va_start(args, format);
   vsnprintf(T->why, sizeof T->why, format, args);
   va_end(args);
+  __atomic_store_n(&T->failed, 1, __ATOMIC_RELEASE);
 }
 
 // ---- actors ----
@@ -234,6 +235,7 @@ static void begin(void) {
   slept = 0;
   call(scenario->setup);
   first = victim_start(0, scenario->prepare, scenario->op);
+  if (scenario->prepared_both) second = victim_start(1, scenario->prepare2, scenario->op2);
   call(scenario->ready);
 }
 
@@ -340,7 +342,7 @@ static void pair_begin(const struct victim_trace *t, uint32_t j) {
   call(scenario->stopped);
   if (scenario->kind == CRASH_PAIR) victim_kill(first);
   slept = 0;
-  second = victim_start(1, scenario->prepare2, scenario->op2);
+  if (!second) second = victim_start(1, scenario->prepare2, scenario->op2);
   call(scenario->ready2);
 }
 static void pair_finish(struct crash_result *r, uint32_t k) {

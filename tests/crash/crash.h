@@ -42,6 +42,7 @@ struct crash_scenario {
   void (*stopped)(void);  // the driver: it stands at the point
   void (*resumed)(void);  // the driver: it was let go on (CRASH_RESUMED, CRASH_STALLED), and may sleep for something
   void (*prepare2)(void), (*ready2)(void), (*op2)(void), (*asleep2)(void);  // the second victim
+  int prepared_both;  // the second victim has run its `prepare2` before the first takes its first step
   void (*check)(void);
   void (*cleanup)(void);
   uint32_t points;  // at most this many (0: the run's --points); what is left out is said
@@ -60,7 +61,7 @@ struct crash_table {
   volatile int32_t rc[8];
   volatile uint64_t out[8];
   volatile uint32_t gate, at_gate, past_gate;
-  volatile uint32_t failed, survived;
+  volatile uint32_t failing, failed;
   char why[256];
   uint8_t raw[4096] __attribute__((aligned(64)));  // for objects that need no segment
 };

@@ -253,6 +253,28 @@ static void check_drop(void) {
 QUEUE(drop, "receive and release, a dead one's message is dropped", .setup = one_to_drop, .prepare = consuming,
       .op = op_receive_release, .check = check_drop);
 
+// The victim's hint comes late and sets the head back; then a position ends without having been received.
+static void overtake(void) {
+  get();
+  put_next();
+}
+static void refill_with_hole(void) {
+  producing();
+  while (there() < 3) put_next();
+  op_reserve_cancel();
+  survive();
+}
+static void check_hole(void) {
+  uint32_t put_so_far = T->word[NEXT];
+  crash_kill_victim();
+  crash_survivor(refill_with_hole);
+  CRASH_EXPECT(taken() >= put_so_far, "%u were put, %u came", put_so_far, taken());
+}
+QUEUE(hole, "get, overtaken, then a hole", .kind = CRASH_RESUMED, .setup = part, .prepare = consuming, .op = op_get,
+      .stopped = overtake, .check = check_hole);
+QUEUE(hole_release, "receive and release, overtaken, then a hole", .kind = CRASH_RESUMED, .setup = part,
+      .prepare = consuming, .op = op_receive_release, .stopped = overtake, .check = check_hole);
+
 // ---- sleepers ----
 static void consumer(int gated) {
   struct message m;
@@ -325,6 +347,23 @@ WAKES(wake_commit, "reserve and commit, two asleep", empty_two_asleep, producing
 WAKES(wake_join, "join, two asleep", empty_two_asleep, NULL, producing);
 WAKES(wake_leave, "leave of a producer, two asleep", empty_two_asleep, producing, op_leave_producing);
 
+// Sleepers that take one message and then do something else: each message needs a wake of its own.
+static void takes_one(int i) {
+  (void)i;
+  consuming();
+  op_get();
+}
+static void empty_three_take_one(void) {
+  empty();
+  asleep(takes_one, 3);
+}
+static void each_taken(void) {
+  CRASH_UNTIL(there() == 0 || crash_all_finished(), "%u messages left beside sleeping consumers", there());
+  not_late();
+}
+QUEUE(once_n, "put three at once, three asleep that take one each", .setup = empty_three_take_one, .prepare = producing,
+      .ready = crash_all_asleep, .op = op_put_n, .check = each_taken);
+
 // Two more puts overtake the victim's while it stands; they lie behind its claim until it is dead.
 static void put_two(void) {
   put_next();
@@ -332,6 +371,11 @@ static void put_two(void) {
 }
 QUEUE(overtaken, "put, overtaken by two, two asleep", .setup = empty_two_asleep, .prepare = producing,
       .ready = crash_all_asleep, .op = op_put, .stopped = put_two, .check = consumers_go_on);
+QUEUE(overtaken_once, "put, overtaken by two, goes on, three asleep that take one each", .kind = CRASH_RESUMED,
+      .setup = empty_three_take_one, .prepare = producing, .ready = crash_all_asleep, .op = op_put, .stopped = put_two,
+      .check = each_taken);
+QUEUE(overtaken_once_dies, "put, overtaken by two, three asleep that take one each", .setup = empty_three_take_one,
+      .prepare = producing, .ready = crash_all_asleep, .op = op_put, .stopped = put_two, .check = each_taken);
 QUEUE(overtaken_cancel, "reserve and cancel, overtaken by two, two asleep", .setup = empty_two_asleep,
       .prepare = producing, .ready = crash_all_asleep, .op = op_reserve_cancel, .stopped = put_two,
       .check = consumers_go_on);
@@ -531,9 +575,9 @@ static void a_message_comes(void) {
   if (!crash_victim_finished()) put_next();
 }
 STALLED(sleeper_put, "a get on its way to sleep; a put dies", empty, consuming, op_get, producing, op_put_another,
-        .asleep = put_next, .resumed = a_message_comes, .check = not_late);
+        .asleep = put_next, .resumed = a_message_comes, .check = not_late, .prepared_both = 1, .points = 6000);
 static void closed_or_a_message(void) {
   if (!shoal_eventcount_closed(Q->wait.shm)) a_message_comes();
 }
 STALLED(sleeper_close, "a get on its way to sleep; a close dies", empty, consuming, op_get, NULL, op_close,
-        .asleep = put_next, .resumed = closed_or_a_message, .check = not_late);
+        .asleep = put_next, .resumed = closed_or_a_message, .check = not_late, .prepared_both = 1, .points = 4000);

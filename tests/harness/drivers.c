@@ -64,9 +64,7 @@ struct peer peer_start(struct arena *a, arena_body body, unsigned i) {
   return p;
 }
 
-void peer_kill(struct peer *p) {
-  CHECK(kill(p->pid, SIGKILL) == 0 && waitpid(p->pid, NULL, 0) == p->pid);
-}
+void peer_kill(struct peer *p) { CHECK(kill(p->pid, SIGKILL) == 0 && waitpid(p->pid, NULL, 0) == p->pid); }
 
 void peer_join(struct peer *p) {
   int status;

@@ -113,8 +113,15 @@ static void produce_or_consume(void *memory, unsigned i) {
   CHECK(shoal_queue_detach(q) == 0);
 }
 
+// As if the kernel had no fence for all threads.
+static void publish_by_exchange(void) {
+  struct shoal_queue_shm *shm = (void *)((char *)arena.memory + QUEUE_AT);
+  shm->wait.flags |= SHOAL_EC_EXCHANGE;
+}
+
 static void many_to_many(enum driver driver, uint32_t capacity) {
   struct shoal_queue *q = make_numbers(capacity);
+  if (capacity == 16) publish_by_exchange();
   run(&arena, driver, PRODUCERS + CONSUMERS, produce_or_consume);
   assert_int_equal(shoal_load64_relaxed(&shared()->sum), PRODUCERS * EACH);
   for (unsigned i = 0; i < PRODUCERS * EACH; i++) assert_int_equal(shared()->ledger[i], 1);
@@ -125,6 +132,9 @@ static void test_many_to_many_once_each_in_order_threads(void **state) { (void)s
 static void test_many_to_many_once_each_in_order_processes(void **state) { (void)state, many_to_many(PROCESSES, 64); }
 static void test_smallest_ring_threads(void **state) { (void)state, many_to_many(THREADS, 2); }
 static void test_smallest_ring_processes(void **state) { (void)state, many_to_many(PROCESSES, 2); }
+
+static void test_published_by_exchange_threads(void **state) { (void)state, many_to_many(THREADS, 16); }
+static void test_published_by_exchange_processes(void **state) { (void)state, many_to_many(PROCESSES, 16); }
 
 static struct shoal_queue *one_handle;
 static void use_one_handle(void *memory, unsigned i) {
@@ -182,6 +192,52 @@ static void batches_keep_order(enum driver driver) {
 }
 static void test_batches_keep_order_threads(void **state) { (void)state, batches_keep_order(THREADS); }
 static void test_batches_keep_order_processes(void **state) { (void)state, batches_keep_order(PROCESSES); }
+
+static void stream_spsc(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  uint64_t v;
+  CHECK(shoal_queue_join(q, i ? SHOAL_CONSUMER : SHOAL_PRODUCER) == 0);
+  if (i == 0) {
+    for (uint64_t n = 0; n < 10 * EACH; n++) put_number(q, n);
+    CHECK(shoal_queue_leave(q, SHOAL_PRODUCER) == 0);
+  } else {
+    uint64_t n = 0;
+    while (number_queue_get(q, &v, SHOAL_FOREVER) == 0) CHECK(v == n++);
+    shoal_store64_relaxed(&s->sum, n);
+  }
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static struct shoal_queue *make_spsc(uint32_t capacity) {
+  return make(&(struct shoal_queue_options){.capacity = capacity, .element_size = 8, .kind = SHOAL_QUEUE_SPSC});
+}
+static void spsc_in_order(enum driver driver, uint32_t capacity) {
+  struct shoal_queue *q = make_spsc(capacity);
+  if (capacity == 16) publish_by_exchange();
+  run(&arena, driver, 2, stream_spsc);
+  assert_int_equal(shoal_load64_relaxed(&shared()->sum), 10 * EACH);
+  never_late(q);
+  unmake(q);
+}
+static void test_spsc_in_order_threads(void **state) {
+  (void)state, spsc_in_order(THREADS, 1000), spsc_in_order(THREADS, 4);
+}
+static void test_spsc_in_order_processes(void **state) {
+  (void)state, spsc_in_order(PROCESSES, 1000), spsc_in_order(PROCESSES, 4);
+}
+static void test_spsc_with_full_barriers(void **state) {
+  (void)state, spsc_in_order(THREADS, 16), spsc_in_order(PROCESSES, 16);
+}
+static void test_spsc_batches_keep_order(void **state) {
+  (void)state;
+  for (enum driver driver = THREADS; driver <= PROCESSES; driver++) {
+    struct shoal_queue *q = make_spsc(32);
+    run(&arena, driver, 2, batches);
+    assert_int_equal(shoal_load64_relaxed(&shared()->answers[0]), shoal_load64_relaxed(&shared()->sum));
+    never_late(q);
+    unmake(q);
+  }
+}
 
 // ---- 2 ----
 
@@ -256,7 +312,7 @@ static void test_in_place_elements_are_aligned_and_apart(void **state) {
     for (int k = 0; k < 4; k++) assert_int_equal(shoal_queue_commit(q, &loans[k]), 0);
     for (int k = 0; k < 4; k++) {
       assert_int_equal(shoal_queue_receive(q, &loans[k], SHOAL_TRY), 0);
-      for (uint32_t b = 0; b < size; b += size > 4096 ? 977 : 1) assert_int_equal(((char *)loans[k].data)[b], 'a' + k);
+      for (uint32_t b = 0; b<size; b += size> 4096 ? 977 : 1) assert_int_equal(((char *)loans[k].data)[b], 'a' + k);
       assert_int_equal(((char *)loans[k].data)[size - 1], 'a' + k);
     }
     for (int k = 0; k < 4; k++) assert_int_equal(shoal_queue_release(q, &loans[k]), 0);
@@ -339,6 +395,33 @@ static void test_a_loan_ends_once_and_by_its_thread(void **state) {
   unmake(q);
 }
 
+static void test_spsc_lends_one_at_a_time(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_spsc(8);
+  struct shoal_loan a, b;
+  uint64_t v = 5;
+  assert_int_equal(shoal_queue_reserve(q, &a, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_reserve(q, &b, SHOAL_TRY), -EBUSY);
+  assert_int_equal(number_queue_put(q, &v, SHOAL_TRY), -EBUSY);
+  assert_int_equal(shoal_queue_cancel(q, &a), 0);
+  assert_int_equal(shoal_queue_reserve(q, &a, SHOAL_TRY), 0);
+  *(uint64_t *)a.data = 4;
+  b = a;
+  assert_int_equal(shoal_queue_release(q, &b), -EPERM);
+  assert_int_equal(shoal_queue_commit(q, &a), 0);
+  assert_int_equal(shoal_queue_commit(q, &b), -EINVAL);
+  put_number(q, 5);
+  assert_int_equal(shoal_queue_receive(q, &a, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_receive(q, &b, SHOAL_TRY), -EBUSY);
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EBUSY);
+  assert_int_equal(shoal_queue_return(q, &a), 0);
+  assert_int_equal(shoal_queue_receive(q, &a, SHOAL_TRY), 0);
+  assert_int_equal(*(uint64_t *)a.data, 4);
+  assert_int_equal(shoal_queue_release(q, &a), 0);
+  assert_int_equal(get_number(q), 5);
+  unmake(q);
+}
+
 // ---- 4 ----
 
 static void put_until_closed(void *memory, unsigned i) {
@@ -377,6 +460,35 @@ static void close_loses_nothing(enum driver driver) {
 }
 static void test_close_loses_nothing_threads(void **state) { (void)state, close_loses_nothing(THREADS); }
 static void test_close_loses_nothing_processes(void **state) { (void)state, close_loses_nothing(PROCESSES); }
+
+static void close_spsc(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  uint64_t v = 1, n = 0;
+  if (i < 2) {
+    CHECK(shoal_queue_join(q, i ? SHOAL_CONSUMER : SHOAL_PRODUCER) == 0);
+    shoal_add32_seq_cst(&s->ready, 1);
+    await(&s->ready, 2);
+    int rc;
+    while ((rc = i ? number_queue_get(q, &v, SHOAL_FOREVER) : number_queue_put(q, &v, SHOAL_FOREVER)) == 0)
+      shoal_store64_relaxed(&s->answers[i], ++n);
+    CHECK(rc == -EPIPE);
+  } else {
+    while (shoal_load64_relaxed(&s->answers[1]) < 2000) sched_yield();
+    CHECK(shoal_queue_close(q) == 0);
+  }
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void test_spsc_close_loses_nothing(void **state) {
+  (void)state;
+  for (int round = 0; round < 20; round++) {
+    struct shoal_queue *q = make_spsc(round % 3 ? 1000 : 4);
+    run(&arena, round % 2 ? THREADS : PROCESSES, 3, close_spsc);
+    assert_int_equal(shoal_load64_relaxed(&shared()->answers[0]), shoal_load64_relaxed(&shared()->answers[1]));
+    never_late(q);
+    unmake(q);
+  }
+}
 
 static void get_until_told(void *memory, unsigned i) {
   struct shared *s = memory;
@@ -606,7 +718,8 @@ static void test_redelivery_is_counted(void **state) {
     peer_kill(&holder);
   }
   struct shoal_loan loan;
-  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);  // 10 is newer, and nobody has looked after the dead yet
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY),
+                   0);  // 10 is newer, and nobody has looked after the dead yet
   assert_int_equal(*(uint64_t *)loan.data, 10);
   assert_int_equal(shoal_queue_release(q, &loan), 0);
   assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);  // nothing else: now somebody has
@@ -733,6 +846,58 @@ static void test_random_kills_lose_nothing(void **state) {
                 (unsigned long long)info_of(q).holes);
   assert_int_equal(lost, 0);
   assert_int_equal(info_of(q).size, 0);
+  unmake(q);
+}
+
+static void test_spsc_roles_are_taken_over_from_the_dead(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_spsc(8);
+  uint64_t v = 3;
+  put_number(q, 1), put_number(q, 2);
+  struct peer holder = peer_start(&arena, receive_and_stay, 0);
+  await(&shared()->ready, 1);
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EUSERS);
+  peer_kill(&holder);
+  struct shoal_loan loan;
+  for (uint64_t n = 1; n <= 2; n++) {
+    assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+    assert_int_equal(*(uint64_t *)loan.data, n);
+    assert_int_equal(loan.redelivered, n == 1);
+    assert_int_equal(shoal_queue_release(q, &loan), 0);
+  }
+  assert_int_equal(shoal_queue_leave(q, SHOAL_PRODUCER), 0);
+  struct peer producer = peer_start(&arena, stay, SHOAL_PRODUCER);
+  await(&shared()->ready, 2);
+  struct peer killer = {fork()};
+  if (killer.pid == 0) {
+    usleep(20000);
+    kill(producer.pid, SIGKILL);
+    _exit(0);
+  }
+  assert_int_equal(number_queue_get(q, &v, SHOAL_FOREVER), -EPIPE);
+  peer_join(&killer);
+  peer_kill(&producer);
+  put_number(q, 7);
+  assert_int_equal(get_number(q), 7);
+  never_late(q);
+  unmake(q);
+}
+
+// A put that was overtaken wakes for those that overtook it, too.
+static void test_what_was_put_behind_a_reservation_is_announced_with_it(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(8);
+  struct peer peers[3];
+  struct shoal_loan loan;
+  shoal_queue_join(q, SHOAL_PRODUCER);
+  sleepers_start(peers, 3, get_one);
+  assert_int_equal(shoal_queue_reserve(q, &loan, SHOAL_TRY), 0);
+  *(uint64_t *)loan.data = 1;
+  put_number(q, 2), put_number(q, 3);
+  for (int i = 0; i < 3; i++) peer_asleep(&peers[i]);
+  assert_int_equal(shoal_queue_commit(q, &loan), 0);
+  peers_join(peers, 3);
+  never_late(q);
   unmake(q);
 }
 
@@ -911,7 +1076,7 @@ static void test_a_damaged_header_is_refused(void **state) {
   for (uint64_t cut = 0; cut < size; cut += 64) assert_int_equal(shoal_queue_attach_(memory, cut, 8, &other), -EPROTO);
   struct shoal_queue_shm *shm = (struct shoal_queue_shm *)(void *)memory;
   struct shoal_mpmc_shm *ring = (struct shoal_mpmc_shm *)(void *)(memory + shm->ring);
-  uint32_t *fields[] = {&shm->magic.v_,       &shm->kind,           &shm->ring,     &shm->wait.roles[0],
+  uint32_t *fields[] = {&shm->magic.v_,      &shm->kind,          &shm->ring,      &shm->wait.roles[0],
                         &shm->wait.roles[1], &ring->element_size, &ring->capacity, &shm->element_size};
   static const uint32_t values[] = {0, 1, 3, 5, 63, 1u << 16, 1u << 30, 0x7fffffff, 0x80000000, UINT32_MAX};
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -971,6 +1136,40 @@ static void test_scribbled_memory_is_survived(void **state) {
   }
 }
 
+static void test_named_in_a_segment(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *again;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 16};
+  assert_int_equal(number_queue_create(seg, "numbers", &(struct shoal_queue_options){.capacity = 0}, &q), -EINVAL);
+  assert_int_equal(number_queue_open(seg, "numbers", &q), -ENOENT);
+  assert_int_equal(number_queue_create(seg, "numbers", &o, &q), 0);
+  assert_int_equal(number_queue_create(seg, "numbers", &o, &again), -EEXIST);
+  assert_int_equal(shoal_queue_open(seg, "numbers", 4, &again), -EBADMSG);
+  fflush(NULL);
+  struct peer child = {fork()};
+  if (child.pid == 0) {
+    struct shoal_queue *mine;
+    CHECK(number_queue_open_or_create(seg, "numbers", &o, &mine) == 0);
+    for (uint64_t n = 0; n < 1000; n++) put_number(mine, n);
+    CHECK(shoal_queue_detach(mine) == 0);
+    _exit(0);
+  }
+  for (uint64_t n = 0; n < 1000; n++) assert_int_equal(get_number(q), n);
+  peer_join(&child);
+  uint64_t v;
+  assert_int_equal(number_queue_get(q, &v, SHOAL_FOREVER), -EPIPE);
+  assert_int_equal(number_queue_open(seg, "numbers", &again), 0);
+  put_number(q, 77);
+  assert_int_equal(get_number(again), 77);
+  assert_int_equal(shoal_queue_unlink(seg, "numbers"), 0);
+  assert_int_equal(shoal_queue_unlink(seg, "numbers"), -ENOENT);
+  assert_int_equal(shoal_queue_detach(again), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 int main(void) {
   watchdog(240);
   const struct CMUnitTest tests[] = {
@@ -978,9 +1177,19 @@ int main(void) {
       cmocka_unit_test(test_many_to_many_once_each_in_order_processes),
       cmocka_unit_test(test_smallest_ring_threads),
       cmocka_unit_test(test_smallest_ring_processes),
+      cmocka_unit_test(test_published_by_exchange_threads),
+      cmocka_unit_test(test_published_by_exchange_processes),
       cmocka_unit_test(test_threads_share_a_handle),
       cmocka_unit_test(test_batches_keep_order_threads),
       cmocka_unit_test(test_batches_keep_order_processes),
+      cmocka_unit_test(test_spsc_in_order_threads),
+      cmocka_unit_test(test_spsc_in_order_processes),
+      cmocka_unit_test(test_spsc_with_full_barriers),
+      cmocka_unit_test(test_spsc_batches_keep_order),
+      cmocka_unit_test(test_spsc_lends_one_at_a_time),
+      cmocka_unit_test(test_spsc_close_loses_nothing),
+      cmocka_unit_test(test_spsc_roles_are_taken_over_from_the_dead),
+      cmocka_unit_test(test_what_was_put_behind_a_reservation_is_announced_with_it),
       cmocka_unit_test(test_answers_without_a_peer),
       cmocka_unit_test(test_capacities),
       cmocka_unit_test(test_absurd_options_are_refused),
@@ -1010,6 +1219,7 @@ int main(void) {
       cmocka_unit_test(test_operations_in_a_signal_handler),
       cmocka_unit_test(test_a_damaged_header_is_refused),
       cmocka_unit_test(test_scribbled_memory_is_survived),
+      cmocka_unit_test(test_named_in_a_segment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,236 @@
+// tests/crash/soak.c: kills at random, and counts what came of it.
+//   soak --seconds N [--seed S] [--only REGEX]
+#include "tests/crash/soak.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/harness/victim.h"
+
+#define ROUND_S 4.0
+#define STALL_NS INT64_C(2000000000)  // no progress for so long, and all asleep: stalled
+#define DEAD_NS INT64_C(20000000000)  // no progress for so long: stalled, whatever they do
+
+pid_t soak_pid[SOAK_WORKERS];
+uint32_t soak_id[SOAK_WORKERS];
+struct soak_counts soak;
+
+static volatile uint64_t *faults;  // shared
+static uint32_t state, seed;
+
+static void abort_with(const char *what) {
+  fprintf(stderr, "soak: %s: %s\n", what, strerror(errno));
+  _exit(2);
+}
+
+int64_t soak_now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+void soak_pause_us(uint32_t us) {
+  if (us) usleep(us);
+}
+
+void *soak_shared(uint64_t size) {
+  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) abort_with("mmap");
+  return p;
+}
+
+uint32_t soak_random(void) {  // xorshift
+  state ^= state << 13;
+  state ^= state >> 17;
+  return state ^= state << 5;
+}
+uint32_t soak_below(uint32_t n) { return soak_random() % n; }
+
+void soak_fault(const char *format, ...) {
+  char text[256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  if (__atomic_fetch_add(faults, 1, __ATOMIC_RELAXED) < 20) printf("  FAULT: %s\n", text);
+}
+
+// ---- workers ----
+
+pid_t soak_fork(void) {
+  pid_t parent = getpid(), pid = fork();
+  if (pid < 0) abort_with("fork");
+  if (pid) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(2);
+  return 0;
+}
+
+static void born(const struct soak_room *room, int seat, uint32_t id) {
+  uint32_t own = soak_random();
+  soak_id[seat] = id;
+  soak_pid[seat] = soak_fork();
+  if (soak_pid[seat]) return;
+  state = own | 1;
+  room->work(id, seat);
+  for (;;) pause();
+}
+
+void soak_kill(int seat) {
+  if (!soak_pid[seat]) return;
+  int status;
+  kill(soak_pid[seat], SIGKILL);
+  waitpid(soak_pid[seat], &status, 0);
+  if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) soak_fault("worker %d: signal %d", seat, WTERMSIG(status));
+  soak_pid[seat] = 0;
+}
+
+int soak_ends(int seat, double seconds) {
+  int status;
+  for (int64_t end = soak_now_ns() + (int64_t)(seconds * 1e9); soak_now_ns() < end; usleep(300)) {
+    if (waitpid(soak_pid[seat], &status, WNOHANG) != soak_pid[seat]) continue;
+    soak_pid[seat] = 0;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+  return 0;
+}
+
+uint64_t soak_all_asleep(const pid_t *pid, int n) {
+  uint64_t sum = 1, switches;
+  for (int i = 0; i < n; i++) {
+    if (!pid[i]) continue;
+    if (!process_asleep(pid[i], &switches)) return 0;
+    sum += switches;
+  }
+  return sum;
+}
+
+// ---- a room ----
+
+// One, sometimes two, now and then many at once.
+static void kill_some(const struct soak_room *room, uint32_t *next) {
+  uint32_t n = 1 + (soak_below(4) == 0) + (soak_below(16) == 0) * soak_below((uint32_t)room->workers), killed = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    int seat = (int)soak_below((uint32_t)room->workers);
+    if (killed >> seat & 1) continue;
+    killed |= 1u << seat;
+    kill(soak_pid[seat], SIGKILL);
+    if (soak_below(2)) soak_pause_us(soak_below(50));
+  }
+  for (int seat = 0; seat < room->workers; seat++) {
+    if (!(killed >> seat & 1)) continue;
+    soak_kill(seat);
+    soak.kills++;
+    born(room, seat, (*next)++);
+  }
+}
+
+static int stalled(const struct soak_room *room, int64_t since, int64_t now) {
+  if (now - since > DEAD_NS) return 1;
+  if (now - since < STALL_NS) return 0;
+  uint64_t first = soak_all_asleep(soak_pid, room->workers);
+  return first && first == soak_all_asleep(soak_pid, room->workers);
+}
+
+static void run_round(const struct soak_room *room, double seconds) {
+  uint32_t next = 1;
+  room->begin();
+  for (int seat = 0; seat < room->workers; seat++) born(room, seat, next++);
+  int64_t begun = soak_now_ns(), moved = begun, now = begun;
+  uint64_t last = 0;
+  while (now - begun < (int64_t)(seconds * 1e9) && next < SOAK_IDS - SOAK_WORKERS) {
+    soak_pause_us(soak_below(800));
+    kill_some(room, &next);
+    now = soak_now_ns();
+    uint64_t progress = room->progress();
+    if ((double)(now - moved) / 1e9 > soak.longest) soak.longest = (double)(now - moved) / 1e9;
+    if (progress != last) {
+      last = progress;
+      moved = now;
+      if (room->full && room->full()) break;
+    } else if (stalled(room, moved, now)) {
+      soak.stalled++;
+      printf("  STALLED\n");
+      break;
+    }
+  }
+  room->end();
+  for (int seat = 0; seat < room->workers; seat++) soak_kill(seat);
+}
+
+static int report(const char *name, double seconds) {
+  soak.faults += *faults;
+  int bad = soak.lost || soak.doubled || soak.stalled || soak.faults || soak.rechecks;
+  printf(
+      "%-12s %6.0f s %8lu kills %10lu done  lost %lu  doubled %lu  stalled %lu  re-checks %lu  faults %lu  longest "
+      "pause %.0f ms%s\n",
+      name, seconds, soak.kills, soak.done, soak.lost, soak.doubled, soak.stalled, soak.rechecks, soak.faults,
+      soak.longest * 1e3, bad ? "  FAILED" : "");
+  soak = (struct soak_counts){0};
+  *faults = 0;
+  return bad;
+}
+
+static int run_room(const struct soak_room *room, double seconds) {
+  int64_t begun = soak_now_ns();
+  for (double left = seconds; left > 0; left = seconds - (double)(soak_now_ns() - begun) / 1e9) {
+    run_round(room, left < ROUND_S ? left : ROUND_S);
+    if (soak.stalled || *faults || soak.lost || soak.doubled) break;
+  }
+  return report(room->name, (double)(soak_now_ns() - begun) / 1e9);
+}
+
+static void usage(void) {
+  fprintf(stderr, "soak [--seconds N] [--seed S] [--only REGEX]\n");
+  _exit(2);
+}
+
+int main(int argc, char **argv) {
+  static const struct soak_room *const rooms[] = {&soak_queue, &soak_spsc, &soak_lock, &soak_directory};
+  static const struct option known[] = {
+      {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'}, {"only", 1, NULL, 'o'}, {NULL, 0, NULL, 0}};
+  enum { ROOMS = sizeof rooms / sizeof *rooms };
+  double seconds = 60;
+  const char *only = "";
+  regex_t re;
+  int c, n = 0, bad = 0, wanted[ROOMS + 1];
+  seed = (uint32_t)soak_now_ns();
+  while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) switch (c) {
+      case 's': seconds = atof(optarg); break;
+      case 'r': seed = (uint32_t)strtoul(optarg, NULL, 0); break;
+      case 'o': only = optarg; break;
+      default: usage();
+    }
+  if (optind < argc || seconds <= 0 || regcomp(&re, only, REG_EXTENDED | REG_NOSUB)) usage();
+  for (int i = 0; i <= ROOMS; i++)
+    n += wanted[i] = !regexec(&re, i < ROOMS ? rooms[i]->name : "closed loop", 0, NULL, 0);
+  regfree(&re);
+  if (!n) usage();
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  printf("seed %u\n", seed);
+  faults = soak_shared(sizeof *faults);
+  for (int i = 0; i <= ROOMS; i++) {
+    state = seed * 2654435761u + (uint32_t)i * 40503u;
+    state += !state;
+    if (!wanted[i]) continue;
+    if (i < ROOMS) {
+      bad |= run_room(rooms[i], seconds / n);
+    } else {
+      int64_t begun = soak_now_ns();
+      soak_closed_loop(seconds / n);
+      bad |= report("closed loop", (double)(soak_now_ns() - begun) / 1e9);
+    }
+  }
+  printf("seed %u: %s\n", seed, bad ? "FAILED" : "nothing lost, nothing doubled, nobody stalled");
+  return bad;
+}

@@ -1,0 +1,53 @@
+// tests/crash/soak.h: processes that work, are killed at random moments and replaced; and a ledger of what they did.
+//
+// A room is one kind of work. Its round: begin; workers are born; again and again one or a few are killed and others born
+// in their places, for some seconds; end, which settles the accounts. Everything random follows from the seed, but for
+// when the scheduler lets whom run.
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct soak_room {
+  const char *name;
+  int workers;                          // at a time
+  void (*begin)(void);                  // the driver
+  void (*work)(uint32_t id, int seat);  // a worker, with an id of its own; it may return: then it waits to be killed
+  uint64_t (*progress)(void);           // grows while the work goes on
+  int (*full)(void);                    // the ledger is: the round ends. May be NULL
+  void (*end)(void);                    // the driver; workers live still
+};
+extern const struct soak_room soak_queue, soak_spsc, soak_lock, soak_directory;
+void soak_closed_loop(double seconds);  // a driver of its own
+
+#define SOAK_WORKERS 16
+#define SOAK_IDS 50000u  // of one round
+
+// ---- the driver's ----
+extern pid_t soak_pid[SOAK_WORKERS];  // by seat
+extern uint32_t soak_id[SOAK_WORKERS];
+struct soak_counts {
+  uint64_t done;  // messages, critical sections, ...
+  uint64_t kills, lost, doubled, stalled, faults, rechecks;
+  double longest;  // seconds without progress
+};
+extern struct soak_counts soak;  // of the room
+
+void *soak_shared(uint64_t size);
+uint32_t soak_random(void);  // in a worker: of its own
+uint32_t soak_below(uint32_t n);
+void soak_kill(int seat);
+int soak_ends(int seat, double seconds);  // it exits by itself, status 0
+int64_t soak_now_ns(void);
+void soak_pause_us(uint32_t us);
+pid_t soak_fork(void);  // dies with the driver
+
+// A fault, with its reason: counted, printed. In any process.
+void soak_fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define SOAK_EXPECT(x, ...)            \
+  do {                                 \
+    if (!(x)) soak_fault(__VA_ARGS__); \
+  } while (0)
+
+// Whether all of them sleep in futexes: 0, or a number that tells this moment's sleeps from others.
+uint64_t soak_all_asleep(const pid_t *pid, int n);
