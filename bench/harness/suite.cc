@@ -129,12 +129,21 @@ class Runner {
 
  private:
   Measurement measure(const Contender &contender) {
+    auto hung = hung_.find(contender.name);
+    if (hung != hung_.end()) return hung->second;
+    Measurement m = measure_undisturbed(contender);
+    if (m.outcome.hung && contender.role == Role::kOurs) m.outcome.fault = "hung";
+    if (m.outcome.hung) hung_[contender.name] = m;
+    return m;
+  }
+
+  Measurement measure_undisturbed(const Contender &contender) {
     Measurement least;
     measured_++;
     for (int i = 1;; i++) {
       Measurement m = contender.measure(seconds_);
       normal_->add(m.outcome.pingpong);
-      if (!m.outcome.fault.empty() || !disturbed(m.outcome, *normal_)) return m;
+      if (!m.outcome.fault.empty() || m.outcome.hung || !disturbed(m.outcome, *normal_)) return m;
       if (i == 1 || m.outcome.preempted < least.outcome.preempted) least = std::move(m);
       if (i == kTries || dropped_in_all_ > measured_) break;
       dropped_++, dropped_in_all_++;
@@ -156,6 +165,7 @@ class Runner {
   const Case &case_;
   double seconds_;
   Normal *normal_;
+  std::map<std::string, Measurement> hung_;  // is not tried again
   int count_ = 0, measured_ = 0, dropped_in_all_ = 0;
   int dropped_ = 0, kept_ = 0;  // in this repetition
 };
