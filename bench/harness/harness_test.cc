@@ -104,7 +104,8 @@ Row row(Better better, std::vector<Target> targets, std::vector<double> ours) {
   Case c;
   c.name = "x";
   c.figures = {{"/y", "z", better, "words", std::move(targets)}};
-  c.contenders = {{"slow", Role::kPeer, {}}, {"us", Role::kOurs, {}}, {"fast", Role::kPeer, {}}, {"limit", Role::kLimit, {}}};
+  c.contenders = {
+      {"slow", Role::kPeer, {}}, {"us", Role::kOurs, {}}, {"fast", Role::kPeer, {}}, {"limit", Role::kLimit, {}}};
   return judge(c, 0, {{1, 1, 2}, std::move(ours), {2, 2, 4}, {8, 8, 16}});
 }
 

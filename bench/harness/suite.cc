@@ -68,7 +68,8 @@ Row judge(const Case &c, size_t figure, const std::vector<std::vector<double>> &
     if (row.best_peer.empty() || r < row.ratios[row.best_peer]) row.best_peer = other.name;
   }
   row.judged = !f.targets.empty();
-  row.met = row.judged && std::all_of(f.targets.begin(), f.targets.end(), [&](const Target &t) { return holds(t, row); });
+  row.met =
+      row.judged && std::all_of(f.targets.begin(), f.targets.end(), [&](const Target &t) { return holds(t, row); });
   return row;
 }
 
@@ -93,9 +94,7 @@ class Normal {
   std::vector<double> last_;
 };
 
-bool disturbed(const Outcome &o, const Normal &normal) {
-  return o.preempted || o.stolen || !normal.is(o.pingpong);
-}
+bool disturbed(const Outcome &o, const Normal &normal) { return o.preempted || o.stolen || !normal.is(o.pingpong); }
 
 // Counters of one repetition, by the place of the contender and of the figure.
 std::string key(size_t contender, size_t figure) { return std::to_string(contender) + "." + std::to_string(figure); }
