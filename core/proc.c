@@ -140,8 +140,8 @@ int shoal_proc_leave(struct shoal_segment *seg) {
   struct shoal_proc_shm *p = &seg->procs[slot];
   uint64_t both = shoal_load64_relaxed(&p->both);
   while (!shoal_cas64_relaxed(&p->both, &both, both_of(word_of(both), generation_of(both) + 1))) continue;
+  shoal_store64_relaxed(&seg->seats[slot], 0);  // before the slot can be another thread's of this process
   shoal_live_drop_(&p->live);
-  shoal_store64_relaxed(&seg->seats[slot], 0);
   struct membership *m = membership_of(seg);
   if (m->segment == seg->serial) m->segment = 0;
   return 0;

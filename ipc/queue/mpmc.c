@@ -62,6 +62,7 @@ void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64
 
 int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim) {
   uint64_t seen = shoal_load64_seq_cst(&ring->shm->strays);  // [S2] pairs with [S1]: who made one before is found below
+  if (!(seen & SHOAL_STRAYS_)) return 0;
   for (uint64_t k = 0; k <= ring->mask; k++) {
     shoal_atomic64 *ctl = ctl_at(ring, k);
     uint64_t c = shoal_load64_relaxed(ctl);
@@ -70,7 +71,7 @@ int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct s
     *claim = shoal_mpmc_at(ring, (c >> 24) << ring->shift | k, ring->stride);
     return 1;
   }
-  shoal_cas64_relaxed(&ring->shm->strays, &seen, 0);
+  shoal_cas64_relaxed(&ring->shm->strays, &seen, seen & ~(uint64_t)SHOAL_STRAYS_);  // nobody has told of one since
   return 0;
 }
 
@@ -79,7 +80,11 @@ static void stray(shoal_atomic64 *ctl, uint64_t c, uint32_t deaths) {
   shoal_store64_release(ctl, shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, 0) | deaths * SHOAL_SLOT_DEATH_);
 }
 // [S1] after the slot: a consumer that finds the word 0 is woken, or told by a later one. Pairs with [S2]
-static void tell_of_strays(const struct shoal_mpmc *ring) { shoal_add64_seq_cst(&ring->shm->strays, 1); }
+static void tell_of_strays(const struct shoal_mpmc *ring) {
+  uint64_t old = shoal_load64_relaxed(&ring->shm->strays);
+  // [S1]: no value comes twice, or who found none before would unsay what was told since
+  while (!shoal_cas64_seq_cst(&ring->shm->strays, &old, (old + 2) | SHOAL_STRAYS_)) continue;
+}
 
 void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
   uint64_t c = shoal_load64_relaxed(claim->ctl);
@@ -122,7 +127,7 @@ int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at) {
 }
 
 static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
-  if (shoal_load64_seq_cst(&ring->shm->strays)) return SHOAL_BLOCKER_NONE;  // [S2]
+  if (shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_) return SHOAL_BLOCKER_NONE;  // [S2]
   for (uint64_t h = shoal_load64_relaxed(&ring->shm->head);;) {
     uint64_t c = shoal_load64_seq_cst(ctl_at(ring, h));  // [A1]'s second half
     int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, h));

@@ -44,11 +44,12 @@ enum { SHOAL_SLOT_EMPTY_ = 0, SHOAL_SLOT_WRITING_ = 1, SHOAL_SLOT_FULL_ = 2, SHO
 #define SHOAL_SLOT_LAP_ (UINT64_C(1) << 24)
 #define SHOAL_SLOT_DEATH_ (UINT64_C(1) << 12)
 #define SHOAL_SLOT_DEATHS_MAX_ 1023u
+#define SHOAL_STRAYS_ 1u  // there may be strays; the sequence above it counts how often one was made
 
 struct shoal_mpmc_shm {
   shoal_atomic64 tail SHOAL_ALIGNED(64);  // hint: no position below is EMPTY in its lap; producers
   shoal_atomic64 head SHOAL_ALIGNED(64);  // hint: no position below is FULL or still to come; consumers
-  shoal_atomic64 strays;                  // not 0: there may be strays; who makes one, and who found none
+  shoal_atomic64 strays;                  // SHOAL_STRAYS_ and a sequence; who makes one, and who found none
   uint32_t capacity SHOAL_ALIGNED(64);    // constant after init, as are the next two
   uint32_t element_size;
   uint32_t drop;  // a dead consumer's message is dropped, not redelivered
@@ -210,7 +211,7 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
                                       struct shoal_claim *claim) {
   shoal_atomic64 *head = &ring->shm->head;
   // [A1]'s second half: a stray made after the arming wakes its sleeper
-  if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays))) {
+  if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) {
     struct shoal_claim stray;  // of its own: so that `claim` may live in registers
     if (shoal_mpmc_claim_stray_(ring, me, &stray)) return *claim = stray, 1;
   }

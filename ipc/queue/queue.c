@@ -120,7 +120,13 @@ static void mpmc_recover(struct shoal_eventcount_view *view, uint32_t role) {
 static int mpmc_held(struct shoal_eventcount_view *view, uint32_t me) {
   return shoal_mpmc_held(&queue_of(view)->ring, me);
 }
-static const struct shoal_wait_ops mpmc_ops = {mpmc_blocker, mpmc_recover, mpmc_held, NULL};
+// A child of fork comes to hold what it has inherited, and the thread is a participant of the segment, before it has a role.
+static int confirm(struct shoal_queue *q) { return q->segment ? shoal_object_confirm(q->segment, &q->object) : 0; }
+static int mpmc_join(struct shoal_eventcount_view *view, int side) {
+  (void)side;
+  return confirm(queue_of(view));
+}
+static const struct shoal_wait_ops mpmc_ops = {mpmc_blocker, mpmc_recover, mpmc_held, mpmc_join};
 
 // A put that may not have seen the closing, and may still publish.
 static uint32_t spsc_blocker(struct shoal_eventcount_view *view, int side) {
@@ -133,13 +139,15 @@ static void spsc_recover(struct shoal_eventcount_view *view, uint32_t role) { (v
 
 static int spsc_join(struct shoal_eventcount_view *view, int side) {
   struct shoal_queue *q = queue_of(view);
+  int rc = confirm(q);
+  if (rc) return rc;
   if (side == SHOAL_PRODUCER) {
     q->producer.lent = 0;
     return shoal_spsc_produce(&q->producer.ring, q->spsc, q->spsc_bytes, q->element_size);
   }
   q->consumer.lent = 0;
   q->consumer.told = UINT64_MAX;
-  int rc = shoal_spsc_consume(&q->consumer.ring, q->spsc, q->spsc_bytes, q->element_size);
+  rc = shoal_spsc_consume(&q->consumer.ring, q->spsc, q->spsc_bytes, q->element_size);
   if (!rc) q->consumer.first = q->consumer.ring.next;
   return rc;
 }

@@ -19,7 +19,7 @@
 #define TEND_EVERY_NS INT64_C(10000000)  // a submit that does not wait tends so often
 #define SLICE_NS INT64_C(50000000)       // a submit that waits, too
 
-enum { STARTING, READY, AT_END, INIT_FAILED };
+enum { STARTING, READY, AT_END, INIT_FAILED, REFUSED };
 
 struct shoal_worker_shm {  // written by the worker of this place; `state` also by the creator, while there is none
   shoal_atomic64 done, failed;
@@ -94,6 +94,8 @@ static int be_worker(void *arg) {
   }
   if (rc != -EPIPE) {
     fprintf(stderr, "%s: %s: %s\n", shoal_process_current_name(), shoal_strerror(rc), shoal_reason());
+    shoal_store32_relaxed(&me->error, (uint32_t)rc);
+    shoal_store32_relaxed(&me->state, REFUSED);
     return 1;
   }
   shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
@@ -149,6 +151,7 @@ static int worker_ended(struct shoal_pool *pool, unsigned i) {
   place->is = state == AT_END || pool->stopping ? ENDED : VACANT;
   shoal_process_close(&place->process);
   if (state == INIT_FAILED) return break_pool(pool, "the initializer failed");
+  if (state == REFUSED) return break_pool(pool, "the queue refused a worker");
   return 0;
 }
 
@@ -284,6 +287,15 @@ static int check_options(const struct shoal_pool_options *o, const struct shoal_
   return 0;
 }
 
+// Workers without a role would be replaced for ever.
+static int check_roles(const struct shoal_pool *pool) {
+  struct shoal_queue_info queue;
+  int rc = shoal_queue_info(pool->queue, &queue);
+  if (rc || queue.consumers_max - queue.consumers >= pool->workers) return rc;
+  return shoal_fail_(-EUSERS, "%u workers, and the creator is a consumer: the queue has %u consumers, %u of them taken",
+                     pool->workers, queue.consumers_max, queue.consumers);
+}
+
 static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
   static unsigned pools;
   unsigned workers = o->workers ? o->workers : processors();
@@ -322,6 +334,7 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
   }
   pool->shared = pool->object.memory;
   rc = shoal_queue_join(pool->queue, SHOAL_CONSUMER);
+  if (!rc) rc = check_roles(pool);
   for (unsigned i = 0; i < pool->workers && !rc; i++) rc = start_worker(pool, i);
   if (rc) {
     shoal_pool_destroy(pool);
