@@ -120,8 +120,9 @@ void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word) {
     shoal_cas32_relaxed(&r->word, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
 }
 
+#define SPIN_STEP_MAX 32
 int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, shoal_deadline deadline) {
-  unsigned spin = shoal_deadline_is_try(deadline) ? 0 : SHOAL_SPIN_MAX;
+  unsigned spin = shoal_deadline_is_try(deadline) ? 0 : SHOAL_SPIN_MAX, step = 1;
   for (;;) {
     uint32_t word = shoal_load32_relaxed(&r->word);
     if (shoal_robust_owner(word) == 0) {
@@ -131,9 +132,11 @@ int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, 
       continue;
     }
     if (shoal_robust_owner(word) == t->tid) return -EDEADLK;
-    if (spin) {
-      spin--;
-      shoal_pause();
+    if (spin) {  // each look takes the line from who works under it: look less and less often
+      unsigned pauses = step < spin ? step : spin;
+      spin -= pauses;
+      while (pauses--) shoal_pause();
+      if (step < SPIN_STEP_MAX) step *= 2;
       continue;
     }
     if (shoal_deadline_is_try(deadline)) return -EAGAIN;

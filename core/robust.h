@@ -76,8 +76,9 @@ SHOAL_INLINE void *shoal_robust_entry_(const shoal_atomic32 *word) { return (cha
 
 // Points list_op_pending at `word` and answers what was there, for shoal_pending_restore_.
 SHOAL_INLINE void *shoal_pending_set_(struct shoal_thread_ *t, const shoal_atomic32 *word) {
-  void *old = t->head->pending;
-  t->head->pending = shoal_robust_entry_(word);
+  struct shoal_robust_head_ *head = t->head;
+  void *old = head->pending;
+  head->pending = shoal_robust_entry_(word);
   SHOAL_COMPILER_BARRIER();
   return old;
 }
@@ -86,25 +87,28 @@ SHOAL_INLINE void shoal_pending_restore_(struct shoal_thread_ *t, void *old) {
   t->head->pending = old;
 }
 
-// Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile.
+// Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile. The links are volatile so that
+// two of them are not stored as one vector, which the loads at the unlinking would have to wait for.
 SHOAL_INLINE void shoal_robust_enlist_(struct shoal_thread_ *t, struct shoal_robust *r) {
+  struct shoal_robust_head_ *head = t->head;
   char *entry = (char *)shoal_robust_entry_(&r->word);
-  void *next = t->head->next;
-  *(void **)entry = next;
-  *(void **)(entry - 8) = t->head;
+  void *next = head->next;
+  *(void *volatile *)entry = next;
+  *(void *volatile *)(entry - 8) = head;
   SHOAL_COMPILER_BARRIER();
   char *peer = (char *)((uintptr_t)next & ~(uintptr_t)1);
-  if (peer != (char *)t->head) *(void **)(peer - 8) = entry;
-  t->head->next = entry;
+  if (peer != (char *)head) *(void **)(peer - 8) = entry;
+  head->next = entry;
   SHOAL_COMPILER_BARRIER();
 }
 SHOAL_INLINE void shoal_robust_delist_(struct shoal_thread_ *t, struct shoal_robust *r) {
+  struct shoal_robust_head_ *head = t->head;
   char *entry = (char *)shoal_robust_entry_(&r->word);
   void *next = *(void **)entry, *prev = *(void **)(entry - 8);
   *(void **)prev = next;  // the kernel reads only forward: unlink there first
   SHOAL_COMPILER_BARRIER();
   char *peer = (char *)((uintptr_t)next & ~(uintptr_t)1);
-  if (peer != (char *)t->head) *(void **)(peer - 8) = prev;
+  if (peer != (char *)head) *(void **)(peer - 8) = prev;
   SHOAL_COMPILER_BARRIER();
 }
 
@@ -141,9 +145,8 @@ SHOAL_INLINE int shoal_robust_acquire_(struct shoal_robust *r, shoal_deadline de
 
 void shoal_robust_release_slow_(struct shoal_robust *r);
 
-// Only the owner.
-SHOAL_INLINE void shoal_robust_release_(struct shoal_robust *r) {
-  struct shoal_thread_ *t = shoal_self_();
+// Only the owner, `t`.
+SHOAL_INLINE void shoal_robust_release_as_(struct shoal_robust *r, struct shoal_thread_ *t) {
   void *pending = shoal_pending_set_(t, &r->word);
   uint32_t word = t->tid;
   shoal_robust_delist_(t, r);
@@ -151,5 +154,6 @@ SHOAL_INLINE void shoal_robust_release_(struct shoal_robust *r) {
   if (SHOAL_UNLIKELY(!shoal_cas32_release(&r->word, &word, 0))) shoal_robust_release_slow_(r);
   shoal_pending_restore_(t, pending);
 }
+SHOAL_INLINE void shoal_robust_release_(struct shoal_robust *r) { shoal_robust_release_as_(r, shoal_self_()); }
 
 SHOAL_END

@@ -66,10 +66,11 @@ SHOAL_INLINE int shoal_lock_acquire(struct shoal_lock *lock, shoal_deadline dead
 }
 
 SHOAL_INLINE int shoal_lock_release(struct shoal_lock *lock) {
+  struct shoal_thread_ *t = shoal_self_();
   uint32_t word = shoal_load32_relaxed(&lock->robust.word);
-  if (SHOAL_UNLIKELY(shoal_robust_owner(word) != shoal_self_()->tid || lock->robust.state != SHOAL_LOCK_CONSISTENT))
+  if (SHOAL_UNLIKELY(shoal_robust_owner(word) != t->tid || lock->robust.state != SHOAL_LOCK_CONSISTENT))
     return shoal_lock_release_slow_(lock);
-  shoal_robust_release_(&lock->robust);  // [L2] is [R1] of core/robust.h
+  shoal_robust_release_as_(&lock->robust, t);  // [L2] is [R1] of core/robust.h
   return 0;
 }
 
