@@ -125,7 +125,8 @@ void add_lock(Suite &suite) {
 
   Case two;
   two.name = "lock/contended";
-  two.figures = {{"", "M pair/s", Better::kHigher, ">= 1.3 x pthread robust", {{Target::kNamed, 1.3, "pthread robust"}}}};
+  two.figures = {
+      {"", "M pair/s", Better::kHigher, ">= 1.3 x pthread robust", {{Target::kNamed, 1.3, "pthread robust"}}}};
   two.contenders = contenders<2>();
   suite.add(two);
 }

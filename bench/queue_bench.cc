@@ -160,7 +160,8 @@ Measurement sleeping_round_trip(double seconds) {
   if (o.fault.empty() && o.lanes[0].count != o.lanes[1].count) o.fault = "questions and answers differ in number";
   for (const Tally &t : o.lanes)
     if (o.fault.empty() && !o.preempted && t.slept < t.count * 9 / 10)
-      o.fault = std::to_string(t.slept) + " sleeps in " + std::to_string(t.count) + " waits: this is no sleeping round trip";
+      o.fault =
+          std::to_string(t.slept) + " sleeps in " + std::to_string(t.count) + " waits: this is no sleeping round trip";
   m.values = {o.lanes[0].values[0]};
   return m;
 }
@@ -179,7 +180,8 @@ void wait_idle(Lane &lane, void *memory) {
   bool got = in.get(m);
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
   lane.stop(got && m.is(1));
-  double used = static_cast<double>(after.tv_sec - before.tv_sec) * 1e6 + static_cast<double>(after.tv_nsec - before.tv_nsec) / 1e3;
+  double used = static_cast<double>(after.tv_sec - before.tv_sec) * 1e6 +
+                static_cast<double>(after.tv_nsec - before.tv_nsec) / 1e3;
   lane.tally().values[0] = used / kIdleSeconds;
 }
 
@@ -199,8 +201,9 @@ Measurement idle(double seconds) {
   Arena arena(Q::bytes());
   Made<Q> made(arena);
   Measurement m;
-  m.outcome = run({[&](Lane &lane) { wait_idle<Q>(lane, made.memory()); }, [&](Lane &lane) { send_late<Q>(lane, made.memory()); }},
-                  {seconds, &arena});
+  m.outcome = run(
+      {[&](Lane &lane) { wait_idle<Q>(lane, made.memory()); }, [&](Lane &lane) { send_late<Q>(lane, made.memory()); }},
+      {seconds, &arena});
   m.outcome.preempted = 0;  // one who sleeps has nothing to lose
   if (m.outcome.hung) m.outcome.fault = "the message never came";
   if (m.outcome.fault.empty() && m.outcome.lanes[0].count != 1) m.outcome.fault = "another message came";

@@ -64,8 +64,10 @@ void head(const Options &options) {
   uname(&system);
   printf("%s, processors %d and %d, %s %s, gcc %s\n", processor().c_str(), bench::processors().at(0),
          bench::processors().at(1), system.sysname, system.release, __VERSION__);
-  printf("%d repetitions, %.3g s in all for each contender; \"pp\": the median round trip of two cache lines, measured "
-         "beside each\n\n", bench::kRepetitions, options.seconds);
+  printf(
+      "%d repetitions, %.3g s in all for each contender; \"pp\": the median round trip of two cache lines, measured "
+      "beside each\n\n",
+      bench::kRepetitions, options.seconds);
 }
 
 // bazel run starts us elsewhere than where the user stands.
@@ -88,7 +90,8 @@ bool report(const Options &options) {
   bench::add_lock(suite);
   bool right = suite.run(options.only);
   std::cout << bench::table(suite.rows());
-  if (out.is_open() && !(out << bench::json(suite.rows())).flush()) throw std::runtime_error("cannot write " + options.json);
+  if (out.is_open() && !(out << bench::json(suite.rows())).flush())
+    throw std::runtime_error("cannot write " + options.json);
   return right;
 }
 

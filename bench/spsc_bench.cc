@@ -19,20 +19,20 @@ namespace {
 
 template <class M>
 struct Typed;
-#define TYPED(name, M)                                                                                     \
-  SHOAL_SPSC_TYPED(name, M)                                                                                \
-  template <>                                                                                              \
-  struct Typed<M> {                                                                                        \
-    using Producer = name##_producer;                                                                      \
-    using Consumer = name##_consumer;                                                                      \
-    static uint64_t size(uint32_t n) { return name##_size(n); }                                            \
-    static int init(shoal_spsc_shm *s, uint64_t bytes, uint32_t n) { return name##_init(s, bytes, n); }    \
+#define TYPED(name, M)                                                                                         \
+  SHOAL_SPSC_TYPED(name, M)                                                                                    \
+  template <>                                                                                                  \
+  struct Typed<M> {                                                                                            \
+    using Producer = name##_producer;                                                                          \
+    using Consumer = name##_consumer;                                                                          \
+    static uint64_t size(uint32_t n) { return name##_size(n); }                                                \
+    static int init(shoal_spsc_shm *s, uint64_t bytes, uint32_t n) { return name##_init(s, bytes, n); }        \
     static int produce(Producer *p, shoal_spsc_shm *s, uint64_t bytes) { return name##_produce(p, s, bytes); } \
     static int consume(Consumer *c, shoal_spsc_shm *s, uint64_t bytes) { return name##_consume(c, s, bytes); } \
-    static bool put(Producer *p, const M &m) { return name##_try_put(p, &m) == 0; }                        \
-    static bool get(Consumer *c, M &m) { return name##_try_get(c, &m) == 0; }                              \
-    static unsigned put_n(Producer *p, const M *m, unsigned n) { return name##_try_put_n(p, m, n); }       \
-    static unsigned get_n(Consumer *c, M *m, unsigned n) { return name##_try_get_n(c, m, n); }             \
+    static bool put(Producer *p, const M &m) { return name##_try_put(p, &m) == 0; }                            \
+    static bool get(Consumer *c, M &m) { return name##_try_get(c, &m) == 0; }                                  \
+    static unsigned put_n(Producer *p, const M *m, unsigned n) { return name##_try_put_n(p, m, n); }           \
+    static unsigned get_n(Consumer *c, M *m, unsigned n) { return name##_try_get_n(c, m, n); }                 \
   };
 TYPED(spsc8, Numbered<8>)
 TYPED(spsc64, Numbered<64>)
@@ -43,7 +43,9 @@ struct Spsc : Placed {
   using Message = M;
   using T = Typed<M>;
   static size_t bytes() { return T::size(Capacity); }
-  static void make(void *memory) { must(T::init(static_cast<shoal_spsc_shm *>(memory), bytes(), Capacity), "spsc_init"); }
+  static void make(void *memory) {
+    must(T::init(static_cast<shoal_spsc_shm *>(memory), bytes(), Capacity), "spsc_init");
+  }
 
   struct Producer {
     typename T::Producer role;
@@ -70,7 +72,10 @@ Case round_trips() {
   constexpr unsigned kCapacity = 1024;
   Case c;
   c.name = "spsc/rtt/" + std::to_string(Bytes);
-  c.figures = {{"/p50", "ns", Better::kLower, "<= 1.3 x two lines, >= 1.35 x best peer",
+  c.figures = {{"/p50",
+                "ns",
+                Better::kLower,
+                "<= 1.3 x two lines, >= 1.35 x best peer",
                 {{Target::kLimit, 1 / 1.3}, {Target::kBestPeer, 1.35}}},
                {"/p99.9", "ns", Better::kLower}};
   c.contenders = {{"shoal", Role::kOurs, round_trip<Spsc<M, kCapacity>>},
@@ -94,7 +99,10 @@ Case singles() {
   constexpr bool kDeepLines = Bytes == 64 && Capacity == 16384;
   Case c;
   c.name = "spsc/stream/" + std::to_string(Bytes) + "/single/" + std::to_string(Capacity);
-  c.figures = {{"", "M msg/s", Better::kHigher, kDeepLines ? ">= 2 x best peer" : ">= 1.5 x best peer",
+  c.figures = {{"",
+                "M msg/s",
+                Better::kHigher,
+                kDeepLines ? ">= 2 x best peer" : ">= 1.5 x best peer",
                 {{Target::kBestPeer, kDeepLines ? 2 : 1.5}}}};
   c.contenders = {{"shoal", Role::kOurs, stream_1p1c<Spsc<M, Capacity>>},
                   {"ck_ring", Role::kPeer, stream_1p1c<CkSpsc<M, Capacity>>},

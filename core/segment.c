@@ -51,6 +51,7 @@ static int header_make(const char *name, const struct shoal_segment_options *o, 
   if (!o) o = &defaults;
   uint64_t size = o->size ? o->size : UINT64_C(16) << 20;
   uint64_t size_max = o->size_max ? o->size_max : UINT64_C(64) << 30;
+  if (!o->size && size > size_max) size = size_max;
   if (!o->size_max && size_max < size) size_max = size;
   if (size > size_max || size_max > SHOAL_SIZE_MAX_)
     return shoal_fail_(-EINVAL, "size %llu, size_max %llu", (unsigned long long)size, (unsigned long long)size_max);

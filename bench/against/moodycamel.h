@@ -1,7 +1,7 @@
 // bench/against/moodycamel.h: moodycamel's queues (libreaderwriterqueue-dev, libconcurrentqueue-dev). They hold pointers to
-// blocks on the heap, so they run between threads of one process, which is in their favour. Never more than the capacity
-// is allocated, and tokens are used: their fastest form. The queue itself lies on the heap too: the process of the threads
-// has it by fork, and ours stays as it was made.
+// blocks on the heap, so they run between threads of one process, which is in their favour. So is this: ConcurrentQueue is
+// used with tokens and grows without bound, so its producers never wait (bounded, its producers can starve each other of
+// blocks for good). The queue itself lies on the heap too: the process of the threads has it by fork.
 #pragma once
 
 #include <concurrentqueue/concurrentqueue.h>
@@ -45,7 +45,7 @@ struct MoodycamelMpmc {
     Q *q;
     moodycamel::ProducerToken token;
     Producer(void *memory, unsigned) : q(*static_cast<Q **>(memory)), token(*q) {}
-    bool put(const M &m) { return q->try_enqueue(token, m); }
+    bool put(const M &m) { return q->enqueue(token, m); }
   };
   struct Consumer {
     Q *q;

@@ -17,7 +17,8 @@ struct Rte : Placed {
   using Message = M;
   static size_t bytes() { return static_cast<size_t>(rte_ring_get_memsize_elem(sizeof(M), Capacity)); }
   static void make(void *memory) {
-    if (rte_ring_init(static_cast<rte_ring *>(memory), "bench", Capacity, Flags)) throw std::runtime_error("rte_ring_init");
+    if (rte_ring_init(static_cast<rte_ring *>(memory), "bench", Capacity, Flags))
+      throw std::runtime_error("rte_ring_init");
   }
 
   struct Producer {

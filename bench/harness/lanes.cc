@@ -296,7 +296,7 @@ Outcome run(const std::vector<Work> &work, const Plan &plan) {
   } else {
     for (unsigned i = 0; i < n; i++) children.push_back(start_child([&, i] { enter(lanes[i], i, n, board, plan); }));
   }
-  collect(std::move(children), plan.seconds + kHangSeconds, &out);
+  collect(std::move(children), plan.seconds + patience, &out);
   out.stolen = stolen_ticks() - stolen;
   summarize(*board, n, &out);
   return out;

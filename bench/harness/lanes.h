@@ -26,7 +26,7 @@
 namespace bench {
 
 constexpr unsigned kLanesMax = 16;
-constexpr double kHangSeconds = 30;  // a measurement that takes longer is ended by SIGKILL
+inline double patience = 20;  // seconds; a measurement that takes so much longer than planned is ended by SIGKILL
 
 // Memory that all lanes of a measurement share; zeroed, fresh for each one, so that no contender keeps a lucky placement.
 class Arena {

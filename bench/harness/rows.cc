@@ -78,7 +78,8 @@ std::string table(const std::vector<Row> &rows) {
     if (!r.limit_name.empty()) append(&out, ", %.2f of %s", r.ratios.at(r.limit_name), r.limit_name.c_str());
     if (r.judged) append(&out, "; target %s: %s", r.promise.c_str(), verdict(r));
     for (const auto &[name, s] : r.peers) append(&out, "\n%32s          %-32s %s", "", show(s).c_str(), name.c_str());
-    if (!r.limit_name.empty()) append(&out, "\n%32s          %-32s = %s", "", show(r.limit).c_str(), r.limit_name.c_str());
+    if (!r.limit_name.empty())
+      append(&out, "\n%32s          %-32s = %s", "", show(r.limit).c_str(), r.limit_name.c_str());
     append(&out, "\n%32s          %-32s calibration, ns; %d measurements, %d dropped, %d disturbed ones kept\n", "",
            show(r.pingpong).c_str(), r.measured, r.dropped, r.kept);
     missed += r.judged && !r.met;

@@ -68,7 +68,8 @@ Row judge(const Case &c, size_t figure, const std::vector<std::vector<double>> &
     if (row.best_peer.empty() || r < row.ratios[row.best_peer]) row.best_peer = other.name;
   }
   row.judged = !f.targets.empty();
-  row.met = row.judged && std::all_of(f.targets.begin(), f.targets.end(), [&](const Target &t) { return holds(t, row); });
+  row.met =
+      row.judged && std::all_of(f.targets.begin(), f.targets.end(), [&](const Target &t) { return holds(t, row); });
   return row;
 }
 
@@ -93,9 +94,7 @@ class Normal {
   std::vector<double> last_;
 };
 
-bool disturbed(const Outcome &o, const Normal &normal) {
-  return o.preempted || o.stolen || !normal.is(o.pingpong);
-}
+bool disturbed(const Outcome &o, const Normal &normal) { return o.preempted || o.stolen || !normal.is(o.pingpong); }
 
 // Counters of one repetition, by the place of the contender and of the figure.
 std::string key(size_t contender, size_t figure) { return std::to_string(contender) + "." + std::to_string(figure); }
@@ -129,12 +128,21 @@ class Runner {
 
  private:
   Measurement measure(const Contender &contender) {
+    auto hung = hung_.find(contender.name);
+    if (hung != hung_.end()) return hung->second;
+    Measurement m = measure_undisturbed(contender);
+    if (m.outcome.hung && contender.role == Role::kOurs) m.outcome.fault = "hung";
+    if (m.outcome.hung) hung_[contender.name] = m;
+    return m;
+  }
+
+  Measurement measure_undisturbed(const Contender &contender) {
     Measurement least;
     measured_++;
     for (int i = 1;; i++) {
       Measurement m = contender.measure(seconds_);
       normal_->add(m.outcome.pingpong);
-      if (!m.outcome.fault.empty() || !disturbed(m.outcome, *normal_)) return m;
+      if (!m.outcome.fault.empty() || m.outcome.hung || !disturbed(m.outcome, *normal_)) return m;
       if (i == 1 || m.outcome.preempted < least.outcome.preempted) least = std::move(m);
       if (i == kTries || dropped_in_all_ > measured_) break;
       dropped_++, dropped_in_all_++;
@@ -156,6 +164,7 @@ class Runner {
   const Case &case_;
   double seconds_;
   Normal *normal_;
+  std::map<std::string, Measurement> hung_;  // is not tried again
   int count_ = 0, measured_ = 0, dropped_in_all_ = 0;
   int dropped_ = 0, kept_ = 0;  // in this repetition
 };

@@ -188,7 +188,7 @@ void consume_batches(Lane &lane, void *memory) {
 inline Measurement stream_result(Outcome o, unsigned producers) {
   Measurement m;
   if (o.hung) {
-    m.values = {0, kHangSeconds * 1e3};
+    m.values = {0, patience * 1e3};
     m.outcome = std::move(o);
     return m;
   }

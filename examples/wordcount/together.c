@@ -164,9 +164,19 @@ static int tend_pool(struct shoal_pool *pool, const char *what) {
   return info.failed ? -ECANCELED : 0;
 }
 
+static void look(struct run *r) {
+  struct shoal_queue_info b, c;
+  if (shoal_queue_info(blocks, &b) || shoal_queue_info(results, &c)) return;
+  r->f->blocks_depth += b.size;
+  r->f->results_depth += c.size;
+  r->f->looks++;
+  if (progress_due(&r->progress)) progress_show(&r->progress, r->f, b.size);
+}
+
 static int tend(struct run *r) {
   if (!shoal_deadline_passed(r->next_tend)) return 0;
   r->next_tend = shoal_after_ms(WAIT_MS);
+  look(r);
   int rc = tend_pool(r->readers, "reader");
   return rc ? rc : tend_pool(r->workers, "worker");
 }
@@ -179,15 +189,6 @@ static void chaos(struct run *r) {
   int worker = victim < r->job->workers;
   shoal_pool_worker(worker ? r->workers : r->readers, worker ? victim : victim - r->job->workers, &info);
   if (info.pid > 0 && kill(info.pid, SIGKILL) == 0) r->f->kills++;
-}
-
-static void look(struct run *r) {
-  struct shoal_queue_info b, c;
-  if (shoal_queue_info(blocks, &b) || shoal_queue_info(results, &c)) return;
-  r->f->blocks_depth += b.size;
-  r->f->results_depth += c.size;
-  r->f->looks++;
-  progress_show(&r->progress, r->f, b.size);
 }
 
 // All units counted: the readers may go; when they have gone, the workers. What they still deliver came before.
@@ -213,7 +214,6 @@ static int loop(struct run *r) {
     if (rc >= 0) rc = tend(r);
     if (rc >= 0) rc = advance(r);
     chaos(r);
-    if (progress_due(&r->progress)) look(r);
   }
   return rc < 0 ? rc : 0;
 }

@@ -187,8 +187,8 @@ SHOAL_INLINE char *shoal_spsc_group_after_(shoal_atomic64 *count, char *first, c
 
 // The lines that will be written lie with the consumer, who has read them: asks for those that come eight later.
 SHOAL_INLINE void shoal_spsc_fetch_(const char *at, struct shoal_spsc_shape_ s) {
-  shoal_prefetch_write(at + 8 * SHOAL_CACHE_LINE);
-  if (s.stride > SHOAL_CACHE_LINE) shoal_prefetch_write(at + 9 * SHOAL_CACHE_LINE);
+  shoal_prefetch_write(at + (ptrdiff_t)8 * SHOAL_CACHE_LINE);
+  if (s.stride > SHOAL_CACHE_LINE) shoal_prefetch_write(at + (ptrdiff_t)9 * SHOAL_CACHE_LINE);
 }
 
 // Moves on to the next group. 0: it has no room.

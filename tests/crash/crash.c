@@ -235,6 +235,7 @@ static void begin(void) {
   slept = 0;
   call(scenario->setup);
   first = victim_start(0, scenario->prepare, scenario->op);
+  if (scenario->prepared_both) second = victim_start(1, scenario->prepare2, scenario->op2);
   call(scenario->ready);
 }
 
@@ -341,7 +342,7 @@ static void pair_begin(const struct victim_trace *t, uint32_t j) {
   call(scenario->stopped);
   if (scenario->kind == CRASH_PAIR) victim_kill(first);
   slept = 0;
-  second = victim_start(1, scenario->prepare2, scenario->op2);
+  if (!second) second = victim_start(1, scenario->prepare2, scenario->op2);
   call(scenario->ready2);
 }
 static void pair_finish(struct crash_result *r, uint32_t k) {

@@ -42,6 +42,7 @@ struct crash_scenario {
   void (*stopped)(void);  // the driver: it stands at the point
   void (*resumed)(void);  // the driver: it was let go on (CRASH_RESUMED, CRASH_STALLED), and may sleep for something
   void (*prepare2)(void), (*ready2)(void), (*op2)(void), (*asleep2)(void);  // the second victim
+  int prepared_both;  // the second victim has run its `prepare2` before the first takes its first step
   void (*check)(void);
   void (*cleanup)(void);
   uint32_t points;  // at most this many (0: the run's --points); what is left out is said

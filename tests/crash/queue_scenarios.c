@@ -347,6 +347,23 @@ WAKES(wake_commit, "reserve and commit, two asleep", empty_two_asleep, producing
 WAKES(wake_join, "join, two asleep", empty_two_asleep, NULL, producing);
 WAKES(wake_leave, "leave of a producer, two asleep", empty_two_asleep, producing, op_leave_producing);
 
+// Sleepers that take one message and then do something else: each message needs a wake of its own.
+static void takes_one(int i) {
+  (void)i;
+  consuming();
+  op_get();
+}
+static void empty_three_take_one(void) {
+  empty();
+  asleep(takes_one, 3);
+}
+static void each_taken(void) {
+  CRASH_UNTIL(there() == 0 || crash_all_finished(), "%u messages left beside sleeping consumers", there());
+  not_late();
+}
+QUEUE(once_n, "put three at once, three asleep that take one each", .setup = empty_three_take_one, .prepare = producing,
+      .ready = crash_all_asleep, .op = op_put_n, .check = each_taken);
+
 // Two more puts overtake the victim's while it stands; they lie behind its claim until it is dead.
 static void put_two(void) {
   put_next();
@@ -354,6 +371,11 @@ static void put_two(void) {
 }
 QUEUE(overtaken, "put, overtaken by two, two asleep", .setup = empty_two_asleep, .prepare = producing,
       .ready = crash_all_asleep, .op = op_put, .stopped = put_two, .check = consumers_go_on);
+QUEUE(overtaken_once, "put, overtaken by two, goes on, three asleep that take one each", .kind = CRASH_RESUMED,
+      .setup = empty_three_take_one, .prepare = producing, .ready = crash_all_asleep, .op = op_put, .stopped = put_two,
+      .check = each_taken);
+QUEUE(overtaken_once_dies, "put, overtaken by two, three asleep that take one each", .setup = empty_three_take_one,
+      .prepare = producing, .ready = crash_all_asleep, .op = op_put, .stopped = put_two, .check = each_taken);
 QUEUE(overtaken_cancel, "reserve and cancel, overtaken by two, two asleep", .setup = empty_two_asleep,
       .prepare = producing, .ready = crash_all_asleep, .op = op_reserve_cancel, .stopped = put_two,
       .check = consumers_go_on);
@@ -519,6 +541,63 @@ QUEUE(room_release, "receive and release, two producers asleep", .setup = full_t
 QUEUE(room_get_n, "get three at once, two producers asleep", .setup = full_two_putters, .prepare = consuming,
       .ready = crash_all_asleep, .op = op_get_n, .check = producers_go_on);
 
+// The oldest place is freed after younger ones: all become free at once, and each is somebody's.
+static void puts_one(int i) {
+  producing();
+  put_within(160 + (uint64_t)i, SHOAL_FOREVER);
+}
+static void full_three_put_one(void) {
+  full_consuming();
+  for (int i = 0; i < 3; i++) crash_asleep(crash_actor(puts_one, i));
+}
+static void get_two(void) {
+  get();
+  get();
+  crash_all_asleep_or_finished();
+}
+static void each_put(void) {
+  CRASH_UNTIL(!can_put() || crash_all_finished(), "a producer sleeps beside a free place");
+  not_late();
+}
+QUEUE(room_overtaken, "get, overtaken by two, goes on, three asleep that put one each", .kind = CRASH_RESUMED,
+      .setup = full_three_put_one, .prepare = consuming, .ready = crash_all_asleep, .op = op_get, .stopped = get_two,
+      .check = each_put);
+QUEUE(room_overtaken_release, "receive and release, overtaken by two, goes on, three asleep that put one each",
+      .kind = CRASH_RESUMED, .setup = full_three_put_one, .prepare = consuming, .ready = crash_all_asleep,
+      .op = op_receive_release, .stopped = get_two, .check = each_put);
+QUEUE(room_overtaken_dies, "get, overtaken by two, three asleep that put one each", .setup = full_three_put_one,
+      .prepare = consuming, .ready = crash_all_asleep, .op = op_get, .stopped = get_two, .check = each_put);
+
+// The ring is full but for the victim's put, which is under way in the oldest place; another sleeps behind it; the last
+// consumer dies.
+static void idle_consumer(int i) {
+  (void)i;
+  consuming();
+  T->word[SENT] = 1;
+}
+static void empty_idle_consumer(void) {
+  empty();
+  crash_actor(idle_consumer, 0);
+  CRASH_UNTIL(T->word[SENT], "the consumer does not join");
+}
+static void last_consumer_dies(void) {
+  put_two();
+  put_next();
+  crash_actor(puts_one, 0);
+  crash_all_asleep_or_finished();
+  crash_kill(0);
+  crash_all_asleep_or_finished();
+}
+static void putters_told(void) {
+  CRASH_UNTIL(crash_all_finished(), "a producer sleeps, the queue is full, and no consumer is left");
+  not_late();
+}
+QUEUE(end_full, "put into the oldest place, the last consumer dies, goes on", .kind = CRASH_RESUMED,
+      .setup = empty_idle_consumer, .prepare = producing, .op = op_put, .stopped = last_consumer_dies,
+      .check = putters_told);
+QUEUE(end_full_dies, "put into the oldest place, the last consumer dies", .setup = empty_idle_consumer,
+      .prepare = producing, .op = op_put, .stopped = last_consumer_dies, .check = putters_told);
+
 // ---- pairs ----
 #define PAIR(id, text, state, role, what, role2, what2)                                                        \
   QUEUE(id, "pair, " text, .kind = CRASH_PAIR, .setup = state, .prepare = role, .op = what, .prepare2 = role2, \
@@ -553,9 +632,9 @@ static void a_message_comes(void) {
   if (!crash_victim_finished()) put_next();
 }
 STALLED(sleeper_put, "a get on its way to sleep; a put dies", empty, consuming, op_get, producing, op_put_another,
-        .asleep = put_next, .resumed = a_message_comes, .check = not_late);
+        .asleep = put_next, .resumed = a_message_comes, .check = not_late, .prepared_both = 1, .points = 6000);
 static void closed_or_a_message(void) {
   if (!shoal_eventcount_closed(Q->wait.shm)) a_message_comes();
 }
 STALLED(sleeper_close, "a get on its way to sleep; a close dies", empty, consuming, op_get, NULL, op_close,
-        .asleep = put_next, .resumed = closed_or_a_message, .check = not_late);
+        .asleep = put_next, .resumed = closed_or_a_message, .check = not_late, .prepared_both = 1, .points = 4000);

@@ -3,7 +3,8 @@
 //   2 a put is refused only when `capacity` messages are untaken; batches and in-place forms mix with single ones
 //   3 what cannot be is refused with its code and changes nothing
 //   4 a role has one owner; left or taken over from the dead, it goes on exactly where it was
-//   5 killed at any instruction: each message whole, none doubled, none lost but what a consumer had taken for itself
+//   5 killed at random moments: each message whole, none doubled, none lost but what a consumer had taken for itself
+//     (at every instruction: tests/crash)
 //   6 whatever a peer writes into the ring, nothing outside is read or written
 //   7 one message at a time, back and forth, is never held up
 #include "ipc/queue/spsc.h"
@@ -11,25 +12,15 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-// Also in children, where cmocka's assertions cannot report.
-#define CHECK(x)                                                      \
-  do {                                                                \
-    if (!(x)) {                                                       \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #x); \
-      abort();                                                        \
-    }                                                                 \
-  } while (0)
+#include "tests/harness/drivers.h"
 
 static uint64_t random_next(uint64_t *state) {  // xorshift
   *state ^= *state << 13;
@@ -87,48 +78,6 @@ static int is(const void *message, uint32_t size, uint64_t i) {
   unsigned char want[4096];
   fill(want, size, i);
   return memcmp(message, want, size) == 0;
-}
-
-// ---- two drivers for a concurrent body: two threads; two processes that map the ring elsewhere ----
-
-struct body {
-  void (*run)(struct body *, struct shoal_spsc_shm *);
-  const struct place *at;
-  uint64_t messages;
-  unsigned manner;
-};
-
-static void *body_thread(void *arg) {
-  struct body *b = arg;
-  b->run(b, b->at->shm);
-  return NULL;
-}
-
-static void run_threads(struct body *a, struct body *b) {
-  pthread_t t[2];
-  CHECK(pthread_create(&t[0], NULL, body_thread, a) == 0 && pthread_create(&t[1], NULL, body_thread, b) == 0);
-  CHECK(pthread_join(t[0], NULL) == 0 && pthread_join(t[1], NULL) == 0);
-}
-
-static pid_t body_process(struct body *b) {
-  pid_t pid = fork();
-  CHECK(pid >= 0);
-  if (pid) return pid;
-  alarm(100);
-  struct shoal_spsc_shm *shm = place_map(b->at);
-  CHECK(shm != b->at->shm);
-  place_unmap(b->at, b->at->shm);
-  b->run(b, shm);
-  _exit(0);
-}
-
-static void run_processes(struct body *a, struct body *b) {
-  pid_t pid[2] = {body_process(a), body_process(b)};
-  for (int i = 0; i < 2; i++) {
-    int status;
-    CHECK(waitpid(pid[i], &status, 0) == pid[i]);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  }
 }
 
 // ---- 1, 2: what it holds ----
@@ -320,24 +269,28 @@ static void test_extremes(void **state) {
 // ---- 2: streams ----
 
 #define BATCH 40
+#define STREAM 20000
 
-static void stream_put(struct body *b, struct shoal_spsc_shm *shm) {
-  uint32_t size = shoal_load32_relaxed(&shm->element_size);
+static uint64_t ring_bytes;
+static uint32_t ring_element;
+static unsigned manner_put, manner_get;  // one at a time; in batches; in place
+
+static void stream_put(struct shoal_spsc_shm *shm) {
   struct shoal_spsc_producer p;
-  CHECK(shoal_spsc_produce(&p, shm, b->at->bytes, size) == 0);
-  unsigned char *m = malloc((size_t)BATCH * size);
-  for (uint64_t i = 0; i < b->messages;) {
+  CHECK(shoal_spsc_produce(&p, shm, ring_bytes, ring_element) == 0);
+  unsigned char *m = malloc((size_t)BATCH * ring_element);
+  for (uint64_t i = 0; i < STREAM;) {
     uint32_t n = (uint32_t)(1 + i % BATCH), k = 0;
-    if (n > b->messages - i) n = (uint32_t)(b->messages - i);
+    if (n > STREAM - i) n = (uint32_t)(STREAM - i);
     void *slot;
-    if (b->manner == 0) {
-      fill(m, size, i);
+    if (manner_put == 0) {
+      fill(m, ring_element, i);
       k = shoal_spsc_try_put(&p, m) == 0;
-    } else if (b->manner == 1) {
-      for (uint32_t j = 0; j < n; j++) fill(m + j * size, size, i + j);
+    } else if (manner_put == 1) {
+      for (uint32_t j = 0; j < n; j++) fill(m + j * ring_element, ring_element, i + j);
       k = shoal_spsc_try_put_n(&p, m, n);
     } else if ((slot = shoal_spsc_reserve(&p))) {
-      fill(slot, size, i);
+      fill(slot, ring_element, i);
       shoal_spsc_commit(&p);
       k = 1;
     }
@@ -348,25 +301,23 @@ static void stream_put(struct body *b, struct shoal_spsc_shm *shm) {
   CHECK(shoal_spsc_producer_leave(&p) == 0);
 }
 
-static void stream_get(struct body *b, struct shoal_spsc_shm *shm) {
-  uint32_t size = shoal_load32_relaxed(&shm->element_size);
+static void stream_get(struct shoal_spsc_shm *shm) {
   struct shoal_spsc_consumer c;
-  CHECK(shoal_spsc_consume(&c, shm, b->at->bytes, size) == 0);
-  unsigned char *m = malloc((size_t)BATCH * size);
-  for (uint64_t i = 0; i < b->messages;) {
+  CHECK(shoal_spsc_consume(&c, shm, ring_bytes, ring_element) == 0);
+  unsigned char *m = malloc((size_t)BATCH * ring_element);
+  for (uint64_t i = 0; i < STREAM;) {
     uint32_t k = 0;
     void *slot;
-    if (b->manner == 0) {
+    if (manner_get == 0) {
       k = shoal_spsc_try_get(&c, m) == 0;
-      if (k) CHECK(is(m, size, i));
-    } else if (b->manner == 1) {
+    } else if (manner_get == 1) {
       k = shoal_spsc_try_get_n(&c, m, (uint32_t)(1 + i % BATCH));
-      for (uint32_t j = 0; j < k; j++) CHECK(is(m + j * size, size, i + j));
     } else if ((slot = shoal_spsc_peek(&c))) {
-      CHECK(is(slot, size, i));
+      memcpy(m, slot, ring_element);
       shoal_spsc_release(&c);
       k = 1;
     }
+    for (uint32_t j = 0; j < k; j++) CHECK(is(m + j * ring_element, ring_element, i + j));
     if (!k) sched_yield();
     i += k;
   }
@@ -375,64 +326,74 @@ static void stream_get(struct body *b, struct shoal_spsc_shm *shm) {
   CHECK(shoal_spsc_consumer_leave(&c) == 0);
 }
 
-static void streams(void (*driver)(struct body *, struct body *)) {
+static void stream_body(void *memory, unsigned i) {
+  if (i == 0) stream_put(memory);
+  else stream_get(memory);
+}
+
+static struct arena arena_ring(uint32_t capacity, uint32_t size) {
+  struct arena a;
+  ring_element = size;
+  ring_bytes = shoal_spsc_size(capacity, size);
+  arena_make(&a, ring_bytes);
+  CHECK(shoal_spsc_init(a.memory, ring_bytes, capacity, size) == 0);
+  return a;
+}
+
+static void streams(enum driver driver) {
   static const uint32_t sizes[] = {1, 8, 16, 32, 56, 64, 100, 1000};
   for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (unsigned manner = 0; manner < 9; manner++) {
-      struct place at = place_make(manner % 2 ? 20 : 300, sizes[s]);
-      struct body put = {stream_put, &at, 20000, manner % 3}, get = {stream_get, &at, 20000, manner / 3};
-      driver(&put, &get);
-      place_destroy(&at);
+      struct arena a = arena_ring(manner % 2 ? 20 : 300, sizes[s]);
+      manner_put = manner % 3, manner_get = manner / 3;
+      run(&a, driver, 2, stream_body);
+      arena_free(&a);
     }
 }
-
 static void test_stream_threads(void **state) {
   (void)state;
-  streams(run_threads);
+  streams(THREADS);
 }
 static void test_stream_processes(void **state) {
   (void)state;
-  streams(run_processes);
+  streams(PROCESSES);
 }
 
 // ---- 4: roles ----
-
-static void other_is_refused(struct body *b, struct shoal_spsc_shm *shm) {
-  struct shoal_spsc_producer p;
-  struct shoal_spsc_consumer c;
-  CHECK(shoal_spsc_produce(&p, shm, b->at->bytes, 8) == -EBUSY);
-  CHECK(shoal_spsc_consume(&c, shm, b->at->bytes, 8) == -EBUSY);
-}
 
 struct both {
   struct shoal_spsc_producer p;
   struct shoal_spsc_consumer c;
 };
-static void *leave_is_refused(void *arg) {
-  struct both copy = *(struct both *)arg;
+static struct both mine;
+
+static void other_is_refused(void *memory, unsigned i) {
+  struct both other, copy = mine;
+  (void)i;
+  CHECK(shoal_spsc_produce(&other.p, memory, ring_bytes, ring_element) == -EBUSY);
+  CHECK(shoal_spsc_consume(&other.c, memory, ring_bytes, ring_element) == -EBUSY);
+  copy.p.shm = copy.c.shm = memory;
   CHECK(shoal_spsc_producer_leave(&copy.p) == -EPERM && shoal_spsc_consumer_leave(&copy.c) == -EPERM);
-  return NULL;
 }
 
 static void test_roles_have_one_owner(void **state) {
   (void)state;
-  struct place at = place_make(10, 8);
-  struct both mine;
-  struct body other = {other_is_refused, &at, 0, 0};
-  CHECK(shoal_spsc_produce(&mine.p, at.shm, at.bytes, 8) == 0 && shoal_spsc_consume(&mine.c, at.shm, at.bytes, 8) == 0);
-  CHECK(!mine.p.inherited && !mine.c.inherited);
-  other_is_refused(&other, at.shm);
-  run_threads(&other, &other);
-  run_processes(&other, &other);
-  pthread_t thread;
-  CHECK(pthread_create(&thread, NULL, leave_is_refused, &mine) == 0 && pthread_join(thread, NULL) == 0);
+  struct arena a = arena_ring(10, 8);
+  struct shoal_spsc_shm *shm = a.memory;
+  struct both again;
   struct shoal_spsc_info info;
-  CHECK(shoal_spsc_info(at.shm, at.bytes, &info) == 0 && info.producer == (uint32_t)gettid() &&
-        info.consumer == info.producer);
+  CHECK(shoal_spsc_produce(&mine.p, shm, ring_bytes, 8) == 0 && shoal_spsc_consume(&mine.c, shm, ring_bytes, 8) == 0);
+  CHECK(!mine.p.inherited && !mine.c.inherited);
+  CHECK(shoal_spsc_produce(&again.p, shm, ring_bytes, 8) == -EBUSY);
+  CHECK(shoal_spsc_consume(&again.c, shm, ring_bytes, 8) == -EBUSY);
+  run(&a, THREADS, 2, other_is_refused);
+  run(&a, PROCESSES, 2, other_is_refused);
+  CHECK(shoal_spsc_info(shm, ring_bytes, &info) == 0);
+  CHECK(info.producer == (uint32_t)gettid() && info.consumer == info.producer);
   CHECK(shoal_spsc_producer_leave(&mine.p) == 0 && shoal_spsc_consumer_leave(&mine.c) == 0);
   CHECK(shoal_spsc_producer_leave(&mine.p) == -EPERM && shoal_spsc_consumer_leave(&mine.c) == -EPERM);
-  CHECK(shoal_spsc_info(at.shm, at.bytes, &info) == 0 && info.producer == 0 && info.consumer == 0);
-  place_destroy(&at);
+  CHECK(shoal_spsc_info(shm, ring_bytes, &info) == 0 && info.producer == 0 && info.consumer == 0);
+  arena_free(&a);
 }
 
 // Each message by another producer and another consumer, at every fill.
@@ -467,240 +428,42 @@ static void test_left_roles_go_on(void **state) {
 
 // ---- 5: deaths ----
 
-// A child that is about to run `act`, stopped; its next steps are single instructions.
-static pid_t victim_start(void (*act)(void *), void *arg) {
-  pid_t pid = fork();
-  CHECK(pid >= 0);
-  if (pid == 0) {
-    CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
-    raise(SIGSTOP);
-    act(arg);
-    raise(SIGSTOP);
-    _exit(0);
-  }
-  int status;
-  CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
-  return pid;
-}
-// One instruction. 0: it has done them all.
-static int victim_step(pid_t pid) {
-  int status;
-  CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
-  CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
-  CHECK(WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == SIGSTOP);
-  return WSTOPSIG(status) == SIGTRAP;
-}
-static void victim_kill(pid_t pid) {
-  int status;
-  CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
-}
+static struct ledger {  // shared: survives everybody
+  shoal_atomic64 sent;  // puts that have returned
+  shoal_atomic64 done;  // uses that were finished
+  shoal_atomic64 seed;
+} * ledger;
 
-// A ring in which `got` of `put` messages were taken, and what the victim does with the next `n`.
-struct scene {
-  struct place at;
-  uint32_t size, n;
-  uint64_t put, got;
-  unsigned char *messages;  // the victim's, from `put` on
-  uint64_t *used;           // shared: how many messages the victim, a consumer, has used
-};
-
-static struct scene scene_make(uint32_t size, uint64_t put, uint64_t got, uint32_t n) {
-  struct scene s = {place_make(40, size), size, n, 0, 0, malloc((size_t)n * size), NULL};
-  s.used = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  CHECK(s.used != MAP_FAILED);
-  struct both r;
-  CHECK(shoal_spsc_produce(&r.p, s.at.shm, s.at.bytes, size) == 0);
-  CHECK(shoal_spsc_consume(&r.c, s.at.shm, s.at.bytes, size) == 0);
-  for (; s.put < put; s.put++) {
-    fill(s.messages, size, s.put);
-    CHECK(shoal_spsc_try_put(&r.p, s.messages) == 0);
-    if (s.got < got) CHECK(shoal_spsc_try_get(&r.c, s.messages) == 0 && is(s.messages, size, s.got++));
-  }
-  for (; s.got < got; s.got++) CHECK(shoal_spsc_try_get(&r.c, s.messages) == 0);
-  CHECK(shoal_spsc_producer_leave(&r.p) == 0 && shoal_spsc_consumer_leave(&r.c) == 0);
-  for (uint32_t i = 0; i < n; i++) fill(s.messages + i * size, size, put + i);
-  return s;
-}
-
-static void scene_destroy(struct scene *s) {
-  munmap(s->used, 4096);
-  free(s->messages);
-  place_destroy(&s->at);
-}
-
-static void act_put(void *arg) {  // takes the role; puts one, a batch, and one in place; leaves
-  struct scene *s = arg;
+static void endless_put(struct shoal_spsc_shm *shm, uint64_t seed) {
   struct shoal_spsc_producer p;
-  CHECK(shoal_spsc_produce(&p, s->at.shm, s->at.bytes, s->size) == 0);
-  CHECK(shoal_spsc_try_put(&p, s->messages) == 0);
-  CHECK(shoal_spsc_try_put_n(&p, s->messages + s->size, s->n - 2) == s->n - 2);
-  void *slot = shoal_spsc_reserve(&p);
-  CHECK(slot);
-  memcpy(slot, s->messages + (s->n - 1) * s->size, s->size);
-  shoal_spsc_commit(&p);
-  CHECK(shoal_spsc_producer_leave(&p) == 0);
-}
-
-static void use(struct scene *s, uint64_t upto) { __atomic_store_n(s->used, upto, __ATOMIC_RELAXED); }
-
-static void act_get(void *arg) {  // takes the role; gets one, a batch, and the rest in place; leaves
-  struct scene *s = arg;
-  struct shoal_spsc_consumer c;
-  uint64_t i = s->got;
-  CHECK(shoal_spsc_consume(&c, s->at.shm, s->at.bytes, s->size) == 0);
-  CHECK(shoal_spsc_try_get(&c, s->messages) == 0);
-  use(s, i += 1);
-  uint32_t k = shoal_spsc_try_get_n(&c, s->messages, s->n / 2);
-  CHECK(k > 0);
-  use(s, i += k);
-  for (; shoal_spsc_peek(&c); shoal_spsc_release(&c)) use(s, i += 1);
-  CHECK(i == s->put);
-  CHECK(shoal_spsc_consumer_leave(&c) == 0);
-}
-
-static void act_peek(void *arg) {  // as act_get, all in place
-  struct scene *s = arg;
-  struct shoal_spsc_consumer c;
-  CHECK(shoal_spsc_consume(&c, s->at.shm, s->at.bytes, s->size) == 0);
-  for (uint64_t i = s->got; shoal_spsc_peek(&c); shoal_spsc_release(&c)) use(s, i += 1);
-  CHECK(shoal_spsc_consumer_leave(&c) == 0);
-}
-
-// Both roles go on after a death: what is inside is messages [from, put), then as many again. Answers from where.
-static void survivors(struct scene *s, uint64_t *from, uint64_t *to) {
-  struct both r;
-  unsigned char m[4096];
-  CHECK(shoal_spsc_produce(&r.p, s->at.shm, s->at.bytes, s->size) == 0);
-  CHECK(shoal_spsc_consume(&r.c, s->at.shm, s->at.bytes, s->size) == 0);
-  uint64_t put = r.p.next, got = r.c.next;
-  *from = got, *to = put;
-  for (uint64_t end = put + 150; got < end;) {
-    if (put < end) {
-      fill(m, s->size, put);
-      if (shoal_spsc_try_put(&r.p, m) == 0) put++;
-      else CHECK(put - got >= 40);
-    }
-    if (put - got < 30 && put < end) continue;
-    CHECK(shoal_spsc_try_get(&r.c, m) == 0 && is(m, s->size, got++));
-  }
-  CHECK(shoal_spsc_try_get(&r.c, m) == -EAGAIN);
-  CHECK(shoal_spsc_producer_leave(&r.p) == 0 && shoal_spsc_consumer_leave(&r.c) == 0);
-}
-
-static const struct {
-  uint32_t size, put, got, n;
-} scenes[] = {{8, 0, 0, 18}, {8, 95, 75, 9}, {32, 44, 40, 6}, {64, 60, 50, 28}, {64, 31, 20, 6}, {256, 44, 30, 8}};
-
-enum { PUT, GET, PEEK };
-static void (*const acts[])(void *) = {act_put, act_get, act_peek};
-
-// After a death: nothing lost or doubled, and a later death has done no less than `floor`.
-static uint64_t check_death(struct scene *s, int kind, uint64_t floor) {
-  uint64_t from, to;
-  survivors(s, &from, &to);
-  if (kind == PUT) {
-    CHECK(from == s->got && to >= s->put && to <= s->put + s->n && to >= floor);
-    return to;
-  }
-  CHECK(to == s->put && from >= s->got && from >= floor);
-  if (kind == PEEK) CHECK(*s->used == from || *s->used == from + 1);  // the one in hand is seen again
-  else CHECK(*s->used <= from + 1 && from <= *s->used + s->n / 2);
-  return from;
-}
-
-// Deaths that leave the same ring are one death. Each ring that a death can leave is copied and tried, its owner marked
-// as the kernel would; and a sample of deaths is real.
-static void sweep(int kind, int i) {
-  struct scene s = scene_make(scenes[i].size, scenes[i].put, scenes[i].got, scenes[i].n), copy = s;
-  copy.at = place_make(40, s.size);
-  *s.used = s.got;
-  char *last = malloc(s.at.bytes);
-  memcpy(last, s.at.shm, s.at.bytes);
-  uint64_t floor = 0;
-  long steps = 0, rings = 0;
-  pid_t pid = victim_start(acts[kind], &s);
-  for (int alive = 1; alive; steps++) {
-    alive = victim_step(pid);
-    if (memcmp(last, s.at.shm, s.at.bytes) == 0) continue;
-    memcpy(last, s.at.shm, s.at.bytes);
-    memcpy(copy.at.shm, last, s.at.bytes);
-    shoal_atomic32 *owner = kind == PUT ? &copy.at.shm->producer.word : &copy.at.shm->consumer.word;
-    if (shoal_load32_relaxed(owner)) {
-      CHECK(shoal_robust_owner(shoal_load32_relaxed(owner)) == (uint32_t)pid);
-      shoal_store32_relaxed(owner, FUTEX_WAITERS | FUTEX_OWNER_DIED);
-    }
-    floor = check_death(&copy, kind, floor);
-    rings++;
-  }
-  victim_kill(pid);
-  CHECK(floor == (kind == PUT ? s.put + s.n : s.put) && rings > 5);
-  place_destroy(&copy.at);
-  scene_destroy(&s);
-  free(last);
-  for (long at = 1; at < steps; at += 1 + steps / 16) {
-    s = scene_make(scenes[i].size, scenes[i].put, scenes[i].got, scenes[i].n);
-    *s.used = s.got;
-    pid = victim_start(acts[kind], &s);
-    for (long k = 0; k < at; k++) victim_step(pid);
-    victim_kill(pid);
-    check_death(&s, kind, 0);
-    scene_destroy(&s);
-  }
-}
-
-static void test_producer_killed_at_each_instruction(void **state) {
-  (void)state;
-  for (unsigned i = 0; i < sizeof scenes / sizeof *scenes; i++) sweep(PUT, (int)i);
-}
-static void test_consumer_killed_at_each_instruction(void **state) {
-  (void)state;
-  for (unsigned i = 1; i < sizeof scenes / sizeof *scenes; i++) {
-    sweep(GET, (int)i);
-    sweep(PEEK, (int)i);
-  }
-}
-
-// Endless bodies with a ledger in shared memory, killed at random moments.
-struct ledger {
-  shoal_atomic64 sent, done;  // messages: puts that returned; uses that were finished
-  shoal_atomic64 twice;
-};
-struct endless {
-  struct place at;
-  uint32_t size;
-  struct ledger *ledger;
-};
-
-static void endless_put(struct endless *e, uint64_t seed) {
-  struct shoal_spsc_producer p;
-  CHECK(shoal_spsc_produce(&p, e->at.shm, e->at.bytes, e->size) == 0);
-  uint64_t sent = shoal_load64_relaxed(&e->ledger->sent);
+  CHECK(shoal_spsc_produce(&p, shm, ring_bytes, ring_element) == 0);
+  uint64_t sent = shoal_load64_relaxed(&ledger->sent);
   CHECK(p.next >= sent && p.next <= sent + BATCH);  // put and not yet noted; never fewer
-  unsigned char *m = malloc((size_t)BATCH * e->size);
+  unsigned char *m = malloc((size_t)BATCH * ring_element);
   for (uint32_t n = 1;; n = (uint32_t)(1 + random_next(&seed) % BATCH)) {
-    shoal_store64_relaxed(&e->ledger->sent, p.next);
-    for (uint32_t i = 0; i < n; i++) fill(m + i * e->size, e->size, p.next + i);
+    shoal_store64_relaxed(&ledger->sent, p.next);
+    for (uint32_t i = 0; i < n; i++) fill(m + i * ring_element, ring_element, p.next + i);
     if (seed % 4 ? !shoal_spsc_try_put_n(&p, m, n) : shoal_spsc_try_put(&p, m)) sched_yield();
   }
 }
 
-static void endless_get(struct endless *e, uint64_t seed) {
+static void endless_get(struct shoal_spsc_shm *shm, uint64_t seed) {
   struct shoal_spsc_consumer c;
-  CHECK(shoal_spsc_consume(&c, e->at.shm, e->at.bytes, e->size) == 0);
-  uint64_t done = shoal_load64_relaxed(&e->ledger->done);
+  CHECK(shoal_spsc_consume(&c, shm, ring_bytes, ring_element) == 0);
+  uint64_t done = shoal_load64_relaxed(&ledger->done);
   // Copied and not noted: at most a batch. Noted and not released: one, peeked; it comes again.
   CHECK(c.next + 1 >= done && c.next <= done + BATCH);
   CHECK(c.next >= done || c.inherited);
-  unsigned char *m = malloc((size_t)BATCH * e->size);
+  unsigned char *m = malloc((size_t)BATCH * ring_element);
   for (void *slot;;) {
     uint32_t n = 1 + (uint32_t)(random_next(&seed) % BATCH), k = 0;
     if (seed % 3) {
       k = seed % 3 == 1 ? shoal_spsc_try_get_n(&c, m, n) : shoal_spsc_try_get(&c, m) == 0;
-      for (uint32_t i = 0; i < k; i++) CHECK(is(m + i * e->size, e->size, c.next - k + i));
-      if (k) shoal_store64_relaxed(&e->ledger->done, c.next);
+      for (uint32_t i = 0; i < k; i++) CHECK(is(m + i * ring_element, ring_element, c.next - k + i));
+      if (k) shoal_store64_relaxed(&ledger->done, c.next);
     } else if ((slot = shoal_spsc_peek(&c))) {
-      CHECK(is(slot, e->size, c.next));
-      shoal_store64_relaxed(&e->ledger->done, c.next + 1);
+      CHECK(is(slot, ring_element, c.next));
+      shoal_store64_relaxed(&ledger->done, c.next + 1);
       shoal_spsc_release(&c);
       k = 1;
     }
@@ -708,14 +471,31 @@ static void endless_get(struct endless *e, uint64_t seed) {
   }
 }
 
-static pid_t endless_start(struct endless *e, int side, uint64_t seed) {
-  pid_t pid = fork();
-  CHECK(pid >= 0);
-  if (pid) return pid;
-  alarm(100);
-  if (side == 0) endless_put(e, seed);
-  else endless_get(e, seed);
-  _exit(0);
+static void endless_body(void *memory, unsigned side) {
+  watchdog(100);
+  uint64_t seed = shoal_load64_relaxed(&ledger->seed) | 1;
+  if (side == 0) endless_put(memory, seed);
+  else endless_get(memory, seed);
+}
+
+// Both roles go on, with what is inside and then with as many again.
+static void check_goes_on(struct shoal_spsc_shm *shm, uint32_t capacity) {
+  struct both r;
+  unsigned char m[4096];
+  CHECK(shoal_spsc_produce(&r.p, shm, ring_bytes, ring_element) == 0);
+  CHECK(shoal_spsc_consume(&r.c, shm, ring_bytes, ring_element) == 0);
+  uint64_t put = r.p.next, got = r.c.next, end = put + 3 * capacity;
+  CHECK(put >= shoal_load64_relaxed(&ledger->sent) && got + 1 >= shoal_load64_relaxed(&ledger->done) && got <= put);
+  while (got < end) {
+    for (; put < end; put++) {
+      fill(m, ring_element, put);
+      if (shoal_spsc_try_put(&r.p, m)) break;
+    }
+    CHECK(put == end || put - got >= capacity);
+    CHECK(shoal_spsc_try_get(&r.c, m) == 0 && is(m, ring_element, got++));
+  }
+  CHECK(shoal_spsc_try_get(&r.c, m) == -EAGAIN);
+  CHECK(shoal_spsc_producer_leave(&r.p) == 0 && shoal_spsc_consumer_leave(&r.c) == 0);
 }
 
 static void test_killed_at_random_moments(void **state) {
@@ -723,35 +503,29 @@ static void test_killed_at_random_moments(void **state) {
   static const uint32_t sizes[] = {8, 32, 64, 500};
   uint64_t seed = 0x9e3779b97f4a7c15u;
   for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-    struct endless e = {place_make(s % 2 ? 30 : 500, sizes[s]), sizes[s], NULL};
-    e.ledger = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(e.ledger != MAP_FAILED);
-    pid_t pid[2] = {endless_start(&e, 0, 1), endless_start(&e, 1, 2)};
-    for (int kills = 0; kills < 250; kills++) {
+    uint32_t capacity = s % 2 ? 30 : 500;
+    struct arena a = arena_ring(capacity, sizes[s]);
+    ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(ledger != MAP_FAILED);
+    struct peer peer[2] = {peer_start(&a, endless_body, 0), peer_start(&a, endless_body, 1)};
+    for (int kills = 0; kills < 150; kills++) {
       // A moment is a number of messages, so the ring moves between any two deaths.
-      uint64_t until = shoal_load64_relaxed(&e.ledger->done) + random_next(&seed) % 3000;
-      while (shoal_load64_relaxed(&e.ledger->done) < until) {
+      uint64_t until = shoal_load64_relaxed(&ledger->done) + random_next(&seed) % 3000;
+      while (shoal_load64_relaxed(&ledger->done) < until) {
         CHECK(waitpid(-1, NULL, WNOHANG) == 0);  // nobody dies by himself
         sched_yield();
       }
       int both = seed % 8 == 0, side = seed / 8 % 2;
-      for (int i = 0; i < 2; i++) {
-        if (i != side && !both) continue;
-        int status;
-        CHECK(kill(pid[i], SIGKILL) == 0 && waitpid(pid[i], &status, 0) == pid[i]);
-        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-      }
       for (int i = 0; i < 2; i++)
-        if (i == side || both) pid[i] = endless_start(&e, i, random_next(&seed) | 1);
+        if (i == side || both) peer_kill(&peer[i]);
+      shoal_store64_relaxed(&ledger->seed, random_next(&seed));
+      for (unsigned i = 0; i < 2; i++)
+        if ((int)i == side || both) peer[i] = peer_start(&a, endless_body, i);
     }
-    for (int i = 0; i < 2; i++) CHECK(kill(pid[i], SIGKILL) == 0 && waitpid(pid[i], NULL, 0) == pid[i]);
-    struct scene after = {.at = e.at, .size = e.size};
-    uint64_t from, to;
-    survivors(&after, &from, &to);
-    CHECK(to >= shoal_load64_relaxed(&e.ledger->sent) && from + 1 >= shoal_load64_relaxed(&e.ledger->done) &&
-          to >= from);
-    munmap(e.ledger, 4096);
-    place_destroy(&e.at);
+    for (int i = 0; i < 2; i++) peer_kill(&peer[i]);
+    check_goes_on(a.memory, capacity);
+    munmap(ledger, sizeof *ledger);
+    arena_free(&a);
   }
 }
 
@@ -802,7 +576,7 @@ static void test_hostile_contents(void **state) {
   static const uint32_t sizes[] = {1, 8, 48, 64, 300, 4096};
   uint64_t seed = 77, refused = 0, accepted = 0;
   for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++)
-    for (int round = 0; round < 1500; round++) {
+    for (int round = 0; round < 1000; round++) {
       struct place at = place_make((uint32_t)(1 + random_next(&seed) % 60), sizes[s]);
       unsigned char *gap = (unsigned char *)at.shm - (at.pages - at.bytes);
       memset(gap, 0x5a, at.pages - at.bytes);
@@ -838,7 +612,7 @@ static void test_hostile_contents(void **state) {
       for (size_t i = 0; i < at.pages - at.bytes; i++) CHECK(gap[i] == 0x5a);
       place_destroy(&at);
     }
-  CHECK(refused > 500 && accepted > 500);
+  CHECK(refused > 300 && accepted > 300);
 }
 
 // ---- 7: keeping off ----
@@ -870,22 +644,14 @@ static void test_back_and_forth_is_not_held_up(void **state) {
 }
 
 int main(void) {
-  alarm(280);  // a hang ends here
+  watchdog(280);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_size),
-      cmocka_unit_test(test_elements_are_aligned),
-      cmocka_unit_test(test_full_means_full),
-      cmocka_unit_test(test_typed),
-      cmocka_unit_test(test_extremes),
-      cmocka_unit_test(test_stream_threads),
-      cmocka_unit_test(test_stream_processes),
-      cmocka_unit_test(test_roles_have_one_owner),
-      cmocka_unit_test(test_left_roles_go_on),
-      cmocka_unit_test(test_producer_killed_at_each_instruction),
-      cmocka_unit_test(test_consumer_killed_at_each_instruction),
-      cmocka_unit_test(test_killed_at_random_moments),
-      cmocka_unit_test(test_hostile_contents),
-      cmocka_unit_test(test_back_and_forth_is_not_held_up),
+      cmocka_unit_test(test_every_size),       cmocka_unit_test(test_elements_are_aligned),
+      cmocka_unit_test(test_full_means_full),  cmocka_unit_test(test_typed),
+      cmocka_unit_test(test_extremes),         cmocka_unit_test(test_stream_threads),
+      cmocka_unit_test(test_stream_processes), cmocka_unit_test(test_roles_have_one_owner),
+      cmocka_unit_test(test_left_roles_go_on), cmocka_unit_test(test_killed_at_random_moments),
+      cmocka_unit_test(test_hostile_contents), cmocka_unit_test(test_back_and_forth_is_not_held_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
