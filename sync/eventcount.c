@@ -392,7 +392,7 @@ static int settle_down(struct sleeper *s, int (*attempt)(void *op), void *op, in
     if (!fenced) {
       fence(s);  // [A1]
       fenced = 1;
-    } else if (!s->ending || s->blocked) {
+    } else if (!s->ending || (s->blocked && s->side == SHOAL_CONSUMER)) {  // a message may still come; room may not
       return -EAGAIN;
     } else if (!ended) {                                  // the last peer may have put, then died or closed: once more
       if (s->view->flags & SHOAL_EC_UNCLAIMED) fence(s);  // [A2]

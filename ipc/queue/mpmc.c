@@ -117,14 +117,21 @@ void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
 
 // ---- looking ----
 
-int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at) {
+// How many slots behind `at` stand, each in its own lap, as `what` above that lap.
+static int behind(const struct shoal_mpmc *ring, uint64_t at, uint64_t what) {
   int n = 0;
-  // [C1] of sync/eventcount.h: puts that overtook this one have claimed, and looked at ev, before
-  while (n < 64 && shoal_load64_seq_cst(ctl_at(ring, at + 1 + (uint64_t)n)) ==
-                       (lap_at(ring, at + 1 + (uint64_t)n) | shoal_slot_(SHOAL_SLOT_FULL_, 0)))
+  while (n < (int)SHOAL_ROLES_MAX) {
+    struct shoal_claim next = shoal_mpmc_at(ring, ++at, ring->stride);
+    // [C1] of sync/eventcount.h: who overtook has claimed, and looked at ev, before; pairs with [A1]
+    if (shoal_load64_seq_cst(next.ctl) != next.lap + what) break;
     n++;
+  }
   return n;
 }
+int shoal_mpmc_messages_behind(const struct shoal_mpmc *ring, uint64_t at) {
+  return behind(ring, at, shoal_slot_(SHOAL_SLOT_FULL_, 0));
+}
+int shoal_mpmc_places_behind(const struct shoal_mpmc *ring, uint64_t at) { return behind(ring, at, SHOAL_SLOT_LAP_); }
 
 static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
   if (shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_) return SHOAL_BLOCKER_NONE;  // [S2]

@@ -123,8 +123,9 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
 SHOAL_INLINE void shoal_mpmc_publish(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 // Gives a claimed position up: consumers skip it.
 SHOAL_INLINE void shoal_mpmc_cancel(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
-// Messages ready just behind `at`: puts that overtook it. 64 at most.
-int shoal_mpmc_behind(const struct shoal_mpmc *ring, uint64_t at);
+// Messages ready just behind `at`, places free just behind it: puts, or gets, that overtook it. No more than can sleep.
+int shoal_mpmc_messages_behind(const struct shoal_mpmc *ring, uint64_t at);
+int shoal_mpmc_places_behind(const struct shoal_mpmc *ring, uint64_t at);
 
 // ---- get ----
 SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,

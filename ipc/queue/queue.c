@@ -267,17 +267,21 @@ int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at) {
 }
 
 void shoal_queue_published_(struct shoal_queue *q, uint64_t at) {
-  shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1 + shoal_mpmc_behind(&q->ring, at));
+  shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1 + shoal_mpmc_messages_behind(&q->ring, at));
 }
 
-static void freed(struct shoal_queue *q, int n) {
+// Positions first..last are free, not all of them ours: as many sleepers as there are places, those that overtook us
+// included, which alone were of no use.
+static void freed(struct shoal_queue *q, uint64_t first, uint64_t last) {
   struct shoal_eventcount *ec = q->wait.shm;
-  if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_wake_(ec, SHOAL_PRODUCER, n);
-  // [C1] claims of others were waited for
-  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
-    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
+  if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) {
+    uint64_t n = last - first + 1 + (uint64_t)shoal_mpmc_places_behind(&q->ring, last);
+    shoal_eventcount_wake_(ec, SHOAL_PRODUCER, n < INT32_MAX ? (int)n : INT32_MAX);
+  }
+  // [C1] pairs with [A1]: claims of others were waited for
+  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
 }
-void shoal_queue_freed_(struct shoal_queue *q) { freed(q, 1); }
+void shoal_queue_freed_(struct shoal_queue *q, uint64_t at) { freed(q, at, at); }
 
 // The put that was refused may have been waited for: tell.
 int shoal_queue_spsc_refused_(struct shoal_queue *q) {
@@ -364,7 +368,7 @@ static int attempt_put_n(void *arg) {
   }
   if (!op->done) return rc;
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) {
-    uint64_t n = last - first + 1 + (uint64_t)shoal_mpmc_behind(&q->ring, last);  // what overtook us included
+    uint64_t n = last - first + 1 + (uint64_t)shoal_mpmc_messages_behind(&q->ring, last);  // what overtook us included
     shoal_eventcount_wake_(ec, SHOAL_CONSUMER, n < INT32_MAX ? (int)n : INT32_MAX);
   }
   return 0;
@@ -378,15 +382,18 @@ static int attempt_get_n(void *arg) {
   struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   uint32_t busy = shoal_load32_relaxed(&role->busy);
   struct shoal_claim claim;
+  uint64_t first = 0, last = 0;
   shoal_store32_relaxed(&role->busy, busy + 1);
   for (op->done = 0; op->done < op->n && shoal_mpmc_claim_get(&q->ring, op->me, q->element_size, &claim); op->done++) {
     if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
     memcpy(op->out + (size_t)op->done * q->element_size, shoal_claim_data(&claim, q->element_size), q->element_size);
     shoal_mpmc_commit(&q->ring, &claim);
+    if (!op->done || claim.at < first) first = claim.at;  // a stray stands behind the others
+    if (!op->done || claim.at > last) last = claim.at;
   }
   shoal_store32_release(&role->busy, busy);  // [R6]
   if (!op->done) return -EAGAIN;
-  if (shoal_eventcount_asleep_for_room_(ec)) freed(q, (int)op->done);
+  if (shoal_eventcount_asleep_for_room_(ec)) freed(q, first, last);
   return 0;
 }
 
@@ -563,7 +570,7 @@ static void finish_put(struct shoal_queue *q, uint64_t at, enum ending how) {
   if (how == COMMIT) shoal_mpmc_publish(&q->ring, &claim);
   else shoal_mpmc_cancel(&q->ring, &claim);
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_queue_published_(q, at);
-  if (how == CANCEL && shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_wake_(ec, SHOAL_PRODUCER, 1);
+  if (how == CANCEL && shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) freed(q, at, at);
 }
 
 static void finish_get(struct shoal_queue *q, uint64_t at, enum ending how) {
@@ -573,7 +580,7 @@ static void finish_get(struct shoal_queue *q, uint64_t at, enum ending how) {
   if (shoal_eventcount_asleep_(ec, side)) shoal_eventcount_bump_(ec, side);
   if (how == RELEASE) {
     shoal_mpmc_commit(&q->ring, &claim);
-    if (shoal_eventcount_asleep_for_room_(ec)) freed(q, 1);
+    if (shoal_eventcount_asleep_for_room_(ec)) freed(q, at, at);
   } else {
     shoal_mpmc_return(&q->ring, &claim);
     if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);

@@ -162,7 +162,7 @@ int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *elemen
 int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
 int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_published_(struct shoal_queue *q, uint64_t at);
-void shoal_queue_freed_(struct shoal_queue *q);
+void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);
 int shoal_queue_spsc_refused_(struct shoal_queue *q);
 void shoal_queue_spsc_released_(struct shoal_queue *q);
 
@@ -197,7 +197,7 @@ SHOAL_INLINE int shoal_queue_get_mpmc_(struct shoal_queue *q, uint32_t me, void 
   shoal_mpmc_commit(&q->ring, &claim);
   // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
   shoal_store32_release(&role->busy, busy);
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) shoal_queue_freed_(q);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) shoal_queue_freed_(q, claim.at);
   return 0;
 }
 

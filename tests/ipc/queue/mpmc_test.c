@@ -115,7 +115,7 @@ static void test_a_claim_holds_up_what_is_behind_it(void **state) {
   assert_true(put(&r, 3));
   assert_false(get(&r, &v));
   assert_int_equal(shoal_mpmc_blocker(&r.ring, SHOAL_CONSUMER), p);
-  assert_int_equal(shoal_mpmc_behind(&r.ring, a.at), 2);
+  assert_int_equal(shoal_mpmc_messages_behind(&r.ring, a.at), 2);
   *(uint64_t *)shoal_claim_data(&a, 8) = 1;
   shoal_mpmc_publish(&r.ring, &a);
   assert_int_equal(shoal_mpmc_blocker(&r.ring, SHOAL_CONSUMER), SHOAL_BLOCKER_NONE);

@@ -901,6 +901,45 @@ static void test_what_was_put_behind_a_reservation_is_announced_with_it(void **s
   unmake(q);
 }
 
+static void put_one(void *memory, unsigned i) {
+  (void)i;
+  put_number(attach(memory), 1);
+}
+// Places freed in another order than they were taken: the oldest one makes all of them useful at once.
+static void test_places_behind_a_loan_are_announced_with_it(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(4);
+  struct peer peers[3];
+  struct shoal_loan loan;
+  for (uint64_t i = 0; i < 4; i++) put_number(q, i);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+  sleepers_start(peers, 3, put_one);
+  assert_int_equal(get_number(q), 1);
+  assert_int_equal(get_number(q), 2);
+  for (int i = 0; i < 3; i++) peer_asleep(&peers[i]);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  peers_join(peers, 3);
+  assert_int_equal(get_number(q), 3);
+  never_late(q);
+  unmake(q);
+}
+
+// Full, with a live producer's reservation in the oldest place: still no consumer will ever make room.
+static void test_a_reservation_does_not_hide_that_all_consumers_are_dead(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(2);
+  struct peer consumer = peer_start(&arena, stay, SHOAL_CONSUMER), peer;
+  struct shoal_loan loan;
+  await(&shared()->ready, 1);
+  assert_int_equal(shoal_queue_reserve(q, &loan, SHOAL_TRY), 0);
+  sleepers_start(&peer, 1, put_until_told);
+  peer_kill(&consumer);
+  peer_join(&peer);
+  assert_int_equal(shoal_queue_commit(q, &loan), 0);
+  never_late(q);
+  unmake(q);
+}
+
 // ---- 7 ----
 
 static void *join_once(void *arg) { return (void *)(intptr_t)shoal_queue_join(arg, SHOAL_CONSUMER); }
@@ -1211,6 +1250,8 @@ int main(void) {
       cmocka_unit_test(test_a_dead_consumers_message_is_dropped_by_policy),
       cmocka_unit_test(test_a_woken_consumer_killed_before_it_takes_the_message),
       cmocka_unit_test(test_random_kills_lose_nothing),
+      cmocka_unit_test(test_places_behind_a_loan_are_announced_with_it),
+      cmocka_unit_test(test_a_reservation_does_not_hide_that_all_consumers_are_dead),
       cmocka_unit_test(test_a_full_table_of_the_living_and_of_the_dead),
       cmocka_unit_test(test_a_child_has_roles_of_its_own),
       cmocka_unit_test(test_more_queues_than_the_cache_holds),
