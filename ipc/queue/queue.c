@@ -279,7 +279,8 @@ static void freed(struct shoal_queue *q, uint64_t first, uint64_t last) {
     shoal_eventcount_wake_(ec, SHOAL_PRODUCER, n < INT32_MAX ? (int)n : INT32_MAX);
   }
   // [C1] pairs with [A1]: claims of others were waited for
-  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
+  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
+    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
 }
 void shoal_queue_freed_(struct shoal_queue *q, uint64_t at) { freed(q, at, at); }
 
