@@ -102,12 +102,14 @@ static int header_check(const struct shoal_segment_shm *h, uint64_t file_size) {
   return 0;
 }
 
+// The header first: a file only grows, so it is at least as long as the header says, whatever others do meanwhile.
 static int header_read(int fd, struct shoal_segment_shm *h) {
   struct stat st;
+  ssize_t n = pread(fd, h, sizeof *h, 0);
+  int error = errno;
   if (fstat(fd, &st)) return shoal_fail_(-errno, "fstat: %m");
   if (!S_ISREG(st.st_mode)) return shoal_fail_(-EPROTO, "not a regular file");
-  ssize_t n = pread(fd, h, sizeof *h, 0);
-  if (n < 0) return shoal_fail_(-errno, "pread: %m");
+  if (n < 0) return shoal_fail_(-error, "pread: %s", strerror(error));
   if ((size_t)n < sizeof *h) return shoal_fail_(-EPROTO, "not a shoal segment: %zd bytes", n);
   return header_check(h, (uint64_t)st.st_size);
 }
