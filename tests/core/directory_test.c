@@ -380,7 +380,7 @@ static pid_t child_in_init(struct shoal_segment *seg, struct shared *s) {
   pid_t pid;
   shoal_store32_relaxed(&s->ready, 0);
   shoal_store32_relaxed(&s->go, 0);
-  FORK(pid);
+  pid = fork_child();
   if (pid == 0) {
     struct shoal_object o;
     MUST(shoal_object_create(seg, "jobs", "test", 2000, announce_and_wait, s, &o) == 0);
@@ -501,8 +501,7 @@ static pid_t child_that_holds(struct shoal_segment *seg, struct shared *s, int r
   pid_t pid;
   shoal_store32_relaxed(&s->ready, 0);
   shoal_store32_relaxed(&s->go, 0);
-  fflush(NULL);
-  pid = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+  pid = raw ? clone_child() : fork_child();
   if (pid == 0) {
     struct shoal_object o;
     if (until) {  // opens it itself
@@ -575,7 +574,7 @@ static void test_child_confirms_what_it_inherited(void **state) {
   assert_ok(shoal_object_create(seg, "kept", "test", 100, NULL, NULL, &kept));
   assert_ok(shoal_object_create(seg, "lost", "test", 100, NULL, NULL, &lost));
   assert_ok(shoal_object_confirm(seg, &kept));
-  FORK(pid);
+  pid = fork_child();
   if (pid == 0) {
     await(&s->go, 1);
     MUST(shoal_object_confirm(seg, &kept) == 0);
@@ -605,7 +604,7 @@ static void test_child_closes_without_joining(void **state) {
   pid_t pid;
   assert_ok(shoal_object_create(seg, "jobs", "test", 100, NULL, NULL, &o));
   for (int whole = 0; whole < 2; whole++) {
-    FORK(pid);
+    pid = fork_child();
     if (pid == 0) {
       if (whole) MUST(shoal_segment_close(seg) == 0);
       else MUST(shoal_object_close(seg, &o) == 0);
@@ -643,7 +642,7 @@ static void run_together(struct shoal_segment *seg, struct shared *s, void (**ru
     if (driver == 0) {
       pthread_create(&threads[i], NULL, body_thread, &bodies[i]);
     } else {
-      FORK(pids[i]);
+      pids[i] = fork_child();
       if (pids[i] == 0) {
         bodies[i].seg = again(seg);
         runs[i](&bodies[i]);
@@ -764,7 +763,7 @@ static void test_killed_at_random(void **state) {
   for (int round = 0; round < 400; round++) {
     int i = (int)(random_next(&seed) % 4);
     if (pids[i]) kill_and_wait(pids[i]);
-    FORK(pids[i]);
+    pids[i] = fork_child();
     if (pids[i] == 0) {
       struct body b = {again(seg), s, round, come_and_go};
       come_and_go(&b);

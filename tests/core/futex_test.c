@@ -38,8 +38,7 @@ static void test_any_word_wakes_across_processes(void **state) {
   struct words *w = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   for (unsigned n = 1; n <= SHOAL_FUTEX_MANY; n = n < 3 ? n + 1 : n * 2 - 1) {
     for (unsigned which = 0; which < n; which += n / 3 + 1) {
-      pid_t pid;
-      FORK(pid);
+      pid_t pid = fork_child();
       if (pid == 0) {
         struct words *mine = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         MUST(mine != w);

@@ -99,13 +99,7 @@ static void test_child_of_fork_is_another(void **state) {
   struct shoal_segment *seg = anonymous(&few);
   shoal_proc_id mine = self(seg);
   for (int raw = 0; raw < 2; raw++) {
-    pid_t pid;
-    if (raw) {
-      fflush(NULL);
-      pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    } else {
-      FORK(pid);
-    }
+    pid_t pid = raw ? clone_child() : fork_child();
     if (pid == 0) {
       shoal_proc_id id = self(seg);
       MUST(id != mine && self(seg) == id);
@@ -133,8 +127,7 @@ static void test_first_use_in_a_new_thread_of_a_child(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&few);
   self(seg);
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     pthread_t thread;
     MUST(pthread_create(&thread, NULL, first_use, seg) == 0);
@@ -149,14 +142,13 @@ static void test_grandchildren(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&few);
   self(seg);
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {  // this generation never looks
-    FORK(pid);
+    pid = fork_child();
     if (pid == 0) {
       self(seg);
       MUST(info_of(seg).participants == 2);
-      FORK(pid);
+      pid = fork_child();
       if (pid == 0) {
         self(seg);
         MUST(info_of(seg).participants == 3);
@@ -195,13 +187,7 @@ static void test_every_death_is_seen(void **state) {
   for (int kind = 0; kind < KINDS; kind++) {
     shoal_store32_relaxed(&r->id, 0);
     shoal_store32_relaxed(&r->go, 0);
-    pid_t pid;
-    if (kind == RAW_CLONE_KILLED) {
-      fflush(NULL);
-      pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    } else {
-      FORK(pid);
-    }
+    pid_t pid = kind == RAW_CLONE_KILLED ? clone_child() : fork_child();
     if (pid == 0) {
       pthread_t thread;
       void *args[] = {seg, r};
@@ -244,8 +230,7 @@ static void test_unmarked_death(void **state) {
   o.size = 1 << 20;
   struct shoal_segment *seg = anonymous(&o);
   struct report *r = shared_memory(sizeof *r);
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     shoal_proc_id id = self(seg);
     struct shoal_robust *words = (struct shoal_robust *)seg->units;
@@ -285,7 +270,7 @@ static void test_full_table(void **state) {
   struct report *r = shared_memory(sizeof *r);
   pid_t pids[4];
   for (int i = 0; i < 4; i++) {
-    FORK(pids[i]);
+    pids[i] = fork_child();
     if (pids[i] == 0) {
       self(seg);
       signal_to(&r->go);
@@ -323,7 +308,7 @@ static void test_1024_participants(void **state) {
   struct report *r = shared_memory(sizeof *r);
   pid_t pids[PROCESSES];
   for (int i = 0; i < PROCESSES; i++) {
-    FORK(pids[i]);
+    pids[i] = fork_child();
     if (pids[i] == 0) {
       pthread_t threads[THREADS];
       pthread_attr_t attr;
@@ -371,7 +356,7 @@ static void test_reapers_and_joiners_killed_at_random(void **state) {
   for (int round = 0; round < 300; round++) {
     int i = (int)(random_next(&seed) % 5);
     if (pids[i]) kill_and_wait(pids[i]);
-    FORK(pids[i]);
+    pids[i] = fork_child();
     if (pids[i] == 0)
       for (uint32_t mine = seed + (uint32_t)getpid();;) {
         shoal_proc_id id;
@@ -404,8 +389,7 @@ static void test_late_reaper_frees_nobody_else(void **state) {
   struct report *r = shared_memory(sizeof *r);
   uint64_t seen[2];
   for (int i = 0; i < 2; i++) {
-    pid_t pid;
-    FORK(pid);
+    pid_t pid = fork_child();
     if (pid == 0) {
       shoal_store32_relaxed(&seg->next_slot, 0);
       shoal_store32_release(&r->id, self(seg));

@@ -81,8 +81,7 @@ static void test_killed_with_any_mixture(void **state) {
   for (int rep = 0; rep < 200; rep++) {
     uint32_t keep = random_next(&seed) & 0xffff;
     shoal_store32_relaxed(&s->ready, 0);
-    pid_t pid;
-    FORK(pid);
+    pid_t pid = fork_child();
     if (pid == 0) {
       int order[2 * WORDS];
       for (int i = 0; i < 2 * WORDS; i++) order[i] = i;
@@ -124,8 +123,7 @@ static void test_thread_exits_holding(void **state) {
 static void test_exec_holding(void **state) {
   (void)state;
   shoal_store32_relaxed(&s->ready, 0);
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     MUST(shoal_robust_acquire_(&s->word[1], SHOAL_TRY) == 0);
     signal_to(&s->ready);
@@ -143,9 +141,7 @@ static void test_children_own_nothing(void **state) {
   assert_ok(shoal_robust_acquire_(&s->word[2], SHOAL_TRY));
   for (int raw = 0; raw < 2; raw++) {
     shoal_store32_relaxed(&s->ready, 0);
-    pid_t pid;
-    fflush(NULL);
-    pid = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+    pid_t pid = raw ? clone_child() : fork_child();
     if (pid == 0) {
       MUST(shoal_self_()->tid == (uint32_t)syscall(SYS_gettid));
       MUST(list_length() == 0);
@@ -174,8 +170,7 @@ static void *first_look(void *arg) {
 }
 static void test_first_look_in_a_new_thread_of_a_child(void **state) {
   (void)state;
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     pthread_t thread;
     MUST(pthread_create(&thread, NULL, first_look, NULL) == 0 && pthread_join(thread, NULL) == 0);
@@ -188,12 +183,11 @@ static void test_epochs_differ_along_a_line_of_descent(void **state) {
   (void)state;
   uint32_t *epochs = shared_memory(4096);
   epochs[0] = shoal_self_()->epoch;
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   for (int depth = 1; pid == 0; depth++) {
     if (depth % 2) epochs[depth] = shoal_self_()->epoch;  // every other generation never looks
     if (depth == 6) _exit(0);
-    FORK(pid);
+    pid = fork_child();
     if (pid) {
       int st;
       MUST(waitpid(pid, &st, 0) == pid);
@@ -210,8 +204,7 @@ static void test_epochs_differ_along_a_line_of_descent(void **state) {
 static void test_deadlines(void **state) {
   (void)state;
   assert_ok(shoal_robust_acquire_(&s->word[5], SHOAL_TRY));
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     MUST(shoal_robust_acquire_(&s->word[5], SHOAL_TRY) == -EAGAIN);
     MUST(shoal_robust_acquire_(&s->word[5], shoal_after_ms(20)) == -ETIMEDOUT);
@@ -243,7 +236,7 @@ static void test_owner_killed_with_sleepers(void **state) {
     shoal_store32_relaxed(&s->got, 0);
     shoal_store32_relaxed(&s->dead, 0);
     pid_t owner, sleeper[4];
-    FORK(owner);
+    owner = fork_child();
     if (owner == 0) {
       MUST(shoal_robust_acquire_(&s->word[6], SHOAL_TRY) == 0);
       signal_to(&s->ready);
@@ -251,7 +244,7 @@ static void test_owner_killed_with_sleepers(void **state) {
     }
     await(&s->ready, 1);
     for (int i = 0; i < 4; i++) {
-      FORK(sleeper[i]);
+      sleeper[i] = fork_child();
       if (sleeper[i] == 0) {
         signal_to(&s->ready);
         hold_a_little(i % 2);
@@ -281,7 +274,7 @@ static void test_killed_at_random(void **state) {
   for (int round = 0; round < 400; round++) {
     int i = (int)(random_next(&seed) % 4);
     if (pids[i]) kill_and_wait(pids[i]);
-    FORK(pids[i]);
+    pids[i] = fork_child();
     if (pids[i] == 0)
       for (;;) {
         int rc = shoal_robust_acquire_(&s->word[7], SHOAL_FOREVER);
@@ -327,8 +320,7 @@ static void test_liveness_word(void **state) {
   for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
   assert_int_equal(shoal_load32_relaxed(&live->word), 0);
   shoal_store32_relaxed(&s->ready, 0);
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     MUST(shoal_live_take_(live) == 0);
     signal_to(&s->ready);

@@ -118,8 +118,7 @@ static void test_anonymous_by_fd(void **state) {
   struct shoal_segment *seg = anonymous(&o);
   assert_int_equal(ftruncate(shoal_segment_fd(seg), 4096), -1);
   assert_int_equal(errno, EPERM);
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     struct shoal_segment *mine = again(seg);
     strcpy(mine->units + 100, "from the child");
@@ -202,8 +201,7 @@ static void test_growers_together(void **state) {
   struct shoal_segment *seg = anonymous(&small);
   pthread_t threads[3];
   for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, grow_some, seg);
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     grow_some(again(seg));
     _exit(0);
@@ -368,8 +366,7 @@ static void test_maker_killed_at_random(void **state) {
   uint32_t seed = 7;
   int opened = 0;
   for (int round = 0; round < 150; round++) {
-    pid_t pid;
-    FORK(pid);
+    pid_t pid = fork_child();
     if (pid == 0)
       for (;;) {
         struct shoal_segment *seg;
@@ -407,8 +404,7 @@ static void test_gc_takes_only_the_abandoned(void **state) {
   strcpy(used, test_name("used"));
   strcpy(left, test_name("left"));
   shoal_atomic32 *ready = shared_memory(4096);
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     struct shoal_segment *a, *b;
     MUST(shoal_segment_create(used, &small, &a) == 0);
@@ -439,7 +435,7 @@ static void test_gc_beside_open_and_create(void **state) {
   shoal_atomic32 *stop = shared_memory(4096);
   pid_t users[3], collectors[2];
   for (int i = 0; i < 2; i++) {
-    FORK(collectors[i]);
+    collectors[i] = fork_child();
     if (collectors[i] == 0) {
       int removed = 0;
       while (!shoal_load32_relaxed(stop)) {
@@ -451,7 +447,7 @@ static void test_gc_beside_open_and_create(void **state) {
     }
   }
   for (int i = 0; i < 3; i++) {
-    FORK(users[i]);
+    users[i] = fork_child();
     if (users[i] == 0) {
       for (int n = 0; n < 300; n++) {
         struct shoal_segment *seg;
@@ -494,7 +490,7 @@ static void small_shm(const char *size) {
 static void in_small_shm(const char *size, void (*body)(void)) {
   pid_t pid;
   int st;
-  FORK(pid);
+  pid = fork_child();
   if (pid == 0) {
     small_shm(size);
     body();
@@ -561,8 +557,7 @@ static void test_no_address_space(void **state) {
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
   skip();  // a sanitizer wants the address space for itself
 #endif
-  pid_t pid;
-  FORK(pid);
+  pid_t pid = fork_child();
   if (pid == 0) {
     struct rlimit limit = {UINT64_C(1) << 30, UINT64_C(1) << 30};
     struct shoal_segment *seg;

@@ -83,8 +83,7 @@ static int die(void *memory, uint64_t size, void *arg) {
 // A child that died while it created "new", and one that died while it had the removed "object" open.
 static void leave_corpses(struct shoal_segment *seg) {
   for (int i = 0; i < 2; i++) {
-    pid_t pid;
-    FORK(pid);
+    pid_t pid = fork_child();
     if (pid == 0) {
       struct shoal_object o;
       if (i) MUST(shoal_object_open(seg, "object", "test", &o) == 0 && shoal_object_remove(seg, "object") == 0);
@@ -130,7 +129,7 @@ static void perform(const struct play *p) {
     pid_t pid;
     int st;
     if (p->setup) p->setup(&s);
-    FORK(pid);
+    pid = fork_child();
     if (pid == 0) {
       if (!p->inherits) s.seg = again(s.seg);
       if (p->prepare) p->prepare(&s);
