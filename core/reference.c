@@ -22,8 +22,7 @@ static struct shoal_reference_line_shm *line_of(struct shoal_segment *seg, uint3
   return &seg->lines[(entry + i) & (seg->g.lines - 1)];
 }
 
-int shoal_reference_add_(struct shoal_segment *seg, uint32_t entry, uint32_t *record) {
-  uint64_t mine = shoal_process_self_() << ENTRY_BITS | entry;
+static int add(struct shoal_segment *seg, uint32_t entry, uint64_t mine, uint32_t *record) {
   for (uint32_t i = 0; i < seg->g.lines; i++) {
     struct shoal_reference_line_shm *line = line_of(seg, entry, i);
     for (uint32_t k = 0; k < SHOAL_LINE_RECORDS_; k++) {
@@ -31,11 +30,19 @@ int shoal_reference_add_(struct shoal_segment *seg, uint32_t entry, uint32_t *re
       if (shoal_load64_relaxed(&line->record[k])) continue;
       if (!shoal_cas64_seq_cst(&line->record[k], &none, mine)) continue;  // [F1]
       *record = (uint32_t)(line - seg->lines) * SHOAL_LINE_RECORDS_ + k;
-      return 0;
+      return 1;
     }
     // [F1] before a record stands in the next line, all who look in this one are sent on
     if (!shoal_load64_relaxed(&line->overflowed)) shoal_store64_seq_cst(&line->overflowed, 1);
   }
+  return 0;
+}
+
+int shoal_reference_add_(struct shoal_segment *seg, uint32_t entry, uint32_t *record) {
+  uint64_t mine = shoal_process_self_() << ENTRY_BITS | entry;
+  if (add(seg, entry, mine, record)) return 0;
+  shoal_reference_sweep_(seg);
+  if (add(seg, entry, mine, record)) return 0;
   return shoal_fail_(-ENOSPC, "no more than %u uses of objects", seg->g.lines * SHOAL_LINE_RECORDS_);
 }
 

@@ -796,6 +796,25 @@ static void test_killed_at_random(void **state) {
 }
 
 // More users of one object than fit in its line of records; they spill, and are found.
+// What the dead had open does not keep the living from opening.
+static void test_the_dead_do_not_fill_the_table_of_uses(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&(struct shoal_segment_options){.participants = 8, .objects = 8});
+  struct shoal_object object;
+  assert_ok(shoal_object_create(seg, "one", "type", 64, NULL, NULL, &object));
+  for (int life = 0; life < 300; life++) {
+    int status;
+    pid_t pid = fork_child();
+    if (pid == 0) {
+      struct shoal_object mine;
+      _exit(shoal_object_open(seg, "one", "type", &mine) != 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+  }
+  assert_ok(shoal_segment_close(seg));
+}
+
 static void test_many_references_to_one_object(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small);
@@ -873,6 +892,7 @@ int main(void) {
       cmocka_unit_test(test_lookups_beside_changes),
       cmocka_unit_test(test_open_or_create_together),
       cmocka_unit_test(test_killed_at_random),
+      cmocka_unit_test(test_the_dead_do_not_fill_the_table_of_uses),
       cmocka_unit_test(test_many_references_to_one_object),
       cmocka_unit_test(test_damaged_entries),
   };

@@ -50,7 +50,9 @@ static inline void *shared_memory(size_t n) {
 
 static inline const char *test_name(const char *what) {
   static char name[SHOAL_NAME_MAX + 1];
-  snprintf(name, sizeof name, "test-%d-%s", (int)getpid(), what);
+  static long long began;  // sandboxes have the same pids
+  if (!began) began = (long long)shoal_now_ns();
+  snprintf(name, sizeof name, "test-%d-%llx-%s", (int)getpid(), began, what);
   return name;
 }
 
