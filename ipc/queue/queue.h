@@ -27,8 +27,9 @@
 // CRASH    put    killed before it returns: the message is in the queue, or it never was. A reservation is cancelled.
 //          get    killed before it returns: the message is received by another, or (killed at the very end) gone with its
 //                 process. Whoever must not lose it that way uses receive and release.
-//          A message whose consumer died, or gave it back, is redelivered before newer ones, `redelivered` says how often
-//          consumers died with it; with options.drop it is dropped and counted.
+//          A message that was given back, or whose consumer's death has been noticed (by whoever finds nothing else to do,
+//          at the latest one lap later), is redelivered before newer ones; `redelivered` says how often consumers died
+//          with it. With options.drop it is dropped and counted.
 //          The last producer left or died and nothing is left that could be received: -EPIPE. The last consumer left or died
 //          and the queue is full: -EPIPE.
 //          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
