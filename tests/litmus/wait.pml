@@ -13,9 +13,26 @@
  *          list_op_pending: one sleeper of its word is woken if the word has no owner.
  * MEMORY   x86-TSO where it matters: the store that settles a claim may stay in the store buffer past the loads of the
  *          events that follow it, until a membarrier by another thread, or death, drains it. Claims are full barriers.
- * MUTANTS  -DM1 ... each breaks one rule, and must be caught; they are listed in BUILD.
+ * MUTANTS  M1 a put, M2 a get leaves list_op_pending alone; M3 no bump before the publish; M4 no membarrier; M5 the owner of
+ *          the claim in the way is no witness; M6 a busy role is none; M7 no wake after the publish; M8 the bell is queued
+ *          after the event; M9 no ring at the first hold; M10 a holder is no witness; M11 holders of the other side are none;
+ *          M12 a cancelled reservation wakes nobody; M13 no bump before the commit; M14 a commit wakes one, though younger
+ *          slots were free already; M15 an event may hide a bell; M16 the holder says so only after its claim; M17 no
+ *          membarrier before the wait for the end; M18 a claim in the way keeps a sender from the end of the stream.
  * ABSTRACT An event's value is "unchanged since I read it" (no wrap). Position p needs p - NS to be free: no laps. Head and
- *          tail are exact: mpmc.pml has the hints. Steps that touch no shared word are folded into their neighbours. */
+ *          tail are exact: mpmc.pml has the hints. Steps that touch no shared word are folded into their neighbours. *
+ * RUN: -DND=0 ok
+ * RUN: -DND=1 -DNC=1 ok
+ * RUN: -DND=0 -DM4 error
+ *
+ * Known from the form before local steps were folded, with partial-order reduction (states, result):
+ *   -DND=0 192 k, -DND=0 -DNC=1 -DNP=2 -DNS=1 751 k, -DND=0 -DLEAVE 1.3 M, -DND=1 5.7 M: no error
+ *   -DND=1 -DHOLD=1 8.9 M, -DND=1 -DHOLD=4 10.4 M: no error
+ *   caught: -DND=1 -DNC=1 -DNP=2 with -DM1 (2.4 M), -DM3 (2.2 M), -DM5 (170 k); -DND=1 with -DM2 (5.1 M), -DM6 (1.0 M),
+ *   -DM8 (4.0 M); -DND=0 with -DM4 (87 k), -DM7 (32 k); -DND=1 -DHOLD=1 with -DM10 (1.9 M), -DM16 (2.2 M);
+ *   -DND=0 -DNC=1 -DNP=2 -DHOLD=2 -DM12 (170 k); -DND=0 -DLEAVE -DM17 (4 k); -DND=1 -DNC=1 -DNP=2 -DNS=1 -DM18 (8 k)
+ *   not decided: M9 (stopped after 40 s), M11, M13, M14 (no run finished), M15 (not caught with one death: it takes two);
+ *   two deaths, and deadlines (-DNT), have not been run. */
 
 #ifndef NC
 #define NC 2
@@ -272,6 +289,7 @@ inline count_behind(what) {
 /* ---- roles ---- */
 /* shoal_role_hold: its first claim that will outlive the call */
 inline first_hold() {
+#if HOLD
   if
   :: atomic { HAS(HOLD, me) && !HAS(holder, me) -> SET(holder, me) };
 #ifndef M9
@@ -279,6 +297,9 @@ inline first_hold() {
 #endif
   :: else
   fi
+#else
+  skip
+#endif
 }
 /* give_back(i): by its owner, or its heir */
 inline give_back() {
@@ -292,10 +313,9 @@ inline give_back() {
 inline reap() {
   pending[me] = WORD + i;
   d_step { if :: live[i] == DEAD -> live[i] = HEIR + me; adopted = true :: else fi };
-  pending[me] = BELL;
   if
-  :: adopted -> give_back(); adopted = false
-  :: else
+  :: atomic { adopted -> adopted = false; pending[me] = BELL }; give_back()
+  :: atomic { !adopted -> pending[me] = BELL }
   fi
 }
 
@@ -386,12 +406,10 @@ inline look_and_sleep(side) {
        NEXT_ROLE }
   :: i < NR && live[i] == DEAD -> reap(); d_step { once_more = true; NEXT_ROLE }
   :: atomic { i == NR && once_more -> once_more = false; forget_witnesses(); goto attempt }
-  :: atomic { i == NR && !once_more -> i = 0; break }
-  od;
-  if
-  :: atomic { NOT_THE_END -> peer = false; blocked = false }
-  :: atomic { !(NOT_THE_END) && phase == ARMED -> forget_witnesses(); phase = ENDED; goto attempt }
-  :: atomic { !(NOT_THE_END) && phase == ENDED ->
+  :: atomic { i == NR && !once_more && (NOT_THE_END) -> i = 0; peer = false; blocked = false; break }
+  :: atomic { i == NR && !once_more && !(NOT_THE_END) && phase == ARMED ->
+       forget_witnesses(); phase = ENDED; goto attempt }
+  :: atomic { i == NR && !once_more && !(NOT_THE_END) && phase == ENDED ->
        if
        :: me < NC -> find_held()
        :: else
@@ -399,9 +417,9 @@ inline look_and_sleep(side) {
        if
        :: !held -> forget_witnesses(); goto give_up
        :: held && !armed_e -> held = false; draining = true; forget_witnesses(); goto arm_
-       :: held && armed_e -> held = false
+       :: held && armed_e -> held = false; i = 0; break
        fi }
-  fi;
+  od;
 #if NT > 0
   if
   :: atomic { expired < NT -> expired++; forget_witnesses(); goto give_up }
@@ -423,6 +441,7 @@ inline look_and_sleep(side) {
   :: atomic { i < NR && live[i] != expect[i] -> goto awake }
   :: atomic { i == NR -> SET(asleep, me); forget_witnesses(); break }
   od;
+end_asleep:
   if
   :: atomic { woke[me] != 0 -> goto awake }
 #if NT > 0
@@ -492,30 +511,25 @@ receive:
 #else
     pending[me] = BELL;
 #endif
-#ifndef M16
+#if HOLD && !defined(M16)
     first_hold();
 #endif
 attempt:
-    if
-    :: !HAS(HOLD, me) -> SET(busy, me)
-    :: HAS(HOLD, me)
-    fi;
+    busy = busy | (HAS(HOLD, me) -> 0 : BIT(me));  /* a holder is watched as it is */
     if
     :: strays -> claim_stray(); atomic { if :: !got -> claim_get() :: got fi; HAVE_OR_LOOK(RX) }
     :: atomic { !strays -> claim_get(); HAVE_OR_LOOK(RX) }
     fi;
 arm_:
-    arm(RX);
+    atomic { arm(RX); if :: !draining -> goto attempt :: else fi };
 #ifndef M17
-    if
-    :: draining -> buffered == 0  /* membarrier */
-    :: !draining
-    fi;
+    buffered == 0;  /* membarrier */
 #endif
     goto attempt;
 look:
     look_and_sleep(RX);
 claimed:
+#if HOLD
     if
     :: HAS(HOLD, me) ->
 #ifdef M16
@@ -524,16 +538,17 @@ claimed:
        pending[me] = 0;
        if  /* the caller has it */
        :: pending[me] = BELL
-       :: pending[me] = BELL; goto hand_back
-       :: goto stuck
+       :: atomic { true -> pending[me] = BELL; goto hand_back }
+       :: goto end_away
        fi
     :: !HAS(HOLD, me)
     fi;
+#endif
 #ifndef M13
     bump(TX);
 #endif
     settle(FREE);
-    CLEAR(busy, me);
+    atomic { CLEAR(busy, me); if :: !see_tx && !see_end -> goto done :: else fi };
     if
     :: see_tx ->
        count_behind(FREE);
@@ -551,41 +566,43 @@ claimed:
 hand_back:
     bump(RX);
     owner[pos] = NOBODY;
-    d_step { tell_of_strays(); LOAD_EVENTS };
-    if
-    :: see_rx -> wake(RX, 1)
-    :: !see_rx
-    fi;
+    atomic { tell_of_strays(); LOAD_EVENTS; if :: !see_rx -> goto done :: else fi };
+    wake(RX, 1);
 done:
-    atomic { see_rx = 0; see_tx = 0; see_end = 0; n = 0; pos = 0; pending[me] = 0 };
-    goto receive;
+    atomic { see_rx = 0; see_tx = 0; see_end = 0; n = 0; pos = 0; pending[me] = 0; goto receive };
 give_up:  /* its deadline has passed, or the stream has ended: it lives, but does not come back */
     atomic { phase = FIRST; draining = false; armed_e = false; CLEAR(fresh[RX], me); pending[me] = 0 };
-stuck:
+end_away:
     false
   } unless { sigkill?eval(me) -> die() }
 }
 
+#ifdef LEAVE
+#define LAST_WORDS goto leave
+#else
+#define LAST_WORDS goto end_away
+#endif
 proctype sender(byte me) {
   LOCALS;
   {
     skip;
 send:
+#ifdef M1
     sent++;
-#ifndef M1
-    pending[me] = BELL;
+#else
+    atomic { sent++; pending[me] = BELL };
 #endif
-#ifndef M16
+#if HOLD && !defined(M16)
     first_hold();
 #endif
 attempt:
     atomic { claim_put(); HAVE_OR_LOOK(TX) };
 arm_:
-    arm(TX);
-    goto attempt;
+    atomic { arm(TX); goto attempt };
 look:
     look_and_sleep(TX);
 claimed:
+#if HOLD
     if
     :: HAS(HOLD, me) ->
 #ifdef M16
@@ -594,19 +611,20 @@ claimed:
        pending[me] = 0;
        if  /* the caller has it */
        :: pending[me] = BELL
-       :: pending[me] = BELL; goto cancel
-       :: goto stuck
+       :: atomic { true -> pending[me] = BELL; goto cancel }
+       :: goto end_away
        fi
     :: !HAS(HOLD, me)
     fi;
+#endif
 #ifndef M3
     bump(RX);
 #endif
     settle(FULL);
 #ifndef M7
     if
-    :: see_rx -> count_behind(FULL); wake(RX, 1 + n)
-    :: !see_rx
+    :: see_rx -> count_behind(FULL); wake(RX, 1 + n); goto done
+    :: atomic { !see_rx -> goto done }
     fi;
 #endif
     goto done;
@@ -626,21 +644,23 @@ cancel:
     :: !see_tx
     fi;
 done:
-    atomic { see_rx = 0; see_tx = 0; see_end = 0; n = 0; pos = 0; pending[me] = 0 };
-    if
-    :: sent < NM -> goto send
-    :: sent == NM
-    fi;
+    atomic {
+      see_rx = 0; see_tx = 0; see_end = 0; n = 0; pos = 0; pending[me] = 0;
+      if
+      :: sent < NM -> goto send
+      :: sent == NM -> LAST_WORDS
+      fi
+    };
 #ifdef LEAVE
-    pending[me] = BELL;
-    i = me;
+leave:
+    atomic { pending[me] = BELL; i = me };
     give_back();
     atomic { i = 0; pending[me] = 0 };
 #endif
-    goto stuck;
+    goto end_away;
 give_up:
     atomic { phase = FIRST; CLEAR(fresh[TX], me); pending[me] = 0 };
-stuck:
+end_away:
     false
   } unless { sigkill?eval(me) -> die() }
 }
