@@ -23,7 +23,14 @@
  *          tail are exact: mpmc.pml has the hints. Steps that touch no shared word are folded into their neighbours. *
  * RUN: -DND=0 ok
  * RUN: -DND=1 -DNC=1 ok
+ * RUN: -DND=0 -DLEAVE ok
+ * RUN: -DND=0 -DNC=1 -DNP=2 -DNS=1 ok
  * RUN: -DND=0 -DM4 error
+ * RUN: -DND=1 -DNC=1 -DNP=2 -DM5 error
+ * RUN: -DND=0 -DM7 error
+ * RUN: -DND=0 -DNC=1 -DNP=2 -DHOLD=2 -DM12 error
+ * RUN: -DND=0 -DLEAVE -DM17 error
+ * RUN: -DND=1 -DNC=1 -DNP=2 -DNS=1 -DM18 error
  *
  * Known from the form before local steps were folded, with partial-order reduction (states, result):
  *   -DND=0 192 k, -DND=0 -DNC=1 -DNP=2 -DNS=1 751 k, -DND=0 -DLEAVE 1.3 M, -DND=1 5.7 M: no error
