@@ -45,7 +45,7 @@
 // CRASH    at any instruction: no survivor sleeps beside work. Within what the kernel promises at once, else in a second.
 // COST     nobody asleep: two stores to the thread's own robust head, two loads of one shared line. A sleep: one system call;
 //          a wake: one. A role: 64 bytes.
-// SOURCE   prototype of this house, modelled in Spin (tests/litmus) and swept (tests/crash).
+// SOURCE   prototype of this house, modelled in Spin with one death (tests/litmus) and swept (tests/crash).
 #pragma once
 
 #include "core/backoff.h"

@@ -41,7 +41,8 @@ struct shoal_pool_options {                 // zero: the default
   int threaded;                // as in struct shoal_process_options
 };
 
-// -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; the errors of fork and of the segment.
+// -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; -EUSERS the queue has too few consumers for the
+// workers and the creator; the errors of fork and of the segment.
 int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options,
                       struct shoal_pool **out) SHOAL_MUST_CHECK;
 
