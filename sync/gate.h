@@ -1,0 +1,64 @@
+// sync/gate.h: where threads wait for something to become true, so that no death swallows a wake.
+//
+// A gate is a futex word whose owner part is always 0: SHOAL_GATE_W, somebody may sleep here, and one bit for its object.
+// That makes the kernel pass wakes on: a thread that points list_op_pending at such a word and dies - asleep, just woken, or
+// between making something true and waking - has the kernel wake one sleeper there (robust-futexes.rst, "pending").
+//
+// USE (sync/semaphore.c is the model)
+//   void *pending = shoal_pending_set_(t, &obj->gate);                    // before anything others may wait for becomes true
+//   ...make it true: a sequentially consistent read-modify-write...
+//   if (shoal_gate_asleep_(&obj->gate)) shoal_gate_wake_(&obj->gate, n);  // n may go on
+//   shoal_pending_restore_(t, pending);
+//
+//   int rc = shoal_gate_wait_(&obj->gate, &ops, op, deadline);             // pending set, too
+//
+// THE BATON A wake is for one who may go on. Whoever was woken and finds more than it takes, or leaves without taking
+//   (deadline, error), passes it on: it wakes another. So it does not matter whom the kernel woke, or how often.
+//   W stays until the kernel itself has cleared it and woken all (shoal_futex_clear_and_wake): who armed before a wake that
+//   another received does not sleep on a word that looks as before while the gate is open for it, too.
+// WATCHING What a holder's death makes true nobody makes true by an operation. `watch` adds the liveness words of such holders
+//   (sync/seat.h) to what is slept on. The kernel wakes one of those who watch a word: that one rings, so that all look again.
+//   It is enough if one sleeper watches each holder, since who stops watching, for whatever reason, wakes another.
+// ORDERING [G1] arm, then attempt    |  [G2] make it true, then asleep?   Both sequentially consistent: one sees the other.
+// COST     nobody asleep: a load. A sleep, a wake: a system call.
+// SOURCE   the futex protocol of glibc's and musl's robust mutexes, where the word is the lock; core/robust.c is its twin.
+#pragma once
+
+#include "core/futex.h"
+#include "core/robust.h"
+
+SHOAL_BEGIN
+
+#define SHOAL_GATE_W FUTEX_WAITERS
+#define SHOAL_GATE_FLAG FUTEX_OWNER_DIED  // the object's; to the kernel, no owner either
+
+struct shoal_watch_ {
+  uint32_t n;
+  struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];  // [0] is the gate
+};
+// Whether `word` could be added: more than SHOAL_FUTEX_MANY are left to the re-check.
+int shoal_watch_add_(struct shoal_watch_ *w, shoal_atomic32 *word, uint32_t value);
+
+// What shoal_gate_wait_ asks of the object.
+struct shoal_gate_ops_ {
+  // Takes what it can. Any answer but -EAGAIN ends the wait.
+  int (*attempt)(void *op);
+  // Before a sleep, after an attempt that failed: deals with the dead, and adds to `w` every word that tells of a death
+  // which would make the attempt succeed; 1: attempt again first. With `w` NULL, when a wait ends in which there was a
+  // sleep: a wake may have been for a death, too, so deals with the dead again. NULL: no death makes it true.
+  int (*watch)(void *op, struct shoal_watch_ *w);
+};
+
+// Attempts, spins briefly, sleeps, until there is an answer, or `deadline`: -EAGAIN for SHOAL_TRY, -ETIMEDOUT. The caller has
+// pointed list_op_pending at the gate.
+int shoal_gate_wait_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline);
+
+SHOAL_INLINE int shoal_gate_asleep_(const shoal_atomic32 *gate) {
+  return (shoal_load32_seq_cst(gate) & SHOAL_GATE_W) != 0;  // [G2] pairs with [G1]
+}
+// Wakes `n`; all who only think of sleeping look again.
+void shoal_gate_wake_(shoal_atomic32 *gate, int n);
+// Everybody looks again.
+void shoal_gate_ring_(shoal_atomic32 *gate);
+
+SHOAL_END
