@@ -120,9 +120,14 @@ void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word) {
     shoal_cas32_relaxed(&r->word, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
 }
 
-#define SPIN_STEP_MAX 32
+// Each look takes the line from who works under it, which costs it about as long as SPIN_STEP_MIN pauses; the later ones wait
+// longer. In all about what a sleep and a wake-up cost. Measured with two and with eight processes on two processors: first
+// looks after 1, 2, 4.. pauses let 20 M pairs/s through where these let 45 M and a mutex that sleeps at once 30 M.
+#define SPIN_STEP_MIN 32u
+#define SPIN_STEP_MAX 256u
+#define SPIN_ALL (3 * SHOAL_SPIN_MAX)
 int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, shoal_deadline deadline) {
-  unsigned spin = shoal_deadline_is_try(deadline) ? 0 : SHOAL_SPIN_MAX, step = 1;
+  unsigned spin = shoal_deadline_is_try(deadline) ? 0 : SPIN_ALL, step = SPIN_STEP_MIN;
   for (;;) {
     uint32_t word = shoal_load32_relaxed(&r->word);
     if (shoal_robust_owner(word) == 0) {
@@ -132,7 +137,7 @@ int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, 
       continue;
     }
     if (shoal_robust_owner(word) == t->tid) return -EDEADLK;
-    if (spin) {  // each look takes the line from who works under it: look less and less often
+    if (spin) {
       unsigned pauses = step < spin ? step : spin;
       spin -= pauses;
       while (pauses--) shoal_pause();

@@ -17,7 +17,7 @@
 // SAFETY   the thread that acquired or enlisted a word releases or delists it; the memory stays mapped until then.
 // CRASH    at any instruction: the word is free, or owned by the living, or marked. Never owned by the dead, but for what
 //          the kernel refuses: more than 2,048 entries a thread. Sleepers look again every SHOAL_RECHECK_NS for that.
-// COST     acquire and release: a compare-and-set, an exchange, eight stores to the thread's own lines.
+// COST     acquire and release: a compare-and-set, an exchange, five stores to the thread's own lines.
 // SOURCE   the protocol of glibc's and musl's robust mutexes (Linux Documentation/locking/robust-futexes.rst). The list is
 //          theirs: an entry points at `next_`, and finds its neighbour's `prev_` 8 bytes before it.
 #pragma once
@@ -87,28 +87,28 @@ SHOAL_INLINE void shoal_pending_restore_(struct shoal_thread_ *t, void *old) {
   t->head->pending = old;
 }
 
-// Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile. The links are volatile so that
-// two of them are not stored as one vector, which the loads at the unlinking would have to wait for.
+// Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile. Only an entry that is not the
+// first has a `prev_` that means anything: whoever links in front of it writes it, whoever unlinks there mends it.
 SHOAL_INLINE void shoal_robust_enlist_(struct shoal_thread_ *t, struct shoal_robust *r) {
   struct shoal_robust_head_ *head = t->head;
   char *entry = (char *)shoal_robust_entry_(&r->word);
   void *next = head->next;
   *(void *volatile *)entry = next;
-  *(void *volatile *)(entry - 8) = head;
   SHOAL_COMPILER_BARRIER();
   char *peer = (char *)((uintptr_t)next & ~(uintptr_t)1);
-  if (peer != (char *)head) *(void **)(peer - 8) = entry;
+  if (SHOAL_UNLIKELY(peer != (char *)head)) *(void **)(peer - 8) = entry;
   head->next = entry;
   SHOAL_COMPILER_BARRIER();
 }
 SHOAL_INLINE void shoal_robust_delist_(struct shoal_thread_ *t, struct shoal_robust *r) {
   struct shoal_robust_head_ *head = t->head;
   char *entry = (char *)shoal_robust_entry_(&r->word);
-  void *next = *(void **)entry, *prev = *(void **)(entry - 8);
+  void *next = *(void **)entry;
+  void *prev = SHOAL_LIKELY(head->next == entry) ? head : *(void **)(entry - 8);
   *(void **)prev = next;  // the kernel reads only forward: unlink there first
   SHOAL_COMPILER_BARRIER();
   char *peer = (char *)((uintptr_t)next & ~(uintptr_t)1);
-  if (peer != (char *)head) *(void **)(peer - 8) = prev;
+  if (SHOAL_UNLIKELY(peer != (char *)head)) *(void **)(peer - 8) = prev;
   SHOAL_COMPILER_BARRIER();
 }
 
@@ -131,15 +131,23 @@ void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word);
 // 0 or, with the word owned just as well, -EOWNERDEAD; -EDEADLK it is the caller's already; -EAGAIN, -ETIMEDOUT.
 int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, shoal_deadline deadline);
 
+// Outside of any operation list_op_pending stays at the word until it is released, which saves two stores: a word that is
+// enlisted and pending as well is marked once.
 SHOAL_INLINE int shoal_robust_acquire_(struct shoal_robust *r, shoal_deadline deadline) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &r->word);
   uint32_t word = 0;
   int rc = 0;
   // [A1] pairs with [R1]: what the last owner wrote is seen
-  if (SHOAL_UNLIKELY(!shoal_cas32_acquire(&r->word, &word, t->tid))) rc = shoal_robust_acquire_slow_(r, t, deadline);
-  if (SHOAL_LIKELY(rc == 0 || rc == -EOWNERDEAD)) shoal_robust_enlist_(t, r);
-  shoal_pending_restore_(t, pending);
+  if (SHOAL_UNLIKELY(!shoal_cas32_acquire(&r->word, &word, t->tid))) {
+    rc = shoal_robust_acquire_slow_(r, t, deadline);
+    if (rc && rc != -EOWNERDEAD) {
+      shoal_pending_restore_(t, pending);
+      return rc;
+    }
+  }
+  shoal_robust_enlist_(t, r);
+  if (SHOAL_UNLIKELY(pending != NULL)) shoal_pending_restore_(t, pending);
   return rc;
 }
 
@@ -147,8 +155,10 @@ void shoal_robust_release_slow_(struct shoal_robust *r);
 
 // Only the owner, `t`.
 SHOAL_INLINE void shoal_robust_release_as_(struct shoal_robust *r, struct shoal_thread_ *t) {
-  void *pending = shoal_pending_set_(t, &r->word);
+  void *pending = t->head->pending, *entry = shoal_robust_entry_(&r->word);
   uint32_t word = t->tid;
+  if (SHOAL_LIKELY(pending == entry)) pending = NULL;
+  else shoal_pending_set_(t, &r->word);
   shoal_robust_delist_(t, r);
   // [R1] pairs with [A1]. Killed before it: the kernel marks the word, pending points here.
   if (SHOAL_UNLIKELY(!shoal_cas32_release(&r->word, &word, 0))) shoal_robust_release_slow_(r);
