@@ -75,7 +75,8 @@ static int thread_start(void) {
     return shoal_fail_(-ENOSYS, "unknown robust list: word at %ld of its entry", head->offset);
   int rc = epoch_start();
   if (rc) return rc;
-  shoal_thread_ = (struct shoal_thread_){head, (uint32_t)syscall(SYS_gettid), shoal_epoch()};
+  uint32_t tid = (uint32_t)syscall(SYS_gettid);
+  shoal_thread_ = (struct shoal_thread_){head, tid, shoal_epoch(), (uint64_t)shoal_now_ns() << 32 | tid};
   return 0;
 }
 

@@ -30,9 +30,9 @@
 SHOAL_BEGIN
 
 struct shoal_robust {
-  shoal_atomic32 word;  // the owner, the kernel at its death, sleepers (FUTEX_WAITERS)
-  uint32_t state;       // for the object that embeds it; the owner
-  uint32_t user_[2];
+  shoal_atomic32 word;   // the owner, the kernel at its death, sleepers (FUTEX_WAITERS)
+  uint32_t state;        // for the object that embeds it; the owner
+  shoal_atomic64 user_;  // for the object that embeds it
   uint64_t list_[3];  // the C library's links, the owner: addresses in the owner's process, meaningless to all others
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_robust) == 40, "the C libraries' entries fit");
@@ -49,6 +49,7 @@ struct shoal_thread_ {
   struct shoal_robust_head_ *head;
   uint32_t tid;
   uint32_t epoch;
+  uint64_t id;  // the tid, and above it when it began: a later thread with the same number is another
 };
 extern __thread struct shoal_thread_ shoal_thread_ __attribute__((tls_model("initial-exec")));
 extern const volatile uint32_t *shoal_epoch_;

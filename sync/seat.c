@@ -18,38 +18,26 @@ int shoal_seats_init_(struct shoal_seats *s, uint32_t count) {
   return shoal_robust_check();
 }
 
-static uint32_t count_of(const struct shoal_seats *s) {
-  uint32_t count = __atomic_load_n(&s->count, __ATOMIC_RELAXED);
-  return count < SHOAL_SEATS_MAX ? count : SHOAL_SEATS_MAX;
-}
-
 static struct shoal_seat *remember(struct shoal_seats *s, uint32_t i) {
-  *shoal_seat_cached_(s) = (struct shoal_seat_cache_){s, shoal_self_()->epoch, i};
+  *shoal_seat_cached_(s) = (struct shoal_seat_cache_){s, i};
   return shoal_seat_at_(s, i);
 }
 
-// A seat with our number that is marked, or in the hands of an heir, was a dead thread's that had the number before us.
-static int is_mine(const struct shoal_seat *seat, uint32_t tid) {
-  if (shoal_load32_relaxed(&seat->tid) != tid) return 0;
-  uint32_t word = shoal_load32_relaxed(&seat->live.word);
-  return word == 0 || shoal_robust_owner(word) == tid;
-}
-
 struct shoal_seat *shoal_seat_known_(struct shoal_seats *s) {
-  uint32_t tid = shoal_self_()->tid, top = shoal_seats_top_(s);
-  for (uint32_t i = 0; i < top; i++)
-    if (is_mine(shoal_seat_at_(s, i), tid)) return remember(s, i);
+  uint64_t me = shoal_self_()->id;
+  for (uint32_t i = 0, top = shoal_seats_top_(s); i < top; i++)
+    if (shoal_seat_owner_(shoal_seat_at_(s, i)) == me) return remember(s, i);
   return NULL;
 }
 
 // Killed at any step: the seat is empty, and its owner is no more.
-static struct shoal_seat *take(struct shoal_seats *s, uint32_t i, uint32_t from) {
+static struct shoal_seat *take(struct shoal_seats *s, uint32_t i, uint64_t from) {
   struct shoal_seat *seat = shoal_seat_at_(s, i);
-  uint32_t before = from, tid = shoal_self_()->tid;
+  uint64_t before = from, me = shoal_self_()->id;
   if (shoal_seat_word_(seat)) return NULL;
-  if (!shoal_cas32_acq_rel(&seat->tid, &before, tid)) return NULL;  // [A3] pairs with [R3]
-  if (shoal_seat_word_(seat)) {  // somebody took it, sat and died meanwhile, or has our predecessor's number
-    shoal_cas32_acq_rel(&seat->tid, &tid, from);  // [R3]
+  if (!shoal_cas64_acq_rel(&seat->live.user_, &before, me)) return NULL;  // [A3] pairs with [R3]
+  if (shoal_seat_word_(seat)) {  // taken, sat in and emptied meanwhile: its heir has not let go yet
+    shoal_cas64_acq_rel(&seat->live.user_, &me, from);  // [R3]
     return NULL;
   }
   uint32_t top = shoal_load32_relaxed(&s->top);
@@ -57,19 +45,21 @@ static struct shoal_seat *take(struct shoal_seats *s, uint32_t i, uint32_t from)
   return remember(s, i);
 }
 
-// The owner of an empty seat is no more. A newcomer with its number is taken for it, and keeps the seat.
-static int forsaken(const struct shoal_seat *seat, uint32_t tid) {
-  return tid && shoal_seat_word_(seat) == 0 && syscall(SYS_tkill, tid, 0) && errno == ESRCH;
+// The owner of an empty seat is no more: there is no thread with its number, or it is the caller, which is another.
+static int forsaken(const struct shoal_seat *seat, uint64_t owner) {
+  uint32_t tid = (uint32_t)owner;
+  if (!tid || shoal_seat_word_(seat)) return 0;
+  return tid == shoal_self_()->tid || (syscall(SYS_tkill, tid, 0) && errno == ESRCH);
 }
 
 struct shoal_seat *shoal_seat_find_(struct shoal_seats *s) {
   struct shoal_seat *seat = shoal_seat_known_(s);
-  uint32_t count = count_of(s);
+  uint32_t count = shoal_seats_count_(s);
   for (uint32_t i = 0; !seat && i < count; i++)
-    if (shoal_load32_relaxed(&shoal_seat_at_(s, i)->tid) == 0) seat = take(s, i, 0);
+    if (shoal_seat_owner_(shoal_seat_at_(s, i)) == 0) seat = take(s, i, 0);
   for (uint32_t i = 0; !seat && i < count; i++) {
-    uint32_t tid = shoal_load32_relaxed(&shoal_seat_at_(s, i)->tid);
-    if (forsaken(shoal_seat_at_(s, i), tid)) seat = take(s, i, tid);
+    uint64_t owner = shoal_seat_owner_(shoal_seat_at_(s, i));
+    if (forsaken(shoal_seat_at_(s, i), owner)) seat = take(s, i, owner);
   }
   if (!seat) shoal_note_("%u threads use it, all alive", count);
   return seat;
@@ -77,7 +67,7 @@ struct shoal_seat *shoal_seat_find_(struct shoal_seats *s) {
 
 void shoal_seat_leave_(struct shoal_seats *s, struct shoal_seat *seat) {
   if (shoal_load32_relaxed(&seat->live.word)) shoal_live_drop_(&seat->live);
-  shoal_store32_release(&seat->tid, 0);  // [R3] pairs with [A3]: who takes it finds its words in order
+  shoal_store64_release(&seat->live.user_, 0);  // [R3] pairs with [A3]: who takes it finds its words in order
   shoal_seat_cached_(s)->seats = NULL;
 }
 
@@ -88,8 +78,8 @@ int shoal_seat_reap_(struct shoal_seats *s, void (*recover)(struct shoal_seat *s
     uint32_t word = shoal_seat_word_(seat);
     if (!shoal_seat_is_dead_(word) || shoal_live_adopt_(&seat->live, word)) continue;
     recover(seat, arg);
-    shoal_store32_relaxed(&seat->tid, 0);  // before the word, or it might be a newcomer's with that number
-    shoal_live_drop_(&seat->live);         // [R2] is [R3] of core/robust.c
+    shoal_store64_relaxed(&seat->live.user_, 0);  // before the word, or it might be a newcomer's
+    shoal_live_drop_(&seat->live);                // [R2] is [R3] of core/robust.c
     n++;
   }
   return n;

@@ -1,27 +1,29 @@
 // sync/seat.h: a thread's own line in an object, which tells the others whether it lives.
 //
-// An object that must know who holds something of it - permits, a read lock, a place in line - has a table of seats
-// behind it. A thread takes a seat with its first use and keeps it. It *sits* while it matters to others that it lives: then
-// the seat's live word is enlisted (core/robust.h), and the kernel marks it at the thread's death and wakes one who sleeps
-// on it. Taking a seat costs a scan; sitting and rising a few stores to the thread's own line.
+// An object that must know who holds something of it - a read lock, a place in line, a party's arrival - has a table of
+// seats behind it. A thread takes a seat with its first use and keeps it. It *sits* while it matters to others that it
+// lives: then the seat's live word is enlisted (core/robust.h), and the kernel marks it at the thread's death and wakes one
+// who sleeps on it. Taking a seat costs a scan; sitting and rising a few stores to the thread's own line.
 //
-// USE (sync/semaphore.c is the model)
-//   struct shoal_seat *seat = shoal_seat_mine_(t, &obj->seats);   // NULL: as many living threads as the table holds
+// USE
+//   struct shoal_seat *seat = shoal_seat_mine_(t, &obj->seats);   // NULL: none is free; reap, and ask once more
 //   shoal_seat_sit_(t, seat);
 //   ...what it holds is written in the seat...
 //   shoal_seat_rise_(t, seat);                                    // record, op and event are 0 again by now
 //   n = shoal_seat_reap_(&obj->seats, recover, arg);               // empties the seats of the dead
 //
 // WORDS
-//   live    0, or TID | FUTEX_WAITERS of who sits; marked by the kernel; of an heir while it empties a dead one's seat
-//   tid     whose seat it is. A seat whose owner is no more, and did not sit, is taken over as it is: its words are 0.
-//   event record op, live.state, live.user_   the object's. Written by the owner, or its heir, unless the object says otherwise
+//   live        0, or TID | FUTEX_WAITERS of who sits; marked by the kernel; of an heir while it empties a dead one's seat
+//   live.user_  whose seat it is: shoal_thread_'s id, which no later thread with the same tid has. A seat whose owner is no
+//               more, and did not sit, is taken over as it is: its words are 0.
+//   event record op spare, live.state   the object's. Written by the owner, or its heir, unless the object says otherwise
 //
-// SAFETY   any thread of any process that maps the object. A child of fork has no seat. Whoever sits has the object's memory
-//          in its robust list: it stays mapped until it has risen. The table is found behind struct shoal_seats, which is the
-//          last member of its object.
+// SAFETY   any thread of any process that maps the object. A child of fork has no seat, nor has a program after exec. Whoever
+//          sits has the object's memory in its robust list: it stays mapped until it has risen. The table is found behind
+//          struct shoal_seats, which is the last member of its object.
 // CRASH    reaping: an heir at a time adopts the word, undoes, frees. If it dies, its own death marks the word again.
-// COST     mine: two loads of thread-local memory and one of the seat. 64 bytes a seat.
+//          Whoever died without sitting counts as alive until its parent has waited for it.
+// COST     mine: two loads of thread-local memory, one of the table's head and one of the seat. 64 bytes a seat.
 #pragma once
 
 #include "core/robust.h"
@@ -32,9 +34,9 @@ SHOAL_BEGIN
 #define SHOAL_SEATS_MAX 1024u
 
 struct shoal_seat {
-  struct shoal_robust live;
-  shoal_atomic32 tid;
+  struct shoal_robust live;  // live.user_: shoal_seat_find_, its owner and heirs
   shoal_atomic32 event;
+  shoal_atomic32 spare;
   shoal_atomic64 record;
   shoal_atomic64 op;
 } SHOAL_ALIGNED(64);
@@ -55,20 +57,24 @@ int shoal_seats_init_(struct shoal_seats *s, uint32_t count) SHOAL_MUST_CHECK;
 SHOAL_INLINE struct shoal_seat *shoal_seat_at_(const struct shoal_seats *s, uint32_t i) {
   return (struct shoal_seat *)(uintptr_t)(s + 1) + i;
 }
+SHOAL_INLINE uint32_t shoal_seats_count_(const struct shoal_seats *s) {
+  uint32_t count = __atomic_load_n(&s->count, __ATOMIC_RELAXED);
+  return count < SHOAL_SEATS_MAX ? count : SHOAL_SEATS_MAX;
+}
 // How many seats to look at.
 SHOAL_INLINE uint32_t shoal_seats_top_(const struct shoal_seats *s) {
-  uint32_t top = shoal_load32_acquire(&s->top);  // [A1] pairs with [R1] in sync/seat.c: the seats below were taken
-  return top < SHOAL_SEATS_MAX ? top : SHOAL_SEATS_MAX;
+  // [A1] pairs with [R1] in sync/seat.c: the seats below were taken
+  uint32_t top = shoal_load32_acquire(&s->top), count = shoal_seats_count_(s);
+  return top < count ? top : count;
 }
 
 // The calling thread's seat, without taking one: NULL.
 struct shoal_seat *shoal_seat_known_(struct shoal_seats *s);
-// Takes one; NULL: there is none that belongs to nobody.
+// Takes one; NULL: there is none that belongs to nobody. Those of the dead that sat are to be reaped first.
 struct shoal_seat *shoal_seat_find_(struct shoal_seats *s);
 
 struct shoal_seat_cache_ {
   const struct shoal_seats *seats;
-  uint32_t epoch;  // shoal_thread_'s when it was written: a child of fork finds nothing here
   uint32_t index;
 };
 #define SHOAL_SEAT_CACHE_ 32
@@ -78,12 +84,17 @@ SHOAL_INLINE struct shoal_seat_cache_ *shoal_seat_cached_(const struct shoal_sea
   return &shoal_seat_cache_[((uintptr_t)s >> 6) % SHOAL_SEAT_CACHE_];
 }
 
-// `t` is shoal_self_(). The memory may be another object's by now: a seat that is not the thread's is found anew.
+SHOAL_INLINE uint64_t shoal_seat_owner_(const struct shoal_seat *seat) {
+  return shoal_load64_relaxed(&seat->live.user_);
+}
+
+// `t` is shoal_self_(). The memory may be another object's by now, with fewer seats: one that is not the thread's is found
+// anew.
 SHOAL_INLINE struct shoal_seat *shoal_seat_mine_(struct shoal_thread_ *t, struct shoal_seats *s) {
   const struct shoal_seat_cache_ *e = shoal_seat_cached_(s);
-  if (SHOAL_LIKELY(e->seats == s && e->epoch == t->epoch)) {
+  if (SHOAL_LIKELY(e->seats == s && e->index < shoal_seats_count_(s))) {
     struct shoal_seat *seat = shoal_seat_at_(s, e->index);
-    if (SHOAL_LIKELY(shoal_load32_relaxed(&seat->tid) == t->tid)) return seat;
+    if (SHOAL_LIKELY(shoal_seat_owner_(seat) == t->id)) return seat;
   }
   return shoal_seat_find_(s);
 }
