@@ -39,6 +39,14 @@ int shoal_futex_wake(shoal_atomic32 *word, int n) {
   return woken > 0 ? (int)woken : 0;
 }
 
+// Moves nobody, from the word to itself: the kernel says how many that were, unless the word changes meanwhile.
+int shoal_futex_sleepers(const shoal_atomic32 *word) {
+  long n;
+  do n = syscall(SYS_futex, &word->v_, FUTEX_CMP_REQUEUE, 0, (uintptr_t)INT_MAX, &word->v_, shoal_load32_relaxed(word));
+  while (n < 0 && errno == EAGAIN);
+  return n > 0 ? (int)n : 0;
+}
+
 void shoal_futex_clear_and_wake(shoal_atomic32 *word, unsigned bit) {
   syscall(SYS_futex, &word->v_, FUTEX_WAKE_OP, INT_MAX, NULL, &word->v_,
           FUTEX_OP((unsigned)(FUTEX_OP_ANDN | FUTEX_OP_OPARG_SHIFT), bit, FUTEX_OP_CMP_EQ, 0));

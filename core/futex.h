@@ -16,6 +16,9 @@ int shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadli
 // Wakes at most `n` sleepers; answers how many.
 int shoal_futex_wake(shoal_atomic32 *word, int n);
 
+// How many sleep there; changes nothing. For inspection, and for who must not take memory away from under sleepers.
+int shoal_futex_sleepers(const shoal_atomic32 *word);
+
 // Clears one bit of *word and wakes all who sleep there, in one step: nobody who saw the bit set can fall asleep between.
 void shoal_futex_clear_and_wake(shoal_atomic32 *word, unsigned bit);
 

@@ -28,7 +28,8 @@ static void sleep_once(struct shoal_watch_ *w, shoal_deadline deadline) {
   int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
   int woke = w->n == 1 ? shoal_futex_wait(w->entries[0].word, w->entries[0].value, (shoal_deadline){end})
                        : shoal_futex_wait_many(w->entries, w->n, (shoal_deadline){end});
-  if (woke > 0 || (woke == -ETIMEDOUT && end != deadline.ns)) shoal_gate_ring_(w->entries[0].word);
+  w->late = woke == -ETIMEDOUT && end != deadline.ns;
+  if (woke > 0 || w->late) shoal_gate_ring_(w->entries[0].word);
 }
 
 // Spins for about what a wake-up costs; the budget learns.
@@ -49,7 +50,7 @@ static int spin(const struct shoal_gate_ops_ *ops, void *op) {
 static int wait_asleep(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline) {
   struct shoal_watch_ w;
   int slept = 0, rc;
-  for (;;) {
+  for (w.late = 0;;) {
     w.n = 1;
     w.entries[0] = (struct shoal_futex_entry){gate, arm(gate)};
     rc = ops->attempt(op);
@@ -71,7 +72,8 @@ int shoal_gate_wait_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, vo
   int rc = ops->attempt(op);
   if (rc != -EAGAIN) return rc;
   if (shoal_deadline_is_try(deadline)) {
-    struct shoal_watch_ w = {.n = 1};
+    struct shoal_watch_ w;
+    w.n = 1, w.late = 0;
     return ops->watch && ops->watch(op, &w) ? ops->attempt(op) : -EAGAIN;
   }
   rc = spin(ops, op);

@@ -13,12 +13,15 @@
 //   int rc = shoal_gate_wait_(&obj->gate, &ops, op, deadline);             // pending set, too
 //
 // THE BATON A wake is for one who may go on. Whoever was woken and finds more than it takes, or leaves without taking
-//   (deadline, error), passes it on: it wakes another. So it does not matter whom the kernel woke, or how often.
-//   W stays until the kernel itself has cleared it and woken all (shoal_futex_clear_and_wake): who armed before a wake that
-//   another received does not sleep on a word that looks as before while the gate is open for it, too.
-// WATCHING What a holder's death makes true nobody makes true by an operation. `watch` adds the liveness words of such holders
-//   (sync/seat.h) to what is slept on. The kernel wakes one of those who watch a word: that one rings, so that all look again.
-//   It is enough if one sleeper watches each holder, since who stops watching, for whatever reason, wakes another.
+//   (deadline, error), passes it on: it wakes another. So it does not matter whom the kernel woke, or how often. What is left
+//   over after taking only the object can see: it wakes one more when shoal_gate_wait_ has answered.
+//   W stays until the kernel itself has cleared it and woken all (shoal_futex_clear_and_wake).
+// STATE  What an attempt looks at and the gate does not tell, `watch` adds with the value that the attempt failed on. Else one
+//   who has failed and is not asleep yet could fall asleep beside it: the wake went to another, who was killed, and when
+//   the kernel passed it on nobody was there. Nobody needs to wake on such a word.
+// WATCHING What a holder's death makes true nobody makes true by an operation. `watch` adds each word that the kernel would
+//   mark then (sync/seat.h, a robust word), also those that are free now: who holds them later is watched, too, although
+//   nobody tells the sleepers. The kernel wakes one of those who sleep on a word; that one rings, so that all look again.
 // ORDERING [G1] arm, then attempt    |  [G2] make it true, then asleep?   Both sequentially consistent: one sees the other.
 // COST     nobody asleep: a load. A sleep, a wake: a system call.
 // SOURCE   the futex protocol of glibc's and musl's robust mutexes, where the word is the lock; core/robust.c is its twin.
@@ -34,6 +37,7 @@ SHOAL_BEGIN
 
 struct shoal_watch_ {
   uint32_t n;
+  uint32_t late;                                       // nobody woke the last sleep for SHOAL_RECHECK_NS
   struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];  // [0] is the gate
 };
 // Whether `word` could be added: more than SHOAL_FUTEX_MANY are left to the re-check.
@@ -43,9 +47,9 @@ int shoal_watch_add_(struct shoal_watch_ *w, shoal_atomic32 *word, uint32_t valu
 struct shoal_gate_ops_ {
   // Takes what it can. Any answer but -EAGAIN ends the wait.
   int (*attempt)(void *op);
-  // Before a sleep, after an attempt that failed: deals with the dead, and adds to `w` every word that tells of a death
-  // which would make the attempt succeed; 1: attempt again first. With `w` NULL, when a wait ends in which there was a
-  // sleep: a wake may have been for a death, too, so deals with the dead again. NULL: no death makes it true.
+  // Before a sleep, after an attempt that failed: deals with the dead, and adds to `w` what it would be wrong to sleep past
+  // (STATE, WATCHING); 1: attempt again first. With `w` NULL, when a wait ends in which there was a sleep: a wake may have
+  // been for a death, too, so deals with the dead again. NULL: the gate tells all.
   int (*watch)(void *op, struct shoal_watch_ *w);
 };
 
@@ -56,7 +60,7 @@ int shoal_gate_wait_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, vo
 SHOAL_INLINE int shoal_gate_asleep_(const shoal_atomic32 *gate) {
   return (shoal_load32_seq_cst(gate) & SHOAL_GATE_W) != 0;  // [G2] pairs with [G1]
 }
-// Wakes `n`; all who only think of sleeping look again.
+// Wakes `n`; if there are fewer, all who only think of sleeping look again.
 void shoal_gate_wake_(shoal_atomic32 *gate, int n);
 // Everybody looks again.
 void shoal_gate_ring_(shoal_atomic32 *gate);
