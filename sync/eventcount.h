@@ -69,7 +69,8 @@ enum { SHOAL_PRODUCER = 0, SHOAL_CONSUMER = 1 };  // the sides
 #define SHOAL_EC_EXCHANGE 2u   // publish by exchange: the kernel of the creator has no shoal_fence_all
 
 struct shoal_role {
-  struct shoal_robust live;  // the owner, an adopter, the kernel; live.state: the owner's spin budget
+  struct shoal_robust live;  // the owner, an adopter, the kernel; live.state: the owner's spin budget;
+                             // live.user_: its pace (ipc/queue/mpmc.c)
   shoal_atomic32 busy;       // the owner
   shoal_atomic32 holder;     // the owner
   shoal_atomic32 pid, tid;   // the owner, when it joins. An adopted role's word has another tid

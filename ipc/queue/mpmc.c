@@ -47,6 +47,52 @@ int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint6
   return 0;
 }
 
+// ---- pace ----
+//
+// How long to keep away is learned by each role for itself, in words of its own line: as long as others move on fast
+// meanwhile, longer; else half as long.
+
+#define PAUSES_MIN 16u  // about what the meeting itself costs
+#define GIVE_WAY_MAX 512u
+#define KEEP_OFF_MAX 128u
+#define HOLD 256u  // times that it does not pay to keep off before it is tried again
+#define PAYS 2u    // a message for so many pauses
+
+struct pace {  // in live.user_
+  uint16_t give_way, keep_off, hold, met;
+};
+SHOAL_STATIC_ASSERT(sizeof(struct pace) == 8, "as long as live.user_");
+static struct pace *pace_of(const struct shoal_mpmc *ring, uint32_t me) {
+  return (struct pace *)(void *)&shoal_role_at_(ring->view, me)->live.user_;
+}
+
+static uint16_t keep_away(uint16_t learned, uint32_t most, const shoal_atomic64 *hint) {
+  uint32_t n = learned < PAUSES_MIN ? PAUSES_MIN : learned < most ? learned : most;
+  uint64_t before = shoal_load64_relaxed(hint);
+  for (uint32_t i = 0; i < n; i++) shoal_pause();
+  return (uint16_t)((shoal_load64_relaxed(hint) - before) * PAYS >= n ? n * 2 : n / 2);
+}
+
+uint64_t shoal_mpmc_give_way_(const struct shoal_mpmc *ring, uint32_t me, const shoal_atomic64 *hint, uint64_t at) {
+  struct pace *pace = pace_of(ring, me);
+  pace->give_way = keep_away(pace->give_way, GIVE_WAY_MAX, hint);
+  uint64_t now = shoal_load64_relaxed(hint);
+  return now > at ? now : at;
+}
+
+// One message since the last time is no stream.
+int shoal_mpmc_keep_off_(const struct shoal_mpmc *ring, uint32_t me, const shoal_atomic64 *others, uint64_t at) {
+  struct pace *pace = pace_of(ring, me);
+  uint16_t came = (uint16_t)(at - pace->met);
+  pace->met = (uint16_t)at;
+  if (came < 2) return 0;
+  if (pace->hold) return pace->hold--, 0;
+  uint64_t before = shoal_load64_relaxed(others);
+  pace->keep_off = keep_away(pace->keep_off, KEEP_OFF_MAX, others);
+  if (pace->keep_off < PAUSES_MIN) pace->hold = HOLD;
+  return shoal_load64_relaxed(others) != before;
+}
+
 // ---- holes and strays ----
 
 static shoal_atomic64 *ctl_at(const struct shoal_mpmc *ring, uint64_t at) {

@@ -25,6 +25,9 @@
 //          a consumer: before its claim nothing; after it the message is a stray once the role is reaped (or dropped, by the
 //          ring's policy); after commit it was received. Reaped by any survivor, each step a compare-and-set.
 //          a peer that is stopped, not dead, in between: those behind it wait.
+// PACE     who finds that another claims beside it at this moment keeps away for a while, if that is seen to let the other do a
+//          stretch of messages: two that take turns move lines back and forth for each one. So does who has caught up with the
+//          other side of a stream (not: of a back and forth). Up to some ten microseconds, under full load only.
 // COST     claim: a load of the hint, of the slot and a compare-and-set; publish: a store. 16 bytes a slot for up to 8 bytes of
 //          payload, 32 for 24, 64 for 56; above, a line for the control word and the payload on lines of its own.
 // SOURCE   a Vyukov queue whose sequence number became a state and an owner.
@@ -145,6 +148,10 @@ uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring);  // messages; an estim
 // ---- inline ----
 int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim);
 void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c);
+// `at`, or the hint after a while if that is further.
+uint64_t shoal_mpmc_give_way_(const struct shoal_mpmc *ring, uint32_t me, const shoal_atomic64 *hint, uint64_t at);
+// 1: it has kept off for a while, in which the other side moved its hint.
+int shoal_mpmc_keep_off_(const struct shoal_mpmc *ring, uint32_t me, const shoal_atomic64 *others, uint64_t at);
 
 // Only a hint: a store that comes late may set it back, and the next claimer forward again.
 SHOAL_INLINE void shoal_mpmc_hint_(shoal_atomic64 *hint, uint64_t to) {
@@ -168,6 +175,7 @@ SHOAL_INLINE uint64_t shoal_mpmc_past_get_(const struct shoal_mpmc *ring, uint64
 SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim) {
   shoal_atomic64 *tail = &ring->shm->tail;
+  int met = 0;  // somebody else who puts
   for (uint64_t t = shoal_load64_relaxed(tail);;) {
     *claim = shoal_mpmc_at(ring, t, shoal_mpmc_stride_of_(ring, size));
     uint64_t c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half, sync/eventcount.h
@@ -181,6 +189,7 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {  // claimed, perhaps laps ago: on to what may be free
       t = shoal_mpmc_past_put_(ring, t, ahead, state);
+      if (!met++) t = shoal_mpmc_give_way_(ring, me, tail, t);
       continue;
     }
     if (state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
@@ -188,8 +197,8 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
       continue;
     }
     uint64_t now = shoal_load64_relaxed(tail);
-    if (now <= t) return 0;
-    t = now;
+    if (now <= t && !shoal_mpmc_keep_off_(ring, me, &ring->shm->head, t)) return 0;
+    t = now > t ? now : t;
   }
 }
 
@@ -211,6 +220,7 @@ SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct 
 SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim) {
   shoal_atomic64 *head = &ring->shm->head;
+  int met = 0;  // somebody else who gets
   // [A1]'s second half: a stray made after the arming wakes its sleeper
   if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) {
     struct shoal_claim stray;  // of its own: so that `claim` may live in registers
@@ -229,6 +239,7 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {  // received, or being received: on
       h = shoal_mpmc_past_get_(ring, h, ahead, state);
+      if (!met++) h = shoal_mpmc_give_way_(ring, me, head, h);
       continue;
     }
     if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
@@ -236,8 +247,8 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
       continue;
     }
     uint64_t now = shoal_load64_relaxed(head);
-    if (now <= h) return 0;
-    h = now;
+    if (now <= h && !shoal_mpmc_keep_off_(ring, me, &ring->shm->tail, h)) return 0;
+    h = now > h ? now : h;
   }
 }
 
