@@ -12,11 +12,17 @@
 // The second leg is list_op_pending: one word a thread that the kernel looks at as well. It covers the instructions
 // between taking a word and enlisting it; and an operation that points it at any other word (a bell, whose owner part is
 // always 0) has the kernel wake one sleeper there if it dies inside. An operation saves and restores what it found there,
-// so operations nest, and a signal handler may run one.
+// so operations nest.
 //
 // SAFETY   the thread that acquired or enlisted a word releases or delists it; the memory stays mapped until then.
+//          In a signal handler, whatever it interrupts here: an operation that puts the list back as it found it: acquire
+//          with SHOAL_TRY, then release, before it returns; a live word taken or adopted, and dropped. Not: keeping what it
+//          acquired, giving back what it did not take (the interrupted operation has read the links), waiting (for itself).
+//          And not while the thread is inside the C library's lock or unlock of a robust mutex, which links its neighbour
+//          first: block the signal there.
 // CRASH    at any instruction: the word is free, or owned by the living, or marked. Never owned by the dead, but for what
-//          the kernel refuses: more than 2,048 entries a thread. Sleepers look again every SHOAL_RECHECK_NS for that.
+//          the kernel refuses: more than 2,048 entries a thread; and but for what a signal handler's operation interrupted,
+//          if the thread dies in the handler: there is one list_op_pending. Sleepers look again every SHOAL_RECHECK_NS.
 // COST     acquire and release: a compare-and-set, an exchange, five stores to the thread's own lines.
 // SOURCE   the protocol of glibc's and musl's robust mutexes (Linux Documentation/locking/robust-futexes.rst). The list is
 //          theirs: an entry points at `next_`, and finds its neighbour's `prev_` 8 bytes before it.
@@ -89,16 +95,18 @@ SHOAL_INLINE void shoal_pending_restore_(struct shoal_thread_ *t, void *old) {
 }
 
 // Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile. Only an entry that is not the
-// first has a `prev_` that means anything: whoever links in front of it writes it, whoever unlinks there mends it.
+// first has a `prev_` that means anything: whoever links in front of it writes it, whoever unlinks there mends it. Linking
+// writes it last: a signal handler that links a word and unlinks it again mends what was the first, to the head.
 SHOAL_INLINE void shoal_robust_enlist_(struct shoal_thread_ *t, struct shoal_robust *r) {
   struct shoal_robust_head_ *head = t->head;
   char *entry = (char *)shoal_robust_entry_(&r->word);
   void *next = head->next;
   *(void *volatile *)entry = next;
   SHOAL_COMPILER_BARRIER();
+  head->next = entry;
+  SHOAL_COMPILER_BARRIER();
   char *peer = (char *)((uintptr_t)next & ~(uintptr_t)1);
   if (SHOAL_UNLIKELY(peer != (char *)head)) *(void **)(peer - 8) = entry;
-  head->next = entry;
   SHOAL_COMPILER_BARRIER();
 }
 SHOAL_INLINE void shoal_robust_delist_(struct shoal_thread_ *t, struct shoal_robust *r) {

@@ -40,8 +40,10 @@
 //     sleep. Where the kernel has no such fence, the object is made with SHOAL_EC_EXCHANGE: publish is an exchange.
 //   [R4] a role's word dropped, after what it stood for is undone; pairs with [A4] its next owner's take (core/robust.c).
 //
-// SAFETY   all functions from any thread of any process; after fork a child has no roles: it joins anew. A signal handler
-//          may run an operation if its thread has joined before; it should not wait.
+// SAFETY   all functions from any thread of any process; after fork a child has no roles: it joins anew.
+//          In a signal handler, whatever it interrupts: an operation with SHOAL_TRY if its thread has the role already (it may
+//          reap the dead: core/robust.h says why that is harmless), in a process that has made no more handles than
+//          SHOAL_ROLE_CACHE_: with more, the interrupted call may hold another handle's role. Not: join, leave, a wait.
 // CRASH    at any instruction: no survivor sleeps beside work. Within what the kernel promises at once, else in a second.
 // COST     nobody asleep: two stores to the thread's own robust head, two loads of one shared line. A sleep: one system call;
 //          a wake: one. A role: 64 bytes.

@@ -4,6 +4,7 @@
 // - owners and sleepers may be killed at any time; no survivor sleeps for ever
 // - a child of fork or of a raw clone owns nothing of its parent's, and its own words are robust
 // - a liveness word is one thread's, and its end wakes who sleeps on it
+// - a signal handler that gives back what it takes may come between any two instructions: the list stays whole
 #include "core/robust.h"
 #include "core/futex.h"
 #include "tests/core/support.h"
@@ -199,6 +200,66 @@ static void test_epochs_differ_along_a_line_of_descent(void **state) {
     for (int j = 0; j < i; j++) assert_int_not_equal(epochs[i], epochs[j]);
 }
 
+// ---- in a signal handler ----
+
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+// The processor's trap flag: SIGTRAP after each instruction; the kernel clears it for the handler. 128: the red zone.
+#define TRAP(change) \
+  __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; " change "; popfq; lea 128(%%rsp), %%rsp" ::: "memory", "cc")
+
+static long traps, trap_at;
+static void on_trap(int number) {
+  (void)number;
+  if (traps++ != trap_at) return;
+  MUST(shoal_robust_acquire_(&s->word[0], SHOAL_TRY) == 0);
+  MUST(shoal_live_take_(&s->many[1]) == 0);
+  shoal_live_drop_(&s->many[1]);
+  shoal_robust_release_(&s->word[0]);
+}
+
+// Whether each entry but the first names the one before it; how many there are.
+static int list_is_whole(int *n) {
+  char *before = (char *)shoal_self_()->head, *head = before;
+  *n = 0;
+  for (char *e = *(char **)head; e != head; before = e, e = *(char **)e, ++*n)
+    if (before != head && *(char **)(e - 8) != before) return 0;
+  return 1;
+}
+
+static void take_and_release(void) {
+  MUST(shoal_robust_acquire_(&s->word[1], SHOAL_TRY) == 0);
+  shoal_robust_release_(&s->word[2]);  // from the end of the list
+  MUST(shoal_robust_acquire_(&s->word[2], SHOAL_TRY) == 0);
+  MUST(shoal_robust_acquire_(&s->word[3], SHOAL_TRY) == 0);
+  shoal_robust_release_(&s->word[2]);  // from its middle
+  shoal_robust_release_(&s->word[3]);  // from its beginning
+}
+
+static void test_interrupted_at_each_instruction(void **state) {
+  (void)state;
+  struct sigaction old, action = {.sa_handler = on_trap};
+  int n;
+  sigaction(SIGTRAP, &action, &old);
+  for (trap_at = traps = 0; trap_at <= traps; trap_at++) {
+    assert_ok(shoal_robust_acquire_(&s->word[2], SHOAL_TRY));
+    traps = 0;
+    TRAP("orq $0x100, (%%rsp)");
+    take_and_release();
+    TRAP("andq $~0x100, (%%rsp)");
+    if (!list_is_whole(&n) || n != 1) fail_msg("interrupted at %ld of %ld: %d entries", trap_at, traps, n);
+    shoal_robust_release_(&s->word[1]);
+    assert_int_equal(list_length(), 0);
+  }
+  assert_true(traps > 100);
+  sigaction(SIGTRAP, &old, NULL);
+}
+#else
+static void test_interrupted_at_each_instruction(void **state) {
+  (void)state;
+  skip();
+}
+#endif
+
 // ---- sleepers ----
 
 static void test_deadlines(void **state) {
@@ -346,6 +407,7 @@ int main(void) {
       cmocka_unit_test(test_children_own_nothing),
       cmocka_unit_test(test_first_look_in_a_new_thread_of_a_child),
       cmocka_unit_test(test_epochs_differ_along_a_line_of_descent),
+      cmocka_unit_test(test_interrupted_at_each_instruction),
       cmocka_unit_test(test_deadlines),
       cmocka_unit_test(test_owner_killed_with_sleepers),
       cmocka_unit_test(test_killed_at_random),
