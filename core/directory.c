@@ -5,10 +5,10 @@
 //   REMOVED   without a name; its memory waits for those who use it
 //
 //   EMPTY, FREE -> CREATING -> LIVE -> REMOVED -> FREE,   CREATING -> FREE (init failed, or its creator died),
-//   FREE -> EMPTY where the next entry is EMPTY
+//   FREE -> EMPTY where no search for an entry that lives passes
 //
 // A LIVE entry never moves, and no entry between its hash and its place is EMPTY while it lives: a search that runs beside
-// any change finds it. FREE becomes EMPTY only in front of EMPTY, where nothing that lives can have passed.
+// any change finds it. What is FREE and lies on no such way turns EMPTY at once, so searches stay short for ever.
 //
 // ORDERING
 //   [D1] pairs with [D2]: what init wrote, and off and size, are seen by whoever finds the entry LIVE.
@@ -105,13 +105,33 @@ static int find(struct shoal_segment *seg, const uint64_t *name, unsigned states
 static void set_used(struct shoal_segment *seg, uint32_t n) { shoal_store32_relaxed(&seg->header->objects_used, n); }
 static uint32_t used(struct shoal_segment *seg) { return shoal_load32_relaxed(&seg->header->objects_used); }
 
-// FREE entries in front of EMPTY ones become EMPTY, from `at` backwards.
-static void shorten(struct shoal_segment *seg, uint32_t at) {
+// How far before its place the search for that entry begins.
+static uint32_t reach_of(struct shoal_segment *seg, uint32_t at) {
+  uint64_t name[8];
+  for (unsigned i = 0; i < 8; i++) name[i] = shoal_load64_relaxed(&seg->entries[at].name[i]);
+  return (at - hash_of(name)) & (seg->g.entries - 1);
+}
+
+// Places are counted from `at` on. Where the search for the entry at `place` begins, or `first`, if that is before it; only
+// what can be found is searched for.
+static int64_t earlier(struct shoal_segment *seg, uint32_t at, int64_t place, int64_t first) {
+  uint32_t entry = (at + (uint32_t)place) & (seg->g.entries - 1);
+  unsigned state = state_at(seg, entry);
+  if (state != CREATING && state != LIVE) return first;
+  int64_t begins = place - reach_of(seg, entry);
+  return begins < first ? begins : first;
+}
+
+// FREE entries from `at` to `back` places before it turn EMPTY if no search has to pass them.
+static void shorten(struct shoal_segment *seg, uint32_t at, uint32_t back) {
   uint32_t mask = seg->g.entries - 1;
-  while (state_at(seg, (at + 1) & mask) == EMPTY && state_at(seg, at) == FREE) {
-    struct shoal_entry_shm *e = &seg->entries[at];
-    shoal_store64_relaxed(&e->state, MAKE(EMPTY, GENERATION(shoal_load64_relaxed(&e->state)), 0));
-    at = (at - 1) & mask;
+  int64_t first = INT64_MAX;  // where the searches for what lies behind a place begin
+  for (uint32_t i = 1; i <= mask && state_at(seg, (at + i) & mask) != EMPTY; i++) first = earlier(seg, at, i, first);
+  for (int64_t i = 0; i >= -(int64_t)back; i--) {
+    struct shoal_entry_shm *e = &seg->entries[(at + (uint32_t)i) & mask];
+    uint64_t w = shoal_load64_relaxed(&e->state);
+    if (STATE(w) == FREE && first > i) shoal_store64_relaxed(&e->state, MAKE(EMPTY, GENERATION(w), 0));
+    first = earlier(seg, at, i, first);
   }
 }
 
@@ -126,7 +146,7 @@ static void free_entry(struct shoal_segment *seg, uint32_t at) {
   while (!shoal_cas64_seq_cst(&e->state, &old, MAKE(FREE, GENERATION(old), 0))) continue;  // [F3]
   if (old & WAITED) shoal_futex_wake((shoal_atomic32 *)&e->state, INT_MAX);
   set_used(seg, used(seg) - 1);
-  shorten(seg, at);
+  shorten(seg, at, reach_of(seg, at));
 }
 
 // Whether somebody must free the entry: its creator died, or it is removed and the last user has gone.
@@ -148,7 +168,7 @@ static int writer_acquire(struct shoal_segment *seg) {
   uint32_t n = 0;  // its last owner died on the way: every entry says how far it came, only the count may be wrong
   for (uint32_t at = seg->g.entries; at--;) {
     n += state_at(seg, at) >= CREATING;
-    shorten(seg, at);
+    if (state_at(seg, at) == FREE) shorten(seg, at, 0);
   }
   set_used(seg, n);
   tidy_locked(seg);

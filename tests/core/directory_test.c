@@ -4,7 +4,7 @@
 // - memory is reused only when the name is removed and all who had the object have closed it or died; it is then reused
 // - children of fork and raw clone hold what their parent had open
 // - however processes are killed, the directory, the owner words and the references agree afterwards, and nothing leaks
-// - 100,000 objects; growth by itself; -ENOSPC with nothing changed
+// - searches stay short, whatever comes and goes; 100,000 objects; growth by itself; -ENOSPC with nothing changed
 #include "core/deadline.h"
 #include "tests/core/support.h"
 
@@ -322,6 +322,32 @@ static void test_reuse_of_memory(void **state) {
   assert_true(info_of(seg).size <= 2 << 20);
   for (unsigned k = 0; k < 32; k++)
     if (held[k].memory) assert_ok(shoal_object_close(seg, &held[k]));
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+// Names that come and go, all different: the table does not clog with what was freed.
+static void test_searches_stay_short(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&(struct shoal_segment_options){.participants = 16, .objects = 64});
+  char name[16];
+  uint32_t seed = 5, empty = 0, slot[64], n = 0;
+  for (uint32_t i = 0; i < 64; i++) slot[i] = n++;
+  for (uint32_t round = 0; round < 20000 + 64; round++) {
+    uint32_t *one = &slot[round < 64 ? round : random_next(&seed) % 64];
+    if (round >= 64) {
+      snprintf(name, sizeof name, "n%u", *one);
+      assert_ok(shoal_object_remove(seg, name));
+      shoal_held_drop_all_(seg);
+      *one = n++;
+    }
+    snprintf(name, sizeof name, "n%u", *one);
+    assert_ok(create(seg, name, 64));
+  }
+  for (uint32_t i = 0; i < seg->g.entries; i++)
+    empty += STATE_OF(shoal_load64_relaxed(&seg->entries[i].state)) == EMPTY;
+  assert_true(empty > seg->g.entries / 8);
+  shoal_held_drop_all_(seg);
   verify_empties(seg);
   assert_ok(shoal_segment_close(seg));
 }
@@ -880,6 +906,7 @@ int main(void) {
       cmocka_unit_test(test_all_names_taken),
       cmocka_unit_test(test_growth_by_itself),
       cmocka_unit_test(test_reuse_of_memory),
+      cmocka_unit_test(test_searches_stay_short),
       cmocka_unit_test(test_100000_objects),
       cmocka_unit_test(test_unseen_before_init_is_done),
       cmocka_unit_test(test_creator_killed_in_init),
