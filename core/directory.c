@@ -5,7 +5,7 @@
 //   REMOVED   without a name; its memory waits for those who use it
 //
 //   EMPTY, FREE -> CREATING -> LIVE -> REMOVED -> FREE,   CREATING -> FREE (init failed, or its creator died),
-//   FREE -> EMPTY where no search for an entry that lives passes
+//   CREATING -> REMOVED (made without a name),            FREE -> EMPTY where no search for an entry that lives passes
 //
 // A LIVE entry never moves, and no entry between its hash and its place is EMPTY while it lives: a search that runs beside
 // any change finds it. What is FREE and lies on no such way turns EMPTY at once, so searches stay short for ever.
@@ -20,6 +20,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "core/deadline.h"
 #include "core/error.h"
 #include "core/futex.h"
 #include "core/segment_internal.h"
@@ -47,6 +48,16 @@ static int label_make(const char *name, const char *type, struct label *out) {
   memcpy(out->name, name, strlen(name));
   memcpy(out->type, type, strlen(type));
   return 0;
+}
+
+static int is_nameless(const struct label *l) { return *(const char *)l->name == 0; }
+
+// What nobody can look for, under hashes that differ.
+static int label_make_nameless(const char *type, struct label *out) {
+  int rc = label_make("-", type, out);
+  out->name[0] = 0;
+  out->name[1] = (uint64_t)shoal_now_ns();
+  return rc;
 }
 
 static uint32_t hash_of(const uint64_t *name) {
@@ -220,7 +231,8 @@ static uint64_t claim_entry(struct shoal_segment *seg, uint32_t at, uint64_t run
 
 struct claimed {  // an entry in creation
   uint32_t at;
-  uint64_t state;  // as it is until its creator ends it, but for WAITED
+  unsigned becomes;  // LIVE, or without a name at once REMOVED: it is for those who hold it
+  uint64_t state;    // as it is until its creator ends it, but for WAITED
 };
 
 #define NO_RUN 1
@@ -230,7 +242,7 @@ static int claim(struct shoal_segment *seg, const struct label *l, uint64_t size
                  struct claimed *out) {
   struct view v;
   int64_t place;
-  while (find(seg, l->name, 1u << CREATING | 1u << LIVE, &v, &place)) {
+  while (find(seg, l->name, is_nameless(l) ? 0 : 1u << CREATING | 1u << LIVE, &v, &place)) {
     if (STATE(v.state) == LIVE || shoal_proc_alive(seg, CREATOR(v.state), 1))
       return shoal_fail_(-EEXIST, "\"%.63s\"", (const char *)l->name);
     free_entry(seg, v.entry);
@@ -239,6 +251,7 @@ static int claim(struct shoal_segment *seg, const struct label *l, uint64_t size
   int64_t run = shoal_space_find_(seg, shoal_units_(size), size >= SHOAL_PAGE_ ? SHOAL_PAGE_ / SHOAL_UNIT_ : 1);
   if (run < 0) return NO_RUN;
   out->at = (uint32_t)place;
+  out->becomes = is_nameless(l) ? REMOVED : LIVE;
   out->state = claim_entry(seg, out->at, (uint64_t)run, l, size, id);
   return 0;
 }
@@ -298,7 +311,7 @@ static int publish(struct shoal_segment *seg, const struct claimed *c) {
     return rc;
   }
   while (still_ours(seg, c, &w)) {
-    if (!shoal_cas64_release(&e->state, &w, MAKE(LIVE, generation, 0))) continue;  // [D1]
+    if (!shoal_cas64_release(&e->state, &w, MAKE(c->becomes, generation, 0))) continue;  // [D1]
     if (w & WAITED) shoal_futex_wake((shoal_atomic32 *)&e->state, INT_MAX);
     return 0;
   }
@@ -310,8 +323,8 @@ int shoal_object_create(struct shoal_segment *seg, const char *name, const char 
                         int (*init)(void *, uint64_t, void *), void *arg, struct shoal_object *out) {
   struct label l;
   shoal_proc_id id;
-  struct claimed c = {0, 0};
-  int rc = label_make(name, type, &l);
+  struct claimed c = {0, 0, 0};
+  int rc = name ? label_make(name, type, &l) : label_make_nameless(type, &l);
   if (rc == 0 && size == 0) rc = shoal_fail_(-EINVAL, "an object has a size");
   if (rc == 0 && size > seg->g.size_max)
     rc = shoal_fail_(-ENOSPC, "%llu bytes: size_max is %llu", (unsigned long long)size,

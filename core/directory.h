@@ -37,8 +37,9 @@ struct shoal_object {  // what the caller knows of one; private memory
 };
 
 // Makes an object of `size` bytes, growing the segment if need be. Nobody sees it before `init` has answered 0; if init
-// fails, or its process is killed at any instruction, it never was. `init` may be NULL. -EEXIST (there is one, or somebody
-// alive is creating it), -ENOSPC, -EINVAL, -ENAMETOOLONG, -EUSERS, or init's answer.
+// fails, or its process is killed at any instruction, it never was. `init` may be NULL. `name` NULL: without a name, for the
+// creator and the children it forks; gone with the last of them. -EEXIST (there is one, or somebody alive is creating it),
+// -ENOSPC, -EINVAL, -ENAMETOOLONG, -EUSERS, or init's answer.
 int shoal_object_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
                         int (*init)(void *memory, uint64_t size, void *arg), void *arg,
                         struct shoal_object *out) SHOAL_MUST_CHECK;

@@ -3,6 +3,7 @@
 // - a lookup beside any change of other names finds what lives, and never mixes two objects
 // - memory is reused only when the name is removed and all who had the object have closed it or died; it is then reused
 // - children of fork and raw clone hold what their parent had open
+// - what has no name is seen by nobody, and gone with the last who holds it, however they end
 // - however processes are killed, the directory, the owner words and the references agree afterwards, and nothing leaks
 // - searches stay short, whatever comes and goes; 100,000 objects; growth by itself; -ENOSPC with nothing changed
 #include "core/deadline.h"
@@ -142,7 +143,8 @@ static void test_arguments(void **state) {
   assert_int_equal(shoal_object_open(seg, name, "t", &o), -EBADMSG);
   assert_ok(shoal_object_open(seg, name, type, &o));
   assert_int_equal(shoal_object_create(seg, "", "t", 1, NULL, NULL, &o), -EINVAL);
-  assert_int_equal(shoal_object_create(seg, NULL, "t", 1, NULL, NULL, &o), -EINVAL);
+  assert_int_equal(shoal_object_create(seg, NULL, NULL, 1, NULL, NULL, &o), -EINVAL);
+  assert_int_equal(shoal_object_open(seg, NULL, "t", &o), -EINVAL);
   assert_int_equal(shoal_object_create(seg, "n", NULL, 1, NULL, NULL, &o), -EINVAL);
   assert_int_equal(shoal_object_create(seg, "n", "t", 0, NULL, NULL, &o), -EINVAL);
   assert_int_equal(shoal_object_create(seg, "n", "t", UINT64_MAX, NULL, NULL, &o), -ENOSPC);
@@ -571,6 +573,45 @@ static void test_memory_waits_for_its_users(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+static int count_each(const struct shoal_object_info *info, void *arg) {
+  (void)info;
+  ++*(int *)arg;
+  return 0;
+}
+
+static void test_without_a_name(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shared *s = shared_memory(sizeof *s);
+  struct shoal_object o[20];
+  int listed = 0, seven = 7;
+  for (int i = 0; i < 20; i++) assert_ok(shoal_object_create(seg, NULL, "test", 2000, fill, &seven, &o[i]));
+  assert_int_equal(((char *)o[19].memory)[1999], 7);
+  assert_ok(shoal_object_list(seg, count_each, &listed));
+  assert_int_equal(listed, 0);
+  shoal_proc_reap(seg);
+  assert_int_equal(info_of(seg).used, 20 * 2048);
+  verify(seg);
+  for (int i = 1; i < 20; i++) assert_ok(shoal_object_close(seg, &o[i]));
+  pid_t pid = child_that_holds(seg, s, 0, 0);
+  assert_ok(shoal_object_close(seg, &o[0]));
+  shoal_proc_reap(seg);
+  assert_int_equal(info_of(seg).used, 2048);  // the child's
+  kill_and_wait(pid);
+  shoal_proc_reap(seg);
+  assert_int_equal(info_of(seg).used, 0);
+  pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_object_create(seg, NULL, "test", 2000, NULL, NULL, &o[0]) == 0);
+    raise(SIGKILL);
+  }
+  assert_int_equal(waitpid(pid, NULL, 0), pid);
+  shoal_proc_reap(seg);
+  assert_int_equal(info_of(seg).used, 0);
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
 // The user's participant has left, or was reaped, while the process lives: what it has open stays.
 static void test_references_outlive_participants(void **state) {
   (void)state;
@@ -709,7 +750,8 @@ static void come_and_go(struct body *b) {
     char name[16];
     uint64_t size = 64 + random_next(&seed) % 1500;
     snprintf(name, sizeof name, "v%u", random_next(&seed) % 12);
-    int rc = random_next(&seed) % 2 ? shoal_object_create(b->seg, name, "test", size, sign, name, &o)
+    const char *as = random_next(&seed) % 4 ? name : NULL;  // now and then without one
+    int rc = random_next(&seed) % 2 ? shoal_object_create(b->seg, as, "test", size, sign, name, &o)
                                     : shoal_object_open(b->seg, name, "test", &o);
     if (rc == 0) {
       MUST(strcmp(o.memory, name) == 0);
@@ -913,6 +955,7 @@ int main(void) {
       cmocka_unit_test(test_creator_thread_exits_in_init),
       cmocka_unit_test(test_open_or_create_waits),
       cmocka_unit_test(test_memory_waits_for_its_users),
+      cmocka_unit_test(test_without_a_name),
       cmocka_unit_test(test_references_outlive_participants),
       cmocka_unit_test(test_child_confirms_what_it_inherited),
       cmocka_unit_test(test_child_closes_without_joining),
