@@ -1,5 +1,6 @@
 #include "ipc/work/process.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "core/error.h"
 #include "ipc/work/task.h"
 
+enum { GO = 'g', AWAY = 'a' };               // what the parent says at the gate
 enum { CLOSED, RUNNING, ENDED, CODE_LOST };  // shoal_process.state; CLOSED is also: never started
 
 static struct {                   // this process
@@ -55,9 +57,22 @@ static void die_with(pid_t parent) {
   if (getppid() != parent) kill(getpid(), SIGKILL);  // it died before the line above
 }
 
-static void __attribute__((noreturn))
-run_child(const struct shoal_process *p, int (*work)(void *), void *arg, int daemon, const sigset_t *mask) {
+// The child waits here until its parent has its pidfd. The end of the stream: the parent has died, and started nothing. (What
+// another thread of the parent forked at this very instant holds the gate, too: then it waits for the end of both.)
+static void pass_gate(const int gate[2]) {
+  char word = 0;
+  ssize_t n;
+  close(gate[1]);
+  do n = read(gate[0], &word, 1);
+  while (n < 0 && errno == EINTR);
+  if (n != 1 || word != GO) _exit(1);
+  close(gate[0]);
+}
+
+static void __attribute__((noreturn)) run_child(const struct shoal_process *p, const int gate[2], int (*work)(void *),
+                                                void *arg, int daemon, const sigset_t *mask) {
   if (daemon) die_with(p->parent);
+  pass_gate(gate);
   snprintf(self.parent_name, sizeof self.parent_name, "%s", shoal_process_current_name());
   memcpy(self.name, p->name, sizeof self.name);
   self.daemon = daemon;
@@ -69,30 +84,48 @@ run_child(const struct shoal_process *p, int (*work)(void *), void *arg, int dae
   shoal_process_exit(work(arg));
 }
 
+// Opens the pidfd of the child at the gate. It does not end by itself there, so the number is its own, unless somebody else
+// has killed it and its end was taken behind our back (SIGCHLD ignored, a foreign wait). Then there is none of that number;
+// or, when all others have been given out since, one that is no child of ours.
+static int hold(struct shoal_process *child) {
+  siginfo_t info;
+  child->sentinel = (int)syscall(SYS_pidfd_open, child->pid, 0);
+  if (child->sentinel < 0 && errno != ESRCH) return shoal_fail_(-errno, "pidfd_open: %m");
+  if (child->sentinel >= 0) {
+    if (!waitid(P_PIDFD, (id_t)child->sentinel, &info, WEXITED | WNOHANG | WNOWAIT)) return 0;
+    close(child->sentinel);
+  }
+  return shoal_fail_(-ECHILD, "%s was killed before it began", child->name);
+}
+
+// Holds the child, then opens the gate, or sends it away. Our own end of the gate spares us a SIGPIPE.
+static int let_go(struct shoal_process *child, const int gate[2]) {
+  int rc = hold(child);
+  if (write(gate[1], rc ? &(char){AWAY} : &(char){GO}, 1) != 1 && !rc) rc = shoal_fail_(-errno, "pipe: %m");
+  if (rc && rc != -ECHILD) waitpid(child->pid, NULL, 0);
+  return rc;
+}
+
 int shoal_process_start(struct shoal_process *p, int (*work)(void *), void *arg,
                         const struct shoal_process_options *options) {
   static const struct shoal_process_options defaults;
   const struct shoal_process_options *o = options ? options : &defaults;
   struct shoal_process child = {.parent = getpid(), .state = RUNNING};
-  int rc = may_fork(o);
+  int gate[2], rc = may_fork(o);
   if (!rc) rc = name_child(child.name, o->name);
+  if (!rc && pipe2(gate, O_CLOEXEC)) rc = shoal_fail_(-errno, "pipe: %m");
   if (rc) return rc;
   fflush(NULL);  // else what waits in the buffers would be written twice
   sigset_t all, mask;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &mask);  // a SIGTERM for the child finds no handler of ours in it
   child.pid = fork();
-  if (child.pid == 0) run_child(&child, work, arg, o->daemon, &mask);
-  int error = errno;
+  if (child.pid == 0) run_child(&child, gate, work, arg, o->daemon, &mask);
+  rc = child.pid < 0 ? shoal_fail_(-errno, "fork: %m") : let_go(&child, gate);
+  close(gate[0]);
+  close(gate[1]);
   pthread_sigmask(SIG_SETMASK, &mask, NULL);
-  if (child.pid < 0) return shoal_fail_(-error, "fork: %s", strerror(error));
-  child.sentinel = (int)syscall(SYS_pidfd_open, child.pid, 0);
-  if (child.sentinel < 0) {
-    rc = shoal_fail_(-errno, "pidfd_open: %m");
-    kill(child.pid, SIGKILL);
-    waitpid(child.pid, NULL, 0);
-    return rc;
-  }
+  if (rc) return rc;
   self.started++;
   *p = child;
   return 0;

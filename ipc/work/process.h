@@ -43,7 +43,8 @@ struct shoal_process_options {  // zero: the default
   int threaded;                 // fork although other threads run: between fork and exit the child must not need them
 };
 
-// Runs work(arg) in a new process. -EBUSY the caller has threads; -EPERM the caller is a daemon; -ENAMETOOLONG; fork's.
+// Runs work(arg) in a new process. -EBUSY the caller has threads; -EPERM the caller is a daemon; -ENAMETOOLONG; -ECHILD it was
+// killed, and its end taken by somebody else's wait, before it began; fork's and pipe's. After an error it has not begun.
 int shoal_process_start(struct shoal_process *p, int (*work)(void *arg), void *arg,
                         const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 // Runs a registered task (ipc/work/task.h) on the child's copy of the argument. Also -ENOENT, -EEXIST; -EBADMSG the size

@@ -10,21 +10,27 @@
 //   threads    a threaded parent is refused unless it says so
 //   task       a registered one, on a copy of the argument
 //   ignored    where SIGCHLD is ignored the end is still seen; only the code is lost, and that is said
+//   held       however late the parent comes to it, a child that ends at once is seen to end
+//   numbers    a child that died before it was held, and whose number is another's since: start says so, the other is left alone
 #include "ipc/work/process.h"
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "core/atomic.h"
 #include "core/error.h"
 #include "ipc/work/task.h"
 
@@ -375,6 +381,94 @@ static void test_ignored(void **state) {
   assert_int_equal(shoal_process_close(&p), 0);
 }
 
+// ---- between fork and the first line of either ----
+
+static enum { AS_EVER, PARENT_COMES_LATE, CHILD_DIES } in_fork;
+static struct { shoal_atomic32 child, ready; } * told;  // shared
+static pid_t other;                                     // has its number
+
+static void child_in_fork(void) {
+  if (in_fork == AS_EVER) return;
+  shoal_store32_relaxed(&told->child, (uint32_t)getpid());
+  if (in_fork == CHILD_DIES) _exit(0);
+}
+
+// 'R' runs, 'S' sleeps, 'Z' a zombie ...; 0 there is none.
+static char state_of(pid_t pid) {
+  char path[32], state = 0;
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  FILE *stat = fopen(path, "r");
+  if (!stat) return 0;
+  if (fscanf(stat, "%*d (%*[^)]) %c", &state) != 1) state = 0;
+  fclose(stat);
+  return state;
+}
+
+static int give_away(pid_t number) {
+  FILE *last = fopen("/proc/sys/kernel/ns_last_pid", "w");
+  if (!last) return -1;
+  fprintf(last, "%d", (int)number - 1);
+  if (fclose(last)) return -1;
+  shoal_store32_relaxed(&told->ready, 0);
+  other = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+  if (other == 0) {
+    syscall(SYS_close_range, 0, ~0u, 0);
+    shoal_store32_relaxed(&told->ready, 1);
+    for (;;) pause();
+  }
+  while (!shoal_load32_relaxed(&told->ready)) sched_yield();
+  return 0;
+}
+
+static void parent_in_fork(void) {
+  if (in_fork == AS_EVER) return;
+  pid_t child;
+  while (!(child = (pid_t)shoal_load32_relaxed(&told->child))) sched_yield();
+  for (char state; (state = state_of(child)) && state != 'S';) sched_yield();
+  if (in_fork == CHILD_DIES && give_away(child)) other = -1;
+}
+
+static int start_between(struct shoal_process *p, int how) {
+  int zero = 0;
+  if (!told) {
+    told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(told, MAP_FAILED);
+    assert_int_equal(pthread_atfork(NULL, parent_in_fork, child_in_fork), 0);
+  }
+  shoal_store32_relaxed(&told->child, 0);
+  in_fork = how;
+  signal(SIGCHLD, SIG_IGN);
+  int rc = shoal_process_start(p, answer, &zero, &plain);
+  in_fork = AS_EVER;
+  return rc;
+}
+
+static void test_held(void **state) {
+  (void)state;
+  struct shoal_process p;
+  int code = 12345;
+  assert_int_equal(start_between(&p, PARENT_COMES_LATE), 0);
+  assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+  signal(SIGCHLD, SIG_DFL);
+  assert_int_equal(shoal_process_exitcode(&p, &code), -ECHILD);
+  assert_int_equal(shoal_process_close(&p), 0);
+}
+
+static void test_numbers(void **state) {
+  (void)state;
+  struct shoal_process p = {0};
+  pid_t number;
+  do {  // until nobody else has taken the number
+    assert_int_equal(start_between(&p, CHILD_DIES), -ECHILD);
+    signal(SIGCHLD, SIG_DFL);
+    if (other < 0) skip();  // not allowed to choose a number here
+    number = (pid_t)shoal_load32_relaxed(&told->child);
+    assert_int_equal(kill(other, 0), 0);
+    assert_int_equal(kill(other, SIGKILL), 0);
+  } while (other != number);
+  assert_int_equal(p.pid, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_codes),
@@ -390,6 +484,8 @@ int main(void) {
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_task),
       cmocka_unit_test(test_ignored),
+      cmocka_unit_test(test_held),
+      cmocka_unit_test(test_numbers),
   };
   alarm(50);
   return cmocka_run_group_tests(tests, NULL, NULL);
