@@ -131,8 +131,8 @@ static int start_worker(struct shoal_pool *pool, unsigned i) {
   return 0;
 }
 
-// Whether one more restart is within the limit.
-static int count_restart(struct shoal_pool *pool) {
+// Whether one more restart is within the limit; counted is what was started.
+static int may_restart(struct shoal_pool *pool) {
   const struct shoal_pool_options *o = &pool->options;
   int64_t now = shoal_now_ns();
   if (o->restarts_max == 0) return 0;
@@ -140,7 +140,7 @@ static int count_restart(struct shoal_pool *pool) {
     pool->window_ns = now;
     pool->window_restarts = 0;
   }
-  return ++pool->window_restarts > o->restarts_max ? break_pool(pool, "too many workers died in too short a time") : 0;
+  return pool->window_restarts >= o->restarts_max ? break_pool(pool, "too many workers died in too short a time") : 0;
 }
 
 // The worker in this place has ended: at the end of the stream, or by dying.
@@ -160,10 +160,11 @@ static int fill(struct shoal_pool *pool) {
   int started = 0;
   for (unsigned i = 0; i < pool->workers; i++) {
     if (pool->places[i].is != VACANT || pool->stopping) continue;
-    int rc = count_restart(pool);
+    int rc = may_restart(pool);
     if (!rc) rc = start_worker(pool, i);
     if (rc) return rc;
     pool->places[i].restarts++;
+    pool->window_restarts++;
     pool->restarts++;
     started++;
   }

@@ -6,6 +6,7 @@
 //   full       all workers dead and the queue full: submit replaces them and goes through
 //   orphaned   the creator killed: its workers end
 //   failed     an answer that is not 0 is counted and told, and the element is done with
+//   no fork    a worker that could not be started is no restart
 //   exits      a worker that leaves by exit(0) inside a task is dead: its element comes again
 //   init       runs in every new worker; if it fails the pool is broken and says so
 //   limit      a task that kills its worker breaks the pool when too many died
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -289,6 +291,31 @@ static void test_failed(void **state) {
   finish(pool);
 }
 
+static void test_no_fork(void **state) {
+  (void)state;
+  struct shoal_pool *pool;
+  struct shoal_pool_info info;
+  struct rlimit old, none;
+  struct shoal_pool_options o = {.task = "note",
+                                 .queue = queue,
+                                 .workers = 1,
+                                 .restarts_max = 1,
+                                 .restarts_within_ns = INT64_C(3600000000000),
+                                 .threaded = THREADED};
+  assert_int_equal(shoal_pool_create(seg, &o, &pool), 0);
+  kill_worker(pool, 0);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+  none = (struct rlimit){3, old.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  for (int i = 0; i < 5; i++) assert_int_equal(shoal_pool_tend(pool, SHOAL_TRY), -EMFILE);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+  assert_int_equal(shoal_pool_tend(pool, SHOAL_TRY), 1);
+  assert_int_equal(shoal_pool_info(pool, &info), 0);
+  assert_int_equal(info.restarts, 1);
+  assert_int_equal(info.broken, 0);
+  finish(pool);
+}
+
 static void test_exits(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("exit_once");
@@ -404,7 +431,7 @@ static void test_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(done),  TEST(killed),     TEST(replaced), TEST(full),      TEST(orphaned), TEST(failed),
-      TEST(exits), TEST(init_fails), TEST(limit),    TEST(terminate), TEST(refused),
+      TEST(exits), TEST(init_fails), TEST(limit),    TEST(terminate), TEST(refused),  TEST(no_fork),
   };
   ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (ledger == MAP_FAILED || shoal_segment_create(NULL, NULL, &seg)) {
