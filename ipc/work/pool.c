@@ -42,6 +42,7 @@ struct shoal_pool {
   struct shoal_object object;
   struct shoal_worker_shm *shared;
   struct shoal_queue *queue;
+  struct shoal_queue *standing;  // the same one: through this handle the creator stands for workers that are dead
   const struct shoal_task *task;
   struct shoal_pool_options options;
   pid_t creator;
@@ -52,7 +53,7 @@ struct shoal_pool {
   uint64_t restarts;
   int broken;
   char reason[128];
-  char name[SHOAL_NAME_MAX + 1], object_name[SHOAL_NAME_MAX + 1];
+  char name[SHOAL_NAME_MAX + 1];
   struct pollfd *sentinels;
   struct place places[];
 };
@@ -259,9 +260,8 @@ int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline) {
 
 int shoal_pool_destroy(struct shoal_pool *pool) {
   int rc = shoal_pool_terminate(pool, SHOAL_TRY);
+  if (!rc && pool->standing) rc = shoal_queue_detach(pool->standing);
   if (rc) return rc;
-  shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
-  shoal_object_remove(pool->seg, pool->object_name);
   shoal_object_close(pool->seg, &pool->object);
   free(pool->sentinels);
   free(pool);
@@ -289,16 +289,29 @@ static int check_options(const struct shoal_pool_options *o, const struct shoal_
 }
 
 // Workers without a role would be replaced for ever.
-static int check_roles(const struct shoal_pool *pool) {
-  struct shoal_queue_info queue;
-  int rc = shoal_queue_info(pool->queue, &queue);
-  if (rc || queue.consumers_max - queue.consumers >= pool->workers) return rc;
-  return shoal_fail_(-EUSERS, "%u workers, and the creator is a consumer: the queue has %u consumers, %u of them taken",
-                     pool->workers, queue.consumers_max, queue.consumers);
+static int check_roles(const struct shoal_pool *pool, const struct shoal_queue_info *queue) {
+  if (queue->consumers_max - queue->consumers > pool->workers) return 0;
+  return shoal_fail_(-EUSERS, "%u workers, and the pool is a consumer: the queue has %u consumers, %u of them taken",
+                     pool->workers, queue->consumers_max, queue->consumers);
+}
+
+// A handle of the pool's own: roles are told apart by it, so the creator keeps those it has otherwise, in another pool, too.
+static int stand(struct shoal_pool *pool) {
+  struct shoal_queue_info info;
+  int rc = shoal_queue_info(pool->queue, &info);
+  if (!rc) rc = check_roles(pool, &info);
+  if (rc) return rc;
+  struct shoal_queue_options o = {.capacity = info.capacity,
+                                  .element_size = info.element_size,
+                                  .kind = info.kind,
+                                  .producers = info.producers_max,
+                                  .consumers = info.consumers_max};
+  void *memory = (char *)pool->queue->wait.shm - offsetof(struct shoal_queue_shm, wait);
+  rc = shoal_queue_attach_(memory, shoal_queue_size_(&o), info.element_size, &pool->standing);
+  return rc ? rc : shoal_queue_join(pool->standing, SHOAL_CONSUMER);
 }
 
 static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
-  static unsigned pools;
   unsigned workers = o->workers ? o->workers : processors();
   struct shoal_pool *pool = calloc(1, sizeof *pool + workers * sizeof *pool->places);
   if (!pool) return NULL;
@@ -313,7 +326,6 @@ static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
   pool->queue = o->queue;
   pool->creator = getpid();
   snprintf(pool->name, sizeof pool->name, "%s", o->name ? o->name : o->task);
-  snprintf(pool->object_name, sizeof pool->object_name, "%.32s.%d.%u", pool->name, (int)pool->creator, ++pools);
   for (unsigned i = 0; i < workers; i++) pool->sentinels[i].fd = -1;
   return pool;
 }
@@ -326,16 +338,14 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
   if (!pool) return shoal_fail_(-ENOMEM, "no memory for a pool");
   pool->seg = seg;
   pool->task = task;
-  rc = shoal_object_create(seg, pool->object_name, "pool", pool->workers * sizeof *pool->shared, NULL, NULL,
-                           &pool->object);
+  rc = shoal_object_create(seg, NULL, "pool", pool->workers * sizeof *pool->shared, NULL, NULL, &pool->object);
   if (rc) {
     free(pool->sentinels);
     free(pool);
     return rc;
   }
   pool->shared = pool->object.memory;
-  rc = shoal_queue_join(pool->queue, SHOAL_CONSUMER);
-  if (!rc) rc = check_roles(pool);
+  rc = stand(pool);
   for (unsigned i = 0; i < pool->workers && !rc; i++) rc = start_worker(pool, i);
   if (rc) {
     shoal_pool_destroy(pool);

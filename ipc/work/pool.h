@@ -14,7 +14,8 @@
 //
 // SAFETY   The handle belongs to the process that created it (others: -ECHILD), one thread at a time, and as daemons go,
 //          to a thread that stays. Workers are forks: create the pool before threads, or say `threaded`. The creating
-//          thread is a consumer of the queue itself, so that producers do not see its end while all workers are dead.
+//          thread is a consumer of the queue once more, through a handle of the pool's own, so that producers do not see its
+//          end while all workers are dead; its other roles there are untouched.
 // CRASH    A worker dies: what it held is delivered again, to another; the next call here starts a new one in its place. So
 //          a task runs at least once for each element, and exactly once for those whose worker lived until the
 //          release; a task that must not be seen twice gives its result an id. A task that kills its worker would come
@@ -42,7 +43,7 @@ struct shoal_pool_options {                 // zero: the default
 };
 
 // -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; -EUSERS the queue has too few consumers for the
-// workers and the creator; the errors of fork and of the segment.
+// workers and the pool itself; the errors of fork and of the segment.
 int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options,
                       struct shoal_pool **out) SHOAL_MUST_CHECK;
 
@@ -60,7 +61,8 @@ int shoal_pool_close(struct shoal_pool *pool);
 int shoal_pool_join(struct shoal_pool *pool, shoal_deadline deadline);
 // SIGTERM to all; SIGKILL to those alive at the deadline; returns when they are gone. Their elements go back to the queue.
 int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline);
-// Terminates what still runs, at once, and frees the handle.
+// Terminates what still runs, at once, and frees the handle. -EBUSY, and only terminated: another thread created it, and has
+// to destroy it.
 int shoal_pool_destroy(struct shoal_pool *pool);
 
 struct shoal_pool_info {

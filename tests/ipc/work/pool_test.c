@@ -4,9 +4,11 @@
 //              if no worker was killed in it; the others go on; there are N workers again
 //   replaced   all killed at once: N new ones in the same places; another child of the program is left alone
 //   full       all workers dead and the queue full: submit replaces them and goes through
-//   orphaned   the creator killed: its workers end
+//   orphaned   the creator killed: its workers end, and nothing of the pool stays in the segment
 //   failed     an answer that is not 0 is counted and told, and the element is done with
 //   no fork    a worker that could not be started is no restart
+//   roles      what the creator is to the queue besides, or is to it through another pool, is not touched
+//   thread     only the thread that created a pool, if it lives, destroys it
 //   exits      a worker that leaves by exit(0) inside a task is dead: its element comes again
 //   init       runs in every new worker; if it fails the pool is broken and says so
 //   limit      a task that kills its worker breaks the pool when too many died
@@ -15,6 +17,7 @@
 #include "ipc/work/pool.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,6 +33,7 @@
 
 #include "core/atomic.h"
 #include "core/error.h"
+#include "core/proc.h"
 #include "ipc/work/process.h"
 #include "ipc/work/task.h"
 
@@ -248,6 +252,12 @@ static void test_full(void **state) {
   for (uint32_t i = 0; i <= id; i++) assert_int_equal(shoal_load32_relaxed(&ledger->done[i]), 1);
 }
 
+static uint32_t objects_in(struct shoal_segment *segment) {
+  struct shoal_segment_info info;
+  assert_int_equal(shoal_segment_info(segment, &info), 0);
+  return info.objects;
+}
+
 static int pipe_ends[2];
 static int create_and_wait(void *arg) {
   (void)arg;
@@ -264,6 +274,7 @@ static void test_orphaned(void **state) {
   struct shoal_process creator;
   struct shoal_process_options o = {.threaded = THREADED};
   char byte;
+  uint32_t objects = objects_in(seg);
   assert_int_equal(pipe(pipe_ends), 0);
   assert_int_equal(shoal_process_start(&creator, create_and_wait, NULL, &o), 0);
   close(pipe_ends[1]);
@@ -271,8 +282,11 @@ static void test_orphaned(void **state) {
   assert_int_equal(shoal_process_kill(&creator), 0);
   assert_int_equal(shoal_process_join(&creator, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_process_close(&creator), 0);
-  assert_int_equal(read(pipe_ends[0], &byte, 1), 0);  // every worker held the other end
+  assert_int_equal(read(pipe_ends[0], &byte, 1),
+                   0);  // every worker held the other end
   close(pipe_ends[0]);
+  do shoal_proc_reap(seg);  // a worker's files are closed a little before it is dead
+  while (objects_in(seg) != objects);
 }
 
 static void test_failed(void **state) {
@@ -314,6 +328,48 @@ static void test_no_fork(void **state) {
   assert_int_equal(info.restarts, 1);
   assert_int_equal(info.broken, 0);
   finish(pool);
+}
+
+static uint32_t consumers(void) {
+  struct shoal_queue_info info;
+  assert_int_equal(shoal_queue_info(queue, &info), 0);
+  return info.consumers;
+}
+
+static void test_roles(void **state) {
+  (void)state;
+  struct job job = {7, 0};
+  struct shoal_loan loan;
+  assert_int_equal(shoal_pool_destroy(pool_of("note")), 0);
+  shoal_proc_reap(seg);
+  assert_int_equal(shoal_queue_put(queue, &job, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_receive(queue, &loan, SHOAL_TRY),
+                   0);  // the caller is a consumer, with a message in hand
+  struct shoal_pool *first = pool_of("note"), *second = pool_of("note");
+  assert_int_equal(shoal_pool_destroy(first), 0);
+  for (unsigned i = 0; i < WORKERS; i++) kill_worker(second, i);
+  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0) continue;
+  shoal_queue_leave(queue, SHOAL_PRODUCER);
+  assert_int_equal(shoal_queue_release(queue, &loan), 0);  // nobody gave it back
+  assert_int_equal(shoal_queue_leave(queue, SHOAL_CONSUMER), 0);
+  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0) continue;
+  assert_int_equal(shoal_queue_put(queue, &job, shoal_after_ms(5)),
+                   -ETIMEDOUT);  // the second pool stands for its dead
+  finish(second);
+  assert_int_equal(consumers(), 0);
+}
+
+static void *destroy_foreign(void *pool) { return (void *)(intptr_t)shoal_pool_destroy(pool); }
+static void test_thread(void **state) {
+  (void)state;
+  struct shoal_pool *pool = pool_of("note");
+  pthread_t thread;
+  void *rc;
+  assert_int_equal(pthread_create(&thread, NULL, destroy_foreign, pool), 0);
+  assert_int_equal(pthread_join(thread, &rc), 0);
+  assert_int_equal((intptr_t)rc, -EBUSY);
+  assert_int_equal(shoal_pool_destroy(pool), 0);
+  assert_int_equal(consumers(), 0);
 }
 
 static void test_exits(void **state) {
@@ -430,8 +486,8 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(done),  TEST(killed),     TEST(replaced), TEST(full),      TEST(orphaned), TEST(failed),
-      TEST(exits), TEST(init_fails), TEST(limit),    TEST(terminate), TEST(refused),  TEST(no_fork),
+      TEST(done),       TEST(killed), TEST(replaced),  TEST(full),    TEST(orphaned), TEST(failed), TEST(exits),
+      TEST(init_fails), TEST(limit),  TEST(terminate), TEST(refused), TEST(no_fork),  TEST(roles),  TEST(thread),
   };
   ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (ledger == MAP_FAILED || shoal_segment_create(NULL, NULL, &seg)) {
