@@ -6,6 +6,7 @@
 static __thread char reason[192];
 
 const char *shoal_reason(void) { return reason; }
+void shoal_reason_clear(void) { reason[0] = 0; }
 
 void shoal_note_(const char *format, ...) {
   va_list args;

@@ -28,6 +28,7 @@ const char *shoal_strerror(int code);
 
 // Why the last call of this thread failed: one line, "" if none has. Valid until the next failure of this thread.
 const char *shoal_reason(void);
+void shoal_reason_clear(void);  // "" from here on
 
 // Notes the reason and answers `code`: `return shoal_fail_(-EINVAL, "capacity %zu", n);`. A macro, so that compilers and
 // analyzers see that the answer is not 0.

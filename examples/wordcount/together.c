@@ -160,7 +160,8 @@ static int tend_pool(struct shoal_pool *pool, const char *what) {
   struct shoal_pool_info info;
   int rc = shoal_pool_info(pool, &info);
   if (rc || info.broken) return say(rc ? rc : info.broken, what);
-  if (info.failed) fprintf(stderr, "wordcount: a %s failed: %s\n", what, shoal_strerror(info.last_error));
+  const struct shoal_failure *f = &info.last;
+  if (info.failed) fprintf(stderr, "wordcount: %s %u: %s: %s\n", what, f->worker, shoal_strerror(f->code), f->message);
   return info.failed ? -ECANCELED : 0;
 }
 

@@ -16,20 +16,32 @@
 #include "ipc/work/task.h"
 
 #define WORKERS_MAX 4096u
-#define TEND_EVERY_NS INT64_C(10000000)  // a submit that does not wait tends so often
-#define SLICE_NS INT64_C(50000000)       // a submit that waits, too
+#define DELIVERIES_MAX (SHOAL_SLOT_DEATHS_MAX_ / 2)  // twice as many deaths are counted
+#define TEND_EVERY_NS INT64_C(10000000)              // a submit that does not wait tends so often
+#define SLICE_NS INT64_C(50000000)                   // a submit that waits, too
 
 enum { STARTING, READY, AT_END, INIT_FAILED, REFUSED };
+
+#define MESSAGE_WORDS 14
+
+struct failure_shm {
+  shoal_atomic64 at_ns;
+  shoal_atomic32 code, attempt;
+  shoal_atomic64 message[MESSAGE_WORDS];
+};
+SHOAL_STATIC_ASSERT(sizeof(struct failure_shm) == 128, "two lines");
+SHOAL_STATIC_ASSERT(sizeof(((struct shoal_failure *)0)->message) == 8 * MESSAGE_WORDS, "a message and its words");
 
 struct shoal_worker_shm {  // written by the worker of this place; `state` also by the creator, while there is none
   shoal_atomic64 done, failed;
   shoal_atomic64 began_ns;  // CLOCK_MONOTONIC; 0 no task
-  shoal_atomic64 failed_ns;
-  shoal_atomic32 error;  // the last answer that was not 0
+  shoal_atomic64 told;      // failures; the last of them is failures[told % 2], whole whenever its teller is killed
+  shoal_atomic32 error;     // why it went, if the state says so
   shoal_atomic32 state;
   uint32_t reserved_[6];
+  struct failure_shm failures[2];
 } SHOAL_ALIGNED(64);
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 64, "a line each");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 320, "a line that is written for each task, and four");
 
 struct place {
   struct shoal_process process;
@@ -65,14 +77,36 @@ struct worker {
   unsigned place;
 };
 
-static void run_task(struct shoal_pool *pool, struct shoal_worker_shm *me, void *element) {
+static void tell(struct shoal_worker_shm *me, const struct shoal_failure *f) {
+  uint64_t told = shoal_load64_relaxed(&me->told) + 1, words[MESSAGE_WORDS];
+  struct failure_shm *to = &me->failures[told % 2];
+  memcpy(words, f->message, sizeof words);
+  // [F3] pairs with [F4]: who reads a word of this failure reads, after it, that the last but one is no longer the last
+  shoal_store64_release(&to->at_ns, (uint64_t)shoal_now_ns());
+  shoal_store32_release(&to->code, (uint32_t)f->code);                                            // [F3]
+  shoal_store32_release(&to->attempt, f->attempt);                                                // [F3]
+  for (unsigned i = 0; i < MESSAGE_WORDS; i++) shoal_store64_release(&to->message[i], words[i]);  // [F3]
+  shoal_store64_release(&me->told, told);  // [F1] pairs with [F2]: it is whole
+}
+
+static void serve(const struct worker *w, const struct shoal_loan *loan) {
+  const struct shoal_pool_options *o = &w->pool->options;
+  struct shoal_worker_shm *me = &w->pool->shared[w->place];
+  uint32_t deaths = loan->redelivered;
+  int given_up = o->deliveries_max && deaths >= o->deliveries_max;
+  int told_to_death = given_up && deaths >= 2 * o->deliveries_max;  // `failed` is what kills
   shoal_store64_relaxed(&me->began_ns, (uint64_t)shoal_now_ns());
-  int rc = pool->task->run(element);
-  shoal_atomic64 *count = rc ? &me->failed : &me->done;
+  shoal_reason_clear();
+  int rc =
+      given_up ? shoal_fail_(-ENOTRECOVERABLE, "%u workers have died with it", deaths) : w->pool->task->run(loan->data);
   if (rc) {
-    shoal_store32_relaxed(&me->error, (uint32_t)rc);
-    shoal_store64_relaxed(&me->failed_ns, (uint64_t)shoal_now_ns());
+    struct shoal_failure f = {
+        .code = rc, .worker = w->place, .attempt = deaths + !given_up, .task = w->pool->task->name};
+    snprintf(f.message, sizeof f.message, "%s", shoal_reason());
+    tell(me, &f);
+    if (o->failed && !told_to_death) o->failed(o->failed_arg, &f, loan->data);
   }
+  shoal_atomic64 *count = rc ? &me->failed : &me->done;
   shoal_store64_relaxed(count, shoal_load64_relaxed(count) + 1);
   shoal_store64_relaxed(&me->began_ns, 0);
 }
@@ -90,7 +124,7 @@ static int be_worker(void *arg) {
   }
   shoal_store32_relaxed(&me->state, READY);
   while ((rc = shoal_queue_receive(pool->queue, &loan, SHOAL_FOREVER)) == 0) {
-    run_task(pool, me, loan.data);
+    serve(w, &loan);
     if ((rc = shoal_queue_release(pool->queue, &loan))) break;
   }
   if (rc != -EPIPE) {
@@ -108,13 +142,21 @@ static int be_worker(void *arg) {
 
 // ---- in the creator ----
 
+static int say_broken(struct shoal_pool *pool) { return shoal_fail_(pool->broken, "%s: %s", pool->name, pool->reason); }
+
 static int break_pool(struct shoal_pool *pool, const char *why) {
   pool->broken = -ENOTRECOVERABLE;
   snprintf(pool->reason, sizeof pool->reason, "%s", why);
-  return shoal_fail_(pool->broken, "%s: %s", pool->name, why);
+  return say_broken(pool);
 }
 
-static int say_broken(struct shoal_pool *pool) { return shoal_fail_(pool->broken, "%s: %s", pool->name, pool->reason); }
+// For what the worker of a place said of its own end.
+static int break_pool_for(struct shoal_pool *pool, unsigned i, const char *what) {
+  char why[sizeof pool->reason];
+  int error = (int)shoal_load32_relaxed(&pool->shared[i].error);
+  snprintf(why, sizeof why, "%s: %d, %s", what, error, shoal_strerror(error));
+  return break_pool(pool, why);
+}
 
 static int start_worker(struct shoal_pool *pool, unsigned i) {
   struct shoal_worker_shm *shared = &pool->shared[i];
@@ -151,8 +193,8 @@ static int worker_ended(struct shoal_pool *pool, unsigned i) {
   pool->sentinels[i].fd = -1;
   place->is = state == AT_END || pool->stopping ? ENDED : VACANT;
   shoal_process_close(&place->process);
-  if (state == INIT_FAILED) return break_pool(pool, "the initializer failed");
-  if (state == REFUSED) return break_pool(pool, "the queue refused a worker");
+  if (state == INIT_FAILED) return break_pool_for(pool, i, "the initializer failed");
+  if (state == REFUSED) return break_pool_for(pool, i, "the queue refused a worker");
   return 0;
 }
 
@@ -279,6 +321,8 @@ static int check_options(const struct shoal_pool_options *o, const struct shoal_
   struct shoal_queue_info queue;
   if (!o->task || !o->queue) return shoal_fail_(-EINVAL, "a pool needs a task and a queue");
   if (o->workers > WORKERS_MAX) return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers, WORKERS_MAX);
+  if (o->deliveries_max > DELIVERIES_MAX)
+    return shoal_fail_(-EINVAL, "%u deliveries; at most %u", o->deliveries_max, DELIVERIES_MAX);
   int rc = shoal_task_find(o->task, task);
   if (!rc) rc = shoal_queue_info(o->queue, &queue);
   if (rc) return rc;
@@ -357,6 +401,24 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
 
 // ---- looking ----
 
+// The last failure in this place, and when it was; 0: none.
+static uint64_t last_failure(const struct shoal_pool *pool, unsigned i, struct shoal_failure *out) {
+  const struct shoal_worker_shm *w = &pool->shared[i];
+  for (uint64_t told; (told = shoal_load64_acquire(&w->told));) {  // [F2]
+    const struct failure_shm *from = &w->failures[told % 2];
+    uint64_t at = shoal_load64_acquire(&from->at_ns), words[MESSAGE_WORDS];                           // [F4]
+    out->code = (int)shoal_load32_acquire(&from->code);                                               // [F4]
+    out->attempt = shoal_load32_acquire(&from->attempt);                                              // [F4]
+    for (unsigned k = 0; k < MESSAGE_WORDS; k++) words[k] = shoal_load64_acquire(&from->message[k]);  // [F4]
+    if (shoal_load64_relaxed(&w->told) != told) continue;
+    out->worker = i;
+    out->task = pool->task->name;
+    memcpy(out->message, words, sizeof out->message);
+    return at;
+  }
+  return 0;
+}
+
 int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out) {
   uint64_t latest = 0;
   shoal_pool_tend(pool, SHOAL_TRY);
@@ -364,14 +426,13 @@ int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out) {
       .workers = pool->workers, .alive = alive(pool), .restarts = pool->restarts, .broken = pool->broken};
   memcpy(out->reason, pool->reason, sizeof out->reason);
   for (unsigned i = 0; i < pool->workers; i++) {
-    const struct shoal_worker_shm *w = &pool->shared[i];
-    uint64_t at = shoal_load64_relaxed(&w->failed_ns);
-    out->done += shoal_load64_relaxed(&w->done);
-    out->failed += shoal_load64_relaxed(&w->failed);
+    struct shoal_failure failure;
+    uint64_t at = last_failure(pool, i, &failure);
+    out->done += shoal_load64_relaxed(&pool->shared[i].done);
+    out->failed += shoal_load64_relaxed(&pool->shared[i].failed);
     if (at <= latest) continue;
     latest = at;
-    out->last_error = (int)shoal_load32_relaxed(&w->error);
-    out->last_failed = i;
+    out->last = failure;
   }
   return 0;
 }

@@ -18,8 +18,9 @@
 //          end while all workers are dead; its other roles there are untouched.
 // CRASH    A worker dies: what it held is delivered again, to another; the next call here starts a new one in its place. So
 //          a task runs at least once for each element, and exactly once for those whose worker lived until the
-//          release; a task that must not be seen twice gives its result an id. A task that kills its worker would come
-//          again for ever: the restart limit ends that. The creator dies: its workers are killed at once.
+//          release; a task that must not be seen twice gives its result an id. An element that kills its worker comes
+//          again for ever, unless deliveries_max has it fail. The creator dies: its workers are killed at once, and nothing
+//          of the pool stays in the segment.
 // COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll.
 #pragma once
 
@@ -30,6 +31,14 @@ SHOAL_BEGIN
 
 struct shoal_pool;  // the creator's handle
 
+struct shoal_failure {  // of a task
+  int code;             // what it answered; -ENOTRECOVERABLE: it was given up, deliveries_max workers have died with it
+  unsigned worker;
+  uint32_t attempt;   // of the element, from 1
+  const char *task;   // its name
+  char message[112];  // why: what shoal_task_fail or a call of the library said in the task, cut; "" nothing
+};
+
 struct shoal_pool_options {                 // zero: the default
   const char *task;                         // its argument is an element of the queue, or the beginning of one
   struct shoal_queue *queue;                // stays the caller's, and open until the pool is destroyed
@@ -37,6 +46,11 @@ struct shoal_pool_options {                 // zero: the default
   const char *name;                         // the workers are NAME-1, NAME-2...; the task's name
   int (*init)(void *arg, unsigned worker);  // in every new worker, before its first task; not 0: the pool is broken
   void *init_arg;
+  // In the worker, for each task that failed, before its element is released; like a task, at least once. Not any more once
+  // it has killed deliveries_max workers itself.
+  void (*failed)(void *arg, const struct shoal_failure *failure, void *element);
+  void *failed_arg;
+  uint32_t deliveries_max;     // no limit; else (up to 511) an element that so many workers died with is failed
   uint32_t restarts_max;       // no limit; else more restarts than this within restarts_within break the pool
   int64_t restarts_within_ns;  // one second
   int threaded;                // as in struct shoal_process_options
@@ -67,12 +81,11 @@ int shoal_pool_destroy(struct shoal_pool *pool);
 
 struct shoal_pool_info {
   unsigned workers, alive;
-  uint64_t restarts;      // dead workers replaced
-  uint64_t done, failed;  // tasks that answered 0, or not; a worker killed right after a task has not counted it
-  int last_error;         // the last answer of a task that was not 0, of the failed worker named last_failed
-  unsigned last_failed;
-  int broken;        // 0 or -ENOTRECOVERABLE
-  char reason[128];  // why
+  uint64_t restarts;          // dead workers replaced
+  uint64_t done, failed;      // tasks that answered 0, or not; a worker killed right after a task has not counted it
+  struct shoal_failure last;  // of those that failed
+  int broken;                 // 0 or -ENOTRECOVERABLE
+  char reason[128];           // why
 };
 int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out);
 

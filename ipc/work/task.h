@@ -3,8 +3,9 @@
 // USE
 //   struct square { double in, out; };
 //   SHOAL_TASK(square, struct square) {       // declares `arg`, a struct square *
+//     if (arg->in < 0) return shoal_task_fail(-EINVAL, "%g is negative", arg->in);  // which a pool's user hears of
 //     arg->out = arg->in * arg->in;
-//     return 0;                               // or an error, which whoever started the task hears of
+//     return 0;
 //   }
 //   const struct shoal_task *task;
 //   int rc = shoal_task_find("square", &task);
@@ -16,7 +17,7 @@
 // COST    Finding compares names one by one: look a task up once, not once a call.
 #pragma once
 
-#include "core/base.h"
+#include "core/error.h"
 
 SHOAL_BEGIN
 
@@ -26,6 +27,10 @@ struct shoal_task {
   uint64_t size;               // of the argument
   int (*run)(void *argument);  // 0 or whatever the task answers
 };
+
+// Answers `code`, and has shoal_reason() say why, as the library's own calls do. A task that answers the error of such a call
+// has said why already.
+#define shoal_task_fail(code, ...) shoal_fail_(code, __VA_ARGS__)
 
 // -ENOENT; -EEXIST two tasks of the program bear this name.
 int shoal_task_find(const char *name, const struct shoal_task **out) SHOAL_MUST_CHECK;
