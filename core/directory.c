@@ -233,6 +233,7 @@ struct claimed {  // an entry in creation
   uint32_t at;
   unsigned becomes;  // LIVE, or without a name at once REMOVED: it is for those who hold it
   uint64_t state;    // as it is until its creator ends it, but for WAITED
+  uint64_t stained;  // bytes that may not be zero
 };
 
 #define NO_RUN 1
@@ -252,6 +253,7 @@ static int claim(struct shoal_segment *seg, const struct label *l, uint64_t size
   if (run < 0) return NO_RUN;
   out->at = (uint32_t)place;
   out->becomes = is_nameless(l) ? REMOVED : LIVE;
+  out->stained = shoal_space_use_(seg, (uint64_t)run, shoal_units_(size));
   out->state = claim_entry(seg, out->at, (uint64_t)run, l, size, id);
   return 0;
 }
@@ -323,7 +325,7 @@ int shoal_object_create(struct shoal_segment *seg, const char *name, const char 
                         int (*init)(void *, uint64_t, void *), void *arg, struct shoal_object *out) {
   struct label l;
   shoal_proc_id id;
-  struct claimed c = {0, 0, 0};
+  struct claimed c = {0, 0, 0, 0};
   int rc = name ? label_make(name, type, &l) : label_make_nameless(type, &l);
   if (rc == 0 && size == 0) rc = shoal_fail_(-EINVAL, "an object has a size");
   if (rc == 0 && size > seg->g.size_max)
@@ -335,7 +337,7 @@ int shoal_object_create(struct shoal_segment *seg, const char *name, const char 
   shoal_off off = shoal_load64_relaxed(&seg->entries[c.at].off);
   void *memory = shoal_segment_at(seg, off, size);
   if (!memory) rc = shoal_fail_(-EPROTO, "the directory is damaged");
-  if (rc == 0) memset(memory, 0, size);
+  if (rc == 0) memset(memory, 0, c.stained < size ? c.stained : size);
   if (rc == 0 && init) rc = init(memory, size, arg);
   if (rc == 0) rc = publish(seg, &c);
   if (rc) {

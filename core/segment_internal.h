@@ -25,7 +25,7 @@
 SHOAL_BEGIN
 
 #define SHOAL_MAGIC_ UINT64_C(0x0a6c616f68730a89)  // a byte that is no text, newline, "shoal", newline: little-endian
-#define SHOAL_FORMAT_ 1u                           // raised by every change of the layout or of its meaning
+#define SHOAL_FORMAT_ 2u                           // raised by every change of the layout or of its meaning
 #define SHOAL_PAGE_ UINT64_C(4096)
 #define SHOAL_UNIT_ UINT64_C(512)
 #define SHOAL_HUGE_PAGE_ (UINT64_C(2) << 20)
@@ -47,14 +47,17 @@ struct shoal_segment_shm {  // NOLINT(clang-analyzer-optin.performance.Padding):
   uint64_t check;                 // of the bytes above
   // Anybody, upwards only, after the memory has been allocated: bytes of units.
   shoal_atomic64 size SHOAL_ALIGNED(SHOAL_CACHE_LINE);
-  // Who owns `writer` may change the directory and the owner words, and counts the entries in use.
+  // Who owns `writer` may change the directory and the owner words, and counts the entries in use, and the units that were
+  // ever given to an object, from the first on: those above are as zero as they were made.
   struct shoal_robust writer SHOAL_ALIGNED(SHOAL_CACHE_LINE);
   shoal_atomic32 objects_used;
+  shoal_atomic64 units_used;
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_segment_shm) == 320, "layout");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_segment_shm, check) == 136, "layout");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_segment_shm, size) == 192, "layout");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_segment_shm, writer) == 256, "layout");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_segment_shm, units_used) == 304, "layout");
 
 // One participant. live.state is its generation; word and generation change together where a slot is freed.
 struct shoal_proc_shm {
@@ -158,6 +161,8 @@ uint64_t shoal_segment_size_(struct shoal_segment *seg);
 SHOAL_INLINE uint64_t shoal_units_(uint64_t bytes) { return (bytes + SHOAL_UNIT_ - 1) / SHOAL_UNIT_; }
 // The first of `n` free units in a row, or -1.
 int64_t shoal_space_find_(struct shoal_segment *seg, uint64_t n, uint64_t align);
+// Notes that the run is given to an object; how many of its bytes may have been another's.
+uint64_t shoal_space_use_(struct shoal_segment *seg, uint64_t first, uint64_t n);
 // Every word of the run that is `from` becomes `to`.
 void shoal_space_mark_(struct shoal_segment *seg, uint64_t first, uint64_t n, uint32_t from, uint32_t to);
 

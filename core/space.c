@@ -34,6 +34,13 @@ int64_t shoal_space_find_(struct shoal_segment *seg, uint64_t n, uint64_t align)
   return found;
 }
 
+// Noted before the owner can write there: if it dies in between, memory is zeroed once more than it need be.
+uint64_t shoal_space_use_(struct shoal_segment *seg, uint64_t first, uint64_t n) {
+  uint64_t used = shoal_load64_relaxed(&seg->header->units_used);
+  if (first + n > used) shoal_store64_relaxed(&seg->header->units_used, first + n);
+  return used <= first ? 0 : (used - first < n ? used - first : n) * SHOAL_UNIT_;
+}
+
 void shoal_space_mark_(struct shoal_segment *seg, uint64_t first, uint64_t n, uint32_t from, uint32_t to) {
   uint64_t units = shoal_segment_size_(seg) / SHOAL_UNIT_;
   for (uint64_t i = first; i < first + n && i < units; i++)

@@ -6,6 +6,8 @@
 // - what has no name is seen by nobody, and gone with the last who holds it, however they end
 // - however processes are killed, the directory, the owner words and the references agree afterwards, and nothing leaks
 // - searches stay short, whatever comes and goes; 100,000 objects; growth by itself; -ENOSPC with nothing changed
+#include <sys/resource.h>
+
 #include "core/deadline.h"
 #include "tests/core/support.h"
 
@@ -325,6 +327,29 @@ static void test_reuse_of_memory(void **state) {
   for (unsigned k = 0; k < 32; k++)
     if (held[k].memory) assert_ok(shoal_object_close(seg, &held[k]));
   verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
+// What was never used is zero, and not even looked at; what was is zeroed.
+static void test_memory_is_zero(void **state) {
+  (void)state;
+  enum { SIZE = 4 << 20, PAGES = SIZE / 4096 };
+  struct shoal_segment *seg = anonymous(&(struct shoal_segment_options){.size = 2 * SIZE, .objects = 8});
+  struct shoal_object o;
+  struct rusage before, after;
+  int nine = 9;
+  getrusage(RUSAGE_SELF, &before);
+  assert_ok(shoal_object_create(seg, "fresh", "test", SIZE, NULL, NULL, &o));
+  getrusage(RUSAGE_SELF, &after);
+  assert_true(after.ru_minflt - before.ru_minflt < PAGES / 4);
+  assert_ok(shoal_object_remove(seg, "fresh"));
+  assert_ok(shoal_object_close(seg, &o));
+  for (int i = 0; i < 3; i++) {  // longer each time: what was used, and some that was not
+    seg->next_unit = (shoal_atomic64){0};
+    assert_ok(shoal_object_create(seg, "used", "test", SIZE / 4 * (i + 2), fill, &nine, &o));
+    assert_ok(shoal_object_remove(seg, "used"));
+    assert_ok(shoal_object_close(seg, &o));
+  }
   assert_ok(shoal_segment_close(seg));
 }
 
@@ -948,6 +973,7 @@ int main(void) {
       cmocka_unit_test(test_all_names_taken),
       cmocka_unit_test(test_growth_by_itself),
       cmocka_unit_test(test_reuse_of_memory),
+      cmocka_unit_test(test_memory_is_zero),
       cmocka_unit_test(test_searches_stay_short),
       cmocka_unit_test(test_100000_objects),
       cmocka_unit_test(test_unseen_before_init_is_done),

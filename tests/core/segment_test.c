@@ -254,7 +254,7 @@ static void test_each_mismatch_has_its_reason(void **state) {
     if (!strstr(reason, why)) fail_msg("%s: the reason is \"%s\"", #change, reason); \
   } while (0)
   REFUSED(h.magic++, "not a shoal segment");
-  REFUSED(h.format++, "format 2");
+  REFUSED(h.format = 99, "format 99");
   REFUSED(h.layout++, "layout");
   REFUSED(h.place.boot[3]++, "boot");
   REFUSED(h.place.pid_namespace++, "pid namespace");
