@@ -37,30 +37,43 @@ static void *must(void *p) {
   exit(1);
 }
 
-static struct slot *new_slots(unsigned bits) {
-  size_t size = sizeof(struct slot) << bits;
-  struct slot *slots = must(aligned_alloc(64, size));
-  if (size >= 4u << 20) madvise((void *)(((uintptr_t)slots + 4095) & ~UINT64_C(4095)), size - 4096, MADV_HUGEPAGE);
-  return memset(slots, 0, size);
+// Zeroed. Mapped, to be had in huge pages, and to be kept out of fork: with a copy in each child, a parent that has replaced
+// one copies every page that it writes to next.
+static void *map(size_t size) {
+  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) must(NULL);
+  madvise(p, size, MADV_HUGEPAGE);
+  madvise(p, size, MADV_DONTFORK);
+  return p;
+}
+
+static size_t slots_size(unsigned bits) { return sizeof(struct slot) << bits; }
+static size_t rest_size(const struct counts *c) { return c->rest_room * sizeof *c->rest; }
+
+static void grow_rest(struct counts *c) {
+  size_t size = rest_size(c);
+  c->rest = mremap(c->rest, size, 2 * size, MREMAP_MAYMOVE);
+  if (c->rest == MAP_FAILED) must(NULL);
+  c->rest_room *= 2;
 }
 
 struct counts *counts_create(void) {
   struct counts *c = must(calloc(1, sizeof *c));
   c->bits = 13;
-  c->slots = new_slots(c->bits);
+  c->slots = map(slots_size(c->bits));
   c->rest_room = 1 << 12;
-  c->rest = must(malloc(c->rest_room * sizeof *c->rest));
+  c->rest = map(rest_size(c));
   return c;
 }
 
 void counts_destroy(struct counts *c) {
-  free(c->slots);
-  free(c->rest);
+  munmap(c->slots, slots_size(c->bits));
+  munmap(c->rest, rest_size(c));
   free(c);
 }
 
 void counts_clear(struct counts *c) {
-  memset(c->slots, 0, sizeof(struct slot) << c->bits);
+  memset(c->slots, 0, slots_size(c->bits));
   c->unique = c->words = c->rest_used = 0;
 }
 
@@ -103,19 +116,19 @@ static void grow(struct counts *c) {
   struct slot *old = c->slots;
   size_t n = (size_t)1 << c->bits++;
   struct word w;
-  c->slots = new_slots(c->bits);
+  c->slots = map(slots_size(c->bits));
   for (size_t i = 0; i < n; i++) {
     if (old[i].count == 0) continue;
     load(c, &old[i], &w);
     *find(c, &w, hash_of(&w)) = old[i];
   }
-  free(old);
+  munmap(old, n * sizeof *old);
 }
 
 static __attribute__((noinline)) void insert(struct counts *c, const struct word *w, struct slot *s, uint32_t n) {
   *s = (struct slot){w->unit[0], n, 0};
   if (w->units > 1) {
-    if (c->rest_used + UNITS > c->rest_room) c->rest = must(realloc(c->rest, (c->rest_room *= 2) * sizeof *c->rest));
+    if (c->rest_used + UNITS > c->rest_room) grow_rest(c);
     s->rest = (uint32_t)(c->rest_used * 8 + w->units - 1);
     memcpy(c->rest + c->rest_used, w->unit + 1, (w->units - 1) * sizeof *c->rest);
     c->rest_used += w->units - 1;
