@@ -20,6 +20,7 @@
 
 #define WAIT_MS 5          // the main loop sleeps no longer, and looks after the pools so often
 #define CHAOS_EVERY_MS 50  // --chaos: a kill
+#define SPARE 16           // participants beside readers and workers: this process, and dead ones not yet reaped
 
 struct result {
   uint64_t unit, read_ns, count_ns;
@@ -80,12 +81,11 @@ struct run {
   struct shoal_pool *readers, *workers;
   struct walk *walk;    // NULL: at its end
   uint64_t units;       // of the walk so far
-  uint64_t merged;      // different ones
   unsigned char *seen;  // one for each unit number
   uint64_t seen_room;
   shoal_deadline next_kill, next_tend;
   struct progress progress;
-  enum { COUNTING, READERS_END, WORKERS_END, DONE } phase;
+  enum { FEEDING, READERS_END, WORKERS_END, DRAINING, DONE } phase;
 };
 
 static int say(int rc, const char *what) {
@@ -143,14 +143,14 @@ static int merge(struct run *r, const struct result *result) {
   f->skipped += result->skipped;
   f->bytes += result->bytes;
   f->lines += result->lines;
-  r->merged++;
   return 0;
 }
 
 static int drain(struct run *r, shoal_deadline deadline) {
   struct shoal_loan loan;
   int rc = shoal_queue_receive(results, &loan, deadline);
-  if (rc) return rc == -EAGAIN || rc == -ETIMEDOUT ? 0 : say(rc, "results");
+  if (rc == -EPIPE) r->phase = DONE;
+  if (rc) return rc == -EAGAIN || rc == -ETIMEDOUT || rc == -EPIPE ? 0 : say(rc, "results");
   rc = merge(r, loan.data);
   return rc ? rc : say(shoal_queue_release(results, &loan), "results");
 }
@@ -184,7 +184,7 @@ static int tend(struct run *r) {
 
 static void chaos(struct run *r) {
   struct shoal_worker_info info;
-  if (!r->job->chaos || r->phase != COUNTING || !shoal_deadline_passed(r->next_kill)) return;
+  if (!r->job->chaos || r->phase >= DRAINING || !shoal_deadline_passed(r->next_kill)) return;
   r->next_kill = shoal_after_ms(CHAOS_EVERY_MS);
   unsigned victim = (unsigned)random() % (r->job->workers + r->job->producers);
   int worker = victim < r->job->workers;
@@ -192,10 +192,11 @@ static void chaos(struct run *r) {
   if (info.pid > 0 && kill(info.pid, SIGKILL) == 0) r->f->kills++;
 }
 
-// All units counted: the readers may go; when they have gone, the workers. What they still deliver came before.
+// All units are fed: the readers end when they have read them, then the workers when they have counted them, then this loop
+// when it has merged them. Each pool replaces those who die before.
 static int advance(struct run *r) {
   int rc = 0;
-  if (r->phase == COUNTING && !r->walk && r->merged == r->units) {
+  if (r->phase == FEEDING && !r->walk) {
     rc = shoal_pool_close(r->readers);
     r->phase = READERS_END;
   }
@@ -203,7 +204,10 @@ static int advance(struct run *r) {
     rc = shoal_pool_close(r->workers);
     r->phase = WORKERS_END;
   }
-  if (!rc && r->phase == WORKERS_END && (rc = shoal_pool_join(r->workers, SHOAL_TRY)) == 0) r->phase = DONE;
+  if (!rc && r->phase == WORKERS_END && (rc = shoal_pool_join(r->workers, SHOAL_TRY)) == 0) {
+    rc = shoal_queue_close(results);
+    r->phase = DRAINING;
+  }
   return rc == -EAGAIN ? 0 : say(rc, "end");
 }
 
@@ -211,7 +215,7 @@ static int loop(struct run *r) {
   int rc = 0;
   while (rc >= 0 && r->phase != DONE && !interrupted) {
     int fed = rc = feed(r);
-    if (rc >= 0) rc = drain(r, fed ? SHOAL_TRY : shoal_after_ms(r->phase == COUNTING ? WAIT_MS : 1));
+    if (rc >= 0) rc = drain(r, fed ? SHOAL_TRY : shoal_after_ms(r->phase == FEEDING ? WAIT_MS : 1));
     if (rc >= 0) rc = tend(r);
     if (rc >= 0) rc = advance(r);
     chaos(r);
@@ -234,7 +238,9 @@ static int pool(struct run *r, const char *task, struct shoal_queue *from, unsig
 // producer too.
 static int set_up(struct run *r) {
   const struct job *job = r->job;
-  const struct shoal_segment_options small = {.size = UINT64_C(1) << 20};  // it grows by what is created in it
+  const struct shoal_segment_options small = {.size = UINT64_C(1) << 20,  // it grows by what is created in it
+                                              .participants = job->workers + job->producers + SPARE,
+                                              .objects = 16};
   r->walk = walk_open(job->paths, job->limit);
   if (!r->walk) return say(-ENOMEM, job->paths[0]);
   int rc = say(shoal_segment_create(NULL, &small, &r->seg), "segment");

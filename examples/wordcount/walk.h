@@ -1,12 +1,14 @@
-// walk.h: files become units of about a MiB: many small files, or a part of a big one.
+// walk.h: files become units of 1.5 MiB at most: many small files, or a part of a big one.
 //
 // The walk is deterministic (sorted), so that the same paths give the same units with the same numbers: 0, 1, 2...
 #pragma once
 
 #include <stdint.h>
 
-#define UNIT_BYTES (UINT32_C(1) << 20)  // of file contents in a unit, at most
-#define UNIT_SIZE (UINT32_C(64) << 10)  // of a struct unit
+// Larger, and there is more memory to be touched for the first time; smaller, and processes sleep and wake more often. Many
+// tiny files end a unit early: opening them takes longer than counting them, and the workers would have nothing to do.
+#define UNIT_BYTES (UINT32_C(1536) << 10)  // of file contents in a unit, at most
+#define UNIT_SIZE (UINT32_C(24) << 10)     // of a struct unit
 #define PIECES_SIZE (UNIT_SIZE - 16)
 
 struct piece {  // bytes from..to of a file

@@ -20,7 +20,7 @@ seq 1 700000 | tr '0-9 ' 'a-j ' | paste -sd ' \n,;' >tree/big/numbers
 yes 'The quick brown Fox jumps over the lazy dog 0123456789' | head -c 5000001 >tree/big/fox || true
 yes abcdefghij | tr -d '\n' | head -c 3500000 >tree/big/run || true
 printf ' tail' >>tree/big/run
-yes 'x' | tr -d '\n' | head -c 1048600 >tree/big/boundary || true
+yes 'x' | tr -d '\n' | head -c 1572888 >tree/big/boundary || true
 printf ' %s' word{1..50} >>tree/big/boundary
 printf 'no end of line' >'tree/small files/deep/last'
 printf 'byte\0byte' >tree/not-text
