@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,16 +56,22 @@ struct stat_line {
   uint64_t start;
 };
 
+// The field `n` after the one at `at`, or NULL: each ends with one space.
+static const char *field_after(const char *at, unsigned n) {
+  for (; at && n; n--)
+    if ((at = strchr(at, ' '))) at++;
+  return at;
+}
+
+// By hand: sscanf takes as long as the system calls.
 static int read_stat(const char *path, struct stat_line *out) {
   char text[1024];
   if (slurp(path, text, sizeof text) <= 0) return -1;
-  const char *at = strrchr(text, ')');
-  // 3 state, 4..19 sixteen numbers, 20 threads, 21 a number, 22 start time
-  if (!at || sscanf(at + 1,
-                    " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-                    " %ld %*s %" SCNu64,
-                    &out->state, &out->threads, &out->start) != 3)
-    return -1;
+  const char *name_end = strrchr(text, ')');  // field 2; it may hold anything
+  const char *state = field_after(name_end, 1), *threads = field_after(state, 20 - 3);
+  const char *start = field_after(threads, 22 - 20);
+  if (!start) return -1;
+  *out = (struct stat_line){*state, strtol(threads, NULL, 10), strtoull(start, NULL, 10)};
   return 0;
 }
 

@@ -4,6 +4,8 @@
 // - a dead participant's slot is used again, under another id; a stale id never lives again
 // - a full table refuses the newcomer, unless somebody in it is dead
 // - reaping is for anybody, any number at a time, and may be killed midway
+#include <sys/prctl.h>
+
 #include "core/deadline.h"
 #include "tests/core/support.h"
 
@@ -90,6 +92,23 @@ static void test_list_and_names(void **state) {
   assert_int_equal(shoal_proc_list(seg, stop_at_first, &calls), -EPIPE);
   assert_int_equal(calls, 1);
   assert_ok(shoal_segment_close(seg));
+}
+
+// The kernel's line has the name in its middle.
+static void test_start_time_whatever_the_name(void **state) {
+  (void)state;
+  char old[17] = "", line[1024] = "";
+  unsigned long long start = 0;
+  prctl(PR_GET_NAME, old);
+  prctl(PR_SET_NAME, ") R 1 (2 3)");
+  int fd = open("/proc/thread-self/stat", O_RDONLY);
+  assert_true(read(fd, line, sizeof line - 1) > 0);
+  close(fd);
+  assert_int_equal(sscanf(strrchr(line, ')'),
+                          ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &start),
+                   1);
+  assert_int_equal(shoal_thread_start_time_((uint32_t)getpid(), (uint32_t)syscall(SYS_gettid)), start);
+  prctl(PR_SET_NAME, old);
 }
 
 // ---- fork ----
@@ -413,6 +432,7 @@ int main(void) {
       cmocka_unit_test(test_one_id_a_thread),
       cmocka_unit_test(test_leave_and_join_again),
       cmocka_unit_test(test_list_and_names),
+      cmocka_unit_test(test_start_time_whatever_the_name),
       cmocka_unit_test(test_child_of_fork_is_another),
       cmocka_unit_test(test_first_use_in_a_new_thread_of_a_child),
       cmocka_unit_test(test_grandchildren),
