@@ -3,6 +3,7 @@
 // - what it opened is what it asked for, whole, and stays so; or it learns that it is gone
 // - as a reaper it frees nobody else's slot and undoes nobody else's work
 // - as a joiner it is alive, and as one who leaves it is gone, whoever looks meanwhile
+// - as a thread that leaves, it touches nothing of the thread that has its slot since
 // and nothing leaks. The files under test are compiled here, so that each access counts.
 #include "core/atomic.h"
 #include "core/deadline.h"
@@ -35,9 +36,16 @@ static void access_(void);
 #include "tests/core/support.h"
 
 static long stop_at, accesses;  // stop_at 0: never
+static void (*instead)(void);   // of stopping
 
 static void access_(void) {
-  if (stop_at && ++accesses == stop_at) raise(SIGSTOP);
+  if (!stop_at || ++accesses != stop_at) return;
+  if (!instead) {
+    raise(SIGSTOP);
+    return;
+  }
+  stop_at = 0;
+  instead();
 }
 
 static const struct shoal_segment_options tiny = {
@@ -290,6 +298,49 @@ static void test_join_and_leave(void **state) {
   perform(&(struct play){0, NULL, join_first, leave, look_at_everybody, NULL});
 }
 
+// ---- threads of one process ----
+
+// The only slot: whoever leaves it touches nothing of the thread that has it since.
+static struct {
+  struct shoal_segment *seg;
+  pthread_t thread;
+  shoal_atomic32 came, end;
+  int rc;
+} heir;
+static void *take_the_slot(void *arg) {
+  shoal_proc_id id;
+  heir.rc = shoal_proc_self(heir.seg, &id);
+  signal_to(&heir.came);
+  await(&heir.end, 1);
+  if (heir.rc == 0) MUST(shoal_proc_leave(heir.seg) == 0);
+  return arg;
+}
+static void let_the_heir_come(void) {
+  MUST(pthread_create(&heir.thread, NULL, take_the_slot, NULL) == 0);
+  await(&heir.came, 1);
+}
+static void test_a_slot_taken_while_its_last_owner_leaves(void **state) {
+  (void)state;
+  for (long point = 1, passed = 0; !passed; point++) {
+    memset(&heir, 0, sizeof heir);
+    heir.seg = anonymous(&(struct shoal_segment_options){.size = 16 << 10, .participants = 1, .objects = 2});
+    joined(heir.seg);
+    instead = let_the_heir_come;
+    accesses = 0;
+    stop_at = point;
+    assert_ok(shoal_proc_leave(heir.seg));
+    passed = stop_at != 0;
+    stop_at = 0;
+    if (!passed) {
+      if (heir.rc == 0) assert_true(shoal_proc_others_(heir.seg));
+      signal_to(&heir.end);
+      pthread_join(heir.thread, NULL);
+    }
+    assert_ok(shoal_segment_close(heir.seg));
+  }
+  instead = NULL;
+}
+
 // ---- growth ----
 
 static void grow(struct scene *s) {
@@ -309,8 +360,13 @@ static void test_grow(void **state) {
 int main(void) {
   alarm(WATCHDOG_S);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_open),   cmocka_unit_test(test_close),          cmocka_unit_test(test_child_of_fork),
-      cmocka_unit_test(test_reaper), cmocka_unit_test(test_join_and_leave), cmocka_unit_test(test_grow),
+      cmocka_unit_test(test_open),
+      cmocka_unit_test(test_close),
+      cmocka_unit_test(test_child_of_fork),
+      cmocka_unit_test(test_reaper),
+      cmocka_unit_test(test_join_and_leave),
+      cmocka_unit_test(test_grow),
+      cmocka_unit_test(test_a_slot_taken_while_its_last_owner_leaves),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

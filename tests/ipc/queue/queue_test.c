@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "core/proc.h"
 #include "tests/harness/drivers.h"
 
 SHOAL_QUEUE_TYPED(number_queue, uint64_t)
@@ -1209,6 +1210,39 @@ static void test_named_in_a_segment(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+// The child opens nothing by itself: its role holds the queue, when its parent has long done with it.
+static void test_a_child_of_fork_holds_the_queue_it_uses(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_segment_info info;
+  struct shoal_queue *q;
+  shoal_atomic32 *stage = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(number_queue_create(seg, "numbers", &(struct shoal_queue_options){.capacity = 16}, &q), 0);
+  fflush(NULL);
+  struct peer child = {fork()};
+  if (child.pid == 0) {
+    put_number(q, 5);
+    shoal_add32_seq_cst(stage, 1);
+    await(stage, 2);
+    CHECK(get_number(q) == 5);
+    _exit(0);
+  }
+  await(stage, 1);
+  assert_int_equal(shoal_queue_unlink(seg, "numbers"), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_info(seg, &info), 0);
+  assert_true(info.used > 0);
+  assert_int_equal(info.participants, 2);  // the child's thread is one
+  shoal_add32_seq_cst(stage, 1);
+  peer_join(&child);
+  shoal_proc_reap(seg);
+  assert_int_equal(shoal_segment_info(seg, &info), 0);
+  assert_int_equal(info.used, 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+  munmap(stage, 4096);
+}
+
 int main(void) {
   watchdog(240);
   const struct CMUnitTest tests[] = {
@@ -1261,6 +1295,7 @@ int main(void) {
       cmocka_unit_test(test_a_damaged_header_is_refused),
       cmocka_unit_test(test_scribbled_memory_is_survived),
       cmocka_unit_test(test_named_in_a_segment),
+      cmocka_unit_test(test_a_child_of_fork_holds_the_queue_it_uses),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

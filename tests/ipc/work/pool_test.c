@@ -47,7 +47,7 @@
 #include "ipc/work/task.h"
 
 #ifdef __SANITIZE_THREAD__
-#define THREADED 1 // the sanitizer's own thread
+#define THREADED 1  // the sanitizer's own thread
 #else
 #define THREADED 0
 #endif
@@ -56,13 +56,13 @@ enum { WORKERS = 3, IDS = 20000, KILLS = 60 };
 
 // What the workers report, in memory that outlives them.
 static struct ledger {
-  shoal_atomic32 done[IDS];        // times
-  shoal_atomic32 current[WORKERS]; // 1 + the id that the worker of this place
-                                   // is at, or was last
+  shoal_atomic32 done[IDS];         // times
+  shoal_atomic32 current[WORKERS];  // 1 + the id that the worker of this place
+                                    // is at, or was last
   shoal_atomic32 inits[WORKERS];
   shoal_atomic32 go;
 } * ledger;
-static unsigned place; // in a worker
+static unsigned place;  // in a worker
 
 static int init_worker(void *arg, unsigned worker) {
   place = worker;
@@ -77,16 +77,13 @@ struct job {
 
 SHOAL_TASK(note, struct job) {
   shoal_store32_relaxed(&ledger->current[place], arg->id + 1);
-  for (volatile uint32_t i = 0; i < arg->spin; i++)
-    continue;
+  for (volatile uint32_t i = 0; i < arg->spin; i++) continue;
   shoal_add32_relaxed(&ledger->done[arg->id], 1);
   return 0;
 }
 
 SHOAL_TASK(refuse_odd, struct job) {
-  return arg->id % 2
-             ? shoal_task_fail(-ENOTSUP, "%u is odd, %0200d", arg->id, 0)
-             : 0;
+  return arg->id % 2 ? shoal_task_fail(-ENOTSUP, "%u is odd, %0200d", arg->id, 0) : 0;
 }
 
 SHOAL_TASK(say_it_often, struct job) {
@@ -96,17 +93,14 @@ SHOAL_TASK(say_it_often, struct job) {
 }
 
 SHOAL_TASK(die_of_zero, struct job) {
-  if (arg->id == 0)
-    raise(SIGKILL);
-  if (arg->id == 1)
-    return -EIO; // without words, and no others'
+  if (arg->id == 0) raise(SIGKILL);
+  if (arg->id == 1) return -EIO;  // without words, and no others'
   shoal_add32_relaxed(&ledger->done[arg->id], 1);
   return 0;
 }
 
 SHOAL_TASK(exit_once, struct job) {
-  if (shoal_add32_relaxed(&ledger->done[arg->id], 1) == 0)
-    shoal_process_exit(0);
+  if (shoal_add32_relaxed(&ledger->done[arg->id], 1) == 0) shoal_process_exit(0);
   return 0;
 }
 
@@ -116,11 +110,9 @@ SHOAL_TASK(die, struct job) {
 }
 
 SHOAL_TASK(never, struct job) {
-  if (arg->id % 2)
-    signal(SIGTERM, SIG_IGN);
+  if (arg->id % 2) signal(SIGTERM, SIG_IGN);
   shoal_add32_relaxed(&ledger->go, 1);
-  while (shoal_load32_relaxed(&ledger->go))
-    pause();
+  while (shoal_load32_relaxed(&ledger->go)) pause();
   return 0;
 }
 
@@ -138,8 +130,7 @@ static int set_up(void **state) {
   (void)state;
   memset(ledger, 0, sizeof *ledger);
   snprintf(name, sizeof name, "jobs.%u", n++);
-  struct shoal_queue_options o = {.capacity = 64,
-                                  .element_size = sizeof(struct job)};
+  struct shoal_queue_options o = {.capacity = 64, .element_size = sizeof(struct job)};
   return shoal_queue_create(seg, name, &o, &queue);
 }
 
@@ -150,14 +141,10 @@ static int tear_down(void **state) {
 
 static struct shoal_pool *pool_of(const char *task) {
   struct shoal_pool *pool;
-  struct shoal_pool_options o = {.task = task,
-                                 .queue = queue,
-                                 .workers = WORKERS,
-                                 .init = init_worker,
-                                 .threaded = THREADED};
+  struct shoal_pool_options o = {
+      .task = task, .queue = queue, .workers = WORKERS, .init = init_worker, .threaded = THREADED};
   int rc = shoal_pool_create(seg, &o, &pool);
-  if (rc)
-    print_error("%s: %s\n", shoal_strerror(rc), shoal_reason());
+  if (rc) print_error("%s: %s\n", shoal_strerror(rc), shoal_reason());
   assert_int_equal(rc, 0);
   return pool;
 }
@@ -196,13 +183,11 @@ static void test_done(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("note");
   struct shoal_pool_info info;
-  for (uint32_t id = 0; id < IDS; id++)
-    submit(pool, id, 0);
+  for (uint32_t id = 0; id < IDS; id++) submit(pool, id, 0);
   assert_int_equal(shoal_pool_close(pool), 0);
   assert_int_equal(shoal_pool_join(pool, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_pool_join(pool, SHOAL_TRY), 0);
-  for (uint32_t id = 0; id < IDS; id++)
-    assert_int_equal(shoal_load32_relaxed(&ledger->done[id]), 1);
+  for (uint32_t id = 0; id < IDS; id++) assert_int_equal(shoal_load32_relaxed(&ledger->done[id]), 1);
   assert_int_equal(shoal_pool_info(pool, &info), 0);
   assert_int_equal(info.workers, WORKERS);
   assert_int_equal(info.alive, 0);
@@ -220,24 +205,20 @@ static void test_killed(void **state) {
   memset(killed_in, 0, sizeof killed_in);
   for (uint32_t id = 0; id < IDS; id++) {
     submit(pool, id, 1000);
-    if (id % (IDS / KILLS))
-      continue;
+    if (id % (IDS / KILLS)) continue;
     assert_true(shoal_pool_tend(pool, SHOAL_TRY) >= 0);
-    for (volatile int i = rand_r(&seed) % 100000; i > 0; i--)
-      continue;
+    for (volatile int i = rand_r(&seed) % 100000; i > 0; i--) continue;
     killed_in[kill_worker(pool, id % WORKERS)] = 1;
     kills++;
   }
   assert_int_equal(shoal_pool_close(pool), 0);
   assert_true(shoal_pool_tend(pool, SHOAL_TRY) >= 0);
-  if (pid_of(pool, 0))
-    killed_in[kill_worker(pool, 0)] = 1; // while it drains, if that is not over
+  if (pid_of(pool, 0)) killed_in[kill_worker(pool, 0)] = 1;  // while it drains, if that is not over
   assert_int_equal(shoal_pool_join(pool, SHOAL_FOREVER), 0);
   for (uint32_t id = 0; id < IDS; id++) {
     uint32_t done = shoal_load32_relaxed(&ledger->done[id]);
     assert_true(done >= 1);
-    if (!killed_in[id + 1])
-      assert_int_equal(done, 1);
+    if (!killed_in[id + 1]) assert_int_equal(done, 1);
     doubled += done > 1;
   }
   assert_true(kills >= KILLS);
@@ -252,8 +233,7 @@ static void test_replaced(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("note");
   pid_t other = fork(), old[WORKERS];
-  if (other == 0)
-    _exit(9);
+  if (other == 0) _exit(9);
   for (unsigned i = 0; i < WORKERS; i++) {
     old[i] = pid_of(pool, i);
     kill_worker(pool, i);
@@ -277,31 +257,25 @@ static void test_replaced(void **state) {
   int status;
   assert_int_equal(waitpid(other, &status, 0), other);
   assert_int_equal(WEXITSTATUS(status), 9);
-  for (uint32_t id = 0; id < 100; id++)
-    submit(pool, id, 0);
+  for (uint32_t id = 0; id < 100; id++) submit(pool, id, 0);
   finish(pool);
-  for (uint32_t id = 0; id < 100; id++)
-    assert_int_equal(shoal_load32_relaxed(&ledger->done[id]), 1);
-  for (unsigned i = 0; i < WORKERS; i++)
-    assert_true(shoal_load32_relaxed(&ledger->inits[i]) >= 1);
+  for (uint32_t id = 0; id < 100; id++) assert_int_equal(shoal_load32_relaxed(&ledger->done[id]), 1);
+  for (unsigned i = 0; i < WORKERS; i++) assert_true(shoal_load32_relaxed(&ledger->inits[i]) >= 1);
 }
 
 static void test_full(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("note");
   struct job job = {0, 0};
-  for (unsigned i = 0; i < WORKERS; i++)
-    kill_worker(pool, i);
+  for (unsigned i = 0; i < WORKERS; i++) kill_worker(pool, i);
   uint32_t id = 0;
-  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0)
-    job.id = ++id; // past the pool: it does not see the deaths
+  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0) job.id = ++id;  // past the pool: it does not see the deaths
   assert_true(id >= 64);
   assert_int_equal(shoal_queue_put(queue, &job, shoal_after_ms(5)),
-                   -ETIMEDOUT); // not -EPIPE: the pool stands for them
+                   -ETIMEDOUT);  // not -EPIPE: the pool stands for them
   submit(pool, id, 0);
   finish(pool);
-  for (uint32_t i = 0; i <= id; i++)
-    assert_int_equal(shoal_load32_relaxed(&ledger->done[i]), 1);
+  for (uint32_t i = 0; i <= id; i++) assert_int_equal(shoal_load32_relaxed(&ledger->done[i]), 1);
 }
 
 static uint32_t objects_in(struct shoal_segment *segment) {
@@ -316,11 +290,9 @@ static int create_and_wait(void *arg) {
   close(pipe_ends[0]);
   struct shoal_pool *pool = pool_of("note");
   (void)pool;
-  if (write(pipe_ends[1], "p", 1) != 1)
-    return 1;
+  if (write(pipe_ends[1], "p", 1) != 1) return 1;
   close(pipe_ends[1]);
-  for (;;)
-    pause();
+  for (;;) pause();
 }
 
 static void test_orphaned(void **state) {
@@ -337,11 +309,9 @@ static void test_orphaned(void **state) {
   assert_int_equal(shoal_process_join(&creator, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_process_close(&creator), 0);
   assert_int_equal(read(pipe_ends[0], &byte, 1),
-                   0); // every worker held the other end
+                   0);  // every worker held the other end
   close(pipe_ends[0]);
-  do
-    shoal_proc_reap(
-        seg); // a worker's files are closed a little before it is dead
+  do shoal_proc_reap(seg);  // a worker's files are closed a little before it is dead
   while (objects_in(seg) != objects);
 }
 
@@ -349,8 +319,7 @@ static void test_failed(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("refuse_odd");
   struct shoal_pool_info info;
-  for (uint32_t id = 0; id < 100; id++)
-    submit(pool, id, 0);
+  for (uint32_t id = 0; id < 100; id++) submit(pool, id, 0);
   assert_int_equal(shoal_pool_close(pool), 0);
   assert_int_equal(shoal_pool_join(pool, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_pool_info(pool, &info), 0);
@@ -374,8 +343,7 @@ static void test_whole(void **state) {
   for (uint32_t id = 0; id < IDS; id++) {
     submit(pool, id, 0);
     assert_int_equal(shoal_pool_info(pool, &info), 0);
-    if (info.last.code == 0)
-      continue;
+    if (info.last.code == 0) continue;
     unsigned letter = (unsigned)(-1 - info.last.code);
     assert_true(letter < 26);
     for (unsigned i = 0; i < sizeof info.last.message - 1; i++)
@@ -388,23 +356,16 @@ static void test_whole(void **state) {
 }
 
 // In the workers.
-static void note_failure(void *arg, const struct shoal_failure *failure,
-                         void *element) {
+static void note_failure(void *arg, const struct shoal_failure *failure, void *element) {
   struct job *job = element;
-  if (arg != ledger || strcmp(failure->task, "die_of_zero") != 0 ||
-      failure->worker >= WORKERS)
-    abort();
+  if (arg != ledger || strcmp(failure->task, "die_of_zero") != 0 || failure->worker >= WORKERS) abort();
   shoal_store32_relaxed(&ledger->current[job->id], failure->attempt);
-  shoal_add32_relaxed(&ledger->done[job->id],
-                      failure->code == -ENOTRECOVERABLE ? 100 : 10);
-  if (job->id == 0 && !strstr(failure->message, "3 workers"))
-    abort();
-  if (job->id == 1 && failure->message[0])
-    abort();
+  shoal_add32_relaxed(&ledger->done[job->id], failure->code == -ENOTRECOVERABLE ? 100 : 10);
+  if (job->id == 0 && !strstr(failure->message, "3 workers")) abort();
+  if (job->id == 1 && failure->message[0]) abort();
 }
 
-static void die_of_failure(void *arg, const struct shoal_failure *failure,
-                           void *element) {
+static void die_of_failure(void *arg, const struct shoal_failure *failure, void *element) {
   (void)arg, (void)failure, (void)element;
   raise(SIGKILL);
 }
@@ -420,8 +381,7 @@ static void test_failed_that_kills(void **state) {
                                  .failed = die_of_failure,
                                  .threaded = THREADED};
   assert_int_equal(shoal_pool_create(seg, &o, &pool), 0);
-  for (uint32_t id = 0; id < 3; id++)
-    submit(pool, id, 0);
+  for (uint32_t id = 0; id < 3; id++) submit(pool, id, 0);
   assert_int_equal(shoal_pool_close(pool), 0);
   assert_int_equal(shoal_pool_join(pool, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_load32_relaxed(&ledger->done[2]), 1);
@@ -444,16 +404,14 @@ static void test_given_up(void **state) {
                                  .failed_arg = ledger,
                                  .threaded = THREADED};
   assert_int_equal(shoal_pool_create(seg, &o, &pool), 0);
-  for (uint32_t id = 0; id < 20; id++)
-    submit(pool, id, 0);
+  for (uint32_t id = 0; id < 20; id++) submit(pool, id, 0);
   assert_int_equal(shoal_pool_close(pool), 0);
   assert_int_equal(shoal_pool_join(pool, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_load32_relaxed(&ledger->done[0]), 100);
   assert_int_equal(shoal_load32_relaxed(&ledger->current[0]), 3);
   assert_int_equal(shoal_load32_relaxed(&ledger->done[1]), 10);
   assert_int_equal(shoal_load32_relaxed(&ledger->current[1]), 1);
-  for (uint32_t id = 2; id < 20; id++)
-    assert_int_equal(shoal_load32_relaxed(&ledger->done[id]), 1);
+  for (uint32_t id = 2; id < 20; id++) assert_int_equal(shoal_load32_relaxed(&ledger->done[id]), 1);
   assert_int_equal(shoal_pool_info(pool, &info), 0);
   assert_int_equal(info.restarts, 3);
   assert_int_equal(info.done, 18);
@@ -479,8 +437,7 @@ static void test_no_fork(void **state) {
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
   none = (struct rlimit){3, old.rlim_max};
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-  for (int i = 0; i < 5; i++)
-    assert_int_equal(shoal_pool_tend(pool, SHOAL_TRY), -EMFILE);
+  for (int i = 0; i < 5; i++) assert_int_equal(shoal_pool_tend(pool, SHOAL_TRY), -EMFILE);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
   assert_int_equal(shoal_pool_tend(pool, SHOAL_TRY), 1);
   assert_int_equal(shoal_pool_info(pool, &info), 0);
@@ -503,27 +460,22 @@ static void test_roles(void **state) {
   shoal_proc_reap(seg);
   assert_int_equal(shoal_queue_put(queue, &job, SHOAL_TRY), 0);
   assert_int_equal(shoal_queue_receive(queue, &loan, SHOAL_TRY),
-                   0); // the caller is a consumer, with a message in hand
+                   0);  // the caller is a consumer, with a message in hand
   struct shoal_pool *first = pool_of("note"), *second = pool_of("note");
   assert_int_equal(shoal_pool_destroy(first), 0);
-  for (unsigned i = 0; i < WORKERS; i++)
-    kill_worker(second, i);
-  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0)
-    continue;
+  for (unsigned i = 0; i < WORKERS; i++) kill_worker(second, i);
+  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0) continue;
   shoal_queue_leave(queue, SHOAL_PRODUCER);
-  assert_int_equal(shoal_queue_release(queue, &loan), 0); // nobody gave it back
+  assert_int_equal(shoal_queue_release(queue, &loan), 0);  // nobody gave it back
   assert_int_equal(shoal_queue_leave(queue, SHOAL_CONSUMER), 0);
-  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0)
-    continue;
+  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0) continue;
   assert_int_equal(shoal_queue_put(queue, &job, shoal_after_ms(5)),
-                   -ETIMEDOUT); // the second pool stands for its dead
+                   -ETIMEDOUT);  // the second pool stands for its dead
   finish(second);
   assert_int_equal(consumers(), 0);
 }
 
-static void *destroy_foreign(void *pool) {
-  return (void *)(intptr_t)shoal_pool_destroy(pool);
-}
+static void *destroy_foreign(void *pool) { return (void *)(intptr_t)shoal_pool_destroy(pool); }
 static void test_thread(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("note");
@@ -540,12 +492,10 @@ static void test_exits(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("exit_once");
   struct shoal_pool_info info;
-  for (uint32_t id = 0; id < 20; id++)
-    submit(pool, id, 0);
+  for (uint32_t id = 0; id < 20; id++) submit(pool, id, 0);
   assert_int_equal(shoal_pool_close(pool), 0);
   assert_int_equal(shoal_pool_join(pool, SHOAL_FOREVER), 0);
-  for (uint32_t id = 0; id < 20; id++)
-    assert_int_equal(shoal_load32_relaxed(&ledger->done[id]), 2);
+  for (uint32_t id = 0; id < 20; id++) assert_int_equal(shoal_load32_relaxed(&ledger->done[id]), 2);
   assert_int_equal(shoal_pool_info(pool, &info), 0);
   assert_int_equal(info.restarts, 20);
   finish(pool);
@@ -569,8 +519,7 @@ static void test_init_fails(void **state) {
   assert_non_null(strstr(shoal_reason(), "initializer"));
   assert_non_null(strstr(shoal_reason(), "permission denied"));
   struct job job = {0, 0};
-  assert_int_equal(shoal_pool_submit(pool, &job, SHOAL_FOREVER),
-                   -ENOTRECOVERABLE);
+  assert_int_equal(shoal_pool_submit(pool, &job, SHOAL_FOREVER), -ENOTRECOVERABLE);
   assert_int_equal(shoal_pool_info(pool, &info), 0);
   assert_int_equal(info.broken, -ENOTRECOVERABLE);
   assert_int_equal(info.restarts, 0);
@@ -601,28 +550,23 @@ static void test_limit(void **state) {
 static void test_terminate(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("never");
-  for (uint32_t id = 0; id < WORKERS; id++)
-    submit(pool, id, 0);
-  while (shoal_load32_relaxed(&ledger->go) < WORKERS)
-    poll(NULL, 0, 1);
+  for (uint32_t id = 0; id < WORKERS; id++) submit(pool, id, 0);
+  while (shoal_load32_relaxed(&ledger->go) < WORKERS) poll(NULL, 0, 1);
   assert_int_equal(shoal_pool_join(pool, SHOAL_TRY), -EAGAIN);
   assert_int_equal(shoal_pool_join(pool, shoal_after_ms(5)), -ETIMEDOUT);
   struct shoal_worker_info info;
   assert_int_equal(shoal_pool_worker(pool, 0, &info), 0);
   assert_true(info.busy_ns > 0);
   assert_int_equal(shoal_pool_terminate(pool, shoal_after_ms(20)), 0);
-  for (unsigned i = 0; i < WORKERS; i++)
-    assert_int_equal(pid_of(pool, i), 0);
+  for (unsigned i = 0; i < WORKERS; i++) assert_int_equal(pid_of(pool, i), 0);
   assert_int_equal(shoal_pool_tend(pool, SHOAL_TRY), 0);
   finish(pool);
 }
 
 static int use_foreign(void *arg) {
   struct shoal_pool *pool = arg;
-  return shoal_pool_tend(pool, SHOAL_FOREVER) != -ECHILD ||
-         shoal_pool_join(pool, SHOAL_FOREVER) != -ECHILD ||
-         shoal_pool_terminate(pool, SHOAL_TRY) != -ECHILD ||
-         shoal_pool_destroy(pool) != -ECHILD ||
+  return shoal_pool_tend(pool, SHOAL_FOREVER) != -ECHILD || shoal_pool_join(pool, SHOAL_FOREVER) != -ECHILD ||
+         shoal_pool_terminate(pool, SHOAL_TRY) != -ECHILD || shoal_pool_destroy(pool) != -ECHILD ||
          shoal_pool_close(pool) != -ECHILD;
 }
 
@@ -642,8 +586,7 @@ static void test_refused(void **state) {
   struct shoal_process other;
   struct shoal_process_options threaded = {.threaded = THREADED};
   int code = -1;
-  assert_int_equal(shoal_process_start(&other, use_foreign, pool, &threaded),
-                   0);
+  assert_int_equal(shoal_process_start(&other, use_foreign, pool, &threaded), 0);
   assert_int_equal(shoal_process_join(&other, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_process_exitcode(&other, &code), 0);
   assert_int_equal(code, 0);
@@ -656,8 +599,24 @@ static void test_refused(void **state) {
   assert_int_equal(shoal_load32_relaxed(&ledger->done[0]), 1);
 }
 
-#define TEST(name)                                                             \
-  cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+// A queue with a consumer's role less than creator and workers are: workers without one would be replaced for ever.
+static void test_too_few_roles(void **state) {
+  (void)state;
+  struct shoal_queue *narrow;
+  struct shoal_pool *pool = NULL;
+  struct shoal_queue_options options = {.capacity = 8, .element_size = sizeof(struct job), .consumers = WORKERS};
+  assert_int_equal(shoal_queue_create(seg, "narrow", &options, &narrow), 0);
+  struct shoal_pool_options o = {.task = "note", .queue = narrow, .workers = WORKERS};
+  assert_int_equal(shoal_pool_create(seg, &o, &pool), -EUSERS);
+  assert_null(pool);
+  o.workers = WORKERS - 1;
+  assert_int_equal(shoal_pool_create(seg, &o, &pool), 0);
+  finish(pool);
+  assert_int_equal(shoal_queue_detach(narrow), 0);
+  assert_int_equal(shoal_queue_unlink(seg, "narrow"), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
@@ -669,10 +628,9 @@ int main(void) {
       TEST(refused),  TEST(whole),
       TEST(given_up), TEST(failed_that_kills),
       TEST(no_fork),  TEST(roles),
-      TEST(thread),
+      TEST(thread),   TEST(too_few_roles),
   };
-  ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (ledger == MAP_FAILED || shoal_segment_create(NULL, NULL, &seg)) {
     fprintf(stderr, "no shared memory: %s\n", shoal_reason());
     return 1;
