@@ -138,6 +138,17 @@ void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *
   tell_of_strays(ring);
 }
 
+void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me) {
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    shoal_atomic64 *ctl = ctl_at(ring, k);
+    uint64_t c = shoal_load64_relaxed(ctl);
+    if (shoal_slot_owner_(c) != me) continue;
+    if (shoal_slot_state_(c) == SHOAL_SLOT_READING_) stray(ctl, c, shoal_slot_deaths_(c));
+    else shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1] pairs with [W1]
+  }
+  tell_of_strays(ring);
+}
+
 static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
   uint32_t deaths = shoal_slot_deaths_(c);
   if (ring->drop) {

@@ -137,6 +137,10 @@ SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct 
 // Makes a claimed message a stray: the next consumer has it.
 void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 
+// ---- both ----
+// Returns, or cancels, all that its owner `me` has claimed.
+void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me);
+
 // ---- after a death, before a sleep: see struct shoal_wait_ops ----
 uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side);
 void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role);

@@ -151,6 +151,10 @@ static int spsc_join(struct shoal_eventcount_view *view, int side) {
   if (!rc) q->consumer.first = q->consumer.ring.next;
   return rc;
 }
+// To leave is no death: what is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
+static void mpmc_leave(struct shoal_queue *q, uint32_t me) {
+  if (shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) shoal_mpmc_give_back(&q->ring, me);
+}
 static void spsc_leave(struct shoal_queue *q, int side) {
   if (side == SHOAL_PRODUCER) shoal_spsc_producer_leave(&q->producer.ring);
   else shoal_spsc_consumer_leave(&q->consumer.ring);
@@ -243,7 +247,9 @@ int shoal_queue_join(struct shoal_queue *q, int side) {
 
 int shoal_queue_leave(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
-  if (q->kind == SHOAL_QUEUE_SPSC && shoal_role_known(&q->wait, side)) spsc_leave(q, side);
+  uint32_t me = shoal_role_known(&q->wait, side);
+  if (me && q->kind == SHOAL_QUEUE_SPSC) spsc_leave(q, side);
+  else if (me) mpmc_leave(q, me);
   return shoal_role_leave(&q->wait, side);
 }
 

@@ -79,7 +79,8 @@ int shoal_queue_detach(struct shoal_queue *q);
 int shoal_queue_close(struct shoal_queue *q);
 // The calling thread's role on `side`, SHOAL_PRODUCER or SHOAL_CONSUMER. put, get and the like join by themselves. -EUSERS.
 int shoal_queue_join(struct shoal_queue *q, int side);
-int shoal_queue_leave(struct shoal_queue *q, int side);  // gives back its loans of that side
+// Its loans of that side are returned, or cancelled; no death is counted, nothing dropped.
+int shoal_queue_leave(struct shoal_queue *q, int side);
 
 // ---- whole elements; sleep until the deadline ----
 // 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS

@@ -361,6 +361,30 @@ static void test_a_returned_message_comes_first(void **state) {
   unmake(q);
 }
 
+// Not a death: nothing is counted, and nothing dropped.
+static void test_leaving_gives_loans_back(void **state) {
+  (void)state;
+  struct shoal_queue *q = make(&(struct shoal_queue_options){.capacity = 4, .element_size = 8, .drop = 1});
+  struct shoal_loan loan, kept;
+  put_number(q, 1), put_number(q, 2);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+  kept = loan;
+  assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), 0);
+  assert_int_equal(shoal_queue_release(q, &kept), -EPERM);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+  assert_int_equal(*(uint64_t *)loan.data, 1);
+  assert_int_equal(loan.redelivered, 0);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  assert_int_equal(shoal_queue_reserve(q, &loan, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_leave(q, SHOAL_PRODUCER), 0);
+  put_number(q, 3);
+  assert_int_equal(get_number(q), 2);
+  assert_int_equal(get_number(q), 3);
+  struct shoal_queue_info info = info_of(q);
+  assert_int_equal(info.dropped + info.redelivered + info.holes, 0);
+  unmake(q);
+}
+
 static struct shoal_loan foreign;
 static void *end_foreign_loan(void *arg) {
   struct shoal_queue *q = arg;
@@ -1269,6 +1293,7 @@ int main(void) {
       cmocka_unit_test(test_in_place_elements_are_aligned_and_apart),
       cmocka_unit_test(test_a_cancelled_reservation_is_skipped),
       cmocka_unit_test(test_a_returned_message_comes_first),
+      cmocka_unit_test(test_leaving_gives_loans_back),
       cmocka_unit_test(test_a_loan_ends_once_and_by_its_thread),
       cmocka_unit_test(test_close_loses_nothing_threads),
       cmocka_unit_test(test_close_loses_nothing_processes),
