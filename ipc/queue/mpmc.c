@@ -240,8 +240,30 @@ int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, ui
   return 1;
 }
 
+static uint64_t strays(const struct shoal_mpmc *ring) {
+  uint64_t n = 0;
+  if (!(shoal_load64_relaxed(&ring->shm->strays) & SHOAL_STRAYS_)) return 0;
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    uint64_t c = shoal_load64_relaxed(ctl_at(ring, k));
+    n += shoal_slot_state_(c) == SHOAL_SLOT_READING_ && !shoal_slot_owner_(c);
+  }
+  return n;
+}
+
+// The slots say it, not the hints: a place given up at the tail is no message.
 uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring) {
-  uint64_t head = shoal_load64_relaxed(&ring->shm->head), tail = shoal_load64_relaxed(&ring->shm->tail);
-  if ((int64_t)(tail - head) < 0) return 0;
-  return tail - head <= ring->mask + 1 ? tail - head : ring->mask + 1;
+  uint64_t n = strays(ring), h = shoal_load64_relaxed(&ring->shm->head), capacity = ring->mask + 1;
+  for (uint64_t looks = 0; looks < 2 * capacity; looks++) {  // others may be as fast as this
+    uint64_t c = shoal_load64_relaxed(ctl_at(ring, h));
+    int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, h));
+    uint32_t state = shoal_slot_state_(c);
+    if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {
+      h = shoal_mpmc_past_get_(ring, h, ahead, state);
+      continue;
+    }
+    if (ahead < 0 || state == SHOAL_SLOT_EMPTY_) break;
+    n += state == SHOAL_SLOT_FULL_;
+    h++;
+  }
+  return n < capacity ? n : capacity;
 }

@@ -147,7 +147,8 @@ void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role);
 int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me);
 // 1 if `me` holds position `at` in `state`; how often its consumers died.
 int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, uint32_t state, uint32_t *deaths);
-uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring);  // messages; an estimate
+// Messages that nobody has claimed; an estimate while others work.
+uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring);
 
 // ---- inline ----
 int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim);

@@ -370,6 +370,7 @@ static void test_leaving_gives_loans_back(void **state) {
   assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
   kept = loan;
   assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), 0);
+  assert_int_equal(info_of(q).size, 2);
   assert_int_equal(shoal_queue_release(q, &kept), -EPERM);
   assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
   assert_int_equal(*(uint64_t *)loan.data, 1);
@@ -382,6 +383,25 @@ static void test_leaving_gives_loans_back(void **state) {
   assert_int_equal(get_number(q), 3);
   struct shoal_queue_info info = info_of(q);
   assert_int_equal(info.dropped + info.redelivered + info.holes, 0);
+  unmake(q);
+}
+
+// What put gives up when it finds the queue closed lies behind the last message.
+static void test_a_closed_and_drained_queue_is_empty(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(4);
+  struct shoal_loan loan;
+  uint64_t v = 2;
+  put_number(q, 1);
+  assert_int_equal(shoal_queue_close(q), 0);
+  for (int i = 0; i < 2; i++) assert_int_equal(number_queue_put(q, &v, SHOAL_TRY), -EPIPE);
+  assert_int_equal(info_of(q).size, 1);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+  assert_int_equal(info_of(q).size, 0);
+  assert_int_equal(shoal_queue_return(q, &loan), 0);
+  assert_int_equal(info_of(q).size, 1);
+  assert_int_equal(get_number(q), 1);
+  assert_int_equal(info_of(q).size, 0);
   unmake(q);
 }
 
@@ -1294,6 +1314,7 @@ int main(void) {
       cmocka_unit_test(test_a_cancelled_reservation_is_skipped),
       cmocka_unit_test(test_a_returned_message_comes_first),
       cmocka_unit_test(test_leaving_gives_loans_back),
+      cmocka_unit_test(test_a_closed_and_drained_queue_is_empty),
       cmocka_unit_test(test_a_loan_ends_once_and_by_its_thread),
       cmocka_unit_test(test_close_loses_nothing_threads),
       cmocka_unit_test(test_close_loses_nothing_processes),
