@@ -3,7 +3,9 @@
 // a creator who is dead.
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -11,23 +13,20 @@
 #include "core/segment_internal.h"
 #include "tests/crash/crash.h"
 
-#define PARTICIPANTS 4u
-#define OBJECTS 4u
-#define SMALL 1000u
-#define LARGE (96u * 1024)  // more than the segment begins with
+// As little of each as shows the states: an operation is as long as its tables and runs are.
+#define PARTICIPANTS 3u
+#define OBJECTS 3u
+#define BYTES (16u << 10)  // of a new segment
+#define SIZE 1200u         // of an object: a first unit, one between, a last
 #define TYPE "crash:pattern"
 
 enum { CREATED, FOUND };  // T->word
 
 static const struct shoal_segment_options options = {
-    .size = 64 << 10, .size_max = 1 << 20, .participants = PARTICIPANTS, .objects = OBJECTS};
+    .size = BYTES, .size_max = 16 * BYTES, .participants = PARTICIPANTS, .objects = OBJECTS};
 static struct shoal_segment *S;
 
-static const char *name(void) {
-  static char text[32];
-  if (!*text) snprintf(text, sizeof text, "crash-%d", (int)getpid());
-  return text;
-}
+#define NAME "it"
 #define OK(call)                                                               \
   do {                                                                         \
     int rc_ = (call);                                                          \
@@ -71,17 +70,28 @@ static int pattern(void *memory, uint64_t size, void *arg) {
 static void expect_whole(const struct shoal_object *o, uint64_t size) {
   const unsigned char *byte = o->memory;
   CRASH_EXPECT(o->size == size, "it has %lu bytes", o->size);
-  for (uint64_t i = 0; i < o->size; i++)
-    if (byte[i] != 0x5a) {
-      crash_fail("byte %lu of it is %x", i, byte[i]);
-      return;
-    }
+  CRASH_EXPECT(byte[0] == 0x5a && memcmp(byte, byte + 1, o->size - 1) == 0, "its bytes are not what was written");
 }
-// The survivor empties the segment, makes as many objects as fit, and removes them.
+// As many threads as there are slots, this one included, are participants at a time.
+struct join {
+  struct shoal_segment *seg;
+  uint32_t left;
+};
+static void *fill_slots(void *arg) {
+  struct join *j = arg, next = {j->seg, j->left - 1};
+  shoal_proc_id id;
+  pthread_t thread;
+  OK(shoal_proc_self(j->seg, &id));
+  if (!next.left || pthread_create(&thread, NULL, fill_slots, &next)) return NULL;
+  while (pthread_tryjoin_np(thread, NULL)) usleep(20);  // in a futex it would look as if it hung
+  return NULL;
+}
+// The survivor empties the segment, takes all slots, makes as many objects as fit, and removes them.
 static void reuse(struct shoal_segment *seg) {
   struct shoal_object o;
   char text[16];
   shoal_proc_reap_(seg, 1);
+  fill_slots(&(struct join){seg, PARTICIPANTS});
   OK(shoal_object_create(seg, "probe", TYPE, 1, NULL, NULL, &o));  // through the writer word: a dead one's is mended
   OK(shoal_object_remove(seg, "probe"));
   OK(shoal_object_close(seg, &o));
@@ -100,19 +110,6 @@ static void reuse(struct shoal_segment *seg) {
     audit_memory(seg, 0);
   }
 }
-static void joins(int i) {
-  shoal_proc_id id;
-  (void)i;
-  OK(shoal_proc_self(S, &id));
-}
-// As many as there are slots join, beside nobody.
-static void slots_are_free(void) {
-  for (uint32_t i = 0; i < PARTICIPANTS; i++) {
-    int actor = crash_actor(joins, 0);
-    CRASH_UNTIL(crash_finished(actor), "joining hangs");
-  }
-}
-
 static void anonymous(void) { OK(shoal_segment_create(NULL, &options, &S)); }
 static void close_it(void) {
   if (S) OK(shoal_segment_close(S));
@@ -121,39 +118,48 @@ static void close_it(void) {
 
 // ---- segments ----
 static struct shoal_segment *mine;
-static void op_create(void) { OK(shoal_segment_create(name(), &options, &mine)); }
+static void op_create(void) { OK(shoal_segment_create(NAME, &options, &mine)); }
 static void op_open_join(void) {
   shoal_proc_id id;
-  OK(shoal_segment_open(name(), NULL, &mine));
+  OK(shoal_segment_open(NAME, NULL, &mine));
   OK(shoal_proc_self(mine, &id));
 }
-static void op_open_or_create(void) { OK(shoal_segment_open_or_create(name(), &options, &mine)); }
+static void op_open_or_create(void) { OK(shoal_segment_open_or_create(NAME, &options, &mine)); }
 static void op_close(void) { OK(shoal_segment_close(mine)); }
-static void op_unlink(void) { OK(shoal_segment_unlink(name())); }
+static void op_unlink(void) { OK(shoal_segment_unlink(NAME)); }
 static void op_gc(void) {
   int rc = shoal_segment_gc();
   CRASH_EXPECT(rc >= 0, "gc answered %d", rc);
 }
-static void op_grow(void) { OK(shoal_segment_grow(S, 256 << 10)); }
+static void op_grow(void) { OK(shoal_segment_grow(S, 4 * BYTES)); }
 
+// A directory of the driver's own: another's gc, which runs beside it, would take what a victim has left.
+static char directory[32];
 static void no_name(void) {
-  name();  // the driver's
-  shoal_segment_unlink(name());
+  snprintf(directory, sizeof directory, "/dev/shm/crash-%d", (int)getpid());
+  CRASH_EXPECT(mkdir(directory, 0700) == 0 || errno == EEXIST, "mkdir %s: %m", directory);
+  shoal_shm_directory_ = directory;
+  shoal_segment_unlink(NAME);  // a sweep that was killed had this one's pid
+}
+static void no_directory(void) {
+  close_it();
+  shoal_segment_unlink(NAME);
+  rmdir(directory);
 }
 static void expect_no_file(void) {
-  DIR *dir = opendir(shoal_shm_directory_);
-  for (struct dirent *e; (e = readdir(dir));) CRASH_EXPECT(!strstr(e->d_name, name()), "%s is left", e->d_name);
+  DIR *dir = opendir(directory);
+  for (struct dirent *e; (e = readdir(dir));) CRASH_EXPECT(e->d_name[0] == '.', "%s is left", e->d_name);
   closedir(dir);
 }
 static void there_or_not(void) {
   struct shoal_segment *seg;
-  int rc = shoal_segment_open(name(), NULL, &seg);
+  int rc = shoal_segment_open(NAME, NULL, &seg);
   CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d (%s)", rc, shoal_reason());
   T->word[FOUND] = rc == 0;
-  if (rc == -ENOENT) OK(shoal_segment_create(name(), &options, &seg));
+  if (rc == -ENOENT) OK(shoal_segment_create(NAME, &options, &seg));
   reuse(seg);
   OK(shoal_segment_close(seg));
-  OK(shoal_segment_unlink(name()));
+  OK(shoal_segment_unlink(NAME));
   expect_no_file();
 }
 static void check_created(void) {
@@ -162,21 +168,14 @@ static void check_created(void) {
 }
 static void named(void) {
   no_name();
-  OK(shoal_segment_create(name(), &options, &S));
-}
-static void close_and_unlink(void) {
-  close_it();
-  shoal_segment_unlink(name());
+  OK(shoal_segment_create(NAME, &options, &S));
 }
 static void still_there(void) {
   struct shoal_segment *seg;
-  OK(shoal_segment_open(name(), NULL, &seg));
+  OK(shoal_segment_open(NAME, NULL, &seg));
   reuse(seg);
 }
-static void check_still_there(void) {
-  crash_survivor(still_there);
-  slots_are_free();
-}
+static void check_still_there(void) { crash_survivor(still_there); }
 static void check_gone_or_not(void) {
   crash_survivor(there_or_not);
   CRASH_EXPECT(!crash_victim_finished() || !T->word[FOUND], "unlinked, and still to be found");
@@ -196,32 +195,27 @@ static void opened(void) { op_open_join(); }
 static void grown_or_not(void) {
   struct shoal_object o;
   uint64_t size = shoal_segment_size_(S);
-  CRASH_EXPECT(size == 64 << 10 || size == 256 << 10, "it has %lu bytes", size);
-  OK(shoal_object_create(S, "large", TYPE, 300 << 10, pattern, NULL, &o));
-  expect_whole(&o, 300 << 10);
+  CRASH_EXPECT(size == BYTES || size == 4 * BYTES, "it has %lu bytes", size);
+  OK(shoal_object_create(S, "large", TYPE, 5 * BYTES, pattern, NULL, &o));
+  expect_whole(&o, 5 * BYTES);
   OK(shoal_object_remove(S, "large"));
   OK(shoal_object_close(S, &o));
   reuse(S);
 }
 static void check_grown(void) { crash_survivor(grown_or_not); }
 
-CRASH_SCENARIO(seg_create, .name = "segment: create", .setup = no_name, .op = op_create, .check = check_created);
-CRASH_SCENARIO(seg_open_or_create, .name = "segment: open or create", .setup = no_name, .op = op_open_or_create,
-               .check = check_created);
-CRASH_SCENARIO(seg_open, .name = "segment: open and join", .setup = named, .op = op_open_join,
-               .check = check_still_there, .cleanup = close_and_unlink);
-CRASH_SCENARIO(seg_close, .name = "segment: close", .setup = named, .prepare = opened, .op = op_close,
-               .check = check_still_there, .cleanup = close_and_unlink);
-CRASH_SCENARIO(seg_unlink, .name = "segment: unlink", .setup = named, .op = op_unlink, .check = check_gone_or_not,
-               .cleanup = close_and_unlink);
-CRASH_SCENARIO(seg_gc, .name = "segment: gc of an abandoned one", .setup = abandoned, .op = op_gc,
-               .check = check_collected);
-CRASH_SCENARIO(seg_gc_used, .name = "segment: gc beside one in use", .setup = named, .op = op_gc,
-               .check = check_still_there, .cleanup = close_and_unlink);
+#define NAMED(id, text, ...) CRASH_SCENARIO(id, .name = "segment: " text, .cleanup = no_directory, __VA_ARGS__)
+NAMED(seg_create, "create", .setup = no_name, .op = op_create, .check = check_created);
+NAMED(seg_open_or_create, "open or create", .setup = no_name, .op = op_open_or_create, .check = check_created);
+NAMED(seg_open, "open and join", .setup = named, .op = op_open_join, .check = check_still_there);
+NAMED(seg_close, "close", .setup = named, .prepare = opened, .op = op_close, .check = check_still_there);
+NAMED(seg_unlink, "unlink", .setup = named, .op = op_unlink, .check = check_gone_or_not);
+NAMED(seg_gc, "gc of an abandoned one", .setup = abandoned, .op = op_gc, .check = check_collected);
+NAMED(seg_gc_used, "gc beside one in use", .setup = named, .op = op_gc, .check = check_still_there);
+NAMED(seg_pair, "pair, create, then create", .kind = CRASH_PAIR, .setup = no_name, .op = op_create,
+      .op2 = op_open_or_create, .check = check_created);
 CRASH_SCENARIO(seg_grow, .name = "segment: grow", .setup = anonymous, .op = op_grow, .check = check_grown,
                .cleanup = close_it);
-CRASH_SCENARIO(seg_pair, .name = "segment: pair, create, then create", .kind = CRASH_PAIR, .setup = no_name,
-               .op = op_create, .op2 = op_open_or_create, .check = check_created);
 
 // ---- participants ----
 static void join(void) {
@@ -233,7 +227,7 @@ static void op_leave(void) { OK(shoal_proc_leave(S)); }
 static void op_reap(void) { shoal_proc_reap(S); }
 static void joins_opens(void) {
   struct shoal_object o;
-  OK(shoal_object_create(S, "of the dead", TYPE, SMALL, pattern, NULL, &o));
+  OK(shoal_object_create(S, "of the dead", TYPE, SIZE, pattern, NULL, &o));
   OK(shoal_object_remove(S, "of the dead"));  // it keeps its memory till it dies
 }
 static void two_dead(void) {
@@ -242,10 +236,7 @@ static void two_dead(void) {
   crash_survivor(joins_opens);
 }
 static void reuse_it(void) { reuse(S); }
-static void check_participants(void) {
-  crash_survivor(reuse_it);
-  slots_are_free();
-}
+static void check_participants(void) { crash_survivor(reuse_it); }
 #define PARTICIPANT(id, text, ...) \
   CRASH_SCENARIO(id, .name = "participants: " text, .check = check_participants, .cleanup = close_it, __VA_ARGS__)
 PARTICIPANT(proc_join, "join", .setup = anonymous, .op = join);
@@ -259,64 +250,72 @@ PARTICIPANT(proc_pair_join, "pair, join, then reap", .kind = CRASH_PAIR, .setup 
 
 // ---- objects ----
 static struct shoal_object object;
-static void create_object(uint64_t size) {
-  OK(shoal_object_create(S, "it", TYPE, size, pattern, NULL, &object));
+static void op_create_object(void) {
+  OK(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &object));
   T->word[CREATED] = 1;
 }
-static void op_create_object(void) { create_object(SMALL); }
-static void op_create_large(void) { create_object(LARGE); }
 static void op_create_again(void) {  // whatever a dead one left
-  int rc = shoal_object_create(S, "it", TYPE, SMALL, pattern, NULL, &object);
+  int rc = shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &object);
   CRASH_EXPECT(rc == 0 || rc == -EEXIST, "create answered %d (%s)", rc, shoal_reason());
 }
 static void op_open_object(void) { OK(shoal_object_open(S, "it", TYPE, &object)); }
 static void op_open_or_create_object(void) {
-  OK(shoal_object_open_or_create(S, "it", TYPE, SMALL, pattern, NULL, &object));
-  expect_whole(&object, SMALL);
+  OK(shoal_object_open_or_create(S, "it", TYPE, SIZE, pattern, NULL, &object));
+  expect_whole(&object, SIZE);
 }
 static void op_close_object(void) { OK(shoal_object_close(S, &object)); }
 static void op_remove_object(void) {
   int rc = shoal_object_remove(S, "it");
   CRASH_EXPECT(rc == 0 || rc == -ENOENT, "remove answered %d (%s)", rc, shoal_reason());
 }
-static void find_object(uint64_t size) {
+static void find_object(void) {
   struct shoal_object o;
   int rc = shoal_object_open(S, "it", TYPE, &o);
   CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d (%s)", rc, shoal_reason());
   T->word[FOUND] = rc == 0;
   if (rc == 0) {
-    expect_whole(&o, size);
+    expect_whole(&o, SIZE);
     OK(shoal_object_close(S, &o));
   } else {
-    OK(shoal_object_create(S, "it", TYPE, size, pattern, NULL, &o));
+    OK(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &o));
     OK(shoal_object_close(S, &o));
   }
   OK(shoal_object_remove(S, "it"));
   reuse(S);
 }
-static void find_small(void) { find_object(SMALL); }
-static void find_large(void) { find_object(LARGE); }
-static void check_small(void) {
-  crash_survivor(find_small);
-  CRASH_EXPECT(!T->word[CREATED] || T->word[FOUND], "created, and not to be found");
-  slots_are_free();
-}
-static void check_large(void) {
-  crash_survivor(find_large);
+static void check_created_object(void) {
+  crash_survivor(find_object);
   CRASH_EXPECT(!T->word[CREATED] || T->word[FOUND], "created, and not to be found");
 }
 static void check_there(void) {
-  crash_survivor(find_small);
+  crash_survivor(find_object);
   CRASH_EXPECT(T->word[FOUND], "it was there, and is gone");
 }
 static void check_removed(void) {
-  crash_survivor(find_small);
+  crash_survivor(find_object);
   CRASH_EXPECT(!crash_victim_finished() || !T->word[FOUND], "removed, and still to be found");
 }
 static void with_object(void) {
   anonymous();
   crash_survivor(op_create_object);
   T->word[CREATED] = 0;
+}
+// An object that leaves no room: the next has to make the segment grow.
+static void filled(void) {
+  struct shoal_object o;
+  OK(shoal_object_create(S, "filler", TYPE, BYTES, pattern, NULL, &o));
+}
+static void no_room(void) {
+  anonymous();
+  crash_survivor(filled);
+}
+static void find_beside_filler(void) {
+  OK(shoal_object_remove(S, "filler"));
+  find_object();
+}
+static void check_grown_for_it(void) {
+  crash_survivor(find_beside_filler);
+  CRASH_EXPECT(!T->word[CREATED] || T->word[FOUND], "created, and not to be found");
 }
 static void user(int i) {
   (void)i;
@@ -331,9 +330,9 @@ static void another_uses_it(void) {  // who has it open reads it whole, and is n
   struct shoal_object o;
   op_open_object();
   OK(shoal_object_remove(S, "it"));
-  expect_whole(&object, SMALL);
-  OK(shoal_object_create(S, "it", TYPE, SMALL, pattern, NULL, &o));
-  expect_whole(&o, SMALL);
+  expect_whole(&object, SIZE);
+  OK(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &o));
+  expect_whole(&o, SIZE);
 }
 static void open_object(void) { op_open_object(); }
 static void check_used(void) {
@@ -342,13 +341,15 @@ static void check_used(void) {
 }
 
 #define OBJECT(id, text, ...) CRASH_SCENARIO(id, .name = "directory: " text, .cleanup = close_it, __VA_ARGS__)
-OBJECT(dir_create, "create", .setup = anonymous, .prepare = join, .op = op_create_object, .check = check_small);
-OBJECT(dir_create_join, "create, joining by it", .setup = anonymous, .op = op_create_object, .check = check_small);
-OBJECT(dir_create_large, "create, growing the segment", .setup = anonymous, .prepare = join, .op = op_create_large,
-       .check = check_large);
+OBJECT(dir_create, "create", .setup = anonymous, .prepare = join, .op = op_create_object,
+       .check = check_created_object);
+OBJECT(dir_create_join, "create, joining by it", .setup = anonymous, .op = op_create_object,
+       .check = check_created_object);
+OBJECT(dir_create_growing, "create, growing the segment", .setup = no_room, .prepare = join, .op = op_create_object,
+       .check = check_grown_for_it);
 OBJECT(dir_open, "open", .setup = with_object, .prepare = join, .op = op_open_object, .check = check_there);
 OBJECT(dir_open_or_create, "open or create", .setup = anonymous, .prepare = join, .op = op_open_or_create_object,
-       .check = check_small);
+       .check = check_created_object);
 OBJECT(dir_close, "close", .setup = with_object, .prepare = open_object, .op = op_close_object, .check = check_there);
 OBJECT(dir_remove, "remove", .setup = with_object, .prepare = join, .op = op_remove_object, .check = check_removed);
 OBJECT(dir_remove_used, "remove, in use by another", .setup = with_object_in_use, .prepare = join,
@@ -380,7 +381,8 @@ OBJECT(dir_waited_resumed, "create, two wait for it, goes on", .kind = CRASH_RES
 
 #define PAIR(id, text, state, what, what2, look) \
   OBJECT(id, "pair, " text, .kind = CRASH_PAIR, .setup = state, .op = what, .op2 = what2, .check = look)
-PAIR(dir_pair_create, "create, then create", anonymous, op_create_object, op_create_again, check_small);
-PAIR(dir_pair_remove, "remove, then create", with_object, op_remove_object, op_create_again, check_small);
-PAIR(dir_pair_remove_remove, "remove, then remove", with_object, op_remove_object, op_remove_object, check_small);
-PAIR(dir_pair_reap, "create, then reap", anonymous, op_create_object, op_reap, check_small);
+PAIR(dir_pair_create, "create, then create", anonymous, op_create_object, op_create_again, check_created_object);
+PAIR(dir_pair_remove, "remove, then create", with_object, op_remove_object, op_create_again, check_created_object);
+PAIR(dir_pair_remove_remove, "remove, then remove", with_object, op_remove_object, op_remove_object,
+     check_created_object);
+PAIR(dir_pair_reap, "create, then reap", anonymous, op_create_object, op_reap, check_created_object);
