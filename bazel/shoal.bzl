@@ -67,14 +67,14 @@ def _headers_test(library, hdrs):
         deps = [library, alone + "_cxx17"],
     )
 
-def shoal_binary(name, srcs, deps = [], copts = [], linkopts = [], **kwargs):
+def shoal_binary(name, srcs, deps = [], copts = [], linkopts = [], malloc = _MALLOC, **kwargs):
     """A program in C."""
     native.cc_binary(
         name = name,
         srcs = srcs,
         copts = _C + copts,
         linkopts = _LINK + linkopts,
-        malloc = _MALLOC,
+        malloc = malloc,
         deps = deps,
         **kwargs
     )

@@ -18,8 +18,8 @@
 #include "tests/harness/victim.h"
 
 #define ACTORS 16
-#define STUCK_NS INT64_C(3500000000)      // all asleep for that long, their once-a-second looks included: for ever
-#define WATCHDOG_NS INT64_C(30000000000)  // of survivors that neither sleep nor come to an end
+#define SLEEPS_MAX 100                    // of a victim
+#define WATCHDOG_NS INT64_C(60000000000)  // of survivors that neither sleep nor come to an end
 
 struct crash_table *T;
 
@@ -27,7 +27,16 @@ static pid_t actors[ACTORS];  // 0: killed
 static int n_actors;
 static volatile uint32_t *returned;  // shared, one an actor
 static struct victim *first, *second;
-static uint32_t point, point_first, slept, late;
+static uint32_t point, point_first, slept;
+
+// The clock of all in here. An hour fast: no sleeper's look once a second, and no deadline, comes while the sweep lasts, so
+// whom nobody wakes sleeps for ever. A system call: the C library's own reads the kernel's page again whenever that has
+// changed, which between two steps it always may have.
+int clock_gettime(clockid_t clock, struct timespec *t) {
+  int rc = (int)syscall(SYS_clock_gettime, clock, t);
+  t->tv_sec += 3600;
+  return rc;
+}
 
 static int64_t now_ns(void) {
   struct timespec t;
@@ -127,22 +136,22 @@ void crash_all_asleep_or_finished(void) {
 
 // ---- waiting for what has to come by itself ----
 
-// Whether nobody who lives can run unless woken; *sum tells one such moment from the next.
+// Whether nobody who lives can run unless woken; *sum, 0 if somebody can, tells one such moment from the next.
 static int all_asleep(uint64_t *sum) {
-  uint64_t switches;
-  *sum = 1;
+  uint64_t switches, all = 1;
   for (int i = 0; i < n_actors; i++) {
     if (!actors[i] || returned[i]) continue;
     if (!process_asleep(actors[i], &switches)) return 0;
-    *sum += switches;
+    all += switches;
   }
   struct victim *victims[] = {first, second};
   for (int i = 0; i < 2; i++) {
     if (!victims[i] || !victims[i]->pid || victims[i]->state != VICTIM_FREE || victim_has_finished(victims[i]))
       continue;
     if (!process_asleep(victims[i]->pid, &switches)) return 0;
-    *sum += switches;
+    all += switches;
   }
+  *sum = all;
   return 1;
 }
 
@@ -156,19 +165,12 @@ int crash_wait_more(struct crash_wait *w) {
   for (int i = 0; i < n_actors; i++)
     if (is_gone(i)) crash_fail("a survivor crashed");
   uint64_t sum = 0;
-  // All slept before the caller looked for what it awaits, and the same sleeps last still.
-  int asleep = all_asleep(&sum);
-  if (asleep && sum == w->sum && !w->stuck) w->stuck = now;
-  w->sum = asleep ? sum : 0;
-  w->gave_up = T->failed || (w->stuck && now - w->stuck > STUCK_NS) || now - w->begun > WATCHDOG_NS;
+  // All slept before the caller looked for what it awaits, and the same sleeps last still: it will never come.
+  int for_ever = all_asleep(&sum) && sum == w->sum;
+  w->sum = sum;
+  w->gave_up = T->failed || for_ever || now - w->begun > WATCHDOG_NS;
   if (!w->gave_up) usleep(w->looks < 200 ? 10 : 200);
   return !w->gave_up;
-}
-
-int crash_waited(struct crash_wait *w) {
-  if (w->gave_up) return 0;
-  late += w->stuck != 0;
-  return 1;
 }
 
 static void (*survivor_body)(void);
@@ -215,16 +217,13 @@ uint32_t crash_point(void) { return point; }
 static const struct crash_scenario *scenario;
 static int limits_verbose;
 
-static void first_asleep(void) {
-  slept++;
-  if (!scenario->asleep) crash_abort("the victim sleeps, and the scenario does not say who wakes it");
-  scenario->asleep();
+static void wake(void (*how)(void)) {
+  if (!how) crash_abort("a victim sleeps, and the scenario does not say who wakes it");
+  if (slept++ == SLEEPS_MAX) crash_abort("a victim is woken, and sleeps again and again");
+  how();
 }
-static void second_asleep(void) {
-  slept++;
-  if (!scenario->asleep2) crash_abort("the second victim sleeps, and the scenario does not say who wakes it");
-  scenario->asleep2();
-}
+static void first_asleep(void) { wake(scenario->asleep); }
+static void second_asleep(void) { wake(scenario->asleep2); }
 
 static void call(void (*hook)(void)) {
   if (hook) hook();
@@ -253,14 +252,10 @@ static void resume_first(void) {
 }
 
 static void finish(void) {
-  if (scenario->kind != CRASH_RESUMED) call(scenario->stopped);
-  if (scenario->kind == CRASH_SINGLE) victim_kill(first);
-  if (scenario->kind == CRASH_RESUMED) {
-    call(scenario->stopped);
-    resume_first();
-  }
-  if (scenario->kind == CRASH_STALLED) resume_first();
-  if (!T->failed) scenario->check();
+  call(scenario->stopped);
+  if (scenario->kind == CRASH_RESUMED) resume_first();
+  else victim_kill(first);
+  if (!T->failed) call(scenario->check);
 }
 
 static void end_point(struct crash_result *r) {
@@ -270,14 +265,12 @@ static void end_point(struct crash_result *r) {
   call(scenario->cleanup);
   r->points++;
   r->strayed += first->strayed != NULL || (second && second->strayed);
-  r->rechecks += late != 0;
   r->failures += T->failed != 0;
-  if (limits_verbose && (T->failed || late))
-    fprintf(stderr, "%s: at %u after %u: %s\n", scenario->name, point, point_first, T->failed ? T->why : "late");
-  if ((T->failed || late) && !r->why[0])
+  if (limits_verbose && T->failed)
+    fprintf(stderr, "%s: at %u after %u: %s\n", scenario->name, point, point_first, T->why);
+  if (T->failed && !r->why[0])
     snprintf(r->why, sizeof r->why, "at %u%s%.0u: %s", point, second ? " after " : "", second ? point_first : 0,
-             T->failed ? T->why : "saved only by the once-a-second look");
-  late = 0;
+             T->why);
   first = second = NULL;
 }
 
@@ -289,37 +282,50 @@ static void record(struct victim *v, struct victim_trace *t, void (*asleep)(void
 
 // ---- which points ----
 
-// Of the events 0..n: all if they are at most `most`; else each instruction's first two visits and its last, what
-// surrounds a sleep, and a tenth of `most` spread over the rest.
-static uint8_t *choose(const struct victim_trace *t, uint32_t most, uint32_t phase) {
-  uint8_t *chosen = calloc(t->n + 2, 1);
-  uint32_t special = 0;
-  for (uint32_t k = 0; k <= t->n; k++) {
-    int sleeps = !t->pc[k] || (k && !t->pc[k - 1]) || (k < t->n && !t->pc[k + 1]);
-    special += chosen[k] = t->n < most || t->visit[k] < 3 || t->last[k] || sleeps || k == t->n;
-  }
-  if (t->n < most) return chosen;
-  if (special > most)
-    for (uint32_t k = 0, i = phase, step = special / most + 1; k < t->n; k++)
-      if (chosen[k]) chosen[k] = i++ % step == 0;
-  for (uint32_t step = t->n / (most / 10 + 1) + 1, k = phase % step; k <= t->n; k += step) chosen[k] = 1;
-  return chosen;
+// Every `step`-th of those of 0..n that are `what`, `room` of them at most, become chosen.
+enum { DULL, SPECIAL, CHOSEN };
+static void spread(uint8_t *is, uint32_t n, uint8_t what, uint32_t room, uint32_t phase) {
+  uint32_t found = 0;
+  for (uint32_t k = 0; k <= n; k++) found += is[k] == what;
+  if (!room) return;
+  for (uint32_t k = 0, i = phase, step = found > room ? (found - 1) / room + 1 : 1; k <= n; k++)
+    if (is[k] == what && i++ % step == 0) is[k] = CHOSEN;
 }
 
-static int enough(const struct crash_result *r, const struct crash_limits *l) {
-  return l->stop && (r->failures || r->rechecks);
+// Of the places 0..n: all if they are at most `most`; else, as far as that goes, each instruction's first two visits and its
+// last and what surrounds a sleep, then of the rest. How many.
+static uint32_t choose(const struct victim_trace *t, uint32_t most, uint32_t phase, uint8_t **out) {
+  uint8_t *is = calloc(t->n + 2, 1);
+  uint32_t special = 0, n = 0;
+  for (uint32_t k = 0; k <= t->n; k++) {
+    int sleeps = !t->pc[k] || (k && !t->pc[k - 1]) || (k < t->n && !t->pc[k + 1]);
+    special += is[k] = t->n < most || t->visit[k] < 3 || t->last[k] || sleeps ? SPECIAL : DULL;
+  }
+  spread(is, t->n, SPECIAL, most, phase);
+  spread(is, t->n, DULL, special < most ? most - special : 0, phase);
+  is[t->n] = CHOSEN;  // finished
+  for (uint32_t k = 0; k <= t->n; k++) n += is[k] = is[k] == CHOSEN;
+  *out = is;
+  return n;
+}
+
+static int enough(const struct crash_result *r, const struct crash_limits *l) { return l->stop && r->failures; }
+
+static uint32_t most(const struct crash_limits *l) {
+  return l->all ? UINT32_MAX : l->points * (scenario->times ? scenario->times : 1);
 }
 
 static void sweep_single(struct crash_result *r, const struct crash_limits *l) {
   struct victim_trace trace = {0};
+  uint8_t *chosen;
   begin();
   record(first, &trace, first_asleep);
-  point = r->steps = trace.n;
+  point = trace.n;
   faulted(first, "victim");
   finish();
   end_point(r);
-  uint32_t most = scenario->points && !l->all ? scenario->points : l->points;
-  uint8_t *chosen = choose(&trace, l->all ? UINT32_MAX : most, 0);
+  r->places[0] = trace.n + 1;
+  r->at[0] = choose(&trace, most(l), 0, &chosen);
   for (uint32_t k = 0; k < trace.n && !enough(r, l); k++) {
     if (!chosen[k]) continue;
     begin();
@@ -351,39 +357,46 @@ static void pair_finish(struct crash_result *r, uint32_t k) {
   point = k;
   victim_kill(second);
   if (scenario->kind == CRASH_STALLED) resume_first();
-  if (!T->failed) scenario->check();
+  if (!T->failed) call(scenario->check);
 out:
   end_point(r);
 }
 
+// The first at j; the second recorded, then killed at each k.
+static void sweep_second(struct crash_result *r, const struct crash_limits *l, const struct victim_trace *t, uint32_t j,
+                         uint32_t side) {
+  struct victim_trace inner = {0};
+  uint8_t *chosen;
+  pair_begin(t, j);
+  record(second, &inner, second_asleep);
+  pair_finish(r, inner.n);
+  r->places[1] += inner.n + 1;
+  r->at[1] += choose(&inner, side, j, &chosen);
+  for (uint32_t k = 0; k < inner.n && !enough(r, l); k++) {
+    if (!chosen[k]) continue;
+    pair_begin(t, j);
+    victim_run_to(second, &inner, k, second_asleep);
+    pair_finish(r, k);
+  }
+  free(chosen);
+  victim_trace_clear(&inner);
+}
+
 static void sweep_pairs(struct crash_result *r, const struct crash_limits *l) {
   struct victim_trace trace = {0};
-  uint32_t most = scenario->points && !l->all ? scenario->points : l->points, side = 1;
-  while (side * side < most) side++;
+  uint8_t *chosen;
+  uint32_t side = 1;
+  while (side < UINT16_MAX && side * side < most(l)) side++;
   begin();
   record(first, &trace, first_asleep);
   faulted(first, "victim");
   end_point(r);
   r->points--;  // nobody was killed
-  r->steps = trace.n;
-  uint8_t *js = choose(&trace, l->all ? UINT32_MAX : side, 0);
-  for (uint32_t j = 0; j <= trace.n && !enough(r, l); j++) {
-    if (!js[j]) continue;
-    struct victim_trace inner = {0};
-    pair_begin(&trace, j);
-    record(second, &inner, second_asleep);
-    pair_finish(r, inner.n);
-    uint8_t *ks = choose(&inner, l->all ? UINT32_MAX : side, j);
-    for (uint32_t k = 0; k < inner.n && !enough(r, l); k++) {
-      if (!ks[k]) continue;
-      pair_begin(&trace, j);
-      victim_run_to(second, &inner, k, second_asleep);
-      pair_finish(r, k);
-    }
-    free(ks);
-    victim_trace_clear(&inner);
-  }
-  free(js);
+  r->places[0] = trace.n + 1;
+  r->at[0] = choose(&trace, side, 0, &chosen);
+  for (uint32_t j = 0; j <= trace.n && !enough(r, l); j++)
+    if (chosen[j]) sweep_second(r, l, &trace, j, side);
+  free(chosen);
   victim_trace_clear(&trace);
 }
 

@@ -23,15 +23,16 @@ static struct {
   struct crash_limits limits;
   int jobs, list;
   const char *only, *json;
-} options = {.limits = {.points = 400}, .only = "", .jobs = 2};
+} options = {.limits = {.points = 150}, .only = "", .jobs = 2};
 
 static void usage(void) {
   fprintf(
       stderr,
       "sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]\n"
       "  --only REGEX  the scenarios whose name it matches\n"
-      "  --points N    kill points of one scenario, about (%u): a longer operation is killed at the first visit of\n"
-      "                each of its instructions, and at every so many of the rest; --all: at every one\n"
+      "  --points N    kill points of one scenario, about (%u): a longer operation is killed at the first two visits\n"
+      "                and the last of each of its instructions, and at every so many of the rest; --all: at every "
+      "one\n"
       "  --jobs N      scenarios at a time (%d)\n"
       "  --stop        leave a scenario at its first failure\n"
       "  --json FILE   the rows, for a program\n"
@@ -88,13 +89,32 @@ static pid_t start_driver(const struct crash_scenario *s, struct crash_result *r
   _exit(0);
 }
 
+static int has_second(const struct crash_scenario *s) { return s->kind == CRASH_PAIR || s->kind == CRASH_STALLED; }
+
 static void print(const struct crash_scenario *s, struct crash_result *r) {
+  char at[64];
   if (!r->done) {
     r->failures++;
     if (!r->why[0]) snprintf(r->why, sizeof r->why, "the driver itself died");
   }
-  printf("%-66s %6u %7u %5u %9u %6.1f%s%s\n", s->name, r->steps, r->points, r->failures, r->rechecks, r->seconds,
-         r->why[0] ? "  " : "", r->why);
+  int n = snprintf(at, sizeof at, "%u of %u", r->at[0], r->places[0]);
+  if (has_second(s)) snprintf(at + n, sizeof at - (size_t)n, ", %u of %u", r->at[1], r->places[1]);
+  printf("%-66s %-24s %7u %5u %6.1f%s%s\n", s->name, at, r->points, r->failures, r->seconds, r->why[0] ? "  " : "",
+         r->why);
+}
+
+// What was swept, and whether all is well.
+static int summary(const struct crash_scenario **s, size_t n, const struct crash_result *r, long seconds) {
+  uint32_t points[2] = {0}, at = 0, places = 0, whole = 0, strayed = 0, failures = 0;
+  for (size_t i = 0; i < n; i++) {
+    points[has_second(s[i])] += r[i].points;
+    if (!has_second(s[i])) at += r[i].at[0], places += r[i].places[0], whole += r[i].at[0] == r[i].places[0];
+    strayed += r[i].strayed, failures += r[i].failures;
+  }
+  printf("%zu scenarios, %ld s: %u single kill points, at %u of %u places (%u scenarios at every one), %u in pairs\n",
+         n, seconds, points[0], at, places, whole, points[1]);
+  printf("%u kill points (%u off their trace), %u failures\n", points[0] + points[1], strayed, failures);
+  return failures != 0;
 }
 
 static void run_all(const struct crash_scenario **s, size_t n, struct crash_result *r) {
@@ -124,9 +144,9 @@ static void write_json(const struct crash_scenario **s, size_t n, const struct c
   for (size_t i = 0; i < n; i++) {
     fprintf(f, "  {\"name\": ");
     write_string(f, s[i]->name);
-    fprintf(f,
-            ", \"kind\": \"%s\", \"steps\": %u, \"points\": %u, \"failures\": %u, \"rechecks\": %u, \"strayed\": %u, ",
-            kinds[s[i]->kind], r[i].steps, r[i].points, r[i].failures, r[i].rechecks, r[i].strayed);
+    fprintf(f, ", \"kind\": \"%s\", \"places\": [%u, %u], \"killed_at\": [%u, %u], \"points\": %u, ", kinds[s[i]->kind],
+            r[i].places[0], r[i].places[1], r[i].at[0], r[i].at[1], r[i].points);
+    fprintf(f, "\"failures\": %u, \"strayed\": %u, ", r[i].failures, r[i].strayed);
     fprintf(f, "\"seconds\": %.1f, \"first\": ", r[i].seconds);
     write_string(f, r[i].why);
     fprintf(f, "}%s\n", i + 1 < n ? "," : "");
@@ -153,18 +173,10 @@ int main(int argc, char **argv) {
   if (r == MAP_FAILED) crash_abort("mmap");
   struct timespec begun, ended;
   clock_gettime(CLOCK_MONOTONIC, &begun);
-  printf("%-66s %6s %7s %5s %9s %6s\n", "scenario", "steps", "points", "fail", "re-checks", "s");
+  printf("%-66s %-24s %7s %5s %6s\n", "scenario", "killed at", "points", "fail", "s");
   run_all(s, n, r);
   clock_gettime(CLOCK_MONOTONIC, &ended);
-  struct crash_result sum = {0};
-  for (size_t i = 0; i < n; i++) {
-    sum.points += r[i].points;
-    sum.failures += r[i].failures;
-    sum.rechecks += r[i].rechecks;
-    sum.strayed += r[i].strayed;
-  }
-  printf("%zu scenarios, %u kill points (%u off their trace), %u failures, %u saved only by the re-check, %ld s\n", n,
-         sum.points, sum.strayed, sum.failures, sum.rechecks, (long)(ended.tv_sec - begun.tv_sec));
+  int bad = summary(s, n, r, (long)(ended.tv_sec - begun.tv_sec));
   if (options.json) write_json(s, n, r);
-  return sum.failures || sum.rechecks;
+  return bad;
 }
