@@ -150,7 +150,7 @@ static struct shoal_loan loan;
 static void receive(void) {
   int rc = shoal_queue_receive(Q, &loan, SHOAL_TRY);
   CRASH_EXPECT(rc == 0 || rc == -EAGAIN, "receive answered %d", rc);
-  if (rc == 0) T->word[HELD] = 1;
+  if (rc == 0) T->word[HELD] = (uint32_t)((struct message *)loan.data)->id;
 }
 static void release(void) {  // done with what it holds, once it has been released
   if (!T->word[HELD]) return;
@@ -172,7 +172,7 @@ static void op_leave_producing(void) { shoal_queue_leave(Q, SHOAL_PRODUCER); }
 static void op_leave_consuming(void) { shoal_queue_leave(Q, SHOAL_CONSUMER); }
 
 // ---- the survivor: takes what is there, then fills and empties the ring ----
-static void drain(void) {  // what comes again, a dead one having had it, comes out of order
+static void drain(void) {  // what comes again, a dead one having had it, or given it back, comes out of order
   struct shoal_loan loan;
   uint64_t last = 0;
   for (int rc, idle = 0; idle < 3; idle += rc != 0) {
@@ -181,7 +181,7 @@ static void drain(void) {  // what comes again, a dead one having had it, comes 
     if (rc) continue;
     struct message m = *(struct message *)loan.data;
     took(&m);
-    CRASH_EXPECT(loan.redelivered || m.id > last, "%lu after %lu", m.id, last);
+    CRASH_EXPECT(loan.redelivered || m.id > last || m.id == T->word[HELD], "%lu after %lu", m.id, last);
     if (!loan.redelivered) last = m.id;
     rc = shoal_queue_release(Q, &loan);
     CRASH_EXPECT(rc == 0, "release answered %d", rc);
@@ -247,6 +247,14 @@ static void check_drop(void) {
 }
 QUEUE(drop, "receive and release, a dead one's message is dropped", .setup = one_to_drop, .prepare = consuming,
       .op = op_receive_release, .check = check_drop);
+// To leave is no death.
+static void check_left(void) {
+  check_drop();
+  CRASH_EXPECT(!crash_victim_finished() || taken() == 1, "left with the message in hand, and it is gone");
+}
+QUEUE(leave_drop, "leave with a loan in hand, a dead one's is dropped", .setup = one_to_drop, .prepare = receive,
+      .op = op_leave_consuming, .check = check_left);
+
 // The victim's hint comes late and sets the head back; then a position ends without having been received.
 static void overtake(void) {
   get();
