@@ -140,6 +140,9 @@ static void test_published_by_exchange_processes(void **state) { (void)state, ma
 static struct shoal_queue *one_handle;
 static void use_one_handle(void *memory, unsigned i) {
   struct shared *s = memory;
+  CHECK(shoal_queue_join(one_handle, i % 2 ? SHOAL_PRODUCER : SHOAL_CONSUMER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  await(&s->ready, 4);  // or the first consumer is done, and gone, before the second has come
   for (uint64_t n = 0; n < EACH; n++)
     if (i % 2) put_number(one_handle, n);
     else shoal_add64_relaxed(&s->sum, get_number(one_handle));
