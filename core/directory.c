@@ -293,6 +293,8 @@ static int still_ours(struct shoal_segment *seg, const struct claimed *c, uint64
   return (*state & ~WAITED) == c->state;
 }
 
+static int not_ours(void) { return shoal_fail_(-EPERM, "its creator left the segment while creating it"); }
+
 static void roll_back(struct shoal_segment *seg, const struct claimed *c) {
   uint64_t w;
   if (writer_acquire(seg)) return;
@@ -318,11 +320,11 @@ static int publish(struct shoal_segment *seg, const struct claimed *c) {
     return 0;
   }
   shoal_held_drop_(seg, c->at, generation);
-  return shoal_fail_(-EPERM, "its creator left the segment while creating it");
+  return not_ours();
 }
 
-int shoal_object_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
-                        int (*init)(void *, uint64_t, void *), void *arg, struct shoal_object *out) {
+int shoal_object_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                        struct shoal_object *out) {
   struct label l;
   shoal_proc_id id;
   struct claimed c = {0, 0, 0, 0};
@@ -335,20 +337,38 @@ int shoal_object_create(struct shoal_segment *seg, const char *name, const char 
   if (rc == 0) rc = claim_or_grow(seg, &l, size, id, &c);
   if (rc) return rc;
   shoal_off off = shoal_load64_relaxed(&seg->entries[c.at].off);
-  void *memory = shoal_segment_at(seg, off, size);
-  if (!memory) rc = shoal_fail_(-EPROTO, "the directory is damaged");
-  if (rc == 0) memset(memory, 0, c.stained < size ? c.stained : size);
-  if (rc == 0 && init) rc = init(memory, size, arg);
-  if (rc == 0) rc = publish(seg, &c);
-  if (rc) {
-    roll_back(seg, &c);
-    return rc;
-  }
-  *out = (struct shoal_object){memory, size, off, c.at, GENERATION(c.state)};
+  struct shoal_object object = {shoal_segment_at(seg, off, size), size, off, c.at, GENERATION(c.state)};
+  if (!object.memory) return shoal_object_end_(seg, &object, shoal_fail_(-EPROTO, "the directory is damaged"));
+  memset(object.memory, 0, c.stained < size ? c.stained : size);
+  *out = object;
   return 0;
 }
 
+int shoal_object_end_(struct shoal_segment *seg, const struct shoal_object *object, int rc) {
+  uint64_t state = shoal_load64_relaxed(&seg->entries[object->entry].state) & ~WAITED;
+  unsigned becomes = shoal_load64_relaxed(&seg->entries[object->entry].name[0]) ? LIVE : REMOVED;
+  struct claimed c = {object->entry, becomes, state, 0};
+  if (STATE(state) != CREATING || GENERATION(state) != object->generation) return not_ours();
+  if (rc == 0) rc = publish(seg, &c);
+  if (rc) roll_back(seg, &c);
+  return rc;
+}
+
+int shoal_object_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                        int (*init)(void *, uint64_t, void *), void *arg, struct shoal_object *out) {
+  struct shoal_object object;
+  int rc = shoal_object_begin_(seg, name, type, size, &object);
+  if (rc == 0) rc = shoal_object_end_(seg, &object, init ? init(object.memory, size, arg) : 0);
+  if (rc == 0) *out = object;
+  return rc;
+}
+
 // ---- open, close, remove ----
+
+static int wrong_type(const struct view *v, const char *type) {
+  return shoal_fail_(-EBADMSG, "\"%.63s\" is a \"%.31s\", not a \"%s\"", (const char *)v->label.name,
+                     (const char *)v->label.type, type);
+}
 
 int shoal_object_open(struct shoal_segment *seg, const char *name, const char *type, struct shoal_object *out) {
   struct label l;
@@ -359,8 +379,7 @@ int shoal_object_open(struct shoal_segment *seg, const char *name, const char *t
   if (rc == 0) rc = shoal_proc_self(seg, &id);
   while (rc == 0) {
     if (!find(seg, l.name, 1u << LIVE, &v, NULL)) return shoal_fail_(-ENOENT, "no object \"%s\"", name);
-    if (memcmp(v.label.type, l.type, sizeof l.type) != 0)
-      return shoal_fail_(-EBADMSG, "\"%s\" is a \"%.31s\", not a \"%s\"", name, (const char *)v.label.type, type);
+    if (memcmp(v.label.type, l.type, sizeof l.type) != 0) return wrong_type(&v, type);
     void *memory = shoal_segment_at(seg, v.off, v.size);
     if (!memory || v.size == 0) return shoal_fail_(-EPROTO, "\"%s\" lies outside the segment", name);
     rc = shoal_reference_add_(seg, v.entry, &record);
@@ -390,18 +409,28 @@ static void wait_for_creator(struct shoal_segment *seg, const struct label *l) {
   shoal_futex_wait_many(words, 2, shoal_after_ns(SHOAL_RECHECK_NS));
 }
 
-int shoal_object_open_or_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
-                                int (*init)(void *, uint64_t, void *), void *arg, struct shoal_object *out) {
+int shoal_object_open_or_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                                struct shoal_object *out) {
   struct label l;
   int rc = label_make(name, type, &l);
   while (rc == 0) {
     rc = shoal_object_open(seg, name, type, out);
     if (rc != -ENOENT) return rc;
-    rc = shoal_object_create(seg, name, type, size, init, arg, out);
+    rc = shoal_object_begin_(seg, name, type, size, out);
+    if (rc == 0) return 1;
     if (rc != -EEXIST) return rc;
     wait_for_creator(seg, &l);
     rc = 0;
   }
+  return rc;
+}
+
+int shoal_object_open_or_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                                int (*init)(void *, uint64_t, void *), void *arg, struct shoal_object *out) {
+  struct shoal_object object = {.memory = NULL};
+  int rc = shoal_object_open_or_begin_(seg, name, type, size, &object);
+  if (rc == 1) rc = shoal_object_end_(seg, &object, init ? init(object.memory, size, arg) : 0);
+  if (rc == 0) *out = object;
   return rc;
 }
 
@@ -411,21 +440,45 @@ int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object) {
   return rc;
 }
 
-int shoal_object_remove(struct shoal_segment *seg, const char *name) {
+int shoal_object_at(struct shoal_segment *seg, const void *address, struct shoal_object *out) {
+  shoal_off off = shoal_segment_off(seg, address);
+  uint64_t unit = (off - seg->g.units_off) / SHOAL_UNIT_;
+  uint32_t owner = 0;
+  struct view v;
+  if (off >= seg->g.units_off && unit < shoal_segment_size_(seg) / SHOAL_UNIT_)
+    owner = shoal_load32_relaxed(&seg->owners[unit]);
+  if (owner == 0 || owner > seg->g.entries) return shoal_fail_(-EINVAL, "no object is there");
+  view_entry(seg, owner - 1, &v);
+  if ((STATE(v.state) != LIVE && STATE(v.state) != REMOVED) || v.off != off)
+    return shoal_fail_(-EINVAL, "no object begins there");
+  *out = (struct shoal_object){seg->base + off, v.size, off, owner - 1, GENERATION(v.state)};
+  return 0;
+}
+
+// `type` NULL: any.
+static int remove_object(struct shoal_segment *seg, const char *name, const char *type) {
   struct label l;
   struct view v;
-  int rc = label_make(name, "", &l);
+  int rc = label_make(name, type ? type : "", &l);
   if (rc == 0) rc = writer_acquire(seg);
   if (rc) return rc;
-  if (find(seg, l.name, 1u << LIVE, &v, NULL)) {
+  if (!find(seg, l.name, 1u << LIVE, &v, NULL)) {
+    rc = shoal_fail_(-ENOENT, "no object \"%s\"", name);
+  } else if (type && memcmp(v.label.type, l.type, sizeof l.type) != 0) {
+    rc = wrong_type(&v, type);
+  } else {
     // [F3] pairs with [F2]. Killed after it: removed; its memory is freed by its last user, or by a reaper.
     shoal_store64_seq_cst(&seg->entries[v.entry].state, MAKE(REMOVED, GENERATION(v.state), 0));
     if (to_be_freed(seg, v.entry)) free_entry(seg, v.entry);
-  } else {
-    rc = shoal_fail_(-ENOENT, "no object \"%s\"", name);
   }
   writer_release(seg);
   return rc;
+}
+
+int shoal_object_remove(struct shoal_segment *seg, const char *name) { return remove_object(seg, name, NULL); }
+
+int shoal_object_remove_typed(struct shoal_segment *seg, const char *name, const char *type) {
+  return type ? remove_object(seg, name, type) : shoal_fail_(-EINVAL, "an object has a type");
 }
 
 int shoal_object_confirm(struct shoal_segment *seg, const struct shoal_object *object) {

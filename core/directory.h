@@ -56,8 +56,23 @@ int shoal_object_confirm(struct shoal_segment *seg, const struct shoal_object *o
 // This process needs it no longer: once for each create or open. Its memory is reused only when the name has been removed
 // and every process that created, opened or inherited it has closed it or died. -EINVAL: not open.
 int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object);
+// The object that begins at `address`, which this process has open. -EINVAL: there is none.
+int shoal_object_at(struct shoal_segment *seg, const void *address, struct shoal_object *out) SHOAL_MUST_CHECK;
 // Removes the name. -ENOENT.
 int shoal_object_remove(struct shoal_segment *seg, const char *name);
+// The same, of an object of that type only: -EBADMSG another one.
+int shoal_object_remove_typed(struct shoal_segment *seg, const char *name, const char *type);
+
+// ---- creating in two steps, for an initialisation that takes more than `init` does ----
+// As shoal_object_create up to `init`: nobody but the caller sees the object, until shoal_object_end_.
+int shoal_object_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                        struct shoal_object *out) SHOAL_MUST_CHECK;
+// 0: opened; 1: begun, as there is none. Sleeps while somebody alive is making it.
+int shoal_object_open_or_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                                struct shoal_object *out) SHOAL_MUST_CHECK;
+// The thread that began it. `rc`, what its initialisation answered: 0 publishes it, all else takes it back. Answers rc,
+// or why it could not be published.
+int shoal_object_end_(struct shoal_segment *seg, const struct shoal_object *object, int rc) SHOAL_MUST_CHECK;
 
 struct shoal_object_info {
   char name[SHOAL_NAME_MAX + 1];

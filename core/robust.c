@@ -86,6 +86,19 @@ void shoal_thread_start_(void) {
   if (thread_start()) __builtin_trap();  // documented: cannot fail after shoal_robust_check()
 }
 
+int shoal_robust_owns_in_(const void *base, uint64_t length, const struct shoal_robust *but) {
+  const struct shoal_robust_head_ *head = shoal_self_()->head;
+  uintptr_t entry = (uintptr_t)head->next;
+  for (unsigned i = 0; i < 2048; i++) {
+    entry &= ~(uintptr_t)1;
+    if (entry == (uintptr_t)head) return 0;
+    uintptr_t word = entry - (uintptr_t)SHOAL_ROBUST_OFFSET_;
+    if (word - (uintptr_t)base < length && word != (uintptr_t)but) return 1;
+    entry = *(const uintptr_t *)entry;
+  }
+  return 0;
+}
+
 int shoal_live_take_(struct shoal_robust *r) { return shoal_live_adopt_(r, 0); }
 
 int shoal_live_adopt_(struct shoal_robust *r, uint32_t word) {

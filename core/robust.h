@@ -133,6 +133,9 @@ int shoal_live_adopt_(struct shoal_robust *r, uint32_t word);
 // Gives it back (0) and wakes all who sleep on it. Only the owner.
 void shoal_live_drop_(struct shoal_robust *r);
 
+// Whether the calling thread has a word in these `length` bytes on its list, other than `but`.
+int shoal_robust_owns_in_(const void *base, uint64_t length, const struct shoal_robust *but);
+
 // Marks a word whose owner is gone though the kernel has not marked it (a list it could not walk).
 void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word);
 

@@ -350,24 +350,10 @@ int shoal_segment_open_fd(int fd, struct shoal_segment **out) {
 
 int shoal_segment_fd(const struct shoal_segment *seg) { return seg->fd; }
 
-// Whether this thread's robust list holds a word in the mapping, but for its liveness word.
-static int owns_words(struct shoal_segment *seg) {
-  const struct shoal_robust *live = shoal_proc_live_(seg);
-  const struct shoal_robust_head_ *head = shoal_self_()->head;
-  uintptr_t base = (uintptr_t)seg->base, entry = (uintptr_t)head->next;
-  for (unsigned i = 0; i < 2048; i++) {
-    entry &= ~(uintptr_t)1;
-    if (entry == (uintptr_t)head) return 0;
-    uintptr_t word = entry - (uintptr_t)SHOAL_ROBUST_OFFSET_;
-    if (word - base < seg->g.length && word != (uintptr_t)live) return 1;
-    entry = *(const uintptr_t *)entry;
-  }
-  return 0;
-}
-
 int shoal_segment_close(struct shoal_segment *seg) {
   if (shoal_proc_others_(seg)) return shoal_fail_(-EBUSY, "another thread of this process uses it");
-  if (owns_words(seg)) return shoal_fail_(-EBUSY, "this thread owns a lock or a role in it");
+  if (shoal_robust_owns_in_(seg->base, seg->g.length, shoal_proc_live_(seg)))
+    return shoal_fail_(-EBUSY, "this thread owns a lock or a role in it");
   shoal_held_drop_all_(seg);
   int rc = shoal_proc_leave(seg);
   if (rc) return rc;

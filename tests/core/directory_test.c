@@ -130,6 +130,66 @@ static void test_create_open_close_remove(void **state) {
   assert_ok(shoal_segment_close(a));
 }
 
+static void test_found_by_address(void **state) {
+  (void)state;
+  struct shoal_segment *a = anonymous(&small), *b = again(a);
+  struct shoal_object made, opened, found, again_;
+  assert_ok(shoal_object_create(a, "jobs", "test", 5000, NULL, NULL, &made));
+  assert_ok(shoal_object_open(b, "jobs", "test", &opened));
+  assert_ok(shoal_object_at(a, made.memory, &found));
+  assert_memory_equal(&found, &made, sizeof made);
+  assert_int_equal(shoal_object_at(a, (char *)made.memory + 512, &again_), -EINVAL);  // inside
+  assert_int_equal(shoal_object_at(a, (char *)made.memory + 5120, &again_), -EINVAL);
+  assert_int_equal(shoal_object_at(a, a->base, &again_), -EINVAL);
+  assert_int_equal(shoal_object_at(a, &made, &again_), -EINVAL);
+  assert_int_equal(shoal_object_at(b, made.memory, &again_), -EINVAL);
+  assert_ok(shoal_object_remove(a, "jobs"));
+  assert_ok(shoal_object_at(a, made.memory, &found));  // without a name, and still open
+  assert_ok(shoal_object_close(a, &found));
+  assert_int_equal(shoal_object_close(a, &made), -EINVAL);  // it was
+  assert_ok(shoal_object_at(b, opened.memory, &found));
+  assert_ok(shoal_object_close(b, &found));
+  assert_int_equal(shoal_object_at(b, opened.memory, &found), -EINVAL);
+  verify_empties(a);
+  assert_ok(shoal_segment_close(b));
+  assert_ok(shoal_segment_close(a));
+}
+
+static void test_removed_by_type(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  assert_ok(create(seg, "jobs", 100));
+  assert_int_equal(shoal_object_remove_typed(seg, "jobs", "other"), -EBADMSG);
+  assert_non_null(strstr(shoal_reason(), "\"test\""));
+  assert_true(exists(seg, "jobs"));
+  assert_ok(shoal_object_remove_typed(seg, "jobs", "test"));
+  assert_int_equal(shoal_object_remove_typed(seg, "jobs", "test"), -ENOENT);
+  assert_int_equal(shoal_object_remove_typed(seg, "jobs", NULL), -EINVAL);
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_made_in_two_steps(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object o, other;
+  assert_ok(shoal_object_begin_(seg, "jobs", "test", 1000, &o));
+  assert_false(exists(seg, "jobs"));
+  assert_int_equal(shoal_object_begin_(seg, "jobs", "test", 1000, &other), -EEXIST);
+  assert_int_equal(shoal_object_end_(seg, &o, -EDOM), -EDOM);
+  assert_int_equal(shoal_object_end_(seg, &o, 0), -EPERM);  // it is nobody's by now
+  assert_int_equal(info_of(seg).used, 0);
+  assert_int_equal(shoal_object_open_or_begin_(seg, "jobs", "test", 1000, &o), 1);
+  assert_ok(shoal_object_end_(seg, &o, 0));
+  assert_ok(shoal_object_open_or_begin_(seg, "jobs", "test", 1, &other));
+  assert_ptr_equal(other.memory, o.memory);
+  assert_int_equal(other.size, 1000);
+  assert_int_equal(shoal_object_end_(seg, &other, 0), -EPERM);
+  assert_ok(shoal_object_close(seg, &other));
+  assert_ok(shoal_object_close(seg, &o));
+  verify_empties(seg);
+  assert_ok(shoal_segment_close(seg));
+}
+
 static void test_arguments(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small);
@@ -964,6 +1024,9 @@ int main(void) {
   alarm(WATCHDOG_S);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_create_open_close_remove),
+      cmocka_unit_test(test_found_by_address),
+      cmocka_unit_test(test_removed_by_type),
+      cmocka_unit_test(test_made_in_two_steps),
       cmocka_unit_test(test_arguments),
       cmocka_unit_test(test_alignment),
       cmocka_unit_test(test_init_that_fails),
