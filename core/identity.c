@@ -50,6 +50,17 @@ int shoal_place_(struct shoal_place_ *out) {
   return 0;
 }
 
+struct shoal_thread_name_ shoal_thread_name_(uint32_t tid) {
+  struct shoal_thread_name_ name;
+  char path[32], comm[17];
+  snprintf(path, sizeof path, "/proc/%u/comm", tid);
+  if (slurp(path, comm, sizeof comm) <= 0) *comm = 0;
+  comm[strcspn(comm, "\n")] = 0;
+  if (*comm) snprintf(name.text, sizeof name.text, "%u (%s)", tid, comm);
+  else snprintf(name.text, sizeof name.text, "%u", tid);
+  return name;
+}
+
 struct stat_line {
   char state;
   long threads;

@@ -14,7 +14,8 @@
 // always 0) has the kernel wake one sleeper there if it dies inside. An operation saves and restores what it found there,
 // so operations nest.
 //
-// SAFETY   the thread that acquired or enlisted a word releases or delists it; the memory stays mapped until then.
+// SAFETY   the thread that acquired or enlisted a word releases or delists it, at the same address; the memory stays
+//          mapped until then.
 //          In a signal handler, whatever it interrupts here: an operation that puts the list back as it found it: acquire
 //          with SHOAL_TRY, then release, before it returns; a live word taken or adopted, and dropped. Not: keeping what it
 //          acquired, giving back what it did not take (the interrupted operation has read the links), waiting (for itself).
@@ -81,6 +82,12 @@ SHOAL_INLINE struct shoal_thread_ *shoal_self_(void) {
 
 SHOAL_INLINE void *shoal_robust_entry_(const shoal_atomic32 *word) { return (char *)word + SHOAL_ROBUST_OFFSET_; }
 
+// What a message calls a thread: its number and, while it lives, its name.
+struct shoal_thread_name_ {
+  char text[32];
+};
+struct shoal_thread_name_ shoal_thread_name_(uint32_t tid);
+
 // Points list_op_pending at `word` and answers what was there, for shoal_pending_restore_.
 SHOAL_INLINE void *shoal_pending_set_(struct shoal_thread_ *t, const shoal_atomic32 *word) {
   struct shoal_robust_head_ *head = t->head;
@@ -144,15 +151,17 @@ void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word);
 int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, shoal_deadline deadline);
 
 // Outside of any operation list_op_pending stays at the word until it is released, which saves two stores: a word that is
-// enlisted and pending as well is marked once.
-SHOAL_INLINE int shoal_robust_acquire_(struct shoal_robust *r, shoal_deadline deadline) {
+// enlisted and pending as well is marked once. `slow` is asked where the word is not free at once: it answers as
+// shoal_robust_acquire_slow_, and calls it.
+SHOAL_INLINE int shoal_robust_acquire_by_(struct shoal_robust *r, shoal_deadline deadline,
+                                          int (*slow)(struct shoal_robust *, struct shoal_thread_ *, shoal_deadline)) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &r->word);
   uint32_t word = 0;
   int rc = 0;
   // [A1] pairs with [R1]: what the last owner wrote is seen
   if (SHOAL_UNLIKELY(!shoal_cas32_acquire(&r->word, &word, t->tid))) {
-    rc = shoal_robust_acquire_slow_(r, t, deadline);
+    rc = slow(r, t, deadline);
     if (rc && rc != -EOWNERDEAD) {
       shoal_pending_restore_(t, pending);
       return rc;
@@ -161,6 +170,10 @@ SHOAL_INLINE int shoal_robust_acquire_(struct shoal_robust *r, shoal_deadline de
   shoal_robust_enlist_(t, r);
   if (SHOAL_UNLIKELY(pending != NULL)) shoal_pending_restore_(t, pending);
   return rc;
+}
+
+SHOAL_INLINE int shoal_robust_acquire_(struct shoal_robust *r, shoal_deadline deadline) {
+  return shoal_robust_acquire_by_(r, deadline, shoal_robust_acquire_slow_);
 }
 
 void shoal_robust_release_slow_(struct shoal_robust *r);
