@@ -2,8 +2,9 @@
 //   1 one holder at a time, among threads and among processes at different addresses; nobody hangs
 //   2 try, deadline and for ever answer as promised
 //   3 misuse is refused and changes nothing: release and consistent by others, taking it twice, destroying what is held
-//   4 a dead holder: the next taker holds the lock and is told, sleepers at once; repaired, it is as before; given up, it is
-//     -ENOTRECOVERABLE for all, those who sleep included
+//     or waited for; the reason names the holder
+//   4 a dead holder: the next taker holds the lock and is told, sleepers at once; repaired, it is as before; given up,
+//     it is -ENOTRECOVERABLE for all, those who sleep included
 //   5 a child of fork holds none of its parent's locks
 //   6 it can be inspected without being disturbed
 #include "sync/lock.h"
@@ -13,11 +14,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "core/error.h"
 #include "tests/harness/drivers.h"
 
 struct shared {
@@ -141,6 +144,61 @@ static void test_dead_holder(void **state) {
   assert_int_equal(shoal_lock_release(&s->lock), 0);
 }
 
+static void test_the_reason_names_the_holder(void **state) {
+  (void)state;
+  struct shared *s = arena.memory;
+  char name[64];
+  assert_int_equal(prctl(PR_SET_NAME, "clerk (2)\n"), 0);
+  assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_FOREVER), -EDEADLK);
+  snprintf(name, sizeof name, "thread, %d (clerk (2)), holds", gettid());
+  assert_non_null(strstr(shoal_reason(), name));
+  assert_int_equal(shoal_lock_release(&s->lock), 0);
+  struct peer p = keeper(s);
+  snprintf(name, sizeof name, "thread %d (clerk (2))", (int)p.pid);  // the child has its parent's name
+  assert_int_equal(shoal_lock_release(&s->lock), -EPERM);
+  assert_non_null(strstr(shoal_reason(), name));
+  assert_int_equal(shoal_lock_destroy(&s->lock), -EBUSY);
+  assert_non_null(strstr(shoal_reason(), name));
+  shoal_store32_release(&s->stage, 2);  // [T1]
+  peer_join(&p);
+}
+
+// A lock that is free, with a sleeper that has not been woken: as after the death of whom the kernel woke first.
+static void take_it(void *memory, unsigned i) {
+  struct shared *s = memory;
+  CHECK(shoal_lock_acquire(&s->lock, SHOAL_FOREVER) == 0);
+  CHECK(shoal_lock_release(&s->lock) == 0);
+  shoal_store32_release(&s->told[i], 1);  // [T3] pairs with [T4]
+}
+static void test_awaited_is_not_destroyed(void **state) {
+  (void)state;
+  struct shared *s = arena.memory;
+  assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_FOREVER), 0);
+  struct peer p = peer_start(&arena, take_it, 0);
+  peer_asleep(&p);
+  kill(p.pid, SIGSTOP);
+  uint32_t word = shoal_load32_relaxed(&s->lock.robust.word);
+  assert_true(word & FUTEX_WAITERS);
+  assert_int_equal(shoal_lock_destroy(&s->lock), -EBUSY);
+  assert_int_equal(shoal_lock_release(&s->lock), 0);  // wakes the peer, which is stopped
+  kill(p.pid, SIGCONT);
+  peer_join(&p);
+  // the bit that tells of sleepers is left over: it does not keep the lock from being destroyed
+  shoal_store32_relaxed(&s->lock.robust.word, FUTEX_WAITERS);
+  assert_int_equal(shoal_lock_destroy(&s->lock), 0);
+  assert_int_equal(shoal_lock_init(&s->lock), 0);
+  assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_FOREVER), 0);
+  p = peer_start(&arena, take_it, 1);
+  peer_asleep(&p);
+  shoal_robust_delist_(shoal_self_(), &s->lock.robust);  // free, and nobody was woken
+  shoal_self_()->head->pending = NULL;
+  shoal_store32_relaxed(&s->lock.robust.word, FUTEX_WAITERS);
+  assert_int_equal(shoal_lock_destroy(&s->lock), -EBUSY);
+  peer_join(&p);  // woken by that
+  assert_int_equal(shoal_lock_destroy(&s->lock), 0);
+}
+
 // What a sleeper is told goes to told[i]; who has the lock gives it up.
 static void be_told(void *memory, unsigned i) {
   struct shared *s = memory;
@@ -231,6 +289,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_one_holder_at_a_time, setup, teardown),
       cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, teardown),
       cmocka_unit_test_setup_teardown(test_misuse, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_the_reason_names_the_holder, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_awaited_is_not_destroyed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_dead_holder, setup, teardown),
       cmocka_unit_test_setup_teardown(test_sleepers_are_told_that_it_is_given_up, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_dead_sleeper_costs_nobody_a_wake, setup, teardown),
