@@ -35,7 +35,7 @@ const char *shoal_strerror(int code) {
     case EUSERS: return "too many participants";
     case EBUSY: return "in use";
     case EDEADLK: return "would wait for itself";
-    case EOVERFLOW: return "outside the segment";
+    case EOVERFLOW: return "outside the segment, or above a bound";
     case ENOSYS: return "not supported by this kernel or C library";
     case ECHILD: return "not a child of this process";
     case EMSGSIZE: return "message too large";

@@ -15,7 +15,7 @@
 //   -EEXIST, -ENOENT the name is taken; there is no such name           -EPROTO     foreign, damaged or another version
 //   -ENOSPC          the segment or /dev/shm is full                    -ENOMEM     no address space or private memory
 //   -EUSERS          too many participants or roles                     -EBUSY      in use, so not now
-//   -EDEADLK         it would wait for itself                           -EOVERFLOW  outside the segment
+//   -EDEADLK         it would wait for itself                           -EOVERFLOW  outside the segment, above a bound
 //   -ENOSYS          this kernel or C library cannot                    -ECHILD     a process of another parent
 #pragma once
 

@@ -1,0 +1,219 @@
+// Claims of sync/named, shown on lock, rlock, once and lock_order:
+//   1 what one process has made by name another opens, at its own address, and it is the same object
+//   2 a name of another type, or of other parameters, is refused, and so is what is damaged; nothing is changed or kept
+//     open
+//   3 an object that this thread holds is not closed; one that is not open is not, either
+//   4 its memory is reused when the name has gone and all have closed it, or died
+//   5 many that open or create together have one object
+#include "sync/named.h"
+
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/error.h"
+#include "core/proc.h"
+#include "sync/lock.h"
+#include "sync/once.h"
+#include "sync/rlock.h"
+#include "tests/harness/drivers.h"
+
+static struct shoal_segment *seg, *other;  // two mappings of one segment
+
+static int setup(void **state) {
+  (void)state;
+  watchdog(120);
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(shoal_segment_open_fd(shoal_segment_fd(seg), &other), 0);
+  return 0;
+}
+static int teardown(void **state) {
+  (void)state;
+  assert_int_equal(shoal_segment_close(other), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+  return 0;
+}
+static uint64_t used(void) {
+  struct shoal_segment_info info;
+  assert_int_equal(shoal_segment_info(seg, &info), 0);
+  return info.used;
+}
+
+static void test_the_same_object(void **state) {
+  (void)state;
+  struct shoal_lock *made, *opened, *found;
+  assert_int_equal(shoal_lock_open(seg, "l", &opened), -ENOENT);
+  assert_int_equal(shoal_lock_create(seg, "l", &made), 0);
+  assert_int_equal(shoal_lock_create(other, "l", &opened), -EEXIST);
+  assert_int_equal(shoal_lock_open(other, "l", &opened), 0);
+  assert_ptr_not_equal(made, opened);
+  assert_int_equal(shoal_lock_acquire(made, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_lock_acquire(opened, SHOAL_TRY), -EDEADLK);
+  assert_int_equal(shoal_lock_release(made), 0);
+  assert_int_equal(shoal_lock_open_or_create(seg, "l", &found), 0);
+  assert_ptr_equal(found, made);
+  assert_int_equal(shoal_lock_close(seg, found), 0);
+  assert_int_equal(shoal_lock_unlink(other, "l"), 0);
+  assert_int_equal(shoal_lock_unlink(seg, "l"), -ENOENT);
+  assert_int_equal(shoal_lock_acquire(opened, SHOAL_FOREVER), 0);  // who has it goes on
+  assert_int_equal(shoal_lock_acquire(made, SHOAL_TRY), -EDEADLK);
+  assert_int_equal(shoal_lock_release(opened), 0);
+  assert_int_equal(shoal_lock_close(seg, made), 0);
+  assert_true(used() > 0);
+  assert_int_equal(shoal_lock_close(other, opened), 0);
+  assert_int_equal(used(), 0);
+}
+
+static void test_other_types_and_parameters(void **state) {
+  (void)state;
+  struct shoal_lock *lock;
+  struct shoal_rlock *rlock;
+  struct shoal_once *once;
+  struct shoal_lock_order *order, *again;
+  assert_int_equal(shoal_lock_create(seg, "l", &lock), 0);
+  assert_int_equal(shoal_rlock_open(seg, "l", &rlock), -EBADMSG);
+  assert_non_null(strstr(shoal_reason(), "\"lock\""));
+  assert_int_equal(shoal_rlock_open_or_create(seg, "l", &rlock), -EBADMSG);
+  assert_int_equal(shoal_once_open(seg, "l", &once), -EBADMSG);
+  assert_int_equal(shoal_once_unlink(seg, "l"), -EBADMSG);
+  assert_int_equal(shoal_lock_close(seg, lock), 0);
+  assert_int_equal(shoal_lock_close(seg, lock), -EINVAL);
+  assert_int_equal(shoal_lock_unlink(seg, "l"), 0);
+  assert_int_equal(shoal_lock_order_create(seg, "o", 0, SHOAL_SEATS_MAX + 1, &order), -EINVAL);
+  assert_int_equal(shoal_lock_order_create(seg, "o", 0x80, 0, &order), -EINVAL);  // init refuses: it never was
+  assert_int_equal(used(), 0);
+  assert_int_equal(shoal_lock_order_create(seg, "o", 0, 8, &order), 0);
+  assert_int_equal(shoal_lock_order_open_or_create(seg, "o", 0, 9, &again), -EBADMSG);
+  assert_int_equal(shoal_lock_order_open_or_create(seg, "o", 0, 8, &again), 0);
+  assert_ptr_equal(order, again);
+  assert_int_equal(shoal_lock_order_close(seg, order), 0);
+  assert_int_equal(shoal_lock_order_close(seg, again), 0);
+  assert_int_equal(shoal_lock_order_close(seg, again), -EINVAL);
+  assert_int_equal(shoal_lock_order_unlink(seg, "o"), 0);
+  assert_int_equal(used(), 0);
+}
+
+static void test_damaged(void **state) {
+  (void)state;
+  struct shoal_lock *lock;
+  struct shoal_once *once;
+  struct shoal_object small;
+  assert_int_equal(shoal_lock_create(seg, "l", &lock), 0);
+  lock->robust.state = 77;
+  struct shoal_lock *opened;
+  assert_int_equal(shoal_lock_open(other, "l", &opened), -EPROTO);
+  assert_int_equal(shoal_lock_open_or_create(other, "l", &opened), -EPROTO);
+  lock->robust.state = SHOAL_LOCK_CONSISTENT;
+  assert_int_equal(shoal_object_create(seg, "o", "once", 8, NULL, NULL, &small), 0);
+  assert_int_equal(shoal_once_open(seg, "o", &once), -EPROTO);
+  assert_int_equal(shoal_object_close(seg, &small), 0);
+  assert_int_equal(shoal_once_unlink(seg, "o"), 0);
+  assert_int_equal(shoal_lock_close(seg, lock), 0);
+  assert_int_equal(shoal_lock_unlink(seg, "l"), 0);
+  assert_int_equal(used(), 0);  // none of the refused is open still
+}
+
+static void test_held_is_not_closed(void **state) {
+  (void)state;
+  struct shoal_rlock *l;
+  char elsewhere[64];
+  assert_int_equal(shoal_rlock_create(seg, "r", &l), 0);
+  assert_int_equal(shoal_rlock_acquire(l, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_rlock_close(seg, l), -EBUSY);
+  assert_int_equal(shoal_rlock_release(l), 0);
+  assert_int_equal(shoal_rlock_close(seg, (struct shoal_rlock *)elsewhere), -EINVAL);
+  assert_int_equal(shoal_rlock_close(seg, l), 0);
+  assert_int_equal(shoal_rlock_unlink(seg, "r"), 0);
+}
+
+static pid_t child(int (*body)(void)) {
+  fflush(NULL);
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) _exit(body());
+  return pid;
+}
+static void ends_well(pid_t pid) {
+  int status;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+}
+
+// Holds it and dies, in a child that has opened it, and in one that has inherited it.
+static struct shoal_lock *inherited;
+static int die_holding(void) {
+  struct shoal_lock *lock;
+  CHECK(shoal_lock_open(other, "l", &lock) == 0);
+  CHECK(shoal_lock_acquire(lock, SHOAL_FOREVER) == 0);
+  return 0;
+}
+static int die_holding_what_was_inherited(void) {
+  CHECK(shoal_lock_acquire(inherited, SHOAL_FOREVER) == 0);
+  return 0;
+}
+static void test_users_that_die(void **state) {
+  (void)state;
+  int (*const how[])(void) = {die_holding, die_holding_what_was_inherited};
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(shoal_lock_create(seg, "l", &inherited), 0);
+    ends_well(child(how[i]));
+    assert_int_equal(shoal_lock_acquire(inherited, SHOAL_FOREVER), -EOWNERDEAD);
+    assert_int_equal(shoal_lock_consistent(inherited), 0);
+    assert_int_equal(shoal_lock_release(inherited), 0);
+    assert_int_equal(shoal_lock_unlink(seg, "l"), 0);
+    assert_int_equal(shoal_lock_close(seg, inherited), 0);
+    shoal_proc_reap(seg);
+    assert_int_equal(used(), 0);
+  }
+}
+
+// Each child opens or creates, and counts under the lock: two locks would lose some.
+struct count {
+  uint64_t number, mirror;
+};
+static int zero(void *memory, uint64_t size, void *arg) {
+  (void)memory, (void)size, (void)arg;
+  return 0;
+}
+static int count_together(void) {
+  struct shoal_lock *lock;
+  struct shoal_object o;
+  CHECK(shoal_lock_open_or_create(other, "l", &lock) == 0);
+  CHECK(shoal_object_open_or_create(other, "n", "count", sizeof(struct count), zero, NULL, &o) == 0);
+  struct count *c = o.memory;
+  for (int i = 0; i < 2000; i++) {
+    CHECK(shoal_lock_acquire(lock, SHOAL_FOREVER) == 0);
+    CHECK(c->number == c->mirror);
+    c->number++;
+    if (i % 100 == 0) sched_yield();
+    c->mirror++;
+    CHECK(shoal_lock_release(lock) == 0);
+  }
+  CHECK(shoal_lock_close(other, lock) == 0);
+  return 0;
+}
+static void test_many_at_once(void **state) {
+  (void)state;
+  enum { N = 5 };
+  pid_t pids[N];
+  struct shoal_object o;
+  for (int i = 0; i < N; i++) pids[i] = child(count_together);
+  for (int i = 0; i < N; i++) ends_well(pids[i]);
+  assert_int_equal(shoal_object_open(seg, "n", "count", &o), 0);
+  assert_int_equal(((struct count *)o.memory)->number, N * 2000);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      TEST(the_same_object), TEST(other_types_and_parameters),
+      TEST(damaged),         TEST(held_is_not_closed),
+      TEST(users_that_die),  TEST(many_at_once),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
