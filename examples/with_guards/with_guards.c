@@ -1,0 +1,44 @@
+// What can be held for a block: each by SHOAL_WITH, in one thread, and by acquire and release, in another.
+#include <pthread.h>
+#include <stdio.h>
+
+#include "core/error.h"
+#include "sync/with.h"
+
+static int thread_number;
+
+// Two thread bodies for one type.
+#define BODIES(kind)                                                                                                   \
+  static void *kind##_with(void *object) {                                                                             \
+    int rc;                                                                                                            \
+    SHOAL_WITH (rc, (struct shoal_##kind *)object) printf("(Thread-%d) " #kind " acquired via with\n", thread_number); \
+    return rc ? object : NULL;                                                                                         \
+  }                                                                                                                    \
+  static void *kind##_not_with(void *object) {                                                                         \
+    int rc = shoal_##kind##_acquire(object, SHOAL_FOREVER);                                                            \
+    if (rc) return object;                                                                                             \
+    printf("(Thread-%d) " #kind " acquired directly\n", thread_number);                                                \
+    return shoal_##kind##_release(object) ? object : NULL;                                                             \
+  }
+BODIES(lock)
+BODIES(rlock)
+
+// 0: the thread has run, and all went well.
+static int in_thread(void *(*body)(void *), void *object) {
+  pthread_t thread;
+  void *failed;
+  thread_number++;
+  if (pthread_create(&thread, NULL, body, object)) return 1;
+  return pthread_join(thread, &failed) || failed;
+}
+
+int main(void) {
+  struct shoal_lock lock;
+  struct shoal_rlock rlock;
+  if (shoal_lock_init(&lock) || shoal_rlock_init(&rlock)) {
+    fprintf(stderr, "%s\n", shoal_reason());
+    return 1;
+  }
+  return in_thread(lock_with, &lock) || in_thread(lock_not_with, &lock) ||  //
+         in_thread(rlock_with, &rlock) || in_thread(rlock_not_with, &rlock);
+}
