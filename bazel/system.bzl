@@ -8,6 +8,8 @@ _LIBRARIES = {
     "cmocka": struct(package = "libcmocka-dev", pc = "cmocka"),
     "benchmark": struct(package = "libbenchmark-dev", pc = "benchmark"),
     "dpdk": struct(package = "libdpdk-dev", pc = "libdpdk", link = ["-lrte_ring", "-lrte_eal"]),
+    "absl": struct(package = "libabsl-dev", pc = "absl_synchronization"),
+    "nsync": struct(package = "libnsync-dev", header = "nsync.h", link = ["-lnsync_cpp"]),
     "boost": struct(package = "libboost-dev", header = "boost/version.hpp"),
     "concurrentqueue": struct(package = "libconcurrentqueue-dev", header = "concurrentqueue/concurrentqueue.h"),
     "readerwriterqueue": struct(package = "libreaderwriterqueue-dev", header = "readerwriterqueue/readerwriterqueue.h"),

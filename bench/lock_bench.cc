@@ -1,55 +1,42 @@
-// bench/lock_bench.cc: what does it cost that a lock outlives its holder?
+// bench/lock_bench.cc: what does it cost that a lock outlives its holder, and who waits how long for it?
 
-#include <pthread.h>
-#include <semaphore.h>
-
-#include <cerrno>
-#include <system_error>
 #include <thread>
 
+#include "bench/against/locks.h"
 #include "bench/harness/must.h"
-#include "bench/harness/workloads.h"
 #include "bench/modules.h"
-#include "sync/lock.h"
+#include "sync/rlock.h"
 
 namespace bench {
 
 namespace {
 
-void check(int error, const char *what) {
-  if (error) throw std::system_error(error, std::generic_category(), what);
-}
-
-struct Shoal {
+struct Lock : Placed {
   shoal_lock lock;
   void make() { must(shoal_lock_init(&lock), "lock_init"); }
   void acquire() { must(shoal_lock_acquire(&lock, SHOAL_FOREVER), "lock_acquire"); }
   void release() { must(shoal_lock_release(&lock), "lock_release"); }
 };
-
-template <int Robust>
-struct Pthread {
-  pthread_mutex_t lock;
-  void make() {
-    pthread_mutexattr_t shared;
-    pthread_mutexattr_init(&shared);
-    pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&shared, Robust);
-    check(pthread_mutex_init(&lock, &shared), "pthread_mutex_init");
-  }
-  void acquire() { check(pthread_mutex_lock(&lock), "pthread_mutex_lock"); }
-  void release() { check(pthread_mutex_unlock(&lock), "pthread_mutex_unlock"); }
+struct Rlock : Placed {
+  shoal_rlock lock;
+  void make() { must(shoal_rlock_init(&lock), "rlock_init"); }
+  void acquire() { must(shoal_rlock_acquire(&lock, SHOAL_FOREVER), "rlock_acquire"); }
+  void release() { must(shoal_rlock_release(&lock), "rlock_release"); }
 };
-
-struct Semaphore {
-  sem_t lock;
-  void make() { check(sem_init(&lock, 1, 1) ? errno : 0, "sem_init"); }
-  void acquire() { check(sem_wait(&lock) ? errno : 0, "sem_wait"); }
-  void release() { check(sem_post(&lock) ? errno : 0, "sem_post"); }
+// In the memory of whoever measures: every acquisition of it is looked at, and none is in the way of another.
+struct Ordered : Lock {
+  alignas(64) char memory[8192];
+  void make() {
+    auto *order = reinterpret_cast<shoal_lock_order *>(memory);
+    Lock::make();
+    must(shoal_lock_order_size(8) <= sizeof memory ? 0 : -ENOSPC, "lock_order_size");
+    must(shoal_lock_order_init(order, 0, 8), "lock_order_init");
+    must(shoal_lock_attach(&lock, order, "bench"), "lock_attach");
+  }
 };
 
 // A compare-and-set and an exchange: no lock can do with less. Never contended here.
-struct Floor {
+struct Floor : Placed {
   std::atomic<uint32_t> lock;
   void make() {}
   void acquire() {
@@ -59,17 +46,32 @@ struct Floor {
   void release() { lock.exchange(0, std::memory_order_release); }
 };
 
+// Acquired once more by its holder.
+template <class L>
+struct Again : L {
+  void acquire() {
+    L::acquire();
+    L::acquire();
+  }
+  void release() {
+    L::release();
+    L::release();
+  }
+};
+
 template <class L>
 struct Guarded {
   alignas(64) L lock;
   alignas(64) uint64_t pairs;  // what the lock guards
 };
 
-template <class L>
+// `Watched`: notes the longest time from one acquisition to the next.
+template <class L, bool Watched>
 void pair_up(Lane &lane, Guarded<L> *g) {
   std::thread([] {}).join();  // the C library is not to know that there is one thread only
   uint64_t n = 0;
   lane.start();
+  uint64_t last = ticks(), longest = 0;
   do {
     for (unsigned k = 0; k < kLook; k++, n++) {
       g->lock.acquire();
@@ -77,58 +79,124 @@ void pair_up(Lane &lane, Guarded<L> *g) {
       g->pairs++;
       touch(g->pairs);
       g->lock.release();
+      if (!Watched) continue;
+      uint64_t now = ticks();
+      longest = std::max(longest, now - last);
+      last = now;
     }
   } while (!lane.late());
   lane.stop(n);
+  lane.tally().stall = longest;
 }
 
-// ns a pair of one lane alone; millions of pairs a second of several together.
-template <class L>
-Measurement pairs(double seconds, unsigned lanes) {
+// ns a pair of one lane alone; millions of pairs a second of several together. Watched, the largest share as a multiple
+// of the smallest, too, and the longest wait in ms.
+template <class L, unsigned Lanes, bool Watched = false>
+Measurement pairs(double seconds) {
   Arena arena(sizeof(Guarded<L>));
   auto *g = static_cast<Guarded<L> *>(arena.take(sizeof(Guarded<L>)));
   g->lock.make();
   Measurement m;
-  m.outcome = run(std::vector<Work>(lanes, [=](Lane &lane) { pair_up(lane, g); }), {seconds, &arena});
-  uint64_t n = 0;
-  for (const Tally &t : m.outcome.lanes) n += t.count;
+  m.outcome =
+      run(std::vector<Work>(Lanes, [=](Lane &lane) { pair_up<L, Watched>(lane, g); }), {seconds, &arena, L::kThreads});
+  uint64_t n = 0, least = UINT64_MAX, most = 0, longest = 0;
+  for (const Tally &t : m.outcome.lanes) {
+    n += t.count;
+    least = std::min(least, t.count);
+    most = std::max(most, t.count);
+    longest = std::max(longest, t.stall);
+  }
   if (m.outcome.hung) m.outcome.fault = "hung";
   if (m.outcome.fault.empty() && n != g->pairs)
     m.outcome.fault = std::to_string(n) + " pairs, " + std::to_string(g->pairs) + " counted under the lock";
   double rate = static_cast<double>(n) / m.outcome.seconds;
-  m.values = {lanes == 1 ? 1e9 / rate : rate / 1e6};
+  m.values = {Lanes == 1 ? 1e9 / rate : rate / 1e6};
+  if (Watched) {
+    m.values.push_back(static_cast<double>(most) / static_cast<double>(std::max<uint64_t>(least, 1)));
+    m.values.push_back(static_cast<double>(longest) * ns_per_tick() / 1e6);
+  }
   return m;
 }
 
-template <class L, unsigned Lanes>
-Measurement pairs_of(double seconds) {
-  return pairs<L>(seconds, Lanes);
-}
+using Plain = Pthread<PTHREAD_MUTEX_STALLED>;
+using Robust = Pthread<PTHREAD_MUTEX_ROBUST>;
+using Recursive = Pthread<PTHREAD_MUTEX_STALLED, PTHREAD_MUTEX_RECURSIVE>;
+using RobustRecursive = Pthread<PTHREAD_MUTEX_ROBUST, PTHREAD_MUTEX_RECURSIVE>;
+using Boost_ = BoostMutex<boost::interprocess::interprocess_mutex>;
+using BoostRecursive = BoostMutex<boost::interprocess::interprocess_recursive_mutex>;
 
 template <unsigned Lanes>
-std::vector<Contender> contenders() {
-  return {{"shoal", Role::kOurs, pairs_of<Shoal, Lanes>},
-          {"pthread", Role::kPeer, pairs_of<Pthread<PTHREAD_MUTEX_STALLED>, Lanes>},
-          {"pthread robust", Role::kPeer, pairs_of<Pthread<PTHREAD_MUTEX_ROBUST>, Lanes>},
-          {"sem_t", Role::kPeer, pairs_of<Semaphore, Lanes>}};
+std::vector<Contender> locks() {
+  return {{"shoal", Role::kOurs, pairs<Lock, Lanes>},
+          {"pthread", Role::kPeer, pairs<Plain, Lanes>},
+          {"pthread robust", Role::kPeer, pairs<Robust, Lanes>},
+          {"sem_t", Role::kPeer, pairs<PosixSemaphore, Lanes>},
+          {"boost interprocess_mutex", Role::kPeer, pairs<Boost_, Lanes>},
+          {"ck spinlock_fas", Role::kPeer, pairs<CkFas, Lanes>},
+          {"ck spinlock_ticket", Role::kPeer, pairs<CkTicket, Lanes>},
+          {"absl::Mutex (threads)", Role::kPeer, pairs<AbslMutex, Lanes>},
+          {"nsync_mu (threads)", Role::kPeer, pairs<NsyncMutex, Lanes>}};
+}
+template <unsigned Lanes>
+std::vector<Contender> rlocks() {
+  return {{"shoal", Role::kOurs, pairs<Rlock, Lanes>},
+          {"pthread recursive", Role::kPeer, pairs<Recursive, Lanes>},
+          {"pthread robust recursive", Role::kPeer, pairs<RobustRecursive, Lanes>},
+          {"boost interprocess_recursive_mutex", Role::kPeer, pairs<BoostRecursive, Lanes>}};
+}
+
+Figure nanoseconds(std::string promise, std::vector<Target> targets) {
+  return {"", "ns/pair", Better::kLower, std::move(promise), std::move(targets)};
+}
+Figure millions(std::string promise, std::vector<Target> targets) {
+  return {"", "M pair/s", Better::kHigher, std::move(promise), std::move(targets)};
+}
+
+void add_case(Suite &suite, const char *name, std::vector<Figure> figures, std::vector<Contender> contenders) {
+  Case c;
+  c.name = name;
+  c.figures = std::move(figures);
+  c.contenders = std::move(contenders);
+  suite.add(c);
+}
+
+// Eight on two processors: what gets through, how it is shared out, and how long one may wait.
+void add_crowd(Suite &suite) {
+  Case crowd;
+  crowd.name = "lock/contended/8";
+  crowd.figures = {millions(">= half of two lanes", {{Target::kLimit, .5}}),
+                   {"/shares", "largest/smallest", Better::kLower, "<= 4", {{Target::kValue, 4}}},
+                   {"/longest", "ms", Better::kLower}};
+  crowd.contenders = {{"shoal", Role::kOurs, pairs<Lock, 8, true>},
+                      {"pthread", Role::kPeer, pairs<Plain, 8, true>},
+                      {"pthread robust", Role::kPeer, pairs<Robust, 8, true>},
+                      {"shoal, two lanes", Role::kLimit, pairs<Lock, 2, true>}};
+  crowd.repetitions = 3;
+  crowd.seconds = 4;
+  suite.add(crowd);
 }
 
 }  // namespace
 
 void add_lock(Suite &suite) {
-  Case alone;
-  alone.name = "lock/uncontended";
-  alone.figures = {{"", "ns/pair", Better::kLower, "<= 1.05 x pthread", {{Target::kNamed, 1 / 1.05, "pthread"}}}};
-  alone.contenders = contenders<1>();
-  alone.contenders.push_back({"CAS and exchange", Role::kLimit, pairs_of<Floor, 1>});
-  suite.add(alone);
-
-  Case two;
-  two.name = "lock/contended";
-  two.figures = {
-      {"", "M pair/s", Better::kHigher, ">= 1.3 x pthread robust", {{Target::kNamed, 1.3, "pthread robust"}}}};
-  two.contenders = contenders<2>();
-  suite.add(two);
+  std::vector<Contender> alone = locks<1>();
+  alone.push_back({"shoal, in an order", Role::kPeer, pairs<Ordered, 1>});
+  alone.push_back({"CAS and exchange", Role::kLimit, pairs<Floor, 1>});
+  add_case(suite, "lock/uncontended", {nanoseconds("<= 1.05 x pthread", {{Target::kNamed, 1 / 1.05, "pthread"}})},
+           alone);
+  add_case(suite, "lock/contended",
+           {millions(">= 1.3 x pthread robust, 1 x pthread",
+                     {{Target::kNamed, 1.3, "pthread robust"}, {Target::kNamed, 1, "pthread"}})},
+           locks<2>());
+  add_crowd(suite);
+  Figure as_recursive = nanoseconds("<= 1.1 x pthread recursive", {{Target::kNamed, 1 / 1.1, "pthread recursive"}});
+  add_case(suite, "rlock/uncontended", {as_recursive}, rlocks<1>());
+  add_case(suite, "rlock/again", {as_recursive},
+           {{"shoal", Role::kOurs, pairs<Again<Rlock>, 1>},
+            {"pthread recursive", Role::kPeer, pairs<Again<Recursive>, 1>},
+            {"pthread robust recursive", Role::kPeer, pairs<Again<RobustRecursive>, 1>}});
+  add_case(suite, "rlock/contended", {millions(">= 1 x pthread recursive", {{Target::kNamed, 1, "pthread recursive"}})},
+           rlocks<2>());
 }
 
 }  // namespace bench
