@@ -1,6 +1,5 @@
 #include "sync/lock_order.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,12 +80,9 @@ struct text {
   size_t n;
 };
 SHOAL_STATIC_ASSERT(SHOAL_LOCK_ORDER_TEXT % 8 == 0, "whole words");
-static void say(struct text *t, const char *format, ...) SHOAL_PRINTF(2, 3);
-static void say(struct text *t, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(t->line + t->n, sizeof t->line - t->n, format, args);
-  va_end(args);
+// Appends; what does not fit is cut off.
+#define say(t, ...) grown(t, snprintf((t)->line + (t)->n, sizeof(t)->line - (t)->n, __VA_ARGS__))
+static void grown(struct text *t, int n) {
   if (n > 0) t->n = t->n + (size_t)n < sizeof t->line ? t->n + (size_t)n : sizeof t->line - 1;
 }
 static const char *called(const struct shoal_lock_order *order, unsigned name) { return order->name[name % NAMES]; }
@@ -179,8 +175,8 @@ int shoal_ordered_enter_(const struct shoal_ordered_ *o, int waits) {
   for (uint32_t i = 0; waits && i < h->n; i++) {
     if (order_of(h->what[i]) != order) continue;
     unsigned before = name_of(h->what[i]);
-    int known = shoal_load64_relaxed(&order->after[before]) >> name & 1;
-    int rc = known ? 0 : add_edge(order, before, name);
+    uint64_t after = shoal_load64_relaxed(&order->after[before]);
+    int rc = after >> name & 1 ? 0 : add_edge(order, before, name);
     if (rc) return rc;
   }
   if (h->n < HELD_MAX) h->what[h->n++] = o;
@@ -193,7 +189,7 @@ void shoal_ordered_leave_(const struct shoal_ordered_ *o) {
   uint32_t i = h->n;
   while (i && h->what[i - 1] != o) i--;
   if (i == 0) return;
-  memmove(&h->what[i - 1], &h->what[i], (h->n-- - i) * sizeof h->what[0]);
+  for (h->n--; i <= h->n; i++) h->what[i - 1] = h->what[i];
 }
 
 // ---- who waits for whom ----
