@@ -71,17 +71,19 @@ void shoal_seat_leave_(struct shoal_seats *s, struct shoal_seat *seat) {
   shoal_seat_cached_(s)->seats = NULL;
 }
 
+int shoal_seat_reap_one_(struct shoal_seat *seat, void (*recover)(struct shoal_seat *seat, void *arg), void *arg) {
+  uint32_t word = shoal_seat_word_(seat);
+  if (!shoal_seat_is_dead_(word) || shoal_live_adopt_(&seat->live, word)) return 0;
+  recover(seat, arg);
+  shoal_store64_relaxed(&seat->live.user_, 0);  // before the word, or it might be a newcomer's
+  shoal_live_drop_(&seat->live);                // [R2] is [R3] of core/robust.c
+  return 1;
+}
+
 int shoal_seat_reap_(struct shoal_seats *s, void (*recover)(struct shoal_seat *seat, void *arg), void *arg) {
   int n = 0;
-  for (uint32_t i = 0, top = shoal_seats_top_(s); i < top; i++) {
-    struct shoal_seat *seat = shoal_seat_at_(s, i);
-    uint32_t word = shoal_seat_word_(seat);
-    if (!shoal_seat_is_dead_(word) || shoal_live_adopt_(&seat->live, word)) continue;
-    recover(seat, arg);
-    shoal_store64_relaxed(&seat->live.user_, 0);  // before the word, or it might be a newcomer's
-    shoal_live_drop_(&seat->live);                // [R2] is [R3] of core/robust.c
-    n++;
-  }
+  for (uint32_t i = 0, top = shoal_seats_top_(s); i < top; i++)
+    n += shoal_seat_reap_one_(shoal_seat_at_(s, i), recover, arg);
   return n;
 }
 

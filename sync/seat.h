@@ -130,6 +130,8 @@ SHOAL_INLINE int shoal_seat_is_dead_(uint32_t word) { return shoal_robust_is_dea
 // Adopts each dead seat, calls `recover`, which leaves event, record and op 0, and frees it; wakes all who watch it. How
 // many. Two at once: each seat by one of them.
 int shoal_seat_reap_(struct shoal_seats *s, void (*recover)(struct shoal_seat *seat, void *arg), void *arg);
+// The same with one seat: whether it was dead, and the caller its heir.
+int shoal_seat_reap_one_(struct shoal_seat *seat, void (*recover)(struct shoal_seat *seat, void *arg), void *arg);
 
 // Threads that sit; a snapshot.
 uint32_t shoal_seats_sitting_(const struct shoal_seats *s);
