@@ -99,6 +99,11 @@ void crash_kill(int actor) {
   actors[actor] = 0;
 }
 
+void crash_stop(int actor) {
+  kill(actors[actor], SIGSTOP);
+  waitpid(actors[actor], NULL, WUNTRACED);
+}
+
 // It has ended by itself: it crashed.
 static int is_gone(int actor) {
   siginfo_t info = {0};
