@@ -95,11 +95,17 @@ static int a_taker_asleep(void) {
   crash_asleep(actor);
   return actor;
 }
-// Nobody waits beside an item. Killed without having looked at one, a taker leaves it.
+static struct shoal_condition_info line(void) {
+  struct shoal_condition_info info = {0};
+  shoal_condition_info(C, &info);
+  return info;
+}
+// Nobody waits beside an item, nobody sleeps notified. Killed without having looked at an item, a taker leaves it.
 static void all_are_taken(void) {
   crash_survivor(look_after_the_lock);
   CRASH_UNTIL(!T->word[PUTTING] && (!T->word[ITEMS] || crash_all_finished()), "%u items, and a taker waits",
               T->word[ITEMS]);
+  CRASH_UNTIL(!line().granted, "%u sleep notified", line().granted);
 }
 
 // ---- a notifier dies ----
@@ -122,17 +128,8 @@ static void notify_all(void) {
   CRASH_EXPECT(rc == 0, "notify_all answered %d", rc);
   release();
 }
-static struct shoal_condition_info line(void) {
-  struct shoal_condition_info info = {0};
-  shoal_condition_info(C, &info);
-  return info;
-}
-static void nobody_sleeps_notified(void) {
-  all_are_taken();
-  CRASH_UNTIL(line().granted == 0, "%u sleep notified", line().granted);
-}
 CRASH_SCENARIO(condition_notify_all, .name = "condition: notify all, two asleep", .setup = setup, .ready = two_asleep,
-               .op = notify_all, .check = nobody_sleeps_notified);
+               .op = notify_all, .check = all_are_taken);
 
 // The youngest has died: nobody watched it, and the notifier finds it.
 static void the_last_is_dead(void) {

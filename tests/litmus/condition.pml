@@ -298,6 +298,11 @@ inline die() {
 #else
 #define WATCHED(r) (r -> r - 1 : NONE)
 #endif
+#ifdef M5
+#define SLEEPS_POINTING(r)
+#else
+#define SLEEPS_POINTING(r) ; pending[r] = LIVE + WATCHED(r)
+#endif
 #ifdef SPARE
 #define MORTAL (owner == me + 1 -> 255 : me)
 #else
@@ -309,12 +314,10 @@ proctype waiter(byte me) {
     before = NONE; behind = NONE;
 #ifdef LINED
     atomic {
-      if :: event[me] == AWAKE -> goto asleep_ :: else fi;
-      first = me == 0 && WATCHED(me) == NONE; before = WATCHED(me);
-#ifndef M5
-      if :: before != NONE -> pending[me] = LIVE + before :: else fi;
-#endif
-      goto end_asleep
+      if
+      :: event[me] == AWAKE -> goto asleep_
+      :: else -> first = WATCHED(me) == NONE; before = WATCHED(me); goto end_asleep
+      fi
     };
 #endif
 again:
@@ -458,13 +461,13 @@ init {
     do
     :: r < NW ->
        live[r] = ALIVE; event[r] = ASLEEP; ticket[r] = r + 1; SET(on_event, r); SET(asleep, r);
-       if :: WATCHED(r) != NONE -> SET(on_live[WATCHED(r)], r) :: else fi;
+       if :: WATCHED(r) != NONE -> SET(on_live[WATCHED(r)], r) SLEEPS_POINTING(r) :: else fi;
        r++
     :: r == NW -> r = 0; break
     od;
     tickets = NW;
 #ifdef UP
-    event[NW - 1] = AWAKE; CLEAR(on_event, NW - 1); CLEAR(asleep, NW - 1); on_live[NW - 2] = 0;
+    event[NW - 1] = AWAKE; CLEAR(on_event, NW - 1); CLEAR(asleep, NW - 1); on_live[NW - 2] = 0; pending[NW - 1] = 0;
 #endif
 #endif
     do
