@@ -20,7 +20,18 @@ static int waits(uint32_t event) { return (event & FUTEX_WAITERS) != 0; }
 static uint32_t lock_owner(struct shoal_condition_lock_ l) {
   return shoal_robust_owner(shoal_load32_relaxed(&l.lock->robust.word));
 }
-static int lock_again(struct shoal_condition_lock_ l) { return shoal_lock_acquire(l.lock, SHOAL_FOREVER); }
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_rlock, lock) == 0, "an rlock is found by its lock");
+
+// How often the caller held it.
+static uint32_t let_go(struct shoal_condition_lock_ l) {
+  if (l.recursive) return shoal_rlock_unlock_all_((struct shoal_rlock *)l.lock);
+  shoal_lock_release(l.lock);
+  return 1;
+}
+static int lock_again(struct shoal_condition_lock_ l, uint32_t depth) {
+  return l.recursive ? shoal_rlock_lock_again_((struct shoal_rlock *)l.lock, depth)
+                     : shoal_lock_acquire(l.lock, SHOAL_FOREVER);
+}
 
 static int lock_in_doubt(struct shoal_condition_lock_ l) {
   struct shoal_lock_info info;
@@ -275,8 +286,15 @@ static int await(struct waiter *w, shoal_deadline deadline) {
   return rc;
 }
 
+// The lock is not to be had: by nobody, so nobody could notify the others; or by itself only, for its order (-EDEADLK).
+static void pass_on(const struct waiter *w, int why) {
+  int dead = 0;
+  if (why == -EDEADLK && !granted(w)) return;
+  while (grant_oldest(w->c, &dead) && why != -EDEADLK) continue;
+}
+
 int shoal_condition_wait_(struct shoal_condition *c, struct shoal_condition_lock_ lock, shoal_deadline deadline) {
-  int rc = mine(c, lock), dead = 0;
+  int rc = mine(c, lock);
   if (SHOAL_UNLIKELY(rc)) return rc;
   if (lock_in_doubt(lock)) return shoal_fail_(-EINVAL, "what the lock guards is in doubt: repair it first, and say so");
   struct waiter w = {.c = c, .t = shoal_self_(), .lock = lock};
@@ -284,11 +302,10 @@ int shoal_condition_wait_(struct shoal_condition *c, struct shoal_condition_lock
   if (!w.seat && shoal_seat_reap_(&c->seats, recover, c)) w.seat = shoal_seat_mine_(w.t, &c->seats);
   if (!w.seat) return -EUSERS;
   enter(&w);
-  shoal_lock_release(lock.lock);
+  uint32_t depth = let_go(lock);
   rc = await(&w, deadline);
-  int held = lock_again(lock);
-  if (held && held != -EOWNERDEAD)  // it can notify nobody else, and nobody can notify it
-    while (grant_oldest(c, &dead)) continue;
+  int held = lock_again(lock, depth);
+  if (held && held != -EOWNERDEAD) pass_on(&w, held);
   leave(&w);
   return held ? held : rc;
 }
@@ -324,3 +341,6 @@ int shoal_condition_info(const struct shoal_condition *c, struct shoal_condition
   }
   return 0;
 }
+
+SHOAL_NAMED_DEFINE_(shoal_condition, "condition", shoal_condition_check_, shoal_condition_size(threads),
+                    shoal_condition_init(it, threads), uint32_t threads)

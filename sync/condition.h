@@ -2,9 +2,9 @@
 //
 // USE
 //   struct shoal_condition *c = ...shoal_condition_size(0) bytes of shared memory...;
-//   shoal_condition_init(c, 0);                                             // once
+//   shoal_condition_init(c, 0);                             // once; or shoal_condition_create, by name
 //
-//   int rc = shoal_lock_acquire(l, SHOAL_FOREVER);
+//   int rc = shoal_lock_acquire(l, SHOAL_FOREVER);          // or an rlock, released wholly while the thread waits
 //   while (rc == 0 && items == 0) rc = shoal_condition_wait(c, l, SHOAL_FOREVER);
 //   if (rc == -EOWNERDEAD) ...held all the same: see sync/lock.h...
 //
@@ -34,7 +34,8 @@
 //          in the lock of Craig, Landin and Hagersten, for its death instead of its release.
 #pragma once
 
-#include "sync/lock.h"
+#include "sync/named.h"
+#include "sync/rlock.h"
 #include "sync/seat.h"
 
 SHOAL_BEGIN
@@ -61,20 +62,22 @@ uint64_t shoal_condition_size(uint32_t threads);
 int shoal_condition_init(struct shoal_condition *c, uint32_t threads) SHOAL_MUST_CHECK;
 // -EBUSY: somebody is in line, nothing changed. A destroyed condition answers -EINVAL.
 int shoal_condition_destroy(struct shoal_condition *c);
+SHOAL_NAMED_(shoal_condition, uint32_t threads)  // _create, _open, _open_or_create, _close, _unlink
 // 0, -EPROTO: what stands there is no condition, or does not fit.
 int shoal_condition_check_(const void *memory, uint64_t size);
 
 // What a condition waits with, by the pointer's type: SHOAL_CONDITION_LOCK_ makes it.
 struct shoal_condition_lock_ {
   struct shoal_lock *lock;
+  uint32_t recursive;  // it is an rlock's
 };
 
 // int shoal_condition_wait(c, lock, shoal_deadline deadline)
 // Releases the lock, sleeps until it is notified or `deadline`, and takes the lock again, for however long that takes.
 // The lock is held: 0 notified; -ETIMEDOUT, or -EAGAIN for SHOAL_TRY, which lets others have the lock, too; -EOWNERDEAD
 // as of shoal_lock_acquire, notified or not. It is not: -ENOTRECOVERABLE as of shoal_lock_acquire; all who wait end
-// like that. Nothing was done: -EPERM the lock is not the caller's, -EINVAL no condition, or the lock is in doubt,
-// -EUSERS no place.
+// like that; -EDEADLK of its order, and the next is notified instead. Nothing was done: -EPERM the lock is not the
+// caller's, -EINVAL no condition, or the lock is in doubt, -EUSERS no place.
 #define shoal_condition_wait(c, lock, deadline) shoal_condition_wait_((c), SHOAL_CONDITION_LOCK_(lock), (deadline))
 
 // int shoal_condition_wait_for(c, lock, int (*predicate)(void *), void *arg, shoal_deadline deadline)
@@ -83,7 +86,8 @@ struct shoal_condition_lock_ {
   shoal_condition_wait_for_((c), SHOAL_CONDITION_LOCK_(lock), (predicate), (arg), (deadline))
 
 // int shoal_condition_notify(c, lock, uint32_t n), notify_all(c, lock)
-// Notifies the `n` that have waited longest, fewer if they are not so many. 0; -EPERM the lock is not the caller's, -EINVAL.
+// Notifies the `n` that have waited longest, fewer if they are not so many. 0; -EPERM the lock is not the caller's,
+// -EINVAL.
 #define shoal_condition_notify(c, lock, n) shoal_condition_notify_((c), SHOAL_CONDITION_LOCK_(lock), (n))
 #define shoal_condition_notify_all(c, lock) \
   shoal_condition_notify_((c), SHOAL_CONDITION_LOCK_(lock), SHOAL_CONDITION_ALL_)
@@ -106,9 +110,21 @@ int shoal_condition_wait_for_(struct shoal_condition *c, struct shoal_condition_
 int shoal_condition_notify_(struct shoal_condition *c, struct shoal_condition_lock_ lock, uint32_t n);
 
 SHOAL_INLINE struct shoal_condition_lock_ shoal_condition_lock_(struct shoal_lock *lock) {
-  struct shoal_condition_lock_ l = {lock};
+  struct shoal_condition_lock_ l = {lock, 0};
   return l;
 }
-#define SHOAL_CONDITION_LOCK_(lock) shoal_condition_lock_(lock)
+SHOAL_INLINE struct shoal_condition_lock_ shoal_condition_rlock_(struct shoal_rlock *lock) {
+  struct shoal_condition_lock_ l = {&lock->lock, 1};
+  return l;
+}
 
 SHOAL_END
+
+#ifdef __cplusplus
+inline struct shoal_condition_lock_ shoal_condition_with_(struct shoal_lock *l) { return shoal_condition_lock_(l); }
+inline struct shoal_condition_lock_ shoal_condition_with_(struct shoal_rlock *l) { return shoal_condition_rlock_(l); }
+#define SHOAL_CONDITION_LOCK_(lock) shoal_condition_with_(lock)
+#else
+#define SHOAL_CONDITION_LOCK_(lock) \
+  _Generic((lock), struct shoal_lock * : shoal_condition_lock_, struct shoal_rlock * : shoal_condition_rlock_)(lock)
+#endif
