@@ -1,0 +1,128 @@
+#include "sync/event.h"
+
+#include <string.h>
+
+#include "core/error.h"
+
+#define SET SHOAL_EVENT_SET_
+#define W SHOAL_EVENT_W_
+#define CLEARED SHOAL_EVENT_CLEARED_
+#define ONE SHOAL_EVENT_ONE_
+
+static uint32_t kind_of(const struct shoal_event *e) { return __atomic_load_n(&e->kind, __ATOMIC_RELAXED); }
+static int check(const struct shoal_event *e) {
+  if (kind_of(e) == SHOAL_EVENT_KIND_) return 0;
+  return shoal_fail_(-EINVAL,
+                     kind_of(e) == SHOAL_EVENT_KIND_DESTROYED_ ? "the event has been destroyed" : "not an event");
+}
+static uint32_t upper(uint64_t word) { return (uint32_t)(word >> 32); }
+
+// ---- wait ----
+
+struct op {
+  struct shoal_event *e;
+  uint32_t sets;  // the upper half when the wait began, CLEARED left out
+  uint64_t word;  // as last seen
+};
+
+static int attempt(void *arg) {
+  struct op *op = arg;
+  op->word = shoal_load64_seq_cst(&op->e->word);  // [E2] pairs with [E1]
+  return (op->word & SET) || upper(op->word & ~CLEARED) != op->sets ? 0 : -EAGAIN;
+}
+// Set, cleared, and the gate armed again by another: only the count tells.
+static int watch(void *arg, struct shoal_watch_ *w) {
+  struct op *op = arg;
+  if (w) shoal_watch_add_(w, &op->e->half[1], upper(op->word));
+  return 0;
+}
+
+int shoal_event_wait_slow_(struct shoal_event *e, shoal_deadline deadline) {
+  static const struct shoal_gate_ops_ ops = {attempt, watch};
+  int rc = check(e);
+  if (rc) return rc;
+  struct op op = {.e = e, .sets = upper(shoal_load64_relaxed(&e->word) & ~CLEARED)};
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &e->half[0]);
+  rc = shoal_gate_wait_(&e->half[0], &ops, &op, deadline);
+  // W beside SET: its setter has not woken everybody, and may be dead
+  if (rc == 0 && (op.word & SET) && shoal_gate_asleep_(&e->half[0])) shoal_gate_ring_(&e->half[0]);
+  shoal_pending_restore_(t, pending);
+  return rc;
+}
+
+// ---- set and clear; list_op_pending points at the gate ----
+
+// [E3] is a read-modify-write of the word: in its order with a clear's, one of the two sees what came before the other.
+static void set(struct shoal_event *e) {
+  uint64_t word = shoal_add64_seq_cst(&e->word, 0);  // [E3] pairs with [E4]
+  while (!(word & SET))
+    if (shoal_cas64_seq_cst(&e->word, &word, (word | SET) + ONE)) break;  // [E1] pairs with [E2]
+  if (word & W) shoal_gate_ring_(&e->half[0]);  // also if it was set already: whoever set it may be dead
+}
+
+// Sleepers that a set has not woken yet are woken first, or the next one to sleep might be woken in their stead.
+static void clear(struct shoal_event *e) {
+  uint64_t word = shoal_load64_seq_cst(&e->word);  // [E4] pairs with [E3]
+  while (word & SET) {
+    if (word & W) {
+      shoal_gate_ring_(&e->half[0]);
+      word = shoal_load64_seq_cst(&e->word);                                     // [E4]
+    } else if (shoal_cas64_seq_cst(&e->word, &word, (word & ~SET) | CLEARED)) {  // [E4]
+      word = CLEARED;
+    }
+  }
+  if (!(word & CLEARED) || shoal_load32_acquire(&e->fenced)) return;  // [E5] pairs with [E6]
+  shoal_fence_all();                                                  // [E4]
+  shoal_store32_release(&e->fenced, 1);                               // [E6] pairs with [E5]: after the fence
+}
+
+static int change(struct shoal_event *e, void (*how)(struct shoal_event *)) {
+  int rc = check(e);
+  if (rc) return rc;
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &e->half[0]);
+  how(e);
+  shoal_pending_restore_(t, pending);
+  return 0;
+}
+int shoal_event_set_slow_(struct shoal_event *e) { return change(e, set); }
+int shoal_event_clear(struct shoal_event *e) { return change(e, clear); }
+
+// ---- lifecycle ----
+
+int shoal_event_init(struct shoal_event *e) {
+  int rc = shoal_robust_check();
+  if (rc) return rc;
+  memset(e, 0, sizeof *e);
+  if (shoal_fence_all_register()) {  // no such fence here: as if it had been cleared
+    e->word.v_ = CLEARED;
+    e->fenced.v_ = 1;
+  }
+  e->kind = SHOAL_EVENT_KIND_;
+  return 0;
+}
+
+int shoal_event_destroy(struct shoal_event *e) {
+  int rc = check(e);
+  if (rc) return rc;
+  int sleepers = shoal_futex_sleepers(&e->half[0]);
+  if (sleepers) return shoal_fail_(-EBUSY, "%d threads wait for the event", sleepers);
+  shoal_store64_relaxed(&e->word, 0);  // so that no operation is too fast to look at the kind
+  __atomic_store_n(&e->kind, SHOAL_EVENT_KIND_DESTROYED_, __ATOMIC_RELAXED);
+  return 0;
+}
+
+int shoal_event_check_(const struct shoal_event *e, uint64_t size) {
+  if (size >= sizeof *e && kind_of(e) == SHOAL_EVENT_KIND_) return 0;
+  return shoal_fail_(-EPROTO, "no event in these %llu bytes", (unsigned long long)size);
+}
+
+int shoal_event_info(const struct shoal_event *e, struct shoal_event_info *out) {
+  int rc = check(e);
+  if (rc) return rc;
+  uint64_t word = shoal_load64_relaxed(&e->word);
+  *out = (struct shoal_event_info){
+      .set = (word & SET) != 0, .waiters = (uint32_t)shoal_futex_sleepers(&e->half[0]), .sets = upper(word) >> 1};
+  return 0;
+}
