@@ -76,7 +76,10 @@ static int thread_start(void) {
   int rc = epoch_start();
   if (rc) return rc;
   uint32_t tid = (uint32_t)syscall(SYS_gettid);
-  shoal_thread_ = (struct shoal_thread_){head, tid, shoal_epoch(), (uint64_t)shoal_now_ns() << 32 | tid};
+  struct timespec now;
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);  // not the vdso's: that one never ends when it is stepped slowly
+  uint64_t born = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+  shoal_thread_ = (struct shoal_thread_){head, tid, shoal_epoch(), born << 32 | tid};
   return 0;
 }
 
