@@ -127,9 +127,10 @@ int shoal_semaphore_taken_(struct shoal_semaphore *s, void *pending) {
 int shoal_semaphore_acquire_slow_(struct shoal_semaphore *s, shoal_deadline deadline) {
   static const struct shoal_gate_ops_ held = {attempt_held, watch_held};
   static const struct shoal_gate_ops_ consumed = {attempt_consumed, watch_consumed};
+  if (is_consumed(s) && attempt_consumed(s) == 0) return 0;
   const struct shoal_gate_ops_ *ops = is_held(s) ? &held : &consumed;
   int rc = check(s);
-  if (rc || (ops == &consumed && attempt_consumed(s) == 0)) return rc;
+  if (rc) return rc;
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &s->gate);
   rc = shoal_deadline_is_try(deadline) ? ops->attempt(s) : shoal_gate_wait_(&s->gate, ops, s, deadline);
@@ -182,13 +183,12 @@ int shoal_semaphore_release_n(struct shoal_semaphore *s, uint32_t n) {
   int rc = n ? check(s) : shoal_fail_(-EINVAL, "a release of nothing");
   if (rc) return rc;
   struct shoal_thread_ *t = shoal_self_();
-  uint32_t held = is_held(s) ? count_words(s, FUTEX_TID_MASK, t->tid) : 0;
   void *pending = shoal_pending_set_(t, &s->gate);
+  uint32_t held = is_held(s) ? count_words(s, FUTEX_TID_MASK, t->tid) : 0;
   if (n > held) rc = add(s, n - held);
-  if (rc == 0) {
-    if (held) give_back(s, n < held ? n : held, &pending);
-    wake(s, n, held ? gate_of(s) : shoal_load32_seq_cst(&s->gate));  // [P3] comes after the compare-and-set of add()
-  }
+  if (rc == 0 && held) give_back(s, n < held ? n : held, &pending);
+  // [P3] comes after the compare-and-set of add()
+  if (rc == 0) wake(s, n, held ? gate_of(s) : shoal_load32_seq_cst(&s->gate));
   shoal_pending_restore_(t, pending);
   return rc;
 }
