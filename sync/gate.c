@@ -47,7 +47,7 @@ static int spin(const struct shoal_gate_ops_ *ops, void *op) {
   return -EAGAIN;
 }
 
-static int wait_asleep(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline) {
+int shoal_gate_sleep_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline) {
   struct shoal_watch_ w;
   int slept = 0, rc;
   for (w.late = 0;;) {
@@ -77,5 +77,5 @@ int shoal_gate_wait_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, vo
     return ops->watch && ops->watch(op, &w) ? ops->attempt(op) : -EAGAIN;
   }
   rc = spin(ops, op);
-  return rc == -EAGAIN ? wait_asleep(gate, ops, op, deadline) : rc;
+  return rc == -EAGAIN ? shoal_gate_sleep_(gate, ops, op, deadline) : rc;
 }

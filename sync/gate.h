@@ -56,6 +56,8 @@ struct shoal_gate_ops_ {
 // Attempts, spins briefly, sleeps, until there is an answer, or `deadline`: -EAGAIN for SHOAL_TRY, -ETIMEDOUT. The caller has
 // pointed list_op_pending at the gate.
 int shoal_gate_wait_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline);
+// The same without the spin, for an object that has spun in a way of its own. Not for SHOAL_TRY.
+int shoal_gate_sleep_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline);
 
 SHOAL_INLINE int shoal_gate_asleep_(const shoal_atomic32 *gate) {
   return (shoal_load32_seq_cst(gate) & SHOAL_GATE_W) != 0;  // [G2] pairs with [G1]
