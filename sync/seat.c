@@ -52,17 +52,20 @@ static int forsaken(const struct shoal_seat *seat, uint64_t owner) {
   return tid == shoal_self_()->tid || (syscall(SYS_tkill, tid, 0) && errno == ESRCH);
 }
 
-struct shoal_seat *shoal_seat_find_(struct shoal_seats *s) {
-  struct shoal_seat *seat = shoal_seat_known_(s);
+struct shoal_seat *shoal_seat_find_if_(struct shoal_seats *s, int (*likes)(const struct shoal_seat *seat)) {
+  struct shoal_seat *found = shoal_seat_known_(s);
   uint32_t count = shoal_seats_count_(s);
-  for (uint32_t i = 0; !seat && i < count; i++)
-    if (shoal_seat_owner_(shoal_seat_at_(s, i)) == 0) seat = take(s, i, 0);
-  for (uint32_t i = 0; !seat && i < count; i++) {
-    uint64_t owner = shoal_seat_owner_(shoal_seat_at_(s, i));
-    if (forsaken(shoal_seat_at_(s, i), owner)) seat = take(s, i, owner);
-  }
-  if (!seat) shoal_note_("%u threads use it, all alive", count);
-  return seat;
+  for (int late = 0; late < 2; late++)
+    for (uint32_t i = 0; !found && i < count; i++) {
+      const struct shoal_seat *seat = shoal_seat_at_(s, i);
+      uint64_t owner = shoal_seat_owner_(seat);
+      if ((!likes || likes(seat)) && (late ? forsaken(seat, owner) : !owner)) found = take(s, i, owner);
+    }
+  if (!found) shoal_note_("%u threads use it, all alive", count);
+  return found;
+}
+struct shoal_seat *shoal_seat_find_(struct shoal_seats *s) {
+  return shoal_seat_find_if_(s, NULL);
 }
 
 void shoal_seat_leave_(struct shoal_seats *s, struct shoal_seat *seat) {

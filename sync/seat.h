@@ -72,6 +72,8 @@ SHOAL_INLINE uint32_t shoal_seats_top_(const struct shoal_seats *s) {
 struct shoal_seat *shoal_seat_known_(struct shoal_seats *s);
 // Takes one; NULL: there is none that belongs to nobody. Those of the dead that sat are to be reaped first.
 struct shoal_seat *shoal_seat_find_(struct shoal_seats *s);
+// The same, but none that the object does not like; NULL: it likes all.
+struct shoal_seat *shoal_seat_find_if_(struct shoal_seats *s, int (*likes)(const struct shoal_seat *seat));
 
 struct shoal_seat_cache_ {
   const struct shoal_seats *seats;
@@ -88,15 +90,18 @@ SHOAL_INLINE uint64_t shoal_seat_owner_(const struct shoal_seat *seat) {
   return shoal_load64_relaxed(&seat->live.user_);
 }
 
-// `t` is shoal_self_(). The memory may be another object's by now, with fewer seats: one that is not the thread's is found
-// anew.
-SHOAL_INLINE struct shoal_seat *shoal_seat_mine_(struct shoal_thread_ *t, struct shoal_seats *s) {
+// `t` is shoal_self_(). The thread's seat if it is remembered, else NULL: shoal_seat_known_ looks for it. The memory may be
+// another object's by now, with fewer seats: one that is not the thread's is not remembered.
+SHOAL_INLINE struct shoal_seat *shoal_seat_recall_(struct shoal_thread_ *t, struct shoal_seats *s) {
   const struct shoal_seat_cache_ *e = shoal_seat_cached_(s);
-  if (SHOAL_LIKELY(e->seats == s && e->index < shoal_seats_count_(s))) {
-    struct shoal_seat *seat = shoal_seat_at_(s, e->index);
-    if (SHOAL_LIKELY(shoal_seat_owner_(seat) == t->id)) return seat;
-  }
-  return shoal_seat_find_(s);
+  if (SHOAL_UNLIKELY(e->seats != s || e->index >= shoal_seats_count_(s))) return NULL;
+  struct shoal_seat *seat = shoal_seat_at_(s, e->index);
+  return SHOAL_LIKELY(shoal_seat_owner_(seat) == t->id) ? seat : NULL;
+}
+// The same, and takes one if need be.
+SHOAL_INLINE struct shoal_seat *shoal_seat_mine_(struct shoal_thread_ *t, struct shoal_seats *s) {
+  struct shoal_seat *seat = shoal_seat_recall_(t, s);
+  return SHOAL_LIKELY(seat != NULL) ? seat : shoal_seat_find_(s);
 }
 
 // The owner. Killed at any instruction: not seated, or marked. No barrier: who must be seen sitting before it looks at
