@@ -9,5 +9,6 @@ void add_spsc(Suite &suite);
 void add_mpmc(Suite &suite);
 void add_queue(Suite &suite);
 void add_lock(Suite &suite);
+void add_barrier(Suite &suite);
 
 }  // namespace bench

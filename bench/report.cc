@@ -88,6 +88,7 @@ bool report(const Options &options) {
   bench::add_mpmc(suite);
   bench::add_queue(suite);
   bench::add_lock(suite);
+  bench::add_barrier(suite);
   bool right = suite.run(options.only);
   std::cout << bench::table(suite.rows());
   if (out.is_open() && !(out << bench::json(suite.rows())).flush())

@@ -1,0 +1,477 @@
+#include "sync/barrier.h"
+
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/backoff.h"
+#include "core/error.h"
+#include "sync/gate.h"
+
+// shoal_barrier.word. Whatever is decided is decided by a compare-and-set of all of it.
+union word {
+  uint64_t all;
+  struct {
+    uint32_t left : 10;     // FILLING: have not arrived. ACTING: the place of who runs the action. BROKEN: why
+    uint32_t parties : 10;  // of a turn
+    uint32_t state : 2;
+    uint32_t sense : 1;   // flips when a turn is completed, and only then
+    uint32_t resets : 9;  // counts them
+    uint32_t turn;        // moves on whenever those who wait have to look
+  };
+};
+SHOAL_STATIC_ASSERT(sizeof(union word) == 8 && offsetof(union word, turn) == 4, "half_[1] is the turn");
+
+enum { NONE, FILLING, ACTING, BROKEN };  // states; NONE: not a barrier
+
+// A call of wait. It cannot be overtaken by two completions, since the second needs its arrival: however late it looks, another
+// sense than that of its arrival says that its turn was completed, whatever has happened since.
+struct visit {
+  struct shoal_barrier *b;
+  struct shoal_seat *seat;
+  int (*action)(void *arg);
+  void *arg;
+  int only_last;  // SHOAL_TRY
+  int arrived;
+  union word at;  // as it was when it arrived or, if it has not, when it last looked
+  uint32_t index;
+};
+
+#define RECORD_WAITS (UINT64_C(1) << 32)  // in a seat's record, above the turn
+
+// ---- the word ----
+
+static union word look(const struct shoal_barrier *b) {
+  return (union word){
+      shoal_load64_seq_cst(&b->word)};  // [B2] pairs with [B1]; after the gate's [G1] it sees, or is seen
+}
+// *w: what was found, if it had changed. Sequentially consistent: the gate is looked at after it.
+static int change(struct shoal_barrier *b, union word *w, union word next) {
+  return shoal_cas64_seq_cst(&b->word, &w->all,
+                             next.all);  // [B1] pairs with [B2]; and it is what the gate's [G2] comes after
+}
+static union word next_turn(union word w, uint32_t parties) {
+  w.turn++;
+  w.state = FILLING;
+  w.parties = w.left = parties & SHOAL_BARRIER_MAX;
+  return w;
+}
+static union word completed(union word w) {
+  w.sense ^= 1;
+  return next_turn(w, w.parties);
+}
+static union word broken(union word w, uint32_t why) {
+  w.turn++;
+  w.state = BROKEN;
+  w.left = why & SHOAL_BARRIER_MAX;
+  return w;
+}
+
+static void ring(struct shoal_barrier *b) {
+  if (shoal_gate_asleep_(&b->gate)) shoal_gate_ring_(&b->gate);
+}
+
+// 1, or 0: the turn is over, or the barrier is broken already.
+static int break_turn(struct shoal_barrier *b, uint32_t turn, uint32_t why, uint32_t culprit) {
+  union word w = look(b);
+  do {
+    if (w.turn != turn || (w.state != FILLING && w.state != ACTING)) return 0;
+    shoal_store32_relaxed(&b->culprit, culprit);
+  } while (!change(b, &w, broken(w, why)));
+  ring(b);
+  return 1;
+}
+// Whatever turn it is.
+static void break_it(struct shoal_barrier *b, uint32_t why, uint32_t culprit) {
+  union word w;
+  do w = look(b);
+  while (!break_turn(b, w.turn, why, culprit) && look(b).turn != w.turn);
+}
+
+static int not_a_barrier(void) { return shoal_fail_(-EINVAL, "not a barrier, or destroyed"); }
+
+static int is_broken(const struct shoal_barrier *b, union word w) {
+  static const char *const why[] = {[SHOAL_BARRIER_ABORTED] = "aborted",
+                                    [SHOAL_BARRIER_TIMED_OUT] = "a deadline passed",
+                                    [SHOAL_BARRIER_DIED] = "a party died",
+                                    [SHOAL_BARRIER_FAILED] = "the action failed"};
+  uint32_t n = w.left;
+  return shoal_fail_(-EPIPE, "the barrier is broken: %s, by thread %u", n && n < 5 ? why[n] : "no reason given",
+                     shoal_load32_relaxed(&b->culprit));
+}
+
+// ---- places ----
+
+static uint32_t places(const struct shoal_barrier *b) {
+  uint32_t n = __atomic_load_n(&b->parties, __ATOMIC_RELAXED);
+  return n < SHOAL_BARRIER_MAX ? n : SHOAL_BARRIER_MAX;
+}
+static int drops(const struct shoal_barrier *b) {
+  return (__atomic_load_n(&b->flags, __ATOMIC_RELAXED) & SHOAL_BARRIER_DROP) != 0;
+}
+static uint32_t place_of(const struct shoal_barrier *b, const struct shoal_seat *seat) {
+  return (uint32_t)(seat - shoal_seat_at_(&b->seats, 0));
+}
+static uint32_t tid_of(const struct shoal_seat *seat) { return (uint32_t)shoal_seat_owner_(seat); }
+static int awaited(const struct shoal_seat *seat) {
+  return shoal_load32_relaxed(&seat->event) != SHOAL_BARRIER_DROPPED_;
+}
+static int waits_in(const struct shoal_seat *seat, uint32_t turn) {
+  return shoal_load64_relaxed(&seat->record) == (RECORD_WAITS | turn);
+}
+
+// A place has been marked, or its mark taken away, by who sits there or its heir: if that one dies midway it is done again. The
+// turn starts over: all who wait arrive anew, so nothing need be known of what the dead had done. While the action runs all
+// have arrived, and it is not run twice for another's death: only the next turn differs.
+static void recount(struct shoal_barrier *b, uint32_t place) {
+  union word w = look(b), next;
+  do {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < places(b); i++) n += awaited(shoal_seat_at_(&b->seats, i));
+    next = w;
+    if (w.state == FILLING || (w.state == ACTING && w.left == place)) next = next_turn(w, n);
+    else next.parties = n & SHOAL_BARRIER_MAX;
+  } while (!change(b, &w, next));
+}
+
+// Rings before the seat is free: whoever is woken in place of all by a death in between finds the seat, and rings.
+static void recover(struct shoal_seat *seat, void *arg) {
+  struct shoal_barrier *b = arg;
+  if (drops(b)) {
+    shoal_store32_relaxed(&seat->event, SHOAL_BARRIER_DROPPED_);
+    recount(b, place_of(b, seat));
+  } else {
+    break_it(b, SHOAL_BARRIER_DIED, tid_of(seat));
+  }
+  shoal_store64_relaxed(&seat->record, 0);
+  ring(b);
+}
+static int reap(struct shoal_barrier *b) { return shoal_seat_reap_(&b->seats, recover, b); }
+
+static struct shoal_seat *find_place(struct shoal_barrier *b) {
+  struct shoal_seat *seat = shoal_seat_find_if_(&b->seats, awaited);
+  if (!seat) seat = shoal_seat_find_(&b->seats);
+  if (!seat && reap(b)) seat = shoal_seat_find_(&b->seats);
+  return seat;
+}
+
+static SHOAL_NOINLINE int sit_down(struct shoal_barrier *b, struct shoal_thread_ *t, struct shoal_seat **out) {
+  if (look(b).state == NONE) return not_a_barrier();
+  struct shoal_seat *seat = find_place(b);
+  if (!seat) return -EUSERS;
+  if (!shoal_seat_taken_(shoal_seat_word_(seat))) shoal_seat_sit_(t, seat);  // [A2] of sync/seat.h
+  if (!awaited(seat)) {
+    shoal_store32_relaxed(&seat->event, 0);
+    recount(b, place_of(b, seat));
+    ring(b);
+  }
+  *out = seat;
+  return 0;
+}
+
+// ---- arriving ----
+
+// Runs the action while the word says so. Killed here: the others watch its seat.
+static int act(struct visit *v, union word w) {
+  uint32_t turn = w.turn;
+  int rc = v->action(v->arg);
+  if (rc) {
+    break_turn(v->b, turn, SHOAL_BARRIER_FAILED, shoal_self_()->tid);
+    return shoal_fail_(rc, "the barrier's action failed");
+  }
+  do {
+    if (w.turn != turn) return w.state == BROKEN ? is_broken(v->b, w) : shoal_fail_(-EPIPE, "the barrier was reset");
+  } while (!change(v->b, &w, completed(w)));
+  return 0;
+}
+
+static int wait_to_arrive(struct visit *v, union word w) {
+  switch (w.state) {
+    case ACTING: return w.left == place_of(v->b, v->seat) ? shoal_fail_(-EDEADLK, "a wait within the action") : -EAGAIN;
+    case BROKEN: return is_broken(v->b, w);
+    default: return not_a_barrier();
+  }
+}
+
+static int arrive(struct visit *v, union word w) {
+  union word next;
+  do {
+    v->at = w;
+    if (SHOAL_UNLIKELY(w.state != FILLING)) return wait_to_arrive(v, w);
+    next = w;
+    if (w.left > 1 && v->only_last) return -EAGAIN;
+    if (w.left > 1) next.left--;
+    else if (!v->action) next = completed(w);
+    else next.state = ACTING, next.left = place_of(v->b, v->seat) & SHOAL_BARRIER_MAX;
+  } while (!change(v->b, &w, next));
+  v->index = w.left ? w.left - 1 : 0;
+  v->arrived = w.left > 1;
+  if (v->arrived) {
+    shoal_store64_relaxed(&v->seat->record, RECORD_WAITS | w.turn);
+    return -EAGAIN;
+  }
+  int rc = next.state == ACTING ? act(v, next) : 0;
+  ring(v->b);
+  return rc;
+}
+
+static int attempt(void *op) {
+  struct visit *v = op;
+  union word w = look(v->b);
+  if (!v->arrived) return arrive(v, w);
+  if (w.turn == v->at.turn) return -EAGAIN;
+  if (w.sense != v->at.sense) return 0;
+  if (w.state == BROKEN) return is_broken(v->b, w);
+  if (w.resets != v->at.resets || !drops(v->b)) return shoal_fail_(-EPIPE, "the barrier was reset");
+  return arrive(v, w);
+}
+
+// ---- waiting ----
+
+// In the hands of an heir, whose death is not its owner's.
+static int adopted(const struct shoal_seat *seat, uint32_t word) {
+  return shoal_seat_taken_(word) && shoal_robust_owner(word) != tid_of(seat);
+}
+
+// The places are a circle. Each sleeper watches those behind it, up to and with the next that has arrived: so each place is
+// watched by the sleeper before it. Places nobody has taken, too: who sits down there and dies does not change what they wait
+// for otherwise.
+static int watch_those_behind(const struct visit *v, struct shoal_watch_ *set) {
+  uint32_t n = places(v->b), me = place_of(v->b, v->seat);
+  int beyond = 0;
+  for (uint32_t i = 1; i < n; i++) {
+    struct shoal_seat *seat = shoal_seat_at_(&v->b->seats, (me + i) % n);
+    uint32_t word = shoal_seat_word_(seat);  // [A2] of sync/seat.h
+    if (shoal_seat_is_dead_(word)) return 1;
+    if (beyond ? adopted(seat, word) : (word || awaited(seat))) shoal_watch_add_(set, &seat->live.word, word);
+    beyond |= waits_in(seat, v->at.turn);
+  }
+  return 0;
+}
+
+static int watch(void *op, struct shoal_watch_ *set) {
+  struct visit *v = op;
+  int reaped = reap(v->b);
+  if (reaped || !set) return reaped;
+  shoal_watch_add_(set, &v->b->half_[1], v->at.turn);
+  return watch_those_behind(v, set);
+}
+
+// What a thread has learnt of waiting. Where parties share processors, one that waits holds up those that it waits for: it
+// gives way to them. If others than they run then, for long, it had better sleep, to be woken in front of them. Two that sleep
+// for each other would never find out that they need not: now and then it spins for as long as a wake-up may take.
+static __thread struct {
+  uint32_t spin;
+  uint32_t rest;   // turns without giving way
+  uint32_t turns;  // in which it spun in vain
+} patience = {SHOAL_SPIN_MAX / 2, 0, 1};
+#define PROBE 64  // every so many of those
+#define PROBE_SPIN (4 * SHOAL_SPIN_MAX)
+#define YIELDS 4
+#define YIELD_NOBODY_NS 1000  // so quick that nobody else wanted to run: a spin would have done
+#define YIELD_HOG_NS 500000   // so slow that it was a stranger's time slice
+#define YIELD_REST 256
+
+static int moved(const struct visit *v) { return look(v->b).turn != v->at.turn; }
+
+static int give_way(struct visit *v) {
+  int64_t from = shoal_now_ns();
+  for (int i = 0; i < YIELDS && !patience.rest; i++) {
+    sched_yield();
+    int64_t to = shoal_now_ns();
+    if (to - from > YIELD_HOG_NS) patience.rest = YIELD_REST;
+    if (moved(v)) {
+      if (to - from < YIELD_NOBODY_NS) patience.spin = shoal_spin_paid(patience.spin);
+      return attempt(v);
+    }
+    from = to;
+  }
+  return -EAGAIN;
+}
+
+static int spin(struct visit *v) {
+  uint32_t budget = patience.turns % PROBE ? patience.spin : PROBE_SPIN;
+  for (uint32_t i = 0; i < budget; i++) {
+    shoal_pause();
+    if (!moved(v)) continue;
+    patience.spin = shoal_spin_paid(budget);
+    return attempt(v);
+  }
+  patience.turns++;
+  patience.spin = shoal_spin_failed(patience.spin);
+  if (!patience.rest) return give_way(v);
+  patience.rest--;
+  return -EAGAIN;
+}
+
+// The deadline has passed: nobody of this turn goes on, unless all have arrived by now.
+static int give_up(struct visit *v) {
+  for (;;) {
+    int rc = attempt(v);
+    if (rc != -EAGAIN) return rc;
+    if (!v->arrived || break_turn(v->b, v->at.turn, SHOAL_BARRIER_TIMED_OUT, shoal_self_()->tid)) return -ETIMEDOUT;
+  }
+}
+
+static int wait_as(struct visit *v, shoal_deadline deadline) {
+  static const struct shoal_gate_ops_ ops = {attempt, watch};
+  if (v->only_last) return shoal_gate_wait_(&v->b->gate, &ops, v, deadline);
+  int rc = attempt(v);
+  if (rc == -EAGAIN) rc = spin(v);
+  if (rc == -EAGAIN) rc = shoal_gate_sleep_(&v->b->gate, &ops, v, deadline);
+  return rc == -ETIMEDOUT ? give_up(v) : rc;
+}
+
+static shoal_deadline deadline_of(const struct shoal_barrier *b, shoal_deadline deadline) {
+  int64_t timeout = __atomic_load_n(&b->timeout_ns, __ATOMIC_RELAXED);
+  return timeout > 0 && shoal_deadline_is_forever(deadline) ? shoal_after_ns(timeout) : deadline;
+}
+
+int shoal_barrier_wait_action(struct shoal_barrier *b, shoal_deadline deadline, int (*action)(void *), void *arg,
+                              uint32_t *index) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &b->gate);
+  struct visit v = {.b = b, .action = action, .arg = arg, .only_last = shoal_deadline_is_try(deadline)};
+  int rc = 0;
+  v.seat = shoal_seat_recall_(t, &b->seats);
+  if (SHOAL_UNLIKELY(!v.seat || shoal_load32_relaxed(&v.seat->live.word) == 0)) rc = sit_down(b, t, &v.seat);
+  if (SHOAL_LIKELY(rc == 0)) {
+    rc = wait_as(&v, deadline_of(b, deadline));
+    shoal_store64_relaxed(&v.seat->record, 0);
+  }
+  shoal_pending_restore_(t, pending);
+  if (rc == 0 && index) *index = v.index;
+  return rc;
+}
+
+int shoal_barrier_wait(struct shoal_barrier *b, shoal_deadline deadline, uint32_t *index) {
+  return shoal_barrier_wait_action(b, deadline, NULL, NULL, index);
+}
+
+// ---- the rest ----
+
+int shoal_barrier_join(struct shoal_barrier *b) {
+  struct shoal_thread_ *t = shoal_self_();
+  struct shoal_seat *seat;
+  void *pending = shoal_pending_set_(t, &b->gate);
+  int rc = sit_down(b, t, &seat);
+  shoal_pending_restore_(t, pending);
+  return rc;
+}
+
+int shoal_barrier_leave(struct shoal_barrier *b) {
+  struct shoal_thread_ *t = shoal_self_();
+  struct shoal_seat *seat = shoal_seat_known_(&b->seats);
+  if (!seat) return 0;
+  void *pending = shoal_pending_set_(t, &b->gate);
+  if (drops(b) && shoal_seat_taken_(shoal_seat_word_(seat))) {  // [A2] of sync/seat.h
+    shoal_store32_relaxed(&seat->event, SHOAL_BARRIER_DROPPED_);
+    recount(b, place_of(b, seat));
+    ring(b);
+  }
+  shoal_seat_leave_(&b->seats, seat);
+  shoal_pending_restore_(t, pending);
+  return 0;
+}
+
+int shoal_barrier_abort(struct shoal_barrier *b) {
+  struct shoal_thread_ *t = shoal_self_();
+  if (look(b).state == NONE) return not_a_barrier();
+  void *pending = shoal_pending_set_(t, &b->gate);
+  break_it(b, SHOAL_BARRIER_ABORTED, t->tid);
+  shoal_pending_restore_(t, pending);
+  return 0;
+}
+
+int shoal_barrier_reset(struct shoal_barrier *b) {
+  struct shoal_thread_ *t = shoal_self_();
+  if (look(b).state == NONE) return not_a_barrier();
+  void *pending = shoal_pending_set_(t, &b->gate);
+  reap(b);
+  union word w = look(b), next;
+  do {
+    next = next_turn(w, w.parties);
+    next.resets++;
+  } while (!change(b, &w, next));
+  ring(b);
+  shoal_pending_restore_(t, pending);
+  return 0;
+}
+
+uint64_t shoal_barrier_size(uint32_t parties) {
+  if (parties == 0 || parties > SHOAL_BARRIER_MAX) return 0;
+  return sizeof(struct shoal_barrier) + shoal_seats_size_(parties);
+}
+
+int shoal_barrier_init(struct shoal_barrier *b, uint32_t parties, const struct shoal_barrier_options *options) {
+  uint64_t size = shoal_barrier_size(parties);
+  struct shoal_barrier_options o = options ? *options : (struct shoal_barrier_options){0};
+  if (!size) return shoal_fail_(-EINVAL, "a barrier of %u parties: 1..%u", parties, SHOAL_BARRIER_MAX);
+  if (o.flags & ~SHOAL_BARRIER_DROP || o.timeout_ns < 0) return shoal_fail_(-EINVAL, "unknown options of a barrier");
+  memset(b, 0, size);
+  int rc = shoal_seats_init_(&b->seats, parties);
+  if (rc) return rc;
+  b->parties = parties;
+  b->flags = o.flags;
+  b->timeout_ns = o.timeout_ns;
+  shoal_store64_relaxed(&b->word, next_turn((union word){0}, parties).all);
+  return 0;
+}
+
+int shoal_barrier_check_(const void *memory, uint64_t size) {
+  const struct shoal_barrier *b = memory;
+  if (size < sizeof *b) return shoal_fail_(-EPROTO, "no room for a barrier");
+  uint64_t needed = shoal_barrier_size(__atomic_load_n(&b->parties, __ATOMIC_RELAXED));
+  if (!needed || needed > size || look(b).state == NONE) return shoal_fail_(-EPROTO, "no barrier, or it does not fit");
+  return 0;
+}
+
+// Another thread that lives and has not left: the last it does here is to give up the seat. One that died between taking
+// the seat and sitting down has left.
+static uint32_t another(const struct shoal_barrier *b) {
+  for (uint32_t i = 0, top = shoal_seats_top_(&b->seats); i < top && i < places(b); i++) {
+    const struct shoal_seat *seat = shoal_seat_at_(&b->seats, i);
+    uint32_t tid = shoal_robust_owner(shoal_seat_word_(seat));          // [A2] of sync/seat.h
+    if (!tid) tid = (uint32_t)shoal_load64_acquire(&seat->live.user_);  // [A3] pairs with [R3] in sync/seat.c
+    if (tid && tid != shoal_self_()->tid && (syscall(SYS_tkill, tid, 0) == 0 || errno != ESRCH)) return tid;
+  }
+  return 0;
+}
+
+int shoal_barrier_destroy(struct shoal_barrier *b) {
+  if (look(b).state == NONE) return not_a_barrier();
+  reap(b);
+  uint32_t tid = another(b);
+  if (tid) return shoal_fail_(-EBUSY, "thread %u has not left the barrier", tid);
+  union word w = look(b);
+  w.state = NONE;
+  shoal_store64_relaxed(&b->word, w.all);
+  return shoal_barrier_leave(b);
+}
+
+int shoal_barrier_info(const struct shoal_barrier *b, struct shoal_barrier_info *out) {
+  union word w = look(b);
+  if (w.state == NONE) return not_a_barrier();
+  uint32_t waiting = w.state == ACTING ? w.parties : w.state == FILLING ? (uint32_t)w.parties - w.left : 0;
+  *out = (struct shoal_barrier_info){.places = places(b),
+                                     .parties = w.parties,
+                                     .waiting = waiting,
+                                     .broken = w.state == BROKEN ? w.left : 0,
+                                     .culprit = w.state == BROKEN ? shoal_load32_relaxed(&b->culprit) : 0};
+  return 0;
+}
+
+int shoal_barrier_party(const struct shoal_barrier *b, uint32_t place, struct shoal_barrier_party *out) {
+  union word w = look(b);
+  if (w.state == NONE) return not_a_barrier();
+  if (place >= places(b)) return shoal_fail_(-EINVAL, "place %u of %u", place, places(b));
+  const struct shoal_seat *seat = shoal_seat_at_(&b->seats, place);
+  uint32_t word = shoal_seat_word_(seat), tid = tid_of(seat);  // [A2] of sync/seat.h
+  uint32_t state = waits_in(seat, w.turn) ? SHOAL_PARTY_WAITS : SHOAL_PARTY_AWAY;
+  if (w.state == ACTING && w.left == place) state = SHOAL_PARTY_ACTS;
+  if (shoal_seat_is_dead_(word)) state = SHOAL_PARTY_DEAD;
+  if (!shoal_seat_taken_(word)) state = awaited(seat) ? SHOAL_PARTY_NONE : SHOAL_PARTY_DROPPED, tid = 0;
+  *out = (struct shoal_barrier_party){state, tid};
+  return 0;
+}
