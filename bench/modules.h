@@ -10,5 +10,7 @@ void add_mpmc(Suite &suite);
 void add_queue(Suite &suite);
 void add_lock(Suite &suite);
 void add_barrier(Suite &suite);
+void add_rwlock(Suite &suite);
+void add_seqlock(Suite &suite);
 
 }  // namespace bench

@@ -89,6 +89,8 @@ bool report(const Options &options) {
   bench::add_queue(suite);
   bench::add_lock(suite);
   bench::add_barrier(suite);
+  bench::add_rwlock(suite);
+  bench::add_seqlock(suite);
   bool right = suite.run(options.only);
   std::cout << bench::table(suite.rows());
   if (out.is_open() && !(out << bench::json(suite.rows())).flush())

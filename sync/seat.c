@@ -41,7 +41,7 @@ static struct shoal_seat *take(struct shoal_seats *s, uint32_t i, uint64_t from)
     return NULL;
   }
   uint32_t top = shoal_load32_relaxed(&s->top);
-  while (top < i + 1 && !shoal_cas32_acq_rel(&s->top, &top, i + 1)) continue;  // [R1] pairs with [A1]
+  while (top < i + 1 && !shoal_cas32_seq_cst(&s->top, &top, i + 1)) continue;  // [R1] pairs with [A1]
   return remember(s, i);
 }
 

@@ -63,8 +63,9 @@ SHOAL_INLINE uint32_t shoal_seats_count_(const struct shoal_seats *s) {
 }
 // How many seats to look at.
 SHOAL_INLINE uint32_t shoal_seats_top_(const struct shoal_seats *s) {
-  // [A1] pairs with [R1] in sync/seat.c: the seats below were taken
-  uint32_t top = shoal_load32_acquire(&s->top), count = shoal_seats_count_(s);
+  // [A1] pairs with [R1] in sync/seat.c: the seats below were taken. Both sequentially consistent, as is an exchange that sits
+  // down: who does not see what was stored before this look is seen by it
+  uint32_t top = shoal_load32_seq_cst(&s->top), count = shoal_seats_count_(s);
   return top < count ? top : count;
 }
 

@@ -17,7 +17,7 @@ struct soak_room {
   int (*full)(void);                    // the ledger is: the round ends. May be NULL
   void (*end)(void);                    // the driver; workers live still
 };
-extern const struct soak_room soak_queue, soak_spsc, soak_lock, soak_barrier, soak_directory;
+extern const struct soak_room soak_queue, soak_spsc, soak_lock, soak_barrier, soak_rwlock, soak_directory;
 void soak_closed_loop(double seconds);  // a driver of its own
 
 #define SOAK_WORKERS 16
