@@ -672,8 +672,10 @@ end_away:
   } unless { sigkill?eval(me) -> die() }
 }
 
+/* Exactly ND deaths: fewer are a configuration of their own. */
 proctype killer() {
   byte deaths;
+end:
   do
   :: deaths < ND ->
      if
@@ -687,7 +689,6 @@ proctype killer() {
 #endif
      fi;
      deaths++
-  :: break
   od
 }
 
