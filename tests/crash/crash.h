@@ -95,7 +95,7 @@ void crash_asleep(int actor);               // waits until it sleeps in a futex
 void crash_all_asleep(void);
 void crash_all_asleep_or_finished(void);
 void crash_kill(int actor);
-void crash_stop(int actor);  // it goes no further, and has to be killed before anything is awaited
+void crash_stop(int actor);     // it goes no further, and has to be killed before anything is awaited
 int crash_finished(int actor);  // its body has returned
 int crash_all_finished(void);
 // Runs `body` in a new process to its end; a failure if it cannot end.

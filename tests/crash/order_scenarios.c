@@ -73,8 +73,7 @@ static void refused(void) {
   CRASH_EXPECT(rc == -EDEADLK, "the other way round: %d", rc);
   drop(&S->b);
 }
-CRASH_SCENARIO(order_refuse, .name = "order: be refused", .setup = ordered, .op = refused, .check = survivors,
-               .points = 200);
+CRASH_SCENARIO(order_refuse, .name = "order: be refused", .setup = ordered, .op = refused, .check = survivors);
 CRASH_SCENARIO(order_pair, .name = "order: pair, both die noting an order", .kind = CRASH_PAIR, .setup = attached,
                .op = a_then_b, .op2 = a_then_b, .check = survivors);
 
@@ -101,7 +100,7 @@ static void other_gets_through(void) {
   CRASH_UNTIL(crash_all_finished(), "it waits in vain, b is %x", S->b.robust.word.v_);
 }
 CRASH_SCENARIO(order_circle, .name = "order: close a circle, and let go", .setup = counting, .prepare = hold_b,
-               .ready = another_waits, .op = want_a, .check = other_gets_through, .points = 200);
+               .ready = another_waits, .op = want_a, .check = other_gets_through);
 
 // The victim waits, and is killed waiting or just woken; nobody takes its seat for a living one's.
 static void holder_of_a(int i) {
