@@ -1,23 +1,45 @@
 #!/bin/bash
-# mutate.sh CC OUT MUTANT.sed SOURCE...: compiles the sources into OUT, one of them changed by the sed script, whose first
+# mutate.sh CC OUT.a SOURCE...: the sources, each compiled on its own.
+# mutate.sh CC OUT MUTANT.sed WHOLE.a SOURCE...: the program made of them, one of them changed by the sed script, whose first
 # lines say which:
 #   # file: core/robust.h
 #   # caught by: REGEX of scenarios
 # A script that changes nothing is an error.
 set -euo pipefail
-cc=$1 out=$2 mutant=$3
-shift 3
+cc=$1 out=$(realpath -m "$2")
+shift 2
 
-file=$(sed -n 's/^# file: //p' "$mutant")
+compile() { # SOURCE...: each into ./path_to_source.o
+    local source
+    for source; do
+        "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -pthread -w -I. -c "$source" -o "${source//\//_}.o"
+    done
+}
+
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
+if [[ $out == *.a ]]; then
+    cp -L --parents "$@" "$tree"
+    cd "$tree"
+    mapfile -t sources < <(find -- * -name '*.c')
+    compile "${sources[@]}"
+    ar rcs "$out" ./*.o
+    exit
+fi
+
+mutant=$1 whole=$2
+shift 2
+file=$(sed -n 's/^# file: //p' "$mutant")
 cp -L --parents "$@" "$tree"
+cp "$whole" "$tree/mutant.a"
 sed -E -i.before -f "$mutant" "$tree/$file"
 if cmp -s "$tree/$file" "$tree/$file.before"; then
     echo >&2 "mutate: $mutant changes nothing in $file"
     exit 1
 fi
-mapfile -t sources < <(cd "$tree" && find . -name '*.c')
-out=$(realpath -m "$out")
 cd "$tree"
-"$cc" -std=gnu11 -D_GNU_SOURCE -O2 -pthread -w -I. "${sources[@]}" -static -o "$out"
+if [[ $file == *.c ]]; then sources=("$file"); else mapfile -t sources < <(find -- * -name '*.c'); fi
+compile "${sources[@]}"
+chmod u+w mutant.a
+ar rs mutant.a ./*.o
+"$cc" -pthread -static -Wl,--whole-archive mutant.a -Wl,--no-whole-archive -o "$out"
