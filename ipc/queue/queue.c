@@ -94,13 +94,16 @@ static int attach(struct shoal_queue *q, struct shoal_queue_shm *shm, uint64_t s
   return 0;
 }
 
+int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size) {
+  return shoal_fail_(-EBADMSG, "elements of %u bytes, not %u", q->element_size, size);
+}
+
 int shoal_queue_attach_(void *memory, uint64_t size, uint32_t element_size, struct shoal_queue **out) {
   struct shoal_queue *q = aligned_alloc(64, ALIGN(sizeof *q));
   if (!q) return shoal_fail_(-ENOMEM, "no memory for a handle");
   memset(q, 0, sizeof *q);
   int rc = attach(q, memory, size);
-  if (!rc && q->element_size != element_size)
-    rc = shoal_fail_(-EBADMSG, "elements of %u bytes, not %u", q->element_size, element_size);
+  if (!rc && q->element_size != element_size) rc = shoal_queue_misfit_(q, element_size);
   if (rc) free(q);
   else *out = q;
   return rc;

@@ -83,7 +83,7 @@ int shoal_queue_join(struct shoal_queue *q, int side);
 int shoal_queue_leave(struct shoal_queue *q, int side);
 
 // ---- whole elements; sleep until the deadline ----
-// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS
+// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS. Typed forms: -EBADMSG, its elements are of another size.
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline);
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline);
 // As many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL: n is 0.
@@ -166,6 +166,7 @@ int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_published_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);
 int shoal_queue_spsc_refused_(struct shoal_queue *q);
+int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size);
 void shoal_queue_spsc_released_(struct shoal_queue *q);
 
 // 0, -EAGAIN, -EPIPE
@@ -246,6 +247,8 @@ SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void 
 }
 
 SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
+  // a handle does not know its type, and more than fits would be written past the slot
+  if (SHOAL_UNLIKELY(q->element_size != size)) return shoal_queue_misfit_(q, size);
   int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER);
   if (SHOAL_UNLIKELY(me < 0)) return me;
   struct shoal_thread_ *t = &shoal_thread_;
@@ -257,6 +260,7 @@ SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, ui
 }
 
 SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline) {
+  if (SHOAL_UNLIKELY(q->element_size != size)) return shoal_queue_misfit_(q, size);
   int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
   if (SHOAL_UNLIKELY(me < 0)) return me;
   struct shoal_thread_ *t = &shoal_thread_;
@@ -277,6 +281,6 @@ SHOAL_END
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open(seg, as, sizeof(T), out); } \
   SHOAL_INLINE int name##_put(struct shoal_queue *q, const T *element, shoal_deadline deadline) { return shoal_queue_put_(q, element, sizeof(T), deadline); } \
   SHOAL_INLINE int name##_get(struct shoal_queue *q, T *element, shoal_deadline deadline) { return shoal_queue_get_(q, element, sizeof(T), deadline); } \
-  SHOAL_INLINE int name##_put_n(struct shoal_queue *q, const T *elements, uint32_t n, shoal_deadline deadline) { return shoal_queue_put_n(q, elements, n, deadline); } \
-  SHOAL_INLINE int name##_get_n(struct shoal_queue *q, T *elements, uint32_t n, shoal_deadline deadline) { return shoal_queue_get_n(q, elements, n, deadline); }
+  SHOAL_INLINE int name##_put_n(struct shoal_queue *q, const T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_put_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); } \
+  SHOAL_INLINE int name##_get_n(struct shoal_queue *q, T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_get_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); }
 // clang-format on

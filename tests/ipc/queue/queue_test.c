@@ -1,6 +1,6 @@
 // Claims of ipc/queue/queue:
 //   1 what is put is got: once, whole, each producer's in order; by threads and by processes at different addresses
-//   2 try, deadline and for ever answer as promised; capacity is rounded up, absurd sizes are refused
+//   2 try, deadline and for ever answer as promised; capacity is rounded up, absurd sizes and another type's calls are refused
 //   3 in place: commit, cancel, release, return; a loan ends once, by the thread that took it, or nothing is changed
 //   4 close: nothing whose put answered 0 is left behind, everybody is told, also those who wait for what others hold
 //   5 end of stream: by leaving and by death, to all that sleep, at once
@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "core/error.h"
 #include "core/proc.h"
 #include "tests/harness/drivers.h"
 
@@ -1290,6 +1291,35 @@ static void test_a_child_of_fork_holds_the_queue_it_uses(void **state) {
   munmap(stage, 4096);
 }
 
+struct pair {
+  uint64_t a, b;
+};
+SHOAL_QUEUE_TYPED(pair_queue, struct pair)
+SHOAL_QUEUE_TYPED(byte_queue, char)
+
+// All queues have one type of handle: what is called with another's writes no byte, and takes no message.
+static void another_types_calls_are_refused(uint32_t kind) {
+  struct shoal_queue *q = make(&(struct shoal_queue_options){.capacity = 4, .element_size = 8, .kind = kind});
+  struct pair pair = {1, 2}, two[2] = {{0}};
+  char byte = 'x';
+  assert_int_equal(pair_queue_put(q, &pair, SHOAL_TRY), -EBADMSG);
+  assert_int_equal(pair_queue_put_n(q, two, 2, SHOAL_TRY), -EBADMSG);
+  assert_int_equal(byte_queue_put(q, &byte, SHOAL_FOREVER), -EBADMSG);
+  assert_string_equal(shoal_reason(), "elements of 8 bytes, not 1");
+  put_number(q, 7);
+  assert_int_equal(byte_queue_get(q, &byte, SHOAL_FOREVER), -EBADMSG);
+  assert_int_equal(pair_queue_get(q, &pair, SHOAL_TRY), -EBADMSG);
+  assert_int_equal(pair_queue_get_n(q, two, 2, SHOAL_TRY), -EBADMSG);
+  assert_true(byte == 'x' && pair.a == 1 && pair.b == 2);
+  assert_int_equal(get_number(q), 7);
+  unmake(q);
+}
+static void test_another_types_calls_are_refused(void **state) {
+  (void)state;
+  another_types_calls_are_refused(SHOAL_QUEUE_MPMC);
+  another_types_calls_are_refused(SHOAL_QUEUE_SPSC);
+}
+
 int main(void) {
   watchdog(240);
   const struct CMUnitTest tests[] = {
@@ -1313,6 +1343,7 @@ int main(void) {
       cmocka_unit_test(test_answers_without_a_peer),
       cmocka_unit_test(test_capacities),
       cmocka_unit_test(test_absurd_options_are_refused),
+      cmocka_unit_test(test_another_types_calls_are_refused),
       cmocka_unit_test(test_in_place_elements_are_aligned_and_apart),
       cmocka_unit_test(test_a_cancelled_reservation_is_skipped),
       cmocka_unit_test(test_a_returned_message_comes_first),
