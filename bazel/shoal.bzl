@@ -55,7 +55,7 @@ def _headers_test(library, hdrs):
         name = alone + "_cxx17",
         testonly = True,
         srcs = sources["cc"],
-        copts = _CXX,
+        copts = _CXX + ["-Wpedantic"],
         linkstatic = True,
         deps = [library],
     )
@@ -63,7 +63,7 @@ def _headers_test(library, hdrs):
         name = alone + "_test",
         size = "small",
         srcs = sources["c"] + [main],
-        copts = _WARN + ["-std=c11", "-D_GNU_SOURCE"],
+        copts = _WARN + ["-Wpedantic", "-std=c11", "-D_GNU_SOURCE"],
         deps = [library, alone + "_cxx17"],
     )
 

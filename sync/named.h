@@ -43,12 +43,21 @@ int shoal_named_open_(struct shoal_segment *seg, const char *name, const struct 
 int shoal_named_close_(struct shoal_segment *seg, const void *it);
 int shoal_named_unlink_(struct shoal_segment *seg, const char *name, const struct shoal_kind_ *kind);
 
-// `x`: a struct, and what its functions begin with. Parameters follow.
-#define SHOAL_NAMED_(x, ...)                                                                                           \
-  int x##_create(struct shoal_segment *seg, const char *name, ##__VA_ARGS__, struct x **out) SHOAL_MUST_CHECK;         \
-  int x##_open(struct shoal_segment *seg, const char *name, struct x **out) SHOAL_MUST_CHECK;                          \
-  int x##_open_or_create(struct shoal_segment *seg, const char *name, ##__VA_ARGS__, struct x **out) SHOAL_MUST_CHECK; \
-  int x##_close(struct shoal_segment *seg, struct x *it);                                                              \
+// SHOAL_NAMED_(x, parameters...). `x`: a struct, and what its functions begin with. Two forms beneath: to drop the comma
+// before no parameters is no standard C, and whoever includes this may compile with -Wpedantic.
+#define SHOAL_NAMED_(...) SHOAL_NAMED_PICK_(__VA_ARGS__, MORE, MORE, MORE, MORE, MORE, NONE, )(__VA_ARGS__)
+#define SHOAL_NAMED_PICK_(x, p1, p2, p3, p4, p5, which, ...) SHOAL_NAMED_##which##_
+#define SHOAL_NAMED_NONE_(x)                                                                            \
+  int x##_create(struct shoal_segment *seg, const char *name, struct x **out) SHOAL_MUST_CHECK;         \
+  int x##_open_or_create(struct shoal_segment *seg, const char *name, struct x **out) SHOAL_MUST_CHECK; \
+  SHOAL_NAMED_SAME_(x)
+#define SHOAL_NAMED_MORE_(x, ...)                                                                                    \
+  int x##_create(struct shoal_segment *seg, const char *name, __VA_ARGS__, struct x **out) SHOAL_MUST_CHECK;         \
+  int x##_open_or_create(struct shoal_segment *seg, const char *name, __VA_ARGS__, struct x **out) SHOAL_MUST_CHECK; \
+  SHOAL_NAMED_SAME_(x)
+#define SHOAL_NAMED_SAME_(x)                                                                  \
+  int x##_open(struct shoal_segment *seg, const char *name, struct x **out) SHOAL_MUST_CHECK; \
+  int x##_close(struct shoal_segment *seg, struct x *it);                                     \
   int x##_unlink(struct shoal_segment *seg, const char *name);
 
 // `as`: the type's name in the directory. `size` and `init` are expressions of the parameters, and of `it`, the new
