@@ -13,6 +13,10 @@
 
 #include "core/base.h"
 
+#ifndef CLOCK_MONOTONIC
+#error "shoal needs POSIX: compile with -pthread, -std=gnu11 or -D_GNU_SOURCE, not with a bare -std=c11"
+#endif
+
 SHOAL_BEGIN
 
 typedef struct {
