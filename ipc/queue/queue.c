@@ -36,13 +36,24 @@ uint64_t shoal_queue_size_(const struct shoal_queue_options *options) { return l
 
 static void *ring_at(struct shoal_queue_shm *shm, uint64_t off) { return (char *)shm + off; }
 
+// -EINVAL, and what of the options it is.
+static int absurd(const struct shoal_queue_options *o, const struct layout *l) {
+  if (!o->capacity) return shoal_fail_(-EINVAL, "options.capacity is not given");
+  if (!o->element_size) return shoal_fail_(-EINVAL, "options.element_size is not given");
+  if (o->kind != SHOAL_QUEUE_MPMC && o->kind != SHOAL_QUEUE_SPSC)
+    return shoal_fail_(-EINVAL, "options.kind is %u: there is no such kind", o->kind);
+  if (o->kind == SHOAL_QUEUE_SPSC && (l->producers > 1 || l->consumers > 1 || o->drop))
+    return shoal_fail_(-EINVAL, "SHOAL_QUEUE_SPSC has one producer, one consumer, and drops nothing");
+  return shoal_fail_(-EINVAL, "too large: %u elements of %u bytes, %u producers, %u consumers", o->capacity,
+                     o->element_size, l->producers, l->consumers);
+}
+
 int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_options *options) {
   struct shoal_queue_shm *shm = memory;
   struct layout l = lay_out(options);
-  if (!l.size || l.size > size)
-    return shoal_fail_(-EINVAL, "no queue of kind %u: %u elements of %u bytes, %u and %u roles, in %llu bytes",
-                       options->kind, options->capacity, options->element_size, l.producers, l.consumers,
-                       (unsigned long long)size);
+  if (!l.size) return absurd(options, &l);
+  if (l.size > size)
+    return shoal_fail_(-EINVAL, "a queue of %llu bytes in %llu", (unsigned long long)l.size, (unsigned long long)size);
   int spsc = options->kind == SHOAL_QUEUE_SPSC;
   int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, spsc ? SHOAL_EC_UNCLAIMED : 0);
   if (rc) return rc;

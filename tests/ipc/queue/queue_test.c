@@ -279,6 +279,18 @@ static void test_capacities(void **state) {
 
 static void test_absurd_options_are_refused(void **state) {
   (void)state;
+  static const char *const why[] = {
+      "options.capacity is not given",
+      "too large: 1073741825 elements of 8 bytes, 64 producers, 64 consumers",
+      "too large: 4294967295 elements of 4294967295 bytes, 64 producers, 64 consumers",
+      "options.element_size is not given",
+      "too large: 8 elements of 1073741825 bytes, 64 producers, 64 consumers",
+      "options.kind is 77: there is no such kind",
+      "too large: 8 elements of 8 bytes, 1025 producers, 64 consumers",
+      "too large: 8 elements of 8 bytes, 64 producers, 4294967295 consumers",
+      "SHOAL_QUEUE_SPSC has one producer, one consumer, and drops nothing",
+      "SHOAL_QUEUE_SPSC has one producer, one consumer, and drops nothing",
+  };
   static const struct shoal_queue_options absurd[] = {
       {.capacity = 0, .element_size = 8},
       {.capacity = (1u << 30) + 1, .element_size = 8},
@@ -288,11 +300,14 @@ static void test_absurd_options_are_refused(void **state) {
       {.capacity = 8, .element_size = 8, .kind = 77},
       {.capacity = 8, .element_size = 8, .producers = SHOAL_ROLES_MAX + 1},
       {.capacity = 8, .element_size = 8, .consumers = UINT32_MAX},
+      {.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_SPSC, .producers = 2},
+      {.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_SPSC, .drop = 1},
   };
   char small[256] __attribute__((aligned(64))) = {0};
   for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++) {
     assert_int_equal(shoal_queue_size_(&absurd[i]), 0);
     assert_int_equal(shoal_queue_place_(small, sizeof small, &absurd[i]), -EINVAL);
+    assert_string_equal(shoal_reason(), why[i]);
   }
   struct shoal_queue_options fair = {.capacity = 8, .element_size = 8};
   assert_int_equal(shoal_queue_place_(small, sizeof small, &fair), -EINVAL);
