@@ -22,7 +22,7 @@ const char *shoal_strerror(int code) {
     case ETIMEDOUT: return "the deadline passed";
     case EPIPE: return "closed, or the last peer has gone";
     case EOWNERDEAD: return "acquired from a dead owner: check what it guards";
-    case ENOTRECOVERABLE: return "what it guards was given up after its owner's death";
+    case ENOTRECOVERABLE: return "given up, for good, after a death or a failure";
     case EPERM: return "not permitted to this caller";
     case EINVAL: return "invalid argument";
     case ENAMETOOLONG: return "name too long";

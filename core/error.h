@@ -10,7 +10,7 @@
 // THE CODES
 //   -EAGAIN          full or empty, held by another: try again          -ETIMEDOUT  the deadline passed
 //   -EPIPE           closed, or the last peer has gone                  -EOWNERDEAD yours, but look at what it guards
-//   -ENOTRECOVERABLE the guarded data was given up                      -EPERM      not yours to do
+//   -ENOTRECOVERABLE the guarded data was given up, the pool is broken  -EPERM      not yours to do
 //   -EINVAL          an argument makes no sense                         -ENAMETOOLONG, -EBADMSG wrong name; wrong type
 //   -EEXIST, -ENOENT the name is taken; there is no such name           -EPROTO     foreign, damaged or another version
 //   -ENOSPC          the segment or /dev/shm is full                    -ENOMEM     no address space or private memory
