@@ -353,7 +353,7 @@ int shoal_segment_fd(const struct shoal_segment *seg) { return seg->fd; }
 int shoal_segment_close(struct shoal_segment *seg) {
   if (shoal_proc_others_(seg)) return shoal_fail_(-EBUSY, "another thread of this process uses it");
   if (shoal_robust_owns_in_(seg->base, seg->g.length, shoal_proc_live_(seg)))
-    return shoal_fail_(-EBUSY, "this thread owns a lock or a role in it");
+    return shoal_fail_(-EBUSY, "this thread owns a lock in it, or a role: release, detach its queues");
   shoal_held_drop_all_(seg);
   int rc = shoal_proc_leave(seg);
   if (rc) return rc;

@@ -62,7 +62,8 @@ int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK; 
 int shoal_segment_fd(const struct shoal_segment *seg);                           // stays the segment's
 
 // Closes what this process has open in it, takes back what this thread joined, and unmaps. -EBUSY, and nothing changed:
-// another thread of this process is a participant, or this thread owns a lock or a role in it.
+// another thread of this process is a participant, or this thread owns a lock or a role in it (a queue it has used and not
+// detached).
 int shoal_segment_close(struct shoal_segment *seg);
 // Removes the name; who has it open goes on. -ENOENT.
 int shoal_segment_unlink(const char *name);
