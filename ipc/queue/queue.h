@@ -52,7 +52,7 @@ SHOAL_BEGIN
 enum { SHOAL_QUEUE_MPMC = 0, SHOAL_QUEUE_SPSC = 1 };  // kinds
 
 struct shoal_queue_options {  // zero: the default
-  uint32_t capacity;          // elements; rounded up to a power of two. Must be given
+  uint32_t capacity;          // elements, at least: a power of two; SPSC takes more before it is full. Must be given
   uint32_t element_size;      // bytes, up to 1 GiB. Must be given (typed forms fill it in)
   uint32_t kind;              // SHOAL_QUEUE_MPMC, or _SPSC: one producer and one consumer at a time
   uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX; SPSC: 1)
