@@ -9,8 +9,8 @@ set -eu
 command -v spin >/dev/null || { echo "no spin here: install the package spin" >&2; exit 1; }
 model=$(realpath "$1") kind=$2
 case $kind in
-RUN) limits=-DMEMLIM=1500 table=22 seconds=100 ;;
-*) limits=-DMEMLIM=12000 table=28 seconds=7200 ;;
+RUN) limits=-DMEMLIM=1500 table=22 depth=200000 seconds=100 ;;
+*) limits=-DMEMLIM=12000 table=28 depth=2000000 seconds=7200 ;;
 esac
 work=$(mktemp -d "${TEST_TMPDIR:-${TMPDIR:-/tmp}}/model.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -21,7 +21,7 @@ cd "$work"
 check() {
   case $2 in ok) optimize=-O2 ;; *) optimize=-O0 ;; esac
   spin -a $1 "$model" >spin.log 2>&1 && ${CC:-cc} $optimize -w -DSAFETY -DNOREDUCE -DCOLLAPSE $limits -o pan pan.c || return 1
-  timeout $seconds ./pan -m2000000 -w$table >pan.log 2>&1
+  timeout $seconds ./pan -m$depth -w$table >pan.log 2>&1
 }
 
 said() {
