@@ -455,6 +455,13 @@ int shoal_object_at(struct shoal_segment *seg, const void *address, struct shoal
   return 0;
 }
 
+// Whether `wanted` is the object's type, or, ending in ':', what its type begins with.
+static int is_of_type(const struct view *v, const char *wanted) {
+  const char *type = (const char *)v->label.type;
+  size_t n = strlen(wanted);
+  return strncmp(type, wanted, n && wanted[n - 1] == ':' ? n : sizeof v->label.type) == 0;
+}
+
 // `type` NULL: any.
 static int remove_object(struct shoal_segment *seg, const char *name, const char *type) {
   struct label l;
@@ -464,7 +471,7 @@ static int remove_object(struct shoal_segment *seg, const char *name, const char
   if (rc) return rc;
   if (!find(seg, l.name, 1u << LIVE, &v, NULL)) {
     rc = shoal_fail_(-ENOENT, "no object \"%s\"", name);
-  } else if (type && memcmp(v.label.type, l.type, sizeof l.type) != 0) {
+  } else if (type && !is_of_type(&v, type)) {
     rc = wrong_type(&v, type);
   } else {
     // [F3] pairs with [F2]. Killed after it: removed; its memory is freed by its last user, or by a reaper.

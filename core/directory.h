@@ -60,7 +60,7 @@ int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object);
 int shoal_object_at(struct shoal_segment *seg, const void *address, struct shoal_object *out) SHOAL_MUST_CHECK;
 // Removes the name. -ENOENT.
 int shoal_object_remove(struct shoal_segment *seg, const char *name);
-// The same, of an object of that type only: -EBADMSG another one.
+// The same, of an object of that type only, or, if it ends in ':', of a type that begins so: -EBADMSG another one.
 int shoal_object_remove_typed(struct shoal_segment *seg, const char *name, const char *type);
 
 // ---- creating in two steps, for an initialisation that takes more than `init` does ----

@@ -27,6 +27,7 @@
 
 #include <sys/types.h>
 
+#include "core/error.h"
 #include "core/offset.h"
 
 SHOAL_BEGIN

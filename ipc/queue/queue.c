@@ -225,7 +225,9 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
   }
 }
 
-int shoal_queue_unlink(struct shoal_segment *seg, const char *name) { return shoal_object_remove(seg, name); }
+int shoal_queue_unlink(struct shoal_segment *seg, const char *name) {
+  return shoal_object_remove_typed(seg, name, "queue:");
+}
 
 static int used_by_another(const struct shoal_queue *q) {
   const struct shoal_eventcount_view *view = &q->wait;

@@ -71,6 +71,7 @@ int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t eleme
                      struct shoal_queue **out) SHOAL_MUST_CHECK;
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) SHOAL_MUST_CHECK;
+// The name. -ENOENT, -EBADMSG no queue's
 int shoal_queue_unlink(struct shoal_segment *seg, const char *name);
 // Leaves the calling thread's roles and frees the handle. -EBUSY, nothing changed: another thread of this process has a role
 // through it.

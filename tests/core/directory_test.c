@@ -161,6 +161,9 @@ static void test_removed_by_type(void **state) {
   assert_ok(create(seg, "jobs", 100));
   assert_int_equal(shoal_object_remove_typed(seg, "jobs", "other"), -EBADMSG);
   assert_non_null(strstr(shoal_reason(), "\"test\""));
+  assert_int_equal(shoal_object_remove_typed(seg, "jobs", "tes"), -EBADMSG);
+  assert_int_equal(shoal_object_remove_typed(seg, "jobs", "test:"), -EBADMSG);
+  assert_int_equal(shoal_object_remove_typed(seg, "jobs", ""), -EBADMSG);
   assert_true(exists(seg, "jobs"));
   assert_ok(shoal_object_remove_typed(seg, "jobs", "test"));
   assert_int_equal(shoal_object_remove_typed(seg, "jobs", "test"), -ENOENT);

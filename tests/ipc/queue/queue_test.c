@@ -1268,6 +1268,11 @@ static void test_named_in_a_segment(void **state) {
   assert_int_equal(get_number(again), 77);
   assert_int_equal(shoal_queue_unlink(seg, "numbers"), 0);
   assert_int_equal(shoal_queue_unlink(seg, "numbers"), -ENOENT);
+  struct shoal_object other;
+  assert_int_equal(shoal_object_create(seg, "numbers", "lock", 64, NULL, NULL, &other), 0);
+  assert_int_equal(shoal_queue_unlink(seg, "numbers"), -EBADMSG);  // not a queue's name
+  assert_int_equal(shoal_object_remove(seg, "numbers"), 0);
+  assert_int_equal(shoal_object_close(seg, &other), 0);
   assert_int_equal(shoal_queue_detach(again), 0);
   assert_int_equal(shoal_queue_detach(q), 0);
   assert_int_equal(shoal_segment_close(seg), 0);
