@@ -274,7 +274,7 @@ int shoal_ordered_wait_(const struct shoal_ordered_ *o, struct shoal_robust *r, 
   int rc = n ? deadlock(order, name_of(o), t->tid, links, n) : shoal_robust_acquire_slow_(r, t, deadline);
   shoal_store64_relaxed(&seat->record, 0);
   shoal_store32_relaxed(&seat->event, 0);
-  shoal_seat_rise_(t, seat);
+  shoal_seat_rise_unwatched_(t, seat);  // `r` may be ours by now, and not in the list yet: it is what is pending
   return rc;
 }
 

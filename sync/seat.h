@@ -122,6 +122,12 @@ SHOAL_INLINE void shoal_seat_rise_(struct shoal_thread_ *t, struct shoal_seat *s
   shoal_store32_release(&seat->live.word, 0);
   shoal_pending_restore_(t, pending);
 }
+// The same from a seat on which nobody sleeps: list_op_pending stays where it is. Killed between: enlisted, and empty.
+SHOAL_INLINE void shoal_seat_rise_unwatched_(struct shoal_thread_ *t, struct shoal_seat *seat) {
+  shoal_store32_release(&seat->live.word, 0);  // [R2]
+  SHOAL_COMPILER_BARRIER();
+  shoal_robust_delist_(t, &seat->live);
+}
 // Rises, wakes all who watch the seat, and gives it up, for another thread to take. For good-byes.
 void shoal_seat_leave_(struct shoal_seats *s, struct shoal_seat *seat);
 
