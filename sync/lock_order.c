@@ -200,7 +200,7 @@ void shoal_ordered_leave_(const struct shoal_ordered_ *o) {
 #define CIRCLE_MAX 32
 struct link {
   uint64_t record;
-  uint32_t owner, wait, name;
+  uint32_t owner, wait, name, unused;  // compared as bytes: no padding
 };
 
 static const struct shoal_seat *seat_of(const struct shoal_lock_order *order, uint32_t tid) {
