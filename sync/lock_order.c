@@ -220,8 +220,8 @@ static unsigned follow(const struct shoal_lock_order *order, const shoal_atomic3
     if (l->owner == me) return n + 1;
     const struct shoal_seat *seat = l->owner ? seat_of(order, l->owner) : NULL;
     if (!seat) return 0;
-    l->wait = shoal_load32_relaxed(&seat->spare);
     l->record = shoal_load64_seq_cst(&seat->record);  // [W1]
+    l->wait = shoal_load32_relaxed(&seat->spare);     // after it: a wait begins with its number
     l->name = shoal_load32_relaxed(&seat->event);
     if (l->record == 0) return 0;
     word = (const shoal_atomic32 *)(const void *)((const char *)order + (int64_t)l->record);
