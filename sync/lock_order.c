@@ -206,7 +206,8 @@ struct link {
 static const struct shoal_seat *seat_of(const struct shoal_lock_order *order, uint32_t tid) {
   for (uint32_t i = 0, top = shoal_seats_top_(&order->seats); i < top; i++) {
     const struct shoal_seat *seat = shoal_seat_at_(&order->seats, i);
-    if (shoal_robust_owner(shoal_seat_word_(seat)) == tid) return seat;
+    if (shoal_robust_owner(shoal_seat_word_(seat)) != tid) continue;
+    if ((uint32_t)shoal_seat_owner_(seat) == tid) return seat;  // else a dead one's, and it is the heir
   }
   return NULL;
 }
@@ -319,8 +320,8 @@ int shoal_lock_order_info(const struct shoal_lock_order *order, struct shoal_loc
 static int check(const void *memory, uint64_t size) {
   const struct shoal_lock_order *order = memory;
   if (!whole(order)) return shoal_fail_(-EPROTO, "a destroyed or damaged lock order");
-  if (size < shoal_lock_order_size(order->seats.count))
-    return shoal_fail_(-EPROTO, "more seats than there is room for");
+  uint64_t needed = shoal_lock_order_size(order->seats.count);
+  if (needed == 0 || size < needed) return shoal_fail_(-EPROTO, "more seats than there is room for");
   return 0;
 }
 

@@ -303,6 +303,48 @@ static void test_a_dead_waiter_is_no_deadlock(void **state) {
   drop(&s->b);
 }
 
+// Holds a until somebody sleeps for it.
+static void hold_a(void *memory, unsigned i) {
+  struct shared *mine = memory;
+  (void)i;
+  take(&mine->a);
+  shoal_store32_release(&mine->stage, 1);  // [T1]
+  while (!(shoal_load32_relaxed(&mine->a.robust.word) & FUTEX_WAITERS)) sched_yield();
+  drop(&mine->a);
+}
+// An heir has the dead one's word for a moment, in a seat that still says what the dead one waited for.
+static void test_an_heir_does_not_wait(void **state) {
+  (void)state;
+  take(&s->b);
+  struct peer p = peer_start(&arena, hold_a, 0);
+  while (shoal_load32_acquire(&s->stage) < 1) sched_yield();  // [T2]
+  struct shoal_seat *seat = shoal_seat_at_(&s->order.seats, 0);
+  seat->live.word.v_ = (uint32_t)p.pid | FUTEX_WAITERS;
+  seat->live.user_.v_ = UINT64_C(1) << 32 | UINT32_C(0x3ffffffe);  // no thread has that number
+  seat->record.v_ = (uint64_t)((char *)&s->b - (char *)&s->order);
+  s->order.seats.top.v_ = 1;
+  take(&s->a);
+  assert_int_equal(info().deadlocks, 0);
+  drop(&s->a);
+  drop(&s->b);
+  peer_join(&p);
+}
+
+static void test_damaged(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_lock_order *order, *again;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(shoal_lock_order_create(seg, "order", 0, 4, &order), 0);
+  order->seats.count = SHOAL_SEATS_MAX + 1;
+  assert_int_equal(shoal_lock_order_open(seg, "order", &again), -EPROTO);
+  order->seats.count = 5000;
+  assert_int_equal(shoal_lock_order_open(seg, "order", &again), -EPROTO);
+  order->seats.count = 4;
+  assert_int_equal(shoal_lock_order_open(seg, "order", &again), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 static void test_attaching(void **state) {
   (void)state;
   char name[40];
@@ -364,6 +406,8 @@ int main(void) {
       TEST(the_message_names_who_waits, counting),
       TEST(what_will_end_is_no_deadlock, counting),
       TEST(a_dead_waiter_is_no_deadlock, counting),
+      TEST(an_heir_does_not_wait, counting),
+      TEST(damaged, strict),
       TEST(attaching, strict),
       TEST(together, strict),
   };
