@@ -51,16 +51,22 @@ static int whole(const struct shoal_lock_order *order) {
   return __atomic_load_n(&order->magic_, __ATOMIC_RELAXED) == MAGIC;
 }
 
+// For one that is attached. A name that is refused is not learned: there are few.
+static int same(const struct shoal_ordered_ *o, const struct shoal_lock_order *order, const char *name) {
+  if (order_of(o) == order && strncmp(order->name[name_of(o)], name, SHOAL_LOCK_ORDER_NAME_MAX + 1) == 0) return 0;
+  return shoal_fail_(-EEXIST, "the lock is in another order, or has another name");
+}
+
 int shoal_ordered_attach_(struct shoal_ordered_ *o, struct shoal_lock_order *order, const char *name) {
   if (!whole(order)) return shoal_fail_(-EINVAL, "not a lock order, or a destroyed one");
   if (!name || !*name) return shoal_fail_(-EINVAL, "a lock in an order has a name");
   if (strnlen(name, SHOAL_LOCK_ORDER_NAME_MAX + 1) > SHOAL_LOCK_ORDER_NAME_MAX)
     return shoal_fail_(-ENAMETOOLONG, "a name of more than %d bytes", SHOAL_LOCK_ORDER_NAME_MAX);
+  if (shoal_load64_relaxed(&o->place)) return same(o, order, name);
   int n = number(order, name);
   if (n < 0) return n;
   uint64_t none = 0, place = place_of(o, order, (unsigned)n);
-  if (shoal_cas64_relaxed(&o->place, &none, place) || none == place) return 0;
-  return shoal_fail_(-EEXIST, "the lock is in another order, or has another name");
+  return shoal_cas64_relaxed(&o->place, &none, place) ? 0 : same(o, order, name);
 }
 
 // ---- reports ----

@@ -353,6 +353,12 @@ static void test_attaching(void **state) {
   assert_int_equal(shoal_lock_order_size(SHOAL_SEATS_MAX + 1), 0);
   assert_int_equal(shoal_lock_attach(&s->a, &s->order, "a"), 0);
   assert_int_equal(shoal_lock_attach(&s->a, &s->order, "b"), -EEXIST);
+  unsigned names = info().names;
+  assert_int_equal(shoal_lock_attach(&s->a, &s->order, "new"), -EEXIST);
+  assert_int_equal(info().names, names);  // what was refused used up none
+  assert_int_equal(shoal_lock_order_init(more, 0, 1), 0);
+  assert_int_equal(shoal_lock_attach(&s->a, more, "a"), -EEXIST);
+  assert_int_equal(shoal_lock_attach(&s->a, &s->order, "a"), 0);
   assert_int_equal(shoal_lock_attach(&s->other, &s->order, ""), -EINVAL);
   assert_int_equal(shoal_lock_attach(&s->other, &s->order, NULL), -EINVAL);
   memset(name, 'n', sizeof name);
