@@ -9,7 +9,8 @@
 #define ORDERED 0x100u
 
 static uint32_t whole_state(const struct shoal_lock *lock) {
-  return __atomic_load_n(&lock->robust.state, __ATOMIC_RELAXED);
+  return __atomic_load_n(&lock->robust.state,
+                         __ATOMIC_ACQUIRE);  // [N4] pairs with [N3]: where its order is, and the order
 }
 static uint32_t state_of(const struct shoal_lock *lock) { return whole_state(lock) & ~ORDERED; }
 static int is_ordered(const struct shoal_lock *lock) { return (whole_state(lock) & ORDERED) != 0; }
@@ -51,7 +52,7 @@ int shoal_lock_destroy(struct shoal_lock *lock) {
 
 int shoal_lock_attach(struct shoal_lock *lock, struct shoal_lock_order *order, const char *name) {
   int rc = shoal_ordered_attach_(&lock->ordered, order, name);
-  if (rc == 0) __atomic_fetch_or(&lock->robust.state, ORDERED, __ATOMIC_RELAXED);
+  if (rc == 0) __atomic_fetch_or(&lock->robust.state, ORDERED, __ATOMIC_RELEASE);  // [N3] pairs with [N4]
   return rc;
 }
 
