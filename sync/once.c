@@ -30,11 +30,14 @@ int shoal_once_destroy(struct shoal_once *once) {
   return rc;
 }
 
-// The runner. Killed before the store: not done. After it: done, and whoever takes the word sees that.
+// The runner. Killed before the store: not done. After it: done, and whoever takes the word sees that. A child that `fn` has
+// forked comes back here as well, and has nothing to say.
 static int run(struct shoal_once *once, int (*fn)(void *), void *arg) {
   count(&once->runs);
   int rc = fn(arg);
+  if (runner_of(once) != shoal_self_()->tid) return shoal_fail_(-EPERM, "a child of fork does not run it");
   if (rc == 0) shoal_store32_release(&once->state, SHOAL_ONCE_DONE);  // [O1] pairs with [O2]
+  shoal_robust_release_(&once->robust);
   return rc;
 }
 
@@ -45,12 +48,10 @@ int shoal_once_run_slow_(struct shoal_once *once, int (*fn)(void *), void *arg, 
   uint32_t state = shoal_load32_relaxed(&once->state);
   if (state == SHOAL_ONCE_NEW) {
     if (rc) count(&once->deaths);
-    rc = run(once, fn, arg);
-  } else {
-    rc = state == SHOAL_ONCE_DONE ? 0 : shoal_fail_(-EINVAL, "it has been destroyed, or is none");
+    return run(once, fn, arg);
   }
   shoal_robust_release_(&once->robust);
-  return rc;
+  return state == SHOAL_ONCE_DONE ? 0 : shoal_fail_(-EINVAL, "it has been destroyed, or is none");
 }
 
 int shoal_once_info(const struct shoal_once *once, struct shoal_once_info *out) {

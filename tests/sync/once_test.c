@@ -4,13 +4,15 @@
 //   3 a runner that dies leaves it to the next, sleepers at once; a waiter that dies costs nobody a wake
 //   4 try and deadline answer while another runs; run from inside: -EDEADLK
 //   5 what is done is not run again; destroyed, it answers -EINVAL, and what runs or is waited for is not destroyed
-//   6 it can be inspected without being disturbed
+//   6 a child that is forked in it does not run it, whatever it returns
+//   7 it can be inspected without being disturbed
 #include "sync/once.h"
 
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -154,6 +156,30 @@ static void test_run_from_inside(void **state) {
   assert_int_equal(shoal_once_run(&s->once, work, s, SHOAL_FOREVER), 0);
 }
 
+// The child comes back first, as if it had been done.
+static int fork_inside(void *arg) {
+  struct shared *s = arg;
+  int status;
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) return 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  s->value = (uint64_t)status;
+  CHECK(info_of(s).runner == (uint32_t)getpid() && info_of(s).state == SHOAL_ONCE_NEW);
+  return 0;
+}
+static void test_fork_inside(void **state) {
+  (void)state;
+  struct shared *s = arena.memory;
+  pid_t parent = getpid();
+  int rc = shoal_once_run(&s->once, fork_inside, s, SHOAL_FOREVER);
+  if (getpid() != parent) _exit(rc == -EPERM ? 7 : 1);
+  assert_int_equal(rc, 0);
+  assert_true(WIFEXITED((int)s->value) && WEXITSTATUS((int)s->value) == 7);
+  assert_int_equal(info_of(s).state, SHOAL_ONCE_DONE);
+  assert_int_equal(info_of(s).runner, 0);
+}
+
 static void test_destroyed(void **state) {
   (void)state;
   struct shared *s = arena.memory;
@@ -173,6 +199,7 @@ int main(void) {
       TEST(one_that_dies_is_replaced),
       TEST(forms_of_waiting),
       TEST(run_from_inside),
+      TEST(fork_inside),
       TEST(destroyed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
