@@ -256,7 +256,8 @@ int shoal_pool_tend(struct shoal_pool *pool, shoal_deadline deadline) {
 
 int shoal_pool_submit(struct shoal_pool *pool, const void *element, shoal_deadline deadline) {
   int rc = pool->broken ? say_broken(pool) : shoal_queue_put(pool->queue, element, SHOAL_TRY);
-  if (rc == 0 && shoal_now_ns() - pool->tended_ns > TEND_EVERY_NS) shoal_pool_tend(pool, SHOAL_TRY);
+  int tend = rc == 0 || (rc == -EAGAIN && shoal_deadline_is_try(deadline));
+  if (tend && shoal_now_ns() - pool->tended_ns > TEND_EVERY_NS) shoal_pool_tend(pool, SHOAL_TRY);
   while (rc == -EAGAIN && !shoal_deadline_is_try(deadline)) {
     if (shoal_pool_tend(pool, SHOAL_TRY) == -ENOTRECOVERABLE) return pool->broken;
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;

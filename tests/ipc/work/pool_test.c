@@ -1,32 +1,27 @@
 // Claims
-//   done       every element is done exactly once; join after close waits for
-//   all; no child stays killed     workers killed at random, and while the
-//   queue drains: every element is done at least once, and exactly once
-//              if no worker was killed in it; the others go on; there are N
-//              workers again
-//   replaced   all killed at once: N new ones in the same places; another child
-//   of the program is left alone full       all workers dead and the queue
-//   full: submit replaces them and goes through orphaned   the creator killed:
-//   its workers end, and nothing of the pool stays in the segment failed     an
-//   answer that is not 0 is counted and told, with the task's own words, and
-//   the element is done with whole      what is told of a failure is of one
-//   failure, while others are being told given up   an element that kills its
-//   workers is failed after deliveries_max of them, and the others are done; so
-//   it is if
+//   done       every element is done exactly once; join after close waits for all; no child stays
+//   killed     workers killed at random, and while the queue drains: every element is done at least once, and exactly once
+//              if no worker was killed in it; the others go on; there are N workers again
+//   replaced   all killed at once: N new ones in the same places; another child of the program is left alone
+//   full       all workers dead and the queue full: submit replaces them and goes through, also one that only tries
+//   orphaned   the creator killed: its workers end, and nothing of the pool stays in the segment
+//   failed     an answer that is not 0 is counted and told, with the task's own words, and the element is done with
+//   whole      what is told of a failure is of one failure, while others are being told
+//   given up   an element that kills its workers is failed after deliveries_max of them, and the others are done; so it is if
 //              what is called for failures kills, too
 //   no fork    a worker that could not be started is no restart
-//   roles      what the creator is to the queue besides, or is to it through
-//   another pool, is not touched thread     only the thread that created a
-//   pool, if it lives, destroys it exits      a worker that leaves by exit(0)
-//   inside a task is dead: its element comes again init       runs in every new
-//   worker; if it fails the pool is broken and says so, with the answer limit
-//   a task that kills its worker breaks the pool when too many died terminate
-//   ends workers within a task, also those that ignore SIGTERM refused unknown
-//   task, element too small, no queue, another process, after close
+//   roles      what the creator is to the queue besides, or is to it through another pool, is not touched
+//   thread     only the thread that created a pool, if it lives, destroys it
+//   exits      a worker that leaves by exit(0) inside a task is dead: its element comes again
+//   init       runs in every new worker; if it fails the pool is broken and says so, with the answer
+//   limit      a task that kills its worker breaks the pool when too many died
+//   terminate  ends workers within a task, also those that ignore SIGTERM
+//   refused    unknown task, element too small, no queue, another process, after close
 #include "ipc/work/pool.h"
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -274,6 +269,20 @@ static void test_full(void **state) {
   assert_int_equal(shoal_queue_put(queue, &job, shoal_after_ms(5)),
                    -ETIMEDOUT);  // not -EPIPE: the pool stands for them
   submit(pool, id, 0);
+  finish(pool);
+  for (uint32_t i = 0; i <= id; i++) assert_int_equal(shoal_load32_relaxed(&ledger->done[i]), 1);
+}
+
+static void test_full_and_only_tried(void **state) {
+  (void)state;
+  struct shoal_pool *pool = pool_of("note");
+  struct job job = {0, 0};
+  uint32_t id = 0;
+  int rc;
+  for (unsigned i = 0; i < WORKERS; i++) kill_worker(pool, i);
+  while (shoal_queue_put(queue, &job, SHOAL_TRY) == 0) job.id = ++id;
+  while ((rc = shoal_pool_submit(pool, &job, SHOAL_TRY)) == -EAGAIN) sched_yield();
+  assert_int_equal(rc, 0);
   finish(pool);
   for (uint32_t i = 0; i <= id; i++) assert_int_equal(shoal_load32_relaxed(&ledger->done[i]), 1);
 }
@@ -620,15 +629,25 @@ static void test_too_few_roles(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(done),     TEST(killed),
-      TEST(replaced), TEST(full),
-      TEST(orphaned), TEST(failed),
-      TEST(exits),    TEST(init_fails),
-      TEST(limit),    TEST(terminate),
-      TEST(refused),  TEST(whole),
-      TEST(given_up), TEST(failed_that_kills),
-      TEST(no_fork),  TEST(roles),
-      TEST(thread),   TEST(too_few_roles),
+      TEST(done),
+      TEST(killed),
+      TEST(replaced),
+      TEST(full),
+      TEST(orphaned),
+      TEST(failed),
+      TEST(exits),
+      TEST(init_fails),
+      TEST(limit),
+      TEST(terminate),
+      TEST(refused),
+      TEST(whole),
+      TEST(given_up),
+      TEST(failed_that_kills),
+      TEST(no_fork),
+      TEST(roles),
+      TEST(thread),
+      TEST(too_few_roles),
+      TEST(full_and_only_tried),
   };
   ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (ledger == MAP_FAILED || shoal_segment_create(NULL, NULL, &seg)) {
