@@ -56,7 +56,7 @@ int shoal_object_confirm(struct shoal_segment *seg, const struct shoal_object *o
 // This process needs it no longer: once for each create or open. Its memory is reused only when the name has been removed
 // and every process that created, opened or inherited it has closed it or died. -EINVAL: not open.
 int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object);
-// The object that begins at `address`, which this process has open. -EINVAL: there is none.
+// The object that begins at `address`, whoever has it open: close says whether this process has. -EINVAL: there is none.
 int shoal_object_at(struct shoal_segment *seg, const void *address, struct shoal_object *out) SHOAL_MUST_CHECK;
 // Removes the name. -ENOENT.
 int shoal_object_remove(struct shoal_segment *seg, const char *name);
