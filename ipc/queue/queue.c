@@ -217,12 +217,16 @@ int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t eleme
 
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) {
-  for (;;) {
-    int rc = shoal_queue_open(seg, name, options->element_size, out);
-    if (rc != -ENOENT) return rc;
-    rc = shoal_queue_create(seg, name, options, out);
-    if (rc != -EEXIST) return rc;
-  }
+  struct shoal_queue_options o = *options;
+  struct shoal_object object;
+  char type[SHOAL_TYPE_MAX + 1];
+  uint64_t size = shoal_queue_size_(&o);
+  type_of(o.element_size, type);
+  int rc =
+      size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
+  if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
+  if (rc == 1) rc = shoal_object_end_(seg, &object, init_object(object.memory, size, &o));
+  return rc ? rc : attach_object(seg, object, o.element_size, out);
 }
 
 int shoal_queue_unlink(struct shoal_segment *seg, const char *name) {

@@ -1278,6 +1278,35 @@ static void test_named_in_a_segment(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+// Who comes while it is being made sleeps, and has it when it is made.
+static void test_opened_while_it_is_made(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q;
+  struct shoal_object object;
+  struct shoal_queue_options o = {.capacity = 16, .element_size = 8};
+  uint64_t size = shoal_queue_size_(&o);
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(number_queue_open_or_create(seg, "none", &(struct shoal_queue_options){.capacity = 0}, &q), -EINVAL);
+  assert_int_equal(shoal_object_begin_(seg, "numbers", "queue:8", size, &object), 0);
+  fflush(NULL);
+  struct peer child = {fork()};
+  if (child.pid == 0) {
+    CHECK(number_queue_open_or_create(seg, "numbers", &o, &q) == 0);
+    put_number(q, 7);
+    CHECK(shoal_queue_detach(q) == 0);
+    _exit(0);
+  }
+  peer_asleep(&child);
+  assert_int_equal(shoal_object_end_(seg, &object, shoal_queue_place_(object.memory, size, &o)), 0);
+  peer_join(&child);
+  assert_int_equal(number_queue_open_or_create(seg, "numbers", &(struct shoal_queue_options){.capacity = 0}, &q), 0);
+  assert_int_equal(get_number(q), 7);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_object_close(seg, &object), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 // The child opens nothing by itself: its role holds the queue, when its parent has long done with it.
 static void test_a_child_of_fork_holds_the_queue_it_uses(void **state) {
   (void)state;
@@ -1395,6 +1424,7 @@ int main(void) {
       cmocka_unit_test(test_a_damaged_header_is_refused),
       cmocka_unit_test(test_scribbled_memory_is_survived),
       cmocka_unit_test(test_named_in_a_segment),
+      cmocka_unit_test(test_opened_while_it_is_made),
       cmocka_unit_test(test_a_child_of_fork_holds_the_queue_it_uses),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
