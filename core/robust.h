@@ -24,7 +24,7 @@
 // CRASH    at any instruction: the word is free, or owned by the living, or marked. Never owned by the dead, but for what
 //          the kernel refuses: more than 2,048 entries a thread; and but for what a signal handler's operation interrupted,
 //          if the thread dies in the handler: there is one list_op_pending. Sleepers look again every SHOAL_RECHECK_NS.
-// COST     acquire and release: a compare-and-set, an exchange, five stores to the thread's own lines.
+// COST     acquire and release: two compare-and-sets, five stores to the thread's own lines.
 // SOURCE   the protocol of glibc's and musl's robust mutexes (Linux Documentation/locking/robust-futexes.rst). The list is
 //          theirs: an entry points at `next_`, and finds its neighbour's `prev_` 8 bytes before it.
 #pragma once

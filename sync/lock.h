@@ -16,7 +16,7 @@
 //          guards and says so (consistent). If it dies before, the next has -EOWNERDEAD again; if it releases before,
 //          the lock is -ENOTRECOVERABLE for all, those who sleep now included. A waiter that dies, or dies just woken,
 //          costs nobody a wake.
-// COST     uncontended pair: a compare-and-set and an exchange. Contended: a spin, then one system call a sleep and a
+// COST     uncontended pair: two compare-and-sets. Contended: a spin, then one system call a sleep and a
 //          wake. A lock in an order (sync/lock_order.h) costs more, all others nothing for that.
 // SOURCE   core/robust.h.
 #pragma once

@@ -112,7 +112,7 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
 // ---- looking at it ----
 struct shoal_queue_info {
   uint32_t capacity, element_size, kind, drop;
-  uint64_t size;                  // messages in nobody's hands; an estimate while others work
+  uint64_t size;                  // messages in nobody's hands (SPSC: a lent one counts); an estimate while others work
   uint32_t producers, consumers;  // live
   uint32_t producers_max, consumers_max;
   uint32_t closed, reserved_;
