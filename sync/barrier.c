@@ -26,13 +26,15 @@ SHOAL_STATIC_ASSERT(sizeof(union word) == 8 && offsetof(union word, turn) == 4, 
 enum { NONE, FILLING, ACTING, BROKEN };  // states; NONE: not a barrier
 
 // A call of wait. It cannot be overtaken by two completions, since the second needs its arrival: however late it looks, another
-// sense than that of its arrival says that its turn was completed, whatever has happened since.
+// sense than that of its arrival says that its turn was completed, whatever has happened since. (Of resets it notices but those
+// that are no multiple of 512, and of turns none while they are one of 2^32: it is stopped, and they go on without it.)
 struct visit {
   struct shoal_barrier *b;
   struct shoal_seat *seat;
   int (*action)(void *arg);
   void *arg;
   int only_last;  // SHOAL_TRY
+  int failure;    // what the action answered
   int arrived;
   union word at;  // as it was when it arrived or, if it has not, when it last looked
   uint32_t index;
@@ -43,13 +45,12 @@ struct visit {
 // ---- the word ----
 
 static union word look(const struct shoal_barrier *b) {
-  return (union word){
-      shoal_load64_seq_cst(&b->word)};  // [B2] pairs with [B1]; after the gate's [G1] it sees, or is seen
+  // [B2] pairs with [B1]; after the gate's [G1] it sees, or is seen
+  return (union word){.all = shoal_load64_seq_cst(&b->word)};
 }
 // *w: what was found, if it had changed. Sequentially consistent: the gate is looked at after it.
 static int change(struct shoal_barrier *b, union word *w, union word next) {
-  return shoal_cas64_seq_cst(&b->word, &w->all,
-                             next.all);  // [B1] pairs with [B2]; and it is what the gate's [G2] comes after
+  return shoal_cas64_seq_cst(&b->word, &w->all, next.all);  // [B1] pairs with [B2]; the gate's [G2] comes after it
 }
 static union word next_turn(union word w, uint32_t parties) {
   w.turn++;
@@ -68,6 +69,9 @@ static union word broken(union word w, uint32_t why) {
   return w;
 }
 
+static int is_open(union word w) { return w.state == FILLING || w.state == ACTING; }
+static int acts(union word w, uint32_t place) { return w.state == ACTING && w.left == place; }
+
 static void ring(struct shoal_barrier *b) {
   if (shoal_gate_asleep_(&b->gate)) shoal_gate_ring_(&b->gate);
 }
@@ -76,7 +80,7 @@ static void ring(struct shoal_barrier *b) {
 static int break_turn(struct shoal_barrier *b, uint32_t turn, uint32_t why, uint32_t culprit) {
   union word w = look(b);
   do {
-    if (w.turn != turn || (w.state != FILLING && w.state != ACTING)) return 0;
+    if (w.turn != turn || !is_open(w)) return 0;
     shoal_store32_relaxed(&b->culprit, culprit);
   } while (!change(b, &w, broken(w, why)));
   ring(b);
@@ -123,15 +127,16 @@ static int waits_in(const struct shoal_seat *seat, uint32_t turn) {
 
 // A place has been marked, or its mark taken away, by who sits there or its heir: if that one dies midway it is done again. The
 // turn starts over: all who wait arrive anew, so nothing need be known of what the dead had done. While the action runs all
-// have arrived, and it is not run twice for another's death: only the next turn differs.
+// have arrived, and it is not run twice for another's death: only the next turn differs. The turn moves all the same: of two
+// who count at once, the later has seen both marks, for the earlier made its compare-and-set fail, equal numbers or not.
 static void recount(struct shoal_barrier *b, uint32_t place) {
   union word w = look(b), next;
   do {
     uint32_t n = 0;
     for (uint32_t i = 0; i < places(b); i++) n += awaited(shoal_seat_at_(&b->seats, i));
     next = w;
-    if (w.state == FILLING || (w.state == ACTING && w.left == place)) next = next_turn(w, n);
-    else next.parties = n & SHOAL_BARRIER_MAX;
+    if (w.state == FILLING || acts(w, place)) next = next_turn(w, n);
+    else next.turn++, next.parties = n & SHOAL_BARRIER_MAX;
   } while (!change(b, &w, next));
 }
 
@@ -172,26 +177,26 @@ static SHOAL_NOINLINE int sit_down(struct shoal_barrier *b, struct shoal_thread_
 
 // ---- arriving ----
 
-// Runs the action while the word says so. Killed here: the others watch its seat.
+static int is_over(const struct visit *v, union word w) {
+  if (w.state == BROKEN) return is_broken(v->b, w);
+  return w.state == NONE ? not_a_barrier() : shoal_fail_(-EPIPE, "the barrier was reset");
+}
+
+// Runs the action, and ends the turn with it, if the word still says that it is run here: nobody else can have made it say so.
+// Killed here: the others watch its seat.
 static int act(struct visit *v, union word w) {
-  uint32_t turn = w.turn;
-  int rc = v->action(v->arg);
-  if (rc) {
-    break_turn(v->b, turn, SHOAL_BARRIER_FAILED, shoal_self_()->tid);
-    return shoal_fail_(rc, "the barrier's action failed");
-  }
+  uint32_t place = place_of(v->b, v->seat);
+  v->failure = v->action(v->arg);
   do {
-    if (w.turn != turn) return w.state == BROKEN ? is_broken(v->b, w) : shoal_fail_(-EPIPE, "the barrier was reset");
-  } while (!change(v->b, &w, completed(w)));
-  return 0;
+    if (!acts(w, place)) return is_over(v, w);
+    if (v->failure) shoal_store32_relaxed(&v->b->culprit, shoal_self_()->tid);
+  } while (!change(v->b, &w, v->failure ? broken(w, SHOAL_BARRIER_FAILED) : completed(w)));
+  return v->failure ? shoal_fail_(-ECANCELED, "the barrier's action failed") : 0;
 }
 
 static int wait_to_arrive(struct visit *v, union word w) {
-  switch (w.state) {
-    case ACTING: return w.left == place_of(v->b, v->seat) ? shoal_fail_(-EDEADLK, "a wait within the action") : -EAGAIN;
-    case BROKEN: return is_broken(v->b, w);
-    default: return not_a_barrier();
-  }
+  if (w.state != ACTING) return is_over(v, w);
+  return acts(w, place_of(v->b, v->seat)) ? shoal_fail_(-EDEADLK, "a wait within the action") : -EAGAIN;
 }
 
 static int arrive(struct visit *v, union word w) {
@@ -216,15 +221,22 @@ static int arrive(struct visit *v, union word w) {
   return rc;
 }
 
+// The word has moved on, and the turn was not completed. If others were dropped it arrives anew, unless the action runs:
+// nobody can run it before this one has arrived.
+static int look_again(struct visit *v, union word w) {
+  if (!is_open(w) || w.resets != v->at.resets || !drops(v->b)) return is_over(v, w);
+  if (w.state == FILLING) return arrive(v, w);
+  v->at = w;
+  shoal_store64_relaxed(&v->seat->record, RECORD_WAITS | w.turn);
+  return -EAGAIN;
+}
+
 static int attempt(void *op) {
   struct visit *v = op;
   union word w = look(v->b);
   if (!v->arrived) return arrive(v, w);
-  if (w.turn == v->at.turn) return -EAGAIN;
-  if (w.sense != v->at.sense) return 0;
-  if (w.state == BROKEN) return is_broken(v->b, w);
-  if (w.resets != v->at.resets || !drops(v->b)) return shoal_fail_(-EPIPE, "the barrier was reset");
-  return arrive(v, w);
+  if (w.turn == v->at.turn && is_open(w)) return -EAGAIN;
+  return w.sense != v->at.sense ? 0 : look_again(v, w);
 }
 
 // ---- waiting ----
@@ -243,7 +255,10 @@ static int watch_those_behind(const struct visit *v, struct shoal_watch_ *set) {
   for (uint32_t i = 1; i < n; i++) {
     struct shoal_seat *seat = shoal_seat_at_(&v->b->seats, (me + i) % n);
     uint32_t word = shoal_seat_word_(seat);  // [A2] of sync/seat.h
-    if (shoal_seat_is_dead_(word)) return 1;
+    if (shoal_seat_is_dead_(word)) {  // since the reaping; or damaged, where that does not look: not to be met for ever
+      shoal_seat_reap_one_(seat, recover, v->b);
+      return 1;
+    }
     if (beyond ? adopted(seat, word) : (word || awaited(seat))) shoal_watch_add_(set, &seat->live.word, word);
     beyond |= waits_in(seat, v->at.turn);
   }
@@ -340,6 +355,7 @@ int shoal_barrier_wait_action(struct shoal_barrier *b, shoal_deadline deadline, 
     rc = wait_as(&v, deadline_of(b, deadline));
     shoal_store64_relaxed(&v.seat->record, 0);
   }
+  if (SHOAL_UNLIKELY(v.failure)) rc = v.failure;
   shoal_pending_restore_(t, pending);
   if (rc == 0 && index) *index = v.index;
   return rc;
@@ -364,6 +380,7 @@ int shoal_barrier_leave(struct shoal_barrier *b) {
   struct shoal_thread_ *t = shoal_self_();
   struct shoal_seat *seat = shoal_seat_known_(&b->seats);
   if (!seat) return 0;
+  if (acts(look(b), place_of(b, seat))) return shoal_fail_(-EDEADLK, "the party runs the barrier's action");
   void *pending = shoal_pending_set_(t, &b->gate);
   if (drops(b) && shoal_seat_taken_(shoal_seat_word_(seat))) {  // [A2] of sync/seat.h
     shoal_store32_relaxed(&seat->event, SHOAL_BARRIER_DROPPED_);
@@ -423,7 +440,8 @@ int shoal_barrier_check_(const void *memory, uint64_t size) {
   const struct shoal_barrier *b = memory;
   if (size < sizeof *b) return shoal_fail_(-EPROTO, "no room for a barrier");
   uint64_t needed = shoal_barrier_size(__atomic_load_n(&b->parties, __ATOMIC_RELAXED));
-  if (!needed || needed > size || look(b).state == NONE) return shoal_fail_(-EPROTO, "no barrier, or it does not fit");
+  if (!needed || needed > size || look(b).state == NONE || shoal_seats_count_(&b->seats) != places(b))
+    return shoal_fail_(-EPROTO, "no barrier, or it does not fit");
   return 0;
 }
 
@@ -444,9 +462,10 @@ int shoal_barrier_destroy(struct shoal_barrier *b) {
   reap(b);
   uint32_t tid = another(b);
   if (tid) return shoal_fail_(-EBUSY, "thread %u has not left the barrier", tid);
-  union word w = look(b);
-  w.state = NONE;
-  shoal_store64_relaxed(&b->word, w.all);
+  union word w = look(b), next;
+  if (w.state == ACTING) return shoal_fail_(-EBUSY, "the barrier's action runs");
+  do next = (union word){.turn = w.turn + 1};
+  while (!change(b, &w, next));
   return shoal_barrier_leave(b);
 }
 
@@ -469,7 +488,7 @@ int shoal_barrier_party(const struct shoal_barrier *b, uint32_t place, struct sh
   const struct shoal_seat *seat = shoal_seat_at_(&b->seats, place);
   uint32_t word = shoal_seat_word_(seat), tid = tid_of(seat);  // [A2] of sync/seat.h
   uint32_t state = waits_in(seat, w.turn) ? SHOAL_PARTY_WAITS : SHOAL_PARTY_AWAY;
-  if (w.state == ACTING && w.left == place) state = SHOAL_PARTY_ACTS;
+  if (acts(w, place)) state = SHOAL_PARTY_ACTS;
   if (shoal_seat_is_dead_(word)) state = SHOAL_PARTY_DEAD;
   if (!shoal_seat_taken_(word)) state = awaited(seat) ? SHOAL_PARTY_NONE : SHOAL_PARTY_DROPPED, tid = 0;
   *out = (struct shoal_barrier_party){state, tid};

@@ -53,6 +53,10 @@ static void victim_joins(void) {
   int rc = shoal_barrier_join(B);
   CRASH_EXPECT(rc == 0, "join answered %d", rc);
 }
+static void join_one(int i) {
+  (void)i;
+  victim_joins();
+}
 static void victim_joins_and_waits(void) {
   victim_joins();
   victim_waits();
@@ -169,11 +173,34 @@ static void victim_leaves(void) {
 CRASH_SCENARIO(barrier_drop_leave, .name = "barrier: drop: leave, two asleep", .setup = three_dropping,
                .prepare = victim_joins, .ready = two_asleep, .op = victim_leaves, .check = all_pass);
 
-// A party dies unnoticed, and there is no place but its. The victim takes it; the others have joined, and come then.
-static void join_one(int i) {
+// The victim stands somewhere in its leave while another comes, so that as many are waited for as before: who leaves has counted
+// without it.
+static void come_and_go(int i) {
   (void)i;
   victim_joins();
+  victim_leaves();
 }
+static void one_of_three_gone(void) {
+  three_dropping();
+  int gone = crash_actor(come_and_go, 0);
+  CRASH_UNTIL(crash_finished(gone), "leave hangs");
+  int stays = crash_actor(join_one, 1);
+  CRASH_UNTIL(crash_finished(stays), "join hangs");
+  CRASH_EXPECT(shoal_barrier_abort(B) == 0, "abort");  // a turn that is filled moves on anyway
+}
+static void another_joins(void) {
+  int came = crash_actor(join_one, 2);
+  CRASH_UNTIL(crash_finished(came), "join hangs");
+}
+static void two_are_waited_for(void) {
+  struct shoal_barrier_info info;
+  CRASH_EXPECT(shoal_barrier_info(B, &info) == 0 && info.parties == 2, "%u are waited for, not 2", info.parties);
+}
+CRASH_SCENARIO(barrier_drop_count, .name = "barrier: drop: stopped in leave; another joins", .kind = CRASH_RESUMED,
+               .setup = one_of_three_gone, .prepare = victim_joins, .op = victim_leaves, .stopped = another_joins,
+               .check = two_are_waited_for);
+
+// A party dies unnoticed, and there is no place but its. The victim takes it; the others have joined, and come then.
 static void dead_party(void) {
   int early = crash_actor(join_one, 0);
   CRASH_UNTIL(crash_finished(early), "join hangs");

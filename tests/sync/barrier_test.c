@@ -3,7 +3,8 @@
 //     different addresses, more of them than processors; the indices of a turn are 0 .. parties - 1
 //   2 try, deadline, the barrier's own timeout and for ever answer as promised; a try changes nothing
 //   3 abort and reset end the waits of those who sleep; broken until reset, then as new
-//   4 the action is run by one, after all have arrived, before any goes on; if it fails the barrier is broken
+//   4 the action is run by one, after all have arrived, before any goes on; if it fails the barrier is broken,
+//     and its answer is its caller's; its runner neither leaves nor destroys the barrier meanwhile
 //   5 a party that dies - asleep in a turn, between two, in the action, by exit of its thread - breaks it for all; after a
 //     reset a newcomer may take its place
 //   6 SHOAL_BARRIER_DROP: the others go on without the dead, or who leaves; a newcomer takes a place never taken first
@@ -244,6 +245,31 @@ static int failing(void *arg) {
   (void)arg;
   return -ENOSPC;
 }
+static int answering(void *answer) { return *(int *)answer; }
+static void test_the_actions_answer_is_its_callers(void **state) {
+  (void)state;
+  static int answers[] = {-EAGAIN, -ETIMEDOUT, -ECANCELED, 1};  // some mean something within a wait
+  for (unsigned i = 0; i < 4; i++) {
+    struct shoal_barrier *b = &fresh(1, 0, 0)->barrier;
+    assert_int_equal(shoal_barrier_wait_action(b, SHOAL_FOREVER, answering, &answers[i], NULL), answers[i]);
+    assert_int_equal(shoal_barrier_wait_action(b, SHOAL_TRY, answering, &answers[i], NULL), -EPIPE);
+    assert_int_equal(shoal_barrier_reset(b), 0);
+    assert_int_equal(shoal_barrier_wait_action(b, SHOAL_TRY, answering, &answers[i], NULL), answers[i]);
+  }
+}
+static int get_out_within(void *arg) {
+  CHECK(shoal_barrier_leave(arg) == -EDEADLK);
+  CHECK(shoal_barrier_destroy(arg) == -EBUSY);
+  return 0;
+}
+static void test_nobody_leaves_within_the_action(void **state) {
+  (void)state;
+  for (uint32_t flags = 0; flags <= SHOAL_BARRIER_DROP; flags++) {
+    struct shoal_barrier *b = &fresh(1, flags, 0)->barrier;
+    assert_int_equal(shoal_barrier_wait_action(b, SHOAL_FOREVER, get_out_within, b, NULL), 0);
+    assert_int_equal(shoal_barrier_wait(b, SHOAL_FOREVER, NULL), 0);
+  }
+}
 static int within(void *arg) { return shoal_barrier_wait(arg, SHOAL_FOREVER, NULL); }
 static void test_action_fails(void **state) {
   (void)state;
@@ -462,6 +488,9 @@ static void test_refusals(void **state) {
   assert_int_equal(shoal_barrier_check_(b, sizeof s->room), 0);
   assert_int_equal(shoal_barrier_check_(b, 128 + 64), -EPROTO);
   assert_int_equal(shoal_barrier_check_(b, 64), -EPROTO);
+  b->seats.count++;  // fewer places than seats, or more
+  assert_int_equal(shoal_barrier_check_(b, sizeof s->room), -EPROTO);
+  b->seats.count--;
 
   struct peer p = sleeper(0);
   assert_int_equal(shoal_barrier_destroy(b), -EBUSY);
@@ -534,28 +563,31 @@ static void test_inspection(void **state) {
 }
 
 int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_all_arrive_before_any_goes_on, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_deadlines, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_abort_and_reset_end_waits, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_reset_under_way, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_action, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_action_fails, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_death_breaks_it, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_death_between_two_turns, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_death_in_the_action, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_thread_that_exits_dies, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_dropped_before_all_have_come, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_newcomer_is_waited_for, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_leaving_is_dropping, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_dropped_in_the_action, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_places, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_any_of_many_meet, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_no_barrier, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_inspection, setup, teardown),
+      TEST(all_arrive_before_any_goes_on),
+      TEST(forms_of_waiting),
+      TEST(deadlines),
+      TEST(abort_and_reset_end_waits),
+      TEST(reset_under_way),
+      TEST(action),
+      TEST(action_fails),
+      TEST(the_actions_answer_is_its_callers),
+      TEST(nobody_leaves_within_the_action),
+      TEST(a_death_breaks_it),
+      TEST(a_death_between_two_turns),
+      TEST(a_death_in_the_action),
+      TEST(a_thread_that_exits_dies),
+      TEST(dropped),
+      TEST(dropped_before_all_have_come),
+      TEST(a_newcomer_is_waited_for),
+      TEST(leaving_is_dropping),
+      TEST(dropped_in_the_action),
+      TEST(places),
+      TEST(any_of_many_meet),
+      TEST(refusals),
+      TEST(no_barrier),
+      TEST(inspection),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
