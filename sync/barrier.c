@@ -40,6 +40,7 @@ struct visit {
   uint32_t index;
 };
 
+#define RESETTING 5                       // a reason to be broken, besides those of the header
 #define RECORD_WAITS (UINT64_C(1) << 32)  // in a seat's record, above the turn
 
 // ---- the word ----
@@ -70,6 +71,7 @@ static union word broken(union word w, uint32_t why) {
 }
 
 static int is_open(union word w) { return w.state == FILLING || w.state == ACTING; }
+static int is_resetting(union word w) { return w.state == BROKEN && w.left == RESETTING; }
 static int acts(union word w, uint32_t place) { return w.state == ACTING && w.left == place; }
 
 static void ring(struct shoal_barrier *b) {
@@ -86,10 +88,22 @@ static int break_turn(struct shoal_barrier *b, uint32_t turn, uint32_t why, uint
   ring(b);
   return 1;
 }
+// A reset is begun as a broken turn, in which all that sleep are told while nobody can join them: whom the kernel wakes when its
+// author is killed has to be one of them. Whoever comes ends it. The word after it.
+static union word end_reset(struct shoal_barrier *b, union word w) {
+  if (is_resetting(w)) ring(b);
+  while (is_resetting(w)) {
+    union word next = next_turn(w, w.parties);
+    next.resets++;
+    if (change(b, &w, next)) w = next;
+  }
+  return w;
+}
+
 // Whatever turn it is.
 static void break_it(struct shoal_barrier *b, uint32_t why, uint32_t culprit) {
   union word w;
-  do w = look(b);
+  do w = end_reset(b, look(b));
   while (!break_turn(b, w.turn, why, culprit) && look(b).turn != w.turn);
 }
 
@@ -178,7 +192,7 @@ static SHOAL_NOINLINE int sit_down(struct shoal_barrier *b, struct shoal_thread_
 // ---- arriving ----
 
 static int is_over(const struct visit *v, union word w) {
-  if (w.state == BROKEN) return is_broken(v->b, w);
+  if (w.state == BROKEN && !is_resetting(w)) return is_broken(v->b, w);
   return w.state == NONE ? not_a_barrier() : shoal_fail_(-EPIPE, "the barrier was reset");
 }
 
@@ -202,6 +216,7 @@ static int wait_to_arrive(struct visit *v, union word w) {
 static int arrive(struct visit *v, union word w) {
   union word next;
   do {
+    if (SHOAL_UNLIKELY(is_resetting(w))) w = end_reset(v->b, w);
     v->at = w;
     if (SHOAL_UNLIKELY(w.state != FILLING)) return wait_to_arrive(v, w);
     next = w;
@@ -329,13 +344,22 @@ static int give_up(struct visit *v) {
   }
 }
 
+// It goes on with its own turn, but the kernel may have woken it for the end of the next, whose author was killed: it tells those
+// who sleep in that.
+static void pass_on(const struct visit *v) {
+  if (look(v->b).turn != v->at.turn + 1) ring(v->b);
+}
+
 static int wait_as(struct visit *v, shoal_deadline deadline) {
   static const struct shoal_gate_ops_ ops = {attempt, watch};
   if (v->only_last) return shoal_gate_wait_(&v->b->gate, &ops, v, deadline);
   int rc = attempt(v);
   if (rc == -EAGAIN) rc = spin(v);
-  if (rc == -EAGAIN) rc = shoal_gate_sleep_(&v->b->gate, &ops, v, deadline);
-  return rc == -ETIMEDOUT ? give_up(v) : rc;
+  if (rc != -EAGAIN) return rc;
+  rc = shoal_gate_sleep_(&v->b->gate, &ops, v, deadline);
+  if (rc == -ETIMEDOUT) rc = give_up(v);
+  if (rc == 0) pass_on(v);
+  return rc;
 }
 
 static shoal_deadline deadline_of(const struct shoal_barrier *b, shoal_deadline deadline) {
@@ -406,12 +430,10 @@ int shoal_barrier_reset(struct shoal_barrier *b) {
   if (look(b).state == NONE) return not_a_barrier();
   void *pending = shoal_pending_set_(t, &b->gate);
   reap(b);
-  union word w = look(b), next;
-  do {
-    next = next_turn(w, w.parties);
-    next.resets++;
-  } while (!change(b, &w, next));
-  ring(b);
+  union word w = look(b), begun;
+  do begun = broken(w, RESETTING);
+  while (w.state != NONE && !is_resetting(w) && !change(b, &w, begun));
+  end_reset(b, look(b));
   shoal_pending_restore_(t, pending);
   return 0;
 }
@@ -472,12 +494,13 @@ int shoal_barrier_destroy(struct shoal_barrier *b) {
 int shoal_barrier_info(const struct shoal_barrier *b, struct shoal_barrier_info *out) {
   union word w = look(b);
   if (w.state == NONE) return not_a_barrier();
+  uint32_t why = w.state == BROKEN && !is_resetting(w) ? w.left : 0;
   uint32_t waiting = w.state == ACTING ? w.parties : w.state == FILLING ? (uint32_t)w.parties - w.left : 0;
   *out = (struct shoal_barrier_info){.places = places(b),
                                      .parties = w.parties,
                                      .waiting = waiting,
-                                     .broken = w.state == BROKEN ? w.left : 0,
-                                     .culprit = w.state == BROKEN ? shoal_load32_relaxed(&b->culprit) : 0};
+                                     .broken = why,
+                                     .culprit = why ? shoal_load32_relaxed(&b->culprit) : 0};
   return 0;
 }
 

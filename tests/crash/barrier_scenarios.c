@@ -244,6 +244,19 @@ CRASH_SCENARIO(barrier_abort, .name = "barrier: abort, two asleep", .setup = thr
 CRASH_SCENARIO(barrier_reset, .name = "barrier: reset, two asleep", .setup = three, .ready = two_asleep,
                .op = victim_resets, .check = told_of_reset);
 
+// The third comes while the victim stands in its reset: whom the kernel wakes then must not be that one alone.
+static void third_comes_meanwhile(void) {
+  crash_actor(wait_one, 2);
+  crash_all_asleep_or_finished();
+}
+static void the_two_are_told(void) {
+  CRASH_UNTIL(crash_finished(0) && crash_finished(1), "who slept is not told: word %lx, gate %x", B->word.v_,
+              B->gate.v_);
+  CRASH_EXPECT(count(TOLD) == 2 || count(PASSED) >= 2, "%u of two were told, %u passed", count(TOLD), count(PASSED));
+}
+CRASH_SCENARIO(barrier_reset_joined, .name = "barrier: reset, two asleep, the third comes meanwhile", .setup = three,
+               .ready = two_asleep, .op = victim_resets, .stopped = third_comes_meanwhile, .check = the_two_are_told);
+
 // Broken by a death; the victim resets it; then newcomers meet.
 static void broken_by_death(void) {
   three();

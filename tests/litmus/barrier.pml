@@ -4,6 +4,7 @@
  *          -DDROP nobody is told that it is broken. When nothing can move any more, each living party has passed all turns or
  *          was told: nobody sleeps beside a completed turn, a broken one or a dead party. There is no once-a-second look here.
  * WHO      N parties that have joined, T turns. Up to ND of them are killed, at any step. -DABORT: one more, no party, aborts.
+ *          -DAWAY: the last party comes when nothing else can move; by then a death has been noticed without it.
  * KERNEL   as in wait.pml: futex_wake picks any sleeper. A sleeper queues on {gate, turn, live words}, compared as it queues, and
  *          stays queued on the others while one wakes it; it is told the last word only. A dying thread leaves its queues;
  *          the words it owns are marked, one sleeper of each woken; last, one sleeper of the word list_op_pending tells of.
@@ -12,19 +13,23 @@
  *          M2 the turn is not slept on                         M6 a woken one does not look after the dead when it leaves
  *          M3 only those that have not arrived are watched     M7 a dropped party's arrival stays counted (-DDROP)
  *          M4 nobody is watched                                M8 list_op_pending is not set (-DABORT)
+ *          M9 who was woken and goes on does not tell those of a later turn (-DABORT)
  * ABSTRACT The spin, which only attempts. Turns do not wrap. The live words of one sleep are queued in one step: a death
  *          marks each of them for itself. No newcomers, actions, deadlines: they change the word as an abort or a drop does.
- * RUN: -DN=2 -DT=2 -DND=1 ok
- * RUN: -DN=3 -DT=1 -DND=1 ok
+ * RUN: -DN=3 -DT=1 -DND=2 -DAWAY ok
  * RUN: -DN=2 -DT=2 -DND=1 -DDROP ok
- * RUN: -DN=3 -DT=1 -DND=1 -DDROP ok
- * RUN: -DN=2 -DT=1 -DND=1 -DABORT ok
+ * RUN: -DN=3 -DT=1 -DND=2 -DAWAY -DDROP ok
+ * RUN: -DN=2 -DT=2 -DND=1 -DABORT ok
+ * LONG: -DN=2 -DT=2 -DND=1 ok
+ * LONG: -DN=3 -DT=1 -DND=1 ok
+ * LONG: -DN=3 -DT=1 -DND=1 -DDROP ok
  * RUN: -DN=2 -DT=1 -DND=0 -DM1 error
  * RUN: -DN=2 -DT=3 -DND=0 -DM2 error
- * RUN: -DN=3 -DT=1 -DND=1 -DM3 error
+ * RUN: -DN=3 -DT=1 -DND=1 -DAWAY -DM3 error
  * RUN: -DN=2 -DT=1 -DND=1 -DM4 error
  * RUN: -DN=3 -DT=1 -DND=1 -DDROP -DM7 error
- * RUN: -DN=3 -DT=1 -DND=1 -DABORT -DM8 error
+ * RUN: -DN=2 -DT=1 -DND=1 -DABORT -DM8 error
+ * RUN: -DN=2 -DT=2 -DND=1 -DABORT -DM9 error
  * RUN: -DN=3 -DT=1 -DND=1 -DM6 error */
 
 #ifndef N
@@ -254,6 +259,12 @@ proctype Party(byte r) {
   byte at, t, q, p, i, watched, seen[N], by, answer;
   bool at_sense, slept, reaped, beyond, dead;
   {
+#ifdef AWAY
+    if
+    :: r == N - 1 -> timeout; assert(broken || dropped || (killed | BIT(r)) == ALL)
+    :: else
+    fi;
+#endif
     do
     :: t < T ->
        pending[r] = GATE;
@@ -283,6 +294,12 @@ looked:   atomic { watched = 0; dead = 0; reaped = 0; by = 0; seen[0] = 0; seen[
 #ifndef M6
        if
        :: slept -> reap(r)
+       :: else
+       fi;
+#endif
+#ifndef M9
+       if
+       :: slept && answer == YES && turn != at + 1 -> ring()
        :: else
        fi;
 #endif
