@@ -517,3 +517,7 @@ int shoal_barrier_party(const struct shoal_barrier *b, uint32_t place, struct sh
   *out = (struct shoal_barrier_party){state, tid};
   return 0;
 }
+
+SHOAL_NAMED_DEFINE_(shoal_barrier, "barrier", shoal_barrier_check_, shoal_barrier_size(parties),
+                    shoal_barrier_init(it, parties, options), uint32_t parties,
+                    const struct shoal_barrier_options *options)

@@ -32,6 +32,7 @@
 //          behaviour is that of Python's threading.Barrier.
 #pragma once
 
+#include "sync/named.h"
 #include "sync/seat.h"
 
 SHOAL_BEGIN
@@ -77,6 +78,8 @@ int shoal_barrier_init(struct shoal_barrier *b, uint32_t parties,
 // -EBUSY: somebody waits or acts, or another living party has not left; nothing changed. The caller leaves. -EINVAL: destroyed
 // already.
 int shoal_barrier_destroy(struct shoal_barrier *b);
+// `options` may be NULL.
+SHOAL_NAMED_(shoal_barrier, uint32_t parties, const struct shoal_barrier_options *options)
 // 0, -EPROTO: what stands there is no barrier, or does not fit.
 int shoal_barrier_check_(const void *memory, uint64_t size);
 
