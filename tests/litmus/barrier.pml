@@ -17,10 +17,10 @@
  * ABSTRACT The spin, which only attempts. Turns do not wrap. The live words of one sleep are queued in one step: a death
  *          marks each of them for itself. No newcomers, actions, deadlines: they change the word as an abort or a drop does.
  * RUN: -DN=3 -DT=1 -DND=2 -DAWAY ok
- * RUN: -DN=2 -DT=2 -DND=1 -DDROP ok
  * RUN: -DN=3 -DT=1 -DND=2 -DAWAY -DDROP ok
  * RUN: -DN=2 -DT=2 -DND=1 -DABORT ok
  * LONG: -DN=2 -DT=2 -DND=1 ok
+ * LONG: -DN=2 -DT=2 -DND=1 -DDROP ok
  * LONG: -DN=3 -DT=1 -DND=1 ok
  * LONG: -DN=3 -DT=1 -DND=1 -DDROP ok
  * RUN: -DN=2 -DT=1 -DND=0 -DM1 error
