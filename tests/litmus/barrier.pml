@@ -14,6 +14,7 @@
  *          M3 only those that have not arrived are watched     M7 a dropped party's arrival stays counted (-DDROP)
  *          M4 nobody is watched                                M8 list_op_pending is not set (-DABORT)
  *          M9 who was woken and goes on does not tell those of a later turn (-DABORT)
+ *          M5 has no line: no configuration searched here tells it from the code, the place's mark wakes somebody, too.
  * ABSTRACT The spin, which only attempts. Turns do not wrap. The live words of one sleep are queued in one step: a death
  *          marks each of them for itself. No newcomers, actions, deadlines: they change the word as an abort or a drop does.
  * RUN: -DN=3 -DT=1 -DND=2 -DAWAY ok
