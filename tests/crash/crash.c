@@ -34,13 +34,13 @@ static uint32_t point, point_first, slept;
 // changed, which between two steps it always may have.
 int clock_gettime(clockid_t clock, struct timespec *t) {
   int rc = (int)syscall(SYS_clock_gettime, clock, t);
-  t->tv_sec += 3600;
+  t->tv_sec += 3600 * (1 + (T ? T->late : 0));
   return rc;
 }
 
 static int64_t now_ns(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
   return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
@@ -192,8 +192,13 @@ void crash_survivor(void (*body)(void)) {
 
 // ---- the gate ----
 
-static void futex(volatile uint32_t *word, int op, uint32_t value) {
+static void futex(const volatile void *word, int op, uint32_t value) {
   syscall(SYS_futex, word, op, value, NULL, NULL, 0);
+}
+
+void crash_deadline_passes(const volatile void *word) {
+  T->late++;
+  futex(word, FUTEX_WAKE, INT32_MAX);
 }
 
 void crash_gate(void) {

@@ -61,6 +61,7 @@ struct crash_table {
   volatile uint64_t out[8];
   volatile uint32_t gate, at_gate, past_gate;
   volatile uint32_t failing, failed;
+  volatile uint32_t late;  // hours: crash_deadline_passes
   char why[256];
   uint8_t raw[4096] __attribute__((aligned(64)));  // for objects that need no segment
 };
@@ -105,6 +106,10 @@ void crash_survivor(void (*body)(void));
 void crash_gate(void);           // an actor: waits until it opens
 void crash_at_gate(uint32_t n);  // the driver: n have come
 void crash_open_gate(void);      // lets all through, and waits until they are
+
+// For `asleep`: the deadlines of all have passed, and who sleeps on this word wakes, as its timer would have it. Deadlines
+// are to be far away: a victim comes to its sleep as slowly as it is stepped.
+void crash_deadline_passes(const volatile void *word);
 
 // ---- what the victim did ----
 int crash_victim_finished(void);  // op returned

@@ -198,14 +198,20 @@ CRASH_SCENARIO(rw_waiter_dies, .name = "rwlock: a writer waits for a writer that
 
 // ---- a writer gives up: the door is open, although a reader is inside still ----
 static void write_in_vain(void) {
-  int rc = shoal_rwlock_write_acquire(L, shoal_after_us(200));
+  int rc = shoal_rwlock_write_acquire(L, shoal_after_ms(60000));
   CRASH_EXPECT(rc == -ETIMEDOUT, "answered %d", rc);
 }
 static void write_try(void) {
   int rc = shoal_rwlock_write_acquire(L, SHOAL_TRY);
   CRASH_EXPECT(rc == -EAGAIN, "answered %d", rc);
 }
-static void it_wakes_by_itself(void) {}
+static void its_deadline_passes(void) {
+  for (uint32_t i = 0; i < 3; i++) crash_deadline_passes(&shoal_seat_at_(&L->seats, i)->live.word);
+  crash_deadline_passes(&L->writer.word);
+}
+static void its_deadline_passes_soon(void) {
+  CRASH_UNTIL((its_deadline_passes(), crash_victim_finished()), "a writer hangs past its deadline");
+}
 static void readers_come_in(void) {
   int first = crash_actor(reader, 0), last = crash_actor(reader, 0);
   CRASH_UNTIL(crash_finished(first) && crash_finished(last), "nobody wants to write, and a reader hangs");
@@ -217,10 +223,11 @@ static void reader_comes(void) {
   crash_all_asleep_or_finished();
 }
 CRASH_SCENARIO(rw_deadline, .name = "rwlock: a writer gives up at its deadline", .setup = read_held, .prepare = join,
-               .op = write_in_vain, .asleep = it_wakes_by_itself, .check = readers_come_in);
+               .op = write_in_vain, .asleep = its_deadline_passes, .check = readers_come_in);
 CRASH_SCENARIO(rw_deadline_stands, .name = "rwlock: a writer gives up, stopped, a reader comes, goes on",
                .kind = CRASH_RESUMED, .setup = read_held, .prepare = join, .op = write_in_vain,
-               .asleep = it_wakes_by_itself, .stopped = reader_comes, .check = readers_come_in);
+               .asleep = its_deadline_passes, .stopped = reader_comes, .resumed = its_deadline_passes_soon,
+               .check = readers_come_in);
 CRASH_SCENARIO(rw_try, .name = "rwlock: a writer tries", .setup = read_held, .prepare = join, .op = write_try,
                .check = readers_come_in);
 
@@ -253,6 +260,36 @@ CRASH_SCENARIO(rw_repair_reading, .name = "rwlock: a reader repairs", .setup = d
                .op = read_once, .check = more_come);
 CRASH_SCENARIO(rw_repair_writing, .name = "rwlock: a writer repairs", .setup = dead_writer, .prepare = join,
                .op = write_once, .check = more_come);
+// Two deep: the second level is not left behind in the seat, for whoever has it next.
+static void dead_writer_one_seat(void) {
+  make(1);
+  crash_actor(hold, 0);
+  crash_at_gate(1);
+  holder_dies();
+}
+static void repair_two_deep(void) {
+  acquire(1);
+  int rc = shoal_rwlock_consistent(L), rc2 = shoal_rwlock_read_acquire(L, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 && rc2 == 0, "consistent answered %d, reading again %d", rc, rc2);
+}
+static void downgrade_two_deep(void) {
+  downgrade();
+  release(1);
+}
+static void reads_no_more(void) {
+  for (int i = 0; i < 2; i++) {
+    use(1);
+    int rc = shoal_rwlock_read_release(L);
+    CRASH_EXPECT(rc == -EPERM, "released, it read on: %d", rc);
+  }
+}
+static void read_no_more(void) {
+  crash_survivor(reads_no_more);
+  more_come();
+}
+CRASH_SCENARIO(rw_downgrade_deep, .name = "rwlock: a reader that repairs, two deep, goes on beside others",
+               .setup = dead_writer_one_seat, .prepare = repair_two_deep, .op = downgrade_two_deep,
+               .check = read_no_more);
 static void give_up(void) { release(1); }
 static void given_up_or_repaired(void) {
   CRASH_UNTIL(crash_all_finished(), "a survivor hangs: word %x, door %x", L->writer.word.v_, L->door.v_);
@@ -316,7 +353,7 @@ PAIR(rw_pair_write_release, "a writer goes, others asleep; then a reader that co
 
 // ---- one stopped, another that waits for it for a while is killed, the stopped one goes on ----
 static void write_for_a_while(void) {
-  int rc = shoal_rwlock_write_acquire(L, shoal_after_us(200));
+  int rc = shoal_rwlock_write_acquire(L, shoal_after_ms(60000));
   CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "answered %d", rc);
   if (rc) return;
   CRASH_EXPECT(!T->word[HALF_DONE], "a writer is inside");
@@ -324,13 +361,13 @@ static void write_for_a_while(void) {
   release_alone(0);
 }
 static void read_for_a_while(void) {
-  int rc = shoal_rwlock_read_acquire(L, shoal_after_us(200));
+  int rc = shoal_rwlock_read_acquire(L, shoal_after_ms(60000));
   CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "answered %d", rc);
   if (rc == 0) look_and_release();
 }
 #define STALLED(id, text, what, what2)                                                                    \
   CRASH_SCENARIO(id, .name = "rwlock: stopped, " text, .kind = CRASH_STALLED, .setup = setup, .op = what, \
-                 .op2 = what2, .asleep2 = it_wakes_by_itself, .check = more_come)
+                 .op2 = what2, .asleep2 = its_deadline_passes, .check = more_come)
 STALLED(rw_stalled_read, "a reader; a writer dies", read_once, write_for_a_while);
 STALLED(rw_stalled_write, "a writer; a reader dies", write_once, read_for_a_while);
 STALLED(rw_stalled_writes, "a writer; a writer dies", write_once, write_for_a_while);
