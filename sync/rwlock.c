@@ -76,11 +76,15 @@ static void sleep_on(struct shoal_seat *seat, uint32_t word, shoal_deadline dead
     shoal_robust_mark_if_gone_(&seat->live, word);
 }
 
+// A word without an owner that no death has marked is nobody's: it would be waited for for ever.
+static int is_taken(uint32_t word) { return shoal_robust_owner(word) || shoal_robust_is_dead(word); }
+
 // Until nobody sits there. It spins, of the budget of all seats, before it sleeps.
 static int wait_for(struct shoal_rwlock *l, struct shoal_seat *seat, shoal_deadline deadline, uint32_t *spin) {
-  for (uint32_t word; (word = shoal_load32_seq_cst(&seat->live.word));) {  // [W1], [W2]
-    if (shoal_seat_is_dead_(word)) shoal_seat_reap_(&l->seats, empty, NULL);
-    else if (shoal_robust_owner(word) == shoal_self_()->tid) return -EDEADLK;
+  uint32_t word = shoal_load32_seq_cst(&seat->live.word);  // [W1]
+  if (is_taken(word) && is_reading(l)) return -EDEADLK;    // before it waits for another, who may never leave
+  for (; is_taken(word); word = shoal_load32_seq_cst(&seat->live.word)) {  // [W1], [W2]
+    if (shoal_seat_is_dead_(word)) shoal_seat_reap_one_(seat, empty, NULL);
     else if (*spin) (*spin)--, shoal_pause();
     else if (shoal_deadline_is_try(deadline)) return -EAGAIN;
     else if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
@@ -213,8 +217,8 @@ int shoal_rwlock_downgrade(struct shoal_rwlock *l) {
     l->writer.state = depth;
     return 0;
   }
-  seat->live.state = depth - 1;
   shoal_seat_sit_(t, seat);
+  seat->live.state = depth - 1;  // not before: killed in between, it would be left to whoever has the seat next
   give_word(l, SHOAL_RWLOCK_OPEN);
   return 0;
 }

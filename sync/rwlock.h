@@ -117,8 +117,8 @@ SHOAL_INLINE void shoal_rwlock_rise_(struct shoal_rwlock *l, struct shoal_thread
   shoal_robust_delist_(t, &seat->live);
   if (SHOAL_UNLIKELY(l->flags & SHOAL_RWLOCK_EXCHANGE_)) shoal_exchange32_seq_cst(&seat->live.word, 0);  // [B2]
   else shoal_store32_release(&seat->live.word, 0);  // [B2] pairs with [W1], [W2]
-  SHOAL_COMPILER_BARRIER();
-  if (SHOAL_UNLIKELY(shoal_load32_relaxed(&l->door) == SHOAL_RWLOCK_AWAITED)) shoal_futex_wake(&seat->live.word, 1);
+  SHOAL_COMPILER_BARRIER();                         // [B2] the look is after it
+  if (SHOAL_UNLIKELY(shoal_load32_seq_cst(&l->door) == SHOAL_RWLOCK_AWAITED)) shoal_futex_wake(&seat->live.word, 1);
   shoal_pending_restore_(t, pending);
 }
 

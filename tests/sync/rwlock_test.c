@@ -10,8 +10,8 @@
 //   7 a writer that dies waiting leaves nothing in doubt, and its readers go on
 //   8 without a seat a reader has the lock alone, and the other rules hold
 //   9 a writer goes on as a reader
-//  10 a child of fork holds none of its parent's
-//  11 it can be inspected without being disturbed; what is no lock is refused
+//  10 it can be inspected without being disturbed
+// What is no lock, damaged or inherited: rwlock_damaged_test.c.
 #include "sync/rwlock.h"
 
 #include <pthread.h>
@@ -20,7 +20,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -312,6 +311,18 @@ static void test_misuse_by_the_holder(void **state) {
   expect_as_new(s);
 }
 
+// It has the later seat: the other reader is not waited for first, with the door shut meanwhile.
+static void test_a_reader_that_would_write_is_refused_at_once(void **state) {
+  struct shared *s = *state;
+  struct peer p = keeper(s, keep_reading);
+  assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), 0);
+  assert_int_equal(shoal_rwlock_write_acquire(&s->lock, SHOAL_FOREVER), -EDEADLK);
+  assert_int_equal(shoal_load32_relaxed(&s->lock.door), SHOAL_RWLOCK_OPEN);
+  assert_int_equal(shoal_rwlock_read_release(&s->lock), 0);
+  let_go(s, &p);
+  expect_as_new(s);
+}
+
 // ---- 5 ----
 static void test_a_dead_reader_is_not_waited_for(void **state) {
   struct shared *s = *state;
@@ -529,26 +540,6 @@ static void test_repaired_and_shared(void **state) {
 }
 
 // ---- 10 ----
-static int child_of(struct shared *s, int (*release)(struct shoal_rwlock *)) {
-  int status;
-  pid_t child = fork();
-  if (child == 0) _exit(release(&s->lock) != -EPERM || shoal_rwlock_write_acquire(&s->lock, SHOAL_TRY) != -EAGAIN);
-  return waitpid(child, &status, 0) != child || status;
-}
-static int read_release(struct shoal_rwlock *l) { return shoal_rwlock_read_release(l); }
-static int write_release(struct shoal_rwlock *l) { return shoal_rwlock_write_release(l); }
-
-static void test_a_child_holds_nothing(void **state) {
-  struct shared *s = *state;
-  assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_FOREVER), 0);
-  assert_int_equal(child_of(s, read_release), 0);
-  assert_int_equal(shoal_rwlock_read_release(&s->lock), 0);
-  assert_int_equal(shoal_rwlock_write_acquire(&s->lock, SHOAL_FOREVER), 0);
-  assert_int_equal(child_of(s, write_release), 0);
-  assert_int_equal(shoal_rwlock_write_release(&s->lock), 0);
-}
-
-// ---- 11 ----
 static void test_inspected_read_only(void **state) {
   struct shared *s = *state;
   struct shoal_rwlock_info info;
@@ -568,61 +559,33 @@ static void test_inspected_read_only(void **state) {
   munmap((void *)(uintptr_t)seen, arena.size);
 }
 
-static void expect_refused(struct shared *s) {
-  for (int i = 0; i < 2; i++) {
-    shoal_deadline d = i ? SHOAL_FOREVER : SHOAL_TRY;
-    assert_int_equal(shoal_rwlock_read_acquire(&s->lock, d), -EINVAL);
-    assert_int_equal(shoal_rwlock_write_acquire(&s->lock, d), -EINVAL);
-  }
-  assert_int_equal(shoal_rwlock_destroy(&s->lock), -EINVAL);
-}
-
-static void test_what_is_no_lock(void **state) {
-  struct shared *s = *state;
-  uint64_t size = shoal_rwlock_size(8);
-  assert_int_equal(shoal_rwlock_check_(&s->lock, size - 1), -EPROTO);
-  s->lock.seats.count = UINT32_MAX;
-  assert_int_equal(shoal_rwlock_check_(&s->lock, size), -EPROTO);
-  s->lock.seats.count = 8;
-  assert_int_equal(shoal_rwlock_destroy(&s->lock), 0);
-  expect_refused(s);
-  memset(&s->lock, 0, size);
-  expect_refused(s);
-  assert_int_equal(shoal_rwlock_check_(&s->lock, size), -EPROTO);
-  assert_int_equal(shoal_rwlock_size(SHOAL_SEATS_MAX + 1), 0);
-  assert_int_equal(shoal_rwlock_init(&s->lock, SHOAL_SEATS_MAX + 1), -EINVAL);
-}
-
 #define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, teardown)
 #define TEST_ONE_SEAT(x) cmocka_unit_test_setup_teardown(test_##x, setup_one_seat, teardown)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(a_writer_is_alone),
-      TEST(a_writer_is_alone_without_the_fence),
-      TEST(readers_are_together),
-      TEST(seats_of_those_that_have_ended),
-      TEST(forms_of_waiting),
-      TEST(a_writer_that_gives_up_lets_readers_in),
-      TEST(a_waiting_writer_comes_before_new_readers),
-      TEST(reading_again_while_a_writer_waits),
-      TEST(misuse_by_others),
-      TEST(misuse_by_the_holder),
-      TEST(a_dead_reader_is_not_waited_for),
-      TEST_ONE_SEAT(a_dead_readers_seat_is_anothers),
-      TEST(a_thread_that_exits_reading_dies),
-      TEST(the_next_is_told),
-      TEST(sleepers_are_told_once),
-      TEST(told_again_until_repaired),
-      TEST(given_up_for_all),
-      TEST(a_writer_that_dies_waiting),
-      TEST_ONE_SEAT(without_a_seat),
-      TEST_ONE_SEAT(leaving_a_seat_to_another),
-      TEST(a_writer_goes_on_as_a_reader),
-      TEST(repaired_and_shared),
-      TEST(a_child_holds_nothing),
-      TEST(inspected_read_only),
-      TEST(what_is_no_lock),
-  };
+  const struct CMUnitTest tests[] = {TEST(a_writer_is_alone),
+                                     TEST(a_writer_is_alone_without_the_fence),
+                                     TEST(readers_are_together),
+                                     TEST(seats_of_those_that_have_ended),
+                                     TEST(forms_of_waiting),
+                                     TEST(a_writer_that_gives_up_lets_readers_in),
+                                     TEST(a_waiting_writer_comes_before_new_readers),
+                                     TEST(reading_again_while_a_writer_waits),
+                                     TEST(misuse_by_others),
+                                     TEST(misuse_by_the_holder),
+                                     TEST(a_reader_that_would_write_is_refused_at_once),
+                                     TEST(a_dead_reader_is_not_waited_for),
+                                     TEST_ONE_SEAT(a_dead_readers_seat_is_anothers),
+                                     TEST(a_thread_that_exits_reading_dies),
+                                     TEST(the_next_is_told),
+                                     TEST(sleepers_are_told_once),
+                                     TEST(told_again_until_repaired),
+                                     TEST(given_up_for_all),
+                                     TEST(a_writer_that_dies_waiting),
+                                     TEST_ONE_SEAT(without_a_seat),
+                                     TEST_ONE_SEAT(leaving_a_seat_to_another),
+                                     TEST(a_writer_goes_on_as_a_reader),
+                                     TEST(repaired_and_shared),
+                                     TEST(inspected_read_only)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

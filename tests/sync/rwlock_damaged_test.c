@@ -1,0 +1,117 @@
+// Claims of sync/rwlock about memory that others have had a hand in:
+//   1 what is no lock, or one no more, is refused by all forms
+//   2 words that no thread wrote: an answer, whatever it is, no crash and no loop without an end
+//   3 a seat's word that names no thread is not waited for
+//   4 a child of fork holds none of its parent's
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "sync/rwlock.h"
+#include "tests/harness/drivers.h"
+
+#define SEATS 8
+static struct {
+  struct shoal_rwlock lock;
+  struct shoal_seat seats[SEATS];
+} memory;
+
+static int setup(void **state) {
+  watchdog(120);
+  *state = &memory.lock;
+  return shoal_rwlock_init(&memory.lock, SEATS);
+}
+static int read_acquire(struct shoal_rwlock *l, shoal_deadline d) { return shoal_rwlock_read_acquire(l, d); }
+static int read_release(struct shoal_rwlock *l) { return shoal_rwlock_read_release(l); }
+static int write_release(struct shoal_rwlock *l) { return shoal_rwlock_write_release(l); }
+
+static void expect_refused(struct shoal_rwlock *l) {
+  for (int i = 0; i < 2; i++) {
+    shoal_deadline d = i ? SHOAL_FOREVER : SHOAL_TRY;
+    assert_int_equal(shoal_rwlock_read_acquire(l, d), -EINVAL);
+    assert_int_equal(shoal_rwlock_write_acquire(l, d), -EINVAL);
+  }
+  assert_int_equal(shoal_rwlock_destroy(l), -EINVAL);
+}
+
+static void test_what_is_no_lock(void **state) {
+  struct shoal_rwlock *l = *state;
+  uint64_t size = shoal_rwlock_size(8);
+  assert_int_equal(shoal_rwlock_check_(l, size - 1), -EPROTO);
+  l->seats.count = UINT32_MAX;
+  assert_int_equal(shoal_rwlock_check_(l, size), -EPROTO);
+  l->seats.count = 8;
+  assert_int_equal(shoal_rwlock_destroy(l), 0);
+  expect_refused(l);
+  memset(l, 0, size);
+  expect_refused(l);
+  assert_int_equal(shoal_rwlock_check_(l, size), -EPROTO);
+  assert_int_equal(shoal_rwlock_size(SHOAL_SEATS_MAX + 1), 0);
+  assert_int_equal(shoal_rwlock_init(l, SHOAL_SEATS_MAX + 1), -EINVAL);
+}
+
+static void any_answer(struct shoal_rwlock *l, int (*acquire)(struct shoal_rwlock *, shoal_deadline),
+                       int (*release)(struct shoal_rwlock *)) {
+  int rc = acquire(l, shoal_after_us(100));
+  if (rc == 0 || rc == -EOWNERDEAD) assert_int_equal(release(l), 0);
+}
+static void test_any_words(void **state) {
+  static const uint32_t words[] = {0, 1, 7, FUTEX_WAITERS, FUTEX_OWNER_DIED, FUTEX_TID_MASK, UINT32_MAX};
+  enum { N = sizeof words / sizeof *words };
+  struct shoal_rwlock *l = *state;
+  struct shoal_rwlock_info info;
+  for (unsigned k = 0; k < N * N * N; k++) {
+    assert_int_equal(shoal_rwlock_init(l, 8), 0);
+    shoal_store32_relaxed(&l->writer.word, words[k % N]);
+    shoal_store32_relaxed(&l->seats.top, words[k / N % N]);
+    for (uint32_t i = 0; i < 8; i++) {
+      shoal_store32_relaxed(&shoal_seat_at_(&l->seats, i)->live.word, words[(k / N / N + i) % N]);
+      shoal_store64_relaxed(&shoal_seat_at_(&l->seats, i)->live.user_, words[(k + i) % N]);
+    }
+    l->writer.state = words[(k + 3) % N];
+    if (k % 3 == 2) shoal_store32_relaxed(&l->door, SHOAL_RWLOCK_OPEN + k % 7);
+    any_answer(l, read_acquire, read_release);
+    any_answer(l, shoal_rwlock_write_acquire, write_release);
+    shoal_rwlock_info(l, &info);
+    (void)shoal_rwlock_destroy(l);
+  }
+}
+static void test_a_seat_that_nobody_owns_is_not_waited_for(void **state) {
+  struct shoal_rwlock *l = *state;
+  shoal_store32_relaxed(&l->seats.top, 1);
+  shoal_store32_relaxed(&shoal_seat_at_(&l->seats, 0)->live.word, FUTEX_WAITERS);
+  assert_int_equal(shoal_rwlock_write_acquire(l, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_rwlock_write_release(l), 0);
+}
+
+static int child_of(struct shoal_rwlock *l, int (*release)(struct shoal_rwlock *)) {
+  int status;
+  pid_t child = fork();
+  if (child == 0) _exit(release(l) != -EPERM || shoal_rwlock_write_acquire(l, SHOAL_TRY) != -EAGAIN);
+  return waitpid(child, &status, 0) != child || status;
+}
+static void test_a_child_holds_nothing(void **state) {
+  struct shoal_rwlock *l = *state;
+  assert_int_equal(shoal_rwlock_read_acquire(l, SHOAL_FOREVER), 0);
+  assert_int_equal(child_of(l, read_release), 0);
+  assert_int_equal(shoal_rwlock_read_release(l), 0);
+  assert_int_equal(shoal_rwlock_write_acquire(l, SHOAL_FOREVER), 0);
+  assert_int_equal(child_of(l, write_release), 0);
+  assert_int_equal(shoal_rwlock_write_release(l), 0);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup(test_##name, setup)
+  const struct CMUnitTest tests[] = {
+      TEST(what_is_no_lock),
+      TEST(any_words),
+      TEST(a_seat_that_nobody_owns_is_not_waited_for),
+      TEST(a_child_holds_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
