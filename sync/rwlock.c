@@ -274,6 +274,8 @@ int shoal_rwlock_check_(const struct shoal_rwlock *l, uint64_t size) {
   return needed && needed <= size ? 0 : shoal_fail_(-EPROTO, "%u seats do not fit", count);
 }
 
+static int check(const void *memory, uint64_t size) { return shoal_rwlock_check_(memory, size); }
+
 int shoal_rwlock_info(const struct shoal_rwlock *l, struct shoal_rwlock_info *out) {
   uint32_t word = shoal_load32_relaxed(&l->writer.word);
   *out = (struct shoal_rwlock_info){.writer = shoal_robust_owner(word),
@@ -283,3 +285,6 @@ int shoal_rwlock_info(const struct shoal_rwlock *l, struct shoal_rwlock_info *ou
                                     .state = door_of(l)};
   return 0;
 }
+
+SHOAL_NAMED_DEFINE_(shoal_rwlock, "rwlock", check, shoal_rwlock_size(threads), shoal_rwlock_init(it, threads),
+                    uint32_t threads)

@@ -36,7 +36,10 @@
 // SOURCE   readers' own lines: Linux's percpu-rwsem and lglocks, ck_brlock, folly::SharedMutex; the writer's fence: percpu-rwsem.
 #pragma once
 
+#include <errno.h>
+
 #include "core/futex.h"
+#include "sync/named.h"
 #include "sync/seat.h"
 
 SHOAL_BEGIN
@@ -71,6 +74,7 @@ int shoal_rwlock_init(struct shoal_rwlock *l, uint32_t threads) SHOAL_MUST_CHECK
 int shoal_rwlock_destroy(struct shoal_rwlock *l);
 // Whether a lock stands in these `size` bytes: 0, -EPROTO.
 int shoal_rwlock_check_(const struct shoal_rwlock *l, uint64_t size);
+SHOAL_NAMED_(shoal_rwlock, uint32_t threads)  // _create, _open, _open_or_create, _close, _unlink
 
 // 0 or, held by the caller alone, -EOWNERDEAD; -EDEADLK, -ENOTRECOVERABLE, -EINVAL; -EAGAIN (SHOAL_TRY), -ETIMEDOUT. Sleep.
 SHOAL_INLINE int shoal_rwlock_read_acquire(struct shoal_rwlock *l, shoal_deadline deadline) SHOAL_MUST_CHECK;
@@ -84,6 +88,16 @@ int shoal_rwlock_downgrade(struct shoal_rwlock *l);
 int shoal_rwlock_consistent(struct shoal_rwlock *l);
 // The calling thread will not read for long: its seat is for another. 0; -EBUSY: it reads.
 int shoal_rwlock_leave(struct shoal_rwlock *l);
+
+// For a block (sync/with.h): SHOAL_WITH (rc, shoal_reading(l)) { ... }, or shoal_writing(l), which may downgrade inside.
+struct shoal_rwlock_reading;
+struct shoal_rwlock_writing;
+SHOAL_INLINE struct shoal_rwlock_reading *shoal_reading(struct shoal_rwlock *l) {
+  return (struct shoal_rwlock_reading *)l;
+}
+SHOAL_INLINE struct shoal_rwlock_writing *shoal_writing(struct shoal_rwlock *l) {
+  return (struct shoal_rwlock_writing *)l;
+}
 
 struct shoal_rwlock_info {
   uint32_t writer;   // tid of who is inside alone, or is about to be; 0: nobody
@@ -150,6 +164,22 @@ SHOAL_INLINE int shoal_rwlock_write_release(struct shoal_rwlock *l) {
   shoal_store32_release(&l->door, SHOAL_RWLOCK_OPEN);  // [W3] pairs with [B1]
   shoal_robust_release_as_(&l->writer, t);
   return 0;
+}
+
+// ---- for a block ----
+SHOAL_INLINE int shoal_rwlock_reading_enter_(struct shoal_rwlock_reading *l, shoal_deadline deadline) {
+  return shoal_rwlock_read_acquire((struct shoal_rwlock *)l, deadline);
+}
+SHOAL_INLINE int shoal_rwlock_reading_leave_(struct shoal_rwlock_reading *l) {
+  return shoal_rwlock_read_release((struct shoal_rwlock *)l);
+}
+SHOAL_INLINE int shoal_rwlock_writing_enter_(struct shoal_rwlock_writing *l, shoal_deadline deadline) {
+  return shoal_rwlock_write_acquire((struct shoal_rwlock *)l, deadline);
+}
+// What was entered as a writer may be left as a reader.
+SHOAL_INLINE int shoal_rwlock_writing_leave_(struct shoal_rwlock_writing *l) {
+  int rc = shoal_rwlock_write_release((struct shoal_rwlock *)l);
+  return rc == -EPERM ? shoal_rwlock_read_release((struct shoal_rwlock *)l) : rc;
 }
 
 SHOAL_END

@@ -144,3 +144,33 @@ int shoal_seqlock_info(const struct shoal_seqlock *s, struct shoal_seqlock_info 
                                      .dead = shoal_robust_is_dead(word) && !shoal_robust_owner(word)};
   return 0;
 }
+
+// ---- by name ----
+
+static int check(const void *memory, uint64_t size) { return shoal_seqlock_check_(memory, size); }
+
+SHOAL_NAMED_DEFINE_(shoal_seqlock, "seqlock", check, shoal_seqlock_size(size), shoal_seqlock_init(it, size, first),
+                    uint64_t size, const void *first)
+
+// Objects of one size hold values of several.
+static int of_size(struct shoal_segment *seg, struct shoal_seqlock *s, uint64_t size, struct shoal_seqlock **out) {
+  if (size_of(s) == size) {
+    *out = s;
+    return 0;
+  }
+  (void)shoal_seqlock_close(seg, s);
+  return shoal_fail_(-EBADMSG, "its values do not have %lu bytes", (unsigned long)size);
+}
+
+int shoal_seqlock_open_sized(struct shoal_segment *seg, const char *name, uint64_t size, struct shoal_seqlock **out) {
+  struct shoal_seqlock *s = NULL;
+  int rc = shoal_seqlock_open(seg, name, &s);
+  return rc ? rc : of_size(seg, s, size, out);
+}
+
+int shoal_seqlock_open_or_create_sized(struct shoal_segment *seg, const char *name, uint64_t size, const void *first,
+                                       struct shoal_seqlock **out) {
+  struct shoal_seqlock *s = NULL;
+  int rc = shoal_seqlock_open_or_create(seg, name, size, first, &s);
+  return rc ? rc : of_size(seg, s, size, out);
+}

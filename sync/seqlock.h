@@ -36,6 +36,7 @@
 #include <string.h>
 
 #include "core/robust.h"
+#include "sync/named.h"
 
 SHOAL_BEGIN
 
@@ -62,6 +63,12 @@ int shoal_seqlock_init(struct shoal_seqlock *s, uint64_t size, const void *first
 int shoal_seqlock_destroy(struct shoal_seqlock *s);
 // Whether one stands in these `size` bytes: 0, -EPROTO.
 int shoal_seqlock_check_(const struct shoal_seqlock *s, uint64_t size);
+SHOAL_NAMED_(shoal_seqlock, uint64_t size, const void *first)  // _create, _open, _open_or_create, _close, _unlink
+// The same, and its values have `size` bytes: -EBADMSG.
+int shoal_seqlock_open_sized(struct shoal_segment *seg, const char *name, uint64_t size,
+                             struct shoal_seqlock **out) SHOAL_MUST_CHECK;
+int shoal_seqlock_open_or_create_sized(struct shoal_segment *seg, const char *name, uint64_t size, const void *first,
+                                       struct shoal_seqlock **out) SHOAL_MUST_CHECK;
 
 // The value that was current at some moment of the call: 0; -EBADMSG its size is another, -EINVAL. Never sleeps.
 SHOAL_INLINE int shoal_seqlock_load(const struct shoal_seqlock *s, void *out, uint64_t size) SHOAL_MUST_CHECK;
@@ -133,6 +140,9 @@ SHOAL_INLINE int shoal_seqlock_load(const struct shoal_seqlock *s, void *out, ui
 #define SHOAL_SEQLOCK_TYPED(name, T) \
   SHOAL_INLINE uint64_t name##_size(void) { return shoal_seqlock_size(sizeof(T)); } \
   SHOAL_INLINE int name##_init(struct shoal_seqlock *s, const T *first) { return shoal_seqlock_init(s, sizeof(T), first); } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const T *first, struct shoal_seqlock **out) { return shoal_seqlock_create(seg, as, sizeof(T), first, out); } \
+  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_seqlock **out) { return shoal_seqlock_open_sized(seg, as, sizeof(T), out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const T *first, struct shoal_seqlock **out) { return shoal_seqlock_open_or_create_sized(seg, as, sizeof(T), first, out); } \
   SHOAL_INLINE int name##_load(const struct shoal_seqlock *s, T *out) { return shoal_seqlock_load(s, out, sizeof(T)); } \
   SHOAL_INLINE int name##_store(struct shoal_seqlock *s, const T *value, shoal_deadline deadline) { return shoal_seqlock_store(s, value, sizeof(T), deadline); } \
   SHOAL_INLINE int name##_begin(struct shoal_seqlock *s, T **draft, shoal_deadline deadline) { void *at = NULL; int rc = shoal_seqlock_begin(s, sizeof(T), &at, deadline); if (rc == 0) *draft = (T *)at; return rc; } \

@@ -3,6 +3,7 @@
 //   2 words that no thread wrote: an answer, whatever it is, no crash and no loop without an end
 //   3 a seat's word that names no thread is not waited for
 //   4 a child of fork holds none of its parent's
+//   5 by name: what one process makes another opens, if it is whole and of that size; a reader does not close it
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,6 +54,30 @@ static void test_what_is_no_lock(void **state) {
   assert_int_equal(shoal_rwlock_check_(l, size), -EPROTO);
   assert_int_equal(shoal_rwlock_size(SHOAL_SEATS_MAX + 1), 0);
   assert_int_equal(shoal_rwlock_init(l, SHOAL_SEATS_MAX + 1), -EINVAL);
+}
+
+static void test_by_name(void **state) {
+  struct shoal_segment *seg, *other;
+  struct shoal_rwlock *made, *opened;
+  (void)state;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(shoal_segment_open_fd(shoal_segment_fd(seg), &other), 0);
+  assert_int_equal(shoal_rwlock_open(seg, "r", &opened), -ENOENT);
+  assert_int_equal(shoal_rwlock_create(seg, "r", SHOAL_SEATS_MAX + 1, &made), -EINVAL);
+  assert_int_equal(shoal_rwlock_create(seg, "r", 4, &made), 0);
+  assert_int_equal(shoal_rwlock_open_or_create(other, "r", 5, &opened), -EBADMSG);
+  assert_int_equal(shoal_rwlock_open_or_create(other, "r", 4, &opened), 0);
+  assert_int_equal(shoal_rwlock_read_acquire(made, SHOAL_TRY), 0);
+  assert_int_equal(shoal_rwlock_close(seg, made), -EBUSY);
+  assert_int_equal(shoal_rwlock_write_acquire(opened, SHOAL_TRY), -EDEADLK);
+  assert_int_equal(shoal_rwlock_read_release(made), 0);
+  made->door.v_ = 7;
+  assert_int_equal(shoal_rwlock_open(seg, "r", &opened), -EPROTO);
+  assert_int_equal(shoal_rwlock_close(other, opened), 0);
+  assert_int_equal(shoal_rwlock_close(seg, made), 0);
+  assert_int_equal(shoal_rwlock_unlink(seg, "r"), 0);
+  assert_int_equal(shoal_segment_close(other), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
 }
 
 static void any_answer(struct shoal_rwlock *l, int (*acquire)(struct shoal_rwlock *, shoal_deadline),
@@ -108,10 +133,8 @@ static void test_a_child_holds_nothing(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(test_##name, setup)
   const struct CMUnitTest tests[] = {
-      TEST(what_is_no_lock),
-      TEST(any_words),
-      TEST(a_seat_that_nobody_owns_is_not_waited_for),
-      TEST(a_child_holds_nothing),
+      TEST(what_is_no_lock),       TEST(any_words), TEST(a_seat_that_nobody_owns_is_not_waited_for),
+      TEST(a_child_holds_nothing), TEST(by_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 //   5 writers take turns: try, deadline and for ever answer as promised
 //   6 misuse is refused and changes nothing: by others, twice, with another size, on what is no seqlock
 //   7 a child of fork has begun nothing
+//   8 by name: what one process makes another opens, as the same type of value; who has begun does not close it
 #include "sync/seqlock.h"
 
 #include <pthread.h>
@@ -321,6 +322,42 @@ static void test_a_child_has_begun_nothing(void **state) {
   assert_int_equal(pair_commit(&s->lock), 0);
 }
 
+// ---- 8 ----
+struct other_pair {
+  uint64_t a, b, c;
+};
+SHOAL_SEQLOCK_TYPED(other_pair, struct other_pair)
+
+static void expect_no_other_type(struct shoal_segment *seg) {
+  struct shoal_seqlock *s = NULL;
+  assert_int_equal(other_pair_open(seg, "p", &s), -EBADMSG);
+  assert_int_equal(other_pair_open_or_create(seg, "p", NULL, &s), -EBADMSG);
+  assert_null(s);
+}
+static void test_by_name(void **state) {
+  struct shoal_segment *seg, *other;
+  struct shoal_seqlock *made, *opened;
+  struct pair p = {1, 2}, *draft;
+  (void)state;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(shoal_segment_open_fd(shoal_segment_fd(seg), &other), 0);
+  assert_int_equal(pair_open(seg, "p", &opened), -ENOENT);
+  assert_int_equal(shoal_seqlock_create(seg, "p", 0, NULL, &made), -EINVAL);
+  assert_int_equal(pair_create(seg, "p", &p, &made), 0);
+  expect_no_other_type(other);
+  assert_int_equal(pair_open_or_create(other, "p", NULL, &opened), 0);
+  assert_int_equal(pair_load(opened, &p), 0);
+  assert_int_equal(p.b, 2);
+  assert_int_equal(pair_begin(made, &draft, SHOAL_TRY), 0);
+  assert_int_equal(shoal_seqlock_close(seg, made), -EBUSY);
+  assert_int_equal(shoal_seqlock_cancel(made), 0);
+  assert_int_equal(shoal_seqlock_close(other, opened), 0);
+  assert_int_equal(shoal_seqlock_close(seg, made), 0);
+  assert_int_equal(shoal_seqlock_unlink(seg, "p"), 0);
+  assert_int_equal(shoal_segment_close(other), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 #define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, teardown)
 
 int main(void) {
@@ -335,6 +372,7 @@ int main(void) {
       TEST(misuse),
       TEST(what_is_no_seqlock),
       TEST(a_child_has_begun_nothing),
+      TEST(by_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
