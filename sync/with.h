@@ -23,13 +23,8 @@
 // A TYPE is known here by one line of SHOAL_WITH_KINDS_ and its header's #include: (name, acquire, release), for
 // `struct name *`. acquire takes the object and a deadline, and answers 0 or -EOWNERDEAD if it is held; release takes
 // the object. A type whose functions are not like that, or that can be held in two ways, adds a pair of inline
-// functions to its header and, if it needs one, a struct to tell the ways apart:
-//   struct shoal_rwlock_reading;                       // never defined; SHOAL_WITH(rc, shoal_reading(l)) { ... }
-//   SHOAL_INLINE struct shoal_rwlock_reading *shoal_reading(struct shoal_rwlock *l) {
-//     return (struct shoal_rwlock_reading *)l;
-//   }
-//   SHOAL_INLINE int shoal_rwlock_reading_enter_(struct shoal_rwlock_reading *l, shoal_deadline deadline) { ... }
-//   SHOAL_INLINE int shoal_rwlock_reading_leave_(struct shoal_rwlock_reading *l) { ... }
+// functions to its header and, if it needs one, a struct to tell the ways apart, never defined: sync/rwlock.h has
+// shoal_reading(l) and shoal_writing(l).
 //
 // COST     a call more than what one would write by hand.
 // SOURCE   Linux include/linux/cleanup.h (guard, scoped_guard).
@@ -37,10 +32,13 @@
 
 #include "sync/lock.h"
 #include "sync/rlock.h"
+#include "sync/rwlock.h"
 
-#define SHOAL_WITH_KINDS_(X)                            \
-  X(shoal_lock, shoal_lock_acquire, shoal_lock_release) \
-  X(shoal_rlock, shoal_rlock_acquire, shoal_rlock_release)
+#define SHOAL_WITH_KINDS_(X)                                                        \
+  X(shoal_lock, shoal_lock_acquire, shoal_lock_release)                             \
+  X(shoal_rlock, shoal_rlock_acquire, shoal_rlock_release)                          \
+  X(shoal_rwlock_reading, shoal_rwlock_reading_enter_, shoal_rwlock_reading_leave_) \
+  X(shoal_rwlock_writing, shoal_rwlock_writing_enter_, shoal_rwlock_writing_leave_)
 
 #define SHOAL_WITH(rc, object) SHOAL_WITH_UNTIL (rc, object, SHOAL_FOREVER)
 #define SHOAL_WITH_UNTIL(rc, object, deadline) SHOAL_WITH_BLOCK_(__COUNTER__, rc, object, deadline)

@@ -1,4 +1,4 @@
-// sync/with.h in C: see with_body.h.
+// sync/with.h in C: see with_body.h, with_rwlock_body.h.
 #include "sync/with.h"
 
 #include <pthread.h>
@@ -8,5 +8,9 @@
 #include <cmocka.h>
 
 #include "tests/sync/with_body.h"
+#include "tests/sync/with_rwlock_body.h"
 
-int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
+int main(void) {
+  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  return failed + cmocka_run_group_tests(rwlock_tests, NULL, NULL);
+}
