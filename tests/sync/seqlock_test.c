@@ -6,7 +6,8 @@
 //   5 writers take turns: try, deadline and for ever answer as promised
 //   6 misuse is refused and changes nothing: by others, twice, with another size, on what is no seqlock
 //   7 a child of fork has begun nothing
-//   8 by name: what one process makes another opens, as the same type of value; who has begun does not close it
+//   8 words that no thread wrote: an answer, whatever it is, no crash and no loop without an end
+//   9 by name: what one process makes another opens, as the same type of value; who has begun does not close it
 #include "sync/seqlock.h"
 
 #include <pthread.h>
@@ -323,6 +324,27 @@ static void test_a_child_has_begun_nothing(void **state) {
 }
 
 // ---- 8 ----
+static void test_any_words(void **state) {
+  static const uint64_t words[] = {0, 1, 2, 7, FUTEX_WAITERS, FUTEX_OWNER_DIED, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX};
+  enum { N = sizeof words / sizeof *words };
+  struct shared *s = *state;
+  struct shoal_seqlock_info info;
+  struct pair p, *draft;
+  for (unsigned k = 0; k < N * N * N; k++) {
+    assert_int_equal(pair_init(&s->lock, NULL), 0);
+    shoal_store32_relaxed(&s->lock.writer.word, (uint32_t)words[k % N]);
+    shoal_store64_relaxed(&s->lock.sequence, words[k / N % N]);
+    s->lock.draft = words[k / N / N];
+    assert_int_equal(pair_load(&s->lock, &p), 0);
+    if (pair_begin(&s->lock, &draft, shoal_after_us(100)) == 0) assert_int_equal(pair_commit(&s->lock), 0);
+    p = (struct pair){k, k};
+    if (pair_store(&s->lock, &p, shoal_after_us(100)) == 0) expect(s, k, k);
+    shoal_seqlock_info(&s->lock, &info);
+    (void)shoal_seqlock_destroy(&s->lock);
+  }
+}
+
+// ---- 9 ----
 struct other_pair {
   uint64_t a, b, c;
 };
@@ -372,6 +394,7 @@ int main(void) {
       TEST(misuse),
       TEST(what_is_no_seqlock),
       TEST(a_child_has_begun_nothing),
+      TEST(any_words),
       TEST(by_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
