@@ -15,9 +15,9 @@
  *          M4 the door says "inside" while the writer waits       M8 gives the word on, then sits
  *          M9 a dead reader's seat is waited for
  * ABSTRACT One seat a reader; taking, giving and reaping are single steps; spins are left out.
- * RUN: -DND=0 -DNM=2 ok
+ * LONG: -DND=0 -DNM=2 ok
  * RUN: -DND=1 ok
- * RUN: -DND=2 -DNW=1 ok
+ * LONG: -DND=2 -DNW=1 ok
  * RUN: -DND=1 -DNT=1 -DNW=1 ok
  * RUN: -DND=0 -DM1 error
  * RUN: -DND=0 -DM2 error
