@@ -81,9 +81,7 @@ static int is_taken(uint32_t word) { return shoal_robust_owner(word) || shoal_ro
 
 // Until nobody sits there. It spins, of the budget of all seats, before it sleeps.
 static int wait_for(struct shoal_rwlock *l, struct shoal_seat *seat, shoal_deadline deadline, uint32_t *spin) {
-  uint32_t word = shoal_load32_seq_cst(&seat->live.word);  // [W1]
-  if (is_taken(word) && is_reading(l)) return -EDEADLK;    // before it waits for another, who may never leave
-  for (; is_taken(word); word = shoal_load32_seq_cst(&seat->live.word)) {  // [W1], [W2]
+  for (uint32_t word; is_taken(word = shoal_load32_seq_cst(&seat->live.word));) {  // [W2]
     if (shoal_seat_is_dead_(word)) shoal_seat_reap_one_(seat, empty, NULL);
     else if (*spin) (*spin)--, shoal_pause();
     else if (shoal_deadline_is_try(deadline)) return -EAGAIN;
@@ -100,8 +98,12 @@ static int shut_out(struct shoal_rwlock *l, shoal_deadline deadline) {
   int rc = 0;
   if (shoal_deadline_is_try(deadline) && shoal_seats_sitting_(&l->seats)) return is_reading(l) ? -EDEADLK : -EAGAIN;
   shoal_exchange32_seq_cst(&l->door, SHOAL_RWLOCK_CLOSING);  // [W1] pairs with [B1], [B2]
-  for (uint32_t i = 0, top = shoal_seats_top_(&l->seats); i < top && rc == 0; i++)
-    rc = wait_for(l, shoal_seat_at_(&l->seats, i), deadline, &spin);
+  for (uint32_t i = 0, asked = 0, top = shoal_seats_top_(&l->seats); i < top && rc == 0; i++) {
+    struct shoal_seat *seat = shoal_seat_at_(&l->seats, i);
+    if (!is_taken(shoal_load32_seq_cst(&seat->live.word))) continue;  // [W1]
+    // before it waits for another, who may never leave
+    rc = !asked++ && is_reading(l) ? -EDEADLK : wait_for(l, seat, deadline, &spin);
+  }
   if (rc) set_door(l, SHOAL_RWLOCK_OPEN);
   return rc;
 }
