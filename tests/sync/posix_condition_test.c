@@ -182,10 +182,11 @@ static void keep_the_lock(void *memory, unsigned i) {
   } else {
     acquire(s);
     await_count(s, &s->waiting, 2);
+    uint32_t woken = s->woken;                 // 1: the second's deadline has passed already
     int64_t past = shoal_now_ns() + 40000000;  // the deadline of the second
     s->go = 1;
     broadcast(s);
-    while (shoal_now_ns() < past) CHECK(*(volatile uint32_t *)&s->woken == 0);
+    while (shoal_now_ns() < past) CHECK(*(volatile uint32_t *)&s->woken == woken);
     release(s);
   }
 }
