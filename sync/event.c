@@ -113,7 +113,8 @@ int shoal_event_destroy(struct shoal_event *e) {
   return 0;
 }
 
-int shoal_event_check_(const struct shoal_event *e, uint64_t size) {
+int shoal_event_check_(const void *memory, uint64_t size) {
+  const struct shoal_event *e = memory;
   if (size >= sizeof *e && kind_of(e) == SHOAL_EVENT_KIND_) return 0;
   return shoal_fail_(-EPROTO, "no event in these %llu bytes", (unsigned long long)size);
 }
@@ -126,3 +127,5 @@ int shoal_event_info(const struct shoal_event *e, struct shoal_event_info *out) 
       .set = (word & SET) != 0, .waiters = (uint32_t)shoal_futex_sleepers(&e->half[0]), .sets = upper(word) >> 1};
   return 0;
 }
+
+SHOAL_NAMED_DEFINE_(shoal_event, "event", shoal_event_check_, sizeof(struct shoal_event), shoal_event_init(it))

@@ -1,7 +1,7 @@
 // sync/event.h: something that has happened, or not; whoever waits for it goes on when it has.
 //
 // USE
-//   struct shoal_event *e = ...in shared memory...;  int rc = shoal_event_init(e);   // once; not set
+//   struct shoal_event *e = ...in shared memory...;  int rc = shoal_event_init(e);   // once; or _create, by name
 //   rc = shoal_event_wait(e, SHOAL_FOREVER);                                         // here
 //   shoal_event_set(e);                                                              // there: all go on, until it is cleared
 //   shoal_event_clear(e);
@@ -22,6 +22,7 @@
 #pragma once
 
 #include "sync/gate.h"
+#include "sync/named.h"
 
 SHOAL_BEGIN
 
@@ -48,8 +49,9 @@ SHOAL_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "half[0] is the l
 int shoal_event_init(struct shoal_event *e) SHOAL_MUST_CHECK;
 // -EBUSY: somebody sleeps; nothing changed. A destroyed one answers -EINVAL to everything.
 int shoal_event_destroy(struct shoal_event *e);
+SHOAL_NAMED_(shoal_event)  // _create, _open, _open_or_create, _close, _unlink
 // Of what stands in `size` bytes: 0, or -EPROTO, it is no event.
-int shoal_event_check_(const struct shoal_event *e, uint64_t size) SHOAL_MUST_CHECK;
+int shoal_event_check_(const void *memory, uint64_t size) SHOAL_MUST_CHECK;
 
 // 0: it is set, or was while we waited. -EAGAIN (SHOAL_TRY), -ETIMEDOUT, -EINVAL. Sleeps.
 SHOAL_INLINE int shoal_event_wait(struct shoal_event *e, shoal_deadline deadline) SHOAL_MUST_CHECK;

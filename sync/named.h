@@ -8,9 +8,9 @@
 //
 // An object is closed by its address: the directory knows what lies there. A type has these five functions by two
 // lines, one in its header and one in its source, the same parameters behind both that shoal_x_init takes:
-//   SHOAL_NAMED_(shoal_semaphore, uint32_t value, uint32_t threads)
-//   SHOAL_NAMED_DEFINE_(shoal_semaphore, "semaphore", shoal_semaphore_check_, shoal_semaphore_size(threads),
-//                       shoal_semaphore_init(it, value, threads), uint32_t value, uint32_t threads)
+//   SHOAL_NAMED_(shoal_condition, uint32_t threads)
+//   SHOAL_NAMED_DEFINE_(shoal_condition, "condition", shoal_condition_check_, shoal_condition_size(threads),
+//                       shoal_condition_init(it, threads), uint32_t threads)
 //
 //   create          -EEXIST, -ENOSPC, what init answers, and the codes of shoal_object_create
 //   open            -ENOENT; -EBADMSG an object of another type; -EPROTO too small, or what `check` answers

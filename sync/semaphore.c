@@ -232,7 +232,8 @@ int shoal_semaphore_destroy(struct shoal_semaphore *s) {
   return 0;
 }
 
-int shoal_semaphore_check_(const struct shoal_semaphore *s, uint64_t size) {
+int shoal_semaphore_check_(const void *memory, uint64_t size) {
+  const struct shoal_semaphore *s = memory;
   uint64_t needed =
       size < sizeof *s ? 0 : shoal_semaphore_size(bound_of(s), is_consumed(s) ? SHOAL_SEMAPHORE_CONSUMED : 0);
   if (!needed || check(s) || needed > size)
@@ -252,3 +253,7 @@ int shoal_semaphore_info(const struct shoal_semaphore *s, struct shoal_semaphore
                                        .flags = is_held(s) ? 0 : SHOAL_SEMAPHORE_CONSUMED};
   return 0;
 }
+
+SHOAL_NAMED_DEFINE_(shoal_semaphore, "semaphore", shoal_semaphore_check_,
+                    shoal_semaphore_size(bound ? bound : value, flags), shoal_semaphore_init(it, value, bound, flags),
+                    uint32_t value, uint32_t bound, uint32_t flags)

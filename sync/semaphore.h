@@ -2,7 +2,7 @@
 //
 // USE
 //   struct shoal_semaphore *s = ...shoal_semaphore_size(2, 0) bytes of shared memory, aligned to 64...;
-//   int rc = shoal_semaphore_init(s, 2, 2, 0);                           // once: two permits, never more
+//   int rc = shoal_semaphore_init(s, 2, 2, 0);             // once: two permits, never more; or _create, by name
 //   rc = shoal_semaphore_acquire(s, SHOAL_FOREVER);
 //   ...at most two are here; who is killed here gives its permit back...
 //   rc = shoal_semaphore_release(s);
@@ -17,8 +17,9 @@
 //          a bounded semaphore is one whose bound is its value. Beyond it: -EOVERFLOW. Who acquires here and lets another
 //          thread release wants SHOAL_SEMAPHORE_CONSUMED, where nobody holds anything.
 // SAFETY   every operation from any thread of any process. A child of fork holds none of its parent's permits. Release of a
-//          CONSUMED one also in a signal handler, if its thread has used this library before. The memory stays mapped while a permit is held. init before, destroy after
-//          everything else.
+//          CONSUMED one also in a signal handler, if its thread has used this library before. The memory stays mapped while
+//          a permit is held; where a process has mapped it twice, a thread keeps to one of the two. init before, destroy
+//          after everything else.
 // ORDERING [P1] a release pairs with [P2] the acquisition of the same permit: what was written before is seen after.
 //          [P3] give back, then: does anybody sleep?   |  [P4] arm the gate, then: is a permit free?
 //          Until somebody has slept here the first is a store and a load, and the first sleeper makes all running threads pass
@@ -33,6 +34,7 @@
 #pragma once
 
 #include "sync/gate.h"
+#include "sync/named.h"
 
 SHOAL_BEGIN
 
@@ -66,8 +68,10 @@ uint64_t shoal_semaphore_size(uint32_t bound, uint32_t flags);
 int shoal_semaphore_init(struct shoal_semaphore *s, uint32_t value, uint32_t bound, uint32_t flags) SHOAL_MUST_CHECK;
 // -EBUSY: one is held, or somebody sleeps; nothing changed. A destroyed one answers -EINVAL to everything.
 int shoal_semaphore_destroy(struct shoal_semaphore *s);
+// _create, _open, _open_or_create, _close (-EBUSY: the calling thread holds a permit), _unlink
+SHOAL_NAMED_(shoal_semaphore, uint32_t value, uint32_t bound, uint32_t flags)
 // Of what stands in `size` bytes: 0, or -EPROTO, it is no semaphore of that size.
-int shoal_semaphore_check_(const struct shoal_semaphore *s, uint64_t size) SHOAL_MUST_CHECK;
+int shoal_semaphore_check_(const void *memory, uint64_t size) SHOAL_MUST_CHECK;
 
 // 0; -EAGAIN (SHOAL_TRY), -ETIMEDOUT, -EINVAL. Sleeps.
 SHOAL_INLINE int shoal_semaphore_acquire(struct shoal_semaphore *s, shoal_deadline deadline) SHOAL_MUST_CHECK;

@@ -1,4 +1,4 @@
-// Claims of sync/named, shown on lock, rlock, once and lock_order:
+// Claims of sync/named, shown on lock, rlock, once, lock_order, semaphore, event and condition:
 //   1 what one process has made by name another opens, at its own address, and it is the same object
 //   2 a name of another type, or of other parameters, is refused, and so is what is damaged; nothing is changed or kept
 //     open
@@ -18,9 +18,12 @@
 
 #include "core/error.h"
 #include "core/proc.h"
+#include "sync/condition.h"
+#include "sync/event.h"
 #include "sync/lock.h"
 #include "sync/once.h"
 #include "sync/rlock.h"
+#include "sync/semaphore.h"
 #include "tests/harness/drivers.h"
 
 static struct shoal_segment *seg, *other;  // two mappings of one segment
@@ -208,12 +211,145 @@ static void test_many_at_once(void **state) {
   assert_int_equal(((struct count *)o.memory)->number, N * 2000);
 }
 
+// Of a child: opens it by name, and waits there.
+static int take_an_item(void) {
+  struct shoal_semaphore *s;
+  CHECK(shoal_semaphore_open(other, "items", &s) == 0);
+  CHECK(shoal_semaphore_acquire(s, SHOAL_FOREVER) == 0);
+  return 0;
+}
+static int die_with_a_permit(void) {
+  struct shoal_semaphore *s;
+  CHECK(shoal_semaphore_open(other, "s", &s) == 0);
+  CHECK(shoal_semaphore_acquire(s, SHOAL_FOREVER) == 0);
+  return 0;
+}
+static void test_semaphores_that_are_held(void **state) {
+  (void)state;
+  struct shoal_semaphore *s, *opened;
+  struct shoal_semaphore_info info;
+  assert_int_equal(shoal_semaphore_create(seg, "s", 3, 2, 0, &s), -EINVAL);  // init refuses: it never was
+  assert_int_equal(shoal_semaphore_create(seg, "s", 0, 0, 0, &s), -EINVAL);
+  assert_int_equal(used(), 0);
+  assert_int_equal(shoal_semaphore_create(seg, "s", 2, 0, 0, &s), 0);  // bounded: as its value
+  assert_int_equal(shoal_semaphore_open_or_create(other, "s", 1, 3, 0, &opened), -EBADMSG);
+  assert_int_equal(shoal_semaphore_open_or_create(other, "s", 1, 0, SHOAL_SEMAPHORE_CONSUMED, &opened), -EBADMSG);
+  assert_int_equal(shoal_semaphore_open_or_create(other, "s", 1, 2, 0, &opened), 0);
+  assert_int_equal(shoal_semaphore_info(opened, &info), 0);
+  assert_int_equal(info.value, 2);  // as it was made
+  ends_well(child(die_with_a_permit));
+  assert_int_equal(shoal_semaphore_acquire(opened, SHOAL_TRY), 0);
+  assert_int_equal(shoal_semaphore_acquire(opened, SHOAL_TRY), 0);  // what the dead gave back
+  assert_int_equal(shoal_semaphore_acquire(opened, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_semaphore_close(other, opened), -EBUSY);
+  assert_int_equal(shoal_semaphore_release_n(opened, 2), 0);
+  assert_int_equal(shoal_semaphore_release(s), -EOVERFLOW);
+  assert_int_equal(shoal_semaphore_close(other, opened), 0);
+  s->bound = 3;  // would reach beyond its end
+  assert_int_equal(shoal_semaphore_open(other, "s", &opened), -EPROTO);
+  s->bound = 2;
+  assert_int_equal(shoal_semaphore_close(seg, s), 0);
+  assert_int_equal(shoal_semaphore_unlink(seg, "s"), 0);
+  shoal_proc_reap(seg);
+  assert_int_equal(used(), 0);
+}
+static void test_semaphores_that_are_consumed(void **state) {
+  (void)state;
+  struct shoal_semaphore *s, *opened;
+  assert_int_equal(shoal_semaphore_create(seg, "items", 0, 2, SHOAL_SEMAPHORE_CONSUMED, &s), 0);
+  pid_t taker = child(take_an_item);
+  assert_int_equal(shoal_semaphore_open(other, "items", &opened), 0);
+  assert_int_equal(shoal_semaphore_release(opened), 0);
+  ends_well(taker);
+  assert_int_equal(shoal_semaphore_acquire(s, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_semaphore_release_n(opened, 2), 0);
+  assert_int_equal(shoal_semaphore_release(s), -EOVERFLOW);
+  assert_int_equal(shoal_semaphore_close(other, opened), 0);
+  assert_int_equal(shoal_semaphore_close(seg, s), 0);
+  assert_int_equal(shoal_semaphore_open(seg, "items", &s), 0);
+  assert_int_equal(shoal_semaphore_acquire(s, SHOAL_TRY), 0);  // nobody had it open; it is as it was
+  assert_int_equal(shoal_semaphore_close(seg, s), 0);
+  assert_int_equal(shoal_semaphore_unlink(seg, "items"), 0);
+}
+
+static int await_event(void) {
+  struct shoal_event *e;
+  CHECK(shoal_event_open(other, "e", &e) == 0);
+  CHECK(shoal_event_wait(e, SHOAL_FOREVER) == 0);
+  return 0;
+}
+static void test_events(void **state) {
+  (void)state;
+  struct shoal_event *e, *opened;
+  struct shoal_lock *lock;
+  assert_int_equal(shoal_event_open(seg, "e", &e), -ENOENT);
+  assert_int_equal(shoal_event_create(seg, "e", &e), 0);
+  assert_int_equal(shoal_event_create(other, "e", &opened), -EEXIST);
+  assert_int_equal(shoal_lock_open(other, "e", &lock), -EBADMSG);
+  assert_int_equal(shoal_event_open_or_create(other, "e", &opened), 0);
+  pid_t waiting = child(await_event);
+  assert_int_equal(shoal_event_wait(opened, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_event_set(opened), 0);
+  ends_well(waiting);
+  assert_true(shoal_event_is_set(e));
+  e->kind++;
+  struct shoal_event *damaged;
+  assert_int_equal(shoal_event_open(other, "e", &damaged), -EPROTO);
+  e->kind--;
+  assert_int_equal(shoal_event_close(seg, e), 0);
+  assert_int_equal(shoal_event_unlink(seg, "e"), 0);
+  assert_int_equal(shoal_event_clear(opened), 0);  // who has it goes on
+  assert_int_equal(shoal_event_close(other, opened), 0);
+  shoal_proc_reap(seg);
+  assert_int_equal(used(), 0);
+}
+
+// Of a child: the one that waits is in line, for it has let go of the lock.
+static int change_under(void) {
+  struct shoal_lock *lock;
+  struct shoal_condition *c;
+  CHECK(shoal_lock_open(other, "l", &lock) == 0 && shoal_condition_open(other, "c", &c) == 0);
+  CHECK(shoal_lock_acquire(lock, SHOAL_FOREVER) == 0);
+  CHECK(shoal_condition_notify(c, lock, 1) == 0);
+  CHECK(shoal_lock_release(lock) == 0);
+  CHECK(shoal_condition_close(other, c) == 0);
+  return 0;
+}
+static void test_conditions(void **state) {
+  (void)state;
+  struct shoal_lock *lock;
+  struct shoal_condition *c, *opened;
+  assert_int_equal(shoal_condition_create(seg, "c", SHOAL_SEATS_MAX + 1, &c), -EINVAL);
+  assert_int_equal(shoal_condition_create(seg, "c", 4, &c), 0);
+  assert_int_equal(shoal_condition_open_or_create(other, "c", 5, &opened), -EBADMSG);
+  assert_int_equal(shoal_condition_open(other, "c", &opened), 0);
+  assert_int_equal(shoal_condition_close(other, opened), 0);
+  assert_int_equal(shoal_lock_create(seg, "l", &lock), 0);
+  assert_int_equal(shoal_lock_acquire(lock, SHOAL_FOREVER), 0);
+  pid_t notifier = child(change_under);
+  assert_int_equal(shoal_condition_wait(c, lock, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_lock_release(lock), 0);
+  ends_well(notifier);
+  c->seats.count = 1000;
+  assert_int_equal(shoal_condition_open(other, "c", &opened), -EPROTO);
+  c->seats.count = 4;
+  assert_int_equal(shoal_condition_close(seg, c), 0);
+  assert_int_equal(shoal_condition_unlink(seg, "c"), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(the_same_object), TEST(other_types_and_parameters),
-      TEST(damaged),         TEST(held_is_not_closed),
-      TEST(users_that_die),  TEST(many_at_once),
+      TEST(the_same_object),
+      TEST(other_types_and_parameters),
+      TEST(damaged),
+      TEST(held_is_not_closed),
+      TEST(users_that_die),
+      TEST(many_at_once),
+      TEST(semaphores_that_are_held),
+      TEST(semaphores_that_are_consumed),
+      TEST(events),
+      TEST(conditions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
