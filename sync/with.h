@@ -20,6 +20,13 @@
 // `break` and `continue` inside leave that block, not a loop around it. Where they should mean an outer loop, use
 // SHOAL_HOLD. The object must not be released inside the block by other means.
 //
+//   lock, rlock     held; in each other, too
+//   semaphore       one permit, given back on the way out: also one of SHOAL_SEMAPHORE_CONSUMED, which is then only lent. Its
+//                   holder's death leaves nothing in doubt: `rc` is never -EOWNERDEAD
+//   monitor         a condition and its lock (sync/monitor.h): the lock is held, and the block may wait for the condition.
+//                   A condition alone does not know its lock, so it cannot be held. Where a wait in the block has lost the
+//                   lock (-ENOTRECOVERABLE, -EDEADLK), leaving it lets go of nothing
+//
 // A TYPE is known here by one line of SHOAL_WITH_KINDS_ and its header's #include: (name, acquire, release), for
 // `struct name *`. acquire takes the object and a deadline, and answers 0 or -EOWNERDEAD if it is held; release takes
 // the object. A type whose functions are not like that, or that can be held in two ways, adds a pair of inline
@@ -31,12 +38,16 @@
 #pragma once
 
 #include "sync/lock.h"
+#include "sync/monitor.h"
 #include "sync/rlock.h"
 #include "sync/rwlock.h"
+#include "sync/semaphore.h"
 
 #define SHOAL_WITH_KINDS_(X)                                                        \
   X(shoal_lock, shoal_lock_acquire, shoal_lock_release)                             \
   X(shoal_rlock, shoal_rlock_acquire, shoal_rlock_release)                          \
+  X(shoal_semaphore, shoal_semaphore_acquire, shoal_semaphore_release)              \
+  X(shoal_monitor, shoal_monitor_acquire, shoal_monitor_release)                    \
   X(shoal_rwlock_reading, shoal_rwlock_reading_enter_, shoal_rwlock_reading_leave_) \
   X(shoal_rwlock_writing, shoal_rwlock_writing_enter_, shoal_rwlock_writing_leave_)
 

@@ -17,8 +17,8 @@ static void test_an_exception(void **state) {
   int rc = 0, caught = 0;
   try {
     SHOAL_WITH (rc, &lock) {
-      SHOAL_HOLD(rc, &rlock);
-      throw 7;
+      SHOAL_HOLD(rc, &recursive);
+      SHOAL_WITH (rc, &permit.s) throw 7;
     }
   } catch (int i) {
     caught = i;
@@ -26,6 +26,7 @@ static void test_an_exception(void **state) {
   assert_int_equal(caught, 7);
   assert_false(is_held());
   assert_int_equal(depth(), 0);
+  assert_false(is_taken());
 }
 
 static void test_an_exception_in_a_reader(void **state) {
