@@ -108,7 +108,10 @@ SHOAL_INLINE struct shoal_permit_hint_ *shoal_permit_hint_at_(const struct shoal
   return &shoal_permit_hints_[((uintptr_t)s >> 6) % SHOAL_PERMIT_HINTS_];
 }
 SHOAL_INLINE struct shoal_permit *shoal_permit_at_(const struct shoal_semaphore *s, uint32_t i) {
-  return (struct shoal_permit *)(uintptr_t)(s + 1) + i;
+  uintptr_t behind = (uintptr_t)(s + 1);
+  __asm__(""
+          : "+r"(behind));  // where one of consumed permits stands alone, the compiler would warn of what is never run
+  return (struct shoal_permit *)behind + i;
 }
 // The permit that this thread had last, if there is such a one by now.
 SHOAL_INLINE struct shoal_permit *shoal_permit_hinted_(const struct shoal_semaphore *s) {
