@@ -329,8 +329,12 @@ static void another_item_and_the_lock(void) {
   if (!T->gate) crash_open_gate();
   start_putter(putter);
 }
-static void an_heir_behind(void) {
-  if (T->word[SLEEPS] == 0) a_taker_asleep();
+// Killed before it stood in line, nobody was notified yet; at its end, it has the item. The second victim is to find one.
+static void an_item_for_the_heirs(void) {
+  if (crash_victim_finished()) crash_survivor(put);
+  if (T->word[SLEEPS]) return;
+  crash_survivor(look_after_the_lock);
+  the_first_dies_notified();
 }
 static void whoever_is_left_takes_it(void) {
   if (!T->gate && T->at_gate) crash_open_gate();
@@ -338,5 +342,5 @@ static void whoever_is_left_takes_it(void) {
 }
 CRASH_SCENARIO(condition_pair_heir, .name = "condition: pair, an heir, then the next to wait", .kind = CRASH_PAIR,
                .setup = setup, .ready = one_before, .op = take, .asleep = the_first_dies_notified,
-               .stopped = an_heir_behind, .op2 = take, .asleep2 = another_item_and_the_lock,
+               .ready2 = an_item_for_the_heirs, .op2 = take, .asleep2 = another_item_and_the_lock,
                .check = whoever_is_left_takes_it);
