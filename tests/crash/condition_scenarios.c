@@ -22,8 +22,8 @@ static struct room {
 #define L (&room()->lock)
 #define C (&room()->condition)
 
-// T->word: items, under the lock; putters at work; how often the victim fell asleep; the actors around it.
-enum { ITEMS, PUTTING, SLEEPS, BEFORE, BEHIND };
+// T->word: items, under the lock; putters at work; how often the victim fell asleep; the actors around it; its tid.
+enum { ITEMS, PUTTING, SLEEPS, BEFORE, BEHIND, TID };
 
 static void setup(void) {
   shoal_spin_max_ = 3;  // what a spin is made of, and not two hundred times that
@@ -234,13 +234,20 @@ CRASH_SCENARIO(condition_inherit, .name = "condition: wait, behind a dead one th
 // ---- the one in the middle leaves ----
 // Its deadline passes. Then the first is notified, and dies: the last is to have its place.
 static void wait_briefly(void) {
+  T->word[TID] = shoal_self_()->tid;
   acquire();
-  int rc = shoal_condition_wait(C, L, shoal_after_ms(3));
+  int rc = shoal_condition_wait(C, L, shoal_after_s(600));
   if (rc != -ETIMEDOUT) repair(rc);
   release();
 }
 static void one_behind(void) {
   if (T->word[SLEEPS]++ == 0) T->word[BEHIND] = (uint32_t)a_taker_asleep();
+}
+static void one_behind_and_it_is_late(void) {
+  one_behind();
+  for (int i = 0; i < PLACES; i++)
+    if (shoal_robust_owner(shoal_seat_word_(&room()->seats[i])) == T->word[TID])
+      crash_deadline_passes(&room()->seats[i].event);
 }
 static void the_first_is_notified_and_dies(void) {
   if (T->word[SLEEPS] == 0) one_behind();
@@ -251,7 +258,8 @@ static void the_first_is_notified_and_dies(void) {
   all_are_taken();
 }
 CRASH_SCENARIO(condition_late, .name = "condition: wait until a deadline, one before and one behind", .setup = setup,
-               .ready = one_before, .op = wait_briefly, .asleep = one_behind, .check = the_first_is_notified_and_dies);
+               .ready = one_before, .op = wait_briefly, .asleep = one_behind_and_it_is_late,
+               .check = the_first_is_notified_and_dies);
 
 // It is notified, and leaves before the first one does, who was notified, too, and is held up. That one dies.
 static void both_are_notified(void) {
