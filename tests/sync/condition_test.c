@@ -8,6 +8,7 @@
 //   6 a lock whose holder died is held by the waiter that comes back, and it is told; if nobody else takes the lock, it
 //     still is; given up, all waiters end
 //   7 it can be inspected without being disturbed
+//   8 an rlock is released wholly while its holder waits, and held as often afterwards
 #include "sync/condition.h"
 
 #include <pthread.h>
@@ -28,6 +29,7 @@ struct room {
 };
 struct shared {
   struct shoal_lock lock;
+  struct shoal_rlock recursive;
   struct room one, other;
   shoal_atomic32 stage;
   uint32_t order[PLACES], came;  // under the lock: who came back, in which order
@@ -48,6 +50,7 @@ static int setup(void **state) {
   assert_int_equal(shoal_condition_size(PLACES), sizeof(struct room));
   memset(&s->one, 0xa5, sizeof s->one);  // init asks for no zeroes
   assert_int_equal(shoal_lock_init(&s->lock), 0);
+  assert_int_equal(shoal_rlock_init(&s->recursive), 0);
   assert_int_equal(shoal_condition_init(one(s), PLACES), 0);
   assert_int_equal(shoal_condition_init(other(s), PLACES), 0);
   return 0;
@@ -484,6 +487,41 @@ static void test_a_child_of_fork_waits_by_itself(void **state) {
   assert_int_equal(status, 0);
 }
 
+static uint32_t depth(struct shared *s) {
+  struct shoal_rlock_info info;
+  CHECK(shoal_rlock_info(&s->recursive, &info) == 0);
+  return info.depth;
+}
+// The first waits, three deep; the second comes in meanwhile, and dies there if it is told to.
+static void wait_three_deep(void *memory, unsigned i) {
+  struct shared *s = memory;
+  for (unsigned k = 0; k < 3; k++) CHECK(shoal_rlock_acquire(&s->recursive, SHOAL_FOREVER) == 0);
+  s->told[i] = shoal_condition_wait(one(s), &s->recursive, SHOAL_FOREVER);
+  CHECK(depth(s) == 3);
+  if (s->told[i]) CHECK(shoal_rlock_consistent(&s->recursive) == 0);
+  for (unsigned k = 0; k < 3; k++) CHECK(shoal_rlock_release(&s->recursive) == 0);
+}
+static void notify_two_deep(void *memory, unsigned dies) {
+  struct shared *s = memory;
+  for (unsigned k = 0; k < 2; k++) CHECK(shoal_rlock_acquire(&s->recursive, SHOAL_FOREVER) == 0);
+  CHECK(shoal_condition_notify(one(s), &s->recursive, 1) == 0);
+  if (dies) return;
+  for (unsigned k = 0; k < 2; k++) CHECK(shoal_rlock_release(&s->recursive) == 0);
+}
+static void test_a_recursive_lock_is_released_wholly(void **state) {
+  (void)state;
+  struct shared *s = arena.memory;
+  for (unsigned dies = 0; dies < 2; dies++) {
+    struct peer p = waiter(s, wait_three_deep, dies), other = peer_start(&arena, notify_two_deep, dies);
+    peer_join(&other);
+    peer_join(&p);
+    assert_int_equal(s->told[dies], dies ? -EOWNERDEAD : 0);
+    assert_int_equal(depth(s), 0);
+  }
+  assert_int_equal(shoal_condition_wait(one(s), &s->recursive, SHOAL_FOREVER), -EPERM);
+  assert_int_equal(shoal_condition_notify_all(one(s), &s->recursive), -EPERM);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -504,6 +542,7 @@ int main(void) {
       TEST(a_waiter_is_told_that_the_holder_died),
       TEST(a_lock_given_up_ends_all_waits),
       TEST(a_child_of_fork_waits_by_itself),
+      TEST(a_recursive_lock_is_released_wholly),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
