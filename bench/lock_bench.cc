@@ -1,9 +1,8 @@
 // bench/lock_bench.cc: what does it cost that a lock outlives its holder, and who waits how long for it?
 
-#include <thread>
-
 #include "bench/against/locks.h"
 #include "bench/harness/must.h"
+#include "bench/harness/pairs.h"
 #include "bench/modules.h"
 #include "sync/rlock.h"
 
@@ -59,65 +58,6 @@ struct Again : L {
   }
 };
 
-template <class L>
-struct Guarded {
-  alignas(64) L lock;
-  alignas(64) uint64_t pairs;  // what the lock guards
-};
-
-// `Watched`: notes the longest time from one acquisition to the next.
-template <class L, bool Watched>
-void pair_up(Lane &lane, Guarded<L> *g) {
-  std::thread([] {}).join();  // the C library is not to know that there is one thread only
-  uint64_t n = 0;
-  lane.start();
-  uint64_t last = ticks(), longest = 0;
-  do {
-    for (unsigned k = 0; k < kLook; k++, n++) {
-      g->lock.acquire();
-      touch(g->pairs);
-      g->pairs++;
-      touch(g->pairs);
-      g->lock.release();
-      if (!Watched) continue;
-      uint64_t now = ticks();
-      longest = std::max(longest, now - last);
-      last = now;
-    }
-  } while (!lane.late());
-  lane.stop(n);
-  lane.tally().stall = longest;
-}
-
-// ns a pair of one lane alone; millions of pairs a second of several together. Watched, the largest share as a multiple
-// of the smallest, too, and the longest wait in ms.
-template <class L, unsigned Lanes, bool Watched = false>
-Measurement pairs(double seconds) {
-  Arena arena(sizeof(Guarded<L>));
-  auto *g = static_cast<Guarded<L> *>(arena.take(sizeof(Guarded<L>)));
-  g->lock.make();
-  Measurement m;
-  m.outcome =
-      run(std::vector<Work>(Lanes, [=](Lane &lane) { pair_up<L, Watched>(lane, g); }), {seconds, &arena, L::kThreads});
-  uint64_t n = 0, least = UINT64_MAX, most = 0, longest = 0;
-  for (const Tally &t : m.outcome.lanes) {
-    n += t.count;
-    least = std::min(least, t.count);
-    most = std::max(most, t.count);
-    longest = std::max(longest, t.stall);
-  }
-  if (m.outcome.hung) m.outcome.fault = "hung";
-  if (m.outcome.fault.empty() && n != g->pairs)
-    m.outcome.fault = std::to_string(n) + " pairs, " + std::to_string(g->pairs) + " counted under the lock";
-  double rate = static_cast<double>(n) / m.outcome.seconds;
-  m.values = {Lanes == 1 ? 1e9 / rate : rate / 1e6};
-  if (Watched) {
-    m.values.push_back(static_cast<double>(most) / static_cast<double>(std::max<uint64_t>(least, 1)));
-    m.values.push_back(static_cast<double>(longest) * ns_per_tick() / 1e6);
-  }
-  return m;
-}
-
 using Plain = Pthread<PTHREAD_MUTEX_STALLED>;
 using Robust = Pthread<PTHREAD_MUTEX_ROBUST>;
 using Recursive = Pthread<PTHREAD_MUTEX_STALLED, PTHREAD_MUTEX_RECURSIVE>;
@@ -145,35 +85,12 @@ std::vector<Contender> rlocks() {
           {"boost interprocess_recursive_mutex", Role::kPeer, pairs<BoostRecursive, Lanes>}};
 }
 
-Figure nanoseconds(std::string promise, std::vector<Target> targets) {
-  return {"", "ns/pair", Better::kLower, std::move(promise), std::move(targets)};
-}
-Figure millions(std::string promise, std::vector<Target> targets) {
-  return {"", "M pair/s", Better::kHigher, std::move(promise), std::move(targets)};
-}
-
 void add_case(Suite &suite, const char *name, std::vector<Figure> figures, std::vector<Contender> contenders) {
   Case c;
   c.name = name;
   c.figures = std::move(figures);
   c.contenders = std::move(contenders);
   suite.add(c);
-}
-
-// Eight on two processors: what gets through, how it is shared out, and how long one may wait.
-void add_crowd(Suite &suite) {
-  Case crowd;
-  crowd.name = "lock/contended/8";
-  crowd.figures = {millions(">= half of two lanes", {{Target::kLimit, .5}}),
-                   {"/shares", "largest/smallest", Better::kLower, "<= 4", {{Target::kValue, 4}}},
-                   {"/longest", "ms", Better::kLower}};
-  crowd.contenders = {{"shoal", Role::kOurs, pairs<Lock, 8, true>},
-                      {"pthread", Role::kPeer, pairs<Plain, 8, true>},
-                      {"pthread robust", Role::kPeer, pairs<Robust, 8, true>},
-                      {"shoal, two lanes", Role::kLimit, pairs<Lock, 2, true>}};
-  crowd.repetitions = 3;
-  crowd.seconds = 4;
-  suite.add(crowd);
 }
 
 }  // namespace
@@ -188,7 +105,10 @@ void add_lock(Suite &suite) {
            {millions(">= 1.3 x pthread robust, 1 x pthread",
                      {{Target::kNamed, 1.3, "pthread robust"}, {Target::kNamed, 1, "pthread"}})},
            locks<2>());
-  add_crowd(suite);
+  suite.add(crowd("lock/contended/8", {{"shoal", Role::kOurs, pairs<Lock, 8, true>},
+                                       {"pthread", Role::kPeer, pairs<Plain, 8, true>},
+                                       {"pthread robust", Role::kPeer, pairs<Robust, 8, true>},
+                                       {"shoal, two lanes", Role::kLimit, pairs<Lock, 2, true>}}));
   Figure as_recursive = nanoseconds("<= 1.1 x pthread recursive", {{Target::kNamed, 1 / 1.1, "pthread recursive"}});
   add_case(suite, "rlock/uncontended", {as_recursive}, rlocks<1>());
   add_case(suite, "rlock/again", {as_recursive},

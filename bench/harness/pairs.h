@@ -1,0 +1,93 @@
+// bench/harness/pairs.h: acquire, add one, release, and again: what is done to all that lets one in at a time.
+//
+// A lock is a type L with
+//   static constexpr bool kThreads;   // lives only inside one process
+//   void make(); void acquire(); void release();     // in zeroed memory
+#pragma once
+
+#include <thread>
+
+#include "bench/harness/workloads.h"
+
+namespace bench {
+
+template <class L>
+struct Guarded {
+  alignas(64) L lock;
+  alignas(64) uint64_t pairs;  // what the lock guards
+};
+
+// `Watched`: notes the longest time from one acquisition to the next.
+template <class L, bool Watched>
+void pair_up(Lane &lane, Guarded<L> *g) {
+  std::thread([] {}).join();  // the C library is not to know that there is one thread only
+  uint64_t n = 0;
+  lane.start();
+  uint64_t last = ticks(), longest = 0;
+  do {
+    for (unsigned k = 0; k < kLook; k++, n++) {
+      g->lock.acquire();
+      touch(g->pairs);
+      g->pairs++;
+      touch(g->pairs);
+      g->lock.release();
+      if (!Watched) continue;
+      uint64_t now = ticks();
+      longest = std::max(longest, now - last);
+      last = now;
+    }
+  } while (!lane.late());
+  lane.stop(n);
+  lane.tally().stall = longest;
+}
+
+// ns a pair of one lane alone; millions of pairs a second of several together. Watched, the largest share as a multiple
+// of the smallest, too, and the longest wait in ms.
+template <class L, unsigned Lanes, bool Watched = false>
+Measurement pairs(double seconds) {
+  Arena arena(sizeof(Guarded<L>));
+  auto *g = static_cast<Guarded<L> *>(arena.take(sizeof(Guarded<L>)));
+  g->lock.make();
+  Measurement m;
+  m.outcome =
+      run(std::vector<Work>(Lanes, [=](Lane &lane) { pair_up<L, Watched>(lane, g); }), {seconds, &arena, L::kThreads});
+  uint64_t n = 0, least = UINT64_MAX, most = 0, longest = 0;
+  for (const Tally &t : m.outcome.lanes) {
+    n += t.count;
+    least = std::min(least, t.count);
+    most = std::max(most, t.count);
+    longest = std::max(longest, t.stall);
+  }
+  if (m.outcome.hung) m.outcome.fault = "hung";
+  if (m.outcome.fault.empty() && n != g->pairs)
+    m.outcome.fault = std::to_string(n) + " pairs, " + std::to_string(g->pairs) + " counted under the lock";
+  double rate = static_cast<double>(n) / m.outcome.seconds;
+  m.values = {Lanes == 1 ? 1e9 / rate : rate / 1e6};
+  if (Watched) {
+    m.values.push_back(static_cast<double>(most) / static_cast<double>(std::max<uint64_t>(least, 1)));
+    m.values.push_back(static_cast<double>(longest) * ns_per_tick() / 1e6);
+  }
+  return m;
+}
+
+inline Figure nanoseconds(std::string promise, std::vector<Target> targets) {
+  return {"", "ns/pair", Better::kLower, std::move(promise), std::move(targets)};
+}
+inline Figure millions(std::string promise, std::vector<Target> targets) {
+  return {"", "M pair/s", Better::kHigher, std::move(promise), std::move(targets)};
+}
+
+// Eight on two processors: what gets through, how it is shared out, and how long one may wait. The limit: two of them.
+inline Case crowd(std::string name, std::vector<Contender> contenders) {
+  Case c;
+  c.name = std::move(name);
+  c.figures = {millions(">= half of two lanes", {{Target::kLimit, .5}}),
+               {"/shares", "largest/smallest", Better::kLower, "<= 4", {{Target::kValue, 4}}},
+               {"/longest", "ms", Better::kLower}};
+  c.contenders = std::move(contenders);
+  c.repetitions = 3;
+  c.seconds = 4;
+  return c;
+}
+
+}  // namespace bench
