@@ -9,6 +9,8 @@ void add_spsc(Suite &suite);
 void add_mpmc(Suite &suite);
 void add_queue(Suite &suite);
 void add_lock(Suite &suite);
+void add_semaphore(Suite &suite);
+void add_condition(Suite &suite);
 void add_barrier(Suite &suite);
 void add_rwlock(Suite &suite);
 void add_seqlock(Suite &suite);

@@ -88,6 +88,8 @@ bool report(const Options &options) {
   bench::add_mpmc(suite);
   bench::add_queue(suite);
   bench::add_lock(suite);
+  bench::add_semaphore(suite);
+  bench::add_condition(suite);
   bench::add_barrier(suite);
   bench::add_rwlock(suite);
   bench::add_seqlock(suite);
