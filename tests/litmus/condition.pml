@@ -16,8 +16,25 @@
  *          forgotten before it is passed on; M8 an heir wakes nobody; M9 who looks at the line does so before it is seen asleep;
  *          M10 a grant that went to a thread which came back under a new ticket counts; M11 the woken one does not look at
  *          the seat it watched.
+ *          M1 to M6 and M8 are found in the lines below; for M7, M9, M10 and M11 no line is known yet that finds them.
+ * LINES    LINED: the waiters stand in line, asleep, when it begins. STALE: the first watches the second, as after a seat was
+ *          taken anew. UP: the last is awake. SPARE: nobody dies who has the lock. NG: items a put, all notified at once.
+ *          FINE: each look at a seat is a step. Not with M1: LINED, for who begins asleep has chosen whom to watch.
  * ABSTRACT A seat is its thread's for ever. Spinning is no step: a grant may come before the first sleep. Steps that touch no
  *          shared word are folded into their neighbours; a look at another's seat is one step (event, live word, ticket).
+ * RUN: -DND=0 ok
+ * RUN: -DND=1 ok
+ * RUN: -DND=0 -DNT=1 ok
+ * RUN: -DND=1 -DLINED ok
+ * RUN: -DND=1 -DM1 error
+ * RUN: -DND=1 -DLINED -DNW=3 -DNG=2 -DM2 error
+ * RUN: -DND=1 -DLINED -DNW=3 -DNT=1 -DM3 error
+ * RUN: -DND=1 -DM4 error
+ * RUN: -DND=2 -DLINED -DNW=3 -DSTALE -DM5 error
+ * RUN: -DND=1 -DM6 error
+ * RUN: -DND=2 -DLINED -DNW=3 -DSTALE -DM8 error
+ * LONG: -DND=1 -DLINED -DNW=3 ok
+ * LONG: -DND=2 -DLINED ok
  */
 
 #ifndef NW

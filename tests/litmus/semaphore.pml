@@ -13,8 +13,20 @@
  * MUTANTS  M1 a sleeper sleeps at the gate alone             M4 no membarrier by the first sleeper
  *          M2 who takes one and sees another tells nobody    M5 list_op_pending is not at the permit while it is taken
  *          M3 list_op_pending is not at the gate             M6 a release that sees somebody has slept passes no barrier
+ *          M2 makes no error here, with three threads, two permits and one death: the permits that a sleeper watches tell it,
+ *          too. The code needs it where there are more of them than can be watched.
  * ABSTRACT A permit looked at and found held, and steps that touch no shared word, are folded into their neighbours.
  * RUN: -DND=0 ok
+ * RUN: -DNT=2 -DND=2 ok
+ * RUN: -DNT=2 -DNP=1 -DND=2 ok
+ * RUN: -DNT=3 -DNP=1 -DND=1 ok
+ * RUN: -DNT=2 -DNP=1 -DND=1 -DM1 error
+ * RUN: -DNT=3 -DNP=1 -DND=1 -DM3 error
+ * RUN: -DNT=2 -DNP=1 -DND=0 -DM4 error
+ * RUN: -DNT=2 -DNP=1 -DND=1 -DM5 error
+ * RUN: -DNT=2 -DNP=1 -DND=0 -DM6 error
+ * LONG: -DND=1 ok
+ * LONG: -DNT=3 -DNP=1 -DND=2 ok
  */
 
 #ifndef NT
