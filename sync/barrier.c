@@ -107,6 +107,10 @@ static void break_it(struct shoal_barrier *b, uint32_t why, uint32_t culprit) {
   while (!break_turn(b, w.turn, why, culprit) && look(b).turn != w.turn);
 }
 
+static int is_none(const struct shoal_barrier *b) {
+  union word w = look(b);
+  return w.state == NONE;
+}
 static int not_a_barrier(void) { return shoal_fail_(-EINVAL, "not a barrier, or destroyed"); }
 
 static int is_broken(const struct shoal_barrier *b, union word w) {
@@ -176,7 +180,7 @@ static struct shoal_seat *find_place(struct shoal_barrier *b) {
 }
 
 static SHOAL_NOINLINE int sit_down(struct shoal_barrier *b, struct shoal_thread_ *t, struct shoal_seat **out) {
-  if (look(b).state == NONE) return not_a_barrier();
+  if (is_none(b)) return not_a_barrier();
   struct shoal_seat *seat = find_place(b);
   if (!seat) return -EUSERS;
   if (!shoal_seat_taken_(shoal_seat_word_(seat))) shoal_seat_sit_(t, seat);  // [A2] of sync/seat.h
@@ -231,7 +235,7 @@ static int arrive(struct visit *v, union word w) {
     shoal_store64_relaxed(&v->seat->record, RECORD_WAITS | w.turn);
     return -EAGAIN;
   }
-  int rc = next.state == ACTING ? act(v, next) : 0;
+  int rc = v->action ? act(v, next) : 0;
   ring(v->b);
   return rc;
 }
@@ -418,7 +422,7 @@ int shoal_barrier_leave(struct shoal_barrier *b) {
 
 int shoal_barrier_abort(struct shoal_barrier *b) {
   struct shoal_thread_ *t = shoal_self_();
-  if (look(b).state == NONE) return not_a_barrier();
+  if (is_none(b)) return not_a_barrier();
   void *pending = shoal_pending_set_(t, &b->gate);
   break_it(b, SHOAL_BARRIER_ABORTED, t->tid);
   shoal_pending_restore_(t, pending);
@@ -427,7 +431,7 @@ int shoal_barrier_abort(struct shoal_barrier *b) {
 
 int shoal_barrier_reset(struct shoal_barrier *b) {
   struct shoal_thread_ *t = shoal_self_();
-  if (look(b).state == NONE) return not_a_barrier();
+  if (is_none(b)) return not_a_barrier();
   void *pending = shoal_pending_set_(t, &b->gate);
   reap(b);
   union word w = look(b), begun;
@@ -462,7 +466,7 @@ int shoal_barrier_check_(const void *memory, uint64_t size) {
   const struct shoal_barrier *b = memory;
   if (size < sizeof *b) return shoal_fail_(-EPROTO, "no room for a barrier");
   uint64_t needed = shoal_barrier_size(__atomic_load_n(&b->parties, __ATOMIC_RELAXED));
-  if (!needed || needed > size || look(b).state == NONE || shoal_seats_count_(&b->seats) != places(b))
+  if (!needed || needed > size || is_none(b) || shoal_seats_count_(&b->seats) != places(b))
     return shoal_fail_(-EPROTO, "no barrier, or it does not fit");
   return 0;
 }
@@ -480,7 +484,7 @@ static uint32_t another(const struct shoal_barrier *b) {
 }
 
 int shoal_barrier_destroy(struct shoal_barrier *b) {
-  if (look(b).state == NONE) return not_a_barrier();
+  if (is_none(b)) return not_a_barrier();
   reap(b);
   uint32_t tid = another(b);
   if (tid) return shoal_fail_(-EBUSY, "thread %u has not left the barrier", tid);
