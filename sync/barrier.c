@@ -56,7 +56,8 @@ static int change(struct shoal_barrier *b, union word *w, union word next) {
 static union word next_turn(union word w, uint32_t parties) {
   w.turn++;
   w.state = FILLING;
-  w.parties = w.left = parties & SHOAL_BARRIER_MAX;
+  w.parties = parties & SHOAL_BARRIER_MAX;
+  w.left = parties & SHOAL_BARRIER_MAX;
   return w;
 }
 static union word completed(union word w) {

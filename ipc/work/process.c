@@ -101,7 +101,8 @@ static int hold(struct shoal_process *child) {
 // Holds the child, then opens the gate, or sends it away. Our own end of the gate spares us a SIGPIPE.
 static int let_go(struct shoal_process *child, const int gate[2]) {
   int rc = hold(child);
-  if (write(gate[1], rc ? &(char){AWAY} : &(char){GO}, 1) != 1 && !rc) rc = shoal_fail_(-errno, "pipe: %m");
+  char word = rc ? AWAY : GO;
+  if (write(gate[1], &word, 1) != 1 && !rc) rc = shoal_fail_(-errno, "pipe: %m");
   if (rc && rc != -ECHILD) waitpid(child->pid, NULL, 0);
   return rc;
 }
