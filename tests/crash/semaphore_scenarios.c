@@ -147,8 +147,8 @@ static void none_beside_an_item(void) {
 }
 static void items_released(void) {
   none_beside_an_item();
-  CRASH_EXPECT(T->word[TAKEN] + S->permits.v_ == 2 || !crash_victim_finished(), "%u taken, %u left of two",
-               T->word[TAKEN], S->permits.v_);
+  if (!crash_victim_finished()) return;
+  CRASH_UNTIL(T->word[TAKEN] + S->permits.v_ == 2, "%u taken, %u left of two", T->word[TAKEN], S->permits.v_);
 }
 static void others_then_an_item(void) {  // the victim was asleep first: the wake is for it
   if (T->word[INSIDE]++) return;
