@@ -84,6 +84,7 @@ int main(void) {
     items = object.memory;
     rc = run();
   }
+  if (rc == 0) rc = shoal_segment_close(seg);
   if (rc) fprintf(stderr, "%s: %s\n", shoal_strerror(rc), shoal_reason());
   return rc != 0;
 }

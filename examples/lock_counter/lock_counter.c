@@ -97,6 +97,7 @@ int main(void) {
   if (rc == 0) shared = object.memory;
   if (rc == 0) rc = show("threads", by_threads);
   if (rc == 0) rc = show("processes", by_processes);
+  if (rc == 0) rc = shoal_segment_close(seg);
   if (rc) fprintf(stderr, "%s: %s\n", shoal_strerror(rc), shoal_reason());
   return rc != 0;
 }

@@ -71,6 +71,7 @@ int main(void) {
   if (rc == 0 && f) show(f);
   if (f) fclose(f);
   unlink(path);
+  if (rc == 0) rc = shoal_segment_close(seg);
   if (rc) fprintf(stderr, "%s: %s\n", shoal_strerror(rc), shoal_reason());
   return rc != 0;
 }

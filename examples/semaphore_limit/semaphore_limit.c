@@ -78,6 +78,7 @@ int main(void) {
     if (rc == 0) rc = shoal_event_init(&stages[i].leave);
   }
   if (rc == 0) rc = play();
+  if (rc == 0) rc = shoal_segment_close(seg);
   if (rc) fprintf(stderr, "%s: %s\n", shoal_strerror(rc), shoal_reason());
   return rc != 0;
 }
