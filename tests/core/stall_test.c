@@ -35,8 +35,8 @@ static void access_(void);
 #include "core/space.c"
 #include "tests/core/support.h"
 
-static long stop_at, accesses;  // stop_at 0: never
-static void (*instead)(void);   // of stopping
+static __thread long stop_at, accesses;  // stop_at 0: never
+static void (*instead)(void);            // of stopping
 
 static void access_(void) {
   if (!stop_at || ++accesses != stop_at) return;

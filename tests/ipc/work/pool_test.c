@@ -615,7 +615,7 @@ static void test_too_few_roles(void **state) {
   struct shoal_pool *pool = NULL;
   struct shoal_queue_options options = {.capacity = 8, .element_size = sizeof(struct job), .consumers = WORKERS};
   assert_int_equal(shoal_queue_create(seg, "narrow", &options, &narrow), 0);
-  struct shoal_pool_options o = {.task = "note", .queue = narrow, .workers = WORKERS};
+  struct shoal_pool_options o = {.task = "note", .queue = narrow, .workers = WORKERS, .threaded = THREADED};
   assert_int_equal(shoal_pool_create(seg, &o, &pool), -EUSERS);
   assert_null(pool);
   o.workers = WORKERS - 1;
