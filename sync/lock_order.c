@@ -53,7 +53,8 @@ static int whole(const struct shoal_lock_order *order) {
 
 // For one that is attached. A name that is refused is not learned: there are few.
 static int same(const struct shoal_ordered_ *o, const struct shoal_lock_order *order, const char *name) {
-  if (order_of(o) == order && strncmp(order->name[name_of(o)], name, SHOAL_LOCK_ORDER_NAME_MAX + 1) == 0) return 0;
+  unsigned its = (unsigned)shoal_load64_acquire(&o->place) & (NAMES - 1);  // [N6] pairs with [N5]: the name is written
+  if (order_of(o) == order && strncmp(order->name[its], name, SHOAL_LOCK_ORDER_NAME_MAX + 1) == 0) return 0;
   return shoal_fail_(-EEXIST, "the lock is in another order, or has another name");
 }
 
@@ -66,7 +67,7 @@ int shoal_ordered_attach_(struct shoal_ordered_ *o, struct shoal_lock_order *ord
   int n = number(order, name);
   if (n < 0) return n;
   uint64_t none = 0, place = place_of(o, order, (unsigned)n);
-  return shoal_cas64_relaxed(&o->place, &none, place) ? 0 : same(o, order, name);
+  return shoal_cas64_release(&o->place, &none, place) ? 0 : same(o, order, name);  // [N5] pairs with [N6]
 }
 
 // ---- reports ----
