@@ -396,6 +396,7 @@ static void last_in_line(void) {
     uint32_t before = taken();
     put_next();
     CRASH_UNTIL(taken() == before + 1, "those who slept before do not take");
+    crash_all_asleep();  // again, behind the victim: awake, they would take what is to wake it
   }
   T->word[TURN] = 1;
   put_next();
