@@ -30,7 +30,8 @@ struct failure_shm {
   shoal_atomic64 message[MESSAGE_WORDS];
 };
 SHOAL_STATIC_ASSERT(sizeof(struct failure_shm) == 128, "two lines");
-SHOAL_STATIC_ASSERT(sizeof(((struct shoal_failure *)0)->message) == 8 * MESSAGE_WORDS, "a message and its words");
+SHOAL_STATIC_ASSERT(sizeof(((struct shoal_failure *)0)->message) == sizeof(uint64_t[MESSAGE_WORDS]),
+                    "a message and its words");
 
 struct shoal_worker_shm {  // written by the worker of this place; `state` also by the creator, while there is none
   shoal_atomic64 done, failed;
