@@ -88,6 +88,8 @@ static int watch(void *arg, struct shoal_watch_ *w) {
     shoal_gate_ring_(&O->gate);
     return 1;
   }
+  // STATE of sync/gate.h: who has undone it rings, and then arms the gate itself: the word is as it was.
+  if (w) shoal_watch_add_(w, (shoal_atomic32 *)&T->word[UNDONE], 0);
   for (uint32_t i = 0; w && i < SEATS; i++) {
     struct shoal_seat *seat = &O->table[i];
     shoal_watch_add_(w, &seat->live.word, shoal_seat_word_(seat));
