@@ -141,6 +141,7 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcoun
 struct shoal_queue {
   struct shoal_eventcount_view wait;
   struct shoal_mpmc ring;  // of kind MPMC
+  const struct shoal_queue_kind_ *ops;
   uint32_t kind;
   uint32_t element_size;
   struct shoal_segment *segment;  // NULL: placed

@@ -1,0 +1,56 @@
+// ipc/queue/queue_internal.h: what a kind of queue tells the queue: one table for each, in queue_<kind>.c.
+//
+// The queue knows names, roles, deadlines and loans; a kind knows its ring, and what is told to sleepers when (the protocol of
+// sync/eventcount.h). Everything here runs with list_op_pending at the queue's bell, unless said otherwise.
+#pragma once
+
+#include "ipc/queue/queue.h"
+
+SHOAL_BEGIN
+
+struct shoal_queue_op_ {  // one call
+  struct shoal_queue *q;
+  uint32_t me, n, done;
+  const char *in;
+  char *out;
+  struct shoal_loan loan;  // data and token: the kind; the rest: the queue
+};
+
+enum shoal_queue_end_ { SHOAL_COMMIT_, SHOAL_CANCEL_, SHOAL_RELEASE_, SHOAL_RETURN_ };
+SHOAL_INLINE int shoal_queue_side_(enum shoal_queue_end_ how) {
+  return how == SHOAL_COMMIT_ || how == SHOAL_CANCEL_ ? SHOAL_PRODUCER : SHOAL_CONSUMER;
+}
+
+struct shoal_queue_kind_ {
+  const char *name;
+  uint32_t roles;       // by default, of each side
+  uint32_t wait_flags;  // of its eventcount
+  uint32_t holds;       // 1: its claims outlive a call, so its roles are watched from the first loan on
+  const struct shoal_wait_ops *wait;
+  // ---- making it; no roles, no pending ----
+  const char *(*refuses)(const struct shoal_queue_options *o);  // NULL, or what of the options makes no sense
+  uint64_t (*size)(const struct shoal_queue_options *o);        // of the ring in bytes; 0: absurd
+  int (*init)(void *ring, uint64_t size, const struct shoal_queue_options *o);
+  int (*attach)(struct shoal_queue *q, void *ring, uint64_t size);  // sets q->element_size
+  // ---- attempts, of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY ----
+  int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
+  int (*reserve)(void *op), (*receive)(void *op);
+  // ---- loans; `loan` is what the caller believes to hold ----
+  int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
+  void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
+  // ---- no pending ----
+  void (*leave)(struct shoal_queue *q, int side, uint32_t me);  // gives back what it holds: to leave is no death
+  void (*info)(struct shoal_queue *q, struct shoal_queue_info *out);
+};
+
+extern const struct shoal_queue_kind_ shoal_queue_mpmc_, shoal_queue_spsc_;
+
+SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
+  return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
+}
+// A child of fork comes to hold what it has inherited, and the thread is a participant of the segment, before it has a role.
+SHOAL_INLINE int shoal_queue_confirm_(struct shoal_queue *q) {
+  return q->segment ? shoal_object_confirm(q->segment, &q->object) : 0;
+}
+
+SHOAL_END

@@ -1,0 +1,224 @@
+// The kind for any number of producers and consumers.
+#include "ipc/queue/queue_internal.h"
+
+static const char *refuses(const struct shoal_queue_options *o) {
+  (void)o;
+  return NULL;
+}
+static uint64_t size_of(const struct shoal_queue_options *o) { return shoal_mpmc_size(o->capacity, o->element_size); }
+static int init(void *ring, uint64_t size, const struct shoal_queue_options *o) {
+  (void)size;
+  return shoal_mpmc_init(ring, o->capacity, o->element_size, o->drop);
+}
+static int attach(struct shoal_queue *q, void *ring, uint64_t size) {
+  int rc = shoal_mpmc_attach(&q->ring, ring, size, &q->wait);
+  q->element_size = q->ring.element_size;
+  return rc;
+}
+
+// ---- what the sleeping protocol asks ----
+
+static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
+  return shoal_mpmc_blocker(&shoal_queue_of_(view)->ring, side);
+}
+static void recover(struct shoal_eventcount_view *view, uint32_t role) {
+  shoal_mpmc_recover(&shoal_queue_of_(view)->ring, role);
+}
+static int held(struct shoal_eventcount_view *view, uint32_t me) {
+  return shoal_mpmc_held(&shoal_queue_of_(view)->ring, me);
+}
+static int join(struct shoal_eventcount_view *view, int side) {
+  (void)side;
+  return shoal_queue_confirm_(shoal_queue_of_(view));
+}
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join};
+
+// What is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
+static void leave(struct shoal_queue *q, int side, uint32_t me) {
+  (void)side;
+  if (shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) shoal_mpmc_give_back(&q->ring, me);
+}
+
+// ---- beside the fast paths ----
+
+static struct shoal_claim claim_at(const struct shoal_queue *q, uint64_t at) {
+  return shoal_mpmc_at(&q->ring, at, q->ring.stride);
+}
+
+// After a claim: somebody sleeps, or the queue is closed. The bump has a sleeper that is not queued yet look again if we die.
+int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  if (shoal_eventcount_closed(ec)) {
+    struct shoal_claim claim = claim_at(q, at);
+    shoal_mpmc_cancel(&q->ring, &claim);
+    shoal_eventcount_ring(ec);
+    return -EPIPE;
+  }
+  shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
+  return 0;
+}
+
+void shoal_queue_published_(struct shoal_queue *q, uint64_t at) {
+  shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1 + shoal_mpmc_messages_behind(&q->ring, at));
+}
+
+// Positions first..last are free, not all of them ours: as many sleepers as there are places, those that overtook us
+// included, which alone were of no use.
+static void freed(struct shoal_queue *q, uint64_t first, uint64_t last) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) {
+    uint64_t n = last - first + 1 + (uint64_t)shoal_mpmc_places_behind(&q->ring, last);
+    shoal_eventcount_wake_(ec, SHOAL_PRODUCER, n < INT32_MAX ? (int)n : INT32_MAX);
+  }
+  // [C1] pairs with [A1]: claims of others were waited for
+  if (shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
+    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
+}
+void shoal_queue_freed_(struct shoal_queue *q, uint64_t at) { freed(q, at, at); }
+
+// ---- attempts ----
+
+static int put(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return shoal_queue_put_mpmc_(op->q, op->me, op->in, op->q->element_size);
+}
+static int get(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return shoal_queue_get_mpmc_(op->q, op->me, op->out, op->q->element_size);
+}
+
+static int put_n(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_claim claim;
+  uint64_t first = 0, last = 0;
+  int rc = -EAGAIN;
+  for (op->done = 0; op->done < op->n && shoal_mpmc_claim_put(&q->ring, op->me, q->element_size, &claim); op->done++) {
+    if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)) {
+      int closed = shoal_queue_claimed_(q, claim.at);
+      if (closed) {
+        rc = closed;
+        break;
+      }
+    }
+    memcpy(shoal_claim_data(&claim, q->element_size), op->in + (size_t)op->done * q->element_size, q->element_size);
+    shoal_mpmc_publish(&q->ring, &claim);
+    if (!op->done) first = claim.at;
+    last = claim.at;
+  }
+  if (!op->done) return rc;
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) {
+    uint64_t n = last - first + 1 + (uint64_t)shoal_mpmc_messages_behind(&q->ring, last);  // what overtook us included
+    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, n < INT32_MAX ? (int)n : INT32_MAX);
+  }
+  return 0;
+}
+
+static int get_n(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_claim claim;
+  uint64_t first = 0, last = 0;
+  shoal_store32_relaxed(&role->busy, busy + 1);
+  for (op->done = 0; op->done < op->n && shoal_mpmc_claim_get(&q->ring, op->me, q->element_size, &claim); op->done++) {
+    if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
+    memcpy(op->out + (size_t)op->done * q->element_size, shoal_claim_data(&claim, q->element_size), q->element_size);
+    shoal_mpmc_commit(&q->ring, &claim);
+    if (!op->done || claim.at < first) first = claim.at;  // a stray stands behind the others
+    if (!op->done || claim.at > last) last = claim.at;
+  }
+  shoal_store32_release(&role->busy, busy);  // [R6]
+  if (!op->done) return -EAGAIN;
+  if (shoal_eventcount_asleep_for_room_(ec)) freed(q, first, last);
+  return 0;
+}
+
+static int lend(struct shoal_queue_op_ *op, const struct shoal_claim *claim, uint32_t state) {
+  op->loan.data = shoal_claim_data(claim, op->q->element_size);
+  op->loan.token = claim->at;
+  shoal_mpmc_holds(&op->q->ring, op->me, claim->at, state, &op->loan.redelivered);
+  return 0;
+}
+static int reserve(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_claim claim;
+  if (!shoal_mpmc_claim_put(&op->q->ring, op->me, op->q->element_size, &claim)) return -EAGAIN;
+  int rc = shoal_eventcount_closed(op->q->wait.shm) ? shoal_queue_claimed_(op->q, claim.at) : 0;
+  return rc ? rc : lend(op, &claim, SHOAL_SLOT_WRITING_);
+}
+static int receive(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_claim claim;
+  if (!shoal_mpmc_claim_get(&op->q->ring, op->me, op->q->element_size, &claim)) return -EAGAIN;
+  return lend(op, &claim, SHOAL_SLOT_READING_);
+}
+
+// ---- loans ----
+
+static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
+  uint32_t deaths;
+  return shoal_mpmc_holds(&q->ring, loan->role, loan->token,
+                          side == SHOAL_PRODUCER ? SHOAL_SLOT_WRITING_ : SHOAL_SLOT_READING_, &deaths);
+}
+
+static void finish_put(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_ how) {
+  struct shoal_claim claim = claim_at(q, at);
+  struct shoal_eventcount *ec = q->wait.shm;
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
+  if (how == SHOAL_COMMIT_) shoal_mpmc_publish(&q->ring, &claim);
+  else shoal_mpmc_cancel(&q->ring, &claim);
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_queue_published_(q, at);
+  if (how == SHOAL_CANCEL_ && shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) freed(q, at, at);
+}
+
+static void finish_get(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_ how) {
+  struct shoal_claim claim = claim_at(q, at);
+  struct shoal_eventcount *ec = q->wait.shm;
+  int side = how == SHOAL_RELEASE_ ? SHOAL_PRODUCER : SHOAL_CONSUMER;
+  if (shoal_eventcount_asleep_(ec, side)) shoal_eventcount_bump_(ec, side);
+  if (how == SHOAL_RELEASE_) {
+    shoal_mpmc_commit(&q->ring, &claim);
+    if (shoal_eventcount_asleep_for_room_(ec)) freed(q, at, at);
+  } else {
+    shoal_mpmc_return(&q->ring, &claim);
+    if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  }
+}
+
+static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+  (shoal_queue_side_(how) == SHOAL_PRODUCER ? finish_put : finish_get)(q, loan->token, how);
+}
+
+static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
+  out->capacity = (uint32_t)q->ring.mask + 1;
+  out->drop = q->ring.drop;
+  out->size = shoal_mpmc_count(&q->ring);
+  out->holes = shoal_load64_relaxed(&q->ring.shm->holes);
+  out->redelivered = shoal_load64_relaxed(&q->ring.shm->redelivered);
+  out->dropped = shoal_load64_relaxed(&q->ring.shm->dropped);
+}
+
+const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
+    .name = "mpmc",
+    .roles = SHOAL_ROLES_DEFAULT,
+    .holds = 1,
+    .wait = &wait_ops,
+    .refuses = refuses,
+    .size = size_of,
+    .init = init,
+    .attach = attach,
+    .put = put,
+    .get = get,
+    .put_n = put_n,
+    .get_n = get_n,
+    .reserve = reserve,
+    .receive = receive,
+    .is_lent = is_lent,
+    .finish = finish,
+    .leave = leave,
+    .info = info,
+};

@@ -1,0 +1,197 @@
+// The kind for one producer and one consumer at a time.
+#include "core/error.h"
+#include "ipc/queue/queue_internal.h"
+
+static const char *refuses(const struct shoal_queue_options *o) {
+  int more = o->producers > 1 || o->consumers > 1 || o->drop;
+  return more ? "SHOAL_QUEUE_SPSC has one producer, one consumer, and drops nothing" : NULL;
+}
+static uint64_t size_of(const struct shoal_queue_options *o) { return shoal_spsc_size(o->capacity, o->element_size); }
+static int init(void *ring, uint64_t size, const struct shoal_queue_options *o) {
+  return shoal_spsc_init(ring, size, o->capacity, o->element_size);
+}
+static int attach(struct shoal_queue *q, void *ring, uint64_t size) {
+  struct shoal_spsc_info info;
+  if (q->wait.count[SHOAL_PRODUCER] != 1 || q->wait.count[SHOAL_CONSUMER] != 1 || !(q->wait.flags & SHOAL_EC_UNCLAIMED))
+    return shoal_fail_(-EPROTO, "not the roles of one producer and one consumer");
+  int rc = shoal_spsc_info(ring, size, &info);
+  if (rc) return rc;
+  q->spsc = ring;
+  q->spsc_bytes = size;
+  q->element_size = info.element_size;
+  return 0;
+}
+
+// ---- what the sleeping protocol asks ----
+
+// A put that may not have seen the closing, and may still publish.
+static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
+  const uint32_t producer = 1;
+  if (side == SHOAL_PRODUCER || !shoal_eventcount_closed(view->shm)) return 0;
+  return shoal_load32_acquire(&shoal_role_at_(view, producer)->busy) ? producer : 0;  // [A6] pairs with [R6]
+}
+// The next owner of the role finds all in the ring.
+static void recover(struct shoal_eventcount_view *view, uint32_t role) { (void)view, (void)role; }
+
+static int join(struct shoal_eventcount_view *view, int side) {
+  struct shoal_queue *q = shoal_queue_of_(view);
+  int rc = shoal_queue_confirm_(q);
+  if (rc) return rc;
+  if (side == SHOAL_PRODUCER) {
+    q->producer.lent = 0;
+    return shoal_spsc_produce(&q->producer.ring, q->spsc, q->spsc_bytes, q->element_size);
+  }
+  q->consumer.lent = 0;
+  q->consumer.told = UINT64_MAX;
+  rc = shoal_spsc_consume(&q->consumer.ring, q->spsc, q->spsc_bytes, q->element_size);
+  if (!rc) q->consumer.first = q->consumer.ring.next;
+  return rc;
+}
+static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join};
+
+static void leave(struct shoal_queue *q, int side, uint32_t me) {
+  (void)me;
+  if (side == SHOAL_PRODUCER) shoal_spsc_producer_leave(&q->producer.ring);
+  else shoal_spsc_consumer_leave(&q->consumer.ring);
+}
+
+// ---- beside the fast paths ----
+
+// The put that was refused may have been waited for: tell.
+int shoal_queue_spsc_refused_(struct shoal_queue *q) {
+  shoal_store32_release(&shoal_role_at_(&q->wait, 1)->busy, 0);  // [R6]
+  shoal_eventcount_ring(q->wait.shm);
+  return -EPIPE;
+}
+
+// A producer sleeps; it finds room only if the ring has released some since it was told.
+void shoal_queue_spsc_released_(struct shoal_queue *q) {
+  uint64_t released = shoal_load64_relaxed(&q->spsc->released);
+  if (released == q->consumer.told) return;
+  q->consumer.told = released;
+  shoal_eventcount_wake_(q->wait.shm, SHOAL_PRODUCER, 1);
+}
+
+// ---- attempts ----
+
+static int put(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return shoal_queue_put_spsc_(op->q, op->me, op->in, op->q->element_size);
+}
+static int get(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return shoal_queue_get_spsc_(op->q, op->me, op->out, op->q->element_size);
+}
+
+// One of them the whole way, so that what a put does besides is done; the rest as a batch.
+static int put_n(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  int rc = shoal_queue_put_spsc_(q, op->me, op->in, q->element_size);
+  if (rc) return rc;
+  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_barrier_(q, role);
+  op->done = 1;
+  if (!shoal_eventcount_closed(q->wait.shm))
+    op->done += shoal_spsc_try_put_n(&q->producer.ring, op->in + q->element_size, op->n - 1);
+  shoal_queue_spsc_barrier_(q, role);
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_CONSUMER)) shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1);
+  return 0;
+}
+
+static int get_n(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  if (q->consumer.lent) return -EBUSY;
+  op->done = shoal_spsc_try_get_n(&q->consumer.ring, op->out, op->n);
+  shoal_queue_spsc_barrier_(q, role);
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+  return op->done ? 0 : -EAGAIN;
+}
+
+static int reserve(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  if (q->producer.lent) return -EBUSY;
+  shoal_store32_relaxed(&role->busy, 1);  // until it is committed or cancelled
+  shoal_queue_spsc_barrier_(q, role);
+  if (shoal_eventcount_closed(q->wait.shm)) return shoal_queue_spsc_refused_(q);
+  op->loan.data = shoal_spsc_reserve(&q->producer.ring);
+  op->loan.token = q->producer.ring.next;
+  q->producer.lent = op->loan.data != NULL;
+  if (q->producer.lent) return 0;
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  return -EAGAIN;
+}
+static int receive(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  if (q->consumer.lent) return -EBUSY;
+  op->loan.data = shoal_spsc_peek(&q->consumer.ring);
+  op->loan.token = q->consumer.ring.next;
+  op->loan.redelivered = q->consumer.ring.inherited && op->loan.token == q->consumer.first;
+  q->consumer.lent = op->loan.data != NULL;
+  shoal_queue_spsc_barrier_(q, role);
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+  return q->consumer.lent ? 0 : -EAGAIN;
+}
+
+// ---- loans ----
+
+static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
+  return side == SHOAL_PRODUCER ? q->producer.lent && q->producer.ring.next == loan->token
+                                : q->consumer.lent && q->consumer.ring.next == loan->token;
+}
+
+static void finish_put(struct shoal_queue *q, struct shoal_role *role, enum shoal_queue_end_ how) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  q->producer.lent = 0;
+  if (how == SHOAL_COMMIT_) shoal_spsc_commit(&q->producer.ring);
+  shoal_queue_spsc_barrier_(q, role);
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+}
+static void finish_get(struct shoal_queue *q, struct shoal_role *role, enum shoal_queue_end_ how) {
+  q->consumer.lent = 0;
+  if (how == SHOAL_RELEASE_) shoal_spsc_release(&q->consumer.ring);
+  shoal_queue_spsc_barrier_(q, role);
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+}
+
+static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+  struct shoal_role *role = shoal_role_at_(&q->wait, loan->role);
+  (shoal_queue_side_(how) == SHOAL_PRODUCER ? finish_put : finish_get)(q, role, how);
+}
+
+static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
+  struct shoal_spsc_info ring;
+  if (shoal_spsc_info(q->spsc, q->spsc_bytes, &ring)) return;
+  out->capacity = (uint32_t)ring.capacity;
+  out->size = ring.size;
+}
+
+const struct shoal_queue_kind_ shoal_queue_spsc_ = {
+    .name = "spsc",
+    .roles = 1,
+    .wait_flags = SHOAL_EC_UNCLAIMED,
+    .wait = &wait_ops,
+    .refuses = refuses,
+    .size = size_of,
+    .init = init,
+    .attach = attach,
+    .put = put,
+    .get = get,
+    .put_n = put_n,
+    .get_n = get_n,
+    .reserve = reserve,
+    .receive = receive,
+    .is_lent = is_lent,
+    .finish = finish,
+    .leave = leave,
+    .info = info,
+};
