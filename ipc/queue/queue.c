@@ -41,20 +41,20 @@ uint64_t shoal_queue_size_(const struct shoal_queue_options *options) { return l
 static void *ring_at(struct shoal_queue_shm *shm, uint64_t off) { return (char *)shm + off; }
 
 // -EINVAL, and what of the options it is.
-static int absurd(const struct shoal_queue_options *o) {
+static int absurd(const struct shoal_queue_options *o, const struct layout *l) {
   if (!o->capacity) return shoal_fail_(-EINVAL, "options.capacity is not given");
   if (!o->element_size) return shoal_fail_(-EINVAL, "options.element_size is not given");
   if (o->kind >= KINDS) return shoal_fail_(-EINVAL, "options.kind is %u: there is no such kind", o->kind);
   const char *refused = kinds[o->kind]->refuses(o);
   if (refused) return shoal_fail_(-EINVAL, "%s", refused);
   return shoal_fail_(-EINVAL, "too large: %u elements of %u bytes, %u producers, %u consumers", o->capacity,
-                     o->element_size, o->producers, o->consumers);
+                     o->element_size, l->producers, l->consumers);
 }
 
 int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_options *options) {
   struct shoal_queue_shm *shm = memory;
   struct layout l = lay_out(options);
-  if (!l.size) return absurd(options);
+  if (!l.size) return absurd(options, &l);
   if (l.size > size)
     return shoal_fail_(-EINVAL, "a queue of %llu bytes in %llu", (unsigned long long)l.size, (unsigned long long)size);
   const struct shoal_queue_kind_ *kind = kinds[options->kind];

@@ -131,7 +131,7 @@ static int get_n(void *arg) {
     if (!op->done || claim.at < first) first = claim.at;  // a stray stands behind the others
     if (!op->done || claim.at > last) last = claim.at;
   }
-  shoal_store32_release(&role->busy, busy);  // [R6]
+  shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
   if (!op->done) return -EAGAIN;
   if (shoal_eventcount_asleep_for_room_(ec)) freed(q, first, last);
   return 0;
