@@ -140,7 +140,8 @@ int shoal_role_reap(struct shoal_eventcount_view *view) {
 
 static void remember(const struct shoal_eventcount_view *view, int side, uint32_t role) {
   struct shoal_role_cache_ *e = &shoal_role_cache_[view->id % SHOAL_ROLE_CACHE_];
-  if (e->id != view->id || e->epoch != shoal_epoch()) *e = (struct shoal_role_cache_){view->id, shoal_epoch(), {0, 0}};
+  if (e->id != view->id || e->epoch != shoal_epoch())
+    *e = (struct shoal_role_cache_){view->id, shoal_epoch(), {0, 0}, {0, 0}};
   e->role[side] = role;
 }
 

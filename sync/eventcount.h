@@ -199,6 +199,7 @@ struct shoal_role_cache_ {
   uint64_t id;
   uint32_t epoch;  // shoal_thread_'s when it was written: a child of fork finds nothing here
   uint32_t role[2];
+  uint64_t user_[2];  // for the object, by side; only a hint: another handle may have left it
 };
 #define SHOAL_ROLE_CACHE_ 32
 extern __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_]

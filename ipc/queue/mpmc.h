@@ -177,6 +177,18 @@ SHOAL_INLINE uint64_t shoal_mpmc_past_get_(const struct shoal_mpmc *ring, uint64
   return at + ((uint64_t)(ahead > 0 ? ahead : 0) << ring->shift) + 1;
 }
 
+// Asks, once a line, for the one that will be needed four lines later, if the other side had left that one when this one last
+// looked, up to sixteen lines ago. Nearer to where the other side is, it would be taken away from under its hands.
+SHOAL_INLINE void shoal_mpmc_look_ahead_(const struct shoal_mpmc *ring, int side, uint64_t at, uint32_t stride) {
+  uint32_t each = stride < SHOAL_CACHE_LINE ? SHOAL_CACHE_LINE / stride : 1;  // messages a line
+  if (at % each) return;
+  uint64_t *left = &shoal_role_cache_[ring->view->id % SHOAL_ROLE_CACHE_].user_[side], need = at + UINT64_C(4) * each;
+  if (SHOAL_UNLIKELY(at % (16 * each) == 0))
+    *left = side == SHOAL_CONSUMER ? shoal_load64_relaxed(&ring->shm->tail)
+                                   : shoal_load64_relaxed(&ring->shm->head) + ring->mask + 1;
+  if (need < *left) shoal_prefetch_write(ring->slots + (need & ring->mask) * stride);
+}
+
 SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim) {
   shoal_atomic64 *tail = &ring->shm->tail;
@@ -188,6 +200,7 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
       // [W1] pairs with [F1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered by it.
       if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_SLOT_WRITING_, me))) continue;
       shoal_mpmc_hint_(tail, t + 1);
+      shoal_mpmc_look_ahead_(ring, SHOAL_PRODUCER, t, shoal_mpmc_stride_of_(ring, size));
       return 1;
     }
     int64_t ahead = shoal_slot_ahead_(c, claim->lap);
@@ -238,6 +251,7 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
       // [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Gets are ordered by it.
       if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_SLOT_READING_, me))) continue;
       shoal_mpmc_hint_(head, h + 1);
+      shoal_mpmc_look_ahead_(ring, SHOAL_CONSUMER, h, shoal_mpmc_stride_of_(ring, size));
       return 1;
     }
     int64_t ahead = shoal_slot_ahead_(c, claim->lap);
