@@ -8,15 +8,11 @@
 
 // ---- which block ----
 
-static struct shoal_chunk_ *chunk_of(struct shoal_heap *heap, const void *block, uint32_t *cached) {
+static struct shoal_chunk_ *chunk_of(struct shoal_heap *heap, const void *block) {
   uint32_t chunks = shoal_chunks_(heap);
-  struct shoal_chunk_ *c = &heap->chunk[*cached];
-  if (SHOAL_LIKELY(*cached < chunks && (uintptr_t)block - (uintptr_t)c->data < c->pages * SHOAL_PAGE_)) return c;
-  for (uint32_t i = 0; i < chunks; i++) {
-    c = &heap->chunk[i];
-    if ((uintptr_t)block - (uintptr_t)c->data >= c->pages * SHOAL_PAGE_) continue;
-    *cached = i;
-    return c;
+  for (uint32_t i = chunks; i--;) {  // the last is the largest
+    struct shoal_chunk_ *c = &heap->chunk[i];
+    if ((uintptr_t)block - (uintptr_t)c->data < c->pages * SHOAL_PAGE_) return c;
   }
   return NULL;
 }
@@ -49,18 +45,14 @@ static int find_in(struct shoal_chunk_ *c, const void *block, struct shoal_spot_
 
 static int no_block(void) { return shoal_fail_(-EINVAL, "no block of this heap begins there"); }
 
-// The chunk may be one that another process has made.
-SHOAL_NOINLINE static int find_anew(struct shoal_heap *heap, const void *block, uint32_t *cached,
-                                    struct shoal_spot_ *out) {
-  int rc = shoal_chunks_look_(heap);
-  if (rc) return rc;
-  struct shoal_chunk_ *c = chunk_of(heap, block, cached);
+static int find(struct shoal_heap *heap, const void *block, struct shoal_spot_ *out) {
+  struct shoal_chunk_ *c = chunk_of(heap, block);
+  if (!c) {  // it may be in one that another process has made
+    int rc = shoal_chunks_look_(heap);
+    if (rc) return rc;
+    c = chunk_of(heap, block);
+  }
   return c && find_in(c, block, out) ? 0 : no_block();
-}
-
-SHOAL_INLINE int find(struct shoal_heap *heap, const void *block, uint32_t *cached, struct shoal_spot_ *out) {
-  struct shoal_chunk_ *c = chunk_of(heap, block, cached);
-  return SHOAL_LIKELY(c && find_in(c, block, out)) ? 0 : find_anew(heap, block, cached, out);
 }
 
 static uint64_t usable(const struct shoal_spot_ *s) {
@@ -80,20 +72,27 @@ SHOAL_INLINE unsigned class_of(uint64_t size) {
   return (top - 7) * 4 + 8 + (unsigned)((size - 1) >> (top - 2) & 3);
 }
 
-SHOAL_INLINE int alloc_small(struct shoal_heap *heap, struct shoal_cache_ *cache, unsigned class_, void **out) {
+// A block of the thread's list, or NULL: it is empty.
+SHOAL_INLINE void *pop(struct shoal_cache_ *cache, unsigned class_) {
   struct shoal_list_ *list = &cache->list[class_];
-  for (;;) {
-    while (SHOAL_LIKELY(list->n)) {
-      struct shoal_listed_ item = list->item[--list->n];
-      uint64_t w = shoal_load64_relaxed(item.word);
-      if (SHOAL_UNLIKELY(shoal_word_kind_(w) != CACHED)) continue;  // not as we left it: no block of ours
-      shoal_store64_release(item.word, shoal_word_next_(w, PROCESS, cache->owner));  // [H1]
-      *out = item.block;
-      return 0;
-    }
+  while (SHOAL_LIKELY(list->n)) {
+    struct shoal_listed_ item = list->item[--list->n];
+    uint64_t w = shoal_load64_relaxed(item.word);
+    if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)SHOAL_WORD_(0, CACHED, 0))) continue;  // not as we left it
+    shoal_store64_release(item.word, w + cache->allocated);                            // [H1]
+    return item.block;
+  }
+  return NULL;
+}
+
+static int alloc_small(struct shoal_heap *heap, struct shoal_cache_ *cache, unsigned class_, void **out) {
+  void *block;
+  while (!(block = pop(cache, class_))) {
     int rc = shoal_slab_refill_(heap, cache, class_);
     if (rc) return rc;
   }
+  *out = block;
+  return 0;
 }
 
 // One of the runs that this thread had lately, if somebody has freed it: warm, and found without a walk.
@@ -138,20 +137,7 @@ static int alloc_otherwise(struct shoal_heap *heap, struct shoal_cache_ *cache, 
   return alloc_pages(heap, cache, size ? (size + SHOAL_PAGE_ - 1) / SHOAL_PAGE_ : 1, out);
 }
 
-int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) {
-  int rc = 0;
-  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
-  if (SHOAL_UNLIKELY(!cache)) return rc;
-  if (SHOAL_LIKELY(size <= SHOAL_HEAP_SMALL)) {
-    rc = alloc_small(heap, cache, class_of(size), out);
-    if (SHOAL_LIKELY(rc != -ENOSPC)) return rc;
-  }
-  return alloc_otherwise(heap, cache, size, out);
-}
-
-int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) {
-  if (align == 0 || align & (align - 1) || align > SHOAL_HEAP_ALIGNMENT)
-    return shoal_fail_(-EINVAL, "%llu is no power of two up to %u", (unsigned long long)align, SHOAL_HEAP_ALIGNMENT);
+SHOAL_NOINLINE static int alloc_slowly(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) {
   int rc = 0;
   struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
   if (!cache) return rc;
@@ -164,12 +150,27 @@ int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t al
   return alloc_otherwise(heap, cache, size, out);
 }
 
+int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) {
+  struct shoal_cache_ *cache = shoal_cache_known_(heap);
+  void *block = NULL;
+  if (SHOAL_LIKELY(cache && size <= SHOAL_HEAP_SMALL)) block = pop(cache, class_of(size));
+  if (SHOAL_UNLIKELY(!block)) return alloc_slowly(heap, size, 1, out);
+  *out = block;
+  return 0;
+}
+
+int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) {
+  if (align == 0 || align & (align - 1) || align > SHOAL_HEAP_ALIGNMENT)
+    return shoal_fail_(-EINVAL, "%llu is no power of two up to %u", (unsigned long long)align, SHOAL_HEAP_ALIGNMENT);
+  return alloc_slowly(heap, size, align, out);
+}
+
 // ---- free ----
 
-SHOAL_INLINE void push(struct shoal_heap *heap, struct shoal_cache_ *cache, unsigned class_, void *block,
-                       shoal_atomic64 *word) {
+static void push(struct shoal_heap *heap, struct shoal_cache_ *cache, unsigned class_, void *block,
+                 shoal_atomic64 *word) {
   struct shoal_list_ *list = &cache->list[class_];
-  if (SHOAL_UNLIKELY(list->n >= shoal_class_[class_].room)) shoal_slab_flush_(heap, list, list->n / 2);
+  if (list->n >= shoal_class_[class_].room) shoal_slab_flush_(heap, list, list->n / 2);
   list->item[list->n++] = (struct shoal_listed_){block, word};
 }
 
@@ -192,10 +193,39 @@ static int not_to_be_freed(uint64_t w) {
   return shoal_fail_(-EINVAL, "the block is free already");
 }
 
-SHOAL_NOINLINE static int free_slowly(struct shoal_heap *heap, struct shoal_cache_ *cache, void *block) {
+// Where a small block's word is, if it lies in the same chunk as the last one, in a slab of this process: nobody else may
+// change the word while the block is this process's. Else NULL.
+SHOAL_INLINE shoal_atomic64 *find_own(const struct shoal_cache_ *cache, const void *block, unsigned *class_) {
+  uint64_t at = (uintptr_t)block - (uintptr_t)cache->data, page = at / SHOAL_PAGE_;
+  if (SHOAL_UNLIKELY(at >= cache->bytes)) return NULL;
+  uint32_t tag = shoal_load32_relaxed(&cache->page[page].tag);
+  *class_ = (tag >> 8) - 1;
+  page -= tag & 0xff;
+  if (SHOAL_UNLIKELY(*class_ >= SHOAL_CLASSES_ || page >= cache->slabs_end)) return NULL;
+  uint64_t slab = shoal_load64_relaxed(&cache->page[page].owner);
+  if (SHOAL_UNLIKELY((uint32_t)slab != (uint32_t)mine(cache, SLAB))) return NULL;
+  const struct shoal_class_ *k = &shoal_class_[*class_];
+  uint64_t scaled = (uint64_t)((uint32_t)(at - page * SHOAL_PAGE_) - k->first) * k->reciprocal;
+  uint32_t i = (uint32_t)(scaled >> 32);  // and what is left of it is less than a block's, if a block begins there
+  if (SHOAL_UNLIKELY(i >= k->count || (uint32_t)scaled >= k->reciprocal)) return NULL;
+  return (shoal_atomic64 *)(void *)(cache->data + page * SHOAL_PAGE_) + i;
+}
+
+static void remember(struct shoal_cache_ *cache, const struct shoal_chunk_ *c) {
+  cache->data = c->data;
+  cache->bytes = c->pages * SHOAL_PAGE_;
+  cache->page = c->page;
+  cache->slabs_end = c->pages < SHOAL_SLAB_PAGES_ ? 0 : c->pages - SHOAL_SLAB_PAGES_ + 1;
+}
+
+SHOAL_NOINLINE static int free_slowly(struct shoal_heap *heap, void *block) {
+  int rc = 0;
   struct shoal_spot_ s;
-  int rc = find(heap, block, &cache->chunk, &s);
+  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
+  if (!cache) return rc;
+  rc = find(heap, block, &s);
   if (rc) return rc;
+  remember(cache, s.chunk);
   uint64_t w = shoal_load64_relaxed(s.word);
   while (shoal_word_kind_(w) == PROCESS) {
     if (end(heap, cache, &s, block, w)) return 0;
@@ -204,36 +234,17 @@ SHOAL_NOINLINE static int free_slowly(struct shoal_heap *heap, struct shoal_cach
   return not_to_be_freed(w);
 }
 
-// The word of a small block, if it is this process's, and its slab as well: nobody else may change either. Else NULL.
-SHOAL_INLINE shoal_atomic64 *find_own(struct shoal_heap *heap, struct shoal_cache_ *cache, const void *block,
-                                      unsigned *class_) {
-  const struct shoal_chunk_ *c = &heap->chunk[cache->chunk];
-  uint64_t at = (uintptr_t)block - (uintptr_t)c->data, page = at / SHOAL_PAGE_;
-  if (SHOAL_UNLIKELY(cache->chunk >= shoal_chunks_(heap) || page >= c->pages)) return NULL;
-  uint32_t tag = shoal_load32_relaxed(&c->page[page].tag), back = tag & 0xff;
-  *class_ = (tag >> 8) - 1;
-  if (SHOAL_UNLIKELY(*class_ >= SHOAL_CLASSES_ || back > page || c->pages - (page - back) < SHOAL_SLAB_PAGES_))
-    return NULL;
-  page -= back;
-  if (SHOAL_UNLIKELY((uint32_t)shoal_load64_relaxed(&c->page[page].owner) != (uint32_t)mine(cache, SLAB))) return NULL;
-  const struct shoal_class_ *k = &shoal_class_[*class_];
-  uint32_t from = (uint32_t)(at - page * SHOAL_PAGE_) - k->first;
-  uint32_t i = (uint32_t)((uint64_t)from * k->reciprocal >> 32);
-  if (SHOAL_UNLIKELY(i >= k->count || i * k->size != from)) return NULL;
-  return &shoal_slab_words_(c, page)[i];
-}
-
 int shoal_heap_free(struct shoal_heap *heap, void *block) {
-  int rc = 0;
-  unsigned class_;
-  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
-  if (SHOAL_UNLIKELY(!cache)) return rc;
-  shoal_atomic64 *word = find_own(heap, cache, block, &class_);
-  if (SHOAL_UNLIKELY(!word)) return free_slowly(heap, cache, block);
+  unsigned class_ = 0;
+  struct shoal_cache_ *cache = shoal_cache_known_(heap);
+  shoal_atomic64 *word = SHOAL_LIKELY(cache) ? find_own(cache, block, &class_) : NULL;
+  if (SHOAL_UNLIKELY(!word)) return free_slowly(heap, block);
+  struct shoal_list_ *list = &cache->list[class_];
   uint64_t w = shoal_load64_relaxed(word);
-  if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)mine(cache, PROCESS))) return free_slowly(heap, cache, block);
-  shoal_store64_release(word, shoal_word_next_(w, CACHED, 0));  // [H1]
-  push(heap, cache, class_, block, word);
+  if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)mine(cache, PROCESS) || list->n >= shoal_class_[class_].room))
+    return free_slowly(heap, block);
+  shoal_store64_release(word, w + cache->freed);  // [H1]
+  list->item[list->n++] = (struct shoal_listed_){block, word};
   return 0;
 }
 
@@ -241,8 +252,7 @@ int shoal_heap_free(struct shoal_heap *heap, void *block) {
 
 uint64_t shoal_heap_usable(struct shoal_heap *heap, const void *block) {
   struct shoal_spot_ s;
-  uint32_t cached = 0;
-  if (find(heap, block, &cached, &s)) return 0;
+  if (find(heap, block, &s)) return 0;
   unsigned kind = shoal_word_kind_(shoal_load64_relaxed(s.word));
   return kind == PROCESS || kind == OBJECT ? usable(&s) : 0;
 }
@@ -277,7 +287,7 @@ int shoal_block_give_(struct shoal_heap *heap, void *block, uint32_t entry, uint
   struct shoal_spot_ s;
   struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
   if (!cache) return rc;
-  rc = find(heap, block, &cache->chunk, &s);
+  rc = find(heap, block, &s);
   if (rc) return rc;
   uint64_t w = shoal_load64_relaxed(s.word), given = word_of(shoal_word_seq_(w) + 1, entry, generation);
   if ((uint32_t)w != (uint32_t)mine(cache, PROCESS)) return shoal_fail_(-EINVAL, "the block is not this process's");
@@ -290,13 +300,13 @@ int shoal_block_give_(struct shoal_heap *heap, void *block, uint32_t entry, uint
 static int not_the_objects(void) { return shoal_fail_(-ENOENT, "the block is not the object's any more"); }
 
 // 0: the block of *ref, the word that it has while it is the object's, and where it is here.
-static int find_ref(struct shoal_heap *heap, uint32_t *cached, const struct shoal_block_ref *ref, uint32_t entry,
-                    uint32_t generation, struct shoal_spot_ *s, uint64_t *w, char **data) {
+static int find_ref(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation,
+                    struct shoal_spot_ *s, uint64_t *w, char **data) {
   shoal_off off = *(const volatile shoal_off *)&ref->off;
   *w = word_of(*(const volatile uint32_t *)&ref->seq, entry, generation);
   if (off < heap->seg->g.units_off || off >= heap->seg->g.length) return not_the_objects();
   *data = heap->seg->base + off;
-  if (find(heap, *data, cached, s)) return not_the_objects();
+  if (find(heap, *data, s)) return not_the_objects();
   return shoal_load64_acquire(s->word) == *w ? 0 : not_the_objects();  // [H2]
 }
 
@@ -305,8 +315,7 @@ int shoal_block_at_(struct shoal_heap *heap, const struct shoal_block_ref *ref, 
   struct shoal_spot_ s;
   uint64_t w, bytes;
   char *at;
-  uint32_t cached = 0;
-  int rc = find_ref(heap, &cached, ref, entry, generation, &s, &w, &at);
+  int rc = find_ref(heap, ref, entry, generation, &s, &w, &at);
   if (rc) return rc;
   bytes = usable(&s);
   if (bytes == 0 || shoal_load64_acquire(s.word) != w) return not_the_objects();  // [H2]
@@ -322,7 +331,7 @@ int shoal_block_take_(struct shoal_heap *heap, const struct shoal_block_ref *ref
   char *at;
   struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
   if (!cache) return rc;
-  rc = find_ref(heap, &cache->chunk, ref, entry, generation, &s, &w, &at);
+  rc = find_ref(heap, ref, entry, generation, &s, &w, &at);
   if (rc) return rc;
   // [H1], [H2]
   return shoal_cas64_acq_rel(s.word, &w, shoal_word_next_(w, PROCESS, cache->owner)) ? 0 : not_the_objects();
@@ -335,7 +344,7 @@ int shoal_block_end_(struct shoal_heap *heap, const struct shoal_block_ref *ref,
   char *at;
   struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
   if (!cache) return rc;
-  rc = find_ref(heap, &cache->chunk, ref, entry, generation, &s, &w, &at);
+  rc = find_ref(heap, ref, entry, generation, &s, &w, &at);
   if (rc) return rc;
   return end(heap, cache, &s, at, w) ? 0 : not_the_objects();
 }

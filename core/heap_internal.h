@@ -104,9 +104,14 @@ struct shoal_list_ {  // blocks that are CACHED: hints, the words decide
 
 #define SHOAL_RECENT_ 16u
 struct shoal_cache_ {  // a thread's, of one heap
-  uint32_t owner;      // of this process's words
-  uint32_t chunk;      // where its last block was
-  uint64_t thread;     // 0: it has ended, another may have this
+  // Where its last block was, and what a word gains when it is allocated, or freed, by its own process.
+  char *data;
+  uint64_t bytes;
+  struct shoal_page_shm *page;
+  uint64_t slabs_end;  // of the pages at which a slab may begin
+  uint64_t allocated, freed;
+  uint32_t owner;   // of this process's words
+  uint64_t thread;  // 0: it has ended, another may have this
   struct shoal_cache_ *next;
   struct shoal_recent_ {  // runs that it handed out lately
     struct shoal_chunk_ *chunk;
@@ -165,11 +170,15 @@ struct shoal_local_ {
   struct shoal_cache_ *cache;
   uint32_t epoch;
 };
-extern __thread struct shoal_local_ shoal_local_[4];
+#define SHOAL_LOCALS_ 4u
+extern __thread struct shoal_local_ shoal_local_[SHOAL_LOCALS_];
+SHOAL_INLINE struct shoal_cache_ *shoal_cache_known_(const struct shoal_heap *heap) {  // NULL: it has not joined
+  const struct shoal_local_ *l = &shoal_local_[heap->serial % SHOAL_LOCALS_];
+  return SHOAL_LIKELY(l->serial == heap->serial && l->epoch == shoal_epoch()) ? l->cache : NULL;
+}
 SHOAL_INLINE struct shoal_cache_ *shoal_cache_of_(struct shoal_heap *heap, int *rc) {
-  const struct shoal_local_ *l = &shoal_local_[heap->serial % 4];
-  if (SHOAL_LIKELY(l->serial == heap->serial && l->epoch == shoal_epoch())) return l->cache;
-  return shoal_cache_join_(heap, rc);
+  struct shoal_cache_ *cache = shoal_cache_known_(heap);
+  return SHOAL_LIKELY(cache) ? cache : shoal_cache_join_(heap, rc);
 }
 // Takes notice of chunks that others made. 0, or why one cannot be used.
 int shoal_chunks_look_(struct shoal_heap *heap);

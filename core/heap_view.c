@@ -43,7 +43,7 @@ static uint64_t serials;
 static shoal_atomic32 heaps_lock;
 static pthread_key_t ends;  // its destructor is called when a thread ends
 static int has_ends;
-__thread struct shoal_local_ shoal_local_[4];
+__thread struct shoal_local_ shoal_local_[SHOAL_LOCALS_];
 
 // ---- places ----
 
@@ -192,6 +192,8 @@ static struct shoal_cache_ *cache_for(struct shoal_heap *heap, uint64_t thread) 
   }
   if (!c) return NULL;
   c->owner = shoal_load32_relaxed(&heap->owner);
+  c->allocated = SHOAL_WORD_(1, PROCESS, c->owner) - SHOAL_WORD_(0, CACHED, 0);
+  c->freed = SHOAL_WORD_(1, CACHED, 0) - SHOAL_WORD_(0, PROCESS, c->owner);
   c->thread = thread;
   return c;
 }
@@ -204,7 +206,7 @@ struct shoal_cache_ *shoal_cache_join_(struct shoal_heap *heap, int *out) {
   if (rc == 0 && !(c = cache_for(heap, t->id))) rc = shoal_fail_(-ENOMEM, "private memory");
   shoal_private_release_(&heap->lock);
   if (rc) *out = rc;
-  else shoal_local_[heap->serial % 4] = (struct shoal_local_){heap->serial, c, t->epoch};
+  else shoal_local_[heap->serial % SHOAL_LOCALS_] = (struct shoal_local_){heap->serial, c, t->epoch};
   if (rc == 0) pthread_setspecific(ends, heap);
   return c;
 }
