@@ -1,0 +1,350 @@
+// Blocks: allocated, found by their address, freed, handed to objects. [H1], [H2], [H3], [H4]: core/heap_internal.h.
+#include "core/heap.h"
+
+#include <string.h>
+
+#include "core/error.h"
+#include "core/heap_internal.h"
+
+// ---- which block ----
+
+static struct shoal_chunk_ *chunk_of(struct shoal_heap *heap, const void *block) {
+  uint32_t chunks = shoal_chunks_(heap);
+  for (uint32_t i = chunks; i--;) {  // the last is the largest
+    struct shoal_chunk_ *c = &heap->chunk[i];
+    if ((uintptr_t)block - (uintptr_t)c->data < c->pages * SHOAL_PAGE_) return c;
+  }
+  return NULL;
+}
+
+// `at`: the block's distance from its slab. Whatever the pages say, the word is inside the slab, and the slab in its chunk.
+static int find_small(struct shoal_chunk_ *c, uint64_t page, uint64_t at, struct shoal_spot_ *out) {
+  uint32_t tag = shoal_load32_relaxed(&c->page[page].tag), back = tag & 0xff, class_ = (tag >> 8) - 1;
+  if (class_ >= SHOAL_CLASSES_ || back >= SHOAL_SLAB_PAGES_ || back > page) return 0;
+  page -= back;
+  at += back * SHOAL_PAGE_;
+  uint64_t slab = shoal_load64_acquire(&c->page[page].owner);  // [H2]
+  const struct shoal_class_ *k = &shoal_class_[class_];
+  uint32_t from = (uint32_t)at - k->first, i = (uint32_t)((uint64_t)from * k->reciprocal >> 32);
+  if (shoal_word_kind_(slab) != SLAB || shoal_slab_class_(c, page) != class_ || at < k->first || i >= k->count ||
+      i * k->size != from)
+    return 0;
+  *out = (struct shoal_spot_){c, page, &shoal_slab_words_(c, page)[i], slab, class_};
+  return 1;
+}
+
+static int find_in(struct shoal_chunk_ *c, const void *block, struct shoal_spot_ *out) {
+  uint64_t at = (uintptr_t)block - (uintptr_t)c->data, page = at / SHOAL_PAGE_, in_page = at % SHOAL_PAGE_;
+  uint64_t w = shoal_load64_acquire(&c->page[page].owner);  // [H2]
+  unsigned kind = shoal_word_kind_(w);
+  if (kind == SLAB || kind == INSIDE) return find_small(c, page, in_page, out);
+  if (in_page || kind == CACHED) return 0;
+  *out = (struct shoal_spot_){c, page, &c->page[page].owner, 0, SHOAL_CLASSES_};
+  return 1;
+}
+
+static int no_block(void) { return shoal_fail_(-EINVAL, "no block of this heap begins there"); }
+
+static int find(struct shoal_heap *heap, const void *block, struct shoal_spot_ *out) {
+  struct shoal_chunk_ *c = chunk_of(heap, block);
+  if (!c) {  // it may be in one that another process has made
+    int rc = shoal_chunks_look_(heap);
+    if (rc) return rc;
+    c = chunk_of(heap, block);
+  }
+  return c && find_in(c, block, out) ? 0 : no_block();
+}
+
+static uint64_t usable(const struct shoal_spot_ *s) {
+  if (s->class_ < SHOAL_CLASSES_) return shoal_class_[s->class_].size;
+  return shoal_run_pages_(s->chunk, s->page) * SHOAL_PAGE_;
+}
+
+SHOAL_INLINE uint64_t mine(const struct shoal_cache_ *cache, unsigned kind) {
+  return SHOAL_WORD_(0, kind, cache->owner);
+}
+
+// ---- allocate ----
+
+SHOAL_INLINE unsigned class_of(uint64_t size) {
+  if (size <= 128) return size ? (unsigned)(size - 1) / 16 : 0;
+  unsigned top = 63 - (unsigned)__builtin_clzll(size - 1);  // 7..11: four classes to each power of two
+  return (top - 7) * 4 + 8 + (unsigned)((size - 1) >> (top - 2) & 3);
+}
+
+// A block of the thread's list, or NULL: it is empty.
+SHOAL_INLINE void *pop(struct shoal_cache_ *cache, unsigned class_) {
+  struct shoal_list_ *list = &cache->list[class_];
+  while (SHOAL_LIKELY(list->n)) {
+    struct shoal_listed_ item = list->item[--list->n];
+    uint64_t w = shoal_load64_relaxed(item.word);
+    if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)SHOAL_WORD_(0, CACHED, 0))) continue;  // not as we left it
+    shoal_store64_release(item.word, w + cache->allocated);                            // [H1]
+    return item.block;
+  }
+  return NULL;
+}
+
+static int alloc_small(struct shoal_heap *heap, struct shoal_cache_ *cache, unsigned class_, void **out) {
+  void *block;
+  while (!(block = pop(cache, class_))) {
+    int rc = shoal_slab_refill_(heap, cache, class_);
+    if (rc) return rc;
+  }
+  *out = block;
+  return 0;
+}
+
+// One of the runs that this thread had lately, if somebody has freed it: warm, and found without a walk.
+static int claim_recent(struct shoal_cache_ *cache, uint64_t n, struct shoal_chunk_ **chunk, uint64_t *page) {
+  for (uint32_t i = 0; i < SHOAL_RECENT_; i++) {
+    struct shoal_recent_ r = cache->recent[(cache->oldest + i) % SHOAL_RECENT_];
+    if (!r.chunk) continue;
+    shoal_atomic64 *word = &r.chunk->page[r.page].owner;
+    uint64_t w = shoal_load64_relaxed(word), have = shoal_run_pages_(r.chunk, r.page);
+    if (shoal_word_kind_(w) != FREE || have < n || have > n + n / 4 + 1) continue;
+    if (!shoal_cas64_acq_rel(word, &w, shoal_word_next_(w, PROCESS, cache->owner))) continue;  // [H1], [H2]
+    if (shoal_run_pages_(r.chunk, r.page) != have) {
+      shoal_run_free_(r.chunk, r.page);
+      continue;
+    }
+    cache->oldest = (cache->oldest + i + 1) % SHOAL_RECENT_;
+    *chunk = r.chunk;
+    *page = r.page;
+    return 1;
+  }
+  return 0;
+}
+
+static int alloc_pages(struct shoal_heap *heap, struct shoal_cache_ *cache, uint64_t n, void **out) {
+  struct shoal_chunk_ *c = NULL;
+  uint64_t page = 0;
+  if (!claim_recent(cache, n, &c, &page)) {
+    int rc = shoal_run_claim_(heap, cache, n, &c, &page);
+    if (rc) return rc;
+    cache->recent[cache->oldest] = (struct shoal_recent_){c, page};
+    cache->oldest = (cache->oldest + 1) % SHOAL_RECENT_;
+  }
+  *out = c->data + page * SHOAL_PAGE_;
+  return 0;
+}
+
+// In pages of its own; a small one where no slab can be made, too.
+static int alloc_otherwise(struct shoal_heap *heap, struct shoal_cache_ *cache, uint64_t size, void **out) {
+  if (size > heap->seg->g.size_max)
+    return shoal_fail_(-ENOSPC, "%llu bytes: size_max is %llu", (unsigned long long)size,
+                       (unsigned long long)heap->seg->g.size_max);
+  return alloc_pages(heap, cache, size ? (size + SHOAL_PAGE_ - 1) / SHOAL_PAGE_ : 1, out);
+}
+
+SHOAL_NOINLINE static int alloc_slowly(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) {
+  int rc = 0;
+  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
+  if (!cache) return rc;
+  if (size <= SHOAL_HEAP_SMALL) {
+    unsigned class_ = class_of(size);
+    while (shoal_class_[class_].size % align) class_++;
+    rc = alloc_small(heap, cache, class_, out);
+    if (rc != -ENOSPC) return rc;
+  }
+  return alloc_otherwise(heap, cache, size, out);
+}
+
+int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) {
+  struct shoal_cache_ *cache = shoal_cache_known_(heap);
+  void *block = NULL;
+  if (SHOAL_LIKELY(cache && size <= SHOAL_HEAP_SMALL)) block = pop(cache, class_of(size));
+  if (SHOAL_UNLIKELY(!block)) return alloc_slowly(heap, size, 1, out);
+  *out = block;
+  return 0;
+}
+
+int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) {
+  if (align == 0 || align & (align - 1) || align > SHOAL_HEAP_ALIGNMENT)
+    return shoal_fail_(-EINVAL, "%llu is no power of two up to %u", (unsigned long long)align, SHOAL_HEAP_ALIGNMENT);
+  return alloc_slowly(heap, size, align, out);
+}
+
+// ---- free ----
+
+static void push(struct shoal_heap *heap, struct shoal_cache_ *cache, unsigned class_, void *block,
+                 shoal_atomic64 *word) {
+  struct shoal_list_ *list = &cache->list[class_];
+  if (list->n >= shoal_class_[class_].room) shoal_slab_flush_(heap, list, list->n / 2);
+  list->item[list->n++] = (struct shoal_listed_){block, word};
+}
+
+static int is_slab_of(const struct shoal_cache_ *cache, const struct shoal_spot_ *s) {
+  return ((s->slab ^ mine(cache, SLAB)) & UINT32_MAX) == 0;
+}
+
+// The block, whose word was seen as `w`, is free. 0: another was faster.
+static int end(struct shoal_heap *heap, struct shoal_cache_ *cache, const struct shoal_spot_ *s, void *block,
+               uint64_t w) {
+  int listed = s->class_ < SHOAL_CLASSES_ && is_slab_of(cache, s);
+  if (!shoal_cas64_seq_cst(s->word, &w, shoal_word_next_(w, listed ? CACHED : FREE, 0))) return 0;  // [H1], [H3]
+  if (listed) push(heap, cache, s->class_, block, s->word);
+  else if (s->class_ < SHOAL_CLASSES_) shoal_slab_returned_(&s->chunk->page[s->page]);
+  return 1;
+}
+
+static int not_to_be_freed(uint64_t w) {
+  if (shoal_word_kind_(w) == OBJECT) return shoal_fail_(-EINVAL, "the block belongs to an object");
+  return shoal_fail_(-EINVAL, "the block is free already");
+}
+
+// Where a small block's word is, if it lies in the same chunk as the last one, in a slab of this process: nobody else may
+// change the word while the block is this process's. Else NULL.
+SHOAL_INLINE shoal_atomic64 *find_own(const struct shoal_cache_ *cache, const void *block, unsigned *class_) {
+  uint64_t at = (uintptr_t)block - (uintptr_t)cache->data, page = at / SHOAL_PAGE_;
+  if (SHOAL_UNLIKELY(at >= cache->bytes)) return NULL;
+  uint32_t tag = shoal_load32_relaxed(&cache->page[page].tag);
+  *class_ = (tag >> 8) - 1;
+  page -= tag & 0xff;
+  if (SHOAL_UNLIKELY(*class_ >= SHOAL_CLASSES_ || page >= cache->slabs_end)) return NULL;
+  uint64_t slab = shoal_load64_relaxed(&cache->page[page].owner);
+  if (SHOAL_UNLIKELY((uint32_t)slab != (uint32_t)mine(cache, SLAB))) return NULL;
+  const struct shoal_class_ *k = &shoal_class_[*class_];
+  uint64_t scaled = (uint64_t)((uint32_t)(at - page * SHOAL_PAGE_) - k->first) * k->reciprocal;
+  uint32_t i = (uint32_t)(scaled >> 32);  // and what is left of it is less than a block's, if a block begins there
+  if (SHOAL_UNLIKELY(i >= k->count || (uint32_t)scaled >= k->reciprocal)) return NULL;
+  return (shoal_atomic64 *)(void *)(cache->data + page * SHOAL_PAGE_) + i;
+}
+
+static void remember(struct shoal_cache_ *cache, const struct shoal_chunk_ *c) {
+  cache->data = c->data;
+  cache->bytes = c->pages * SHOAL_PAGE_;
+  cache->page = c->page;
+  cache->slabs_end = c->pages < SHOAL_SLAB_PAGES_ ? 0 : c->pages - SHOAL_SLAB_PAGES_ + 1;
+}
+
+SHOAL_NOINLINE static int free_slowly(struct shoal_heap *heap, void *block) {
+  int rc = 0;
+  struct shoal_spot_ s;
+  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
+  if (!cache) return rc;
+  rc = find(heap, block, &s);
+  if (rc) return rc;
+  remember(cache, s.chunk);
+  uint64_t w = shoal_load64_relaxed(s.word);
+  while (shoal_word_kind_(w) == PROCESS) {
+    if (end(heap, cache, &s, block, w)) return 0;
+    w = shoal_load64_relaxed(s.word);
+  }
+  return not_to_be_freed(w);
+}
+
+int shoal_heap_free(struct shoal_heap *heap, void *block) {
+  unsigned class_ = 0;
+  struct shoal_cache_ *cache = shoal_cache_known_(heap);
+  shoal_atomic64 *word = SHOAL_LIKELY(cache) ? find_own(cache, block, &class_) : NULL;
+  if (SHOAL_UNLIKELY(!word)) return free_slowly(heap, block);
+  struct shoal_list_ *list = &cache->list[class_];
+  uint64_t w = shoal_load64_relaxed(word);
+  if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)mine(cache, PROCESS) || list->n >= shoal_class_[class_].room))
+    return free_slowly(heap, block);
+  shoal_store64_release(word, w + cache->freed);  // [H1]
+  list->item[list->n++] = (struct shoal_listed_){block, word};
+  return 0;
+}
+
+// ---- size ----
+
+uint64_t shoal_heap_usable(struct shoal_heap *heap, const void *block) {
+  struct shoal_spot_ s;
+  if (find(heap, block, &s)) return 0;
+  unsigned kind = shoal_word_kind_(shoal_load64_relaxed(s.word));
+  return kind == PROCESS || kind == OBJECT ? usable(&s) : 0;
+}
+
+int shoal_heap_realloc(struct shoal_heap *heap, void **block, uint64_t size) {
+  void *moved;
+  if (!*block) return shoal_heap_alloc(heap, size, block);
+  uint64_t have = shoal_heap_usable(heap, *block);
+  if (have == 0) return no_block();
+  if (size <= have && (size > have / 2 || have <= 64)) return 0;
+  int rc = shoal_heap_alloc(heap, size, &moved);
+  if (rc) return rc;
+  memcpy(moved, *block, have < size ? have : size);
+  rc = shoal_heap_free(heap, *block);
+  if (rc) {
+    shoal_heap_free(heap, moved);
+    return rc;
+  }
+  *block = moved;
+  return 0;
+}
+
+// ---- blocks of objects ----
+
+static uint64_t word_of(uint32_t seq, uint32_t entry, uint32_t generation) {
+  return SHOAL_WORD_(seq, OBJECT, SHOAL_OBJECT_OWNER_(entry & 0xfffff, generation));
+}
+
+int shoal_block_give_(struct shoal_heap *heap, void *block, uint32_t entry, uint32_t generation,
+                      struct shoal_block_ref *ref) {
+  int rc = 0;
+  struct shoal_spot_ s;
+  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
+  if (!cache) return rc;
+  rc = find(heap, block, &s);
+  if (rc) return rc;
+  uint64_t w = shoal_load64_relaxed(s.word), given = word_of(shoal_word_seq_(w) + 1, entry, generation);
+  if ((uint32_t)w != (uint32_t)mine(cache, PROCESS)) return shoal_fail_(-EINVAL, "the block is not this process's");
+  *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(given), 0};
+  // [H1] pairs with [H2]: what is in the block, and in *ref, is seen by who finds it the object's
+  if (!shoal_cas64_release(s.word, &w, given)) return shoal_fail_(-EINVAL, "the block was freed meanwhile");  // [H1]
+  return 0;
+}
+
+static int not_the_objects(void) { return shoal_fail_(-ENOENT, "the block is not the object's any more"); }
+
+// 0: the block of *ref, the word that it has while it is the object's, and where it is here.
+static int find_ref(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation,
+                    struct shoal_spot_ *s, uint64_t *w, char **data) {
+  shoal_off off = *(const volatile shoal_off *)&ref->off;
+  *w = word_of(*(const volatile uint32_t *)&ref->seq, entry, generation);
+  if (off < heap->seg->g.units_off || off >= heap->seg->g.length) return not_the_objects();
+  *data = heap->seg->base + off;
+  if (find(heap, *data, s)) return not_the_objects();
+  return shoal_load64_acquire(s->word) == *w ? 0 : not_the_objects();  // [H2]
+}
+
+int shoal_block_at_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation,
+                    void **data, uint64_t *size) {
+  struct shoal_spot_ s;
+  uint64_t w, bytes;
+  char *at;
+  int rc = find_ref(heap, ref, entry, generation, &s, &w, &at);
+  if (rc) return rc;
+  bytes = usable(&s);
+  if (bytes == 0 || shoal_load64_acquire(s.word) != w) return not_the_objects();  // [H2]
+  *data = at;
+  *size = bytes;
+  return 0;
+}
+
+int shoal_block_take_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation) {
+  int rc = 0;
+  struct shoal_spot_ s;
+  uint64_t w;
+  char *at;
+  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
+  if (!cache) return rc;
+  rc = find_ref(heap, ref, entry, generation, &s, &w, &at);
+  if (rc) return rc;
+  // [H1], [H2]
+  return shoal_cas64_acq_rel(s.word, &w, shoal_word_next_(w, PROCESS, cache->owner)) ? 0 : not_the_objects();
+}
+
+int shoal_block_end_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation) {
+  int rc = 0;
+  struct shoal_spot_ s;
+  uint64_t w;
+  char *at;
+  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
+  if (!cache) return rc;
+  rc = find_ref(heap, ref, entry, generation, &s, &w, &at);
+  if (rc) return rc;
+  return end(heap, cache, &s, at, w) ? 0 : not_the_objects();
+}
