@@ -30,15 +30,20 @@ enum { EMPTY, FREE, CREATING, LIVE, REMOVED };
 #define WAITED UINT64_C(8)  // somebody sleeps until CREATING has ended
 #define GENERATION(w) ((uint32_t)((w) >> 4) & 0xfffffffu)
 #define CREATOR(w) ((shoal_proc_id)((w) >> 32))
+// In `whole`: of a part, the entry + 1 and, above it, the generation of the object that it goes with; of an object that has,
+// or had, parts: PARTS.
+#define PARTS (UINT64_C(1) << 63)
+#define WHOLE(entry, generation) ((uint64_t)(generation) << 32 | ((uint64_t)(entry) + 1))
 #define MAKE(state, generation, creator) \
   ((uint64_t)(creator) << 32 | (uint64_t)((generation)&0xfffffffu) << 4 | (uint64_t)(state))
 
 struct label {  // a name or type as the entry holds it: padded with zeros
   uint64_t name[8], type[4];
+  uint64_t whole;  // of what it is a part, 0: of nothing
 };
 
 static int label_make(const char *name, const char *type, struct label *out) {
-  *out = (struct label){{0}, {0}};
+  *out = (struct label){{0}, {0}, 0};
   if (!name || !*name) return shoal_fail_(-EINVAL, "an object has a name");
   if (!type) return shoal_fail_(-EINVAL, "an object has a type");
   if (strnlen(name, SHOAL_NAME_MAX + 1) > SHOAL_NAME_MAX)
@@ -148,7 +153,7 @@ static void shorten(struct shoal_segment *seg, uint32_t at, uint32_t back) {
 
 // Gives the run back, then the entry. Killed between any two steps: the state still says what is to be done, and doing it
 // again harms nobody, since only words that name this entry are cleared.
-static void free_entry(struct shoal_segment *seg, uint32_t at) {
+static void free_one(struct shoal_segment *seg, uint32_t at) {
   struct shoal_entry_shm *e = &seg->entries[at];
   uint64_t off = shoal_load64_relaxed(&e->off), size = shoal_load64_relaxed(&e->size);
   if (off >= seg->g.units_off)
@@ -160,11 +165,28 @@ static void free_entry(struct shoal_segment *seg, uint32_t at) {
   shorten(seg, at, reach_of(seg, at));
 }
 
+// Of a part: whether what it goes with is still there.
+static int whole_is_there(struct shoal_segment *seg, uint32_t at) {
+  uint64_t whole = shoal_load64_relaxed(&seg->entries[at].whole) & ~PARTS;
+  uint32_t entry = (uint32_t)whole - 1;
+  if (!whole || entry >= seg->g.entries) return 0;
+  uint64_t w = shoal_load64_acquire(&seg->entries[entry].state);  // [D2]
+  return GENERATION(w) == whole >> 32 && (STATE(w) == LIVE || STATE(w) == REMOVED);
+}
+
 // Whether somebody must free the entry: its creator died, or it is removed and the last user has gone.
 static int to_be_freed(struct shoal_segment *seg, uint32_t at) {
   uint64_t w = shoal_load64_acquire(&seg->entries[at].state);  // [D2]
   if (STATE(w) == CREATING) return !shoal_proc_alive(seg, CREATOR(w), 0);
-  return STATE(w) == REMOVED && !shoal_reference_any_(seg, at);
+  return STATE(w) == REMOVED && !shoal_reference_any_(seg, at) && !whole_is_there(seg, at);
+}
+
+// With its parts. Killed before the last of them: a reaper finds that what they go with is not there.
+static void free_entry(struct shoal_segment *seg, uint32_t at) {
+  uint64_t had = shoal_load64_relaxed(&seg->entries[at].whole) & PARTS;
+  free_one(seg, at);
+  for (uint32_t i = 0; had && i < seg->g.entries; i++)
+    if ((uint32_t)shoal_load64_relaxed(&seg->entries[i].whole) == at + 1 && to_be_freed(seg, i)) free_one(seg, i);
 }
 
 static void tidy_locked(struct shoal_segment *seg) {
@@ -229,7 +251,12 @@ static uint64_t claim_entry(struct shoal_segment *seg, uint32_t at, uint64_t run
   for (unsigned i = 0; i < 4; i++) shoal_store64_release(&e->type[i], l->type[i]);  // [D3]
   shoal_store64_release(&e->off, seg->g.units_off + run * SHOAL_UNIT_);             // [D3]
   shoal_store64_release(&e->size, size);                                            // [D3]
-  shoal_store64_release(&e->state, w);                                              // [D1] pairs with [D2]
+  shoal_store64_release(&e->whole, l->whole);                                       // [D3]
+  if (l->whole) {
+    shoal_atomic64 *parts = &seg->entries[(uint32_t)l->whole - 1].whole;
+    shoal_store64_relaxed(parts, shoal_load64_relaxed(parts) | PARTS);
+  }
+  shoal_store64_release(&e->state, w);  // [D1] pairs with [D2]
   shoal_space_mark_(seg, run, shoal_units_(size), 0, at + 1);
   set_used(seg, used(seg) + 1);
   return w;
@@ -329,18 +356,15 @@ static int publish(struct shoal_segment *seg, const struct claimed *c) {
   return not_ours();
 }
 
-int shoal_object_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
-                        struct shoal_object *out) {
-  struct label l;
+static int begin(struct shoal_segment *seg, const struct label *l, uint64_t size, struct shoal_object *out) {
   shoal_proc_id id;
   struct claimed c = {0, 0, 0, 0};
-  int rc = name ? label_make(name, type, &l) : label_make_nameless(type, &l);
-  if (rc == 0 && size == 0) rc = shoal_fail_(-EINVAL, "an object has a size");
+  int rc = size ? 0 : shoal_fail_(-EINVAL, "an object has a size");
   if (rc == 0 && size > seg->g.size_max)
     rc = shoal_fail_(-ENOSPC, "%llu bytes: size_max is %llu", (unsigned long long)size,
                      (unsigned long long)seg->g.size_max);
   if (rc == 0) rc = shoal_proc_self(seg, &id);
-  if (rc == 0) rc = claim_or_grow(seg, &l, size, id, &c);
+  if (rc == 0) rc = claim_or_grow(seg, l, size, id, &c);
   if (rc) return rc;
   shoal_off off = shoal_load64_relaxed(&seg->entries[c.at].off);
   struct shoal_object object = {shoal_segment_at(seg, off, size), size, off, c.at, GENERATION(c.state)};
@@ -348,6 +372,13 @@ int shoal_object_begin_(struct shoal_segment *seg, const char *name, const char 
   memset(object.memory, 0, c.stained < size ? c.stained : size);
   *out = object;
   return 0;
+}
+
+int shoal_object_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                        struct shoal_object *out) {
+  struct label l;
+  int rc = name ? label_make(name, type, &l) : label_make_nameless(type, &l);
+  return rc ? rc : begin(seg, &l, size, out);
 }
 
 int shoal_object_end_(struct shoal_segment *seg, const struct shoal_object *object, int rc) {
@@ -367,6 +398,39 @@ int shoal_object_create(struct shoal_segment *seg, const char *name, const char 
   if (rc == 0) rc = shoal_object_end_(seg, &object, init ? init(object.memory, size, arg) : 0);
   if (rc == 0) *out = object;
   return rc;
+}
+
+// ---- parts ----
+
+static int find_part(struct shoal_segment *seg, const struct label *l, uint64_t size, struct shoal_object *out) {
+  struct view v;
+  for (uint32_t at = 0; at < seg->g.entries; at++) {
+    if (shoal_load64_relaxed(&seg->entries[at].whole) != l->whole || state_at(seg, at) != REMOVED) continue;
+    view_entry(seg, at, &v);
+    void *memory = shoal_segment_at(seg, v.off, v.size);
+    if (v.label.name[2] != l->name[2] || v.size != size || !memory) continue;
+    *out = (struct shoal_object){memory, v.size, v.off, v.entry, GENERATION(v.state)};
+    return 1;
+  }
+  return 0;
+}
+
+// As publish, but nobody holds it: what it goes with is held.
+int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *whole, uint32_t which, uint64_t size,
+                       struct shoal_object *out) {
+  struct label l;
+  int rc = label_make_nameless("part", &l);
+  if (rc) return rc;
+  l.name[2] = (uint64_t)which + 1;
+  l.whole = WHOLE(whole->entry, whole->generation);
+  if (find_part(seg, &l, size, out)) return 0;
+  rc = begin(seg, &l, size, out);
+  if (rc) return rc;
+  shoal_atomic64 *state = &seg->entries[out->entry].state;
+  uint64_t w = shoal_load64_relaxed(state);
+  while (STATE(w) == CREATING && GENERATION(w) == out->generation)
+    if (shoal_cas64_release(state, &w, MAKE(REMOVED, out->generation, 0))) return 0;  // [D1]
+  return not_ours();
 }
 
 // ---- open, close, remove ----

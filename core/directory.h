@@ -74,6 +74,13 @@ int shoal_object_open_or_begin_(struct shoal_segment *seg, const char *name, con
 // or why it could not be published.
 int shoal_object_end_(struct shoal_segment *seg, const struct shoal_object *object, int rc) SHOAL_MUST_CHECK;
 
+// ---- parts ----
+// More memory, zeroed, for an object that is open: part `which` of it, which is there from now on, the same for all, for as
+// long as the object, and is freed with it. If it is there already, that one. One thread at a time for one object; killed at
+// any instruction, the part is there, or it is not. The answer is not to be closed. -ENOSPC, -EUSERS.
+int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *whole, uint32_t which, uint64_t size,
+                       struct shoal_object *out) SHOAL_MUST_CHECK;
+
 struct shoal_object_info {
   char name[SHOAL_NAME_MAX + 1];
   char type[SHOAL_TYPE_MAX + 1];

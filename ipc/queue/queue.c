@@ -19,13 +19,22 @@ struct layout {
 };
 
 static const struct shoal_queue_kind_ *const kinds[] = {
-    [SHOAL_QUEUE_MPMC] = &shoal_queue_mpmc_,
-    [SHOAL_QUEUE_SPSC] = &shoal_queue_spsc_,
+    [SHOAL_QUEUE_MPMC] = &shoal_queue_mpmc_,         [SHOAL_QUEUE_SPSC] = &shoal_queue_spsc_,
+    [SHOAL_QUEUE_FIFO] = &shoal_queue_fifo_,         [SHOAL_QUEUE_LIFO] = &shoal_queue_lifo_,
+    [SHOAL_QUEUE_PRIORITY] = &shoal_queue_priority_,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-static int bytes_refused(const struct shoal_queue_options *o) {
-  return o->bytes && (o->element_size || !kinds[o->kind]->send);
+// The mpmc ring cannot grow.
+static uint32_t kind_of(const struct shoal_queue_options *o) {
+  return o->kind == SHOAL_QUEUE_MPMC && o->grow ? SHOAL_QUEUE_FIFO : o->kind;
+}
+
+static const char *refused(const struct shoal_queue_options *o) {
+  if (o->kind != SHOAL_QUEUE_PRIORITY && o->key.type) return "options.key is for SHOAL_QUEUE_PRIORITY";
+  if (o->bytes && (o->element_size || !kinds[kind_of(o)]->send))
+    return "byte messages: of no element size, and not with this kind";
+  return kinds[kind_of(o)]->refuses(o);
 }
 // As the ring is to be made.
 static struct shoal_queue_options ring_options(const struct shoal_queue_options *o) {
@@ -37,8 +46,8 @@ static struct shoal_queue_options ring_options(const struct shoal_queue_options 
 static struct layout lay_out(const struct shoal_queue_options *options) {
   struct layout l = {0, 0, 0, 0};
   struct shoal_queue_options ring_is = ring_options(options), *o = &ring_is;
-  if (o->kind >= KINDS || kinds[o->kind]->refuses(o) || bytes_refused(options)) return l;
-  const struct shoal_queue_kind_ *kind = kinds[o->kind];
+  if (o->kind >= KINDS || refused(options)) return l;
+  const struct shoal_queue_kind_ *kind = kinds[kind_of(o)];
   l.producers = o->producers ? o->producers : kind->roles;
   l.consumers = o->consumers ? o->consumers : kind->roles;
   uint64_t ring = kind->size(o), wait = shoal_eventcount_size(l.producers, l.consumers);
@@ -57,9 +66,8 @@ static int absurd(const struct shoal_queue_options *o, const struct layout *l) {
   if (!o->capacity) return shoal_fail_(-EINVAL, "options.capacity is not given");
   if (!o->element_size && !o->bytes) return shoal_fail_(-EINVAL, "options.element_size is not given");
   if (o->kind >= KINDS) return shoal_fail_(-EINVAL, "options.kind is %u: there is no such kind", o->kind);
-  const char *refused = kinds[o->kind]->refuses(o);
-  if (refused) return shoal_fail_(-EINVAL, "%s", refused);
-  if (bytes_refused(o)) return shoal_fail_(-EINVAL, "byte messages: of no element size, and not with this kind");
+  const char *why = refused(o);
+  if (why) return shoal_fail_(-EINVAL, "%s", why);
   return shoal_fail_(-EINVAL, "too large: %u elements of %u bytes, %u producers, %u consumers", o->capacity,
                      o->element_size, l->producers, l->consumers);
 }
@@ -70,12 +78,12 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
   if (!l.size) return absurd(options, &l);
   if (l.size > size)
     return shoal_fail_(-EINVAL, "a queue of %llu bytes in %llu", (unsigned long long)l.size, (unsigned long long)size);
-  const struct shoal_queue_kind_ *kind = kinds[options->kind];
+  const struct shoal_queue_kind_ *kind = kinds[kind_of(options)];
   struct shoal_queue_options ring = ring_options(options);
   int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, kind->wait_flags);
   if (!rc) rc = kind->init(ring_at(shm, l.ring), l.size - l.ring, &ring);
   if (rc) return rc;
-  shm->kind = options->kind;
+  shm->kind = kind_of(options);
   shm->element_size = options->element_size;  // 0: byte messages
   shm->ring = (uint32_t)l.ring;
   shoal_store32_release(&shm->magic, MAGIC);  // [M1] pairs with [M2]: it is whole
@@ -115,6 +123,7 @@ int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, s
   q->borrowed = 1;
   if (object) q->object = *object;
   int rc = attach(q, memory, size);
+  q->ordered.segment = seg;
   if (!rc && q->element_size != element_size) rc = shoal_queue_misfit_(q, element_size);
   if (rc) {
     if (q->heap) shoal_heap_close(q->heap);
@@ -145,6 +154,18 @@ static int attach_object(struct shoal_segment *seg, struct shoal_object object, 
   return rc;
 }
 
+// Detached and -EBADMSG: not of kind PRIORITY, or by another key.
+static int check_key(int rc, struct shoal_queue *q, struct shoal_queue_key key) {
+  if (rc) return rc;
+  const struct shoal_queue_key *has = &q->ordered.key;
+  if (q->kind == SHOAL_QUEUE_PRIORITY && has->type == key.type && has->offset == key.offset) return 0;
+  if (q->kind != SHOAL_QUEUE_PRIORITY) rc = shoal_fail_(-EBADMSG, "a queue of kind %u, not sorted by a key", q->kind);
+  else
+    rc = shoal_fail_(-EBADMSG, "sorted by a key %x at %u, not %x at %u", has->type, has->offset, key.type, key.offset);
+  shoal_queue_detach(q);
+  return rc;
+}
+
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) {
   struct shoal_queue_options o = *options;
@@ -165,10 +186,20 @@ int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t eleme
   return rc ? rc : attach_object(seg, object, element_size, out);
 }
 
+int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
+                         struct shoal_queue **out) {
+  struct shoal_queue *q = NULL;
+  int rc = shoal_queue_open(seg, name, element_size, &q);
+  rc = check_key(rc, q, key);
+  if (!rc) *out = q;
+  return rc;
+}
+
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) {
   struct shoal_queue_options o = *options;
   struct shoal_object object;
+  struct shoal_queue *q = NULL;
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t size = shoal_queue_size_(&o);
   if (!o.element_size && !o.bytes) return shoal_queue_place_(NULL, 0, &o);  // says why
@@ -177,7 +208,10 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
       size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
   if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
   if (rc == 1) rc = shoal_object_end_(seg, &object, init_object(object.memory, size, &o));
-  return rc ? rc : attach_object(seg, object, o.element_size, out);
+  if (!rc) rc = attach_object(seg, object, o.element_size, &q);
+  if (o.kind == SHOAL_QUEUE_PRIORITY) rc = check_key(rc, q, o.key);
+  if (!rc) *out = q;
+  return rc;
 }
 
 int shoal_queue_unlink(struct shoal_segment *seg, const char *name) {
@@ -227,12 +261,21 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
 // ---- whole elements ----
 
 int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
-  struct shoal_queue_op_ op = {.q = q, .me = me, .in = element};
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .in = element};
   return shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, me, q->ops->put, &op, deadline);
 }
 int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
-  struct shoal_queue_op_ op = {.q = q, .me = me, .out = element};
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .out = element};
   return shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->ops->get, &op, deadline);
+}
+// Once, of a kind that has nothing inline.
+int shoal_queue_put_other_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .in = element};
+  return q->ops->put(&op);
+}
+int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .out = element};
+  return q->ops->get(&op);
 }
 
 // Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.
@@ -273,6 +316,7 @@ int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (
   int me = shoal_role_mine(&q->wait, side);
   if (me < 0) return me;
   op->me = (uint32_t)me;
+  op->deadline = shoal_queue_inside_(deadline);
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   if (holds) shoal_role_hold(&q->wait, op->me);

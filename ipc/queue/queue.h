@@ -36,6 +36,14 @@
 // CLOSE    a put that answered 0 is delivered, also one that overlaps the close. A get answers -EPIPE when all of it has been
 //          received and released: while another consumer still holds a message, which it could die with, a get waits (not
 //          if the caller itself holds one).
+// KINDS    FIFO: as MPMC, but it holds exactly `capacity`, and may grow. LIFO: the last put is the first received. PRIORITY: the
+//          smallest key is; among equals the first put. All three work under a lock (ipc/queue/role_lock.h): every operation,
+//          also one that does not wait, waits for those that are inside. Order is that of put's or commit's moment; nobody is
+//          held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
+//          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
+//          (-EDEADLK if it interrupts the queue itself).
+// GROWING  options.grow: a queue that is full doubles; it never shrinks. Its memory is the segment's and goes with the queue.
+//          A put that finds the segment full answers -ENOSPC, whatever its deadline; it does not wait for room.
 // SPSC     the kind for one producer and one consumer at a time: several times the throughput. What a dead consumer held, or had
 //          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
 //          beside it (-EBUSY). In a signal handler: nothing.
@@ -45,20 +53,26 @@
 
 #include "core/directory.h"
 #include "ipc/queue/mpmc.h"
+#include "ipc/queue/ordered.h"
 #include "ipc/queue/spsc.h"
 
 SHOAL_BEGIN
 
-enum { SHOAL_QUEUE_MPMC = 0, SHOAL_QUEUE_SPSC = 1 };  // kinds
+enum { SHOAL_QUEUE_MPMC = 0, SHOAL_QUEUE_SPSC = 1 };                            // kinds
+enum { SHOAL_QUEUE_FIFO = 2, SHOAL_QUEUE_LIFO = 3, SHOAL_QUEUE_PRIORITY = 4 };  // kinds, too
 
 struct shoal_queue_options {  // zero: the default
-  uint32_t capacity;          // elements, at least: a power of two; SPSC takes more before it is full. Must be given
+  uint32_t capacity;          // elements, at least: a power of two; SPSC takes more before it is full; FIFO, LIFO and
+                              // PRIORITY: exactly. Must be given
   uint32_t element_size;      // bytes, up to 1 GiB. Must be given (typed forms fill it in)
-  uint32_t kind;              // SHOAL_QUEUE_MPMC, or _SPSC: one producer and one consumer at a time
+  uint32_t kind;              // SHOAL_QUEUE_MPMC, or _SPSC: one producer and one consumer at a time; or below
   uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX; SPSC: 1)
   uint32_t consumers;
   uint32_t drop;   // 1: a dead consumer's message is dropped. Not with SPSC
   uint32_t bytes;  // 1: messages of any length, ipc/queue/message.h; element_size is 0 then. In a segment only
+  uint32_t
+      grow;  // 1: it grows when it is full. Not with SPSC; MPMC is then FIFO. capacity: to begin with, a power of two
+  struct shoal_queue_key key;  // PRIORITY, and only that. Must be given (SHOAL_PRIORITY_TYPED fills it in)
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -67,9 +81,12 @@ struct shoal_queue;  // this process's handle; below, for the inline forms only
 // -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) SHOAL_MUST_CHECK;
-// `element_size` 0: of byte messages. -ENOENT, -EBADMSG another type or element size, -EPROTO, -ENOSYS, -ENOMEM
+// `element_size` 0: of byte messages. -ENOENT, -EBADMSG another type, element size or key, -EPROTO, -ENOSYS, -ENOMEM
 int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
                      struct shoal_queue **out) SHOAL_MUST_CHECK;
+// The same of kind PRIORITY, by that key.
+int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
+                         struct shoal_queue **out) SHOAL_MUST_CHECK;
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no queue's
@@ -85,8 +102,8 @@ int shoal_queue_join(struct shoal_queue *q, int side);
 int shoal_queue_leave(struct shoal_queue *q, int side);
 
 // ---- whole elements; sleep until the deadline ----
-// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS. Typed forms: -EBADMSG, its elements are of another size; all
-// forms: -EBADMSG, it carries byte messages.
+// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS. Growing: -ENOSPC. Typed forms: -EBADMSG, its elements are of
+// another size; all forms: -EBADMSG, it carries byte messages.
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline);
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline);
 // As many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL: n is 0.
@@ -121,6 +138,9 @@ struct shoal_queue_info {
   uint32_t closed, reserved_;
   uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
+  struct shoal_queue_key key;
+  uint32_t grow, grown;  // how often
+  uint64_t remade;       // the order, after a death inside
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
 
@@ -129,7 +149,6 @@ uint64_t shoal_queue_size_(const struct shoal_queue_options *options);  // bytes
 // Zeroed memory, aligned to 64.
 int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_options *options) SHOAL_MUST_CHECK;
 int shoal_queue_attach_(void *memory, uint64_t size, uint32_t element_size, struct shoal_queue **out) SHOAL_MUST_CHECK;
-
 struct shoal_queue_shm {
   shoal_atomic32 magic;  // last, by who makes it; all else is constant
   uint32_t kind;
@@ -143,7 +162,8 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcoun
 
 struct shoal_queue {
   struct shoal_eventcount_view wait;
-  struct shoal_mpmc ring;  // of kind MPMC
+  struct shoal_mpmc ring;        // of kind MPMC
+  struct shoal_ordered ordered;  // of kinds FIFO, LIFO, PRIORITY
   const struct shoal_queue_kind_ *ops;
   uint32_t kind;
   uint32_t element_size;          // 0: byte messages
@@ -173,6 +193,8 @@ struct shoal_queue {
 // ---- inline: what put and get do when nobody has to wait ----
 int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline);
 int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
+int shoal_queue_put_other_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline);
+int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
 int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_published_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);
@@ -264,7 +286,8 @@ SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, ui
   if (SHOAL_UNLIKELY(me < 0)) return me;
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  int rc = shoal_queue_put_once_(q, (uint32_t)me, element, size);
+  int rc = SHOAL_LIKELY(q->kind <= SHOAL_QUEUE_SPSC) ? shoal_queue_put_once_(q, (uint32_t)me, element, size)
+                                                     : shoal_queue_put_other_(q, (uint32_t)me, element, deadline);
   if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_put_wait_(q, (uint32_t)me, element, deadline);
   shoal_pending_restore_(t, pending);
   return rc;
@@ -276,7 +299,8 @@ SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t
   if (SHOAL_UNLIKELY(me < 0)) return me;
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  int rc = shoal_queue_get_once_(q, (uint32_t)me, element, size);
+  int rc = SHOAL_LIKELY(q->kind <= SHOAL_QUEUE_SPSC) ? shoal_queue_get_once_(q, (uint32_t)me, element, size)
+                                                     : shoal_queue_get_other_(q, (uint32_t)me, element, deadline);
   if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_get_wait_(q, (uint32_t)me, element, deadline);
   shoal_pending_restore_(t, pending);
   return rc;
@@ -290,8 +314,18 @@ SHOAL_END
   SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); return shoal_queue_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); return shoal_queue_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open(seg, as, sizeof(T), out); } \
+  SHOAL_QUEUE_TYPED_USE_(name, T)
+#define SHOAL_QUEUE_TYPED_USE_(name, T) \
   SHOAL_INLINE int name##_put(struct shoal_queue *q, const T *element, shoal_deadline deadline) { return shoal_queue_put_(q, element, sizeof(T), deadline); } \
   SHOAL_INLINE int name##_get(struct shoal_queue *q, T *element, shoal_deadline deadline) { return shoal_queue_get_(q, element, sizeof(T), deadline); } \
   SHOAL_INLINE int name##_put_n(struct shoal_queue *q, const T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_put_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); } \
   SHOAL_INLINE int name##_get_n(struct shoal_queue *q, T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_get_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); }
+// Of kind PRIORITY, by a member of T: the smallest first. Who opens it must mean the same member.
+#define SHOAL_PRIORITY_TYPED(name, T, member) \
+  SHOAL_INLINE struct shoal_queue_key name##_key(void) { struct shoal_queue_key key = {SHOAL_KEY_TYPE(__typeof__(((T *)0)->member)), (uint32_t)offsetof(T, member)}; return key; } \
+  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_by_(seg, as, sizeof(T), name##_key(), out); } \
+  SHOAL_QUEUE_TYPED_USE_(name, T)
 // clang-format on

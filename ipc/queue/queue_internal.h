@@ -11,6 +11,7 @@ SHOAL_BEGIN
 struct shoal_queue_op_ {  // one call
   struct shoal_queue *q;
   uint32_t me, n, done;
+  shoal_deadline deadline;  // of waits that are no waiting for a message or a place; never SHOAL_TRY
   const char *in;
   char *out;
   struct shoal_loan loan;  // data and token: the kind; the rest: the queue
@@ -50,6 +51,7 @@ struct shoal_queue_kind_ {
 };
 
 extern const struct shoal_queue_kind_ shoal_queue_mpmc_, shoal_queue_spsc_;
+extern const struct shoal_queue_kind_ shoal_queue_fifo_, shoal_queue_lifo_, shoal_queue_priority_;
 
 // ---- queue.c, for others of this room ----
 // Part of an object that another closes.
@@ -79,6 +81,9 @@ void shoal_message_end_(const struct shoal_queue *q, const void *slot);
 int shoal_message_is_there_(const struct shoal_queue *q, const void *slot);
 extern const struct shoal_payload_ops shoal_message_payload_;
 
+SHOAL_INLINE shoal_deadline shoal_queue_inside_(shoal_deadline deadline) {
+  return shoal_deadline_is_try(deadline) ? SHOAL_FOREVER : deadline;
+}
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
   return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
 }

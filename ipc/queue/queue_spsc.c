@@ -4,6 +4,7 @@
 #include "ipc/queue/queue_internal.h"
 
 static const char *refuses(const struct shoal_queue_options *o) {
+  if (o->grow) return "SHOAL_QUEUE_SPSC does not grow";
   int more = o->producers > 1 || o->consumers > 1 || o->drop;
   return more ? "SHOAL_QUEUE_SPSC has one producer, one consumer, and drops nothing" : NULL;
 }

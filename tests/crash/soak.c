@@ -196,8 +196,8 @@ static void usage(void) {
 }
 
 int main(int argc, char **argv) {
-  static const struct soak_room *const rooms[] = {&soak_queue,   &soak_spsc,   &soak_lock,
-                                                  &soak_barrier, &soak_rwlock, &soak_directory};
+  static const struct soak_room *const rooms[] = {&soak_queue,  &soak_spsc,      &soak_lock,   &soak_barrier,
+                                                  &soak_rwlock, &soak_directory, &soak_ordered};
   static const struct option known[] = {
       {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'}, {"only", 1, NULL, 'o'}, {NULL, 0, NULL, 0}};
   enum { ROOMS = sizeof rooms / sizeof *rooms };

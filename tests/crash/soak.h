@@ -18,6 +18,7 @@ struct soak_room {
   void (*end)(void);                    // the driver; workers live still
 };
 extern const struct soak_room soak_queue, soak_spsc, soak_lock, soak_barrier, soak_rwlock, soak_directory;
+extern const struct soak_room soak_ordered;
 void soak_closed_loop(double seconds);  // a driver of its own
 
 #define SOAK_WORKERS 16

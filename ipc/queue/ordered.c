@@ -1,0 +1,529 @@
+#include "ipc/queue/ordered.h"
+
+#include <string.h>
+
+#include "core/error.h"
+#include "core/segment.h"
+
+#define LINES(n) (((n) + 63) & ~UINT64_C(63))
+#define NONE 0u  // of a list, where a cell is its number + 1
+
+// ---- cells and places ----
+
+static uint32_t offset_of(uint32_t element_size) { return element_size <= 40 ? sizeof(struct shoal_cell_shm) : 64; }
+static uint32_t stride_of(uint32_t element_size) {
+  if (element_size <= 8) return 32;
+  return element_size <= 40 ? 64 : (uint32_t)LINES(64 + (uint64_t)element_size);
+}
+static uint64_t places_size(uint32_t by, uint64_t n) {
+  return by == SHOAL_ORDERED_PRIORITY ? LINES(n * sizeof(struct shoal_place_shm)) : 0;
+}
+static uint32_t cells_of(const struct shoal_ordered *o, uint32_t k) { return k ? o->capacity << (k - 1) : o->capacity; }
+uint32_t shoal_ordered_cells(const struct shoal_ordered *o) {
+  return o->capacity << shoal_load32_acquire(&o->known);  // [K2] pairs with [K1]: the chunks' addresses are there
+}
+
+// Of the chunk that number `i` lies in, which is its place there by then.
+static const struct shoal_ordered_chunk_ *chunk_of(const struct shoal_ordered *o, uint32_t *i) {
+  if (SHOAL_LIKELY(*i < o->capacity)) return &o->chunk[0];
+  uint32_t k = 32 - (uint32_t)__builtin_clz(*i >> o->shift);
+  *i -= cells_of(o, k);
+  return &o->chunk[k];
+}
+static struct shoal_cell_shm *cell_at(const struct shoal_ordered *o, uint32_t c) {
+  const struct shoal_ordered_chunk_ *chunk = chunk_of(o, &c);
+  return (struct shoal_cell_shm *)(void *)(chunk->cells + (uint64_t)c * o->stride);
+}
+static struct shoal_place_shm *place_at(const struct shoal_ordered *o, uint32_t i) {
+  const struct shoal_ordered_chunk_ *chunk = chunk_of(o, &i);
+  return chunk->places + i;
+}
+void *shoal_ordered_data(const struct shoal_ordered *o, uint32_t c) {
+  return (char *)cell_at(o, c) + offset_of(o->element_size);
+}
+
+static uint32_t word_of(uint32_t state, uint32_t deaths, uint32_t owner) { return state << 22 | deaths << 12 | owner; }
+static uint32_t state_of(uint32_t word) { return word >> 22 & 3; }
+static uint32_t deaths_of(uint32_t word) { return word >> 12 & SHOAL_CELL_DEATHS_MAX_; }
+static uint32_t owner_of(uint32_t word) { return word & 0xfff; }
+static uint32_t word_at(const struct shoal_ordered *o, uint32_t c) {
+  return shoal_load32_relaxed(&cell_at(o, c)->word);
+}
+// The point at which an operation happens: what it wrote before is in memory if it is killed after.
+static void set_word(const struct shoal_ordered *o, uint32_t c, uint32_t word) {
+  SHOAL_COMPILER_BARRIER();
+  shoal_store32_relaxed(&cell_at(o, c)->word, word);
+  SHOAL_COMPILER_BARRIER();
+}
+static uint32_t next_of(const struct shoal_ordered *o, uint32_t c) {
+  return shoal_load32_relaxed(&cell_at(o, c)->next);
+}
+static void set_next(const struct shoal_ordered *o, uint32_t c, uint32_t next) {
+  shoal_store32_relaxed(&cell_at(o, c)->next, next);
+}
+static uint64_t seq_of(const struct shoal_ordered *o, uint32_t c) { return shoal_load64_relaxed(&cell_at(o, c)->seq); }
+
+static void new_seq(const struct shoal_ordered *o, uint32_t c) {
+  uint64_t seq = shoal_load64_relaxed(&o->shm->seq);
+  shoal_store64_relaxed(&o->shm->seq, seq + 1);
+  shoal_store64_relaxed(&cell_at(o, c)->seq, seq);
+}
+static void add(shoal_atomic32 *n, uint32_t k) { shoal_store32_relaxed(n, shoal_load32_relaxed(n) + k); }
+static void count(shoal_atomic64 *n) { shoal_store64_relaxed(n, shoal_load64_relaxed(n) + 1); }
+
+// ---- keys ----
+
+const char *shoal_queue_key_refused_(struct shoal_queue_key key, uint32_t element_size) {
+  uint32_t size = key.type & 0xff, kind = key.type & ~UINT32_C(0xff);
+  if (key.type == SHOAL_KEY_NONE) return "options.key is not given";
+  int is_integer =
+      (kind == SHOAL_KEY_UNSIGNED_ || kind == SHOAL_KEY_SIGNED_) && (size == 1 || size == 2 || size == 4 || size == 8);
+  if (!is_integer && !(kind == SHOAL_KEY_FLOAT_ && (size == 4 || size == 8))) return "options.key.type is none";
+  return key.offset > element_size || size > element_size - key.offset ? "options.key lies outside the element" : NULL;
+}
+
+static uint64_t float_key(double x) {
+  uint64_t bits;
+  if (x != x) return UINT64_MAX;
+  x += 0.0;  // -0 is 0
+  memcpy(&bits, &x, sizeof bits);
+  return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+static uint64_t key_of(uint32_t type, const char *at) {
+  uint32_t size = type & 0xff, kind = type & ~UINT32_C(0xff);
+  uint64_t bits = 0;
+  if (kind == SHOAL_KEY_FLOAT_ && size == 4) {
+    float x;
+    memcpy(&x, at, sizeof x);
+    return float_key((double)x);
+  }
+  if (kind == SHOAL_KEY_FLOAT_) {
+    double x;
+    memcpy(&x, at, sizeof x);
+    return float_key(x);
+  }
+  memcpy(&bits, at, size);  // little-endian, as core/segment_internal.h asserts
+  if (kind == SHOAL_KEY_UNSIGNED_) return bits;
+  uint32_t unused = 64 - 8 * size;
+  return (uint64_t)((int64_t)(bits << unused) >> unused) ^ UINT64_C(1) << 63;
+}
+
+// ---- the heap ----
+
+__extension__ typedef unsigned __int128 rank;
+struct entry {
+  rank rank;
+  uint32_t cell;
+};
+static rank rank_at(const struct shoal_ordered *o, uint32_t i) {
+  const struct shoal_place_shm *p = place_at(o, i);
+  return (rank)shoal_load64_relaxed(&p->key) << 64 | shoal_load64_relaxed(&p->seq);
+}
+static void set_place(const struct shoal_ordered *o, uint32_t i, struct entry e) {
+  struct shoal_place_shm *p = place_at(o, i);
+  shoal_store64_relaxed(&p->key, (uint64_t)(e.rank >> 64));
+  shoal_store64_relaxed(&p->seq, (uint64_t)e.rank);
+  shoal_store32_relaxed(&p->cell, e.cell);
+}
+static struct entry entry_at(const struct shoal_ordered *o, uint32_t i) {
+  return (struct entry){rank_at(o, i), shoal_load32_relaxed(&place_at(o, i)->cell)};
+}
+static struct entry entry_of(const struct shoal_ordered *o, uint32_t c) {
+  return (struct entry){(rank)shoal_load64_relaxed(&cell_at(o, c)->key) << 64 | seq_of(o, c), c};
+}
+
+static void rise(const struct shoal_ordered *o, uint32_t i, struct entry e) {
+  for (; i; i = (i - 1) / 4) {
+    struct entry above = entry_at(o, (i - 1) / 4);
+    if (above.rank <= e.rank) break;
+    set_place(o, i, above);
+  }
+  set_place(o, i, e);
+}
+static void sink(const struct shoal_ordered *o, uint32_t i, uint32_t n, struct entry e) {
+  for (uint64_t child; (child = 4 * (uint64_t)i + 1) < n;) {
+    uint32_t c = (uint32_t)child, best = c, end = n - c < 4 ? n : c + 4;
+    rank least = rank_at(o, c);
+    while (++c < end) {
+      rank r = rank_at(o, c);
+      best = r < least ? c : best;
+      least = r < least ? r : least;
+    }
+    if (least >= e.rank) break;
+    set_place(o, i, (struct entry){least, shoal_load32_relaxed(&place_at(o, best)->cell)});
+    i = best;
+  }
+  set_place(o, i, e);
+}
+
+// ---- the lists ----
+
+static void chain(const struct shoal_ordered *o, uint32_t before, uint32_t c) {
+  if (before) set_next(o, before - 1, c + 1);
+}
+// Two lists, sorted by sequence, made one: rising, or falling.
+static uint32_t merge(const struct shoal_ordered *o, uint32_t a, uint32_t b, int falling) {
+  uint32_t first = NONE, last = NONE;
+  while (a && b) {
+    uint32_t *from = (seq_of(o, b - 1) < seq_of(o, a - 1)) != falling ? &b : &a, c = *from - 1;
+    *from = next_of(o, c);
+    if (*from > shoal_ordered_cells(o)) *from = NONE;  // damage
+    chain(o, last, c);
+    last = c + 1;
+    if (!first) first = last;
+  }
+  if (last) set_next(o, last - 1, a ? a : b);
+  return first ? first : a ? a : b;
+}
+static uint32_t sorted(const struct shoal_ordered *o, uint32_t list, int falling) {
+  uint32_t runs[32] = {NONE}, i, c;
+  while ((c = list)) {
+    list = next_of(o, c - 1);
+    if (list > shoal_ordered_cells(o)) list = NONE;  // damage
+    set_next(o, c - 1, NONE);
+    for (i = 0; i < 31 && runs[i]; i++) {
+      c = merge(o, runs[i], c, falling);
+      runs[i] = NONE;
+    }
+    runs[i] = c;
+  }
+  for (i = 0, list = NONE; i < 32; i++) list = merge(o, runs[i], list, falling);
+  return list;
+}
+
+// ---- the index ----
+
+// 0: it is damaged.
+static int insert(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how how) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint32_t n = shoal_load32_relaxed(&s->count), cells = shoal_ordered_cells(o);
+  uint32_t first = shoal_load32_relaxed(&s->first), last = shoal_load32_relaxed(&s->last);
+  if (n >= cells || first > cells || last > cells || !first != !last) return 0;
+  if (o->by == SHOAL_ORDERED_PRIORITY) {
+    rise(o, n, entry_of(o, c));
+  } else if (o->by == SHOAL_ORDERED_LIFO || how == SHOAL_ORDERED_AGAIN || !first) {
+    set_next(o, c, first);
+    shoal_store32_relaxed(&s->first, c + 1);
+    if (!first) shoal_store32_relaxed(&s->last, c + 1);
+  } else {
+    set_next(o, c, NONE);
+    set_next(o, last - 1, c + 1);
+    shoal_store32_relaxed(&s->last, c + 1);
+  }
+  shoal_store32_relaxed(&s->count, n + 1);
+  return 1;
+}
+
+// Takes out the next one, which is `c`. 0: it is damaged.
+static int remove_next(struct shoal_ordered *o, uint32_t c) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint32_t n = shoal_load32_relaxed(&s->count);
+  if (n - 1 >= shoal_ordered_cells(o)) return 0;
+  shoal_store32_relaxed(&s->count, n - 1);
+  if (o->by == SHOAL_ORDERED_PRIORITY) {
+    if (n > 1) sink(o, 0, n - 1, entry_at(o, n - 1));
+    return 1;
+  }
+  uint32_t first = next_of(o, c);
+  shoal_store32_relaxed(&s->first, first);
+  if (!first) shoal_store32_relaxed(&s->last, NONE);
+  return 1;
+}
+
+static void put_on(struct shoal_ordered *o, shoal_atomic32 *list, uint32_t c) {
+  set_next(o, c, shoal_load32_relaxed(list));
+  shoal_store32_relaxed(list, c + 1);
+}
+
+// What the cells say, but for a claim of nobody's.
+static uint32_t healed(struct shoal_ordered *o, uint32_t c) {
+  uint32_t word = word_at(o, c), state = state_of(word);
+  if (state == SHOAL_CELL_FREE_ || state == SHOAL_CELL_READY_ || shoal_role_valid_(o->view, owner_of(word)))
+    return state;
+  state = state == SHOAL_CELL_READING_ ? SHOAL_CELL_READY_ : SHOAL_CELL_FREE_;
+  set_word(o, c, word_of(state, deaths_of(word), 0));
+  return state;
+}
+
+static void heap_of(struct shoal_ordered *o, uint32_t list, uint32_t n) {
+  uint32_t i = 0;
+  for (; list && i < n; list = next_of(o, list - 1)) {
+    if (list > shoal_ordered_cells(o)) break;
+    set_place(o, i++, entry_of(o, list - 1));
+  }
+  for (uint32_t k = i > 1 ? (i - 2) / 4 + 1 : 0; k--;) sink(o, k, i, entry_at(o, k));
+}
+
+static void list_of(struct shoal_ordered *o, uint32_t list) {
+  uint32_t last = list = sorted(o, list, o->by == SHOAL_ORDERED_LIFO), cells = shoal_ordered_cells(o);
+  shoal_store32_relaxed(&o->shm->first, list);
+  for (uint32_t i = 0, next; i < cells && last && (next = next_of(o, last - 1)) && next <= cells; i++) last = next;
+  shoal_store32_relaxed(&o->shm->last, last);
+}
+
+// The index, the free cells and the counts, from what the cells say. Killed on the way: the next one begins anew.
+static void remake(struct shoal_ordered *o) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&s->used);
+  uint32_t n[4] = {0};
+  shoal_atomic32 ready = {NONE}, unused = {NONE};
+  if (used > cells) shoal_store32_relaxed(&s->used, used = cells);
+  for (uint32_t c = used; c--;) {
+    uint32_t state = healed(o, c);
+    n[state]++;
+    if (state == SHOAL_CELL_READY_) put_on(o, &ready, c);
+    else if (state == SHOAL_CELL_FREE_) put_on(o, &unused, c);
+  }
+  if (o->by == SHOAL_ORDERED_PRIORITY) heap_of(o, ready.v_, n[SHOAL_CELL_READY_]);
+  else list_of(o, ready.v_);
+  shoal_store32_relaxed(&s->free, unused.v_);
+  shoal_store32_relaxed(&s->count, n[SHOAL_CELL_READY_]);
+  shoal_store32_relaxed(&s->lent, n[SHOAL_CELL_WRITING_] + n[SHOAL_CELL_READING_]);
+  shoal_store32_release(&s->writing, n[SHOAL_CELL_WRITING_]);  // [O1] pairs with [O2]
+  count(&s->remade);
+}
+
+// ---- lifecycle ----
+
+uint64_t shoal_ordered_size(const struct shoal_ordered_options *o) {
+  if (o->capacity - 1 >= SHOAL_ORDERED_CAPACITY_MAX || o->element_size - 1 >= SHOAL_ORDERED_ELEMENT_MAX) return 0;
+  return sizeof(struct shoal_ordered_shm) + places_size(o->by, o->capacity) +
+         LINES((uint64_t)o->capacity * stride_of(o->element_size));
+}
+
+static uint32_t power_of_two(uint32_t n) {
+  uint32_t p = 1;
+  while (p < n) p *= 2;
+  return p;
+}
+
+int shoal_ordered_init(struct shoal_ordered_shm *shm, const struct shoal_ordered_options *o) {
+  shm->capacity = o->capacity;
+  shm->element_size = o->element_size;
+  shm->by = o->by;
+  shm->drop = o->drop != 0;
+  shm->grow = o->grow != 0;
+  shm->key_type = o->key.type;
+  shm->key_offset = o->key.offset;
+  return 0;
+}
+
+static struct shoal_ordered_chunk_ chunk_at(const struct shoal_ordered *o, void *memory, uint32_t k) {
+  uint64_t places = places_size(o->by, cells_of(o, k));
+  return (struct shoal_ordered_chunk_){places ? memory : NULL, (char *)memory + places};
+}
+uint64_t shoal_ordered_chunk_size_(const struct shoal_ordered *o, uint32_t k) {
+  return places_size(o->by, cells_of(o, k)) + LINES((uint64_t)cells_of(o, k) * o->stride);
+}
+
+int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm, uint64_t size, uint32_t by,
+                         struct shoal_eventcount_view *view) {
+  if (size < sizeof *shm) return shoal_fail_(-EPROTO, "no room for cells");
+  struct shoal_ordered_options has = {
+      __atomic_load_n(&shm->capacity, __ATOMIC_RELAXED),
+      __atomic_load_n(&shm->element_size, __ATOMIC_RELAXED),
+      __atomic_load_n(&shm->by, __ATOMIC_RELAXED),
+      __atomic_load_n(&shm->drop, __ATOMIC_RELAXED),
+      __atomic_load_n(&shm->grow, __ATOMIC_RELAXED),
+      {__atomic_load_n(&shm->key_type, __ATOMIC_RELAXED), __atomic_load_n(&shm->key_offset, __ATOMIC_RELAXED)}};
+  uint64_t needed = shoal_ordered_size(&has);
+  if (has.by != by || !needed || needed > size || (has.grow && has.capacity != power_of_two(has.capacity)))
+    return shoal_fail_(-EPROTO, "%u elements of %u bytes do not fit", has.capacity, has.element_size);
+  if (by == SHOAL_ORDERED_PRIORITY && shoal_queue_key_refused_(has.key, has.element_size))
+    return shoal_fail_(-EPROTO, "a key %x at %u of %u bytes", has.key.type, has.key.offset, has.element_size);
+  *o = (struct shoal_ordered){.shm = shm,
+                              .view = view,
+                              .by = by,
+                              .capacity = has.capacity,
+                              .shift = 31 - (uint32_t)__builtin_clz(has.capacity),
+                              .stride = stride_of(has.element_size),
+                              .element_size = has.element_size,
+                              .drop = has.drop,
+                              .grow = has.grow,
+                              .key = has.key};
+  o->chunk[0] = chunk_at(o, shm + 1, 0);
+  return 0;
+}
+
+// ---- growing ----
+
+static int know(struct shoal_ordered *o, uint32_t k, uint64_t off) {
+  void *memory = o->segment && off % 64 == 0 && cells_of(o, k) <= SHOAL_ORDERED_CAPACITY_MAX / 2
+                     ? shoal_segment_at(o->segment, off, shoal_ordered_chunk_size_(o, k))
+                     : NULL;
+  if (!memory) return shoal_fail_(-EPROTO, "chunk %u lies outside the segment", k);
+  o->chunk[k] = chunk_at(o, memory, k);
+  shoal_store32_release(&o->known, k);  // [K1] pairs with [K2]: other threads of this process
+  return 0;
+}
+
+int shoal_ordered_add(struct shoal_ordered *o, uint64_t off) {
+  uint32_t k = shoal_load32_relaxed(&o->known) + 1;
+  int rc = know(o, k, off);
+  if (rc) return rc;
+  shoal_store64_relaxed(&o->shm->chunk[k - 1], off);
+  SHOAL_COMPILER_BARRIER();  // killed between: the chunk is found again, by its name
+  shoal_store32_relaxed(&o->shm->chunks, k);
+  return 0;
+}
+
+static void look_for_chunks(struct shoal_ordered *o) {
+  uint32_t chunks = shoal_load32_relaxed(&o->shm->chunks);
+  if (SHOAL_LIKELY(chunks == shoal_load32_relaxed(&o->known)) || !o->grow) return;
+  for (uint32_t k; (k = shoal_load32_relaxed(&o->known)) < chunks && k < SHOAL_ORDERED_CHUNKS_;)
+    if (know(o, k + 1, shoal_load64_relaxed(&o->shm->chunk[k]))) return;
+}
+
+// ---- the lock ----
+
+static int entered(struct shoal_ordered *o, int rc) {
+  if (rc && rc != -EOWNERDEAD) return rc;
+  look_for_chunks(o);
+  if (SHOAL_UNLIKELY(rc)) remake(o);
+  return 0;
+}
+int shoal_ordered_enter(struct shoal_ordered *o, uint32_t me, shoal_deadline deadline) {
+  return entered(o, shoal_role_lock_acquire(&o->shm->lock, o->view, me, deadline));
+}
+int shoal_ordered_inherit(struct shoal_ordered *o, uint32_t role) {
+  return entered(o, shoal_role_lock_inherit(&o->shm->lock, o->view, role));
+}
+void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me) { shoal_role_lock_release(&o->shm->lock, me); }
+
+// ---- inside ----
+
+int shoal_ordered_take(struct shoal_ordered *o, uint32_t *cell) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint32_t cells = shoal_ordered_cells(o);
+  for (int again = 0; again < 2; again++) {
+    uint32_t c = shoal_load32_relaxed(&s->free), used = shoal_load32_relaxed(&s->used);
+    if (!c) {
+      if (used >= cells) return -EAGAIN;
+      shoal_store32_relaxed(&s->used, used + 1);
+      *cell = used;
+      return 0;
+    }
+    if (c <= cells && state_of(word_at(o, c - 1)) == SHOAL_CELL_FREE_) {
+      shoal_store32_relaxed(&s->free, next_of(o, c - 1));
+      *cell = c - 1;
+      return 0;
+    }
+    remake(o);
+  }
+  return -EAGAIN;
+}
+
+int shoal_ordered_next(struct shoal_ordered *o, uint32_t *cell) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint32_t cells = shoal_ordered_cells(o);
+  for (int again = 0; again < 2; again++) {
+    uint32_t n = shoal_load32_relaxed(&s->count);
+    if (!n) return -EAGAIN;
+    uint32_t c = o->by == SHOAL_ORDERED_PRIORITY ? shoal_load32_relaxed(&place_at(o, 0)->cell)
+                                                 : shoal_load32_relaxed(&s->first) - 1;
+    if (n <= cells && c < cells && state_of(word_at(o, c)) == SHOAL_CELL_READY_) {
+      *cell = c;
+      return 0;
+    }
+    remake(o);
+  }
+  return shoal_fail_(-EPROTO, "the queue's cells are damaged");
+}
+
+// Takes the lent cell, whose word was `word`, from the counts, once it counts as what it is now.
+static void unlend(struct shoal_ordered *o, uint32_t word) {
+  uint32_t state = state_of(word);
+  if (state != SHOAL_CELL_WRITING_ && state != SHOAL_CELL_READING_) return;
+  add(&o->shm->lent, UINT32_MAX);
+  if (state == SHOAL_CELL_READING_) return;
+  shoal_store32_release(&o->shm->writing, shoal_load32_relaxed(&o->shm->writing) - 1);  // [O1] pairs with [O2]
+}
+
+void shoal_ordered_ready(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how how, uint32_t deaths) {
+  uint32_t was = word_at(o, c);
+  if (how == SHOAL_ORDERED_NEW && o->by == SHOAL_ORDERED_PRIORITY)
+    shoal_store64_relaxed(&cell_at(o, c)->key,
+                          key_of(o->key.type, (const char *)shoal_ordered_data(o, c) + o->key.offset));
+  if (how == SHOAL_ORDERED_NEW || o->by == SHOAL_ORDERED_LIFO) new_seq(o, c);
+  set_word(o, c, word_of(SHOAL_CELL_READY_, deaths < SHOAL_CELL_DEATHS_MAX_ ? deaths : SHOAL_CELL_DEATHS_MAX_, 0));
+  if (SHOAL_LIKELY(insert(o, c, how))) unlend(o, was);
+  else remake(o);
+}
+
+void shoal_ordered_reserve(struct shoal_ordered *o, uint32_t c, uint32_t me) {
+  new_seq(o, c);
+  set_word(o, c, word_of(SHOAL_CELL_WRITING_, 0, me));
+  add(&o->shm->lent, 1);
+  add(&o->shm->writing, 1);
+}
+
+void shoal_ordered_receive(struct shoal_ordered *o, uint32_t c, uint32_t me) {
+  set_word(o, c, word_of(SHOAL_CELL_READING_, deaths_of(word_at(o, c)), me));
+  add(&o->shm->lent, 1);
+  if (!remove_next(o, c)) remake(o);
+}
+
+void shoal_ordered_free(struct shoal_ordered *o, uint32_t c) {
+  uint32_t was = word_at(o, c);
+  set_word(o, c, word_of(SHOAL_CELL_FREE_, 0, 0));
+  if (state_of(was) == SHOAL_CELL_READY_ && !remove_next(o, c)) {
+    remake(o);
+    return;
+  }
+  unlend(o, was);
+  put_on(o, &o->shm->free, c);
+}
+
+static void empty_cell(struct shoal_ordered *o, uint32_t c, uint32_t word, int dead) {
+  if (state_of(word) == SHOAL_CELL_WRITING_) {
+    shoal_ordered_free(o, c);
+    if (dead) count(&o->shm->holes);
+  } else if (state_of(word) == SHOAL_CELL_READING_ && dead && o->drop) {
+    shoal_ordered_free(o, c);
+    count(&o->shm->dropped);
+  } else if (state_of(word) == SHOAL_CELL_READING_) {
+    shoal_ordered_ready(o, c, SHOAL_ORDERED_AGAIN, deaths_of(word) + (dead != 0));
+    if (dead) count(&o->shm->redelivered);
+  }
+}
+void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead) {
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used);
+  if (!shoal_load32_relaxed(&o->shm->lent)) return;
+  for (uint32_t c = used < cells ? used : cells; c--;) {
+    uint32_t word = word_at(o, c);
+    if (owner_of(word) == role) empty_cell(o, c, word, dead);
+  }
+}
+
+// ---- anywhere ----
+
+uint64_t shoal_ordered_token(const struct shoal_ordered *o, uint32_t c) { return seq_of(o, c) << 32 | c; }
+
+int shoal_ordered_holds(const struct shoal_ordered *o, uint32_t me, uint64_t token, uint32_t state, uint32_t *deaths) {
+  uint32_t c = (uint32_t)token;
+  if (c >= shoal_ordered_cells(o)) return 0;
+  uint32_t word = word_at(o, c);
+  *deaths = deaths_of(word);
+  return state_of(word) == state && owner_of(word) == me && shoal_ordered_token(o, c) == token;
+}
+
+uint32_t shoal_ordered_writer(const struct shoal_ordered *o) {
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used);
+  for (uint32_t c = used < cells ? used : cells; c--;) {
+    uint32_t word = word_at(o, c);
+    if (state_of(word) == SHOAL_CELL_WRITING_) return owner_of(word);
+  }
+  return 0;
+}
+
+int shoal_ordered_held(const struct shoal_ordered *o, uint32_t me) {
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used);
+  int held = 0;
+  for (uint32_t c = used < cells ? used : cells; c--;) {
+    uint32_t word = word_at(o, c);
+    if (state_of(word) != SHOAL_CELL_READING_) continue;
+    if (owner_of(word) == me) return 0;
+    held = 1;
+  }
+  return held;
+}

@@ -1,0 +1,180 @@
+// ipc/queue/ordered.h: messages under one lock, received first in first out, last in first out, or by a key: what
+// SHOAL_QUEUE_FIFO, _LIFO and _PRIORITY stand on.
+//
+// A message lies in a cell. The cell's word says all there is to know of it, and each change of it is one store:
+//
+//   word = state:2 | deaths:10 | owner:12         owner: a role of sync/eventcount, 0 nobody
+//
+//   FREE --reserve--> WRITING(me) --commit--> READY --receive--> READING(me) --release--> FREE
+//     \------------------- put -------------------/ \------------------- get -------------/
+//   WRITING --cancelled, or its owner died--> FREE      READING --returned, or its owner died--> READY
+//
+// Which cell is next says an index: a list (FIFO, LIFO), or a heap of {key, sequence, cell} with four branches. It is no
+// more than a copy: whoever takes the lock from a dead holder makes it anew from the cells.
+//
+// USE (ipc/queue/queue_ordered.c)
+//   rc = shoal_ordered_enter(o, me, deadline);
+//   rc = shoal_ordered_take(o, &cell);                        // a free one
+//   memcpy(shoal_ordered_data(o, cell), &x, sizeof x);
+//   shoal_ordered_ready(o, cell, SHOAL_ORDERED_NEW);
+//   shoal_ordered_leave(o, me);
+//
+// SAFETY   everything between enter and leave, but for what says otherwise. init before, once.
+// ORDERING [T1] and [T2] of ipc/queue/role_lock.h: what was done to a cell under the lock, or before it by its owner.
+//          Looks without the lock: [O1] a message counts as ready before it no longer counts as reserved, pairs with [O2].
+// CRASH    in a put: the message is ready, or its cell is free. In a get: it is ready, or it was received. The index, the list
+//          of free cells and all counts are made anew: n log n steps for n messages, some 100 ns each.
+// COST     FIFO, LIFO: a constant. PRIORITY: log n, to base 4, for a get; for a put less. A cell: 24 bytes, and the element: 32
+//          for up to 8, 64 for up to 40; above, the element begins on a line of its own. PRIORITY: 24 bytes more.
+// SOURCE   a d-ary heap and a merge sort of the books.
+#pragma once
+
+#include "ipc/queue/role_lock.h"
+
+SHOAL_BEGIN
+
+#define SHOAL_ORDERED_CAPACITY_MAX (UINT32_C(1) << 30)
+#define SHOAL_ORDERED_ELEMENT_MAX (UINT32_C(1) << 30)
+
+// What a message is sorted by: a member of the element. Smaller comes first; NaN after all numbers, -0 with 0.
+struct shoal_queue_key {
+  uint32_t type;    // SHOAL_KEY_*
+  uint32_t offset;  // bytes from the start of the element
+};
+#define SHOAL_KEY_UNSIGNED_ 0x100u
+#define SHOAL_KEY_SIGNED_ 0x200u
+#define SHOAL_KEY_FLOAT_ 0x300u
+enum shoal_key_type {
+  SHOAL_KEY_NONE = 0,
+  SHOAL_KEY_U8 = 0x101,
+  SHOAL_KEY_U16 = 0x102,
+  SHOAL_KEY_U32 = 0x104,
+  SHOAL_KEY_U64 = 0x108,
+  SHOAL_KEY_I8 = 0x201,
+  SHOAL_KEY_I16 = 0x202,
+  SHOAL_KEY_I32 = 0x204,
+  SHOAL_KEY_I64 = 0x208,
+  SHOAL_KEY_F32 = 0x304,
+  SHOAL_KEY_F64 = 0x308,
+};
+// The same for an arithmetic type T.
+#define SHOAL_KEY_TYPE(T)                           \
+  ((uint32_t)((T)1.5 != (T)1 ? SHOAL_KEY_FLOAT_     \
+              : (T)-1 > (T)0 ? SHOAL_KEY_UNSIGNED_  \
+                             : SHOAL_KEY_SIGNED_) | \
+   (uint32_t)sizeof(T))
+
+enum shoal_ordered_by { SHOAL_ORDERED_FIFO = 1, SHOAL_ORDERED_LIFO = 2, SHOAL_ORDERED_PRIORITY = 3 };
+
+enum { SHOAL_CELL_FREE_ = 0, SHOAL_CELL_WRITING_ = 1, SHOAL_CELL_READY_ = 2, SHOAL_CELL_READING_ = 3 };
+#define SHOAL_CELL_DEATHS_MAX_ 1023u
+
+struct shoal_cell_shm {
+  shoal_atomic32 word;  // who holds the lock; commit and release of a claim by its owner, too
+  shoal_atomic32 next;  // of a list: the cell behind it + 1, 0 none; who holds the lock
+  shoal_atomic64 key;   // as the heap compares it; who makes it ready
+  shoal_atomic64 seq;   // when it was made ready, or reserved
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_cell_shm) == 24, "40 bytes are left of a line");
+
+struct shoal_place_shm {  // of the heap; who holds the lock
+  shoal_atomic64 key, seq;
+  shoal_atomic32 cell;
+  uint32_t reserved_;
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_place_shm) == 24, "four are a line and a half");
+
+// Chunk 0 lies behind the header and has `capacity` cells; chunk k has as many as all before it.
+#define SHOAL_ORDERED_CHUNKS_ 31u
+
+struct shoal_ordered_shm {
+  struct shoal_role_lock lock SHOAL_ALIGNED(64);  // the rest of the line: who holds it
+  shoal_atomic32 count;                           // READY
+  shoal_atomic32 lent, writing;                   // WRITING or READING; WRITING
+  shoal_atomic32 first, last;                     // of the list: cell + 1
+  shoal_atomic32 free;                            // the list of free cells
+  shoal_atomic32 used;                            // cells at or above it were never used
+  shoal_atomic32 chunks;                          // how many beside chunk 0
+  shoal_atomic64 seq;                             // the next one
+  uint32_t capacity SHOAL_ALIGNED(64);            // constant after init, as are all of this line
+  uint32_t element_size, by, drop, grow;
+  uint32_t key_type, key_offset;
+  uint32_t reserved_[9];
+  shoal_atomic64 holes, redelivered, dropped, remade;  // counters: who holds the lock
+  shoal_atomic64 chunk[SHOAL_ORDERED_CHUNKS_];         // offsets in the segment: who holds the lock
+  uint64_t reserved2_[5];
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_ordered_shm) == 448, "seven lines; the places follow, then the cells");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_ordered_shm, seq) == 40, "what every operation touches is one line");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_ordered_shm, capacity) == 64, "constants keep off it");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_ordered_shm, holes) == 128, "layout");
+
+struct shoal_ordered_chunk_ {
+  struct shoal_place_shm *places;  // NULL: no heap
+  char *cells;                     // NULL: not known to this process
+};
+
+struct shoal_ordered {  // private: nothing that decides about an address is read from shared memory
+  struct shoal_ordered_shm *shm;
+  struct shoal_eventcount_view *view;  // whose roles the owners are
+  struct shoal_segment *segment;       // NULL: placed, does not grow
+  uint32_t by, capacity, shift;        // shift: of a growing one, capacity is 1 << shift
+  uint32_t stride, element_size;
+  uint32_t drop, grow;
+  struct shoal_queue_key key;
+  shoal_atomic32 known;  // chunks beside chunk 0; under the lock
+  struct shoal_ordered_chunk_ chunk[SHOAL_ORDERED_CHUNKS_ + 1];
+};
+
+struct shoal_ordered_options {
+  uint32_t capacity, element_size, by, drop, grow;
+  struct shoal_queue_key key;
+};
+
+// ---- lifecycle ----
+// NULL, or what is wrong with a key for such elements.
+const char *shoal_queue_key_refused_(struct shoal_queue_key key, uint32_t element_size);
+uint64_t shoal_ordered_size(const struct shoal_ordered_options *o);  // bytes, 0: absurd
+// Zeroed memory, aligned to 64. -EINVAL.
+int shoal_ordered_init(struct shoal_ordered_shm *shm, const struct shoal_ordered_options *o) SHOAL_MUST_CHECK;
+// -EPROTO
+int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm, uint64_t size, uint32_t by,
+                         struct shoal_eventcount_view *view) SHOAL_MUST_CHECK;
+// Bytes of chunk k.
+uint64_t shoal_ordered_chunk_size_(const struct shoal_ordered *o, uint32_t k);
+
+// ---- the lock; list_op_pending at the bell ----
+// 0, -ETIMEDOUT, -EDEADLK. After a death the index is made anew first.
+int shoal_ordered_enter(struct shoal_ordered *o, uint32_t me, shoal_deadline deadline) SHOAL_MUST_CHECK;
+int shoal_ordered_inherit(struct shoal_ordered *o, uint32_t role) SHOAL_MUST_CHECK;
+void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me);
+
+// ---- inside ----
+// A free cell. -EAGAIN: none.
+int shoal_ordered_take(struct shoal_ordered *o, uint32_t *cell) SHOAL_MUST_CHECK;
+// The cell of the next message. -EAGAIN: none; -EPROTO: the cells are damaged.
+int shoal_ordered_next(struct shoal_ordered *o, uint32_t *cell) SHOAL_MUST_CHECK;
+enum shoal_ordered_how { SHOAL_ORDERED_NEW, SHOAL_ORDERED_AGAIN };
+// A cell that is free or a claim: it is a message from here on, behind its equals (NEW) or before all that may come next.
+void shoal_ordered_ready(struct shoal_ordered *o, uint32_t cell, enum shoal_ordered_how how, uint32_t deaths);
+// Lends a free cell, or the next message, to `me`.
+void shoal_ordered_reserve(struct shoal_ordered *o, uint32_t cell, uint32_t me);
+void shoal_ordered_receive(struct shoal_ordered *o, uint32_t cell, uint32_t me);
+// The next message, or a claim: it was received, or never was one.
+void shoal_ordered_free(struct shoal_ordered *o, uint32_t cell);
+// All that `role` holds: given back (`dead` 0), or as its death has it.
+void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead);
+// The chunk behind the last is at `off`; -EPROTO: it is not in the segment.
+int shoal_ordered_add(struct shoal_ordered *o, uint64_t off) SHOAL_MUST_CHECK;
+
+// ---- anywhere ----
+void *shoal_ordered_data(const struct shoal_ordered *o, uint32_t cell);
+// Tells a loan from all others: cell | 32 bits of the sequence.
+uint64_t shoal_ordered_token(const struct shoal_ordered *o, uint32_t cell);
+// Whether `me` holds it in `state`; how often its consumers died.
+int shoal_ordered_holds(const struct shoal_ordered *o, uint32_t me, uint64_t token, uint32_t state, uint32_t *deaths);
+uint32_t shoal_ordered_cells(const struct shoal_ordered *o);         // as many as this process knows of
+uint32_t shoal_ordered_writer(const struct shoal_ordered *o);        // a role that has reserved, 0: none
+int shoal_ordered_held(const struct shoal_ordered *o, uint32_t me);  // see struct shoal_wait_ops
+
+SHOAL_END

@@ -1,0 +1,327 @@
+// The kinds that work under a lock: FIFO, LIFO, PRIORITY.
+//
+// WAKING   who finds somebody asleep bumps inside, before the change, and wakes outside. A sleeper that armed before it looked,
+//          and found nothing inside, was there before: its arming is seen. So no claim and no fence is asked of anybody.
+#include "core/error.h"
+#include "ipc/queue/queue_internal.h"
+
+#define SMALL 512u   // bytes that are copied inside
+#define SO_MANY 64u  // elements that are moved in one go
+
+static struct shoal_ordered_options options_of(const struct shoal_queue_options *o, uint32_t by) {
+  uint32_t capacity = o->capacity;
+  if (o->grow && capacity - 1 < SHOAL_ORDERED_CAPACITY_MAX)
+    while (capacity & (capacity - 1)) capacity = (capacity | (capacity - 1)) + 1;
+  return (struct shoal_ordered_options){capacity, o->element_size, by, o->drop, o->grow, o->key};
+}
+static const char *refuses(const struct shoal_queue_options *o) {
+  if (o->kind != SHOAL_QUEUE_PRIORITY || !o->element_size) return NULL;
+  return shoal_queue_key_refused_(o->key, o->element_size);
+}
+
+#define KIND(by, BY)                                                                     \
+  static uint64_t by##_size(const struct shoal_queue_options *o) {                       \
+    struct shoal_ordered_options options = options_of(o, BY);                            \
+    return shoal_ordered_size(&options);                                                 \
+  }                                                                                      \
+  static int by##_init(void *ring, uint64_t size, const struct shoal_queue_options *o) { \
+    struct shoal_ordered_options options = options_of(o, BY);                            \
+    (void)size;                                                                          \
+    return shoal_ordered_init(ring, &options);                                           \
+  }                                                                                      \
+  static int by##_attach(struct shoal_queue *q, void *ring, uint64_t size) {             \
+    int rc = shoal_ordered_attach(&q->ordered, ring, size, BY, &q->wait);                \
+    q->element_size = q->ordered.element_size;                                           \
+    return rc;                                                                           \
+  }
+KIND(fifo, SHOAL_ORDERED_FIFO)
+KIND(lifo, SHOAL_ORDERED_LIFO)
+KIND(priority, SHOAL_ORDERED_PRIORITY)
+
+// ---- what the sleeping protocol asks ----
+
+static uint32_t counted(const shoal_atomic32 *n) { return shoal_load32_relaxed(n); }
+static int is_full(const struct shoal_ordered *o) {
+  return counted(&o->shm->count) + counted(&o->shm->lent) >= shoal_ordered_cells(o) && !o->grow;
+}
+
+// In the way of a get: one who has reserved before the closing, and may commit.
+static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
+  const struct shoal_ordered *o = &shoal_queue_of_(view)->ordered;
+  if (side == SHOAL_PRODUCER) return is_full(o) ? 0 : SHOAL_BLOCKER_NONE;
+  // [O2] pairs with [O1]: who has committed by now has a message that counts
+  uint32_t writing = shoal_load32_acquire(&o->shm->writing);
+  if (counted(&o->shm->count)) return SHOAL_BLOCKER_NONE;
+  if (!writing) return 0;
+  uint32_t role = shoal_ordered_writer(o);
+  return role ? role : SHOAL_BLOCKER_NONE;
+}
+
+// Its caller is the role's owner, or its only heir.
+static void empty(struct shoal_queue *q, uint32_t role, int dead) {
+  if (shoal_ordered_inherit(&q->ordered, role)) return;  // from within the queue itself: documented
+  shoal_ordered_empty(&q->ordered, role, dead);
+  shoal_ordered_leave(&q->ordered, role);
+}
+static void recover(struct shoal_eventcount_view *view, uint32_t role) { empty(shoal_queue_of_(view), role, 1); }
+
+// Inside: a consumer that has armed, and sees another's claim here, is seen by who gives it up.
+static int held(struct shoal_eventcount_view *view, uint32_t me) {
+  struct shoal_ordered *o = &shoal_queue_of_(view)->ordered;
+  if (shoal_ordered_enter(o, me, SHOAL_FOREVER)) return 1;
+  int held = counted(&o->shm->lent) ? shoal_ordered_held(o, me) : 0;
+  shoal_ordered_leave(o, me);
+  return held;
+}
+static int join(struct shoal_eventcount_view *view, int side) {
+  (void)side;
+  return shoal_queue_confirm_(shoal_queue_of_(view));
+}
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join};
+
+static void leave(struct shoal_queue *q, int side, uint32_t me) {
+  (void)side;
+  if (!shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) return;
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  empty(q, me, 0);
+  shoal_pending_restore_(t, pending);
+}
+
+// ---- telling ----
+
+// Before a change that `side` may sleep for.
+static void bump(struct shoal_queue *q, int side) {
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(q->wait.shm, side))) shoal_eventcount_bump_(q->wait.shm, side);
+}
+// After it, outside.
+static void wake(struct shoal_queue *q, int side, uint32_t n) {
+  if (SHOAL_UNLIKELY(n && shoal_eventcount_asleep_(q->wait.shm, side)))
+    shoal_eventcount_wake_(q->wait.shm, side, (int)n);
+}
+// A reservation has ended: if the queue is closed, all who waited for its end.
+static void wake_for_the_end(struct shoal_queue *q, uint32_t n) {
+  wake(q, SHOAL_CONSUMER, shoal_eventcount_closed(q->wait.shm) ? INT32_MAX : n);
+}
+
+// Nothing there, and nobody armed, so not the caller either: not worth the lock. Spinning is made of this.
+static int in_vain(const struct shoal_queue *q, int side) {
+  if (shoal_eventcount_asleep_(q->wait.shm, side)) return 0;
+  return side == SHOAL_PRODUCER ? is_full(&q->ordered) : !counted(&q->ordered.shm->count);
+}
+
+// ---- attempts ----
+
+static int enter(struct shoal_queue_op_ *op, int side) {
+  if (in_vain(op->q, side)) return -EAGAIN;
+  int rc = shoal_ordered_enter(&op->q->ordered, op->me, op->deadline);
+  if (rc || side == SHOAL_CONSUMER || !shoal_eventcount_closed(op->q->wait.shm)) return rc;
+  shoal_ordered_leave(&op->q->ordered, op->me);
+  return -EPIPE;
+}
+
+// Inside, so one at a time.
+static int grow(struct shoal_queue *q) {
+  struct shoal_ordered *o = &q->ordered;
+  struct shoal_object part;
+  uint32_t k = shoal_load32_relaxed(&o->known) + 1;
+  if (!q->segment) return shoal_fail_(-ENOSPC, "a queue that was placed does not grow");
+  if (shoal_ordered_cells(o) > SHOAL_ORDERED_CAPACITY_MAX / 2)
+    return shoal_fail_(-ENOSPC, "no more than %u elements", shoal_ordered_cells(o));
+  int rc = shoal_object_part_(q->segment, &q->object, k, shoal_ordered_chunk_size_(o, k), &part);
+  return rc ? rc : shoal_ordered_add(o, part.off);
+}
+
+static int take(struct shoal_queue *q, uint32_t *cell) {
+  int rc = shoal_ordered_take(&q->ordered, cell);
+  if (rc != -EAGAIN || !q->ordered.grow) return rc;
+  rc = grow(q);
+  return rc ? rc : shoal_ordered_take(&q->ordered, cell);
+}
+
+static int put_some(struct shoal_queue_op_ *op, uint32_t most) {
+  struct shoal_queue *q = op->q;
+  uint32_t cell, n = 0;
+  int rc = enter(op, SHOAL_PRODUCER);
+  if (rc) return rc;
+  for (; n < most && (rc = take(q, &cell)) == 0; n++) {
+    if (!n) bump(q, SHOAL_CONSUMER);
+    memcpy(shoal_ordered_data(&q->ordered, cell), op->in, q->element_size);
+    shoal_ordered_ready(&q->ordered, cell, SHOAL_ORDERED_NEW, 0);
+    op->in += q->element_size;
+    op->done++;
+  }
+  shoal_ordered_leave(&q->ordered, op->me);
+  wake(q, SHOAL_CONSUMER, n);
+  return n ? 0 : rc;
+}
+
+static int get_some(struct shoal_queue_op_ *op, uint32_t most) {
+  struct shoal_queue *q = op->q;
+  uint32_t cell, n = 0;
+  int rc = enter(op, SHOAL_CONSUMER);
+  if (rc) return rc;
+  for (; n < most && (rc = shoal_ordered_next(&q->ordered, &cell)) == 0; n++) {
+    if (!n) bump(q, SHOAL_PRODUCER);
+    memcpy(op->out, shoal_ordered_data(&q->ordered, cell), q->element_size);
+    shoal_ordered_free(&q->ordered, cell);
+    op->out += q->element_size;
+    op->done++;
+  }
+  shoal_ordered_leave(&q->ordered, op->me);
+  wake(q, SHOAL_PRODUCER, n);
+  return n ? 0 : rc;
+}
+
+static int reserve(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  uint32_t cell = 0;
+  int rc = enter(op, SHOAL_PRODUCER);
+  if (rc) return rc;
+  rc = take(q, &cell);
+  if (!rc) {
+    shoal_ordered_reserve(&q->ordered, cell, op->me);
+    op->loan.data = shoal_ordered_data(&q->ordered, cell);
+    op->loan.token = shoal_ordered_token(&q->ordered, cell);
+  }
+  shoal_ordered_leave(&q->ordered, op->me);
+  return rc;
+}
+
+static int receive(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_ordered *o = &op->q->ordered;
+  uint32_t cell = 0;
+  int rc = enter(op, SHOAL_CONSUMER);
+  if (rc) return rc;
+  rc = shoal_ordered_next(o, &cell);
+  if (!rc) {
+    shoal_ordered_receive(o, cell, op->me);
+    op->loan.data = shoal_ordered_data(o, cell);
+    op->loan.token = shoal_ordered_token(o, cell);
+    shoal_ordered_holds(o, op->me, op->loan.token, SHOAL_CELL_READING_, &op->loan.redelivered);
+  }
+  shoal_ordered_leave(o, op->me);
+  return rc;
+}
+
+// ---- loans ----
+
+static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
+  uint32_t deaths;
+  return shoal_ordered_holds(&q->ordered, loan->role, loan->token,
+                             side == SHOAL_PRODUCER ? SHOAL_CELL_WRITING_ : SHOAL_CELL_READING_, &deaths);
+}
+
+static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+  struct shoal_ordered *o = &q->ordered;
+  struct shoal_eventcount *ec = q->wait.shm;
+  uint32_t cell = (uint32_t)loan->token;
+  int gives_room = how == SHOAL_CANCEL_ || how == SHOAL_RELEASE_;
+  int side = gives_room ? SHOAL_PRODUCER : SHOAL_CONSUMER;
+  if (shoal_ordered_enter(o, loan->role, SHOAL_FOREVER)) return;
+  bump(q, side);
+  if (gives_room) bump(q, SHOAL_CONSUMER);  // one may wait for the end of this claim
+  if (gives_room) shoal_ordered_free(o, cell);
+  else if (how == SHOAL_COMMIT_) shoal_ordered_ready(o, cell, SHOAL_ORDERED_NEW, 0);
+  else shoal_ordered_ready(o, cell, SHOAL_ORDERED_AGAIN, loan->redelivered);
+  shoal_ordered_leave(o, loan->role);
+  if (how == SHOAL_COMMIT_ || how == SHOAL_CANCEL_) wake_for_the_end(q, 1);
+  if (how != SHOAL_COMMIT_) wake(q, side, 1);
+  // [C1] pairs with [A1]: claims of others were waited for
+  if (how == SHOAL_RELEASE_ && shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
+    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
+}
+
+// ---- whole elements ----
+
+// A large element is copied outside, as its producer's or consumer's claim.
+static int put_large(struct shoal_queue_op_ *op) {
+  int rc = reserve(op);
+  if (rc) return rc;
+  op->loan.role = op->me;
+  memcpy(op->loan.data, op->in, op->q->element_size);
+  finish(op->q, &op->loan, SHOAL_COMMIT_);
+  op->in += op->q->element_size;
+  op->done++;
+  return 0;
+}
+static int get_large(struct shoal_queue_op_ *op) {
+  int rc = receive(op);
+  if (rc) return rc;
+  op->loan.role = op->me;
+  memcpy(op->out, op->loan.data, op->q->element_size);
+  finish(op->q, &op->loan, SHOAL_RELEASE_);
+  op->out += op->q->element_size;
+  op->done++;
+  return 0;
+}
+// Its claim lasts no longer than this call, in which whoever falls asleep watches it.
+static int large(struct shoal_queue_op_ *op, int (*move)(struct shoal_queue_op_ *op)) {
+  struct shoal_role *role = shoal_role_at_(&op->q->wait, op->me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  shoal_store32_relaxed(&role->busy, busy + 1);  // before the lock is taken: seen by whoever sees the claim
+  int rc = move(op);
+  shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
+  return rc;
+}
+
+static int put(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return op->q->element_size <= SMALL ? put_some(op, 1) : large(op, put_large);
+}
+static int get(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return op->q->element_size <= SMALL ? get_some(op, 1) : large(op, get_large);
+}
+
+static int many(struct shoal_queue_op_ *op, int (*some)(struct shoal_queue_op_ *op, uint32_t most),
+                int (*one)(void *)) {
+  int rc = 0;
+  for (op->done = 0; op->done < op->n && !rc;) {
+    uint32_t left = op->n - op->done;
+    rc = op->q->element_size <= SMALL ? some(op, left < SO_MANY ? left : SO_MANY) : one(op);
+  }
+  return op->done ? 0 : rc;
+}
+static int put_n(void *op) { return many(op, put_some, put); }
+static int get_n(void *op) { return many(op, get_some, get); }
+
+static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
+  const struct shoal_ordered *o = &q->ordered;
+  uint32_t chunks = shoal_load32_relaxed(&o->shm->chunks);
+  out->grow = o->grow;
+  out->grown = o->grow && chunks < SHOAL_ORDERED_CHUNKS_ ? chunks : 0;
+  out->capacity = o->capacity << out->grown;
+  out->drop = o->drop;
+  out->size = counted(&o->shm->count);
+  out->key = o->key;
+  out->holes = shoal_load64_relaxed(&o->shm->holes);
+  out->redelivered = shoal_load64_relaxed(&o->shm->redelivered);
+  out->dropped = shoal_load64_relaxed(&o->shm->dropped);
+  out->remade = shoal_load64_relaxed(&o->shm->remade);
+}
+
+#define TABLE(by)                                                                     \
+  const struct shoal_queue_kind_ shoal_queue_##by##_ = {.name = #by,                  \
+                                                        .roles = SHOAL_ROLES_DEFAULT, \
+                                                        .holds = 1,                   \
+                                                        .wait = &wait_ops,            \
+                                                        .refuses = refuses,           \
+                                                        .size = by##_size,            \
+                                                        .init = by##_init,            \
+                                                        .attach = by##_attach,        \
+                                                        .put = put,                   \
+                                                        .get = get,                   \
+                                                        .put_n = put_n,               \
+                                                        .get_n = get_n,               \
+                                                        .reserve = reserve,           \
+                                                        .receive = receive,           \
+                                                        .is_lent = is_lent,           \
+                                                        .finish = finish,             \
+                                                        .leave = leave,               \
+                                                        .info = info};
+TABLE(fifo)
+TABLE(lifo)
+TABLE(priority)

@@ -1,0 +1,87 @@
+#include "ipc/queue/role_lock.h"
+
+#include "core/error.h"
+
+#define OWNER SHOAL_ROLE_LOCK_OWNER_
+#define W FUTEX_WAITERS
+#define SEQUENCE (OWNER + 1)
+
+// As core/robust.c: what looking costs who works under the lock.
+#define SPIN_STEP_MIN 32u
+#define SPIN_STEP_MAX 256u
+
+static uint32_t taken(uint32_t word, uint32_t me, uint32_t keep, int from_the_dead) {
+  uint32_t sequence = (from_the_dead ? word + SEQUENCE : word) & ~(W | OWNER);
+  return sequence | me | (word & W) | keep;
+}
+
+// The holder's live word, or NULL: it is no role, so nobody's.
+static struct shoal_robust *live_of(const struct shoal_eventcount_view *view, uint32_t owner) {
+  return shoal_role_valid_(view, owner) ? &shoal_role_at_(view, owner)->live : NULL;
+}
+
+static unsigned spin(unsigned left, unsigned *step) {
+  unsigned pauses = *step < left ? *step : left;
+  for (unsigned i = 0; i < pauses; i++) shoal_pause();
+  if (*step < SPIN_STEP_MAX) *step *= 2;
+  return left - pauses;
+}
+
+// What wakes it other than the lock may have been meant for a sleeper of the event: all look again. 1: it slept in vain.
+static int sleep_for(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t word,
+                     struct shoal_robust *live, uint32_t live_word, shoal_deadline deadline) {
+  struct shoal_eventcount *ec = view->shm;
+  struct shoal_futex_entry entries[] = {
+      {&ec->bell, shoal_load32_relaxed(&ec->bell)}, {&l->word, word}, {&live->word, live_word}};
+  int64_t now = shoal_now_ns();
+  int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
+  int woke = shoal_futex_wait_many(entries, 3, (shoal_deadline){end});
+  int late = woke == -ETIMEDOUT && end != deadline.ns;
+  if (late && shoal_robust_owner(live_word)) shoal_robust_mark_if_gone_(live, live_word);
+  if (woke == 0 || woke == 2 || late) shoal_eventcount_ring(ec);
+  return late;
+}
+
+// What is held by nobody at all, for a second, is damage. A role that is only free just now may be its new owner's.
+static int is_abandoned(uint32_t live_word, int late) {
+  return shoal_robust_is_dead(live_word) || (late && !shoal_robust_owner(live_word));
+}
+
+int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t me, int heir,
+                                  shoal_deadline deadline) {
+  unsigned left = 3 * shoal_spin_max_, step = SPIN_STEP_MIN;
+  uint32_t slept = 0;  // W: others may sleep, too, and the wake that came was for one
+  int late = 0;
+  for (;;) {
+    uint32_t word = shoal_load32_relaxed(&l->word), owner = word & OWNER;
+    if (!owner) {
+      if (shoal_cas32_acquire(&l->word, &word, taken(word, me, slept, heir))) return 0;  // [T2]
+      continue;
+    }
+    struct shoal_robust *live = live_of(view, owner);
+    uint32_t live_word = live ? shoal_load32_acquire(&live->word) : FUTEX_OWNER_DIED;  // [A5] of sync/eventcount.h
+    if (is_abandoned(live_word, late) || (heir && owner == me)) {
+      // [T2], and what the dead one wrote is seen: the kernel's mark comes after
+      if (shoal_cas32_acquire(&l->word, &word, taken(word, me, slept, 1))) return -EOWNERDEAD;
+      continue;
+    }
+    if (shoal_robust_owner(live_word) == shoal_self_()->tid)
+      return shoal_fail_(-EDEADLK, "interrupted by this call, the thread is inside the queue");
+    if (left) {
+      left = spin(left, &step);
+      continue;
+    }
+    if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
+    if (!(word & W) && !shoal_cas32_relaxed(&l->word, &word, word | W)) continue;
+    slept = W;
+    late = sleep_for(l, view, word | W, live, live_word, deadline);
+  }
+}
+
+// W stays until the kernel has been told to wake everybody: who overtakes the woken one knows of the others.
+void shoal_role_lock_release_slow_(struct shoal_role_lock *l, uint32_t me) {
+  uint32_t word = shoal_load32_relaxed(&l->word);
+  if ((word & OWNER) != me) return;                                       // damage: it is not ours any more
+  while (!shoal_cas32_seq_cst(&l->word, &word, word & ~OWNER)) continue;  // [T1]
+  if ((word & W) && shoal_futex_wake(&l->word, 1) == 0) shoal_futex_clear_and_wake(&l->word, 31);
+}

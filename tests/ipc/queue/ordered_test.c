@@ -1,0 +1,966 @@
+// Claims of the kinds FIFO, LIFO and PRIORITY of ipc/queue/queue:
+//   1 order: first in first out; last in first out; the smallest key, and among equals the first put; whatever the member's type
+//   2 what is put is got: once, whole, by threads and processes; batches, too; exactly `capacity` fit
+//   3 try, deadline and for ever answer as promised; absurd options and another key are refused
+//   4 loans: commit, cancel, release, return, leave; a loan ends once, by the thread that took it
+//   5 close and the end of the stream, to all that sleep, and not before what others hold is through
+//   6 deaths: of who holds, of who has reserved, of who is inside; nobody needs the once-a-second look
+//   7 growing: to the end of the segment, and on; by many; the memory goes with the queue
+//   8 a damaged header is refused, and whatever a peer writes, nothing outside the memory is touched
+#include <math.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/error.h"
+#include "ipc/queue/queue.h"
+#include "tests/harness/drivers.h"
+
+struct job {
+  int32_t urgency;
+  uint32_t id;
+};
+SHOAL_QUEUE_TYPED(numbers, uint64_t)
+SHOAL_PRIORITY_TYPED(jobs, struct job, urgency)
+
+#define LEDGER 100000u
+struct shared {
+  uint64_t size;
+  uint32_t element_size;
+  shoal_atomic32 ready, done;
+  shoal_atomic64 sum, answers[8];
+  uint8_t ledger[LEDGER];
+};
+#define QUEUE_AT ((sizeof(struct shared) + 63) & ~(size_t)63)
+static struct arena arena;
+static struct shared *shared(void) { return arena.memory; }
+
+static struct shoal_queue *attach(void *memory) {
+  struct shared *s = memory;
+  struct shoal_queue *q;
+  CHECK(shoal_queue_attach_((char *)memory + QUEUE_AT, s->size, s->element_size, &q) == 0);
+  return q;
+}
+static struct shoal_queue *make(const struct shoal_queue_options *o) {
+  uint64_t size = shoal_queue_size_(o);
+  assert_true(size > 0);
+  arena_make(&arena, QUEUE_AT + size);
+  shared()->size = size;
+  shared()->element_size = o->element_size;
+  assert_int_equal(shoal_queue_place_((char *)arena.memory + QUEUE_AT, size, o), 0);
+  return attach(arena.memory);
+}
+static const struct shoal_queue_key by_number = {SHOAL_KEY_U64, 0};
+static struct shoal_queue_options numbers_of(uint32_t kind, uint32_t capacity) {
+  struct shoal_queue_options o = {.capacity = capacity, .element_size = 8, .kind = kind};
+  if (kind == SHOAL_QUEUE_PRIORITY) o.key = by_number;
+  return o;
+}
+static struct shoal_queue *make_numbers(uint32_t kind, uint32_t capacity) {
+  struct shoal_queue_options o = numbers_of(kind, capacity);
+  return make(&o);
+}
+static void unmake(struct shoal_queue *q) {
+  assert_int_equal(shoal_queue_detach(q), 0);
+  arena_free(&arena);
+}
+static void put_number(struct shoal_queue *q, uint64_t v) { CHECK(numbers_put(q, &v, SHOAL_FOREVER) == 0); }
+static uint64_t get_number(struct shoal_queue *q) {
+  uint64_t v = 0;
+  CHECK(numbers_get(q, &v, SHOAL_FOREVER) == 0);
+  return v;
+}
+static struct shoal_queue_info info_of(struct shoal_queue *q) {
+  struct shoal_queue_info info;
+  CHECK(shoal_queue_info(q, &info) == 0);
+  return info;
+}
+static void never_late(struct shoal_queue *q) { assert_int_equal(info_of(q).late, 0); }
+static void await(shoal_atomic32 *word, uint32_t n) {
+  while (shoal_load32_seq_cst(word) < n) sched_yield();
+}
+#define EACH_KIND(kind) for (uint32_t kind = SHOAL_QUEUE_FIFO; kind <= SHOAL_QUEUE_PRIORITY; kind++)
+
+static uint32_t random_state = 1;
+static uint32_t random32(void) {
+  random_state ^= random_state << 13, random_state ^= random_state >> 17;
+  return random_state ^= random_state << 5;
+}
+
+// ---- 1 ----
+
+static void test_first_and_last_in(void **state) {
+  (void)state;
+  for (uint32_t kind = SHOAL_QUEUE_FIFO; kind <= SHOAL_QUEUE_LIFO; kind++) {
+    struct shoal_queue *q = make_numbers(kind, 100);
+    for (int lap = 0; lap < 5; lap++) {
+      for (uint64_t i = 0; i < 100; i++) put_number(q, i);
+      for (uint64_t i = 0; i < 100; i++) assert_int_equal(get_number(q), kind == SHOAL_QUEUE_FIFO ? i : 99 - i);
+    }
+    // half in, half out
+    for (uint64_t i = 0; i < 60; i++) put_number(q, i);
+    for (uint64_t i = 0; i < 30; i++) assert_int_equal(get_number(q), kind == SHOAL_QUEUE_FIFO ? i : 59 - i);
+    for (uint64_t i = 60; i < 100; i++) put_number(q, i);
+    for (uint64_t i = 0; i < 70; i++)
+      assert_int_equal(get_number(q), kind == SHOAL_QUEUE_FIFO ? 30 + i : i < 40 ? 99 - i : 69 - i);
+    unmake(q);
+  }
+}
+
+static void test_the_smallest_first_and_equals_in_order(void **state) {
+  (void)state;
+  struct shoal_queue *q;
+  struct shoal_segment *seg;
+  struct job job;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(jobs_create(seg, "jobs", &(struct shoal_queue_options){.capacity = 5000}, &q), 0);
+  for (int lap = 0; lap < 3; lap++) {
+    struct job last = {INT32_MIN, 0};
+    for (uint32_t i = 1; i <= 5000; i++) {
+      job = (struct job){(int32_t)(random32() % 200) - 100, i};
+      assert_int_equal(jobs_put(q, &job, SHOAL_TRY), 0);
+    }
+    assert_int_equal(jobs_put(q, &job, SHOAL_TRY), -EAGAIN);
+    for (uint32_t i = 1; i <= 5000; i++, last = job) {
+      assert_int_equal(jobs_get(q, &job, SHOAL_TRY), 0);
+      assert_true(job.urgency > last.urgency || (job.urgency == last.urgency && job.id > last.id));
+    }
+    assert_int_equal(jobs_get(q, &job, SHOAL_TRY), -EAGAIN);
+  }
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
+// Each type: what is put out of order comes in order. The key lies at an odd place.
+struct odd {
+  char before[3];
+  char key[8];
+  char after;
+} __attribute__((packed));
+static void in_order(uint32_t type, const void *rising, uint32_t n) {
+  uint32_t size = type & 0xff;
+  struct shoal_queue *q = make(&(struct shoal_queue_options){.capacity = n,
+                                                             .element_size = sizeof(struct odd),
+                                                             .kind = SHOAL_QUEUE_PRIORITY,
+                                                             .key = {type, offsetof(struct odd, key)}});
+  for (uint32_t i = 0; i < n; i++) {
+    struct odd x = {.after = (char)((i * 7 + 3) % n)};
+    memcpy(x.key, (const char *)rising + (i * 7 + 3) % n * size, size);
+    assert_int_equal(shoal_queue_put(q, &x, SHOAL_TRY), 0);
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    struct odd x;
+    assert_int_equal(shoal_queue_get(q, &x, SHOAL_TRY), 0);
+    assert_int_equal(x.after, i);
+    assert_memory_equal(x.key, (const char *)rising + i * size, size);
+  }
+  unmake(q);
+}
+#define IN_ORDER(type, T, ...)                              \
+  do {                                                      \
+    static const T rising[] = {__VA_ARGS__};                \
+    assert_int_equal(SHOAL_KEY_TYPE(T), type);              \
+    in_order(type, rising, sizeof rising / sizeof *rising); \
+  } while (0)
+static void test_keys_of_all_types(void **state) {
+  (void)state;
+  IN_ORDER(SHOAL_KEY_U8, uint8_t, 0, 1, 127, 128, 255);
+  IN_ORDER(SHOAL_KEY_U16, uint16_t, 0, 1, 255, 256, UINT16_MAX);
+  IN_ORDER(SHOAL_KEY_U32, uint32_t, 0, 1, 70000, INT32_MAX, UINT32_MAX);
+  IN_ORDER(SHOAL_KEY_U64, uint64_t, 0, 1, UINT32_MAX, INT64_MAX, UINT64_MAX);
+  IN_ORDER(SHOAL_KEY_I8, int8_t, INT8_MIN, -1, 0, 1, INT8_MAX);
+  IN_ORDER(SHOAL_KEY_I16, int16_t, INT16_MIN, -256, -1, 0, INT16_MAX);
+  IN_ORDER(SHOAL_KEY_I32, int32_t, INT32_MIN, -65536, -1, 0, 1, INT32_MAX);
+  IN_ORDER(SHOAL_KEY_I64, int64_t, INT64_MIN, INT32_MIN, -1, 0, UINT32_MAX, INT64_MAX);
+  IN_ORDER(SHOAL_KEY_F32, float, -INFINITY, -1e30f, -1.5f, -1e-40f, 0, 1e-40f, 2, INFINITY, NAN);
+  IN_ORDER(SHOAL_KEY_F64, double, -INFINITY, -1e300, -1, -5e-324, 0, 5e-324, .1, .5, 1e300, INFINITY, NAN);
+}
+static void test_zeros_are_equal_and_so_are_nans(void **state) {
+  (void)state;
+  struct number {
+    double key;
+    uint64_t id;
+  } x, put[] = {{NAN, 1}, {0., 2}, {-NAN, 3}, {-0., 4}, {0., 5}, {INFINITY, 6}};
+  static const uint64_t expected[] = {2, 4, 5, 6, 1, 3};
+  struct shoal_queue *q = make(&(struct shoal_queue_options){
+      .capacity = 6, .element_size = sizeof x, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_F64, 0}});
+  for (int i = 0; i < 6; i++) assert_int_equal(shoal_queue_put(q, &put[i], SHOAL_TRY), 0);
+  for (int i = 0; i < 6; i++) {
+    assert_int_equal(shoal_queue_get(q, &x, SHOAL_TRY), 0);
+    assert_int_equal(x.id, expected[i]);
+  }
+  unmake(q);
+}
+
+// ---- 2 ----
+
+#define EACH 5000u
+static void produce_or_consume(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  uint64_t block[7], v;
+  if (i < 3) {
+    CHECK(shoal_queue_join(q, SHOAL_PRODUCER) == 0);
+    shoal_add32_seq_cst(&s->ready, 1);
+    await(&s->ready, 3);
+    for (uint64_t n = 0; n < EACH;) {
+      for (uint64_t k = 0; k < 7; k++) block[k] = i * EACH + n + k;
+      int put = n % 2 ? numbers_put_n(q, block, n + 7 <= EACH ? 7 : 1, SHOAL_FOREVER)
+                      : numbers_put(q, block, SHOAL_FOREVER) + 1;
+      CHECK(put > 0);
+      n += (uint64_t)put;
+    }
+  } else {
+    uint64_t last[3] = {0};
+    int rc, batch = i == 4;
+    while ((rc = batch ? numbers_get_n(q, block, 5, SHOAL_FOREVER) : numbers_get(q, &v, SHOAL_FOREVER)) >= 0)
+      for (int k = 0; k < (batch ? rc : 1); k++) {
+        uint64_t x = batch ? block[k] : v, from = x / EACH, n = x % EACH + 1;
+        CHECK(x < 3 * EACH && __atomic_fetch_add(&s->ledger[x], 1, __ATOMIC_RELAXED) == 0);
+        CHECK(q->kind != SHOAL_QUEUE_FIFO || n > last[from]);
+        last[from] = n;
+        shoal_add64_relaxed(&s->sum, 1);
+      }
+    CHECK(rc == -EPIPE);
+  }
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void many_to_many(enum driver driver) {
+  EACH_KIND(kind) for (uint32_t capacity = 1; capacity < 200; capacity *= 13) {
+    struct shoal_queue *q = make_numbers(kind, capacity);
+    run(&arena, driver, 6, produce_or_consume);
+    assert_int_equal(shoal_load64_relaxed(&shared()->sum), 3 * EACH);
+    for (unsigned i = 0; i < 3 * EACH; i++) assert_int_equal(shared()->ledger[i], 1);
+    never_late(q);
+    assert_int_equal(info_of(q).remade, 0);
+    unmake(q);
+  }
+}
+static void test_many_to_many_once_each_threads(void **state) { (void)state, many_to_many(THREADS); }
+static void test_many_to_many_once_each_processes(void **state) { (void)state, many_to_many(PROCESSES); }
+
+static void test_elements_of_all_sizes(void **state) {
+  (void)state;
+  static const uint32_t sizes[] = {1, 8, 9, 40, 41, 56, 512, 513, 4096, 100000};
+  EACH_KIND(kind) for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    uint32_t size = sizes[i];
+    static char in[3][100000], out[3][100000];
+    struct shoal_queue_options o = numbers_of(kind, 3);
+    o.element_size = size;
+    o.key.type = o.key.type ? SHOAL_KEY_U8 : 0;
+    struct shoal_queue *q = make(&o);
+    char *elements = malloc((size_t)3 * size);
+    assert_non_null(elements);
+    for (int k = 0; k < 3; k++) memset(in[k], 'a' + k, size), memcpy(elements + (size_t)k * size, in[k], size);
+    assert_int_equal(shoal_queue_put_n(q, elements, 3, SHOAL_TRY), 3);
+    for (int k = 0; k < 3; k++) {
+      assert_int_equal(shoal_queue_get(q, out[k], SHOAL_TRY), 0);
+      assert_memory_equal(out[k], in[kind == SHOAL_QUEUE_LIFO ? 2 - k : k], size);
+    }
+    struct shoal_loan loan;
+    assert_int_equal(shoal_queue_reserve(q, &loan, SHOAL_TRY), 0);
+    assert_int_equal((uintptr_t)loan.data % (size > 40 ? 64 : 8), 0);
+    memset(loan.data, 'x', size);
+    assert_int_equal(shoal_queue_commit(q, &loan), 0);
+    assert_int_equal(shoal_queue_get_n(q, elements, 3, SHOAL_TRY), 1);
+    for (uint32_t b = 0; b < size; b++) assert_int_equal(elements[b], 'x');
+    free(elements);
+    unmake(q);
+  }
+}
+
+// ---- 3 ----
+
+static void test_answers(void **state) {
+  (void)state;
+  EACH_KIND(kind) for (uint32_t capacity = 1; capacity <= 3; capacity++) {
+    struct shoal_queue *q = make_numbers(kind, capacity);
+    uint64_t v = 7, w[4] = {0};
+    assert_int_equal(info_of(q).capacity, capacity);
+    assert_int_equal(info_of(q).kind, kind);
+    assert_int_equal(numbers_get(q, w, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(numbers_get(q, w, shoal_after_ms(2)), -ETIMEDOUT);
+    assert_int_equal(numbers_get(q, w, shoal_after_ns(0)), -ETIMEDOUT);
+    for (uint32_t i = 0; i < capacity; i++) assert_int_equal(numbers_put(q, &v, SHOAL_TRY), 0);
+    assert_int_equal(numbers_put(q, &v, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(numbers_put(q, &v, shoal_after_ms(2)), -ETIMEDOUT);
+    assert_int_equal(numbers_put_n(q, w, 4, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(numbers_put_n(q, w, 0, SHOAL_TRY), -EINVAL);
+    assert_int_equal(info_of(q).size, capacity);
+    assert_int_equal(numbers_get_n(q, w, 4, SHOAL_FOREVER), capacity);
+    assert_int_equal(w[0], 7);
+    assert_int_equal(numbers_get_n(q, w, 4, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_queue_close(q), 0);
+    assert_int_equal(numbers_put(q, &v, SHOAL_TRY), -EPIPE);
+    assert_int_equal(numbers_get(q, w, SHOAL_TRY), -EPIPE);
+    assert_int_equal(numbers_get(q, w, SHOAL_FOREVER), -EPIPE);
+    unmake(q);
+  }
+}
+
+static void test_absurd_options_are_refused(void **state) {
+  (void)state;
+  static const struct {
+    struct shoal_queue_options options;
+    const char *why;
+  } absurd[] = {
+      {{.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY}, "options.key is not given"},
+      {{.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {0x103, 0}}, "options.key.type is none"},
+      {{.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {0x302, 0}}, "options.key.type is none"},
+      {{.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_U32, 5}},
+       "options.key lies outside the element"},
+      {{.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_U32, UINT32_MAX}},
+       "options.key lies outside the element"},
+      {{.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_LIFO, .key = {SHOAL_KEY_U32, 0}},
+       "options.key is for SHOAL_QUEUE_PRIORITY"},
+      {{.capacity = 8, .element_size = 8, .kind = SHOAL_QUEUE_SPSC, .grow = 1}, "SHOAL_QUEUE_SPSC does not grow"},
+      {{.capacity = (1u << 30) + 1, .element_size = 8, .kind = SHOAL_QUEUE_LIFO},
+       "too large: 1073741825 elements of 8 bytes, 0 producers, 0 consumers"},
+      {{.element_size = 8, .kind = SHOAL_QUEUE_FIFO}, "options.capacity is not given"},
+      {{.capacity = 8, .kind = SHOAL_QUEUE_PRIORITY}, "options.element_size is not given"},
+  };
+  char small[256] __attribute__((aligned(64))) = {0};
+  for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++) {
+    assert_int_equal(shoal_queue_size_(&absurd[i].options), 0);
+    assert_int_equal(shoal_queue_place_(small, sizeof small, &absurd[i].options), -EINVAL);
+    if (!strstr(absurd[i].why, "too large")) assert_string_equal(shoal_reason(), absurd[i].why);
+    else assert_non_null(strstr(shoal_reason(), "too large"));
+  }
+}
+
+SHOAL_PRIORITY_TYPED(by_id, struct job, id)
+SHOAL_QUEUE_TYPED(plain_jobs, struct job)
+static void test_another_key_is_refused(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *other = NULL;
+  struct shoal_queue_options o = {.capacity = 4};
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(jobs_create(seg, "jobs", &o, &q), 0);
+  assert_int_equal(info_of(q).key.type, SHOAL_KEY_I32);
+  assert_int_equal(info_of(q).key.offset, 0);
+  assert_int_equal(by_id_open(seg, "jobs", &other), -EBADMSG);
+  assert_string_equal(shoal_reason(), "sorted by a key 204 at 0, not 104 at 4");
+  assert_int_equal(by_id_open_or_create(seg, "jobs", &o, &other), -EBADMSG);
+  assert_null(other);
+  assert_int_equal(jobs_open(seg, "jobs", &other), 0);
+  assert_int_equal(shoal_queue_detach(other), 0);
+  assert_int_equal(jobs_open_or_create(seg, "jobs", &o, &other), 0);
+  assert_int_equal(shoal_queue_detach(other), 0);
+  assert_int_equal(plain_jobs_open(seg, "jobs", &other), 0);  // who does not ask takes what is next
+  assert_int_equal(shoal_queue_detach(other), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_unlink(seg, "jobs"), 0);
+  assert_int_equal(plain_jobs_create(seg, "jobs", &o, &q), 0);
+  assert_int_equal(jobs_open(seg, "jobs", &other), -EBADMSG);
+  assert_string_equal(shoal_reason(), "a queue of kind 0, not sorted by a key");
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
+// ---- 4 ----
+
+static struct shoal_loan receive(struct shoal_queue *q) {
+  struct shoal_loan loan;
+  CHECK(shoal_queue_receive(q, &loan, SHOAL_TRY) == 0);
+  return loan;
+}
+static uint64_t number_in(const struct shoal_loan *loan) { return *(uint64_t *)loan->data; }
+
+static void test_loans(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 4);
+    struct shoal_loan a, b, copy;
+    uint64_t v;
+    assert_int_equal(shoal_queue_reserve(q, &a, SHOAL_TRY), 0);
+    assert_int_equal(shoal_queue_reserve(q, &b, SHOAL_TRY), 0);
+    *(uint64_t *)a.data = 1, *(uint64_t *)b.data = 2;
+    assert_int_equal(numbers_get(q, &v, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_queue_commit(q, &b), 0);  // holds up nobody
+    assert_int_equal(get_number(q), 2);
+    copy = a;
+    assert_int_equal(shoal_queue_cancel(q, &a), 0);
+    assert_int_equal(shoal_queue_commit(q, &a), -EINVAL);
+    assert_int_equal(shoal_queue_commit(q, &copy), -EINVAL);
+    assert_int_equal(shoal_queue_reserve(q, &a, SHOAL_TRY), 0);
+    assert_int_equal(shoal_queue_commit(q, &copy), -EINVAL);  // the same cell, another loan
+    assert_int_equal(shoal_queue_release(q, &a), -EPERM);
+    assert_int_equal(shoal_queue_cancel(q, &a), 0);
+    for (v = 1; v <= 4; v++) put_number(q, v);
+    a = receive(q);
+    assert_int_equal(number_in(&a), kind == SHOAL_QUEUE_LIFO ? 4 : 1);
+    assert_int_equal(numbers_put(q, &v, SHOAL_TRY), -EAGAIN);  // it takes its place still
+    assert_int_equal(info_of(q).size, 3);
+    assert_int_equal(shoal_queue_return(q, &a), 0);
+    copy = a = receive(q);
+    assert_int_equal(number_in(&a), kind == SHOAL_QUEUE_LIFO ? 4 : 1);
+    assert_int_equal(a.redelivered, 0);
+    assert_int_equal(shoal_queue_release(q, &a), 0);
+    assert_int_equal(shoal_queue_release(q, &copy), -EINVAL);
+    copy.token = UINT64_MAX;
+    assert_int_equal(shoal_queue_return(q, &copy), -EINVAL);
+    a = receive(q);
+    assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), 0);  // no death
+    assert_int_equal(info_of(q).redelivered + info_of(q).dropped, 0);
+    for (uint64_t i = 0; i < 3; i++) assert_int_equal(get_number(q), kind == SHOAL_QUEUE_LIFO ? 3 - i : 2 + i);
+    assert_int_equal(shoal_queue_reserve(q, &a, SHOAL_TRY), 0);
+    assert_int_equal(shoal_queue_leave(q, SHOAL_PRODUCER), 0);
+    for (v = 1; v <= 4; v++) put_number(q, v);
+    assert_int_equal(info_of(q).holes, 0);
+    unmake(q);
+  }
+}
+
+// What was changed in place, and put back, keeps its key.
+static void test_a_returned_message_keeps_its_key(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(SHOAL_QUEUE_PRIORITY, 4);
+  put_number(q, 5), put_number(q, 5), put_number(q, 7);
+  struct shoal_loan loan = receive(q);
+  *(uint64_t *)loan.data = 9;
+  assert_int_equal(shoal_queue_return(q, &loan), 0);
+  assert_int_equal(get_number(q), 9);
+  assert_int_equal(get_number(q), 5);
+  assert_int_equal(get_number(q), 7);
+  unmake(q);
+}
+
+// ---- 5 ----
+
+static void get_until_told(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  uint64_t v;
+  int rc;
+  while ((rc = numbers_get(q, &v, SHOAL_FOREVER)) == 0) shoal_add64_relaxed(&s->sum, v);
+  CHECK(rc == -EPIPE);
+  shoal_store64_relaxed(&s->answers[i], 1);
+}
+static void put_until_told(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  uint64_t v = 1;
+  int rc;
+  while ((rc = numbers_put(q, &v, SHOAL_FOREVER)) == 0) shoal_add64_relaxed(&s->sum, 1);
+  CHECK(rc == -EPIPE);
+  shoal_store64_relaxed(&s->answers[i], 1);
+}
+static void sleepers_start(struct peer *peers, unsigned n, arena_body body) {
+  for (unsigned i = 0; i < n; i++) {
+    peers[i] = peer_start(&arena, body, i);
+    peer_asleep(&peers[i]);
+  }
+  for (unsigned i = 0; i < n; i++) peer_asleep(&peers[i]);
+}
+static void peers_join(struct peer *peers, unsigned n) {
+  for (unsigned i = 0; i < n; i++) peer_join(&peers[i]);
+}
+static void stay(void *memory, unsigned what) {  // with a role, a message or a place
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  struct shoal_loan loan;
+  if (what < 2) CHECK(shoal_queue_join(q, (int)what) == 0);
+  else if (what == 2) CHECK(shoal_queue_receive(q, &loan, SHOAL_FOREVER) == 0);
+  else CHECK(shoal_queue_reserve(q, &loan, SHOAL_FOREVER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (;;) pause();
+}
+enum { PRODUCING, CONSUMING, HOLDING, RESERVING };
+static struct peer stays(unsigned what) {
+  uint32_t n = shoal_load32_seq_cst(&shared()->ready);
+  struct peer p = peer_start(&arena, stay, what);
+  await(&shared()->ready, n + 1);
+  return p;
+}
+
+static void test_close_tells_all_that_sleep(void **state) {
+  (void)state;
+  EACH_KIND(kind) for (int side = 0; side < 2; side++) {
+    struct shoal_queue *q = make_numbers(kind, 2);
+    struct peer peers[4];
+    shoal_queue_join(q, SHOAL_PRODUCER), shoal_queue_join(q, SHOAL_CONSUMER);
+    sleepers_start(peers, 4, side ? get_until_told : put_until_told);
+    assert_int_equal(shoal_queue_close(q), 0);
+    peers_join(peers, 4);
+    never_late(q);
+    unmake(q);
+  }
+}
+static void test_the_end_waits_for_what_others_hold(void **state) {
+  (void)state;
+  EACH_KIND(kind) for (int dies = 0; dies < 2; dies++) {
+    struct shoal_queue *q = make_numbers(kind, 4);
+    struct shoal_loan loan = {0};
+    struct peer peers[2], holder = {0};
+    put_number(q, 5);
+    if (dies) holder = stays(HOLDING);
+    else loan = receive(q);
+    sleepers_start(peers, 2, get_until_told);
+    assert_int_equal(shoal_queue_close(q), 0);
+    for (int i = 0; i < 2; i++) {
+      peer_asleep(&peers[i]);
+      assert_int_equal(waitpid(peers[i].pid, NULL, WNOHANG), 0);
+    }
+    if (dies) peer_kill(&holder);
+    else assert_int_equal(shoal_queue_release(q, &loan), 0);
+    peers_join(peers, 2);
+    assert_int_equal(shoal_load64_relaxed(&shared()->sum), dies ? 5 : 0);
+    never_late(q);
+    unmake(q);
+  }
+}
+// What was reserved before the closing may still be committed: a consumer waits for it.
+static void test_the_end_waits_for_what_is_reserved(void **state) {
+  (void)state;
+  EACH_KIND(kind) for (int how = 0; how < 3; how++) {
+    struct shoal_queue *q = make_numbers(kind, 4);
+    struct shoal_loan loan = {0};
+    struct peer peers[2], holder = {0};
+    if (how == 2) holder = stays(RESERVING);
+    else assert_int_equal(shoal_queue_reserve(q, &loan, SHOAL_TRY), 0);
+    sleepers_start(peers, 2, get_until_told);
+    assert_int_equal(shoal_queue_close(q), 0);
+    for (int i = 0; i < 2; i++) peer_asleep(&peers[i]);
+    if (how == 2) peer_kill(&holder);
+    else *(uint64_t *)loan.data = 6;
+    if (how == 0) assert_int_equal(shoal_queue_commit(q, &loan), 0);
+    if (how == 1) assert_int_equal(shoal_queue_cancel(q, &loan), 0);
+    peers_join(peers, 2);
+    assert_int_equal(shoal_load64_relaxed(&shared()->sum), how ? 0 : 6);
+    never_late(q);
+    unmake(q);
+  }
+}
+static void test_the_last_peers_death_ends_the_stream(void **state) {
+  (void)state;
+  EACH_KIND(kind) for (unsigned side = 0; side < 2; side++) {
+    struct shoal_queue *q = make_numbers(kind, 2);
+    struct peer last = stays(side), peers[3];
+    sleepers_start(peers, 3, side == PRODUCING ? get_until_told : put_until_told);
+    peer_kill(&last);
+    peers_join(peers, 3);
+    never_late(q);
+    unmake(q);
+  }
+}
+
+// ---- 6 ----
+
+static void test_a_dead_holders_message_wakes_a_sleeper(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 4);
+    struct peer peers[3];
+    put_number(q, 9);
+    struct peer holder = stays(HOLDING);
+    sleepers_start(peers, 3, get_until_told);
+    peer_kill(&holder);
+    while (shoal_load64_relaxed(&shared()->sum) != 9) sched_yield();
+    assert_int_equal(shoal_queue_close(q), 0);
+    peers_join(peers, 3);
+    assert_int_equal(info_of(q).redelivered, 1);
+    never_late(q);
+    unmake(q);
+  }
+}
+static void test_redelivery_is_counted_and_in_order(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 4);
+    put_number(q, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+      struct peer holder = stays(HOLDING);
+      peer_kill(&holder);
+      assert_int_equal(shoal_role_reap(&q->wait), 1);
+    }
+    put_number(q, 4), put_number(q, 2);
+    static const uint64_t expected[][3] = {{3, 4, 2}, {2, 4, 3}, {2, 3, 4}};
+    for (int i = 0; i < 3; i++) {
+      struct shoal_loan loan = receive(q);
+      assert_int_equal(number_in(&loan), expected[kind - SHOAL_QUEUE_FIFO][i]);
+      assert_int_equal(loan.redelivered, number_in(&loan) == 3 ? 3 : 0);
+      assert_int_equal(shoal_queue_release(q, &loan), 0);
+    }
+    assert_int_equal(info_of(q).redelivered, 3);
+    unmake(q);
+  }
+}
+static void test_a_dead_holders_message_is_dropped_by_policy(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue_options o = numbers_of(kind, 1);
+    o.drop = 1;
+    struct shoal_queue *q = make(&o);
+    put_number(q, 9);
+    struct peer holder = stays(HOLDING), peer;
+    sleepers_start(&peer, 1, put_until_told);
+    shoal_queue_join(q, SHOAL_CONSUMER);
+    peer_kill(&holder);
+    while (shoal_load64_relaxed(&shared()->sum) < 1) sched_yield();
+    assert_int_equal(get_number(q), 1);
+    assert_int_equal(shoal_queue_close(q), 0);
+    peer_join(&peer);
+    assert_int_equal(info_of(q).dropped, 1);
+    never_late(q);
+    unmake(q);
+  }
+}
+static void test_a_dead_ones_reservation_is_room_again(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 1);
+    shoal_queue_join(q, SHOAL_CONSUMER);
+    struct peer holder = stays(RESERVING), peers[2];
+    sleepers_start(peers, 2, put_until_told);
+    peer_kill(&holder);
+    while (shoal_load64_relaxed(&shared()->sum) < 1) sched_yield();
+    assert_int_equal(get_number(q), 1);
+    assert_int_equal(shoal_queue_close(q), 0);
+    peers_join(peers, 2);
+    assert_int_equal(info_of(q).holes, 1);
+    never_late(q);
+    unmake(q);
+  }
+}
+
+// It dies inside, having made nonsense of all but the cells. Who comes next makes the order anew.
+static void die_inside(void *memory, unsigned i) {
+  (void)i;
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  struct shoal_ordered_shm *shm = q->ordered.shm;
+  CHECK(shoal_queue_join(q, SHOAL_CONSUMER) == 0);
+  int me = (int)shoal_role_known(&q->wait, SHOAL_CONSUMER);
+  CHECK(shoal_ordered_enter(&q->ordered, (uint32_t)me, SHOAL_FOREVER) == 0);
+  shoal_store32_relaxed(&shm->count, 1);
+  shoal_store32_relaxed(&shm->first, 3), shoal_store32_relaxed(&shm->last, 2), shoal_store32_relaxed(&shm->free, 7);
+  shoal_store32_relaxed(&shm->lent, 77), shoal_store32_relaxed(&shm->writing, 7);
+  if (q->ordered.chunk[0].places) memset((void *)q->ordered.chunk[0].places, 0x77, 2400);
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (;;) pause();
+}
+static void look(void *memory, unsigned i) {
+  (void)i;
+  struct shoal_queue *q = attach(memory);
+  struct shoal_loan loan;
+  CHECK(shoal_queue_receive(q, &loan, SHOAL_FOREVER) == 0);
+  CHECK(shoal_queue_return(q, &loan) == 0);
+}
+static void test_a_death_inside_leaves_the_order(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 3000);
+    for (uint64_t i = 0; i < 2500; i++) put_number(q, i * 1237 % 2500);
+    for (uint64_t i = 0; i < 500; i++) get_number(q);
+    struct shoal_loan a = receive(q), b;
+    assert_int_equal(shoal_queue_reserve(q, &b, SHOAL_TRY), 0);
+    struct peer p = peer_start(&arena, die_inside, 0), sleeper;
+    await(&shared()->ready, 1);
+    sleepers_start(&sleeper, 1, look);  // for the lock
+    peer_kill(&p);
+    peer_join(&sleeper);
+    assert_int_equal(shoal_queue_return(q, &a), 0);
+    *(uint64_t *)b.data = 2500;
+    assert_int_equal(shoal_queue_commit(q, &b), 0);
+    assert_int_equal(info_of(q).size, 2001);
+    for (uint64_t i = 0; i < 2001; i++) {
+      uint64_t v = get_number(q), old = kind == SHOAL_QUEUE_FIFO ? 500 + i : 2000 - i;
+      if (kind == SHOAL_QUEUE_PRIORITY) assert_int_equal(v, 500 + i);
+      else if (v != 2500) assert_int_equal(v, old * 1237 % 2500);
+    }
+    for (uint64_t i = 0; i < 3000; i++) put_number(q, i);
+    assert_int_equal(info_of(q).remade, 1);
+    never_late(q);
+    unmake(q);
+  }
+}
+
+static void random_life(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  struct shoal_loan loan;
+  if (i < 2) {
+    for (;;) {
+      uint64_t v = shoal_add64_relaxed(&s->answers[0], 1);
+      if (v >= LEDGER) break;
+      if (v % 5) {
+        CHECK(numbers_put(q, &v, SHOAL_FOREVER) == 0);
+      } else {
+        CHECK(shoal_queue_reserve(q, &loan, SHOAL_FOREVER) == 0);
+        *(uint64_t *)loan.data = v;
+        CHECK(shoal_queue_commit(q, &loan) == 0);
+      }
+      __atomic_fetch_or(&s->ledger[v], 0x80, __ATOMIC_RELAXED);
+    }
+    return;
+  }
+  int rc;
+  while ((rc = shoal_queue_receive(q, &loan, SHOAL_FOREVER)) == 0) {
+    __atomic_fetch_or(&s->ledger[number_in(&loan)], 1, __ATOMIC_RELAXED);
+    CHECK(shoal_queue_release(q, &loan) == 0);
+  }
+  CHECK(rc == -EPIPE);
+}
+static void test_random_kills_lose_nothing(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 16);
+    struct peer peers[6];
+    shoal_queue_join(q, SHOAL_PRODUCER), shoal_queue_join(q, SHOAL_CONSUMER);
+    for (unsigned i = 0; i < 6; i++) peers[i] = peer_start(&arena, random_life, i);
+    for (int kills = 0; kills < 200; kills++) {
+      usleep(random32() & 1023);
+      unsigned i = random32() % 6;
+      peer_kill(&peers[i]);
+      peers[i] = peer_start(&arena, random_life, i);
+    }
+    shoal_store64_relaxed(&shared()->answers[0], LEDGER);
+    peers_join(peers, 2);
+    assert_int_equal(shoal_queue_close(q), 0);
+    peers_join(peers + 2, 4);
+    for (uint32_t v = 0; v < LEDGER; v++) assert_true(shared()->ledger[v] != 0x80);
+    never_late(q);
+    unmake(q);
+  }
+}
+
+// ---- 7 ----
+
+static struct shoal_queue_options growing(uint32_t kind) {
+  struct shoal_queue_options o = numbers_of(kind, 3);
+  o.grow = 1;
+  return o;
+}
+static uint64_t used_of(struct shoal_segment *seg) {
+  struct shoal_segment_info info;
+  CHECK(shoal_segment_info(seg, &info) == 0);
+  return info.used;
+}
+
+static void test_grows_to_the_end_of_the_segment_and_on(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_segment *seg;
+    struct shoal_queue *q, *other;
+    struct shoal_queue_options o = growing(kind);
+    struct shoal_segment_options small = {.size = 1 << 20, .size_max = 4 << 20, .objects = 64};
+    assert_int_equal(shoal_segment_create(NULL, &small, &seg), 0);
+    uint64_t before = used_of(seg), n = 0, rc = 0;
+    assert_int_equal(numbers_create(seg, "numbers", &o, &q), 0);
+    assert_int_equal(numbers_open(seg, "numbers", &other), 0);
+    assert_int_equal(info_of(q).capacity, 4);
+    while ((rc = (uint64_t)numbers_put(n % 2 ? q : other, &n, SHOAL_FOREVER)) == 0) n++;
+    assert_int_equal((int)rc, -ENOSPC);
+    assert_true(n >= 1 << 14);
+    assert_int_equal(info_of(q).capacity, n);
+    assert_int_equal(info_of(q).size, n);
+    assert_int_equal(info_of(q).capacity, UINT64_C(4) << info_of(q).grown);
+    assert_int_equal(numbers_put(q, &n, SHOAL_TRY), -ENOSPC);
+    for (uint64_t i = 0; i < n; i++) {
+      assert_int_equal(get_number(i % 2 ? other : q), kind == SHOAL_QUEUE_LIFO ? n - 1 - i : i);
+      if (i == 10)
+        put_number(q, kind == SHOAL_QUEUE_LIFO ? n - 1 - i : n), get_number(other),
+            i += kind != SHOAL_QUEUE_LIFO;  // and on
+    }
+    assert_int_equal(shoal_queue_detach(other), 0);
+    assert_int_equal(shoal_queue_unlink(seg, "numbers"), 0);
+    put_number(q, 5);
+    assert_int_equal(shoal_queue_detach(q), 0);
+    assert_int_equal(used_of(seg), before);
+    assert_int_equal(shoal_segment_close(seg), 0);
+  }
+}
+
+static void test_the_ring_that_grows_is_a_list(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(numbers_create(seg, "n", &(struct shoal_queue_options){.capacity = 5, .grow = 1}, &q), 0);
+  assert_int_equal(info_of(q).kind, SHOAL_QUEUE_FIFO);
+  for (uint64_t i = 0; i < 1000; i++) put_number(q, i);
+  for (uint64_t i = 0; i < 1000; i++) assert_int_equal(get_number(q), i);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+  struct shoal_queue_options o = growing(SHOAL_QUEUE_FIFO);
+  q = make(&o);  // not in a segment
+  for (uint64_t i = 0; i < 4; i++) put_number(q, i);
+  uint64_t v = 4;
+  assert_int_equal(numbers_put(q, &v, SHOAL_FOREVER), -ENOSPC);
+  assert_int_equal(get_number(q), 0);
+  put_number(q, 4);
+  unmake(q);
+}
+
+// Four put, two get, all may be the one who makes it grow; now and then one is killed.
+static struct shoal_segment *common;
+static struct shoal_queue *inherited;
+static void grow_together(unsigned i) {
+  struct shared *s = shared();
+  for (uint64_t v; (v = shoal_add64_relaxed(&s->answers[0], 1)) < LEDGER;) {
+    put_number(inherited, v);
+    __atomic_fetch_or(&s->ledger[v], 0x80, __ATOMIC_RELAXED);
+    if (i == 0 && v % 16 == 0) usleep(50);
+  }
+}
+static void test_grows_while_its_users_are_killed(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue_options o = growing(kind);
+    arena_make(&arena, sizeof(struct shared));
+    assert_int_equal(shoal_segment_create(NULL, NULL, &common), 0);
+    assert_int_equal(numbers_create(common, "n", &o, &inherited), 0);
+    pid_t pids[4] = {0};
+    for (int kills = 0; kills < 60; kills++) {
+      for (unsigned i = 0; i < 4; i++) {
+        if (pids[i]) continue;
+        fflush(NULL);
+        if ((pids[i] = fork()) == 0) grow_together(i), _exit(0);
+      }
+      usleep(random32() & 511);
+      unsigned i = random32() % 4;
+      kill(pids[i], SIGKILL);
+      waitpid(pids[i], NULL, 0);
+      pids[i] = 0;
+    }
+    for (unsigned i = 0; i < 4; i++)
+      if (pids[i]) assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+    uint64_t v;
+    uint32_t got = 0;
+    while (numbers_get(inherited, &v, SHOAL_TRY) == 0) {
+      assert_true(v < LEDGER && !(shared()->ledger[v] & 1));
+      shared()->ledger[v] |= 1, got++;
+    }
+    for (uint32_t k = 0; k < LEDGER; k++) assert_true(shared()->ledger[k] != 0x80);
+    assert_true(got <= LEDGER && info_of(inherited).capacity >= got);
+    assert_int_equal(shoal_queue_unlink(common, "n"), 0);
+    assert_int_equal(shoal_queue_detach(inherited), 0);
+    assert_int_equal(shoal_segment_close(common), 0);
+    arena_free(&arena);
+  }
+}
+
+// ---- 8 ----
+
+static void test_a_damaged_header_is_refused(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(SHOAL_QUEUE_PRIORITY, 16), *other = NULL;
+  char *memory = (char *)arena.memory + QUEUE_AT;
+  uint64_t size = shared()->size;
+  for (uint64_t cut = 0; cut < size; cut += 64) assert_int_equal(shoal_queue_attach_(memory, cut, 8, &other), -EPROTO);
+  struct shoal_queue_shm *shm = (struct shoal_queue_shm *)(void *)memory;
+  struct shoal_ordered_shm *ring = (struct shoal_ordered_shm *)(void *)(memory + shm->ring);
+  uint32_t *fields[] = {&shm->kind, &shm->ring,        &ring->element_size, &ring->capacity, &ring->key_type,
+                        &ring->by,  &ring->key_offset, &shm->element_size,  &ring->grow};
+  static const uint32_t values[] = {0, 1, 3, 5, 63, 1u << 16, 1u << 30, 0x7fffffff, 0x80000000, UINT32_MAX};
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
+      uint32_t good = *fields[i];
+      *fields[i] = values[k];
+      int rc = shoal_queue_attach_(memory, size, 8, &other);
+      if (rc == 0) assert_int_equal(shoal_queue_detach(other), 0);
+      else assert_true(rc == -EPROTO || rc == -EBADMSG);
+      *fields[i] = good;
+    }
+  put_number(q, 4);
+  assert_int_equal(get_number(q), 4);
+  unmake(q);
+}
+
+// As tests/ipc/queue/queue_test.c.
+static void use_scribbled(void *memory, unsigned seed) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  struct shoal_loan loan;
+  uint64_t v = 1, x = seed + 1;
+  shoal_queue_join(q, SHOAL_PRODUCER), shoal_queue_join(q, SHOAL_CONSUMER);
+  uint64_t *words = (uint64_t *)((char *)memory + QUEUE_AT);
+  signal(SIGALRM, SIG_DFL);
+  alarm(2);
+  for (int i = 0; i < 400; i++) {
+    for (int k = 0; k < 3; k++) {
+      x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+      uint64_t at = x % (s->size / 8), roles = sizeof(struct shoal_queue_shm);
+      if (at * 8 >= roles && at * 8 < roles + 128 * 64 && (at * 8 - roles) % 64 < 40) continue;
+      words[at] = x >> (x % 64);
+    }
+    // the lock: in other tests; held by the living it is waited for
+    shoal_store32_relaxed(&q->ordered.shm->lock.word, 0);
+    shoal_queue_put(q, &v, SHOAL_TRY);
+    shoal_queue_get(q, &v, SHOAL_TRY);
+    if (shoal_queue_receive(q, &loan, SHOAL_TRY) == 0) shoal_queue_return(q, &loan);
+    if (shoal_queue_reserve(q, &loan, SHOAL_TRY) == 0) shoal_queue_cancel(q, &loan);
+    shoal_queue_put(q, &v, shoal_after_us(10));
+  }
+  _exit(0);
+}
+static void test_scribbled_memory_is_survived(void **state) {
+  (void)state;
+  EACH_KIND(kind) for (unsigned seed = 0; seed < 20; seed++) {
+    struct shoal_queue_options o = numbers_of(kind, 16);
+    o.grow = seed % 2;
+    struct shoal_queue *q = make(&o);
+    struct peer p = peer_start(&arena, use_scribbled, seed);
+    int status;
+    assert_int_equal(waitpid(p.pid, &status, 0), p.pid);
+    assert_true(WIFEXITED(status) || WTERMSIG(status) == SIGALRM);
+    free(q);
+    arena_free(&arena);
+  }
+}
+
+static void test_a_lock_that_names_nobody_is_taken(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 4);
+    put_number(q, 1);
+    static const uint32_t nobody[] = {0xfff, 129, 0xfff | FUTEX_WAITERS, 70};  // 70: a role that nobody has
+    for (int i = 0; i < 4; i++) {
+      shoal_store32_relaxed(&q->ordered.shm->lock.word, nobody[i]);
+      assert_int_equal(get_number(q), 1);
+      put_number(q, 1);
+    }
+    unmake(q);
+  }
+}
+
+int main(void) {
+  watchdog(280);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_first_and_last_in),
+      cmocka_unit_test(test_the_smallest_first_and_equals_in_order),
+      cmocka_unit_test(test_keys_of_all_types),
+      cmocka_unit_test(test_zeros_are_equal_and_so_are_nans),
+      cmocka_unit_test(test_many_to_many_once_each_threads),
+      cmocka_unit_test(test_many_to_many_once_each_processes),
+      cmocka_unit_test(test_elements_of_all_sizes),
+      cmocka_unit_test(test_answers),
+      cmocka_unit_test(test_absurd_options_are_refused),
+      cmocka_unit_test(test_another_key_is_refused),
+      cmocka_unit_test(test_loans),
+      cmocka_unit_test(test_a_returned_message_keeps_its_key),
+      cmocka_unit_test(test_close_tells_all_that_sleep),
+      cmocka_unit_test(test_the_end_waits_for_what_others_hold),
+      cmocka_unit_test(test_the_end_waits_for_what_is_reserved),
+      cmocka_unit_test(test_the_last_peers_death_ends_the_stream),
+      cmocka_unit_test(test_a_dead_holders_message_wakes_a_sleeper),
+      cmocka_unit_test(test_redelivery_is_counted_and_in_order),
+      cmocka_unit_test(test_a_dead_holders_message_is_dropped_by_policy),
+      cmocka_unit_test(test_a_dead_ones_reservation_is_room_again),
+      cmocka_unit_test(test_a_death_inside_leaves_the_order),
+      cmocka_unit_test(test_random_kills_lose_nothing),
+      cmocka_unit_test(test_grows_to_the_end_of_the_segment_and_on),
+      cmocka_unit_test(test_the_ring_that_grows_is_a_list),
+      cmocka_unit_test(test_grows_while_its_users_are_killed),
+      cmocka_unit_test(test_a_damaged_header_is_refused),
+      cmocka_unit_test(test_scribbled_memory_is_survived),
+      cmocka_unit_test(test_a_lock_that_names_nobody_is_taken),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
