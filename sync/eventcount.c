@@ -88,6 +88,17 @@ void shoal_eventcount_close(struct shoal_eventcount_view *view) {
   shoal_pending_restore_(t, pending);
 }
 
+int shoal_eventcount_reopen(struct shoal_eventcount_view *view) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &view->shm->bell);
+  uint32_t closed = SHOAL_BELL_CLOSED;
+  // [C1] whoever puts from here on sees nobody told of the end that could still come: who looks again finds it open
+  int reopened = shoal_cas32_seq_cst(&view->shm->bell, &closed, 0);
+  if (reopened) shoal_eventcount_ring(view->shm);
+  shoal_pending_restore_(t, pending);
+  return reopened;
+}
+
 // ---- roles ----
 
 static uint32_t first_of(const struct shoal_eventcount_view *view, int side) {

@@ -82,7 +82,7 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_role) == 64, "a role is a line");
 
 struct shoal_eventcount {
   shoal_atomic32 ev[2];    // sleepers arm, wakers bump
-  shoal_atomic32 bell;     // shoal_eventcount_close
+  shoal_atomic32 bell;     // shoal_eventcount_close, _reopen
   uint32_t flags;          // SHOAL_EC_*; constant after init
   shoal_atomic32 seen[2];  // 1 once somebody joined that side
   shoal_atomic32 top[2];   // no role of that side at or above this place was ever used
@@ -159,8 +159,10 @@ int shoal_role_reap(struct shoal_eventcount_view *view);
 // any more), -ETIMEDOUT; with SHOAL_TRY it does not sleep, but looks after the dead all the same: -EAGAIN.
 int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
                           shoal_deadline deadline) SHOAL_MUST_CHECK;
-// For everybody, for good; rings.
+// For everybody; rings.
 void shoal_eventcount_close(struct shoal_eventcount_view *view);
+// Takes the closing back; rings. 0: it is not closed.
+int shoal_eventcount_reopen(struct shoal_eventcount_view *view);
 // Everybody looks again.
 void shoal_eventcount_ring(struct shoal_eventcount *shm);
 
