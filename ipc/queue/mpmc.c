@@ -172,6 +172,49 @@ void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
   tell_of_strays(ring);
 }
 
+// ---- peeking ----
+
+// Whoever takes the message may write there meanwhile: then the copy is thrown away. Hidden from ThreadSanitizer, which knows
+// only of the race.
+static SHOAL_NOINLINE SHOAL_NO_TSAN void copy_racing(char *out, const char *in, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) out[i] = *(const volatile char *)(in + i);
+}
+// 1: the word was `c` before, [G1], and after it: so was the message.
+static int copy_of(const struct shoal_mpmc *ring, const struct shoal_claim *claim, uint64_t c, void *out) {
+  copy_racing(out, shoal_claim_data(claim, ring->element_size), ring->element_size);
+  return shoal_cas64_acq_rel(claim->ctl, &c, c);  // its release half keeps the loads of the copy before it
+}
+
+static int peek_stray(const struct shoal_mpmc *ring, void *out) {
+  if (!(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) return 0;  // [S2]
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    struct shoal_claim claim = shoal_mpmc_at(ring, k, ring->stride);
+    uint64_t c = shoal_load64_acquire(claim.ctl);  // [G1] pairs with [S3]
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c)) continue;
+    if (copy_of(ring, &claim, c, out)) return 1;
+  }
+  return 0;
+}
+
+int shoal_mpmc_peek(const struct shoal_mpmc *ring, void *out) {
+  if (peek_stray(ring, out)) return 1;
+  for (uint64_t h = shoal_load64_relaxed(&ring->shm->head);;) {
+    struct shoal_claim claim = shoal_mpmc_at(ring, h, ring->stride);
+    uint64_t c = shoal_load64_seq_cst(claim.ctl);  // [A1]'s second half; [G1] pairs with [P1]
+    int64_t ahead = shoal_slot_ahead_(c, claim.lap);
+    uint32_t state = shoal_slot_state_(c);
+    if (ahead == 0 && state == SHOAL_SLOT_FULL_) {
+      if (copy_of(ring, &claim, c, out)) return 1;
+    } else if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {
+      h = shoal_mpmc_past_get_(ring, h, ahead, state);
+    } else if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
+      shoal_mpmc_skip_(ring, claim.ctl, c);
+    } else {
+      return 0;
+    }
+  }
+}
+
 // ---- looking ----
 
 // How many slots behind `at` stand, each in its own lap, as `what` above that lap.
@@ -205,17 +248,33 @@ static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
   }
 }
 
-static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
+// The next position that a put would claim, and what stands there.
+static struct shoal_claim end_of(const struct shoal_mpmc *ring, uint64_t *c) {
   for (uint64_t t = shoal_load64_relaxed(&ring->shm->tail);;) {
-    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, t));  // [A1]'s second half
-    int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, t));
-    uint32_t state = shoal_slot_state_(c);
-    if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {
-      t = shoal_mpmc_past_put_(ring, t, ahead, state);
-      continue;
-    }
-    return ahead == 0 ? SHOAL_BLOCKER_NONE : shoal_slot_owner_(c);
+    struct shoal_claim claim = shoal_mpmc_at(ring, t, ring->stride);
+    *c = shoal_load64_seq_cst(claim.ctl);  // [A1]'s second half
+    int64_t ahead = shoal_slot_ahead_(*c, claim.lap);
+    uint32_t state = shoal_slot_state_(*c);
+    if (ahead < 0 || (ahead == 0 && state == SHOAL_SLOT_EMPTY_)) return claim;
+    t = shoal_mpmc_past_put_(ring, t, ahead, state);
   }
+}
+static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
+  uint64_t c;
+  struct shoal_claim end = end_of(ring, &c);
+  return shoal_slot_ahead_(c, end.lap) == 0 ? SHOAL_BLOCKER_NONE : shoal_slot_owner_(c);
+}
+
+int shoal_mpmc_claim_oldest(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim) {
+  uint64_t c;
+  struct shoal_claim end = end_of(ring, &c);
+  uint32_t state = shoal_slot_state_(c);
+  int message = state == SHOAL_SLOT_FULL_ || (state == SHOAL_SLOT_READING_ && !shoal_slot_owner_(c));
+  if (shoal_slot_ahead_(c, end.lap) != -1 || !message) return 0;
+  uint64_t mine = shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, me);
+  if (!shoal_cas64_seq_cst(end.ctl, &c, mine)) return 0;  // [G1] pairs with [P1], [S3]
+  *claim = shoal_mpmc_at(ring, end.at - ring->mask - 1, ring->stride);
+  return 1;
 }
 
 uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side) {

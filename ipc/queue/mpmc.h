@@ -134,6 +134,10 @@ int shoal_mpmc_places_behind(const struct shoal_mpmc *ring, uint64_t at);
 SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim);
 SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
+// Claims to read what stands in the place that the next put needs; 0 if there is room, or that is in somebody's hands.
+int shoal_mpmc_claim_oldest(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim);
+// Copies what claim_get would have claimed at some moment; 0 if there was nothing. Claims nothing.
+int shoal_mpmc_peek(const struct shoal_mpmc *ring, void *out);
 // Makes a claimed message a stray: the next consumer has it.
 void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 

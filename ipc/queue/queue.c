@@ -25,8 +25,9 @@ static const struct shoal_queue_kind_ *const kinds[] = {
 
 static struct layout lay_out(const struct shoal_queue_options *o) {
   struct layout l = {0, 0, 0, 0};
-  if (o->kind >= KINDS || kinds[o->kind]->refuses(o)) return l;
+  if (o->kind >= KINDS) return l;
   const struct shoal_queue_kind_ *kind = kinds[o->kind];
+  if (kind->refuses(o) || shoal_queue_policy_refuses_(kind, o)) return l;
   l.producers = o->producers ? o->producers : kind->roles;
   l.consumers = o->consumers ? o->consumers : kind->roles;
   uint64_t ring = kind->size(o), wait = shoal_eventcount_size(l.producers, l.consumers);
@@ -46,6 +47,7 @@ static int absurd(const struct shoal_queue_options *o, const struct layout *l) {
   if (!o->element_size) return shoal_fail_(-EINVAL, "options.element_size is not given");
   if (o->kind >= KINDS) return shoal_fail_(-EINVAL, "options.kind is %u: there is no such kind", o->kind);
   const char *refused = kinds[o->kind]->refuses(o);
+  if (!refused) refused = shoal_queue_policy_refuses_(kinds[o->kind], o);
   if (refused) return shoal_fail_(-EINVAL, "%s", refused);
   return shoal_fail_(-EINVAL, "too large: %u elements of %u bytes, %u producers, %u consumers", o->capacity,
                      o->element_size, l->producers, l->consumers);
@@ -64,6 +66,7 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
   shm->kind = options->kind;
   shm->element_size = options->element_size;
   shm->ring = (uint32_t)l.ring;
+  shm->overflow = options->overflow;
   shoal_store32_release(&shm->magic, MAGIC);  // [M1] pairs with [M2]: it is whole
   return 0;
 }
@@ -81,7 +84,8 @@ static int attach(struct shoal_queue *q, struct shoal_queue_shm *shm, uint64_t s
   if (rc) return rc;
   if (__atomic_load_n(&shm->element_size, __ATOMIC_RELAXED) != q->element_size)
     return shoal_fail_(-EPROTO, "a queue and its ring of different element sizes");
-  return 0;
+  q->shm = shm;
+  return shoal_queue_policy_attach_(q);
 }
 
 int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size) {
@@ -183,6 +187,10 @@ int shoal_queue_close(struct shoal_queue *q) {
   return 0;
 }
 
+int shoal_queue_reopen(struct shoal_queue *q) {
+  return shoal_eventcount_reopen(&q->wait) ? 0 : shoal_fail_(-EINVAL, "the queue is not closed");
+}
+
 int shoal_queue_join(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
   int role = shoal_role_mine(&q->wait, side);
@@ -200,11 +208,16 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
 
 int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .me = me, .in = element};
-  return shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, me, q->ops->put, &op, deadline);
+  int rc = q->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? q->attempt.put(&op) : -EAGAIN;
+  if (rc != -EAGAIN) return rc;
+  rc = shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, me, q->attempt.put, &op, shoal_queue_patience_(q, deadline));
+  if (rc != -EAGAIN || q->overflow != SHOAL_OVERFLOW_DROP_NEWEST) return rc;
+  shoal_queue_discarded_(q, 1);
+  return SHOAL_DROPPED;
 }
 int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .me = me, .out = element};
-  return shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->ops->get, &op, deadline);
+  return shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->attempt.get, &op, deadline);
 }
 
 // Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.
@@ -237,8 +250,8 @@ int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadlin
   }
 }
 
-// Joins, points list_op_pending at the bell, attempts, waits. The role, or a negative errno.
-static int run(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *), shoal_deadline deadline) {
+int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
+                     shoal_deadline deadline) {
   struct shoal_queue *q = op->q;
   int me = shoal_role_mine(&q->wait, side);
   if (me < 0) return me;
@@ -255,13 +268,17 @@ static int run(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attem
 int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline) {
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   struct shoal_queue_op_ op = {.q = q, .in = elements, .n = n};
-  int rc = run(&op, SHOAL_PRODUCER, 0, q->ops->put_n, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->attempt.put_n, shoal_queue_patience_(q, deadline));
+  if (q->overflow == SHOAL_OVERFLOW_DROP_NEWEST && (!rc || rc == -EAGAIN)) {
+    shoal_queue_discarded_(q, n - op.done);
+    rc = 0;
+  }
   return rc ? rc : (int)op.done;
 }
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline) {
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   struct shoal_queue_op_ op = {.q = q, .out = elements, .n = n};
-  int rc = run(&op, SHOAL_CONSUMER, 0, q->ops->get_n, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, 0, q->attempt.get_n, deadline);
   return rc ? rc : (int)op.done;
 }
 
@@ -269,14 +286,14 @@ int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_d
 
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q};
-  int rc = run(&op, SHOAL_PRODUCER, q->ops->holds, q->ops->reserve, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, q->ops->holds, q->attempt.reserve, shoal_queue_patience_(q, deadline));
   op.loan.role = op.me;
   if (!rc) *loan = op.loan;
   return rc;
 }
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q};
-  int rc = run(&op, SHOAL_CONSUMER, q->ops->holds, q->ops->receive, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, q->ops->holds, q->attempt.receive, deadline);
   op.loan.role = op.me;
   if (!rc) *loan = op.loan;
   return rc;
@@ -330,6 +347,7 @@ int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out) {
       .joins = shoal_load64_relaxed(&c->joins),
   };
   q->ops->info(q, &info);
+  shoal_queue_policy_info_(q, &info);
   *out = info;
   return 0;
 }

@@ -51,13 +51,23 @@ SHOAL_BEGIN
 
 enum { SHOAL_QUEUE_MPMC = 0, SHOAL_QUEUE_SPSC = 1 };  // kinds
 
+// What a put does that finds no room. Closed, or (but for DROP_OLDEST) nobody left to read: -EPIPE all the same.
+enum {
+  SHOAL_OVERFLOW_WAIT = 0,
+  SHOAL_OVERFLOW_REFUSE = 1,       // -EAGAIN at once, whatever the deadline
+  SHOAL_OVERFLOW_DROP_NEWEST = 2,  // what was to be put is dropped: SHOAL_DROPPED at once
+  SHOAL_OVERFLOW_DROP_OLDEST = 3,  // the oldest is dropped in its stead; waits only while somebody holds that. Not SPSC
+};
+enum { SHOAL_DROPPED = 1 };  // a put's answer: no error, and nothing was put
+
 struct shoal_queue_options {  // zero: the default
   uint32_t capacity;          // elements, at least: a power of two; SPSC takes more before it is full. Must be given
   uint32_t element_size;      // bytes, up to 1 GiB. Must be given (typed forms fill it in)
   uint32_t kind;              // SHOAL_QUEUE_MPMC, or _SPSC: one producer and one consumer at a time
   uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX; SPSC: 1)
   uint32_t consumers;
-  uint32_t drop;  // 1: a dead consumer's message is dropped. Not with SPSC
+  uint32_t drop;      // 1: a dead consumer's message is dropped. Not with SPSC
+  uint32_t overflow;  // SHOAL_OVERFLOW_*
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -76,8 +86,11 @@ int shoal_queue_unlink(struct shoal_segment *seg, const char *name);
 // Leaves the calling thread's roles and frees the handle. -EBUSY, nothing changed: another thread of this process has a role
 // through it.
 int shoal_queue_detach(struct shoal_queue *q);
-// For everybody, for good. 0.
+// For everybody, until somebody reopens it. 0.
 int shoal_queue_close(struct shoal_queue *q);
+// For everybody: puts go in again, gets wait again. Who slept through a closing that was taken back at once sleeps on; who was
+// told of the end was told. -EINVAL: it is not closed.
+int shoal_queue_reopen(struct shoal_queue *q);
 // The calling thread's role on `side`, SHOAL_PRODUCER or SHOAL_CONSUMER. put, get and the like join by themselves. -EUSERS.
 int shoal_queue_join(struct shoal_queue *q, int side);
 // Its loans of that side are returned, or cancelled; no death is counted, nothing dropped.
@@ -85,11 +98,19 @@ int shoal_queue_leave(struct shoal_queue *q, int side);
 
 // ---- whole elements; sleep until the deadline ----
 // 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS. Typed forms: -EBADMSG, its elements are of another size.
+// options.overflow: a put may answer SHOAL_DROPPED too.
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline);
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline);
 // As many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL: n is 0.
+// DROP_NEWEST: how many went in, 0..n; the others are dropped. DROP_OLDEST: all go in, the last of them stay.
 int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline);
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline);
+// A copy of the message that a get would have had at some moment of the call; nothing is taken. Errors as get. SPSC: the
+// consumer's.
+int shoal_queue_peek(struct shoal_queue *q, void *element, shoal_deadline deadline);
+// Drops what is inside and in nobody's hands; what comes in meanwhile may go too. How many, or -EUSERS, -EBUSY. SPSC: the
+// consumer's.
+int shoal_queue_clear(struct shoal_queue *q);
 
 // ---- in place ----
 struct shoal_loan {      // private memory; cleared when given back
@@ -99,7 +120,8 @@ struct shoal_loan {      // private memory; cleared when given back
   uint32_t redelivered;  // consumers that died with this message in hand (SPSC: 1, the last one may have)
 };
 // -EBUSY: kind SPSC, and one is out already.
-// A slot to write, delivered by commit, given up by cancel. Errors as put. A reservation holds up what is put behind it.
+// A slot to write, delivered by commit, given up by cancel. Errors as put (DROP_NEWEST: -EAGAIN, as there is nothing yet to
+// drop). A reservation holds up what is put behind it.
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
 // -EINVAL: no reservation (any more), -EPERM: another thread's; nothing changed.
 int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan);
@@ -115,11 +137,17 @@ struct shoal_queue_info {
   uint64_t size;                  // messages in nobody's hands (SPSC: a lent one counts); an estimate while others work
   uint32_t producers, consumers;  // live
   uint32_t producers_max, consumers_max;
-  uint32_t closed, reserved_;
+  uint32_t closed, full;                                              // full: a put would find no room
   uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
+  uint32_t overflow, reserved_;
+  uint64_t discarded;  // by options.overflow, by clear. May lack what a process died with
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
+// Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room.
+int64_t shoal_queue_size(struct shoal_queue *q);
+int shoal_queue_empty(struct shoal_queue *q);
+int shoal_queue_full(struct shoal_queue *q);
 
 // ---- placed in memory of the caller's: what the named forms stand on ----
 uint64_t shoal_queue_size_(const struct shoal_queue_options *options);  // bytes, 0: absurd
@@ -132,11 +160,18 @@ struct shoal_queue_shm {
   uint32_t kind;
   uint32_t element_size;
   uint32_t ring;  // bytes from here to the ring
-  uint32_t reserved_[12];
+  uint32_t overflow;
+  uint32_t reserved_[9];
+  shoal_atomic64 discarded;      // who drops
   struct shoal_eventcount wait;  // the roles follow, then the ring
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 192, "three lines; the roles follow");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcount keeps its lines");
+
+struct shoal_queue_attempts_ {  // of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY
+  int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
+  int (*reserve)(void *op), (*receive)(void *op);
+};
 
 struct shoal_queue {
   struct shoal_eventcount_view wait;
@@ -144,6 +179,10 @@ struct shoal_queue {
   const struct shoal_queue_kind_ *ops;
   uint32_t kind;
   uint32_t element_size;
+  uint32_t overflow;
+  uint32_t reserved_;
+  struct shoal_queue_attempts_ attempt;  // the kind's, under its policies
+  struct shoal_queue_shm *shm;
   struct shoal_segment *segment;  // NULL: placed
   struct shoal_object object;
   // of kind SPSC: the ring, and the two roles, each for the thread that has it
@@ -284,5 +323,6 @@ SHOAL_END
   SHOAL_INLINE int name##_put(struct shoal_queue *q, const T *element, shoal_deadline deadline) { return shoal_queue_put_(q, element, sizeof(T), deadline); } \
   SHOAL_INLINE int name##_get(struct shoal_queue *q, T *element, shoal_deadline deadline) { return shoal_queue_get_(q, element, sizeof(T), deadline); } \
   SHOAL_INLINE int name##_put_n(struct shoal_queue *q, const T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_put_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); } \
-  SHOAL_INLINE int name##_get_n(struct shoal_queue *q, T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_get_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); }
+  SHOAL_INLINE int name##_get_n(struct shoal_queue *q, T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_get_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); } \
+  SHOAL_INLINE int name##_peek(struct shoal_queue *q, T *element, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_peek(q, element, deadline) : shoal_queue_misfit_(q, sizeof(T)); }
 // clang-format on

@@ -35,6 +35,8 @@ struct shoal_queue_kind_ {
   // ---- attempts, of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY ----
   int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
   int (*reserve)(void *op), (*receive)(void *op);
+  int (*evict)(void *op);  // receives what stands where the next put belongs. NULL: a producer cannot
+  int (*peek)(void *op);   // copies the next message to op->out, takes nothing. NULL: cannot
   // ---- loans; `loan` is what the caller believes to hold ----
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
   void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
@@ -48,6 +50,23 @@ extern const struct shoal_queue_kind_ shoal_queue_mpmc_, shoal_queue_spsc_;
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
   return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
 }
+// Joins, points list_op_pending at the bell, attempts, waits. op->me is the role. `holds`: it may keep a claim.
+int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
+                     shoal_deadline deadline);
+
+// ---- queue_policy.c ----
+// NULL, or what of the policies makes no sense.
+const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o);
+// From the shared words: -EPROTO.
+int shoal_queue_policy_attach_(struct shoal_queue *q);
+void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out);
+void shoal_queue_discarded_(struct shoal_queue *q, uint64_t n);
+// Who finds no room does not wait, with these.
+SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, shoal_deadline deadline) {
+  int none = q->overflow == SHOAL_OVERFLOW_REFUSE || q->overflow == SHOAL_OVERFLOW_DROP_NEWEST;
+  return none ? SHOAL_TRY : deadline;
+}
+
 // A child of fork comes to hold what it has inherited, and the thread is a participant of the segment, before it has a role.
 SHOAL_INLINE int shoal_queue_confirm_(struct shoal_queue *q) {
   return q->segment ? shoal_object_confirm(q->segment, &q->object) : 0;

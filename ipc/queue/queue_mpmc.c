@@ -157,6 +157,17 @@ static int receive(void *arg) {
   return lend(op, &claim, SHOAL_SLOT_READING_);
 }
 
+static int evict(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_claim claim;
+  if (!shoal_mpmc_claim_oldest(&op->q->ring, op->me, &claim)) return -EAGAIN;
+  return lend(op, &claim, SHOAL_SLOT_READING_);
+}
+static int peek(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return shoal_mpmc_peek(&op->q->ring, op->out) ? 0 : -EAGAIN;
+}
+
 // ---- loans ----
 
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
@@ -197,6 +208,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->capacity = (uint32_t)q->ring.mask + 1;
   out->drop = q->ring.drop;
   out->size = shoal_mpmc_count(&q->ring);
+  out->full = shoal_mpmc_blocker(&q->ring, SHOAL_PRODUCER) != SHOAL_BLOCKER_NONE;
   out->holes = shoal_load64_relaxed(&q->ring.shm->holes);
   out->redelivered = shoal_load64_relaxed(&q->ring.shm->redelivered);
   out->dropped = shoal_load64_relaxed(&q->ring.shm->dropped);
@@ -217,6 +229,8 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .get_n = get_n,
     .reserve = reserve,
     .receive = receive,
+    .evict = evict,
+    .peek = peek,
     .is_lent = is_lent,
     .finish = finish,
     .leave = leave,

@@ -141,6 +141,17 @@ static int receive(void *arg) {
   return q->consumer.lent ? 0 : -EAGAIN;
 }
 
+static int peek(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  if (q->consumer.lent) return -EBUSY;
+  const void *next = shoal_spsc_peek(&q->consumer.ring);
+  if (next) memcpy(op->out, next, q->element_size);
+  shoal_queue_spsc_barrier_(q, shoal_role_at_(&q->wait, op->me));
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+  return next ? 0 : -EAGAIN;
+}
+
 // ---- loans ----
 
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
@@ -173,6 +184,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   if (shoal_spsc_info(q->spsc, q->spsc_bytes, &ring)) return;
   out->capacity = (uint32_t)ring.capacity;
   out->size = ring.size;
+  out->full = ring.size >= ring.capacity;
 }
 
 const struct shoal_queue_kind_ shoal_queue_spsc_ = {
@@ -190,6 +202,7 @@ const struct shoal_queue_kind_ shoal_queue_spsc_ = {
     .get_n = get_n,
     .reserve = reserve,
     .receive = receive,
+    .peek = peek,
     .is_lent = is_lent,
     .finish = finish,
     .leave = leave,
