@@ -1,0 +1,308 @@
+// ipc/queue/queue_policy. Claims: what is dropped to make room, cleared, peeked at or finished by a victim is received once, or
+// was dropped by it; the ring keeps its capacity; nobody sleeps beside what a dropping, peeking or closing victim has left.
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "ipc/queue/queue.h"
+#include "tests/crash/crash.h"
+
+#define CAPACITY 4u
+#define BYTES (16u * 1024)
+#define MINE 100u  // the message that the victim puts
+
+struct message {
+  uint64_t id, not_id;
+};
+SHOAL_QUEUE_TYPED(messages, struct message)
+
+enum { ENDED, SENT, NEXT, ACKNOWLEDGED, DROPS, HELD };  // T->word
+
+static struct shoal_queue *Q;
+
+static uint32_t slots_in(uint32_t a, uint32_t b) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < CAPACITY; i++) {
+    uint32_t state = shoal_slot_state_(shoal_load64_relaxed(shoal_mpmc_at(&Q->ring, i, Q->ring.stride).ctl));
+    n += state == a || state == b;
+  }
+  return n;
+}
+static uint32_t there(void) { return slots_in(SHOAL_SLOT_FULL_, SHOAL_SLOT_READING_); }
+static int can_put(void) { return shoal_mpmc_blocker(&Q->ring, SHOAL_PRODUCER) == SHOAL_BLOCKER_NONE; }
+
+static struct message message(uint64_t id) { return (struct message){id, ~id}; }
+static void put(uint64_t id) {
+  struct message m = message(id);
+  int rc = messages_put(Q, &m, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0, "put of %lu answered %d", id, rc);
+}
+static void put_next(void) { put(1 + T->word[NEXT]++); }
+static void took(const struct message *m) {
+  CRASH_EXPECT(m->not_id == ~m->id && m->id < CRASH_IDS, "a torn message: %lx %lx", m->id, m->not_id);
+  if (m->id < CRASH_IDS) __atomic_fetch_add(&T->taken[m->id], 1, __ATOMIC_SEQ_CST);
+}
+static uint32_t taken(void) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < CRASH_IDS; i++) n += T->taken[i];
+  return n;
+}
+static void join(int side) {
+  int rc = shoal_queue_join(Q, side);
+  CRASH_EXPECT(rc == 0, "join answered %d", rc);
+}
+static void producing(void) { join(SHOAL_PRODUCER); }
+static void consuming(void) { join(SHOAL_CONSUMER); }
+
+// The driver is a producer afterwards, and no consumer.
+static void make(struct shoal_queue_options options, uint32_t inside) {
+  static void *memory;
+  if (!memory) memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  memset(memory, 0, BYTES);
+  shoal_spin_max_ = 3;
+  options.capacity = CAPACITY, options.element_size = sizeof(struct message);
+  options.producers = options.consumers = 6;
+  int rc = shoal_queue_place_(memory, BYTES, &options);
+  if (rc == 0) rc = shoal_queue_attach_(memory, BYTES, sizeof(struct message), &Q);
+  if (rc) crash_fail("making the queue: %d", rc);
+  producing();
+  for (uint32_t i = 0; i < inside; i++) put_next();
+}
+static void detach(void) {
+  shoal_queue_detach(Q);
+  Q = NULL;
+}
+#define POLICY(id, text, ...) CRASH_SCENARIO(id, .name = "policy: " text, .cleanup = detach, __VA_ARGS__)
+
+// ---- the survivor: takes what is there, then fills and empties the ring ----
+static void drain(void) {
+  struct message m;
+  for (int rc, idle = 0; idle < 3; idle += rc != 0) {
+    rc = messages_get(Q, &m, SHOAL_TRY);
+    CRASH_EXPECT(rc == 0 || rc == -EAGAIN, "get answered %d", rc);
+    if (rc == 0) took(&m);
+  }
+  CRASH_EXPECT(there() == 0, "%u messages left in the ring", there());
+}
+static void fill_and_empty(void) {
+  for (uint32_t lap = 0; lap < 3; lap++) {
+    struct message m = message(200);
+    while (can_put() && messages_put(Q, &m, SHOAL_TRY) == 0 && m.id < 220) m = message(m.id + 1);
+    CRASH_EXPECT(m.id == 200 + CAPACITY, "room for %lu only", m.id - 200);
+    for (uint64_t id = 200; id < 200 + CAPACITY; id++)
+      CRASH_EXPECT(messages_get(Q, &m, SHOAL_TRY) == 0 && m.id == id, "in a lap %lu comes for %lu", m.id, id);
+    CRASH_EXPECT(messages_get(Q, &m, SHOAL_TRY) == -EAGAIN, "too many in a lap");
+  }
+}
+static void survive(void) {
+  producing();
+  drain();
+  shoal_role_reap(&Q->wait);
+  fill_and_empty();
+}
+static void once(void) {
+  for (uint32_t i = 0; i < CRASH_IDS; i++) CRASH_EXPECT(T->taken[i] <= 1, "%u was received %u times", i, T->taken[i]);
+}
+
+// ---- room is made ----
+static void full_drops_oldest(void) { make((struct shoal_queue_options){.overflow = SHOAL_OVERFLOW_DROP_OLDEST}, 4); }
+static void full_drops_newest(void) { make((struct shoal_queue_options){.overflow = SHOAL_OVERFLOW_DROP_NEWEST}, 4); }
+static void op_put(void) {
+  struct message m = message(MINE);
+  int rc = messages_put(Q, &m, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0, "put answered %d", rc);
+  if (rc == 0) T->word[ACKNOWLEDGED]++;
+}
+static void op_reserve_commit(void) {
+  struct shoal_loan loan;
+  int rc = shoal_queue_reserve(Q, &loan, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0, "reserve answered %d", rc);
+  *(struct message *)loan.data = message(MINE);
+  rc = shoal_queue_commit(Q, &loan);
+  CRASH_EXPECT(rc == 0, "commit answered %d", rc);
+  T->word[ACKNOWLEDGED]++;
+}
+static void op_put_dropped(void) {
+  struct message m = message(MINE);
+  int rc = messages_put(Q, &m, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == SHOAL_DROPPED, "put answered %d", rc);
+}
+// One at most is gone, and it was the oldest.
+static void check_oldest(void) {
+  uint32_t inside = there();
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(taken() == inside && inside >= CAPACITY - 1, "%u in the ring, %u came out", inside, taken());
+  CRASH_EXPECT(T->taken[MINE] >= T->word[ACKNOWLEDGED], "put, and not received");
+  for (uint32_t id = 2; id <= 4; id++) CRASH_EXPECT(T->taken[id] == 1, "%u, not the oldest, was dropped", id);
+}
+static void check_all_there(void) {
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(taken() == 4 && !T->taken[MINE], "%u came out of four", taken());
+}
+POLICY(drop_oldest, "put, full, the oldest goes", .setup = full_drops_oldest, .prepare = producing, .op = op_put,
+       .check = check_oldest);
+POLICY(drop_oldest_reserve, "reserve and commit, full, the oldest goes", .setup = full_drops_oldest,
+       .prepare = producing, .op = op_reserve_commit, .check = check_oldest);
+POLICY(drop_newest, "put, full, the newest goes", .setup = full_drops_newest, .prepare = producing,
+       .op = op_put_dropped, .check = check_all_there);
+
+// Another makes room meanwhile, unless the oldest is in the victim's hand.
+static void put_one_more(void) {
+  struct message m = message(5);
+  int rc = messages_put(Q, &m, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN, "put answered %d", rc);
+  if (rc == 0) T->word[SENT]++;
+}
+static void check_overtaken(void) {
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(T->taken[5] == T->word[SENT], "put %u, and %u came", T->word[SENT], T->taken[5]);
+  CRASH_EXPECT(T->taken[3] && T->taken[4], "not the oldest was dropped");
+}
+POLICY(drop_overtaken, "put, full, the oldest goes, overtaken", .setup = full_drops_oldest, .prepare = producing,
+       .op = op_put, .stopped = put_one_more, .check = check_overtaken);
+static void check_overtaken_resumed(void) {
+  check_overtaken();
+  CRASH_EXPECT(T->taken[MINE] == 1, "put, and not received");
+}
+POLICY(drop_overtaken_resumed, "put, full, the oldest goes, overtaken, goes on", .kind = CRASH_RESUMED,
+       .setup = full_drops_oldest, .prepare = producing, .op = op_put, .stopped = put_one_more,
+       .check = check_overtaken_resumed);
+
+static void op_get(void) {
+  struct message m;
+  int rc = messages_get(Q, &m, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN, "get answered %d", rc);
+  if (rc == 0) took(&m);
+}
+static void check_gets(void) {
+  uint32_t inside = there(), before = taken();
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(taken() == before + inside, "%u in the ring, %u came out", inside, taken() - before);
+}
+POLICY(drop_pair, "pair, put, full, the oldest goes, then get", .kind = CRASH_PAIR, .setup = full_drops_oldest,
+       .prepare = producing, .op = op_put, .prepare2 = consuming, .op2 = op_get, .check = check_gets);
+
+// ---- clear ----
+static void part(void) { make((struct shoal_queue_options){0}, 3); }
+static void full(void) { make((struct shoal_queue_options){0}, 4); }
+static void op_clear(void) {
+  int rc = shoal_queue_clear(Q);
+  CRASH_EXPECT(rc >= 3, "clear answered %d", rc);
+}
+static void check_cleared(void) {
+  uint32_t inside = there();
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(taken() == inside, "%u in the ring, %u came out", inside, taken());
+  CRASH_EXPECT(!crash_victim_finished() || taken() == 0, "cleared, and %u came out", taken());
+}
+POLICY(clear, "clear, part full", .setup = part, .prepare = consuming, .op = op_clear, .check = check_cleared);
+
+static void producer(int i) {
+  (void)i;
+  producing();
+  for (uint64_t id = 150;; id++) {
+    struct message m = message(id);
+    if (messages_put(Q, &m, SHOAL_FOREVER)) break;
+    __atomic_fetch_add(&T->word[SENT], 1, __ATOMIC_SEQ_CST);
+  }
+}
+static void full_two_putters(void) {
+  full();
+  consuming();
+  for (int i = 0; i < 2; i++) crash_asleep(crash_actor(producer, 0));
+}
+static void no_room_left(void) { CRASH_UNTIL(!can_put(), "a free place beside a sleeping producer"); }
+POLICY(clear_room, "clear, two producers asleep", .setup = full_two_putters, .prepare = consuming,
+       .ready = crash_all_asleep, .op = op_clear, .check = no_room_left);
+
+// ---- peek ----
+static void op_peek(void) {
+  struct message m;
+  int rc = messages_peek(Q, &m, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0 && m.not_id == ~m.id, "peek answered %d", rc);
+}
+static void check_peeked(void) {
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(taken() == 3, "%u came out of three", taken());
+}
+POLICY(peek, "peek, part full", .setup = part, .prepare = consuming, .op = op_peek, .check = check_peeked);
+
+static void empty(void) { make((struct shoal_queue_options){0}, 0); }
+static void consumer(int i) {
+  struct message m;
+  consuming();
+  if (i) crash_gate();
+  while (messages_get(Q, &m, SHOAL_FOREVER) == 0) took(&m);
+  __atomic_fetch_add(&T->word[ENDED], 1, __ATOMIC_SEQ_CST);
+}
+static void empty_one_gated(void) {
+  empty();
+  crash_actor(consumer, 1);
+  crash_at_gate(1);
+}
+static void open_gate(void) {
+  if (T->gate) return;
+  crash_open_gate();
+  crash_all_asleep();
+}
+// The victim is first in line, and takes nothing.
+static void peeker_first_in_line(void) {
+  open_gate();
+  put_next();
+}
+static void taken_all_the_same(void) {
+  open_gate();
+  CRASH_UNTIL(there() == 0, "a message is left beside a sleeping consumer");
+  crash_all_asleep_or_finished();
+  put_next();
+  CRASH_UNTIL(there() == 0, "the next message is left beside a sleeping consumer");
+}
+POLICY(peek_asleep, "peek, asleep before another that gets", .setup = empty_one_gated, .prepare = consuming,
+       .op = op_peek, .asleep = peeker_first_in_line, .check = taken_all_the_same);
+// ---- closed, and open again ----
+static void one_inside_closed(void) {
+  make((struct shoal_queue_options){0}, 1);
+  shoal_queue_close(Q);
+}
+static void op_reopen(void) { CRASH_EXPECT(shoal_queue_reopen(Q) == 0, "it was closed"); }
+static void check_reopened(void) {
+  if (shoal_eventcount_closed(Q->wait.shm)) shoal_queue_reopen(Q);
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(taken() == 1, "%u came out of one", taken());
+}
+POLICY(reopen, "reopen, one inside", .setup = one_inside_closed, .op = op_reopen, .check = check_reopened);
+
+// A consumer sleeps in the closed queue, for what another holds.
+static void holder(int i) {
+  struct shoal_loan loan;
+  (void)i;
+  int rc = shoal_queue_receive(Q, &loan, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0, "receive answered %d", rc);
+  T->word[HELD] = 1;
+}
+static void held_and_closed(void) {
+  make((struct shoal_queue_options){0}, 1);
+  crash_actor(holder, 0);
+  CRASH_UNTIL(T->word[HELD], "nobody holds it");
+  crash_asleep(crash_actor(consumer, 0));
+  shoal_queue_close(Q);
+  crash_all_asleep();
+}
+static void opened_for_sleepers(void) {
+  if (shoal_eventcount_closed(Q->wait.shm)) shoal_queue_reopen(Q);
+  crash_all_asleep();
+  CRASH_EXPECT(T->word[ENDED] == 0, "told of the end while another held a message");
+  put_next();
+  CRASH_UNTIL(T->taken[2] == 1, "a message is left beside a sleeping consumer");
+  crash_kill(0);
+  CRASH_UNTIL(T->taken[1] == 1, "a dead one's message is left");
+}
+POLICY(reopen_asleep, "reopen, one asleep for what another holds", .setup = held_and_closed, .op = op_reopen,
+       .check = opened_for_sleepers);
