@@ -277,8 +277,47 @@ int shoal_mpmc_claim_oldest(const struct shoal_mpmc *ring, uint32_t me, struct s
   return 1;
 }
 
+// Nothing was claimed while all slots were seen empty: so they were, all at once.
+int shoal_mpmc_is_done(const struct shoal_mpmc *ring, uint32_t *owner) {
+  uint64_t ignored, before = end_of(ring, &ignored).at;
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, k));  // [A1]'s second half
+    *owner = shoal_slot_owner_(c);
+    if (shoal_slot_state_(c) == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, *owner))
+      shoal_mpmc_skip_(ring, ctl_at(ring, k), c);
+    else if (shoal_slot_state_(c) != SHOAL_SLOT_EMPTY_) return 0;
+  }
+  *owner = SHOAL_BLOCKER_NONE;
+  return end_of(ring, &ignored).at == before;
+}
+static uint32_t blocker_of_join(const struct shoal_mpmc *ring) {
+  uint32_t owner;
+  shoal_mpmc_is_done(ring, &owner);
+  return owner;
+}
+
 uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side) {
+  if (side == SHOAL_JOINER) return blocker_of_join(ring);
   return side == SHOAL_CONSUMER ? blocker_of_get(ring) : blocker_of_put(ring);
+}
+
+int shoal_mpmc_in_hand(const struct shoal_mpmc *ring, uint32_t me, uint64_t from, uint64_t *at) {
+  for (uint64_t k = from; k - from <= ring->mask; k++) {
+    uint64_t c = shoal_load64_relaxed(ctl_at(ring, k));
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c) != me) continue;
+    *at = (c >> 24) << ring->shift | (k & ring->mask);
+    return 1;
+  }
+  return 0;
+}
+uint64_t shoal_mpmc_count_held(const struct shoal_mpmc *ring, uint32_t me) {
+  uint64_t n = 0;
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    uint64_t c = shoal_load64_relaxed(ctl_at(ring, k));
+    uint32_t owner = shoal_slot_owner_(c);
+    n += me ? owner == me : owner && shoal_slot_state_(c) == SHOAL_SLOT_READING_;
+  }
+  return n;
 }
 
 int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me) {

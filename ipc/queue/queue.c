@@ -67,6 +67,7 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
   shm->element_size = options->element_size;
   shm->ring = (uint32_t)l.ring;
   shm->overflow = options->overflow;
+  shm->joinable = options->joinable != 0;
   shoal_store32_release(&shm->magic, MAGIC);  // [M1] pairs with [M2]: it is whole
   return 0;
 }
@@ -92,13 +93,18 @@ int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size) {
   return shoal_fail_(-EBADMSG, "elements of %u bytes, not %u", q->element_size, size);
 }
 
+static void dispose(struct shoal_queue *q) {
+  shoal_queue_policy_detach_(q);
+  free(q);
+}
+
 int shoal_queue_attach_(void *memory, uint64_t size, uint32_t element_size, struct shoal_queue **out) {
   struct shoal_queue *q = aligned_alloc(64, ALIGN(sizeof *q));
   if (!q) return shoal_fail_(-ENOMEM, "no memory for a handle");
   memset(q, 0, sizeof *q);
   int rc = attach(q, memory, size);
   if (!rc && q->element_size != element_size) rc = shoal_queue_misfit_(q, element_size);
-  if (rc) free(q);
+  if (rc) dispose(q);
   else *out = q;
   return rc;
 }
@@ -178,7 +184,7 @@ int shoal_queue_detach(struct shoal_queue *q) {
   shoal_queue_leave(q, SHOAL_PRODUCER);
   shoal_queue_leave(q, SHOAL_CONSUMER);
   if (q->segment) shoal_object_close(q->segment, &q->object);
-  free(q);
+  dispose(q);
   return 0;
 }
 
@@ -218,6 +224,13 @@ int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *elemen
 int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .me = me, .out = element};
   return shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->attempt.get, &op, deadline);
+}
+
+// Beside the plain gets of the kinds that have one inline.
+int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element) {
+  struct shoal_queue_op_ op = {.q = q, .me = me, .out = element};
+  if (q->joinable) shoal_role_hold(&q->wait, me);
+  return q->attempt.get(&op);
 }
 
 // Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.
@@ -278,7 +291,7 @@ int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, s
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline) {
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   struct shoal_queue_op_ op = {.q = q, .out = elements, .n = n};
-  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, 0, q->attempt.get_n, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, q->joinable, q->attempt.get_n, deadline);
   return rc ? rc : (int)op.done;
 }
 

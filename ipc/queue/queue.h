@@ -68,6 +68,7 @@ struct shoal_queue_options {  // zero: the default
   uint32_t consumers;
   uint32_t drop;      // 1: a dead consumer's message is dropped. Not with SPSC
   uint32_t overflow;  // SHOAL_OVERFLOW_*
+  uint32_t joinable;  // 1: what is got is in hand until task_done. Not with SPSC
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -112,6 +113,16 @@ int shoal_queue_peek(struct shoal_queue *q, void *element, shoal_deadline deadli
 // consumer's.
 int shoal_queue_clear(struct shoal_queue *q);
 
+// ---- joinable: a message is unfinished from its put until somebody who got it says that it is done with ----
+// A get leaves the message in the hands of its thread: if that dies, another gets it; if it leaves, too. What is unfinished
+// takes room: who puts into a full queue while it has the messages in hand that make it full waits for itself.
+// The oldest message in the hand of the calling thread is done with. -EINVAL: it has none, task_done was called once too often;
+// or not joinable. What was received in place is released as ever: that is the same.
+int shoal_queue_task_done(struct shoal_queue *q);
+// Sleeps until there was a moment in which nothing was unfinished, nor being put. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT; -EPIPE: no
+// consumer is left, and something is; -EDEADLK: the caller itself has it, or is the only consumer; -EINVAL: not joinable.
+int shoal_queue_join_tasks(struct shoal_queue *q, shoal_deadline deadline);
+
 // ---- in place ----
 struct shoal_loan {      // private memory; cleared when given back
   void *data;            // element_size bytes in the segment
@@ -140,7 +151,8 @@ struct shoal_queue_info {
   uint32_t closed, full;                                              // full: a put would find no room
   uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
-  uint32_t overflow, reserved_;
+  uint32_t overflow, joinable;
+  uint64_t held;       // joinable: messages in hands. With size: what is unfinished
   uint64_t discarded;  // by options.overflow, by clear. May lack what a process died with
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
@@ -161,13 +173,18 @@ struct shoal_queue_shm {
   uint32_t element_size;
   uint32_t ring;  // bytes from here to the ring
   uint32_t overflow;
-  uint32_t reserved_[9];
+  uint32_t joinable;
+  uint32_t reserved_[8];
   shoal_atomic64 discarded;      // who drops
   struct shoal_eventcount wait;  // the roles follow, then the ring
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 192, "three lines; the roles follow");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcount keeps its lines");
 
+struct shoal_queue_taken_ {  // a guess, where its thread's oldest message in hand stands
+  uint64_t from;
+  uint32_t tid, count;
+} SHOAL_ALIGNED(64);
 struct shoal_queue_attempts_ {  // of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY
   int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
   int (*reserve)(void *op), (*receive)(void *op);
@@ -179,8 +196,9 @@ struct shoal_queue {
   const struct shoal_queue_kind_ *ops;
   uint32_t kind;
   uint32_t element_size;
-  uint32_t overflow;
-  uint32_t reserved_;
+  uint32_t gets;  // the kind, whose get goes inline; UINT32_MAX: attempt.get
+  uint32_t overflow, joinable;
+  struct shoal_queue_taken_ *taken;      // of joinable ones, by consumer
   struct shoal_queue_attempts_ attempt;  // the kind's, under its policies
   struct shoal_queue_shm *shm;
   struct shoal_segment *segment;  // NULL: placed
@@ -203,6 +221,7 @@ struct shoal_queue {
 // ---- inline: what put and get do when nobody has to wait ----
 int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline);
 int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
+int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element);
 int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_published_(struct shoal_queue *q, uint64_t at);
 void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);
@@ -283,8 +302,9 @@ SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const
                                                    : shoal_queue_put_spsc_(q, me, element, size);
 }
 SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
-  return SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_get_mpmc_(q, me, element, size)
-                                                   : shoal_queue_get_spsc_(q, me, element, size);
+  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_MPMC)) return shoal_queue_get_mpmc_(q, me, element, size);
+  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_SPSC)) return shoal_queue_get_spsc_(q, me, element, size);
+  return shoal_queue_get_other_(q, me, element);
 }
 
 SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {

@@ -37,6 +37,10 @@ struct shoal_queue_kind_ {
   int (*reserve)(void *op), (*receive)(void *op);
   int (*evict)(void *op);  // receives what stands where the next put belongs. NULL: a producer cannot
   int (*peek)(void *op);   // copies the next message to op->out, takes nothing. NULL: cannot
+  // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `in_hand`: data and token of the loan ----
+  int (*done)(struct shoal_queue *q, uint32_t *owner);
+  int (*in_hand)(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan);
+  uint64_t (*held)(struct shoal_queue *q, uint32_t me);  // claims of `me`; or (0) messages in any hands
   // ---- loans; `loan` is what the caller believes to hold ----
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
   void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
@@ -60,6 +64,9 @@ const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, co
 // From the shared words: -EPROTO.
 int shoal_queue_policy_attach_(struct shoal_queue *q);
 void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out);
+void shoal_queue_policy_detach_(struct shoal_queue *q);
+// After something in a joinable queue was done with by role `me`.
+void shoal_queue_done_(struct shoal_queue *q, uint32_t me);
 void shoal_queue_discarded_(struct shoal_queue *q, uint64_t n);
 // Who finds no room does not wait, with these.
 SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, shoal_deadline deadline) {

@@ -168,6 +168,17 @@ static int peek(void *arg) {
   return shoal_mpmc_peek(&op->q->ring, op->out) ? 0 : -EAGAIN;
 }
 
+// ---- joinable ----
+
+static int done(struct shoal_queue *q, uint32_t *owner) { return shoal_mpmc_is_done(&q->ring, owner); }
+static int in_hand(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan) {
+  if (!shoal_mpmc_in_hand(&q->ring, me, from, &loan->token)) return 0;
+  struct shoal_claim claim = claim_at(q, loan->token);
+  loan->data = shoal_claim_data(&claim, q->element_size);
+  return shoal_mpmc_holds(&q->ring, me, loan->token, SHOAL_SLOT_READING_, &loan->redelivered);
+}
+static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }
+
 // ---- loans ----
 
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
@@ -202,6 +213,7 @@ static void finish_get(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_
 
 static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
   (shoal_queue_side_(how) == SHOAL_PRODUCER ? finish_put : finish_get)(q, loan->token, how);
+  if (q->joinable && (how == SHOAL_RELEASE_ || how == SHOAL_CANCEL_)) shoal_queue_done_(q, loan->role);
 }
 
 static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
@@ -231,6 +243,9 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .receive = receive,
     .evict = evict,
     .peek = peek,
+    .done = done,
+    .in_hand = in_hand,
+    .held = held_by,
     .is_lent = is_lent,
     .finish = finish,
     .leave = leave,

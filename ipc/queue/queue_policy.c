@@ -1,4 +1,6 @@
 // Policies of a queue, whatever its kind: what a put does that finds no room, and what is looked at or dropped, not received.
+#include <stdlib.h>
+
 #include "core/error.h"
 #include "ipc/queue/queue_internal.h"
 
@@ -6,6 +8,7 @@ const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, co
   if (o->overflow > SHOAL_OVERFLOW_DROP_OLDEST) return "options.overflow: there is no such policy";
   if (o->overflow == SHOAL_OVERFLOW_DROP_OLDEST && !kind->evict)
     return "options.overflow: only the consumer of this kind can take the oldest out";
+  if (o->joinable && !kind->in_hand) return "options.joinable: this kind keeps nothing in hand";
   return NULL;
 }
 
@@ -71,6 +74,78 @@ int shoal_queue_clear(struct shoal_queue *q) {
   return rc == 0 || rc == -EAGAIN || rc == -EPIPE || n ? (int)n : rc;
 }
 
+// ---- joinable ----
+
+static struct shoal_queue_taken_ *taken_by(struct shoal_queue *q, uint32_t me) {
+  struct shoal_queue_taken_ *taken = &q->taken[me - 1 - q->wait.count[SHOAL_PRODUCER]];
+  if (taken->tid != shoal_self_()->tid) *taken = (struct shoal_queue_taken_){.tid = shoal_self_()->tid};
+  return taken;
+}
+
+static int get_and_keep(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  int rc = q->attempt.receive(op);
+  if (rc) return rc;
+  memcpy(op->out, op->loan.data, q->element_size);
+  struct shoal_queue_taken_ *taken = taken_by(q, op->me);
+  if (!taken->count++ || op->loan.token < taken->from) taken->from = op->loan.token;
+  return 0;
+}
+static int get_n_and_keep(void *arg) {
+  struct shoal_queue_op_ *op = arg, one = *op;
+  int rc = 0;
+  for (op->done = 0; op->done < op->n && !rc; op->done += !rc, one.out += op->q->element_size) rc = get_and_keep(&one);
+  return op->done ? 0 : rc;
+}
+
+static int not_joinable(void) { return shoal_fail_(-EINVAL, "the queue was made without options.joinable"); }
+
+int shoal_queue_task_done(struct shoal_queue *q) {
+  if (!q->joinable) return not_joinable();
+  struct shoal_loan loan = {.role = shoal_role_known(&q->wait, SHOAL_CONSUMER)};
+  struct shoal_queue_taken_ *taken = loan.role ? taken_by(q, loan.role) : NULL;
+  if (!taken || !q->ops->in_hand(q, loan.role, taken->from, &loan))
+    return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
+  taken->from = loan.token + 1;
+  if (taken->count) taken->count--;
+  return shoal_queue_release(q, &loan);
+}
+
+// The barrier lets one of two that finish the last two see the other's done.
+void shoal_queue_done_(struct shoal_queue *q, uint32_t me) {
+  shoal_add32_seq_cst(&shoal_role_at_(&q->wait, me)->busy, 0);  // [C1] pairs with [A1]
+  uint32_t owner;
+  if (shoal_eventcount_joiner_asleep_(q->wait.shm) && q->ops->done(q, &owner))
+    shoal_eventcount_wake_(q->wait.shm, SHOAL_JOINER, INT32_MAX);
+}
+
+static int all_done(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  uint32_t owner;
+  return op->q->ops->done(op->q, &owner) ? 0 : -EAGAIN;
+}
+static int waits_for_itself(struct shoal_queue *q, uint32_t producer, uint32_t consumer) {
+  return (producer && q->ops->held(q, producer)) || (consumer && q->ops->held(q, consumer));
+}
+int shoal_queue_join_tasks(struct shoal_queue *q, shoal_deadline deadline) {
+  if (!q->joinable) return not_joinable();
+  int rc = shoal_queue_confirm_(q);
+  if (rc) return rc;
+  struct shoal_queue_op_ op = {.q = q, .me = shoal_role_known(&q->wait, SHOAL_CONSUMER)};
+  if (waits_for_itself(q, shoal_role_known(&q->wait, SHOAL_PRODUCER), op.me))
+    return shoal_fail_(-EDEADLK, "the caller has something in hand, which it would wait for");
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  rc = all_done(&op);
+  if (rc) rc = shoal_eventcount_wait(&q->wait, SHOAL_JOINER, op.me, all_done, &op, deadline);
+  shoal_pending_restore_(t, pending);
+  if (rc != -EPIPE || !op.me) return rc;  // else the caller is the only consumer
+  return shoal_deadline_is_try(deadline)
+             ? -EAGAIN
+             : shoal_fail_(-EDEADLK, "no other consumer is left: the caller would wait for itself");
+}
+
 // ---- looking ----
 
 // The wake that it came by was meant for one who takes the message.
@@ -93,22 +168,41 @@ int shoal_queue_full(struct shoal_queue *q) { return ring_of(q).full != 0; }
 
 void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->overflow = q->overflow;
+  out->joinable = q->joinable;
+  if (q->joinable) out->held = q->ops->held(q, 0);
   out->discarded = shoal_load64_relaxed(&q->shm->discarded);
 }
 
 // ---- the attempts of this handle ----
 
+static uint32_t word_of(const uint32_t *shared) { return __atomic_load_n(shared, __ATOMIC_RELAXED); }
+
+static int keep_attempts(struct shoal_queue *q) {
+  q->gets = UINT32_MAX;
+  q->attempt.get = get_and_keep;
+  q->attempt.get_n = get_n_and_keep;
+  size_t size = q->wait.count[SHOAL_CONSUMER] * sizeof *q->taken;
+  q->taken = aligned_alloc(sizeof *q->taken, size);
+  if (!q->taken) return shoal_fail_(-ENOMEM, "no memory for a handle");
+  memset(q->taken, 0, size);
+  return 0;
+}
+
 int shoal_queue_policy_attach_(struct shoal_queue *q) {
   const struct shoal_queue_kind_ *ops = q->ops;
-  struct shoal_queue_options o = {.overflow = __atomic_load_n(&q->shm->overflow, __ATOMIC_RELAXED)};
+  struct shoal_queue_options o = {.overflow = word_of(&q->shm->overflow), .joinable = word_of(&q->shm->joinable)};
   const char *refused = shoal_queue_policy_refuses_(ops, &o);
   if (refused) return shoal_fail_(-EPROTO, "%s", refused);
+  q->gets = q->kind;
   q->overflow = o.overflow;
+  q->joinable = o.joinable;
   q->attempt = (struct shoal_queue_attempts_){ops->put, ops->get, ops->put_n, ops->get_n, ops->reserve, ops->receive};
   if (q->overflow == SHOAL_OVERFLOW_DROP_OLDEST) {
     q->attempt.put = put_or_drop;
     q->attempt.put_n = put_n_or_drop;
     q->attempt.reserve = reserve_or_drop;
   }
-  return 0;
+  return q->joinable ? keep_attempts(q) : 0;
 }
+
+void shoal_queue_policy_detach_(struct shoal_queue *q) { free(q->taken); }

@@ -306,3 +306,106 @@ static void opened_for_sleepers(void) {
 }
 POLICY(reopen_asleep, "reopen, one asleep for what another holds", .setup = held_and_closed, .op = op_reopen,
        .check = opened_for_sleepers);
+
+// ---- joinable ----
+enum { JOINED = 10 };  // T->word
+static void joinable_two(void) { make((struct shoal_queue_options){.joinable = 1}, 2); }
+static void joiner(int i) {
+  (void)i;
+  int rc = shoal_queue_join_tasks(Q, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0, "join answered %d", rc);
+  uint32_t left = slots_in(SHOAL_SLOT_FULL_, SHOAL_SLOT_READING_);
+  CRASH_EXPECT(left == 0, "joined beside %u unfinished", left);
+  __atomic_fetch_add(&T->word[JOINED], 1, __ATOMIC_SEQ_CST);
+}
+static void get_one(void) {
+  struct message m;
+  int rc = messages_get(Q, &m, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0, "get answered %d", rc);
+  T->word[HELD] = (uint32_t)m.id;
+}
+static void task_done(void) {
+  int rc = shoal_queue_task_done(Q);
+  CRASH_EXPECT(rc == 0, "task_done answered %d", rc);
+}
+static void op_get_done(void) {
+  get_one();
+  task_done();
+}
+static void finish_all(void) {
+  struct message m;
+  consuming();
+  for (int rc, idle = 0; idle < 3; idle += rc != 0) {
+    rc = messages_get(Q, &m, SHOAL_TRY);
+    if (rc == 0) took(&m), task_done();
+  }
+}
+static void two_joiners(void) {
+  consuming();  // the driver: somebody is left
+  for (int i = 0; i < 2; i++) crash_asleep(crash_actor(joiner, 0));
+}
+// Whatever is left is finished by a survivor: then, and not before, the joiners are told.
+static void joined(void) {
+  if (there()) {
+    crash_all_asleep();
+    CRASH_EXPECT(T->word[JOINED] == 0 || !there(), "joined beside %u unfinished", there());
+    crash_survivor(finish_all);
+  }
+  once();
+  CRASH_UNTIL(T->word[JOINED] == 2, "%u of 2 are told that all is done", T->word[JOINED]);
+}
+static void leave_consuming(void) { shoal_queue_leave(Q, SHOAL_CONSUMER); }
+POLICY(task_done, "task_done, two joiners asleep", .setup = joinable_two, .prepare = get_one, .ready = two_joiners,
+       .op = task_done, .check = joined);
+static void joinable_one(void) { make((struct shoal_queue_options){.joinable = 1}, 1); }
+POLICY(last_done, "the last task_done, two joiners asleep", .setup = joinable_one, .prepare = get_one,
+       .ready = two_joiners, .op = task_done, .check = joined);
+POLICY(get_done, "get and task_done, two joiners asleep", .setup = joinable_one, .prepare = consuming,
+       .ready = two_joiners, .op = op_get_done, .check = joined);
+POLICY(leave_unfinished, "leave with one unfinished, two joiners asleep", .setup = joinable_one, .prepare = get_one,
+       .ready = two_joiners, .op = leave_consuming, .check = joined);
+
+// The victim joins, asleep before another; who wakes them is the last task_done of another process.
+static void one_more_joins(int i) {
+  crash_gate();
+  joiner(i);
+}
+static void joinable_one_gated(void) {
+  joinable_one();
+  consuming();
+  crash_actor(one_more_joins, 0);
+  crash_at_gate(1);
+}
+static void op_join(void) {
+  int rc = shoal_queue_join_tasks(Q, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0, "join answered %d", rc);
+}
+static void finish_for_the_first(void) {
+  open_gate();
+  crash_survivor(finish_all);
+}
+static void other_joined(void) {
+  finish_for_the_first();
+  CRASH_UNTIL(T->word[JOINED] == 1, "the other joiner is not told");
+  once();
+}
+POLICY(join_asleep, "join, asleep before another", .setup = joinable_one_gated, .op = op_join,
+       .asleep = finish_for_the_first, .check = other_joined);
+
+// A consumer dies with one unfinished: who joins, and who gets, are told.
+static void consumes_and_finishes(int i) {
+  struct message m;
+  (void)i;
+  consuming();
+  while (messages_get(Q, &m, SHOAL_FOREVER) == 0) took(&m), task_done();
+}
+static void a_consumer_and_a_joiner(void) {
+  crash_asleep(crash_actor(consumes_and_finishes, 0));
+  crash_asleep(crash_actor(joiner, 0));
+}
+static void taken_and_joined(void) {
+  CRASH_UNTIL(T->word[JOINED] == 1, "the joiner is not told: %u unfinished", there());
+  once();
+}
+POLICY(done_handed_on, "task_done, a consumer and a joiner asleep", .setup = joinable_one, .prepare = get_one,
+       .ready = a_consumer_and_a_joiner, .op = task_done, .check = taken_and_joined);
