@@ -376,9 +376,11 @@ static int sleep_once(struct sleeper *s, shoal_deadline deadline) {
   struct shoal_eventcount *shm = s->view->shm;
   int64_t now = shoal_now_ns();
   int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
+  int64_t due = s->side == SHOAL_CONSUMER && s->view->ops->due ? s->view->ops->due(s->view) : INT64_MAX;
+  if (due < end) end = due;
   count(&shm->counters.sleeps, 1);
   int woke = shoal_futex_wait_many(s->entries, s->n, (shoal_deadline){end});
-  int late = woke == -ETIMEDOUT && end != deadline.ns;
+  int late = woke == -ETIMEDOUT && end != deadline.ns && end != due;
   if (late) mark_the_gone(s->view);
   if (woke == 0 || woke > 1 || late || (woke == 1 && in_doubt(s))) shoal_eventcount_ring(shm);
   return late;

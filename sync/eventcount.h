@@ -119,6 +119,8 @@ struct shoal_wait_ops {
   int (*held)(struct shoal_eventcount_view *view, uint32_t me);
   // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
   int (*join)(struct shoal_eventcount_view *view, int side);
+  // When a consumer's attempt may have another result though nobody wakes it (CLOCK_MONOTONIC); INT64_MAX: never. May be NULL.
+  int64_t (*due)(struct shoal_eventcount_view *view);
 };
 #define SHOAL_BLOCKER_NONE UINT32_MAX
 
