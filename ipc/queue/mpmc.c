@@ -121,12 +121,14 @@ int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct s
   return 0;
 }
 
-static void stray(shoal_atomic64 *ctl, uint64_t c, uint32_t deaths) {
+// 0: somebody else was faster, which only a lease that ran out allows.
+static int stray(shoal_atomic64 *ctl, uint64_t c, uint32_t deaths) {
   // [S3] pairs with [G1] of who takes it: what was done to the payload in place is seen
-  shoal_store64_release(ctl, shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, 0) | deaths * SHOAL_SLOT_DEATH_);
+  return shoal_cas64_release(ctl, &c,
+                             shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, 0) | deaths * SHOAL_SLOT_DEATH_);
 }
 // [S1] after the slot: a consumer that finds the word 0 is woken, or told by a later one. Pairs with [S2]
-static void tell_of_strays(const struct shoal_mpmc *ring) {
+void shoal_mpmc_tell_of_strays_(const struct shoal_mpmc *ring) {
   uint64_t old = shoal_load64_relaxed(&ring->shm->strays);
   // [S1]: no value comes twice, or who found none before would unsay what was told since
   while (!shoal_cas64_seq_cst(&ring->shm->strays, &old, (old + 2) | SHOAL_STRAYS_)) continue;
@@ -135,7 +137,7 @@ static void tell_of_strays(const struct shoal_mpmc *ring) {
 void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
   uint64_t c = shoal_load64_relaxed(claim->ctl);
   stray(claim->ctl, c, shoal_slot_deaths_(c));
-  tell_of_strays(ring);
+  shoal_mpmc_tell_of_strays_(ring);
 }
 
 void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me) {
@@ -146,7 +148,7 @@ void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me) {
     if (shoal_slot_state_(c) == SHOAL_SLOT_READING_) stray(ctl, c, shoal_slot_deaths_(c));
     else shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1] pairs with [W1]
   }
-  tell_of_strays(ring);
+  shoal_mpmc_tell_of_strays_(ring);
 }
 
 static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
@@ -154,8 +156,7 @@ static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, 
   if (ring->drop) {
     shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1]
     shoal_add64_relaxed(&ring->shm->dropped, 1);
-  } else {
-    stray(ctl, c, deaths < SHOAL_SLOT_DEATHS_MAX_ ? deaths + 1 : deaths);
+  } else if (stray(ctl, c, deaths < SHOAL_SLOT_DEATHS_MAX_ ? deaths + 1 : deaths)) {
     shoal_add64_relaxed(&ring->shm->redelivered, 1);
   }
 }
@@ -169,7 +170,7 @@ void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
     if (shoal_slot_state_(c) == SHOAL_SLOT_WRITING_) shoal_mpmc_skip_(ring, ctl, c);
     else if (shoal_slot_state_(c) == SHOAL_SLOT_READING_) recover_message(ring, ctl, c);
   }
-  tell_of_strays(ring);
+  shoal_mpmc_tell_of_strays_(ring);
 }
 
 // ---- peeking ----

@@ -162,6 +162,7 @@ int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, ui
 uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring);
 
 // ---- inline ----
+void shoal_mpmc_tell_of_strays_(const struct shoal_mpmc *ring);
 int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim);
 void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c);
 // `at`, or the hint after a while if that is further.

@@ -14,7 +14,7 @@
 
 struct layout {
   uint32_t producers, consumers;
-  uint64_t ring, size;  // bytes from the start to the ring, to the end; size 0: absurd
+  uint64_t ring, extra, size;  // bytes from the start to the ring, to the leases, to the end; size 0: absurd
 };
 
 static const struct shoal_queue_kind_ *const kinds[] = {
@@ -24,7 +24,7 @@ static const struct shoal_queue_kind_ *const kinds[] = {
 #define KINDS (sizeof kinds / sizeof *kinds)
 
 static struct layout lay_out(const struct shoal_queue_options *o) {
-  struct layout l = {0, 0, 0, 0};
+  struct layout l = {0, 0, 0, 0, 0};
   if (o->kind >= KINDS) return l;
   const struct shoal_queue_kind_ *kind = kinds[o->kind];
   if (kind->refuses(o) || shoal_queue_policy_refuses_(kind, o)) return l;
@@ -33,7 +33,9 @@ static struct layout lay_out(const struct shoal_queue_options *o) {
   uint64_t ring = kind->size(o), wait = shoal_eventcount_size(l.producers, l.consumers);
   if (!wait || !ring) return l;
   l.ring = offsetof(struct shoal_queue_shm, wait) + wait;
-  l.size = l.ring + ring;
+  l.extra = ALIGN(l.ring + ring);
+  uint64_t extra = shoal_queue_extra_size_(o);
+  l.size = extra ? l.extra + extra : l.ring + ring;
   return l;
 }
 
@@ -68,6 +70,10 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
   shm->ring = (uint32_t)l.ring;
   shm->overflow = options->overflow;
   shm->joinable = options->joinable != 0;
+  if (shoal_queue_extra_size_(options)) {
+    shm->extra = l.extra;
+    shoal_queue_extra_init_(ring_at(shm, l.extra), options);
+  }
   shoal_store32_release(&shm->magic, MAGIC);  // [M1] pairs with [M2]: it is whole
   return 0;
 }
@@ -86,7 +92,7 @@ static int attach(struct shoal_queue *q, struct shoal_queue_shm *shm, uint64_t s
   if (__atomic_load_n(&shm->element_size, __ATOMIC_RELAXED) != q->element_size)
     return shoal_fail_(-EPROTO, "a queue and its ring of different element sizes");
   q->shm = shm;
-  return shoal_queue_policy_attach_(q);
+  return shoal_queue_policy_attach_(q, size);
 }
 
 int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size) {
@@ -129,6 +135,37 @@ static int attach_object(struct shoal_segment *seg, struct shoal_object object, 
   return 0;
 }
 
+// Without the dead letters of its own, which may be its own.
+static int open_alone(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue **out) {
+  struct shoal_object object;
+  char type[SHOAL_TYPE_MAX + 1];
+  type_of(element_size, type);
+  int rc = shoal_object_open(seg, name, type, &object);
+  return rc ? rc : attach_object(seg, object, element_size, out);
+}
+
+// The queue as the user sees it: with its dead letters.
+static int attach_whole(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
+                        struct shoal_queue **out) {
+  struct shoal_queue *q;
+  char name[SHOAL_NAME_MAX + 1] = "";
+  int rc = attach_object(seg, object, element_size, &q);
+  if (rc) return rc;
+  if (q->leased) memcpy(name, q->extra->dead_letters, SHOAL_NAME_MAX);
+  if (name[0]) rc = open_alone(seg, name, element_size, &q->dead);
+  if (rc) shoal_queue_detach(q);
+  else *out = q;
+  return rc;
+}
+
+// Before the queue is made: where its dead letters go must be there.
+static int check_dead_letters(struct shoal_segment *seg, const struct shoal_queue_options *o) {
+  struct shoal_queue *dead;
+  int rc = o->dead_letters ? open_alone(seg, o->dead_letters, o->element_size, &dead) : 0;
+  if (!rc && o->dead_letters) shoal_queue_detach(dead);
+  return rc;
+}
+
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) {
   struct shoal_queue_options o = *options;
@@ -137,8 +174,9 @@ int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct
   uint64_t size = shoal_queue_size_(&o);
   if (!size) return shoal_queue_place_(NULL, 0, &o);  // says why
   type_of(o.element_size, type);
-  int rc = shoal_object_create(seg, name, type, size, init_object, &o, &object);
-  return rc ? rc : attach_object(seg, object, o.element_size, out);
+  int rc = check_dead_letters(seg, &o);
+  if (!rc) rc = shoal_object_create(seg, name, type, size, init_object, &o, &object);
+  return rc ? rc : attach_whole(seg, object, o.element_size, out);
 }
 
 int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue **out) {
@@ -146,7 +184,7 @@ int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t eleme
   char type[SHOAL_TYPE_MAX + 1];
   type_of(element_size, type);
   int rc = shoal_object_open(seg, name, type, &object);
-  return rc ? rc : attach_object(seg, object, element_size, out);
+  return rc ? rc : attach_whole(seg, object, element_size, out);
 }
 
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
@@ -156,11 +194,12 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t size = shoal_queue_size_(&o);
   type_of(o.element_size, type);
-  int rc =
-      size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
+  int rc = size ? check_dead_letters(seg, &o) : 0;
+  if (rc) return rc;
+  rc = size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
   if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
   if (rc == 1) rc = shoal_object_end_(seg, &object, init_object(object.memory, size, &o));
-  return rc ? rc : attach_object(seg, object, o.element_size, out);
+  return rc ? rc : attach_whole(seg, object, o.element_size, out);
 }
 
 int shoal_queue_unlink(struct shoal_segment *seg, const char *name) {
@@ -180,9 +219,11 @@ static int used_by_another(const struct shoal_queue *q) {
 }
 
 int shoal_queue_detach(struct shoal_queue *q) {
-  if (used_by_another(q)) return shoal_fail_(-EBUSY, "another thread has a role through this handle");
+  if (used_by_another(q) || (q->dead && used_by_another(q->dead)))
+    return shoal_fail_(-EBUSY, "another thread has a role through this handle");
   shoal_queue_leave(q, SHOAL_PRODUCER);
   shoal_queue_leave(q, SHOAL_CONSUMER);
+  if (q->dead) shoal_queue_detach(q->dead);
   if (q->segment) shoal_object_close(q->segment, &q->object);
   dispose(q);
   return 0;
@@ -207,6 +248,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
   uint32_t me = shoal_role_known(&q->wait, side);
   if (me) q->ops->leave(q, side, me);
+  if (q->dead && side == SHOAL_CONSUMER) shoal_queue_leave(q->dead, SHOAL_PRODUCER);
   return shoal_role_leave(&q->wait, side);
 }
 
@@ -229,7 +271,7 @@ int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, sho
 // Beside the plain gets of the kinds that have one inline.
 int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element) {
   struct shoal_queue_op_ op = {.q = q, .me = me, .out = element};
-  if (q->joinable) shoal_role_hold(&q->wait, me);
+  if (q->joinable || q->leased) shoal_role_hold(&q->wait, me);
   return q->attempt.get(&op);
 }
 
@@ -291,7 +333,7 @@ int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, s
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline) {
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   struct shoal_queue_op_ op = {.q = q, .out = elements, .n = n};
-  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, q->joinable, q->attempt.get_n, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, q->joinable || q->leased, q->attempt.get_n, deadline);
   return rc ? rc : (int)op.done;
 }
 
@@ -317,6 +359,7 @@ static int check(struct shoal_queue *q, int side, const struct shoal_loan *loan)
   if (!loan->data) return shoal_fail_(-EINVAL, "given back already");
   if (shoal_role_known(&q->wait, side) != loan->role)
     return shoal_fail_(-EPERM, "the loan of another thread, or of the other side");
+  if (q->leased && side == SHOAL_CONSUMER) return 0;  // the word itself will say
   if (!q->ops->is_lent(q, side, loan))
     return shoal_fail_(-EINVAL, "position %llu is not on loan", (unsigned long long)loan->token);
   return 0;
@@ -327,16 +370,22 @@ static int finish(struct shoal_queue *q, struct shoal_loan *loan, enum shoal_que
   if (rc) return rc;
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  q->ops->finish(q, loan, how);
+  rc = shoal_queue_finish_(q, loan, how);
   shoal_pending_restore_(t, pending);
-  *loan = (struct shoal_loan){0};
-  return 0;
+  if (!rc) *loan = (struct shoal_loan){0};
+  return rc;
 }
 
 int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan) { return finish(q, loan, SHOAL_COMMIT_); }
 int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan) { return finish(q, loan, SHOAL_CANCEL_); }
 int shoal_queue_release(struct shoal_queue *q, struct shoal_loan *loan) { return finish(q, loan, SHOAL_RELEASE_); }
 int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan) { return finish(q, loan, SHOAL_RETURN_); }
+
+int shoal_queue_extend(struct shoal_queue *q, struct shoal_loan *loan) {
+  if (!q->lease_ns) return shoal_fail_(-EINVAL, "the queue was made without options.lease_ns");
+  int rc = check(q, SHOAL_CONSUMER, loan);
+  return rc ? rc : shoal_queue_extend_(q, loan);
+}
 
 // ---- looking at it ----
 

@@ -36,6 +36,10 @@
 // CLOSE    a put that answered 0 is delivered, also one that overlaps the close. A get answers -EPIPE when all of it has been
 //          received and released: while another consumer still holds a message, which it could die with, a get waits (not
 //          if the caller itself holds one).
+// LEASE    options.lease_ns, .delivery_max: deliveries that end without a release count (`redelivered`), whether by death, by return
+//          or because the lease has run out; one more than delivery_max is none: the message goes to dead letters, at least once
+//          (killed on the way, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
+//          hands; only one of them can release it. A get is over at once, so it has none. Not with SPSC, nor with drop.
 // SPSC     the kind for one producer and one consumer at a time: several times the throughput. What a dead consumer held, or had
 //          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
 //          beside it (-EBUSY). In a signal handler: nothing.
@@ -69,6 +73,11 @@ struct shoal_queue_options {  // zero: the default
   uint32_t drop;      // 1: a dead consumer's message is dropped. Not with SPSC
   uint32_t overflow;  // SHOAL_OVERFLOW_*
   uint32_t joinable;  // 1: what is got is in hand until task_done. Not with SPSC
+  uint32_t
+      delivery_max;  // what was delivered so often, and not released, is dropped, or moved; at most 1,023; 0: no limit
+  uint64_t
+      lease_ns;  // a received message not released within it (1 ms at least) is delivered again; 0: only after deaths
+  const char *dead_letters;  // where it is moved: a queue of this segment, with elements of this size. NULL: dropped
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -141,6 +150,9 @@ int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
 int shoal_queue_release(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
+// options.lease_ns: the lease begins anew. It, release and return answer -ETIMEDOUT if it has run out and another has the message,
+// or will: then nothing was changed. Run out, but not yet taken, counts as in time. -EINVAL: the queue gives no leases.
+int shoal_queue_extend(struct shoal_queue *q, struct shoal_loan *loan);
 
 // ---- looking at it ----
 struct shoal_queue_info {
@@ -152,8 +164,10 @@ struct shoal_queue_info {
   uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
   uint32_t overflow, joinable;
-  uint64_t held;       // joinable: messages in hands. With size: what is unfinished
-  uint64_t discarded;  // by options.overflow, by clear. May lack what a process died with
+  uint32_t delivery_max, reserved_;
+  uint64_t lease_ns, expired, buried;  // leases that ran out; moved to dead letters
+  uint64_t held;                       // joinable: messages in hands. With size: what is unfinished
+  uint64_t discarded;                  // by options.overflow, by clear. May lack what a process died with
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
 // Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room.
@@ -174,12 +188,25 @@ struct shoal_queue_shm {
   uint32_t ring;  // bytes from here to the ring
   uint32_t overflow;
   uint32_t joinable;
-  uint32_t reserved_[8];
+  uint64_t extra;  // bytes from here to its struct shoal_queue_extra_shm; 0: none
+  uint32_t reserved_[6];
   shoal_atomic64 discarded;      // who drops
   struct shoal_eventcount wait;  // the roles follow, then the ring
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 192, "three lines; the roles follow");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcount keeps its lines");
+
+struct shoal_queue_extra_shm {  // of leases; their words, one a slot, follow
+  shoal_atomic64 next;          // no lease runs out before; who has looked at all
+  shoal_atomic64 expired, buried;
+  uint64_t lease_ns;  // constant after init, as are the next two
+  uint32_t delivery_max;
+  uint32_t reserved_[7];
+  char dead_letters[64];
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_extra_shm) == 128, "two lines; the words follow");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_extra_shm, dead_letters) == 64, "the name has a line");
+SHOAL_STATIC_ASSERT(SHOAL_NAME_MAX < 64, "a name and its end");
 
 struct shoal_queue_taken_ {  // a guess, where its thread's oldest message in hand stands
   uint64_t from;
@@ -198,6 +225,11 @@ struct shoal_queue {
   uint32_t element_size;
   uint32_t gets;  // the kind, whose get goes inline; UINT32_MAX: attempt.get
   uint32_t overflow, joinable;
+  uint32_t leased, delivery_max;
+  int64_t lease_ns;
+  struct shoal_queue_extra_shm *extra;
+  shoal_atomic64 *until;
+  struct shoal_queue *dead;
   struct shoal_queue_taken_ *taken;      // of joinable ones, by consumer
   struct shoal_queue_attempts_ attempt;  // the kind's, under its policies
   struct shoal_queue_shm *shm;

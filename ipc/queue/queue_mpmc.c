@@ -31,7 +31,8 @@ static int join(struct shoal_eventcount_view *view, int side) {
   (void)side;
   return shoal_queue_confirm_(shoal_queue_of_(view));
 }
-static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join};
+static int64_t due(struct shoal_eventcount_view *view) { return shoal_queue_due_(shoal_queue_of_(view)); }
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due};
 
 // What is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
@@ -229,6 +230,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
 const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .name = "mpmc",
     .roles = SHOAL_ROLES_DEFAULT,
+    .leases = 1,
     .holds = 1,
     .wait = &wait_ops,
     .refuses = refuses,

@@ -4,11 +4,28 @@
 #include "core/error.h"
 #include "ipc/queue/queue_internal.h"
 
+#define LEASE_MIN UINT64_C(1000000)
+#define LEASE_MAX UINT64_C(3155760000000000000)
+
+static const char *lease_refuses(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o) {
+  if (!kind->leases)
+    return "options.lease_ns, .delivery_max, .dead_letters: this kind delivers again only after deaths";
+  if (o->drop) return "options.drop: what is dropped is not delivered again";
+  if (o->lease_ns && o->lease_ns - LEASE_MIN > LEASE_MAX - LEASE_MIN)
+    return "options.lease_ns: from a millisecond to a hundred years";
+  if (o->delivery_max > SHOAL_SLOT_DEATHS_MAX_) return "options.delivery_max: 1,023 at most";
+  if (o->dead_letters && !o->delivery_max) return "options.dead_letters: without .delivery_max nothing gets there";
+  if (o->dead_letters && strlen(o->dead_letters) - 1 >= SHOAL_NAME_MAX)
+    return "options.dead_letters: no such name can be";
+  return NULL;
+}
+
 const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o) {
   if (o->overflow > SHOAL_OVERFLOW_DROP_OLDEST) return "options.overflow: there is no such policy";
   if (o->overflow == SHOAL_OVERFLOW_DROP_OLDEST && !kind->evict)
     return "options.overflow: only the consumer of this kind can take the oldest out";
   if (o->joinable && !kind->in_hand) return "options.joinable: this kind keeps nothing in hand";
+  if (o->lease_ns || o->delivery_max || o->dead_letters) return lease_refuses(kind, o);
   return NULL;
 }
 
@@ -32,8 +49,7 @@ static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
   int rc = take(&mine);
   mine.loan.role = op->me;
   if (!rc) {
-    q->ops->finish(q, &mine.loan, SHOAL_RELEASE_);
-    shoal_queue_discarded_(q, 1);
+    if (!shoal_queue_finish_(q, &mine.loan, SHOAL_RELEASE_)) shoal_queue_discarded_(q, 1);
   }
   shoal_store32_release(&role->busy, busy);  // [R6]
   return rc;
@@ -92,10 +108,11 @@ static int get_and_keep(void *arg) {
   if (!taken->count++ || op->loan.token < taken->from) taken->from = op->loan.token;
   return 0;
 }
-static int get_n_and_keep(void *arg) {
+static int get_each(void *arg) {
   struct shoal_queue_op_ *op = arg, one = *op;
   int rc = 0;
-  for (op->done = 0; op->done < op->n && !rc; op->done += !rc, one.out += op->q->element_size) rc = get_and_keep(&one);
+  for (op->done = 0; op->done < op->n && !rc; op->done += !rc, one.out += op->q->element_size)
+    rc = one.q->attempt.get(&one);
   return op->done ? 0 : rc;
 }
 
@@ -167,20 +184,22 @@ int shoal_queue_empty(struct shoal_queue *q) { return ring_of(q).size == 0; }
 int shoal_queue_full(struct shoal_queue *q) { return ring_of(q).full != 0; }
 
 void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out) {
+  out->discarded = shoal_load64_relaxed(&q->shm->discarded);
   out->overflow = q->overflow;
   out->joinable = q->joinable;
-  if (q->joinable) out->held = q->ops->held(q, 0);
-  out->discarded = shoal_load64_relaxed(&q->shm->discarded);
+  out->lease_ns = (uint64_t)q->lease_ns;
+  out->delivery_max = q->delivery_max;
+  if (q->joinable || q->leased) out->held = q->ops->held(q, 0);
+  if (!q->leased) return;
+  out->expired = shoal_load64_relaxed(&q->extra->expired);
+  out->buried = shoal_load64_relaxed(&q->extra->buried);
 }
 
 // ---- the attempts of this handle ----
 
 static uint32_t word_of(const uint32_t *shared) { return __atomic_load_n(shared, __ATOMIC_RELAXED); }
 
-static int keep_attempts(struct shoal_queue *q) {
-  q->gets = UINT32_MAX;
-  q->attempt.get = get_and_keep;
-  q->attempt.get_n = get_n_and_keep;
+static int make_taken(struct shoal_queue *q) {
   size_t size = q->wait.count[SHOAL_CONSUMER] * sizeof *q->taken;
   q->taken = aligned_alloc(sizeof *q->taken, size);
   if (!q->taken) return shoal_fail_(-ENOMEM, "no memory for a handle");
@@ -188,21 +207,36 @@ static int keep_attempts(struct shoal_queue *q) {
   return 0;
 }
 
-int shoal_queue_policy_attach_(struct shoal_queue *q) {
+static void choose_attempts(struct shoal_queue *q) {
   const struct shoal_queue_kind_ *ops = q->ops;
-  struct shoal_queue_options o = {.overflow = word_of(&q->shm->overflow), .joinable = word_of(&q->shm->joinable)};
-  const char *refused = shoal_queue_policy_refuses_(ops, &o);
-  if (refused) return shoal_fail_(-EPROTO, "%s", refused);
-  q->gets = q->kind;
-  q->overflow = o.overflow;
-  q->joinable = o.joinable;
+  q->gets = q->joinable || q->leased ? UINT32_MAX : q->kind;
   q->attempt = (struct shoal_queue_attempts_){ops->put, ops->get, ops->put_n, ops->get_n, ops->reserve, ops->receive};
   if (q->overflow == SHOAL_OVERFLOW_DROP_OLDEST) {
     q->attempt.put = put_or_drop;
     q->attempt.put_n = put_n_or_drop;
     q->attempt.reserve = reserve_or_drop;
   }
-  return q->joinable ? keep_attempts(q) : 0;
+  if (q->leased) q->attempt.receive = shoal_queue_receive_leased_, q->attempt.get = shoal_queue_get_leased_;
+  if (q->joinable) q->attempt.get = get_and_keep;
+  if (q->joinable || q->leased) q->attempt.get_n = get_each;
+}
+
+int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size) {
+  uint64_t extra = __atomic_load_n(&q->shm->extra, __ATOMIC_RELAXED);
+  if (extra && !q->ops->leases) return shoal_fail_(-EPROTO, "leases of a kind that gives none");
+  int rc = extra ? shoal_queue_extra_attach_(q, extra, size) : 0;
+  if (rc) return rc;
+  struct shoal_queue_options o = {.overflow = word_of(&q->shm->overflow),
+                                  .joinable = word_of(&q->shm->joinable),
+                                  .lease_ns = (uint64_t)q->lease_ns,
+                                  .delivery_max = q->delivery_max};
+  const char *refused = shoal_queue_policy_refuses_(q->ops, &o);
+  if (refused) return shoal_fail_(-EPROTO, "%s", refused);
+  q->overflow = o.overflow;
+  q->joinable = o.joinable;
+  q->leased = extra != 0;
+  choose_attempts(q);
+  return q->joinable ? make_taken(q) : 0;
 }
 
 void shoal_queue_policy_detach_(struct shoal_queue *q) { free(q->taken); }

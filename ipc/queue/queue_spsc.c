@@ -47,7 +47,7 @@ static int join(struct shoal_eventcount_view *view, int side) {
   if (!rc) q->consumer.first = q->consumer.ring.next;
   return rc;
 }
-static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join};
+static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join, NULL};
 
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
   (void)me;

@@ -1,4 +1,4 @@
-// ipc/queue/queue_policy. Claims: what is dropped to make room, cleared, peeked at or finished by a victim is received once, or
+// ipc/queue/queue_policy. Claims: what is dropped to make room, cleared, peeked at, leased or finished by a victim is received once, or
 // was dropped by it; the ring keeps its capacity; nobody sleeps beside what a dropping, peeking or closing victim has left.
 #include <errno.h>
 #include <string.h>
@@ -285,12 +285,11 @@ static void holder(int i) {
   (void)i;
   int rc = shoal_queue_receive(Q, &loan, SHOAL_TRY);
   CRASH_EXPECT(rc == 0, "receive answered %d", rc);
-  T->word[HELD] = 1;
 }
 static void held_and_closed(void) {
   make((struct shoal_queue_options){0}, 1);
   crash_actor(holder, 0);
-  CRASH_UNTIL(T->word[HELD], "nobody holds it");
+  CRASH_UNTIL(crash_finished(0), "nobody holds it");
   crash_asleep(crash_actor(consumer, 0));
   shoal_queue_close(Q);
   crash_all_asleep();
@@ -409,3 +408,164 @@ static void taken_and_joined(void) {
 }
 POLICY(done_handed_on, "task_done, a consumer and a joiner asleep", .setup = joinable_one, .prepare = get_one,
        .ready = a_consumer_and_a_joiner, .op = task_done, .check = taken_and_joined);
+
+// ---- leases: of an hour, and the clock is set forward ----
+#define HOUR UINT64_C(3600000000000)
+static struct shoal_loan loan;
+static void leased(uint32_t inside) { make((struct shoal_queue_options){.lease_ns = HOUR / 2}, inside); }
+static void leased_two(void) { leased(2); }
+static void receive(void) {
+  int rc = shoal_queue_receive(Q, &loan, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0, "receive answered %d", rc);
+}
+// Released, it is done with; else another has it, or will.
+static void release(void) {
+  struct message m = *(struct message *)loan.data;
+  int rc = shoal_queue_release(Q, &loan);
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "release answered %d", rc);
+  if (rc == 0) took(&m);
+}
+static void op_receive_release(void) {
+  receive();
+  release();
+}
+static void op_try_receive_release(void) {
+  int rc = shoal_queue_receive(Q, &loan, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN, "receive answered %d", rc);
+  if (rc == 0) release();
+}
+static void op_extend_release(void) {
+  int rc = shoal_queue_extend(Q, &loan);
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "extend answered %d", rc);
+  release();
+}
+static void release_all(void) {
+  for (int rc, idle = 0; idle < 3; idle += rc != 0) {
+    rc = shoal_queue_receive(Q, &loan, SHOAL_TRY);
+    CRASH_EXPECT(rc == 0 || rc == -EAGAIN, "receive answered %d", rc);
+    if (rc == 0) release();
+  }
+}
+static void time_passes(void) {
+  T->late++;
+  crash_survivor(release_all);
+  T->late++;  // of those that were told of their hour only now
+  crash_survivor(release_all);
+}
+static void each_released_once(void) {
+  time_passes();
+  once();
+  CRASH_EXPECT(taken() == 2, "%u released of two", taken());
+  crash_kill_victim();
+  crash_survivor(survive);
+  once();
+}
+POLICY(lease_resumed, "receive and release, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = leased_two,
+       .prepare = consuming, .op = op_try_receive_release, .stopped = time_passes, .check = each_released_once);
+POLICY(extend_resumed, "extend and release, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = leased_two,
+       .prepare = receive, .op = op_extend_release, .stopped = time_passes, .check = each_released_once);
+
+// Released by the dead, or by who comes later.
+static void check_leased(void) {
+  uint32_t before = taken(), inside = there();
+  time_passes();
+  once();
+  CRASH_EXPECT(taken() == before + inside, "%u in the ring, %u were released", inside, taken() - before);
+  crash_survivor(survive);
+}
+POLICY(lease, "receive and release, leased", .setup = leased_two, .prepare = consuming, .op = op_receive_release,
+       .check = check_leased);
+POLICY(extend, "extend and release, leased", .setup = leased_two, .prepare = receive, .op = op_extend_release,
+       .check = check_leased);
+
+// A holder lives, and does nothing: the victim takes its message back.
+static void holder_lives(int i) {
+  (void)i;
+  receive();
+}
+static void held_too_long(void) {
+  leased(1);
+  crash_actor(holder_lives, 0);
+  CRASH_UNTIL(crash_finished(0), "nobody holds it");
+  T->late++;
+}
+POLICY(take_back, "take back and release", .setup = held_too_long, .prepare = consuming, .op = op_receive_release,
+       .check = check_leased);
+POLICY(take_back_pair, "pair, take back and release, twice", .kind = CRASH_PAIR, .setup = held_too_long,
+       .prepare = consuming, .op = op_receive_release, .prepare2 = consuming, .op2 = op_try_receive_release,
+       .check = check_leased);
+POLICY(take_back_stalled, "stopped, take back and release; another dies in it", .kind = CRASH_STALLED,
+       .setup = held_too_long, .prepare = consuming, .op = op_try_receive_release, .prepare2 = consuming,
+       .op2 = op_try_receive_release, .check = check_leased);
+
+// The victim sleeps when the time runs out, before another: whichever wakes by its timer has the message.
+static void op_get_leased(void) {
+  struct message m;
+  int rc = messages_get(Q, &m, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0, "get answered %d", rc);
+}
+static void takes_one(int i) {
+  (void)i;
+  struct message m;
+  consuming();
+  crash_gate();
+  if (messages_get(Q, &m, SHOAL_FOREVER) == 0) took(&m);
+}
+static void held_one_gated(void) {
+  leased(1);
+  crash_actor(holder_lives, 0);
+  CRASH_UNTIL(crash_finished(0), "nobody holds it");
+  crash_actor(takes_one, 0);
+  crash_at_gate(1);
+}
+static void the_time_runs_out(void) {
+  open_gate();
+  if (!there()) put_next();  // the other was faster, and takes no more
+  crash_deadline_passes(&Q->wait.shm->ev[SHOAL_CONSUMER]);
+}
+static void taken_by_the_other(void) {
+  the_time_runs_out();
+  CRASH_UNTIL(there() == 0 || crash_all_finished(), "what a sleeping holder has is not delivered again");
+}
+POLICY(due, "get, asleep until a lease runs out, before another", .setup = held_one_gated, .prepare = consuming,
+       .op = op_get_leased, .asleep = the_time_runs_out, .check = taken_by_the_other);
+
+// ---- dead letters ----
+static struct shoal_queue *D;
+static void once_in_vain(void) {
+  static void *memory;
+  if (!memory) memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  memset(memory, 0, BYTES);
+  struct shoal_queue_options options = {.capacity = 4, .element_size = sizeof(struct message), .producers = 6};
+  int rc = shoal_queue_place_(memory, BYTES, &options);
+  if (rc == 0) rc = shoal_queue_attach_(memory, BYTES, sizeof(struct message), &D);
+  if (rc) crash_fail("making the queue: %d", rc);
+  make((struct shoal_queue_options){.delivery_max = 1}, 2);
+  receive();
+  shoal_queue_return(Q, &loan);
+  shoal_queue_leave(Q, SHOAL_CONSUMER);
+  Q->dead = D;
+}
+static void take_dead_letters(void) {
+  struct message m;
+  for (int rc, idle = 0; idle < 3; idle += rc != 0) {
+    rc = messages_get(D, &m, SHOAL_TRY);
+    if (rc == 0) {
+      CRASH_EXPECT(m.not_id == ~m.id && m.id - 1 < 2, "%lx %lx among the dead letters", m.id, m.not_id);
+      if (m.id == 1) T->word[DROPS]++;
+      else took(&m);  // the victim died with it in hand
+    }
+  }
+}
+static void check_buried(void) {
+  crash_survivor(release_all);
+  crash_survivor(take_dead_letters);
+  once();
+  CRASH_EXPECT(T->word[DROPS] == 1 || (T->word[DROPS] == 2 && !crash_victim_finished()), "buried %u times",
+               T->word[DROPS]);
+  CRASH_EXPECT(T->taken[1] == 0, "delivered once more");
+  CRASH_EXPECT(T->taken[2] <= 1, "the other came %u times", T->taken[2]);
+  CRASH_EXPECT(there() == 0, "%u messages left in the ring", there());
+}
+POLICY(bury, "receive and release, one goes to dead letters", .setup = once_in_vain, .prepare = consuming,
+       .op = op_receive_release, .check = check_buried);

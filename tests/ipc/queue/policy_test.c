@@ -6,6 +6,8 @@
 //   3 a closed queue that is reopened works as before, for all
 //   4 joinable: what was got is unfinished until task_done, by the thread that got it, once; join sleeps until nothing is, and is
 //     woken by the last; what a dead one had got comes again; nobody waits for himself or for consumers that are gone
+//   5 leases: what is not released in time is delivered again, to sleepers too; only one can release it; an extension is in time or
+//     refused; deliveries are counted, and one too many goes to dead letters, never lost
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -584,6 +586,269 @@ static void joined_when_done(enum driver driver) {
 static void test_joined_when_all_is_done_threads(void **state) { (void)state, joined_when_done(THREADS); }
 static void test_joined_when_all_is_done_processes(void **state) { (void)state, joined_when_done(PROCESSES); }
 
+// ---- 5 ----
+
+#define HOUR UINT64_C(3600000000000)
+
+static struct shoal_queue *make_leased(uint64_t lease_ns, uint32_t delivery_max) {
+  return make((struct shoal_queue_options){.capacity = 4, .lease_ns = lease_ns, .delivery_max = delivery_max});
+}
+static struct shoal_loan receive(struct shoal_queue *q) {
+  struct shoal_loan loan;
+  CHECK(shoal_queue_receive(q, &loan, SHOAL_FOREVER) == 0);
+  return loan;
+}
+// As if its hour had passed.
+static void run_out(struct shoal_queue *q, const struct shoal_loan *loan) {
+  shoal_atomic64 *word = &q->until[loan->token % 4];
+  shoal_store64_relaxed(word, (shoal_load64_relaxed(word) & 0x3fff) | 1 << 14);
+  shoal_store64_relaxed(&q->extra->next, 0);
+}
+
+static void test_a_lease_that_has_run_out_is_over(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_leased(HOUR, 0);
+  uint64_t v;
+  for (uint64_t i = 1; i <= 3; i++) put(q, i);
+  struct shoal_loan first = receive(q), again;
+  assert_int_equal(first.redelivered, 0);
+  assert_int_equal(*(uint64_t *)receive(q).data, 2);
+  run_out(q, &first);
+  again = receive(q);  // before newer ones
+  assert_int_equal(*(uint64_t *)again.data, 1);
+  assert_int_equal(again.redelivered, 1);
+  assert_int_equal(info_of(q).expired, 1);
+  assert_int_equal(shoal_queue_release(q, &first), -ETIMEDOUT);
+  assert_string_equal(shoal_reason(), "position 0: its lease has run out, or it was given back");
+  assert_int_equal(shoal_queue_return(q, &first), -ETIMEDOUT);
+  assert_int_equal(shoal_queue_extend(q, &first), -ETIMEDOUT);
+  assert_non_null(first.data);
+  assert_int_equal(shoal_queue_extend(q, &again), 0);
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), 0);
+  assert_int_equal(v, 3);
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EAGAIN);
+  run_out(q, &again);
+  assert_int_equal(shoal_queue_extend(q, &again), 0);  // nobody has taken it
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EAGAIN);
+  run_out(q, &again);
+  assert_int_equal(shoal_queue_release(q, &again), 0);
+  assert_int_equal(shoal_queue_release(q, &again), -EINVAL);
+  assert_int_equal(info_of(q).held, 1);
+  assert_int_equal(info_of(q).lease_ns, HOUR);
+  unmake(q);
+}
+
+static void get_one_two_three(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  uint64_t v;
+  if (i) {
+    struct shoal_loan loan = receive(q);
+    CHECK(loan.redelivered == 1 && *(uint64_t *)loan.data == 1);
+    CHECK(shoal_queue_release(q, &loan) == 0);
+  } else {
+    CHECK(number_queue_get(q, &v, SHOAL_FOREVER) == 0 && v == 1);
+  }
+  shoal_add32_seq_cst(&s->done, 1);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+// Nobody wakes it: it wakes when the lease runs out.
+static void test_a_sleeper_takes_what_runs_out(void **state) {
+  (void)state;
+  for (unsigned way = 0; way < 2; way++) {
+    struct shoal_queue *q = make_leased(20000000, 0);
+    put(q, 1);
+    struct shoal_loan loan = receive(q);
+    struct peer p = peer_start(&arena, get_one_two_three, way);
+    peer_join(&p);
+    assert_int_equal(shoal_queue_release(q, &loan), -ETIMEDOUT);
+    assert_int_equal(info_of(q).late, 0);
+    assert_int_equal(info_of(q).expired, 1);
+    unmake(q);
+  }
+}
+
+static void test_deliveries_in_vain_are_counted(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_leased(0, 3);
+  uint64_t v;
+  put(q, 1), put(q, 2);
+  for (uint32_t i = 0; i < 3; i++) {
+    struct shoal_loan loan = receive(q);
+    assert_int_equal(*(uint64_t *)loan.data, 1);
+    assert_int_equal(loan.redelivered, i);
+    assert_int_equal(shoal_queue_return(q, &loan), 0);
+  }
+  struct shoal_loan loan = receive(q);  // the other is dropped
+  assert_int_equal(*(uint64_t *)loan.data, 2);
+  assert_int_equal(info_of(q).dropped, 1);
+  assert_int_equal(shoal_queue_extend(q, &loan), -EINVAL);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EAGAIN);
+  for (uint64_t lap = 0; lap < 40; lap++) {
+    put(q, lap);
+    assert_int_equal(get(q), lap);
+  }
+  unmake(q);
+}
+
+static void test_dead_letters(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *dead, *again;
+  uint64_t v;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 4, .delivery_max = 1, .dead_letters = "dead"}, plain = {.capacity = 2};
+  assert_int_equal(number_queue_create(seg, "work", &o, &q), -ENOENT);
+  assert_int_equal(
+      shoal_queue_create(seg, "dead", &(struct shoal_queue_options){.capacity = 2, .element_size = 4}, &dead), 0);
+  assert_int_equal(number_queue_create(seg, "work", &o, &q), -EBADMSG);
+  assert_int_equal(number_queue_open_or_create(seg, "work", &o, &q), -EBADMSG);
+  assert_int_equal(shoal_queue_detach(dead), 0);
+  assert_int_equal(shoal_queue_unlink(seg, "dead"), 0);
+  assert_int_equal(number_queue_create(seg, "dead", &plain, &dead), 0);
+  assert_int_equal(number_queue_create(seg, "work", &o, &q), 0);
+  assert_int_equal(number_queue_open(seg, "work", &again), 0);
+  for (uint64_t i = 0; i < 3; i++) {
+    put(q, i);
+    struct shoal_loan loan = receive(q);
+    assert_int_equal(shoal_queue_return(q, &loan), 0);
+    if (i < 2) assert_int_equal(number_queue_get(again, &v, SHOAL_TRY), -EAGAIN);
+  }
+  struct shoal_loan loan = receive(q);  // no room there: never lost
+  assert_int_equal(*(uint64_t *)loan.data, 2);
+  assert_int_equal(shoal_queue_return(q, &loan), 0);
+  assert_int_equal(info_of(q).buried, 2);
+  for (uint64_t i = 0; i < 2; i++) assert_int_equal(get(dead), i);
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(get(dead), 2);
+  assert_int_equal(shoal_queue_detach(again), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_detach(dead), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
+static void test_leases_that_make_no_sense(void **state) {
+  (void)state;
+  struct shoal_queue *q = make((struct shoal_queue_options){.capacity = 4});
+  put(q, 1);
+  struct shoal_loan loan = receive(q);
+  assert_int_equal(shoal_queue_extend(q, &loan), -EINVAL);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  unmake(q);
+  refused((struct shoal_queue_options){.capacity = 4, .kind = SHOAL_QUEUE_SPSC, .lease_ns = HOUR},
+          "options.lease_ns, .delivery_max, .dead_letters: this kind delivers again only after deaths");
+  refused((struct shoal_queue_options){.capacity = 4, .drop = 1, .delivery_max = 1},
+          "options.drop: what is dropped is not delivered again");
+  refused((struct shoal_queue_options){.capacity = 4, .lease_ns = 999999},
+          "options.lease_ns: from a millisecond to a hundred years");
+  refused((struct shoal_queue_options){.capacity = 4, .lease_ns = UINT64_MAX},
+          "options.lease_ns: from a millisecond to a hundred years");
+  refused((struct shoal_queue_options){.capacity = 4, .delivery_max = 1024}, "options.delivery_max: 1,023 at most");
+  refused((struct shoal_queue_options){.capacity = 4, .dead_letters = "dead"},
+          "options.dead_letters: without .delivery_max nothing gets there");
+  refused((struct shoal_queue_options){.capacity = 4, .delivery_max = 1, .dead_letters = ""},
+          "options.dead_letters: no such name can be");
+}
+
+static void receive_and_die(void *memory, unsigned i) {
+  (void)i;
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  receive(q);
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (;;) pause();
+}
+static void test_deaths_count_too(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_leased(HOUR, 2);
+  uint64_t v;
+  put(q, 1);
+  for (uint32_t i = 0; i < 2; i++) {
+    struct peer p = peer_start(&arena, receive_and_die, 0);
+    await(&shared()->ready, i + 1);
+    peer_kill(&p);
+  }
+  assert_int_equal(number_queue_get(q, &v, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(info_of(q).dropped, 1);
+  unmake(q);
+}
+
+// A lease is short, and holders dally: a message may be in many hands, and is released once.
+#define LEASED 600
+static void release_some(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  CHECK(shoal_queue_join(q, i ? SHOAL_CONSUMER : SHOAL_PRODUCER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  await(&s->ready, 4);
+  if (i == 0) {
+    for (uint64_t v = 0; v < LEASED; v++) CHECK(number_queue_put(q, &v, SHOAL_FOREVER) == 0);
+  } else {
+    struct shoal_loan loan;
+    while (shoal_queue_receive(q, &loan, SHOAL_FOREVER) == 0) {
+      uint64_t v = *(uint64_t *)loan.data;
+      if ((v + i + loan.redelivered) % 5 == 0) usleep(1500);
+      int rc = (v + i) % 7 == 0 ? shoal_queue_extend(q, &loan) : 0;
+      if (rc == 0) rc = shoal_queue_release(q, &loan);
+      CHECK(rc == 0 || rc == -ETIMEDOUT);
+      if (rc == 0) CHECK(__atomic_fetch_add(&s->ledger[v], 1, __ATOMIC_RELAXED) == 0);
+    }
+  }
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void released_once(enum driver driver) {
+  struct shoal_queue *q = make_leased(1000000, 0);
+  run(&arena, driver, 4, release_some);
+  for (int i = 0; i < LEASED; i++) assert_int_equal(shared()->ledger[i], 1);
+  assert_int_equal(info_of(q).late, 0);
+  unmake(q);
+}
+static void test_released_once_threads(void **state) { (void)state, released_once(THREADS); }
+static void test_released_once_processes(void **state) { (void)state, released_once(PROCESSES); }
+
+static void test_joinable_with_leases(void **state) {
+  (void)state;
+  struct shoal_queue *q =
+      make((struct shoal_queue_options){.capacity = 4, .joinable = 1, .lease_ns = HOUR, .delivery_max = 5});
+  put(q, 1);
+  assert_int_equal(get(q), 1);
+  struct shoal_loan taken = {.token = 0};
+  run_out(q, &taken);
+  assert_int_equal(get(q), 1);
+  assert_int_equal(shoal_queue_task_done(q), 0);
+  assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+  assert_int_equal(shoal_queue_join_tasks(q, SHOAL_FOREVER), 0);
+  unmake(q);
+}
+
+// What stands there is not believed.
+static void test_damaged_policies_are_refused(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_leased(HOUR, 2), *other;
+  char *memory = (char *)arena.memory + QUEUE_AT;
+  uint64_t size = shared()->queue_size, good = q->shm->extra;
+  static const uint64_t absurd[] = {1, 64, UINT32_MAX, UINT64_MAX & ~UINT64_C(63), UINT64_MAX};
+  for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++) {
+    q->shm->extra = i == 1 ? size : absurd[i];
+    assert_int_equal(shoal_queue_attach_(memory, size, 8, &other), -EPROTO);
+  }
+  q->shm->extra = good;
+  assert_int_equal(shoal_queue_attach_(memory, size - 64, 8, &other), -EPROTO);
+  q->shm->overflow = 17;
+  assert_int_equal(shoal_queue_attach_(memory, size, 8, &other), -EPROTO);
+  q->shm->overflow = 0;
+  q->extra->lease_ns = UINT64_MAX;
+  assert_int_equal(shoal_queue_attach_(memory, size, 8, &other), -EPROTO);
+  q->extra->lease_ns = HOUR;
+  for (int k = 0; k < 4; k++) shoal_store64_relaxed(&q->until[k], UINT64_MAX);
+  shoal_store64_relaxed(&q->extra->next, UINT64_MAX);
+  put(q, 1);
+  struct shoal_loan loan = receive(q);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  unmake(q);
+}
+
 int main(void) {
   watchdog(200);
   const struct CMUnitTest tests[] = {
@@ -609,6 +874,16 @@ int main(void) {
       cmocka_unit_test(test_joiners_are_told_that_nobody_will_finish),
       cmocka_unit_test(test_joined_when_all_is_done_threads),
       cmocka_unit_test(test_joined_when_all_is_done_processes),
+      cmocka_unit_test(test_a_lease_that_has_run_out_is_over),
+      cmocka_unit_test(test_a_sleeper_takes_what_runs_out),
+      cmocka_unit_test(test_deliveries_in_vain_are_counted),
+      cmocka_unit_test(test_dead_letters),
+      cmocka_unit_test(test_leases_that_make_no_sense),
+      cmocka_unit_test(test_deaths_count_too),
+      cmocka_unit_test(test_released_once_threads),
+      cmocka_unit_test(test_released_once_processes),
+      cmocka_unit_test(test_joinable_with_leases),
+      cmocka_unit_test(test_damaged_policies_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
