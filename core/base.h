@@ -19,6 +19,7 @@
 #define SHOAL_ALIGNED(n) __attribute__((aligned(n)))
 #define SHOAL_INLINE static inline __attribute__((always_inline, unused))
 #define SHOAL_NOINLINE __attribute__((noinline))
+#define SHOAL_NO_TSAN __attribute__((no_sanitize("thread")))
 #define SHOAL_MUST_CHECK __attribute__((warn_unused_result))
 #define SHOAL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define SHOAL_LIKELY(x) __builtin_expect(!!(x), 1)

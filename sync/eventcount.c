@@ -61,23 +61,28 @@ int shoal_eventcount_attach(struct shoal_eventcount_view *view, struct shoal_eve
 
 // ---- waking ----
 
+static shoal_atomic32 *event_of(struct shoal_eventcount *shm, int side) {
+  return side == SHOAL_JOINER ? &shm->done : &shm->ev[side];
+}
+
 void shoal_eventcount_bump_(struct shoal_eventcount *shm, int side) {
-  shoal_add32_seq_cst(&shm->ev[side], SEQUENCE);  // [C1] before the publish
+  shoal_add32_seq_cst(event_of(shm, side), SEQUENCE);  // [C1] before the publish
 }
 
 // W goes when those who were woken were all that slept, and nobody has armed since: the word is as we left it.
 void shoal_eventcount_wake_(struct shoal_eventcount *shm, int side, int n) {
-  uint32_t now = shoal_add32_seq_cst(&shm->ev[side], SEQUENCE) + SEQUENCE;  // [C1] after the publish
+  shoal_atomic32 *ev = event_of(shm, side);
+  uint32_t now = shoal_add32_seq_cst(ev, SEQUENCE) + SEQUENCE;  // [C1] after the publish
   if (!(now & W)) return;
-  int woken = shoal_futex_wake(&shm->ev[side], n);
+  int woken = shoal_futex_wake(ev, n);
   count(&shm->counters.wakes, 1);
   count(&shm->counters.woken, (uint64_t)woken);
-  if (woken < n || !(now & W2)) shoal_cas32_relaxed(&shm->ev[side], &now, now & ~(W | W2 | E));
+  if (woken < n || !(now & W2)) shoal_cas32_relaxed(ev, &now, now & ~(W | W2 | E));
 }
 
 void shoal_eventcount_ring(struct shoal_eventcount *shm) {
   count(&shm->counters.rings, 1);
-  for (int side = 0; side < 2; side++) shoal_eventcount_wake_(shm, side, INT_MAX);
+  for (int side = SHOAL_PRODUCER; side <= SHOAL_JOINER; side++) shoal_eventcount_wake_(shm, side, INT_MAX);
 }
 
 void shoal_eventcount_close(struct shoal_eventcount_view *view) {
@@ -88,6 +93,17 @@ void shoal_eventcount_close(struct shoal_eventcount_view *view) {
   shoal_pending_restore_(t, pending);
 }
 
+int shoal_eventcount_reopen(struct shoal_eventcount_view *view) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &view->shm->bell);
+  uint32_t closed = SHOAL_BELL_CLOSED;
+  // [C1] whoever puts from here on sees nobody told of the end that could still come: who looks again finds it open
+  int reopened = shoal_cas32_seq_cst(&view->shm->bell, &closed, 0);
+  if (reopened) shoal_eventcount_ring(view->shm);
+  shoal_pending_restore_(t, pending);
+  return reopened;
+}
+
 // ---- roles ----
 
 static uint32_t first_of(const struct shoal_eventcount_view *view, int side) {
@@ -96,6 +112,8 @@ static uint32_t first_of(const struct shoal_eventcount_view *view, int side) {
 static int side_of(const struct shoal_eventcount_view *view, uint32_t role) {
   return role <= view->count[SHOAL_PRODUCER] ? SHOAL_PRODUCER : SHOAL_CONSUMER;
 }
+// The side whose last member's end is the end for who sleeps on `side`.
+static int peers_of(int side) { return side == SHOAL_CONSUMER ? SHOAL_PRODUCER : SHOAL_CONSUMER; }
 static uint32_t top_of(const struct shoal_eventcount_view *view, int side) {
   uint32_t top = shoal_load32_acquire(&view->shm->top[side]);  // [A7] pairs with [R7]: the roles below were taken
   return top < view->count[side] ? top : view->count[side];
@@ -310,7 +328,7 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
       again = 1;
       continue;
     }
-    int is_peer = side_of(view, r) != s->side, chosen = r == blocker;
+    int is_peer = side_of(view, r) == peers_of(s->side), chosen = r == blocker;
     if (!chosen && must_watch(role, word)) {
       chosen = s->n < SHOAL_FUTEX_MANY - 1;
       if (chosen) witness(s, role, word);
@@ -320,7 +338,8 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
     peer |= is_peer;
   }
   if (again) return LOOK_AGAIN;
-  s->ending = shoal_eventcount_closed(view->shm) || (!peer && deserted(view, !s->side));
+  s->ending =
+      (shoal_eventcount_closed(view->shm) && s->side != SHOAL_JOINER) || (!peer && deserted(view, peers_of(s->side)));
   return 0;
 }
 
@@ -331,10 +350,10 @@ static int look(struct sleeper *s) {
   return rc ? rc : look_at_roles(s, blocker);
 }
 
-static uint32_t arm(struct shoal_eventcount *shm, int side, uint32_t end) {
-  uint32_t old = shoal_load32_relaxed(&shm->ev[side]), armed;
+static uint32_t arm(shoal_atomic32 *ev, uint32_t end) {
+  uint32_t old = shoal_load32_relaxed(ev), armed;
   do armed = (old + SEQUENCE) | W | end | (old & W) * W2;
-  while (!shoal_cas32_seq_cst(&shm->ev[side], &old, armed));  // [A1] pairs with [C1]
+  while (!shoal_cas32_seq_cst(ev, &old, armed));  // [A1] pairs with [C1]
   return armed;
 }
 
@@ -364,9 +383,11 @@ static int sleep_once(struct sleeper *s, shoal_deadline deadline) {
   struct shoal_eventcount *shm = s->view->shm;
   int64_t now = shoal_now_ns();
   int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
+  int64_t due = s->side == SHOAL_CONSUMER && s->view->ops->due ? s->view->ops->due(s->view) : INT64_MAX;
+  if (due < end) end = due;
   count(&shm->counters.sleeps, 1);
   int woke = shoal_futex_wait_many(s->entries, s->n, (shoal_deadline){end});
-  int late = woke == -ETIMEDOUT && end != deadline.ns;
+  int late = woke == -ETIMEDOUT && end != deadline.ns && end != due;
   if (late) mark_the_gone(s->view);
   if (woke == 0 || woke > 1 || late || (woke == 1 && in_doubt(s))) shoal_eventcount_ring(shm);
   return late;
@@ -416,14 +437,15 @@ static int settle_down(struct sleeper *s, int (*attempt)(void *op), void *op, in
 int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
                           shoal_deadline deadline) {
   struct shoal_eventcount *shm = view->shm;
+  shoal_atomic32 *ev = event_of(shm, side);
   struct sleeper s = {.view = view, .side = side, .me = me, .can_sleep = !shoal_deadline_is_try(deadline)};
-  int rc = s.can_sleep ? spin(shoal_role_at_(view, me), attempt, op) : -EAGAIN;
+  int rc = s.can_sleep && side != SHOAL_JOINER ? spin(shoal_role_at_(view, me), attempt, op) : -EAGAIN;
   int draining = 0, late = 0;
   while (rc == -EAGAIN) {
     int armed_for_end = draining;
     // [A2] before the attempt: if it closes after, the sleep is refused
     s.entries[0] = (struct shoal_futex_entry){&shm->bell, shoal_load32_seq_cst(&shm->bell)};
-    if (s.can_sleep) s.entries[1] = (struct shoal_futex_entry){&shm->ev[side], arm(shm, side, draining ? E : 0)};
+    if (s.can_sleep) s.entries[1] = (struct shoal_futex_entry){ev, arm(ev, draining ? E : 0)};
     rc = settle_down(&s, attempt, op, &draining);
     if (rc != -EAGAIN) break;
     if (!s.can_sleep || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);

@@ -14,6 +14,8 @@
 // WORDS
 //   ev[side]     those of that side sleep here. A sequence above three bits: W somebody may sleep, W2 more than one may, E a
 //                sleeper waits for the claims of others to end.
+//   done         the same for joiners, who watch as consumers do, and whose peers are the consumers. What may make them right
+//                to wake is followed by a full barrier, then by the look at this word.
 //   bell         0, or SHOAL_BELL_CLOSED; never an owner. Every operation points list_op_pending at it and every sleeper waits
 //                on it too: a thread that dies inside an operation, asleep or just woken has the kernel wake one sleeper here.
 //   live         one robust word per role: the kernel marks it at the thread's death and wakes one sleeper of it.
@@ -57,6 +59,7 @@
 SHOAL_BEGIN
 
 enum { SHOAL_PRODUCER = 0, SHOAL_CONSUMER = 1 };  // the sides
+enum { SHOAL_JOINER = 2 };  // a third one to sleep on, without roles: until all that was put is done with
 
 #define SHOAL_ROLES_MAX 1024u  // per side
 #define SHOAL_ROLES_DEFAULT 64u
@@ -82,12 +85,13 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_role) == 64, "a role is a line");
 
 struct shoal_eventcount {
   shoal_atomic32 ev[2];    // sleepers arm, wakers bump
-  shoal_atomic32 bell;     // shoal_eventcount_close
+  shoal_atomic32 bell;     // shoal_eventcount_close, _reopen
   uint32_t flags;          // SHOAL_EC_*; constant after init
   shoal_atomic32 seen[2];  // 1 once somebody joined that side
   shoal_atomic32 top[2];   // no role of that side at or above this place was ever used
   uint32_t roles[2];       // size of the tables; constant after init
-  uint32_t reserved_[6];
+  shoal_atomic32 done;     // as ev, of the joiners
+  uint32_t reserved_[5];
   struct shoal_eventcount_counters {  // everybody, on slow paths only
     shoal_atomic64 wakes;             // calls that woke, or tried to
     shoal_atomic64 woken;             // sleepers woken by them
@@ -115,6 +119,8 @@ struct shoal_wait_ops {
   int (*held)(struct shoal_eventcount_view *view, uint32_t me);
   // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
   int (*join)(struct shoal_eventcount_view *view, int side);
+  // When a consumer's attempt may have another result though nobody wakes it (CLOCK_MONOTONIC); INT64_MAX: never. May be NULL.
+  int64_t (*due)(struct shoal_eventcount_view *view);
 };
 #define SHOAL_BLOCKER_NONE UINT32_MAX
 
@@ -158,12 +164,15 @@ uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side);
 int shoal_role_reap(struct shoal_eventcount_view *view);
 
 // ---- waiting; list_op_pending points at the bell ----
+// `side` may be SHOAL_JOINER; `me` is then the thread's consumer role, or 0.
 // After an attempt that answered -EAGAIN. What an attempt answers, -EPIPE (closed, or no peer is left, and nothing can come
 // any more), -ETIMEDOUT; with SHOAL_TRY it does not sleep, but looks after the dead all the same: -EAGAIN.
 int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
                           shoal_deadline deadline) SHOAL_MUST_CHECK;
-// For everybody, for good; rings.
+// For everybody; rings.
 void shoal_eventcount_close(struct shoal_eventcount_view *view);
+// Takes the closing back; rings. 0: it is not closed.
+int shoal_eventcount_reopen(struct shoal_eventcount_view *view);
 // Everybody looks again.
 void shoal_eventcount_ring(struct shoal_eventcount *shm);
 
@@ -180,6 +189,9 @@ SHOAL_INLINE int shoal_eventcount_asleep_for_room_(const struct shoal_eventcount
 SHOAL_INLINE int shoal_eventcount_closed(const struct shoal_eventcount *shm) {
   // [C2] pairs with [A2]: an operation whose claim comes after the closing is seen by nobody who was told of the end
   return shoal_load32_seq_cst(&shm->bell) != 0;
+}
+SHOAL_INLINE int shoal_eventcount_joiner_asleep_(const struct shoal_eventcount *shm) {
+  return (shoal_load32_seq_cst(&shm->done) & SHOAL_EV_W_) != 0;  // [C1]
 }
 void shoal_eventcount_bump_(struct shoal_eventcount *shm, int side);
 void shoal_eventcount_wake_(struct shoal_eventcount *shm, int side, int n);

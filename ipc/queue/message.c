@@ -184,7 +184,7 @@ int shoal_queue_send(struct shoal_queue *q, const void *data, uint64_t size, sho
   int rc = prepare(q, size, &op.block);
   if (SHOAL_UNLIKELY(rc)) return rc;
   if (op.block) memcpy(op.block, data, size);  // before a slot is claimed: nobody waits for the copying
-  rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->ops->send, deadline);
+  rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->ops->send, shoal_queue_patience_(q, deadline));
   if (SHOAL_UNLIKELY(rc)) drop(q, op.block);
   return rc;
 }
@@ -206,7 +206,7 @@ int shoal_queue_reserve_bytes(struct shoal_queue *q, uint64_t size, struct shoal
   struct shoal_loan place;
   int rc = prepare(q, size, &op.block);
   if (rc) return rc;
-  rc = shoal_queue_lend_(q, SHOAL_PRODUCER, q->ops->reserve, &place, deadline);
+  rc = shoal_queue_lend_(q, SHOAL_PRODUCER, q->ops->reserve, &place, shoal_queue_patience_(q, deadline));
   if (rc) {
     drop(q, op.block);
     return rc;

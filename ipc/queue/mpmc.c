@@ -129,12 +129,14 @@ int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct s
   return 0;
 }
 
-static void stray(shoal_atomic64 *ctl, uint64_t c, uint32_t deaths) {
+// 0: somebody else was faster, which only a lease that ran out allows.
+static int stray(shoal_atomic64 *ctl, uint64_t c, uint32_t deaths) {
   // [S3] pairs with [G1] of who takes it: what was done to the payload in place is seen
-  shoal_store64_release(ctl, shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, 0) | deaths * SHOAL_SLOT_DEATH_);
+  return shoal_cas64_release(ctl, &c,
+                             shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, 0) | deaths * SHOAL_SLOT_DEATH_);
 }
 // [S1] after the slot: a consumer that finds the word 0 is woken, or told by a later one. Pairs with [S2]
-static void tell_of_strays(const struct shoal_mpmc *ring) {
+void shoal_mpmc_tell_of_strays_(const struct shoal_mpmc *ring) {
   uint64_t old = shoal_load64_relaxed(&ring->shm->strays);
   // [S1]: no value comes twice, or who found none before would unsay what was told since
   while (!shoal_cas64_seq_cst(&ring->shm->strays, &old, (old + 2) | SHOAL_STRAYS_)) continue;
@@ -143,7 +145,7 @@ static void tell_of_strays(const struct shoal_mpmc *ring) {
 void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim) {
   uint64_t c = shoal_load64_relaxed(claim->ctl);
   stray(claim->ctl, c, shoal_slot_deaths_(c));
-  tell_of_strays(ring);
+  shoal_mpmc_tell_of_strays_(ring);
 }
 
 void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me) {
@@ -158,7 +160,7 @@ void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me) {
     end_payload(ring, ctl, c);
     shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1] pairs with [W1]
   }
-  tell_of_strays(ring);
+  shoal_mpmc_tell_of_strays_(ring);
 }
 
 static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
@@ -169,8 +171,7 @@ static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, 
     end_payload(ring, ctl, c);
     shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1]
     shoal_add64_relaxed(&ring->shm->dropped, 1);
-  } else {
-    stray(ctl, c, deaths < SHOAL_SLOT_DEATHS_MAX_ ? deaths + 1 : deaths);
+  } else if (stray(ctl, c, deaths < SHOAL_SLOT_DEATHS_MAX_ ? deaths + 1 : deaths)) {
     shoal_add64_relaxed(&ring->shm->redelivered, 1);
   }
 }
@@ -184,7 +185,50 @@ void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
     if (shoal_slot_state_(c) == SHOAL_SLOT_WRITING_) shoal_mpmc_skip_(ring, ctl, c);
     else if (shoal_slot_state_(c) == SHOAL_SLOT_READING_) recover_message(ring, ctl, c);
   }
-  tell_of_strays(ring);
+  shoal_mpmc_tell_of_strays_(ring);
+}
+
+// ---- peeking ----
+
+// Whoever takes the message may write there meanwhile: then the copy is thrown away. Hidden from ThreadSanitizer, which knows
+// only of the race.
+static SHOAL_NOINLINE SHOAL_NO_TSAN void copy_racing(char *out, const char *in, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) out[i] = *(const volatile char *)(in + i);
+}
+// 1: the word was `c` before, [G1], and after it: so was the message.
+static int copy_of(const struct shoal_mpmc *ring, const struct shoal_claim *claim, uint64_t c, void *out) {
+  copy_racing(out, shoal_claim_data(claim, ring->element_size), ring->element_size);
+  return shoal_cas64_acq_rel(claim->ctl, &c, c);  // its release half keeps the loads of the copy before it
+}
+
+static int peek_stray(const struct shoal_mpmc *ring, void *out) {
+  if (!(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) return 0;  // [S2]
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    struct shoal_claim claim = shoal_mpmc_at(ring, k, ring->stride);
+    uint64_t c = shoal_load64_acquire(claim.ctl);  // [G1] pairs with [S3]
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c)) continue;
+    if (copy_of(ring, &claim, c, out)) return 1;
+  }
+  return 0;
+}
+
+int shoal_mpmc_peek(const struct shoal_mpmc *ring, void *out) {
+  if (peek_stray(ring, out)) return 1;
+  for (uint64_t h = shoal_load64_relaxed(&ring->shm->head);;) {
+    struct shoal_claim claim = shoal_mpmc_at(ring, h, ring->stride);
+    uint64_t c = shoal_load64_seq_cst(claim.ctl);  // [A1]'s second half; [G1] pairs with [P1]
+    int64_t ahead = shoal_slot_ahead_(c, claim.lap);
+    uint32_t state = shoal_slot_state_(c);
+    if (ahead == 0 && state == SHOAL_SLOT_FULL_) {
+      if (copy_of(ring, &claim, c, out)) return 1;
+    } else if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {
+      h = shoal_mpmc_past_get_(ring, h, ahead, state);
+    } else if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
+      shoal_mpmc_skip_(ring, claim.ctl, c);
+    } else {
+      return 0;
+    }
+  }
 }
 
 // ---- looking ----
@@ -220,21 +264,76 @@ static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
   }
 }
 
-static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
+// The next position that a put would claim, and what stands there.
+static struct shoal_claim end_of(const struct shoal_mpmc *ring, uint64_t *c) {
   for (uint64_t t = shoal_load64_relaxed(&ring->shm->tail);;) {
-    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, t));  // [A1]'s second half
-    int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, t));
-    uint32_t state = shoal_slot_state_(c);
-    if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {
-      t = shoal_mpmc_past_put_(ring, t, ahead, state);
-      continue;
-    }
-    return ahead == 0 ? SHOAL_BLOCKER_NONE : shoal_slot_owner_(c);
+    struct shoal_claim claim = shoal_mpmc_at(ring, t, ring->stride);
+    *c = shoal_load64_seq_cst(claim.ctl);  // [A1]'s second half
+    int64_t ahead = shoal_slot_ahead_(*c, claim.lap);
+    uint32_t state = shoal_slot_state_(*c);
+    if (ahead < 0 || (ahead == 0 && state == SHOAL_SLOT_EMPTY_)) return claim;
+    t = shoal_mpmc_past_put_(ring, t, ahead, state);
   }
+}
+static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
+  uint64_t c;
+  struct shoal_claim end = end_of(ring, &c);
+  return shoal_slot_ahead_(c, end.lap) == 0 ? SHOAL_BLOCKER_NONE : shoal_slot_owner_(c);
+}
+
+int shoal_mpmc_claim_oldest(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim) {
+  uint64_t c;
+  struct shoal_claim end = end_of(ring, &c);
+  uint32_t state = shoal_slot_state_(c);
+  int message = state == SHOAL_SLOT_FULL_ || (state == SHOAL_SLOT_READING_ && !shoal_slot_owner_(c));
+  if (shoal_slot_ahead_(c, end.lap) != -1 || !message) return 0;
+  uint64_t mine = shoal_slot_lap_(c) | shoal_slot_(SHOAL_SLOT_READING_, me);
+  if (!shoal_cas64_seq_cst(end.ctl, &c, mine)) return 0;  // [G1] pairs with [P1], [S3]
+  *claim = shoal_mpmc_at(ring, end.at - ring->mask - 1, ring->stride);
+  return 1;
+}
+
+// Nothing was claimed while all slots were seen empty: so they were, all at once.
+int shoal_mpmc_is_done(const struct shoal_mpmc *ring, uint32_t *owner) {
+  uint64_t ignored, before = end_of(ring, &ignored).at;
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    uint64_t c = shoal_load64_seq_cst(ctl_at(ring, k));  // [A1]'s second half
+    *owner = shoal_slot_owner_(c);
+    if (shoal_slot_state_(c) == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, *owner))
+      shoal_mpmc_skip_(ring, ctl_at(ring, k), c);
+    else if (shoal_slot_state_(c) != SHOAL_SLOT_EMPTY_) return 0;
+  }
+  *owner = SHOAL_BLOCKER_NONE;
+  return end_of(ring, &ignored).at == before;
+}
+static uint32_t blocker_of_join(const struct shoal_mpmc *ring) {
+  uint32_t owner;
+  shoal_mpmc_is_done(ring, &owner);
+  return owner;
 }
 
 uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side) {
+  if (side == SHOAL_JOINER) return blocker_of_join(ring);
   return side == SHOAL_CONSUMER ? blocker_of_get(ring) : blocker_of_put(ring);
+}
+
+int shoal_mpmc_in_hand(const struct shoal_mpmc *ring, uint32_t me, uint64_t from, uint64_t *at) {
+  for (uint64_t k = from; k - from <= ring->mask; k++) {
+    uint64_t c = shoal_load64_relaxed(ctl_at(ring, k));
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c) != me) continue;
+    *at = (c >> 24) << ring->shift | (k & ring->mask);
+    return 1;
+  }
+  return 0;
+}
+uint64_t shoal_mpmc_count_held(const struct shoal_mpmc *ring, uint32_t me) {
+  uint64_t n = 0;
+  for (uint64_t k = 0; k <= ring->mask; k++) {
+    uint64_t c = shoal_load64_relaxed(ctl_at(ring, k));
+    uint32_t owner = shoal_slot_owner_(c);
+    n += me ? owner == me : owner && shoal_slot_state_(c) == SHOAL_SLOT_READING_;
+  }
+  return n;
 }
 
 int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me) {

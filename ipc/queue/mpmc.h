@@ -143,6 +143,17 @@ int shoal_mpmc_places_behind(const struct shoal_mpmc *ring, uint64_t at);
 SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim);
 SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
+// Claims to read what stands in the place that the next put needs; 0 if there is room, or that is in somebody's hands.
+int shoal_mpmc_claim_oldest(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim);
+// 1: nothing is inside, in a hand, or being put. 0: something is, and `*owner` has it: a role, 0 nobody,
+// SHOAL_BLOCKER_NONE: it has changed meanwhile.
+int shoal_mpmc_is_done(const struct shoal_mpmc *ring, uint32_t *owner);
+// The first message in the hands of `me` from position `from` on, round the ring; 0: it has none.
+int shoal_mpmc_in_hand(const struct shoal_mpmc *ring, uint32_t me, uint64_t from, uint64_t *at);
+// Claims of `me`; or (0) messages in anybody's hands.
+uint64_t shoal_mpmc_count_held(const struct shoal_mpmc *ring, uint32_t me);
+// Copies what claim_get would have claimed at some moment; 0 if there was nothing. Claims nothing.
+int shoal_mpmc_peek(const struct shoal_mpmc *ring, void *out);
 // Makes a claimed message a stray: the next consumer has it.
 void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 
@@ -160,6 +171,7 @@ int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, ui
 uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring);
 
 // ---- inline ----
+void shoal_mpmc_tell_of_strays_(const struct shoal_mpmc *ring);
 int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim);
 void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c);
 // `at`, or the hint after a while if that is further.

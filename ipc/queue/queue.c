@@ -15,7 +15,7 @@
 
 struct layout {
   uint32_t producers, consumers;
-  uint64_t ring, size;  // bytes from the start to the ring, to the end; size 0: absurd
+  uint64_t ring, extra, size;  // bytes from the start to the ring, to the leases, to the end; size 0: absurd
 };
 
 static const struct shoal_queue_kind_ *const kinds[] = {
@@ -31,10 +31,11 @@ static uint32_t kind_of(const struct shoal_queue_options *o) {
 }
 
 static const char *refused(const struct shoal_queue_options *o) {
+  const struct shoal_queue_kind_ *kind = kinds[kind_of(o)];
   if (o->kind != SHOAL_QUEUE_PRIORITY && o->key.type) return "options.key is for SHOAL_QUEUE_PRIORITY";
-  if (o->bytes && (o->element_size || !kinds[kind_of(o)]->send))
-    return "byte messages: of no element size, and not with this kind";
-  return kinds[kind_of(o)]->refuses(o);
+  if (o->bytes && (o->element_size || !kind->send)) return "byte messages: of no element size, and not with this kind";
+  const char *why = kind->refuses(o);
+  return why ? why : shoal_queue_policy_refuses_(kind, o);
 }
 // As the ring is to be made.
 static struct shoal_queue_options ring_options(const struct shoal_queue_options *o) {
@@ -44,7 +45,7 @@ static struct shoal_queue_options ring_options(const struct shoal_queue_options 
 }
 
 static struct layout lay_out(const struct shoal_queue_options *options) {
-  struct layout l = {0, 0, 0, 0};
+  struct layout l = {0, 0, 0, 0, 0};
   struct shoal_queue_options ring_is = ring_options(options), *o = &ring_is;
   if (o->kind >= KINDS || refused(options)) return l;
   const struct shoal_queue_kind_ *kind = kinds[kind_of(o)];
@@ -53,7 +54,9 @@ static struct layout lay_out(const struct shoal_queue_options *options) {
   uint64_t ring = kind->size(o), wait = shoal_eventcount_size(l.producers, l.consumers);
   if (!wait || !ring) return l;
   l.ring = offsetof(struct shoal_queue_shm, wait) + wait;
-  l.size = l.ring + ring;
+  l.extra = ALIGN(l.ring + ring);
+  uint64_t extra = shoal_queue_extra_size_(o);
+  l.size = extra ? l.extra + extra : l.ring + ring;
   return l;
 }
 
@@ -86,6 +89,12 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
   shm->kind = kind_of(options);
   shm->element_size = options->element_size;  // 0: byte messages
   shm->ring = (uint32_t)l.ring;
+  shm->overflow = options->overflow;
+  shm->joinable = options->joinable != 0;
+  if (shoal_queue_extra_size_(options)) {
+    shm->extra = l.extra;
+    shoal_queue_extra_init_(ring_at(shm, l.extra), options);
+  }
   shoal_store32_release(&shm->magic, MAGIC);  // [M1] pairs with [M2]: it is whole
   return 0;
 }
@@ -103,15 +112,23 @@ static int attach(struct shoal_queue *q, struct shoal_queue_shm *shm, uint64_t s
   if (rc) return rc;
   q->slot_size = q->element_size;
   uint32_t element_size = __atomic_load_n(&shm->element_size, __ATOMIC_RELAXED);
-  if (!element_size) return shoal_message_attach_(q);
-  if (element_size != q->element_size) return shoal_fail_(-EPROTO, "a queue and its ring of different element sizes");
-  return 0;
+  if (element_size && element_size != q->element_size)
+    return shoal_fail_(-EPROTO, "a queue and its ring of different element sizes");
+  q->shm = shm;
+  rc = element_size ? 0 : shoal_message_attach_(q);
+  return rc ? rc : shoal_queue_policy_attach_(q, size);
 }
 
 int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size) {
   if (!q->element_size) return shoal_fail_(-EBADMSG, "it carries byte messages: send, recv");
   if (!size) return shoal_fail_(-EBADMSG, "it carries elements of %u bytes, no byte messages", q->element_size);
   return shoal_fail_(-EBADMSG, "elements of %u bytes, not %u", q->element_size, size);
+}
+
+static void dispose(struct shoal_queue *q) {
+  shoal_queue_policy_detach_(q);
+  if (q->heap) shoal_heap_close(q->heap);
+  free(q);
 }
 
 int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, struct shoal_segment *seg,
@@ -125,12 +142,8 @@ int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, s
   int rc = attach(q, memory, size);
   q->ordered.segment = seg;
   if (!rc && q->element_size != element_size) rc = shoal_queue_misfit_(q, element_size);
-  if (rc) {
-    if (q->heap) shoal_heap_close(q->heap);
-    free(q);
-  } else {
-    *out = q;
-  }
+  if (rc) dispose(q);
+  else *out = q;
   return rc;
 }
 int shoal_queue_attach_(void *memory, uint64_t size, uint32_t element_size, struct shoal_queue **out) {
@@ -166,6 +179,37 @@ static int check_key(int rc, struct shoal_queue *q, struct shoal_queue_key key) 
   return rc;
 }
 
+// Without the dead letters of its own, which may be its own.
+static int open_alone(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue **out) {
+  struct shoal_object object;
+  char type[SHOAL_TYPE_MAX + 1];
+  type_of(element_size, type);
+  int rc = shoal_object_open(seg, name, type, &object);
+  return rc ? rc : attach_object(seg, object, element_size, out);
+}
+
+// The queue as the user sees it: with its dead letters.
+static int attach_whole(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
+                        struct shoal_queue **out) {
+  struct shoal_queue *q;
+  char name[SHOAL_NAME_MAX + 1] = "";
+  int rc = attach_object(seg, object, element_size, &q);
+  if (rc) return rc;
+  if (q->leased) memcpy(name, q->extra->dead_letters, SHOAL_NAME_MAX);
+  if (name[0]) rc = open_alone(seg, name, element_size, &q->dead);
+  if (rc) shoal_queue_detach(q);
+  else *out = q;
+  return rc;
+}
+
+// Before the queue is made: where its dead letters go must be there.
+static int check_dead_letters(struct shoal_segment *seg, const struct shoal_queue_options *o) {
+  struct shoal_queue *dead;
+  int rc = o->dead_letters ? open_alone(seg, o->dead_letters, o->element_size, &dead) : 0;
+  if (!rc && o->dead_letters) shoal_queue_detach(dead);
+  return rc;
+}
+
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) {
   struct shoal_queue_options o = *options;
@@ -174,8 +218,9 @@ int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct
   uint64_t size = shoal_queue_size_(&o);
   if (!size) return shoal_queue_place_(NULL, 0, &o);  // says why
   type_of(o.element_size, type);
-  int rc = shoal_object_create(seg, name, type, size, init_object, &o, &object);
-  return rc ? rc : attach_object(seg, object, o.element_size, out);
+  int rc = check_dead_letters(seg, &o);
+  if (!rc) rc = shoal_object_create(seg, name, type, size, init_object, &o, &object);
+  return rc ? rc : attach_whole(seg, object, o.element_size, out);
 }
 
 int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue **out) {
@@ -183,7 +228,7 @@ int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t eleme
   char type[SHOAL_TYPE_MAX + 1];
   type_of(element_size, type);
   int rc = shoal_object_open(seg, name, type, &object);
-  return rc ? rc : attach_object(seg, object, element_size, out);
+  return rc ? rc : attach_whole(seg, object, element_size, out);
 }
 
 int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
@@ -204,11 +249,12 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
   uint64_t size = shoal_queue_size_(&o);
   if (!o.element_size && !o.bytes) return shoal_queue_place_(NULL, 0, &o);  // says why
   type_of(o.element_size, type);
-  int rc =
-      size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
+  int rc = size ? check_dead_letters(seg, &o) : 0;
+  if (rc) return rc;
+  rc = size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
   if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
   if (rc == 1) rc = shoal_object_end_(seg, &object, init_object(object.memory, size, &o));
-  if (!rc) rc = attach_object(seg, object, o.element_size, &q);
+  if (!rc) rc = attach_whole(seg, object, o.element_size, &q);
   if (o.kind == SHOAL_QUEUE_PRIORITY) rc = check_key(rc, q, o.key);
   if (!rc) *out = q;
   return rc;
@@ -231,18 +277,23 @@ static int used_by_another(const struct shoal_queue *q) {
 }
 
 int shoal_queue_detach(struct shoal_queue *q) {
-  if (used_by_another(q)) return shoal_fail_(-EBUSY, "another thread has a role through this handle");
+  if (used_by_another(q) || (q->dead && used_by_another(q->dead)))
+    return shoal_fail_(-EBUSY, "another thread has a role through this handle");
   shoal_queue_leave(q, SHOAL_PRODUCER);
   shoal_queue_leave(q, SHOAL_CONSUMER);
-  if (q->heap) shoal_heap_close(q->heap);
+  if (q->dead) shoal_queue_detach(q->dead);
   if (q->segment && !q->borrowed) shoal_object_close(q->segment, &q->object);
-  free(q);
+  dispose(q);
   return 0;
 }
 
 int shoal_queue_close(struct shoal_queue *q) {
   shoal_eventcount_close(&q->wait);
   return 0;
+}
+
+int shoal_queue_reopen(struct shoal_queue *q) {
+  return shoal_eventcount_reopen(&q->wait) ? 0 : shoal_fail_(-EINVAL, "the queue is not closed");
 }
 
 int shoal_queue_join(struct shoal_queue *q, int side) {
@@ -255,6 +306,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
   uint32_t me = shoal_role_known(&q->wait, side);
   if (me) q->ops->leave(q, side, me);
+  if (q->dead && side == SHOAL_CONSUMER) shoal_queue_leave(q->dead, SHOAL_PRODUCER);
   return shoal_role_leave(&q->wait, side);
 }
 
@@ -262,20 +314,26 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
 
 int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .in = element};
-  return shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, me, q->ops->put, &op, deadline);
+  int rc = q->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? q->attempt.put(&op) : -EAGAIN;
+  if (rc != -EAGAIN) return rc;
+  rc = shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, me, q->attempt.put, &op, shoal_queue_patience_(q, deadline));
+  if (rc != -EAGAIN || q->overflow != SHOAL_OVERFLOW_DROP_NEWEST) return rc;
+  shoal_queue_discarded_(q, 1);
+  return SHOAL_DROPPED;
 }
 int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .out = element};
-  return shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->ops->get, &op, deadline);
+  return shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->attempt.get, &op, deadline);
 }
-// Once, of a kind that has nothing inline.
+// Once, of a kind that has nothing inline, or under a policy.
 int shoal_queue_put_other_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .in = element};
   return q->ops->put(&op);
 }
 int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .out = element};
-  return q->ops->get(&op);
+  if (q->joinable || q->leased) shoal_role_hold(&q->wait, me);
+  return q->attempt.get(&op);
 }
 
 // Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.
@@ -330,14 +388,18 @@ int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, s
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
   struct shoal_queue_op_ op = {.q = q, .in = elements, .n = n};
-  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->ops->put_n, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->attempt.put_n, shoal_queue_patience_(q, deadline));
+  if (q->overflow == SHOAL_OVERFLOW_DROP_NEWEST && (!rc || rc == -EAGAIN)) {
+    shoal_queue_discarded_(q, n - op.done);
+    rc = 0;
+  }
   return rc ? rc : (int)op.done;
 }
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline) {
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
   struct shoal_queue_op_ op = {.q = q, .out = elements, .n = n};
-  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, 0, q->ops->get_n, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, q->joinable || q->leased, q->attempt.get_n, deadline);
   return rc ? rc : (int)op.done;
 }
 
@@ -354,11 +416,11 @@ int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), s
 }
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
-  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->ops->reserve, loan, deadline);
+  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, loan, shoal_queue_patience_(q, deadline));
 }
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   struct shoal_loan taken;
-  int rc = shoal_queue_lend_(q, SHOAL_CONSUMER, q->ops->receive, &taken, deadline);
+  int rc = shoal_queue_lend_(q, SHOAL_CONSUMER, q->attempt.receive, &taken, deadline);
   if (!rc && !q->element_size) rc = shoal_message_lend_(q, &taken);
   if (!rc) *loan = taken;
   return rc;
@@ -369,6 +431,7 @@ static int check(struct shoal_queue *q, int side, const struct shoal_loan *loan)
   if (!loan->data) return shoal_fail_(-EINVAL, "given back already");
   if (shoal_role_known(&q->wait, side) != loan->role)
     return shoal_fail_(-EPERM, "the loan of another thread, or of the other side");
+  if (q->leased && side == SHOAL_CONSUMER) return 0;  // the word itself will say
   if (!q->ops->is_lent(q, side, loan))
     return shoal_fail_(-EINVAL, "position %llu is not on loan", (unsigned long long)loan->token);
   return 0;
@@ -380,7 +443,7 @@ int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum sho
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   if (!q->element_size) rc = shoal_message_finish_(q, loan, how);
-  if (!rc) q->ops->finish(q, loan, how);
+  if (!rc) rc = shoal_queue_end_(q, loan, how);
   shoal_pending_restore_(t, pending);
   if (!rc) *loan = (struct shoal_loan){0};
   return rc;
@@ -397,6 +460,12 @@ int shoal_queue_release(struct shoal_queue *q, struct shoal_loan *loan) {
 }
 int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan) {
   return shoal_queue_finish_(q, loan, SHOAL_RETURN_);
+}
+
+int shoal_queue_extend(struct shoal_queue *q, struct shoal_loan *loan) {
+  if (!q->lease_ns) return shoal_fail_(-EINVAL, "the queue was made without options.lease_ns");
+  int rc = check(q, SHOAL_CONSUMER, loan);
+  return rc ? rc : shoal_queue_extend_(q, loan);
 }
 
 // ---- looking at it ----
@@ -421,6 +490,7 @@ int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out) {
       .joins = shoal_load64_relaxed(&c->joins),
   };
   q->ops->info(q, &info);
+  shoal_queue_policy_info_(q, &info);
   *out = info;
   return 0;
 }

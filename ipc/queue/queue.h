@@ -44,6 +44,10 @@
 //          (-EDEADLK if it interrupts the queue itself).
 // GROWING  options.grow: a queue that is full doubles; it never shrinks. Its memory is the segment's and goes with the queue.
 //          A put that finds the segment full answers -ENOSPC, whatever its deadline; it does not wait for room.
+// LEASE    options.lease_ns, .delivery_max: deliveries that end without a release count (`redelivered`), whether by death, by return
+//          or because the lease has run out; one more than delivery_max is none: the message goes to dead letters, at least once
+//          (killed on the way, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
+//          hands; only one of them can release it. A get is over at once, so it has none. Not with SPSC, nor with drop.
 // SPSC     the kind for one producer and one consumer at a time: several times the throughput. What a dead consumer held, or had
 //          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
 //          beside it (-EBUSY). In a signal handler: nothing.
@@ -61,6 +65,15 @@ SHOAL_BEGIN
 enum { SHOAL_QUEUE_MPMC = 0, SHOAL_QUEUE_SPSC = 1 };                            // kinds
 enum { SHOAL_QUEUE_FIFO = 2, SHOAL_QUEUE_LIFO = 3, SHOAL_QUEUE_PRIORITY = 4 };  // kinds, too
 
+// What a put does that finds no room. Closed, or (but for DROP_OLDEST) nobody left to read: -EPIPE all the same.
+enum {
+  SHOAL_OVERFLOW_WAIT = 0,
+  SHOAL_OVERFLOW_REFUSE = 1,       // -EAGAIN at once, whatever the deadline
+  SHOAL_OVERFLOW_DROP_NEWEST = 2,  // what was to be put is dropped: SHOAL_DROPPED at once
+  SHOAL_OVERFLOW_DROP_OLDEST = 3,  // the oldest is dropped in its stead; waits only while somebody holds that. Not SPSC
+};
+enum { SHOAL_DROPPED = 1 };  // a put's answer: no error, and nothing was put
+
 struct shoal_queue_options {  // zero: the default
   uint32_t capacity;          // elements, at least: a power of two; SPSC takes more before it is full; FIFO, LIFO and
                               // PRIORITY: exactly. Must be given
@@ -68,10 +81,14 @@ struct shoal_queue_options {  // zero: the default
   uint32_t kind;              // SHOAL_QUEUE_MPMC, or _SPSC: one producer and one consumer at a time; or below
   uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX; SPSC: 1)
   uint32_t consumers;
-  uint32_t drop;   // 1: a dead consumer's message is dropped. Not with SPSC
-  uint32_t bytes;  // 1: messages of any length, ipc/queue/message.h; element_size is 0 then. In a segment only
-  uint32_t
-      grow;  // 1: it grows when it is full. Not with SPSC; MPMC is then FIFO. capacity: to begin with, a power of two
+  uint32_t drop;          // 1: a dead consumer's message is dropped. Not with SPSC
+  uint32_t bytes;         // 1: messages of any length, ipc/queue/message.h; element_size is 0 then. In a segment only
+  uint32_t grow;          // 1: it grows when it is full. Not with SPSC; MPMC is then FIFO; capacity: a power of two
+  uint32_t overflow;      // SHOAL_OVERFLOW_*
+  uint32_t joinable;      // 1: what is got is in hand until task_done. Not with SPSC
+  uint32_t delivery_max;  // delivered so often, and not released: dropped, or moved; at most 1,023; 0: no limit
+  uint64_t lease_ns;      // a received message not released within it (1 ms at least) comes again; 0: only after deaths
+  const char *dead_letters;    // where it is moved: a queue of this segment, of the same element size. NULL: dropped
   struct shoal_queue_key key;  // PRIORITY, and only that. Must be given (SHOAL_PRIORITY_TYPED fills it in)
 };
 
@@ -94,8 +111,11 @@ int shoal_queue_unlink(struct shoal_segment *seg, const char *name);
 // Leaves the calling thread's roles and frees the handle. -EBUSY, nothing changed: another thread of this process has a role
 // through it.
 int shoal_queue_detach(struct shoal_queue *q);
-// For everybody, for good. 0.
+// For everybody, until somebody reopens it. 0.
 int shoal_queue_close(struct shoal_queue *q);
+// For everybody: puts go in again, gets wait again. Who slept through a closing that was taken back at once sleeps on; who was
+// told of the end was told. -EINVAL: it is not closed.
+int shoal_queue_reopen(struct shoal_queue *q);
 // The calling thread's role on `side`, SHOAL_PRODUCER or SHOAL_CONSUMER. put, get and the like join by themselves. -EUSERS.
 int shoal_queue_join(struct shoal_queue *q, int side);
 // Its loans of that side are returned, or cancelled; no death is counted, nothing dropped.
@@ -103,12 +123,29 @@ int shoal_queue_leave(struct shoal_queue *q, int side);
 
 // ---- whole elements; sleep until the deadline ----
 // 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS. Growing: -ENOSPC. Typed forms: -EBADMSG, its elements are of
-// another size; all forms: -EBADMSG, it carries byte messages.
+// another size; all forms: -EBADMSG, it carries byte messages. options.overflow: a put may answer SHOAL_DROPPED too.
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline);
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline);
 // As many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL: n is 0.
+// DROP_NEWEST: how many went in, 0..n; the others are dropped. DROP_OLDEST: all go in, the last of them stay.
 int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline);
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline);
+// A copy of the message that a get would have had at some moment of the call; nothing is taken. Errors as get. SPSC: the
+// consumer's.
+int shoal_queue_peek(struct shoal_queue *q, void *element, shoal_deadline deadline);
+// Drops what is inside and in nobody's hands; what comes in meanwhile may go too. How many, or -EUSERS, -EBUSY. SPSC: the
+// consumer's.
+int shoal_queue_clear(struct shoal_queue *q);
+
+// ---- joinable: a message is unfinished from its put until somebody who got it says that it is done with ----
+// A get leaves the message in the hands of its thread: if that dies, another gets it; if it leaves, too. What is unfinished
+// takes room: who puts into a full queue while it has the messages in hand that make it full waits for itself.
+// The oldest message in the hand of the calling thread is done with. -EINVAL: it has none, task_done was called once too often;
+// or not joinable. What was received in place is released as ever: that is the same.
+int shoal_queue_task_done(struct shoal_queue *q);
+// Sleeps until there was a moment in which nothing was unfinished, nor being put. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT; -EPIPE: no
+// consumer is left, and something is; -EDEADLK: the caller itself has it, or is the only consumer; -EINVAL: not joinable.
+int shoal_queue_join_tasks(struct shoal_queue *q, shoal_deadline deadline);
 
 // ---- in place ----
 struct shoal_loan {      // private memory; cleared when given back
@@ -119,7 +156,8 @@ struct shoal_loan {      // private memory; cleared when given back
   uint64_t size;         // bytes at `data`
 };
 // -EBUSY: kind SPSC, and one is out already.
-// A slot to write, delivered by commit, given up by cancel. Errors as put. A reservation holds up what is put behind it.
+// A slot to write, delivered by commit, given up by cancel. Errors as put (DROP_NEWEST: -EAGAIN, as there is nothing yet to
+// drop). A reservation holds up what is put behind it.
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
 // -EINVAL: no reservation (any more), -EPERM: another thread's; nothing changed.
 int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan);
@@ -128,6 +166,9 @@ int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
 int shoal_queue_release(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
+// options.lease_ns: the lease begins anew. It, release and return answer -ETIMEDOUT if it has run out and another has the message,
+// or will: then nothing was changed. Run out, but not yet taken, counts as in time. -EINVAL: the queue gives no leases.
+int shoal_queue_extend(struct shoal_queue *q, struct shoal_loan *loan);
 
 // ---- looking at it ----
 struct shoal_queue_info {
@@ -135,14 +176,23 @@ struct shoal_queue_info {
   uint64_t size;                  // messages in nobody's hands (SPSC: a lent one counts); an estimate while others work
   uint32_t producers, consumers;  // live
   uint32_t producers_max, consumers_max;
-  uint32_t closed, reserved_;
+  uint32_t closed, full;                                              // full: a put would find no room
   uint64_t holes, redelivered, dropped;                               // left by dead producers; by dead consumers
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
   struct shoal_queue_key key;
   uint32_t grow, grown;  // how often
   uint64_t remade;       // the order, after a death inside
+  uint32_t overflow, joinable;
+  uint32_t delivery_max, reserved_;
+  uint64_t lease_ns, expired, buried;  // leases that ran out; moved to dead letters
+  uint64_t held;                       // joinable: messages in hands. With size: what is unfinished
+  uint64_t discarded;                  // by options.overflow, by clear. May lack what a process died with
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
+// Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room.
+int64_t shoal_queue_size(struct shoal_queue *q);
+int shoal_queue_empty(struct shoal_queue *q);
+int shoal_queue_full(struct shoal_queue *q);
 
 // ---- placed in memory of the caller's: what the named forms stand on ----
 uint64_t shoal_queue_size_(const struct shoal_queue_options *options);  // bytes, 0: absurd
@@ -154,11 +204,36 @@ struct shoal_queue_shm {
   uint32_t kind;
   uint32_t element_size;
   uint32_t ring;  // bytes from here to the ring
-  uint32_t reserved_[12];
+  uint32_t overflow;
+  uint32_t joinable;
+  uint64_t extra;  // bytes from here to its struct shoal_queue_extra_shm; 0: none
+  uint32_t reserved_[6];
+  shoal_atomic64 discarded;      // who drops
   struct shoal_eventcount wait;  // the roles follow, then the ring
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 192, "three lines; the roles follow");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcount keeps its lines");
+
+struct shoal_queue_extra_shm {  // of leases; their words, one a slot, follow
+  shoal_atomic64 next;          // no lease runs out before; who has looked at all
+  shoal_atomic64 expired, buried;
+  uint64_t lease_ns;  // constant after init, as are the next two
+  uint32_t delivery_max;
+  uint32_t reserved_[7];
+  char dead_letters[64];
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_extra_shm) == 128, "two lines; the words follow");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_extra_shm, dead_letters) == 64, "the name has a line");
+SHOAL_STATIC_ASSERT(SHOAL_NAME_MAX < 64, "a name and its end");
+
+struct shoal_queue_taken_ {  // a guess, where its thread's oldest message in hand stands
+  uint64_t from;
+  uint32_t tid, count;
+} SHOAL_ALIGNED(64);
+struct shoal_queue_attempts_ {  // of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY
+  int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
+  int (*reserve)(void *op), (*receive)(void *op);
+};
 
 struct shoal_queue {
   struct shoal_eventcount_view wait;
@@ -166,9 +241,19 @@ struct shoal_queue {
   struct shoal_ordered ordered;  // of kinds FIFO, LIFO, PRIORITY
   const struct shoal_queue_kind_ *ops;
   uint32_t kind;
-  uint32_t element_size;          // 0: byte messages
-  uint32_t slot_size;             // of what lies in the ring
-  uint32_t borrowed;              // `object` is another's to close
+  uint32_t element_size;  // 0: byte messages
+  uint32_t slot_size;     // of what lies in the ring
+  uint32_t borrowed;      // `object` is another's to close
+  uint32_t gets;          // the kind, whose get goes inline; UINT32_MAX: attempt.get
+  uint32_t overflow, joinable;
+  uint32_t leased, delivery_max;
+  int64_t lease_ns;
+  struct shoal_queue_extra_shm *extra;
+  shoal_atomic64 *until;
+  struct shoal_queue *dead;
+  struct shoal_queue_taken_ *taken;      // of joinable ones, by consumer
+  struct shoal_queue_attempts_ attempt;  // the kind's, under its policies
+  struct shoal_queue_shm *shm;
   struct shoal_segment *segment;  // NULL: placed
   struct shoal_object object;
   struct shoal_heap *heap;    // of byte messages
@@ -275,8 +360,9 @@ SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const
                                                    : shoal_queue_put_spsc_(q, me, element, size);
 }
 SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
-  return SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_get_mpmc_(q, me, element, size)
-                                                   : shoal_queue_get_spsc_(q, me, element, size);
+  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_MPMC)) return shoal_queue_get_mpmc_(q, me, element, size);
+  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_SPSC)) return shoal_queue_get_spsc_(q, me, element, size);
+  return shoal_queue_get_other_(q, me, element, SHOAL_TRY);
 }
 
 SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
@@ -299,7 +385,7 @@ SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t
   if (SHOAL_UNLIKELY(me < 0)) return me;
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  int rc = SHOAL_LIKELY(q->kind <= SHOAL_QUEUE_SPSC) ? shoal_queue_get_once_(q, (uint32_t)me, element, size)
+  int rc = SHOAL_LIKELY(q->gets <= SHOAL_QUEUE_SPSC) ? shoal_queue_get_once_(q, (uint32_t)me, element, size)
                                                      : shoal_queue_get_other_(q, (uint32_t)me, element, deadline);
   if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_get_wait_(q, (uint32_t)me, element, deadline);
   shoal_pending_restore_(t, pending);
@@ -319,7 +405,8 @@ SHOAL_END
   SHOAL_INLINE int name##_put(struct shoal_queue *q, const T *element, shoal_deadline deadline) { return shoal_queue_put_(q, element, sizeof(T), deadline); } \
   SHOAL_INLINE int name##_get(struct shoal_queue *q, T *element, shoal_deadline deadline) { return shoal_queue_get_(q, element, sizeof(T), deadline); } \
   SHOAL_INLINE int name##_put_n(struct shoal_queue *q, const T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_put_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); } \
-  SHOAL_INLINE int name##_get_n(struct shoal_queue *q, T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_get_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); }
+  SHOAL_INLINE int name##_get_n(struct shoal_queue *q, T *elements, uint32_t n, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_get_n(q, elements, n, deadline) : shoal_queue_misfit_(q, sizeof(T)); } \
+  SHOAL_INLINE int name##_peek(struct shoal_queue *q, T *element, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_peek(q, element, deadline) : shoal_queue_misfit_(q, sizeof(T)); }
 // Of kind PRIORITY, by a member of T: the smallest first. Who opens it must mean the same member.
 #define SHOAL_PRIORITY_TYPED(name, T, member) \
   SHOAL_INLINE struct shoal_queue_key name##_key(void) { struct shoal_queue_key key = {SHOAL_KEY_TYPE(__typeof__(((T *)0)->member)), (uint32_t)offsetof(T, member)}; return key; } \

@@ -29,6 +29,7 @@ struct shoal_queue_kind_ {
   const char *name;
   uint32_t roles;       // by default, of each side
   uint32_t wait_flags;  // of its eventcount
+  uint32_t leases;      // 1: it stands on q->ring, which queue_lease.c knows
   uint32_t holds;       // 1: its claims outlive a call, so its roles are watched from the first loan on
   const struct shoal_wait_ops *wait;
   // ---- making it; no roles, no pending ----
@@ -41,6 +42,12 @@ struct shoal_queue_kind_ {
   int (*reserve)(void *op), (*receive)(void *op);
   int (*send)(void *op), (*recv)(void *op);  // byte messages; NULL: it carries none
   int (*ready)(void *op);                    // 0: the next receive has no need to wait; NULL: cannot tell
+  int (*evict)(void *op);                    // receives what stands where the next put belongs. NULL: a producer cannot
+  int (*peek)(void *op);                     // copies the next message to op->out, takes nothing. NULL: cannot
+  // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `in_hand`: data and token of the loan ----
+  int (*done)(struct shoal_queue *q, uint32_t *owner);
+  int (*in_hand)(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan);
+  uint64_t (*held)(struct shoal_queue *q, uint32_t me);  // claims of `me`; or (0) messages in any hands
   // ---- loans; `loan` is what the caller believes to hold ----
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
   void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
@@ -87,6 +94,43 @@ SHOAL_INLINE shoal_deadline shoal_queue_inside_(shoal_deadline deadline) {
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
   return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
 }
+// Joins, points list_op_pending at the bell, attempts, waits. op->me is the role. `holds`: it may keep a claim.
+int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
+                     shoal_deadline deadline);
+
+// ---- queue_policy.c ----
+// NULL, or what of the policies makes no sense.
+const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o);
+// From the shared words: -EPROTO.
+int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size);
+void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out);
+void shoal_queue_policy_detach_(struct shoal_queue *q);
+// After something in a joinable queue was done with by role `me`.
+void shoal_queue_done_(struct shoal_queue *q, uint32_t me);
+void shoal_queue_discarded_(struct shoal_queue *q, uint64_t n);
+// Who finds no room does not wait, with these.
+SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, shoal_deadline deadline) {
+  int none = q->overflow == SHOAL_OVERFLOW_REFUSE || q->overflow == SHOAL_OVERFLOW_DROP_NEWEST;
+  return none ? SHOAL_TRY : deadline;
+}
+
+// ---- queue_lease.c ----
+int64_t shoal_queue_due_(struct shoal_queue *q);
+int shoal_queue_receive_leased_(void *op);
+int shoal_queue_get_leased_(void *op);
+int shoal_queue_finish_leased_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
+int shoal_queue_extend_(struct shoal_queue *q, const struct shoal_loan *loan);
+uint64_t shoal_queue_extra_size_(const struct shoal_queue_options *o);  // 0: none
+void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct shoal_queue_options *o);
+int shoal_queue_extra_attach_(struct shoal_queue *q, uint64_t off, uint64_t size);  // -EPROTO
+
+// 0, -ETIMEDOUT: its lease had run out.
+SHOAL_INLINE int shoal_queue_end_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+  if (q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER) return shoal_queue_finish_leased_(q, loan, how);
+  q->ops->finish(q, loan, how);
+  return 0;
+}
+
 // A child of fork comes to hold what it has inherited, and the thread is a participant of the segment, before it has a role.
 SHOAL_INLINE int shoal_queue_confirm_(struct shoal_queue *q) {
   return q->segment ? shoal_object_confirm(q->segment, &q->object) : 0;

@@ -32,7 +32,8 @@ static int join(struct shoal_eventcount_view *view, int side) {
   (void)side;
   return shoal_queue_confirm_(shoal_queue_of_(view));
 }
-static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join};
+static int64_t due(struct shoal_eventcount_view *view) { return shoal_queue_due_(shoal_queue_of_(view)); }
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due};
 
 // What is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
@@ -158,6 +159,28 @@ static int receive(void *arg) {
   return lend(op, &claim, SHOAL_SLOT_READING_);
 }
 
+static int evict(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_claim claim;
+  if (!shoal_mpmc_claim_oldest(&op->q->ring, op->me, &claim)) return -EAGAIN;
+  return lend(op, &claim, SHOAL_SLOT_READING_);
+}
+static int peek(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return shoal_mpmc_peek(&op->q->ring, op->out) ? 0 : -EAGAIN;
+}
+
+// ---- joinable ----
+
+static int done(struct shoal_queue *q, uint32_t *owner) { return shoal_mpmc_is_done(&q->ring, owner); }
+static int in_hand(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan) {
+  if (!shoal_mpmc_in_hand(&q->ring, me, from, &loan->token)) return 0;
+  struct shoal_claim claim = claim_at(q, loan->token);
+  loan->data = shoal_claim_data(&claim, q->element_size);
+  return shoal_mpmc_holds(&q->ring, me, loan->token, SHOAL_SLOT_READING_, &loan->redelivered);
+}
+static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }
+
 // ---- loans ----
 
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
@@ -198,6 +221,7 @@ static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side
 
 static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
   (shoal_queue_side_(how) == SHOAL_PRODUCER ? finish_put : finish_get)(q, loan->token, how);
+  if (q->joinable && (how == SHOAL_RELEASE_ || how == SHOAL_CANCEL_)) shoal_queue_done_(q, loan->role);
 }
 
 // ---- byte messages ----
@@ -251,6 +275,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->capacity = (uint32_t)q->ring.mask + 1;
   out->drop = q->ring.drop;
   out->size = shoal_mpmc_count(&q->ring);
+  out->full = shoal_mpmc_blocker(&q->ring, SHOAL_PRODUCER) != SHOAL_BLOCKER_NONE;
   out->holes = shoal_load64_relaxed(&q->ring.shm->holes);
   out->redelivered = shoal_load64_relaxed(&q->ring.shm->redelivered);
   out->dropped = shoal_load64_relaxed(&q->ring.shm->dropped);
@@ -259,6 +284,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
 const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .name = "mpmc",
     .roles = SHOAL_ROLES_DEFAULT,
+    .leases = 1,
     .holds = 1,
     .wait = &wait_ops,
     .refuses = refuses,
@@ -273,6 +299,11 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .receive = receive,
     .send = send,
     .recv = recv,
+    .evict = evict,
+    .peek = peek,
+    .done = done,
+    .in_hand = in_hand,
+    .held = held_by,
     .is_lent = is_lent,
     .finish = finish,
     .slot = slot,

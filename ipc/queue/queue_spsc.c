@@ -79,7 +79,7 @@ static int join(struct shoal_eventcount_view *view, int side) {
   if (!rc && q->mate && !alone) join_mate(q->mate, !side);
   return rc;
 }
-static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join};
+static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join, NULL};
 
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
   (void)me;
@@ -174,6 +174,17 @@ static int receive(void *arg) {
   return q->consumer.lent ? 0 : -EAGAIN;
 }
 
+static int peek(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  if (q->consumer.lent) return -EBUSY;
+  const void *next = shoal_spsc_peek(&q->consumer.ring);
+  if (next) memcpy(op->out, next, q->element_size);
+  shoal_queue_spsc_barrier_(q, shoal_role_at_(&q->wait, op->me));
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+  return next ? 0 : -EAGAIN;
+}
+
 // ---- loans ----
 
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
@@ -251,6 +262,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   if (shoal_spsc_info(q->spsc, q->spsc_bytes, &ring)) return;
   out->capacity = (uint32_t)ring.capacity;
   out->size = ring.size;
+  out->full = ring.size >= ring.capacity;
 }
 
 const struct shoal_queue_kind_ shoal_queue_spsc_ = {
@@ -271,6 +283,7 @@ const struct shoal_queue_kind_ shoal_queue_spsc_ = {
     .send = send,
     .recv = recv,
     .ready = ready,
+    .peek = peek,
     .is_lent = is_lent,
     .finish = finish,
     .slot = slot,

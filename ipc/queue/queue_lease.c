@@ -1,0 +1,192 @@
+// Leases: a received message comes again if its holder lives, but neither releases nor extends in time; and dead letters: what
+// has come too often goes elsewhere. On the mpmc ring, beside which a word a slot says how long its delivery may take.
+//
+//   until = taken:1 | time:49 (of 1,024 ns) | tag:14        tag: of the delivery, deaths:10 and the lap's last 4 bits
+//
+// A word of another tag, or 0, says nothing yet: whoever looks gives the lease its time from then on. So a holder that is
+// stopped between its claim and its word loses it, too.
+// Taking back is two steps: `taken` into the word that has run out, then the slot from its holder. An extension changes the same
+// word, so it is in time or it is refused; a release changes the same slot, so either it counts or the message comes again.
+// `deaths` tells one delivery from the next. Killed in between: whoever looks next finds `taken`, and goes on.
+#include "core/error.h"
+#include "ipc/queue/queue_internal.h"
+
+#define TAKEN (UINT64_C(1) << 63)
+#define TAG_BITS 14
+#define TAG_MASK ((UINT64_C(1) << TAG_BITS) - 1)
+#define TIME_SHIFT 10
+#define TIME_MASK ((UINT64_C(1) << 49) - 1)
+
+static uint64_t tag_of(uint64_t c) { return (uint64_t)shoal_slot_deaths_(c) << 4 | ((c >> 24) & 15); }
+static uint64_t until(int64_t ns, uint64_t tag) {
+  return ((((uint64_t)ns >> TIME_SHIFT) + 1) & TIME_MASK) << TAG_BITS | tag;
+}
+static int64_t time_of(uint64_t word) { return (int64_t)(((word >> TAG_BITS) & TIME_MASK) << TIME_SHIFT); }
+
+static shoal_atomic64 *until_at(const struct shoal_queue *q, uint64_t at) { return &q->until[at & q->ring.mask]; }
+static struct shoal_claim claim_at(const struct shoal_queue *q, uint64_t at) {
+  return shoal_mpmc_at(&q->ring, at, q->ring.stride);
+}
+static uint64_t more(uint64_t c) { return shoal_slot_deaths_(c) < SHOAL_SLOT_DEATHS_MAX_ ? c + SHOAL_SLOT_DEATH_ : c; }
+
+// ---- what has run out ----
+
+enum { STILL_HIS, RUN_OUT };
+
+// `*least`: when it runs out, if that is sooner.
+static int look_at(struct shoal_queue *q, uint64_t k, uint64_t c, int64_t now, int64_t *least) {
+  shoal_atomic64 *word = until_at(q, k);
+  uint64_t u = shoal_load64_acquire(word), tag = tag_of(c);  // [L1] pairs with [L2]
+  if (!u || (u & TAG_MASK) != tag) {
+    shoal_cas64_acq_rel(word, &u, until(now + q->lease_ns, tag));  // [L2]
+    return STILL_HIS;
+  }
+  if (u & TAKEN) return RUN_OUT;
+  int64_t end = time_of(u);
+  if (end <= now && shoal_cas64_acq_rel(word, &u, TAKEN | tag)) return RUN_OUT;  // [L2]
+  if (end < *least) *least = end;
+  return STILL_HIS;
+}
+
+static int take_back(struct shoal_queue *q, uint32_t me, int64_t now, struct shoal_claim *claim) {
+  uint64_t seen = shoal_load64_relaxed(&q->extra->next);
+  int64_t least = now + q->lease_ns;  // what is received from here on runs out later
+  for (uint64_t k = 0; k <= q->ring.mask; k++) {
+    shoal_atomic64 *ctl = claim_at(q, k).ctl;
+    uint64_t c = shoal_load64_acquire(ctl);
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || !shoal_slot_owner_(c)) continue;
+    if (look_at(q, k, c, now, &least) == STILL_HIS) continue;
+    uint64_t mine = (more(c) & ~UINT64_C(0xfff)) | me;
+    if (!shoal_cas64_seq_cst(ctl, &c, mine)) continue;  // [G1]; released, or taken by another
+    shoal_add64_relaxed(&q->extra->expired, 1);
+    *claim = claim_at(q, (c >> 24) << q->ring.shift | k);
+    return 1;
+  }
+  shoal_cas64_relaxed(&q->extra->next, &seen, (uint64_t)least);
+  return 0;
+}
+
+int64_t shoal_queue_due_(struct shoal_queue *q) {
+  return q->lease_ns ? (int64_t)shoal_load64_relaxed(&q->extra->next) : INT64_MAX;
+}
+
+// ---- the end of a delivery ----
+
+static int ended(uint64_t at) {
+  return shoal_fail_(-ETIMEDOUT, "position %llu: its lease has run out, or it was given back", (unsigned long long)at);
+}
+// What the slot says while this delivery lasts.
+static uint64_t word_of(const struct shoal_claim *claim, const struct shoal_loan *loan) {
+  uint64_t deaths = (uint64_t)(loan->redelivered & SHOAL_SLOT_DEATHS_MAX_) * SHOAL_SLOT_DEATH_;
+  return claim->lap | shoal_slot_(SHOAL_SLOT_READING_, loan->role) | deaths;
+}
+
+static int release(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  if (q->lease_ns) {  // before the slot is another's
+    uint64_t u = shoal_load64_relaxed(until_at(q, loan->token));
+    if ((u & TAG_MASK) == tag_of(c)) shoal_cas64_relaxed(until_at(q, loan->token), &u, 0);
+  }
+  if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
+  if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap + SHOAL_SLOT_LAP_)) return ended(loan->token);  // [F1]
+  if (shoal_eventcount_asleep_for_room_(ec)) shoal_queue_freed_(q, loan->token);
+  if (q->joinable) shoal_queue_done_(q, loan->role);
+  return 0;
+}
+// Given back is delivered in vain, too: it counts.
+static int give_back(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim,
+                     uint64_t c) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
+  if (!shoal_cas64_seq_cst(claim->ctl, &c, more(c) & ~UINT64_C(0xfff))) return ended(loan->token);  // [S3]
+  shoal_mpmc_tell_of_strays_(&q->ring);
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  return 0;
+}
+int shoal_queue_finish_leased_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+  struct shoal_claim claim = claim_at(q, loan->token);
+  return (how == SHOAL_RELEASE_ ? release : give_back)(q, loan, &claim, word_of(&claim, loan));
+}
+
+int shoal_queue_extend_(struct shoal_queue *q, const struct shoal_loan *loan) {
+  struct shoal_claim claim = claim_at(q, loan->token);
+  uint64_t c = word_of(&claim, loan), tag = tag_of(c);
+  shoal_atomic64 *word = until_at(q, loan->token);
+  uint64_t u = shoal_load64_acquire(word);  // [L1] before the slot: a later holder's word is not taken for ours
+  do {
+    if (shoal_load64_acquire(claim.ctl) != c || ((u & TAKEN) && (u & TAG_MASK) == tag)) return ended(loan->token);
+  } while (!shoal_cas64_acq_rel(word, &u, until(shoal_now_ns() + q->lease_ns, tag)));  // [L2]
+  return 0;
+}
+
+// ---- receiving ----
+
+// The copy first: killed in between, it is there twice, and never lost. 0: there is no room for it.
+static int bury(struct shoal_queue *q, const struct shoal_loan *loan) {
+  if (q->dead && shoal_queue_put(q->dead, loan->data, SHOAL_TRY) < 0) return 0;
+  if (!shoal_queue_finish_leased_(q, loan, SHOAL_RELEASE_))
+    shoal_add64_relaxed(q->dead ? &q->extra->buried : &q->ring.shm->dropped, 1);
+  return 1;
+}
+
+static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *claim) {
+  if (q->lease_ns) {
+    int64_t now = shoal_now_ns();
+    if (now >= shoal_queue_due_(q) && take_back(q, me, now, claim)) return 1;
+  }
+  return shoal_mpmc_claim_get(&q->ring, me, q->element_size, claim);
+}
+
+int shoal_queue_receive_leased_(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_claim claim;
+  while (claim_any(q, op->me, &claim)) {
+    uint64_t c = shoal_load64_relaxed(claim.ctl);  // only if this took a lease's time is it another's by now
+    op->loan = (struct shoal_loan){shoal_claim_data(&claim, q->element_size), claim.at, op->me, shoal_slot_deaths_(c),
+                                   q->element_size};
+    if (q->delivery_max && op->loan.redelivered >= q->delivery_max && bury(q, &op->loan)) continue;
+    if (q->lease_ns)
+      shoal_store64_release(until_at(q, claim.at), until(shoal_now_ns() + q->lease_ns, tag_of(c)));  // [L2]
+    return 0;
+  }
+  return -EAGAIN;
+}
+int shoal_queue_get_leased_(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  int rc;
+  while (!(rc = shoal_queue_receive_leased_(op))) {
+    memcpy(op->out, op->loan.data, op->q->element_size);
+    if (!shoal_queue_finish_leased_(op->q, &op->loan, SHOAL_RELEASE_)) return 0;  // else it comes again
+  }
+  return rc;
+}
+
+// ---- its words ----
+
+static uint64_t places_of(uint32_t capacity) {
+  uint64_t n = 2;
+  while (n < capacity) n *= 2;
+  return n;
+}
+uint64_t shoal_queue_extra_size_(const struct shoal_queue_options *o) {
+  if (!o->lease_ns && !o->delivery_max) return 0;
+  return sizeof(struct shoal_queue_extra_shm) +
+         ((places_of(o->capacity) * sizeof(shoal_atomic64) + 63) & ~UINT64_C(63));
+}
+void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct shoal_queue_options *o) {
+  extra->lease_ns = o->lease_ns;
+  extra->delivery_max = o->delivery_max;
+  if (o->dead_letters) memcpy(extra->dead_letters, o->dead_letters, strlen(o->dead_letters));
+}
+int shoal_queue_extra_attach_(struct shoal_queue *q, uint64_t off, uint64_t size) {
+  struct shoal_queue_extra_shm *extra = (void *)((char *)q->shm + off);
+  uint64_t places = q->ring.mask + 1;
+  if (off % 64 || off > size || size - off < sizeof *extra + places * sizeof(shoal_atomic64))
+    return shoal_fail_(-EPROTO, "the leases lie outside");
+  q->extra = extra;
+  q->until = (shoal_atomic64 *)(extra + 1);
+  q->lease_ns = (int64_t)__atomic_load_n(&extra->lease_ns, __ATOMIC_RELAXED);
+  q->delivery_max = __atomic_load_n(&extra->delivery_max, __ATOMIC_RELAXED);
+  return 0;
+}

@@ -1,0 +1,259 @@
+// Policies of a queue, whatever its kind: what a put does that finds no room, and what is looked at or dropped, not received.
+#include <stdlib.h>
+
+#include "core/error.h"
+#include "ipc/queue/queue_internal.h"
+
+#define LEASE_MIN UINT64_C(1000000)
+#define LEASE_MAX UINT64_C(3155760000000000000)
+
+static const char *lease_refuses(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o) {
+  if (!kind->leases)
+    return "options.lease_ns, .delivery_max, .dead_letters: this kind delivers again only after deaths";
+  if (o->drop) return "options.drop: what is dropped is not delivered again";
+  if (o->lease_ns && o->lease_ns - LEASE_MIN > LEASE_MAX - LEASE_MIN)
+    return "options.lease_ns: from a millisecond to a hundred years";
+  if (o->delivery_max > SHOAL_SLOT_DEATHS_MAX_) return "options.delivery_max: 1,023 at most";
+  if (o->dead_letters && !o->delivery_max) return "options.dead_letters: without .delivery_max nothing gets there";
+  if (o->dead_letters && strlen(o->dead_letters) - 1 >= SHOAL_NAME_MAX)
+    return "options.dead_letters: no such name can be";
+  return NULL;
+}
+
+const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o) {
+  if (o->overflow > SHOAL_OVERFLOW_DROP_OLDEST) return "options.overflow: there is no such policy";
+  if (o->overflow == SHOAL_OVERFLOW_DROP_OLDEST && !kind->evict)
+    return "options.overflow: only the consumer of this kind can take the oldest out";
+  if (o->bytes &&
+      (o->overflow > SHOAL_OVERFLOW_REFUSE || o->joinable || o->lease_ns || o->delivery_max || o->dead_letters))
+    return "byte messages: a put waits or is refused, and what is received comes again only after deaths";
+  if (o->joinable && !kind->in_hand) return "options.joinable: this kind keeps nothing in hand";
+  if (o->lease_ns || o->delivery_max || o->dead_letters) return lease_refuses(kind, o);
+  return NULL;
+}
+
+void shoal_queue_discarded_(struct shoal_queue *q, uint64_t n) { shoal_add64_relaxed(&q->shm->discarded, n); }
+
+// ---- drop ----
+
+static struct shoal_queue_info ring_of(struct shoal_queue *q) {
+  struct shoal_queue_info info = {0};
+  q->ops->info(q, &info);
+  return info;
+}
+
+// Takes a message and ends it. 0, -EAGAIN: none that is in nobody's hands, -EBUSY.
+static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
+  struct shoal_queue_op_ mine = {.q = op->q, .me = op->me, .deadline = op->deadline};
+  struct shoal_queue *q = op->q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim, which then watches this role
+  int rc = take(&mine);
+  mine.loan.role = op->me;
+  if (!rc) {
+    if (!shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_)) shoal_queue_discarded_(q, 1);
+  }
+  shoal_store32_release(&role->busy, busy);  // [R6]
+  return rc;
+}
+
+static int drop_next(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return drop(op, op->q->ops->receive);
+}
+
+// Somebody else may have made room, or taken what was made: again, as long as it gets on.
+static int or_drop(struct shoal_queue_op_ *op, int (*attempt)(void *)) {
+  int rc;
+  while ((rc = attempt(op)) == -EAGAIN && !drop(op, op->q->ops->evict)) continue;
+  return rc;
+}
+static int put_or_drop(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return or_drop(op, op->q->ops->put);
+}
+static int reserve_or_drop(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return or_drop(op, op->q->ops->reserve);
+}
+static int put_n_or_drop(void *arg) {
+  struct shoal_queue_op_ *op = arg, one = *op;
+  int rc = 0;
+  for (op->done = 0; op->done < op->n && !rc; op->done += !rc, one.in += op->q->element_size) rc = put_or_drop(&one);
+  return op->done ? 0 : rc;
+}
+
+// What a message lies in ends before its slot does.
+static int drop_bytes(struct shoal_queue *q) {
+  struct shoal_loan loan;
+  int rc = shoal_queue_receive(q, &loan, SHOAL_TRY);
+  if (!rc) rc = shoal_queue_release(q, &loan);
+  if (!rc) shoal_queue_discarded_(q, 1);
+  return rc;
+}
+static int drop_element(struct shoal_queue *q) {
+  struct shoal_queue_op_ op = {.q = q};
+  return shoal_queue_run_(&op, SHOAL_CONSUMER, 0, drop_next, SHOAL_TRY);
+}
+
+int shoal_queue_clear(struct shoal_queue *q) {
+  struct shoal_queue_info info = ring_of(q);
+  uint64_t most = info.size > info.capacity ? info.size : info.capacity, n = 0;  // or others' puts would keep it here
+  int rc = 0;
+  while (n < most && !(rc = (q->element_size ? drop_element : drop_bytes)(q))) n++;
+  return rc == 0 || rc == -EAGAIN || rc == -EPIPE || n ? (int)n : rc;
+}
+
+// ---- joinable ----
+
+static struct shoal_queue_taken_ *taken_by(struct shoal_queue *q, uint32_t me) {
+  struct shoal_queue_taken_ *taken = &q->taken[me - 1 - q->wait.count[SHOAL_PRODUCER]];
+  if (taken->tid != shoal_self_()->tid) *taken = (struct shoal_queue_taken_){.tid = shoal_self_()->tid};
+  return taken;
+}
+
+static int get_and_keep(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  int rc = q->attempt.receive(op);
+  if (rc) return rc;
+  memcpy(op->out, op->loan.data, q->element_size);
+  struct shoal_queue_taken_ *taken = taken_by(q, op->me);
+  if (!taken->count++ || op->loan.token < taken->from) taken->from = op->loan.token;
+  return 0;
+}
+static int get_each(void *arg) {
+  struct shoal_queue_op_ *op = arg, one = *op;
+  int rc = 0;
+  for (op->done = 0; op->done < op->n && !rc; op->done += !rc, one.out += op->q->element_size)
+    rc = one.q->attempt.get(&one);
+  return op->done ? 0 : rc;
+}
+
+static int not_joinable(void) { return shoal_fail_(-EINVAL, "the queue was made without options.joinable"); }
+
+int shoal_queue_task_done(struct shoal_queue *q) {
+  if (!q->joinable) return not_joinable();
+  struct shoal_loan loan = {.role = shoal_role_known(&q->wait, SHOAL_CONSUMER)};
+  struct shoal_queue_taken_ *taken = loan.role ? taken_by(q, loan.role) : NULL;
+  if (!taken || !q->ops->in_hand(q, loan.role, taken->from, &loan))
+    return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
+  taken->from = loan.token + 1;
+  if (taken->count) taken->count--;
+  return shoal_queue_release(q, &loan);
+}
+
+// The barrier lets one of two that finish the last two see the other's done.
+void shoal_queue_done_(struct shoal_queue *q, uint32_t me) {
+  shoal_add32_seq_cst(&shoal_role_at_(&q->wait, me)->busy, 0);  // [C1] pairs with [A1]
+  uint32_t owner;
+  if (shoal_eventcount_joiner_asleep_(q->wait.shm) && q->ops->done(q, &owner))
+    shoal_eventcount_wake_(q->wait.shm, SHOAL_JOINER, INT32_MAX);
+}
+
+static int all_done(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  uint32_t owner;
+  return op->q->ops->done(op->q, &owner) ? 0 : -EAGAIN;
+}
+static int waits_for_itself(struct shoal_queue *q, uint32_t producer, uint32_t consumer) {
+  return (producer && q->ops->held(q, producer)) || (consumer && q->ops->held(q, consumer));
+}
+int shoal_queue_join_tasks(struct shoal_queue *q, shoal_deadline deadline) {
+  if (!q->joinable) return not_joinable();
+  int rc = shoal_queue_confirm_(q);
+  if (rc) return rc;
+  struct shoal_queue_op_ op = {.q = q, .me = shoal_role_known(&q->wait, SHOAL_CONSUMER)};
+  if (waits_for_itself(q, shoal_role_known(&q->wait, SHOAL_PRODUCER), op.me))
+    return shoal_fail_(-EDEADLK, "the caller has something in hand, which it would wait for");
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  rc = all_done(&op);
+  if (rc) rc = shoal_eventcount_wait(&q->wait, SHOAL_JOINER, op.me, all_done, &op, deadline);
+  shoal_pending_restore_(t, pending);
+  if (rc != -EPIPE || !op.me) return rc;  // else the caller is the only consumer
+  return shoal_deadline_is_try(deadline)
+             ? -EAGAIN
+             : shoal_fail_(-EDEADLK, "no other consumer is left: the caller would wait for itself");
+}
+
+// ---- looking ----
+
+// The wake that it came by was meant for one who takes the message.
+static int peek(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_eventcount *ec = op->q->wait.shm;
+  int rc = op->q->ops->peek(op);
+  if (!rc && shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  return rc;
+}
+int shoal_queue_peek(struct shoal_queue *q, void *element, shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .out = element};
+  if (!q->element_size) return shoal_queue_misfit_(q, 0);
+  if (!q->ops->peek) return shoal_fail_(-EINVAL, "a queue of kind %s cannot be peeked into", q->ops->name);
+  return shoal_queue_run_(&op, SHOAL_CONSUMER, 0, peek, deadline);
+}
+
+int64_t shoal_queue_size(struct shoal_queue *q) { return (int64_t)ring_of(q).size; }
+int shoal_queue_empty(struct shoal_queue *q) { return ring_of(q).size == 0; }
+int shoal_queue_full(struct shoal_queue *q) { return ring_of(q).full != 0; }
+
+void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out) {
+  out->discarded = shoal_load64_relaxed(&q->shm->discarded);
+  out->overflow = q->overflow;
+  out->joinable = q->joinable;
+  out->lease_ns = (uint64_t)q->lease_ns;
+  out->delivery_max = q->delivery_max;
+  if (q->joinable || q->leased) out->held = q->ops->held(q, 0);
+  if (!q->leased) return;
+  out->expired = shoal_load64_relaxed(&q->extra->expired);
+  out->buried = shoal_load64_relaxed(&q->extra->buried);
+}
+
+// ---- the attempts of this handle ----
+
+static uint32_t word_of(const uint32_t *shared) { return __atomic_load_n(shared, __ATOMIC_RELAXED); }
+
+static int make_taken(struct shoal_queue *q) {
+  size_t size = q->wait.count[SHOAL_CONSUMER] * sizeof *q->taken;
+  q->taken = aligned_alloc(sizeof *q->taken, size);
+  if (!q->taken) return shoal_fail_(-ENOMEM, "no memory for a handle");
+  memset(q->taken, 0, size);
+  return 0;
+}
+
+static void choose_attempts(struct shoal_queue *q) {
+  const struct shoal_queue_kind_ *ops = q->ops;
+  q->gets = q->joinable || q->leased ? UINT32_MAX : q->kind;
+  q->attempt = (struct shoal_queue_attempts_){ops->put, ops->get, ops->put_n, ops->get_n, ops->reserve, ops->receive};
+  if (q->overflow == SHOAL_OVERFLOW_DROP_OLDEST) {
+    q->attempt.put = put_or_drop;
+    q->attempt.put_n = put_n_or_drop;
+    q->attempt.reserve = reserve_or_drop;
+  }
+  if (q->leased) q->attempt.receive = shoal_queue_receive_leased_, q->attempt.get = shoal_queue_get_leased_;
+  if (q->joinable) q->attempt.get = get_and_keep;
+  if (q->joinable || q->leased) q->attempt.get_n = get_each;
+}
+
+int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size) {
+  uint64_t extra = __atomic_load_n(&q->shm->extra, __ATOMIC_RELAXED);
+  if (extra && !q->ops->leases) return shoal_fail_(-EPROTO, "leases of a kind that gives none");
+  int rc = extra ? shoal_queue_extra_attach_(q, extra, size) : 0;
+  if (rc) return rc;
+  struct shoal_queue_options o = {.overflow = word_of(&q->shm->overflow),
+                                  .joinable = word_of(&q->shm->joinable),
+                                  .lease_ns = (uint64_t)q->lease_ns,
+                                  .delivery_max = q->delivery_max,
+                                  .bytes = q->element_size == 0};
+  const char *refused = shoal_queue_policy_refuses_(q->ops, &o);
+  if (refused) return shoal_fail_(-EPROTO, "%s", refused);
+  q->overflow = o.overflow;
+  q->joinable = o.joinable;
+  q->leased = extra != 0;
+  choose_attempts(q);
+  return q->joinable ? make_taken(q) : 0;
+}
+
+void shoal_queue_policy_detach_(struct shoal_queue *q) { free(q->taken); }
