@@ -236,6 +236,17 @@ uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side) {
   return n;
 }
 
+int shoal_role_elsewhere_(const struct shoal_eventcount_view *view) {
+  for (uint32_t r = 1; r <= view->count[0] + view->count[1]; r++) {
+    const struct shoal_role *role = shoal_role_at_(view, r);
+    uint32_t owner = shoal_robust_owner(shoal_load32_relaxed(&role->live.word));
+    if (owner && owner != shoal_self_()->tid && shoal_load64_relaxed(&role->handle) == view->id &&
+        shoal_load32_relaxed(&role->pid) == (uint32_t)getpid())
+      return 1;
+  }
+  return 0;
+}
+
 // ---- waiting ----
 
 enum { LOOK_AGAIN = 1 };
@@ -313,7 +324,9 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
     peer |= is_peer;
   }
   if (again) return LOOK_AGAIN;
-  s->ending = shoal_eventcount_closed(view->shm) || (!peer && shoal_load32_relaxed(&view->shm->seen[!s->side]));
+  int needs_peer = s->side == SHOAL_CONSUMER || !(view->flags & SHOAL_EC_UNHEARD);
+  s->ending =
+      shoal_eventcount_closed(view->shm) || (!peer && needs_peer && shoal_load32_relaxed(&view->shm->seen[!s->side]));
   return 0;
 }
 
