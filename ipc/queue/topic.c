@@ -253,9 +253,7 @@ int shoal_topic_join(struct shoal_topic *t) {
   return role < 0 ? role : 0;
 }
 
-int shoal_topic_leave(struct shoal_topic *t) {
-  return shoal_role_leave(&t->wait, SHOAL_PRODUCER);
-}
+int shoal_topic_leave(struct shoal_topic *t) { return shoal_role_leave(&t->wait, SHOAL_PRODUCER); }
 
 static int check_subscription(const struct shoal_topic_subscription *how) {
   if (how->slow > SHOAL_TOPIC_DROP) return shoal_fail_(-EINVAL, "policy %u for the slow", how->slow);

@@ -17,35 +17,39 @@
 //   shoal_topic_release(t, &loan);
 //   shoal_topic_unsubscribe(t);
 //
-// A thread becomes a publisher with its first publish or reserve; it is a subscriber from subscribe to unsubscribe, once through
-// each handle.
+// A thread becomes a publisher with its first publish or reserve; it is a subscriber from subscribe to unsubscribe,
+// once through each handle.
 //
-// SLOW     SHOAL_TOPIC_WAIT: publishers wait for this subscriber when it is a whole ring behind. SHOAL_TOPIC_DROP: they do not;
-//          it goes on with the oldest message there is, and `missed` counts the others, a cancelled one among them like any. While it
-//          holds a message in place, that one alone stays where it is: publishers that have come round wait for the release.
-// GROUP    subscribers that name the same group share its messages: each one goes to one of them. A dead member's message goes to
-//          another, before newer ones. A group is there as long as it has members: the next to name it begins it anew.
-// SAFETY   a handle is shared by the threads of its process; every operation runs beside every other, in any process. A loan
-//          and a subscription belong to their thread. create/open/detach of one handle: one thread, and no operation beside a
-//          detach. After fork the child uses the handle as it is; it has none of its parent's subscriptions and loans. In a
-//          signal handler: nothing.
-// ORDERING what a thread wrote before a publish is seen by who receives the message. All subscribers see the same order, that
-//          of the claims; messages of one publisher in the order in which they were published. A publish that begins when subscribe
-//          has returned is received.
-// CRASH    publish      killed before it returns: all subscribers have the message, or none. A reservation is cancelled; its
-//                       place is skipped.
-//          get, receive killed: the next subscriber reads on as before; in a group another member has the message (get: or it is
-//                       gone with its process, if that was killed at the very end).
-//          A dead subscriber is taken out by whoever finds that it must wait for it: nobody waits for the dead. The last publisher
-//          left or died and all has been received: -EPIPE; a new publisher, and it goes on. Without subscribers, publishers go on.
-//          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
-// CLOSE    subscribers receive what is there, then -EPIPE. In a group only when no other member holds a message that could come
-//          back.
-// COST     publish: a claim (compare-and-set) and a store, however many subscribers; every eighth of a ring, or more often when
-//          they are slow, a load of each subscriber's line. receive and release: a load and an exchange of one's own line; with
-//          DROP two exchanges; in a group two compare-and-sets and an exchange. Nobody asleep: no system call.
-// SOURCE   slots as in ipc/queue/mpmc.h; the reuse of a slot is Dekker's: publishers say what they want to overwrite before they
-//          look who reads, readers say what they read before they look what is wanted (tests/litmus/topic.pml).
+// SLOW     SHOAL_TOPIC_WAIT: publishers wait for this subscriber when it is a whole ring behind. SHOAL_TOPIC_DROP:
+//          they do not; it goes on with the oldest message there is, and `missed` counts the others, a cancelled one
+//          among them like any. While it holds a message in place, that one alone stays where it is: publishers that
+//          have come round wait for the release.
+// GROUP    subscribers that name the same group share its messages: each one goes to one of them. A dead member's
+//          message goes to another, before newer ones. A group is there as long as it has members: the next to name it
+//          begins it anew.
+// SAFETY   a handle is shared by the threads of its process; every operation runs beside every other, in any process.
+//          A loan and a subscription belong to their thread. create/open/detach of one handle: one thread, and no
+//          operation beside a detach. After fork the child uses the handle as it is; it has none of its parent's
+//          subscriptions and loans. In a signal handler: nothing.
+// ORDERING what a thread wrote before a publish is seen by who receives the message. All subscribers see the same
+//          order, that of the claims; messages of one publisher in the order in which they were published. A publish
+//          that begins when subscribe has returned is received.
+// CRASH    publish: killed before it returns: all subscribers have the message, or none. A reservation is cancelled; its
+//          place is skipped. get, receive: the other subscribers read on; in a group another member has the message
+//          (get: or it is gone with its process, if that was killed at the very end).
+//          A dead subscriber is taken out by whoever finds that it must wait for it: nobody waits for the dead. The
+//          last publisher left or died and all has been received: -EPIPE; a new publisher, and it goes on. Without
+//          subscribers, publishers go on. A peer that is stopped inside an operation, not dead, keeps those behind it
+//          waiting.
+// CLOSE    subscribers receive what is there, then -EPIPE. In a group only when no other member holds a message that
+//          could come back.
+// COST     publish: a claim (compare-and-set) and a store, however many subscribers; every eighth of a ring, or more
+//          often when they are slow, a load of each subscriber's line. receive and release: a load and an exchange of
+//          one's own line; with DROP two exchanges; in a group two compare-and-sets and an exchange. Nobody asleep: no
+//          system call.
+// SOURCE   slots as in ipc/queue/mpmc.h; the reuse of a slot is Dekker's: publishers say what they want to overwrite
+//          before they look who reads, readers say what they read before they look what is wanted
+//          (tests/litmus/topic.pml).
 #pragma once
 
 #include "ipc/queue/queue.h"
@@ -86,20 +90,20 @@ int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, cons
                                struct shoal_topic **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no topic's
 int shoal_topic_unlink(struct shoal_segment *seg, const char *name);
-// Ends the calling thread's subscription and role, and frees the handle. -EBUSY, nothing changed: another thread of this
-// process publishes or subscribes through it.
+// Ends the calling thread's subscription and role, and frees the handle. -EBUSY, nothing changed: another thread of
+// this process publishes or subscribes through it.
 int shoal_topic_detach(struct shoal_topic *t);
 // For everybody, for good. 0.
 int shoal_topic_close(struct shoal_topic *t);
 
 // ---- publishing ----
-// Makes the calling thread a publisher: subscribers then know that somebody may still publish. publish and reserve do so by
-// themselves. -EUSERS.
+// Makes the calling thread a publisher: subscribers then know that somebody may still publish. publish and reserve do
+// so by themselves. -EUSERS.
 int shoal_topic_join(struct shoal_topic *t);
 // Its reservations are cancelled.
 int shoal_topic_leave(struct shoal_topic *t);
-// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT: a subscriber that is waited for is a ring behind; -EPIPE, -EUSERS. Sleeps. Typed
-// forms: -EBADMSG, its messages are of another size.
+// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT: a subscriber that is waited for is a ring behind; -EPIPE, -EUSERS. Sleeps.
+// Typed forms: -EBADMSG, its messages are of another size.
 int shoal_topic_publish(struct shoal_topic *t, const void *element, shoal_deadline deadline);
 // A slot to write, published by commit, given up by cancel. A reservation holds up what is published behind it.
 int shoal_topic_reserve(struct shoal_topic *t, struct shoal_loan *loan, shoal_deadline deadline);
@@ -108,13 +112,14 @@ int shoal_topic_commit(struct shoal_topic *t, struct shoal_loan *loan);
 int shoal_topic_cancel(struct shoal_topic *t, struct shoal_loan *loan);
 
 // ---- subscribing ----
-// `how` may be NULL. -EBUSY: the thread subscribes already; -EUSERS: as many subscribers, or groups, as there may be, all alive;
-// -EINVAL, -ENAMETOOLONG, -EBADMSG: the group has another policy. Waits for who joins or leaves a group at this moment.
+// `how` may be NULL. -EBUSY: the thread subscribes already; -EUSERS: as many subscribers, or groups, as there may be,
+// all alive; -EINVAL, -ENAMETOOLONG, -EBADMSG: the group has another policy. Waits for who joins or leaves a group at
+// this moment.
 int shoal_topic_subscribe(struct shoal_topic *t, const struct shoal_topic_subscription *how) SHOAL_MUST_CHECK;
 // What a member of a group holds goes to another. 0, also if there is no subscription.
 int shoal_topic_unsubscribe(struct shoal_topic *t);
-// Copies the next message. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE; -EINVAL: the thread does not subscribe; -EBUSY: it
-// holds a message. Sleeps.
+// Copies the next message. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE; -EINVAL: the thread does not subscribe;
+// -EBUSY: it holds a message. Sleeps.
 int shoal_topic_get(struct shoal_topic *t, void *element, shoal_deadline deadline);
 // The same in place, one at a time; only to be read: others read it, too. loan->redelivered: members that died with it.
 int shoal_topic_receive(struct shoal_topic *t, struct shoal_loan *loan, shoal_deadline deadline);
@@ -157,8 +162,8 @@ int shoal_topic_attach_(void *memory, uint64_t size, uint32_t element_size, stru
 
 // ---- in shared memory ----
 //   shoal_topic_shm, its roles | seats | groups | claims of group 0, 1 .. | slots
-// Positions count from 0; position p lies in slot p % capacity, in lap p / capacity + 1. A slot's control word is that of
-// ipc/queue/mpmc.h, lap:40 state:2 .. owner:12, but a message stays until the next lap:
+// Positions count from 0; position p lies in slot p % capacity, in lap p / capacity + 1. A slot's control word is that
+// of ipc/queue/mpmc.h, lap:40 state:2 .. owner:12, but a message stays until the next lap:
 //   HOLE or FULL(lap - 1) --claim--> WRITING(lap, me) --publish--> FULL(lap);  cancelled, or me died: HOLE(lap)
 enum { SHOAL_TOPIC_HOLE_ = 0, SHOAL_TOPIC_WRITING_ = 1, SHOAL_TOPIC_FULL_ = 2 };
 
@@ -219,8 +224,8 @@ struct shoal_topic {  // private: nothing that decides about an address is read 
   uint64_t mask;
   uint32_t shift, stride, element_size, history;
   uint32_t groups, claims_stride;
-  uint32_t ahead;                 // how far beyond the next position publishers ask for room
-  uint32_t reserved_;             //
+  uint32_t ahead;  // how far beyond the next position publishers ask for room
+  uint32_t reserved_;
   struct shoal_segment *segment;  // NULL: placed
   struct shoal_object object;
 };

@@ -1,10 +1,10 @@
 // A group of a topic: each message goes to one of its members.
 //
 // A member claims in two steps, so that its death at any instruction tells whether the message was its own:
-//   an entry says what it tries:  claims[i] = position, TRIES, me        publishers leave the position alone from here on
-//   the cursor says who had it:   cursor = position + 1, i, me           by compare-and-set: only one had
-// Who moves the cursor next first turns the last one's TRIES into HELD. So an entry that TRIES had its position if the cursor still
-// names it, and if it does not, never; it would be HELD, or free again.
+//   an entry says what it tries:  claims[i] = position, TRIES, me        publishers leave the position alone from here
+//   on the cursor says who had it:   cursor = position + 1, i, me           by compare-and-set: only one had
+// Who moves the cursor next first turns the last one's TRIES into HELD. So an entry that TRIES had its position if the
+// cursor still names it, and if it does not, never; it would be HELD, or free again.
 //   HELD --released--> 0;   HELD, its holder died or returned it --> STRAY --taken--> HELD, another's
 // Positions are kept modulo 2^40 here, and extended by the topic's limit, which is less than a ring and a bit away.
 #include <limits.h>
@@ -59,8 +59,8 @@ static void confirm(const struct shoal_topic *t, uint32_t g, uint64_t cursor) {
   uint32_t owner = (uint32_t)cursor & 0xfff, entry = entry_of(cursor);
   if (!owner || entry >= t->wait.count[SHOAL_CONSUMER]) return;
   uint64_t tried = low((cursor >> 24) - 1) | shoal_slot_(SHOAL_TOPIC_TRIES_, owner);
-  shoal_cas64_seq_cst(claim_of(t, g, entry), &tried,
-                      low((cursor >> 24) - 1) | shoal_slot_(SHOAL_TOPIC_HELD_, owner));  // [C3]
+  uint64_t its = low((cursor >> 24) - 1) | shoal_slot_(SHOAL_TOPIC_HELD_, owner);
+  shoal_cas64_seq_cst(claim_of(t, g, entry), &tried, its);  // [C3] pairs with [C4]
 }
 
 static void let_go(const struct shoal_topic *t, uint32_t g, uint32_t entry) {
@@ -105,7 +105,8 @@ static int take_stray(struct shoal_topic_op_ *op, uint32_t g) {
     uint64_t c = shoal_load64_relaxed(claim);
     uint64_t mine =
         low(c >> 24) | (c & (SHOAL_SLOT_DEATHS_MAX_ * SHOAL_SLOT_DEATH_)) | shoal_slot_(SHOAL_TOPIC_HELD_, op->me);
-    if (shoal_slot_state_(c) != SHOAL_TOPIC_STRAY_ || !shoal_cas64_seq_cst(claim, &c, mine)) continue;  // [S3]
+    if (shoal_slot_state_(c) != SHOAL_TOPIC_STRAY_) continue;
+    if (!shoal_cas64_seq_cst(claim, &c, mine)) continue;  // [S4] pairs with [S3]
     take(op, i, extended(t, c), shoal_slot_deaths_(c));
     return 1;
   }
@@ -118,7 +119,8 @@ static void tell_of_strays(const struct shoal_topic *t, uint32_t g) {
   while (!shoal_cas64_seq_cst(&t->group[g].strays, &old, (old + 2) | SHOAL_STRAYS_)) continue;  // [S1] pairs with [S2]
 }
 
-// The message at `cursor` is there: 0, it is ours; -EAGAIN, it may be another's; -EBUSY, no entry is free, so there are strays.
+// The message at `cursor` is there: 0, it is ours; -EAGAIN, it may be another's; -EBUSY, no entry is free, so there
+// are strays.
 static int try_claim(struct shoal_topic_op_ *op, uint32_t g, uint64_t cursor, uint64_t at) {
   const struct shoal_topic *t = op->t;
   uint32_t entry = enter(t, g, op->me, at);
@@ -185,7 +187,7 @@ static int stray(const struct shoal_topic *t, uint32_t g, uint32_t entry, uint64
   uint64_t deaths = shoal_slot_deaths_(c);
   if (died && deaths < SHOAL_SLOT_DEATHS_MAX_) deaths++;
   uint64_t left = low(c >> 24) | shoal_slot_(SHOAL_TOPIC_STRAY_, 0) | deaths * SHOAL_SLOT_DEATH_;
-  return shoal_cas64_seq_cst(claim_of(t, g, entry), &c, left);  // [S3]
+  return shoal_cas64_seq_cst(claim_of(t, g, entry), &c, left);  // [S3] pairs with [S4]: its holder has read it
 }
 
 void shoal_topic_group_end_(const struct shoal_topic *t, uint32_t g, uint32_t entry, int again) {
@@ -269,7 +271,7 @@ static int join(struct shoal_topic *t, struct shoal_topic_seat_shm *seat, const 
   int lives = (int)shoal_load32_relaxed(&t->group[g].live);
   if (lives && shoal_load32_relaxed(&t->group[g].slow) != how->slow)
     return shoal_fail_(-EBADMSG, "the group %s has another policy for slow members", how->group);
-  shoal_store32_seq_cst(&seat->group, g + 1);  // first: whoever reaps us finds what we have begun
+  shoal_store32_relaxed(&seat->group, g + 1);  // first: whoever reaps us finds what we have begun
   if (!lives) begin(t, g, seat, name, how);
   else shoal_topic_start_(t, seat, 0);  // so that its claims are looked at
   shoal_topic_hold_(t, seat, 0);
@@ -307,12 +309,15 @@ void shoal_topic_group_leave_(struct shoal_topic *t, uint32_t me, uint32_t g, in
   struct shoal_topic_seat_shm *seat = shoal_topic_seat_(t, me);
   lock(t);
   for (uint32_t i = 0; i < t->wait.count[SHOAL_CONSUMER]; i++) {
-    uint64_t c;
-    while (c = shoal_load64_seq_cst(claim_of(t, g, i)), shoal_slot_state_(c) && shoal_slot_owner_(c) == me)  // [C3]
+    uint64_t c = shoal_load64_seq_cst(claim_of(t, g, i));  // [C3]
+    while (shoal_slot_state_(c) && shoal_slot_owner_(c) == me) {
       if (leave_behind(t, g, i, c, died) && died) shoal_add64_relaxed(&t->shm->redelivered, 1);
+      c = shoal_load64_seq_cst(claim_of(t, g, i));  // [C3]
+    }
   }
   tell_of_strays(t, g);
-  if (!has_members(t, g, seat)) shoal_store32_seq_cst(&t->group[g].live, 0);  // before the seat says so
-  shoal_store32_seq_cst(&seat->group, 0);
+  // [H1] pairs with [H2]; before the seat says so, or nobody would know of a group that has no members
+  if (!has_members(t, g, seat)) shoal_store32_release(&t->group[g].live, 0);
+  shoal_store32_relaxed(&seat->group, 0);
   unlock(t);
 }

@@ -1,8 +1,9 @@
 // The publishers' side of a topic: claiming a slot, publishing it, and whom a slot's reuse must wait for.
 //
-//   publisher  wanted = W [O2] - looks at every seat and group - limit = the least they say, at most W - claims below it
-//   reader     hold = p [O1]   - looks at wanted               - too late if p is wanted already, else reads p
-// Of the two one sees the other. What a limit was granted on stays true: who holds on later has seen the W it was granted within.
+//   publisher  wanted = W [O2] - looks at every seat and group - limit = the least they say, at most W - claims below
+//   it reader     hold = p [O1]   - looks at wanted               - too late if p is wanted already, else reads p
+// Of the two one sees the other. What a limit was granted on stays true: who holds on later has seen the W it was
+// granted within.
 #include <limits.h>
 #include <string.h>
 
@@ -54,10 +55,17 @@ static int make_room(const struct shoal_topic *t, uint64_t at) {
 
 // ---- claiming ----
 
-// Only a claim of a dead role: it is in its lap only once, so this one is the dead role's for as long as the word is the same.
+// Only a claim of a dead role: it is in its lap only once, so this one is the dead role's for as long as the word is
+// the same.
 void shoal_topic_skip_(const struct shoal_topic *t, const struct shoal_claim *claim, uint64_t c) {
   if (shoal_cas64_seq_cst(claim->ctl, &c, shoal_slot_lap_(c) | shoal_slot_(SHOAL_TOPIC_HOLE_, 0)))  // [P1]
     shoal_add64_relaxed(&t->shm->holes, 1);
+}
+
+// Publishes are ordered by it.
+static int take(const struct shoal_claim *claim, uint64_t c, uint32_t me) {
+  // [C1] of sync/eventcount.h
+  return shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_TOPIC_WRITING_, me));
 }
 
 // 0, -EAGAIN
@@ -74,14 +82,15 @@ static int claim_slot(const struct shoal_topic *t, uint32_t me, struct shoal_cla
     } else if (at >= shoal_load64_acquire(&t->shm->limit) && !make_room(t, at)) {  // [L2] pairs with [L1]
       if (shoal_topic_tail_(t) == at) return -EAGAIN;
       at = shoal_topic_tail_(t);
-    } else if (shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_TOPIC_WRITING_, me))) {
-      shoal_mpmc_hint_(&t->shm->tail, at + 1);  // above: [C1] of sync/eventcount.h; publishes are ordered by it
+    } else if (take(claim, c, me)) {
+      shoal_mpmc_hint_(&t->shm->tail, at + 1);
       return 0;
     }
   }
 }
 
-// After a claim: somebody sleeps, or it is closed. The bumps have sleepers that are not queued yet look again if we die.
+// After a claim: somebody sleeps, or it is closed. The bumps have sleepers that are not queued yet look again if we
+// die.
 static int claimed(const struct shoal_topic *t, const struct shoal_claim *claim) {
   struct shoal_eventcount *ec = t->wait.shm;
   if (shoal_eventcount_closed(ec)) {
@@ -145,8 +154,8 @@ static uint64_t places(const struct shoal_topic *t, uint64_t tail) {
   return end > tail ? end - tail : 0;
 }
 
-// The last of those who were in the way sees, in the order of their exchanges, that the others have passed: it wakes. The
-// others bump, so that a sleeper that is not queued yet looks again: it watches one of them only.
+// The last of those who were in the way sees, in the order of their exchanges, that the others have passed: it wakes.
+// The others bump, so that a sleeper that is not queued yet looks again: it watches one of them only.
 void shoal_topic_passed_(const struct shoal_topic *t) {
   struct shoal_eventcount *ec = t->wait.shm;
   if (SHOAL_LIKELY(!shoal_eventcount_asleep_for_room_(ec))) return;

@@ -1,5 +1,5 @@
-// A subscriber of a topic that reads alone. Its hold, in its own seat, is all that publishers look at: of one that is waited for,
-// the next position always; of one that is not, the message in its hands.
+// A subscriber of a topic that reads alone. Its hold, in its own seat, is all that publishers look at: of one that is
+// waited for, the next position always; of one that is not, the message in its hands.
 #include <string.h>
 
 #include "ipc/queue/topic_internal.h"

@@ -1,8 +1,10 @@
 // Claims of ipc/queue/topic, subscribers that read alone (those in groups: topic_group_test.c):
-//   1 every subscriber sees every message once, whole, all in the same order; by threads and by processes; sixteen of them
+//   1 every subscriber sees every message once, whole, all in the same order; by threads and by processes; sixteen of
+//   them
 //   2 try and for ever answer as promised; absurd options, another type, a thread without a subscription are refused
 //   3 in place: commit, cancel, release, return; a loan ends once, by the thread that took it, or nothing is changed
-//   4 the slow: one that is waited for holds up publishers after a whole ring, not before; one that is not never does, but for the
+//   4 the slow: one that is waited for holds up publishers after a whole ring, not before; one that is not never does,
+//   but for the
 //     message in its hands, and what it missed is counted exactly
 //   5 late joiners begin with the last K, holes not counted
 //   6 the end: closed, or the last publisher left or died, when all has been received; a new publisher, and it goes on
@@ -572,7 +574,8 @@ static void stay_subscriber(void *memory, unsigned i) {
   shoal_add32_seq_cst(&s->stage, 1);
   for (;;) pause();
 }
-// In each state in which a subscriber can be in the way: waiting to be read by it, or in its hands; alone and in a group.
+// In each state in which a subscriber can be in the way: waiting to be read by it, or in its hands; alone and in a
+// group.
 static void test_the_dead_hold_up_nobody(void **state) {
   (void)state;
   for (unsigned how = 0; how < 8; how++) {
