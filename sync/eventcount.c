@@ -298,6 +298,8 @@ static int must_watch(const struct shoal_role *role, uint32_t word) {
          shoal_load32_relaxed(&role->tid) != shoal_robust_owner(word);
 }
 
+static int awaits(const struct sleeper *s) { return s->side == SHOAL_PRODUCER && (s->view->flags & SHOAL_EC_AWAITS); }
+
 // Every other role: reaps the dead, chooses witnesses, looks for a peer.
 static int look_at_roles(struct sleeper *s, uint32_t blocker) {
   struct shoal_eventcount_view *view = s->view;
@@ -315,7 +317,7 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
       continue;
     }
     int is_peer = side_of(view, r) != s->side, chosen = r == blocker;
-    if (!chosen && must_watch(role, word)) {
+    if (!chosen && (must_watch(role, word) || (is_peer && awaits(s)))) {
       chosen = s->n < SHOAL_FUTEX_MANY - 1;
       if (chosen) witness(s, role, word);
       else if (!left_out++) window = k;  // the next sleep begins with it
@@ -324,9 +326,8 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
     peer |= is_peer;
   }
   if (again) return LOOK_AGAIN;
-  int needs_peer = s->side == SHOAL_CONSUMER || !(view->flags & SHOAL_EC_UNHEARD);
   s->ending =
-      shoal_eventcount_closed(view->shm) || (!peer && needs_peer && shoal_load32_relaxed(&view->shm->seen[!s->side]));
+      shoal_eventcount_closed(view->shm) || (!peer && !awaits(s) && shoal_load32_relaxed(&view->shm->seen[!s->side]));
   return 0;
 }
 

@@ -69,7 +69,7 @@ enum { SHOAL_PRODUCER = 0, SHOAL_CONSUMER = 1 };  // the sides
 
 #define SHOAL_EC_UNCLAIMED 1u  // the object publishes without a claim: a fence on every sleep
 #define SHOAL_EC_EXCHANGE 2u   // publish by exchange: the kernel of the creator has no shoal_fence_all
-#define SHOAL_EC_UNHEARD 4u    // producers go on when no consumer is left
+#define SHOAL_EC_AWAITS 4u     // a producer waits for each consumer, and watches it; none is left: it goes on
 
 struct shoal_role {
   struct shoal_robust live;  // the owner, an adopter, the kernel; live.state: the owner's spin budget;
@@ -134,7 +134,7 @@ extern uint32_t shoal_spin_max_;
 // ---- lifecycle ----
 // Bytes of an eventcount and its tables, a multiple of 64; 0: a count is 0 or above SHOAL_ROLES_MAX.
 uint64_t shoal_eventcount_size(uint32_t producers, uint32_t consumers);
-// Zeroed memory, aligned to 64. `flags`: SHOAL_EC_UNCLAIMED, _UNHEARD. -EINVAL, -ENOSYS.
+// Zeroed memory, aligned to 64. `flags`: SHOAL_EC_UNCLAIMED, _AWAITS. -EINVAL, -ENOSYS.
 int shoal_eventcount_init(struct shoal_eventcount *shm, uint32_t producers, uint32_t consumers,
                           uint32_t flags) SHOAL_MUST_CHECK;
 // Checks what stands there against the `size` bytes that may be used. -EPROTO, -ENOSYS.

@@ -63,7 +63,7 @@ int shoal_topic_place_(void *memory, uint64_t size, const struct shoal_topic_opt
   if (!l.size) return absurd(options);
   if (l.size > size)
     return shoal_fail_(-EINVAL, "a topic of %llu bytes in %llu", (unsigned long long)l.size, (unsigned long long)size);
-  int rc = shoal_eventcount_init(&shm->wait, l.publishers, l.subscribers, SHOAL_EC_UNHEARD);
+  int rc = shoal_eventcount_init(&shm->wait, l.publishers, l.subscribers, SHOAL_EC_AWAITS);
   if (rc) return rc;
   shm->element_size = options->element_size;
   shm->capacity = l.capacity;

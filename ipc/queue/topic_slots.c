@@ -160,7 +160,6 @@ void shoal_topic_passed_(const struct shoal_topic *t) {
   struct shoal_eventcount *ec = t->wait.shm;
   if (SHOAL_LIKELY(!shoal_eventcount_asleep_for_room_(ec))) return;
   if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) {
-    shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
     uint64_t n = places(t, shoal_topic_tail_(t));
     if (n) shoal_eventcount_wake_(ec, SHOAL_PRODUCER, n < INT_MAX ? (int)n : INT_MAX);
   }
