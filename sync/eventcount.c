@@ -255,6 +255,17 @@ uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side) {
   return n;
 }
 
+int shoal_role_elsewhere_(const struct shoal_eventcount_view *view) {
+  for (uint32_t r = 1; r <= view->count[0] + view->count[1]; r++) {
+    const struct shoal_role *role = shoal_role_at_(view, r);
+    uint32_t owner = shoal_robust_owner(shoal_load32_relaxed(&role->live.word));
+    if (owner && owner != shoal_self_()->tid && shoal_load64_relaxed(&role->handle) == view->id &&
+        shoal_load32_relaxed(&role->pid) == (uint32_t)getpid())
+      return 1;
+  }
+  return 0;
+}
+
 // ---- waiting ----
 
 enum { LOOK_AGAIN = 1 };
@@ -311,6 +322,7 @@ static int deserted(struct shoal_eventcount_view *view, int side) {
   if (view->expected) return !view->expected(view, side);
   return (int)shoal_load32_relaxed(&view->shm->seen[side]);
 }
+static int awaits(const struct sleeper *s) { return s->side == SHOAL_PRODUCER && (s->view->flags & SHOAL_EC_AWAITS); }
 
 // Every other role: reaps the dead, chooses witnesses, looks for a peer.
 static int look_at_roles(struct sleeper *s, uint32_t blocker) {
@@ -329,7 +341,7 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
       continue;
     }
     int is_peer = side_of(view, r) == peers_of(s->side), chosen = r == blocker;
-    if (!chosen && must_watch(role, word)) {
+    if (!chosen && (must_watch(role, word) || (is_peer && awaits(s)))) {
       chosen = s->n < SHOAL_FUTEX_MANY - 1;
       if (chosen) witness(s, role, word);
       else if (!left_out++) window = k;  // the next sleep begins with it
@@ -338,8 +350,8 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
     peer |= is_peer;
   }
   if (again) return LOOK_AGAIN;
-  s->ending =
-      (shoal_eventcount_closed(view->shm) && s->side != SHOAL_JOINER) || (!peer && deserted(view, peers_of(s->side)));
+  s->ending = (shoal_eventcount_closed(view->shm) && s->side != SHOAL_JOINER) ||
+              (!peer && !awaits(s) && deserted(view, peers_of(s->side)));
   return 0;
 }
 

@@ -72,6 +72,7 @@ enum { SHOAL_JOINER = 2 };  // a third one to sleep on, without roles: until all
 
 #define SHOAL_EC_UNCLAIMED 1u  // the object publishes without a claim: a fence on every sleep
 #define SHOAL_EC_EXCHANGE 2u   // publish by exchange: the kernel of the creator has no shoal_fence_all
+#define SHOAL_EC_AWAITS 4u     // a producer waits for each consumer, and watches it; none is left: it goes on
 
 struct shoal_role {
   struct shoal_robust live;  // the owner, an adopter, the kernel; live.state: the owner's spin budget;
@@ -142,7 +143,7 @@ extern uint32_t shoal_spin_max_;
 // ---- lifecycle ----
 // Bytes of an eventcount and its tables, a multiple of 64; 0: a count is 0 or above SHOAL_ROLES_MAX.
 uint64_t shoal_eventcount_size(uint32_t producers, uint32_t consumers);
-// Zeroed memory, aligned to 64. `flags`: SHOAL_EC_UNCLAIMED or 0. -EINVAL, -ENOSYS.
+// Zeroed memory, aligned to 64. `flags`: SHOAL_EC_UNCLAIMED, _AWAITS. -EINVAL, -ENOSYS.
 int shoal_eventcount_init(struct shoal_eventcount *shm, uint32_t producers, uint32_t consumers,
                           uint32_t flags) SHOAL_MUST_CHECK;
 // Checks what stands there against the `size` bytes that may be used. -EPROTO, -ENOSYS.
@@ -160,6 +161,8 @@ void shoal_role_hold(struct shoal_eventcount_view *view, uint32_t role);
 int shoal_role_leave(struct shoal_eventcount_view *view, int side);
 // Live roles of a side; a snapshot.
 uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side);
+// 1: another thread of this process has a role through this handle.
+int shoal_role_elsewhere_(const struct shoal_eventcount_view *view);
 // Empties and frees the roles of the dead. Sleepers do so by themselves. How many.
 int shoal_role_reap(struct shoal_eventcount_view *view);
 

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "ipc/queue/message.h"
@@ -264,20 +263,8 @@ int shoal_queue_unlink(struct shoal_segment *seg, const char *name) {
   return shoal_object_remove_typed(seg, name, "queue:");
 }
 
-static int used_by_another(const struct shoal_queue *q) {
-  const struct shoal_eventcount_view *view = &q->wait;
-  for (uint32_t r = 1; r <= view->count[0] + view->count[1]; r++) {
-    const struct shoal_role *role = shoal_role_at_(view, r);
-    uint32_t owner = shoal_robust_owner(shoal_load32_relaxed(&role->live.word));
-    if (owner && owner != shoal_self_()->tid && shoal_load64_relaxed(&role->handle) == view->id &&
-        shoal_load32_relaxed(&role->pid) == (uint32_t)getpid())
-      return 1;
-  }
-  return 0;
-}
-
 int shoal_queue_detach(struct shoal_queue *q) {
-  if (used_by_another(q) || (q->dead && used_by_another(q->dead)))
+  if (shoal_role_elsewhere_(&q->wait) || (q->dead && shoal_role_elsewhere_(&q->dead->wait)))
     return shoal_fail_(-EBUSY, "another thread has a role through this handle");
   shoal_queue_leave(q, SHOAL_PRODUCER);
   shoal_queue_leave(q, SHOAL_CONSUMER);
