@@ -35,6 +35,8 @@ struct shoal_queue_kind_ {
   // ---- attempts, of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY ----
   int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
   int (*reserve)(void *op), (*receive)(void *op);
+  // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY. NULL: wait->blocker tells.
+  int (*ready)(struct shoal_queue *q, int side, uint32_t me);
   // ---- loans; `loan` is what the caller believes to hold ----
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
   void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);

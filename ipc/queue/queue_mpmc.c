@@ -157,6 +157,13 @@ static int receive(void *arg) {
   return lend(op, &claim, SHOAL_SLOT_READING_);
 }
 
+static int ready(struct shoal_queue *q, int side, uint32_t me) {
+  (void)me;
+  if (side == SHOAL_CONSUMER) return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
+  if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
+  return shoal_mpmc_blocker(&q->ring, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
+}
+
 // ---- loans ----
 
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
@@ -217,6 +224,7 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .get_n = get_n,
     .reserve = reserve,
     .receive = receive,
+    .ready = ready,
     .is_lent = is_lent,
     .finish = finish,
     .leave = leave,

@@ -141,6 +141,19 @@ static int receive(void *arg) {
   return q->consumer.lent ? 0 : -EAGAIN;
 }
 
+static int ready(struct shoal_queue *q, int side, uint32_t me) {
+  if (side == SHOAL_PRODUCER) {
+    if (q->producer.lent) return -EBUSY;
+    if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
+    return shoal_spsc_reserve(&q->producer.ring) ? 0 : -EAGAIN;
+  }
+  if (q->consumer.lent) return -EBUSY;
+  int rc = shoal_spsc_peek(&q->consumer.ring) ? 0 : -EAGAIN;
+  shoal_queue_spsc_barrier_(q, shoal_role_at_(&q->wait, me));
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+  return rc;
+}
+
 // ---- loans ----
 
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
@@ -190,6 +203,7 @@ const struct shoal_queue_kind_ shoal_queue_spsc_ = {
     .get_n = get_n,
     .reserve = reserve,
     .receive = receive,
+    .ready = ready,
     .is_lent = is_lent,
     .finish = finish,
     .leave = leave,
