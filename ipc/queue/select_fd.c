@@ -17,7 +17,7 @@ static struct { shoal_atomic32 word; } SHOAL_ALIGNED(64) words[WORDS];
 static shoal_atomic64 watcher;  // epoch of the process that made it, and its epoll + 1
 
 static void change(uint32_t i) {
-  shoal_add32_seq_cst(&words[i].word, 1);
+  shoal_add32_seq_cst(&words[i].word, 1);  // [F4] pairs with [F3]: who looked before does not fall asleep
   shoal_futex_wake(&words[i].word, INT32_MAX);
 }
 
@@ -84,7 +84,7 @@ int shoal_fds_watch_(const struct pollfd *fds, uint32_t n, struct shoal_futex_en
   int main = watcher_of_this_process(), rc = 0;
   if (main < 0) return main;
   word->word = &words[event.data.u32].word;
-  word->value = shoal_load32_seq_cst(word->word);  // [F3] before the descriptors are looked at; pairs with change
+  word->value = shoal_load32_seq_cst(word->word);  // [F3] pairs with [F4]; before the descriptors are watched
   int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return no_descriptor("epoll_create1");
   for (uint32_t i = 0; i < n && rc == 0; i++)
