@@ -129,7 +129,7 @@ static int try_rest(struct shoal_select_ *s, uint32_t i) {
 static int answer(struct shoal_select_ *s, uint32_t i, int rc) {
   if (rc < 0 && !(rc == -EPIPE && is_queue(&s->cases[i]))) return rc;
   s->cases[i].result = rc;
-  s->cases[0].turn_ = i + 1;
+  if (!s->only_look) s->cases[0].turn_ = i + 1;
   return (int)i;
 }
 
@@ -228,7 +228,8 @@ static void arm(struct shoal_select_ *s) {
 static int settle_queue(struct shoal_select_ *s, uint32_t i, uint32_t *used, uint32_t *left) {
   struct shoal_sleeper_ *sleeper = &s->sources[i].queue.sleeper;
   sleeper->witnesses = s->entries + *used;
-  sleeper->room = (SHOAL_FUTEX_MANY - *used) / (*left)--;
+  sleeper->room = (SHOAL_FUTEX_MANY - *used) / (*left > 1 ? *left : 1);
+  --*left;
   point_at(&s->cases[i]);
   int rc = shoal_sleeper_settle_(sleeper);
   *used += sleeper->n;
@@ -265,7 +266,7 @@ static uint32_t fill_in(struct shoal_select_ *s) {
     n += sleeper(s, k)->n;
   }
   for (uint32_t k = 0; k < s->events; k++)
-    shoal_event_words_(&s->sources[s->event_at[k]].event, s->entries + 2 * (s->queues + k));
+    shoal_event_words_(&s->sources[s->event_at[k]].event, s->entries + 2 * (size_t)(s->queues + k));
   return n;
 }
 
@@ -372,23 +373,75 @@ static int run(struct shoal_select_ *s, shoal_deadline deadline) {
   int rc = first_round(s);
   if (rc != -EAGAIN) return rc;
   s->until = deadline;
-  s->queues = s->events = s->others = 0;
   rc = add_sources(s);
   return rc ? rc : wait_for_one(s, deadline);
+}
+
+static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n) {
+  s->cases = cases;
+  s->n = n;
+  s->first = cases[0].turn_ ? cases[0].turn_ % n : anywhere(n);
+  s->can_sleep = 1;
+  s->only_look = s->polled = s->opened = 0;
+  s->queues = s->events = s->others = 0;
 }
 
 int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) {
   struct shoal_select_ s;  // not zeroed: of most of it a call that need not sleep makes no use
   int rc = check_all(cases, n);
   if (rc) return rc;
-  s.cases = cases;
-  s.n = n;
-  s.first = cases[0].turn_ ? cases[0].turn_ % n : anywhere(n);
+  init(&s, cases, n);
   s.can_sleep = !shoal_deadline_is_try(deadline);
-  s.only_look = s.polled = s.opened = 0;
   void *pending = shoal_self_()->head->pending;
   rc = run(&s, deadline);
   shoal_pending_restore_(&shoal_thread_, pending);
   if (s.opened) close_others(&s);
   return rc;
+}
+
+// ---- for a thread that sleeps in the caller's stead: select_loop.c ----
+
+static int check_for_loop(const struct shoal_case *cases, uint32_t n) {
+  int rc = check_all(cases, n);
+  if (rc == 0 && n == SHOAL_SELECT_MAX) return shoal_fail_(-EINVAL, "%u cases: one less at most", n);
+  for (uint32_t i = 0; i < n && rc == 0; i++)
+    if (is_other(&cases[i]) || cases[i].kind == SHOAL_CASE_TIME)
+      rc = shoal_fail_(-EINVAL, "case %u: descriptors and times are the loop's own", i);
+  return rc;
+}
+
+static int look_and_arm(struct shoal_select_ *s) {
+  int rc = first_round(s);
+  if (rc == -EAGAIN) {
+    s->until = SHOAL_FOREVER;
+    int added = add_sources(s);
+    if (added) return added;
+    s->words++;  // the caller's
+    do {
+      arm(s);
+      rc = settle(s);
+    } while (rc == -EAGAIN && must_arm_again(s));
+  }
+  return rc;
+}
+
+int shoal_select_prepare_(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, uint32_t *words) {
+  int rc = check_for_loop(cases, n);
+  if (rc) return rc;
+  init(s, cases, n);
+  s->only_look = 1;
+  void *pending = shoal_self_()->head->pending;
+  rc = look_and_arm(s);
+  shoal_pending_restore_(&shoal_thread_, pending);
+  if (rc == -EAGAIN) *words = fill_in(s);
+  return rc;
+}
+
+void shoal_select_woken_(struct shoal_select_ *s, int woke) {
+  void *pending = shoal_self_()->head->pending;
+  s->woken = woke >= 0;
+  s->late = woke == -ETIMEDOUT;
+  if (s->woken || s->late) after_sleep(s, woke);
+  if (s->woken) hand_on(s, -1);
+  shoal_pending_restore_(&shoal_thread_, pending);
 }

@@ -132,6 +132,23 @@ SHOAL_INLINE struct shoal_case shoal_on_process(pid_t pid) {
 // no pidfd, or none of the library's descriptors. After an error nothing has been performed.
 int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) SHOAL_MUST_CHECK;
 
+// ---- for an event loop of the program's own: an eventfd, armed only when the loop is about to sleep ----
+//   rc = shoal_selector_open(&sel);  ...poll, epoll, libuv, asyncio: wait for shoal_selector_fd(sel) to be readable...
+//   before each sleep:  while ((rc = shoal_selector_arm(sel, cases, n)) == 1) work(shoal_select(cases, n, SHOAL_TRY));
+// A thread of the library sleeps in the caller's stead, takes nothing, and hands on at once what woke it.
+struct shoal_selector;
+// -ENOMEM, -ENOSPC, -ENOSYS.
+int shoal_selector_open(struct shoal_selector **out) SHOAL_MUST_CHECK;
+// Readable from when something may have become ready, or a second has passed, until it is armed again. Only to be polled.
+int shoal_selector_fd(const struct shoal_selector *f);
+// 0: nothing is ready, and the descriptor will tell, once. 1: a case is ready now, and it is not armed. Errors as
+// shoal_select; -EINVAL, too: a descriptor, process or time, which are the loop's own, or SHOAL_SELECT_MAX cases. -EPERM: in a
+// child of fork. The cases, their queues and events, and the calling thread, stay until it is armed anew or closed; one
+// thread at a time.
+int shoal_selector_arm(struct shoal_selector *f, struct shoal_case *cases, uint32_t n) SHOAL_MUST_CHECK;
+// 0.
+int shoal_selector_close(struct shoal_selector *f);
+
 SHOAL_END
 
 // For a queue of elements of type T, whose other calls SHOAL_QUEUE_TYPED(name, T) makes.

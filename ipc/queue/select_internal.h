@@ -35,6 +35,13 @@ struct shoal_select_ {
   struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
 };
 
+// ---- to sleep in another thread: select_loop.c ----
+// Looks, and performs nothing: the index of a case that is ready, an error, or -EAGAIN: the roles of the calling thread are
+// armed, `words` of s->entries are to be slept on, of which the caller fills in [s->words - 1].
+int shoal_select_prepare_(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, uint32_t *words);
+// What the sleep answered; any thread. Whatever woke it is handed on.
+void shoal_select_woken_(struct shoal_select_ *s, int woke);
+
 // ---- descriptors beside futexes: select_fd.c ----
 // From here on a change of `fds` changes *word->word, and wakes who sleeps there. 0, -ENOSYS, -ENOMEM, -ENOSPC.
 int shoal_fds_watch_(const struct pollfd *fds, uint32_t n, struct shoal_futex_entry *word, int *watch);

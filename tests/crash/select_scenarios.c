@@ -195,11 +195,15 @@ static void one_each(void) {
   they_sleep();
   CRASH_UNTIL(nothing_for(0) && nothing_for(1), "a message is left, and its getter sleeps");
 }
-static void comes_to_its_end(void) {
-  if (!T->word[NEXT]) both();
+static void ends_after(void (*first)(void)) {
+  if (!T->word[NEXT]) first();
   CRASH_UNTIL(crash_victim_finished() || there() == 0, "messages are left, and the select sleeps");
   if (!crash_victim_finished()) put_next(0);
 }
+static void comes_to_its_end(void) { ends_after(both); }
+static void sees_one(void) { ends_after(one); }
+SELECT(looks_goes_on, "readable, woken, goes on", .kind = CRASH_RESUMED, .setup = getters, .prepare = prepare,
+       .op = op_look, .asleep = one, .resumed = sees_one, .check = nothing_left);
 SELECT(goes_on, "get, woken for both, goes on", .kind = CRASH_RESUMED, .setup = getters_of_one, .prepare = prepare,
        .op = op_select, .asleep = both, .resumed = comes_to_its_end, .check = one_each);
 

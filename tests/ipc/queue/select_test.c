@@ -6,6 +6,7 @@
 //   5 no wake-up is lost: of two selects with one message each, of a select that takes something else, or only looks, or is
 //     killed when it has been woken. All without the once-a-second look
 //   6 64 cases, more descriptors than one, a child of fork
+//   7 an eventfd for other event loops; one that is busy keeps no wake-up to itself
 #include "ipc/queue/select.h"
 
 #include <pthread.h>
@@ -706,9 +707,12 @@ static void test_sixty_four(void **state) {
   unmake();
 }
 
-// The watcher's thread does not come along with fork.
+// The watcher's thread does not come along with fork. ThreadSanitizer does not follow a fork of several threads.
 static void test_descriptors_in_a_child(void **state) {
   (void)state;
+#ifdef __SANITIZE_THREAD__
+  skip();
+#endif
   uint64_t v;
   int a[2], b[2];
   make(1);
@@ -729,6 +733,81 @@ static void test_descriptors_in_a_child(void **state) {
   assert_int_equal(shoal_select(cases, 2, SHOAL_FOREVER), 0);
   peer_join(&p);
   for (int i = 0; i < 2; i++) close(a[i]), close(b[i]);
+  unmake();
+}
+
+// ---- 7 ----
+
+static int is_readable(int fd, int ms) {
+  struct pollfd p = {.fd = fd, .events = POLLIN};
+  return poll(&p, 1, ms) == 1;
+}
+static void loops(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_selector *sel;
+  uint64_t v;
+  struct shoal_queue *q[2] = {attach(memory, 0), attach(memory, 1)};
+  struct shoal_case c[] = {number_queue_on_get(q[0], &v), number_queue_on_get(q[1], &v), shoal_on_event(&s->event)};
+  (void)i;
+  CHECK(shoal_selector_open(&sel) == 0);
+  for (int rc, ends = 0; ends < 2;) {
+    while ((rc = shoal_selector_arm(sel, c, 3)) == 1) {
+      int k = shoal_select(c, 3, SHOAL_TRY);
+      CHECK(k >= 0 || k == -EAGAIN);
+      if (k < 0) continue;
+      if (k == 2) shoal_event_clear(&s->event);
+      else if (c[k].result) c[k] = shoal_on_nothing(), ends++;
+      shoal_add32_seq_cst(&s->done, 1);
+    }
+    CHECK(rc == 0);
+    if (ends < 2) CHECK(is_readable(shoal_selector_fd(sel), -1));
+  }
+  CHECK(shoal_selector_close(sel) == 0);
+  for (int k = 0; k < 2; k++) CHECK(shoal_queue_detach(q[k]) == 0);
+}
+static void test_an_event_loop(void **state) {
+  (void)state;
+  make_two();
+  struct peer p = peer_start(&arena, loops, 0);
+  for (uint32_t n = 0; n < 600; n++) {
+    if (n % 3 == 2) assert_int_equal(shoal_event_set(&shared()->event), 0);
+    else put(Q[n % 3], n);
+    await(&shared()->done, n + 1);
+  }
+  shoal_queue_close(Q[0]), shoal_queue_close(Q[1]);
+  peer_join(&p);
+  unmake();
+}
+// Woken for a message that its loop does not come to take: another, asleep behind it, does.
+static void test_a_loop_that_is_busy(void **state) {
+  (void)state;
+#ifdef __SANITIZE_THREAD__
+  skip();
+#endif
+  struct shoal_selector *sel;
+  uint64_t v;
+  make_two();
+  struct shoal_case c[] = {number_queue_on_get(Q[0], &v), shoal_on_readable(Q[1])}, fd = shoal_on_fd(0, POLLIN);
+  assert_int_equal(shoal_selector_open(&sel), 0);
+  assert_int_equal(shoal_selector_arm(sel, &fd, 1), -EINVAL);
+  assert_int_equal(shoal_selector_arm(sel, c, 2), 0);
+  assert_int_equal(shoal_selector_arm(sel, c, 2), 0);
+  struct peer p = bear(gets_one, 0);
+  fall_asleep(&p, 1);
+  put(Q[0], 5);
+  peer_join(&p);
+  assert_int_equal(answer(0), 5);
+  put(Q[1], 6);
+  assert_true(is_readable(shoal_selector_fd(sel), -1));
+  assert_int_equal(shoal_selector_arm(sel, c, 2), 1);
+  assert_int_equal(shoal_select(c, 2, SHOAL_TRY), 1);
+  fflush(NULL);
+  struct peer child_ = {fork()};
+  if (child_.pid == 0) _exit(shoal_selector_arm(sel, c, 2) == -EPERM && shoal_selector_close(sel) == 0 ? 0 : 1);
+  peer_join(&child_);
+  get(Q[1]);
+  assert_int_equal(shoal_selector_arm(sel, c, 2), 0);
+  assert_int_equal(shoal_selector_close(sel), 0);
   unmake();
 }
 
@@ -759,6 +838,8 @@ int main(void) {
       cmocka_unit_test(test_one_at_a_time_processes),
       cmocka_unit_test(test_sixty_four),
       cmocka_unit_test(test_descriptors_in_a_child),
+      cmocka_unit_test(test_an_event_loop),
+      cmocka_unit_test(test_a_loop_that_is_busy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
