@@ -8,6 +8,7 @@ namespace bench {
 void add_spsc(Suite &suite);
 void add_mpmc(Suite &suite);
 void add_queue(Suite &suite);
+void add_select(Suite &suite);
 void add_lock(Suite &suite);
 void add_semaphore(Suite &suite);
 void add_condition(Suite &suite);

@@ -19,34 +19,46 @@ static uint32_t upper(uint64_t word) { return (uint32_t)(word >> 32); }
 
 // ---- wait ----
 
-struct op {
-  struct shoal_event *e;
-  uint32_t sets;  // the upper half when the wait began, CLEARED left out
-  uint64_t word;  // as last seen
-};
+int shoal_event_begin_(struct shoal_event_op_ *op, struct shoal_event *e) {
+  int rc = check(e);
+  if (rc) return rc;
+  *op = (struct shoal_event_op_){.e = e, .sets = upper(shoal_load64_relaxed(&e->word) & ~CLEARED)};
+  return 0;
+}
 
-static int attempt(void *arg) {
-  struct op *op = arg;
+int shoal_event_look_(void *arg) {
+  struct shoal_event_op_ *op = arg;
   op->word = shoal_load64_seq_cst(&op->e->word);  // [E2] pairs with [E1]
   return (op->word & SET) || upper(op->word & ~CLEARED) != op->sets ? 0 : -EAGAIN;
 }
+
+void shoal_event_arm_(struct shoal_event_op_ *op) { op->gate = shoal_gate_arm_(&op->e->half[0]); }
+
+void shoal_event_words_(const struct shoal_event_op_ *op, struct shoal_futex_entry words[2]) {
+  words[0] = (struct shoal_futex_entry){&op->e->half[0], op->gate};
+  words[1] = (struct shoal_futex_entry){&op->e->half[1], upper(op->word)};
+}
+
+void shoal_event_end_(struct shoal_event_op_ *op) {
+  if ((op->word & SET) && shoal_gate_asleep_(&op->e->half[0])) shoal_gate_ring_(&op->e->half[0]);
+}
+
 // Set, cleared, and the gate armed again by another: only the count tells.
 static int watch(void *arg, struct shoal_watch_ *w) {
-  struct op *op = arg;
+  struct shoal_event_op_ *op = arg;
   if (w) shoal_watch_add_(w, &op->e->half[1], upper(op->word));
   return 0;
 }
 
 int shoal_event_wait_slow_(struct shoal_event *e, shoal_deadline deadline) {
-  static const struct shoal_gate_ops_ ops = {attempt, watch};
-  int rc = check(e);
+  static const struct shoal_gate_ops_ ops = {shoal_event_look_, watch};
+  struct shoal_event_op_ op;
+  int rc = shoal_event_begin_(&op, e);
   if (rc) return rc;
-  struct op op = {.e = e, .sets = upper(shoal_load64_relaxed(&e->word) & ~CLEARED)};
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &e->half[0]);
   rc = shoal_gate_wait_(&e->half[0], &ops, &op, deadline);
-  // W beside SET: its setter has not woken everybody, and may be dead
-  if (rc == 0 && (op.word & SET) && shoal_gate_asleep_(&e->half[0])) shoal_gate_ring_(&e->half[0]);
+  if (rc == 0) shoal_event_end_(&op);
   shoal_pending_restore_(t, pending);
   return rc;
 }

@@ -68,6 +68,23 @@ struct shoal_event_info {
 // -EINVAL: no event.
 int shoal_event_info(const struct shoal_event *e, struct shoal_event_info *out);
 
+// ---- the steps of a wait, for who waits for several things at once (ipc/queue/select.c) ----
+//   begin - look - arm - look - futex_waitv on the words - look - end
+struct shoal_event_op_ {  // private
+  struct shoal_event *e;
+  uint32_t sets;  // the upper half when the wait began, CLEARED left out
+  uint32_t gate;  // as it was armed
+  uint64_t word;  // as last seen
+};
+// 0, -EINVAL.
+int shoal_event_begin_(struct shoal_event_op_ *op, struct shoal_event *e);
+void shoal_event_arm_(struct shoal_event_op_ *op);
+int shoal_event_look_(void *op);  // 0: it is set, or was since begin; -EAGAIN
+// The gate, and the count: set, cleared, and the gate armed again by another, only the count tells.
+void shoal_event_words_(const struct shoal_event_op_ *op, struct shoal_futex_entry words[2]);
+// After a look, however the wait ends: W beside SET means that its setter has not woken everybody, and may be dead.
+void shoal_event_end_(struct shoal_event_op_ *op);
+
 // ---- inline ----
 int shoal_event_wait_slow_(struct shoal_event *e, shoal_deadline deadline);
 int shoal_event_set_slow_(struct shoal_event *e);

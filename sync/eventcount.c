@@ -271,23 +271,11 @@ int shoal_role_elsewhere_(const struct shoal_eventcount_view *view) {
 enum { LOOK_AGAIN = 1 };
 #define WITNESSES_FROM 2  // entries[0] is the bell, [1] the event
 
-struct sleeper {
-  struct shoal_eventcount_view *view;
-  int side;
-  uint32_t me;
-  int can_sleep;  // not SHOAL_TRY
-  int blocked;    // a live role's claim is in the way
-  int ending;     // closed, or no peer is left
-  int rung;       // told the others once that it is closed
-  uint32_t n;
-  struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
-};
-
-static void witness(struct sleeper *s, struct shoal_role *role, uint32_t word) {
-  s->entries[s->n++] = (struct shoal_futex_entry){&role->live.word, word};
+static void witness(struct shoal_sleeper_ *s, struct shoal_role *role, uint32_t word) {
+  if (s->n < s->room) s->witnesses[s->n++] = (struct shoal_futex_entry){&role->live.word, word};
 }
 
-static void fence(struct sleeper *s) {
+static void fence(struct shoal_sleeper_ *s) {
   if (s->view->flags & SHOAL_EC_EXCHANGE) return;
   count(&s->view->shm->counters.fences, 1);
   shoal_fence_all();
@@ -295,7 +283,7 @@ static void fence(struct sleeper *s) {
 
 // The claim in the way. A live word is always read before the claim, or the flag, that makes it a witness is read, or read
 // again: if it has changed since, futex_waitv refuses to sleep.
-static int look_at_blocker(struct sleeper *s, uint32_t *blocker) {
+static int look_at_blocker(struct shoal_sleeper_ *s, uint32_t *blocker) {
   struct shoal_eventcount_view *view = s->view;
   uint32_t b = *blocker = view->ops->blocker(view, s->side);
   s->blocked = 0;
@@ -322,10 +310,12 @@ static int deserted(struct shoal_eventcount_view *view, int side) {
   if (view->expected) return !view->expected(view, side);
   return (int)shoal_load32_relaxed(&view->shm->seen[side]);
 }
-static int awaits(const struct sleeper *s) { return s->side == SHOAL_PRODUCER && (s->view->flags & SHOAL_EC_AWAITS); }
+static int awaits(const struct shoal_sleeper_ *s) {
+  return s->side == SHOAL_PRODUCER && (s->view->flags & SHOAL_EC_AWAITS);
+}
 
 // Every other role: reaps the dead, chooses witnesses, looks for a peer.
-static int look_at_roles(struct sleeper *s, uint32_t blocker) {
+static int look_at_roles(struct shoal_sleeper_ *s, uint32_t blocker) {
   struct shoal_eventcount_view *view = s->view;
   uint32_t producers = top_of(view, SHOAL_PRODUCER), all = producers + top_of(view, SHOAL_CONSUMER);
   int again = 0, peer = 0, left_out = 0;
@@ -342,11 +332,11 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
     }
     int is_peer = side_of(view, r) == peers_of(s->side), chosen = r == blocker;
     if (!chosen && (must_watch(role, word) || (is_peer && awaits(s)))) {
-      chosen = s->n < SHOAL_FUTEX_MANY - 1;
+      chosen = s->n + 1 < s->room;
       if (chosen) witness(s, role, word);
       else if (!left_out++) window = k;  // the next sleep begins with it
     }
-    if (!chosen && is_peer && !peer && s->n < SHOAL_FUTEX_MANY) witness(s, role, word);
+    if (!chosen && is_peer && !peer) witness(s, role, word);
     peer |= is_peer;
   }
   if (again) return LOOK_AGAIN;
@@ -355,9 +345,9 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
   return 0;
 }
 
-static int look(struct sleeper *s) {
+static int look(struct shoal_sleeper_ *s) {
   uint32_t blocker;
-  s->n = WITNESSES_FROM;
+  s->n = 0;
   int rc = look_at_blocker(s, &blocker);
   return rc ? rc : look_at_roles(s, blocker);
 }
@@ -370,7 +360,7 @@ static uint32_t arm(shoal_atomic32 *ev, uint32_t end) {
 }
 
 // An event may hide the bell: is there anything that only the bell would have told?
-static int in_doubt(struct sleeper *s) {
+static int in_doubt(struct shoal_sleeper_ *s) {
   if (shoal_eventcount_closed(s->view->shm) && !s->rung) return s->rung = 1;
   for (int side = 0; side < 2; side++) {
     uint32_t r = first_of(s->view, side), end = r + top_of(s->view, side);
@@ -390,19 +380,14 @@ static void mark_the_gone(struct shoal_eventcount_view *view) {
   }
 }
 
-// 1 if it slept until the re-check.
-static int sleep_once(struct sleeper *s, shoal_deadline deadline) {
-  struct shoal_eventcount *shm = s->view->shm;
-  int64_t now = shoal_now_ns();
-  int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
-  int64_t due = s->side == SHOAL_CONSUMER && s->view->ops->due ? s->view->ops->due(s->view) : INT64_MAX;
-  if (due < end) end = due;
-  count(&shm->counters.sleeps, 1);
-  int woke = shoal_futex_wait_many(s->entries, s->n, (shoal_deadline){end});
-  int late = woke == -ETIMEDOUT && end != deadline.ns && end != due;
-  if (late) mark_the_gone(s->view);
-  if (woke == 0 || woke > 1 || late || (woke == 1 && in_doubt(s))) shoal_eventcount_ring(shm);
-  return late;
+void shoal_sleeper_woken_(struct shoal_sleeper_ *s, enum shoal_woken_ by) {
+  if (by == SHOAL_WOKEN_LATE_) mark_the_gone(s->view);
+  if (by != SHOAL_WOKEN_BY_EVENT_ || in_doubt(s)) shoal_eventcount_ring(s->view->shm);
+}
+
+void shoal_sleeper_hand_on_(struct shoal_sleeper_ *s) {
+  uint32_t now = shoal_load32_seq_cst(s->ev.word);  // [C1] as who published what the wake was for
+  if ((now ^ s->ev.value) >= SEQUENCE) shoal_eventcount_wake_(s->view->shm, s->side, 1);
 }
 
 // Spins for about what a wake-up costs; the budget learns.
@@ -420,25 +405,32 @@ static int spin(struct shoal_role *role, int (*attempt)(void *op), void *op) {
   return -EAGAIN;
 }
 
-// Attempts and looks until there is a result, or nothing that moves (-EAGAIN: sleep). `*draining`: the end has come, but
-// for claims of others; they ring when they are done, once W and E are armed.
-static int settle_down(struct sleeper *s, int (*attempt)(void *op), void *op, int *draining) {
+void shoal_sleeper_arm_(struct shoal_sleeper_ *s) {
+  struct shoal_eventcount *shm = s->view->shm;
+  s->armed_for_end = s->draining;
+  s->fenced = !s->can_sleep || !((s->view->flags & SHOAL_EC_UNCLAIMED) || s->draining);
+  // [A2] before the attempt: if it closes after, the sleep is refused
+  s->bell = (struct shoal_futex_entry){&shm->bell, shoal_load32_seq_cst(&shm->bell)};
+  shoal_atomic32 *ev = event_of(shm, s->side);
+  if (s->can_sleep) s->ev = (struct shoal_futex_entry){ev, arm(ev, s->draining ? E : 0)};
+}
+
+int shoal_sleeper_settle_(struct shoal_sleeper_ *s) {
   const struct shoal_wait_ops *ops = s->view->ops;
-  int ended = 0, fenced = !s->can_sleep || !((s->view->flags & SHOAL_EC_UNCLAIMED) || *draining);
-  for (;;) {
-    int rc = attempt(op);
+  for (int ended = 0;;) {
+    int rc = s->attempt(s->op);
     if (rc != -EAGAIN) return rc;
     if (look(s)) continue;
-    if (!fenced) {
+    if (!s->fenced) {
       fence(s);  // [A1]
-      fenced = 1;
+      s->fenced = 1;
     } else if (!s->ending || (s->blocked && s->side == SHOAL_CONSUMER)) {  // a message may still come; room may not
       return -EAGAIN;
     } else if (!ended) {                                  // the last peer may have put, then died or closed: once more
       if (s->view->flags & SHOAL_EC_UNCLAIMED) fence(s);  // [A2]
       ended = 1;
     } else if (s->side == SHOAL_CONSUMER && ops->held && ops->held(s->view, s->me)) {
-      *draining = 1;
+      s->draining = 1;
       return -EAGAIN;
     } else {
       return -EPIPE;
@@ -446,25 +438,47 @@ static int settle_down(struct sleeper *s, int (*attempt)(void *op), void *op, in
   }
 }
 
+int64_t shoal_sleeper_due_(const struct shoal_sleeper_ *s) {
+  return s->side == SHOAL_CONSUMER && s->view->ops->due ? s->view->ops->due(s->view) : INT64_MAX;
+}
+
+// 1 if it slept until the re-check.
+static int sleep_once(struct shoal_sleeper_ *s, struct shoal_futex_entry *entries, shoal_deadline deadline) {
+  int64_t now = shoal_now_ns();
+  int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
+  int64_t due = shoal_sleeper_due_(s);
+  if (due < end) end = due;
+  count(&s->view->shm->counters.sleeps, 1);
+  entries[0] = s->bell;
+  entries[1] = s->ev;
+  int woke = shoal_futex_wait_many(entries, WITNESSES_FROM + s->n, (shoal_deadline){end});
+  int late = woke == -ETIMEDOUT && end != deadline.ns && end != due;
+  if (woke >= 0 || late)
+    shoal_sleeper_woken_(s, late ? SHOAL_WOKEN_LATE_ : woke == 1 ? SHOAL_WOKEN_BY_EVENT_ : SHOAL_WOKEN_BY_DEATH_);
+  return late;
+}
+
 int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
                           shoal_deadline deadline) {
-  struct shoal_eventcount *shm = view->shm;
-  shoal_atomic32 *ev = event_of(shm, side);
-  struct sleeper s = {.view = view, .side = side, .me = me, .can_sleep = !shoal_deadline_is_try(deadline)};
-  int rc = s.can_sleep && side != SHOAL_JOINER ? spin(shoal_role_at_(view, me), attempt, op) : -EAGAIN;
-  int draining = 0, late = 0;
+  struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
+  struct shoal_sleeper_ s = {.view = view,
+                             .attempt = attempt,
+                             .op = op,
+                             .side = side,
+                             .me = me,
+                             .can_sleep = !shoal_deadline_is_try(deadline),
+                             .witnesses = entries + WITNESSES_FROM,
+                             .room = SHOAL_FUTEX_MANY - WITNESSES_FROM};
+  int rc = s.can_sleep && side != SHOAL_JOINER ? spin(shoal_role_at_(view, me), attempt, op) : -EAGAIN, late = 0;
   while (rc == -EAGAIN) {
-    int armed_for_end = draining;
-    // [A2] before the attempt: if it closes after, the sleep is refused
-    s.entries[0] = (struct shoal_futex_entry){&shm->bell, shoal_load32_seq_cst(&shm->bell)};
-    if (s.can_sleep) s.entries[1] = (struct shoal_futex_entry){ev, arm(ev, draining ? E : 0)};
-    rc = settle_down(&s, attempt, op, &draining);
+    shoal_sleeper_arm_(&s);
+    rc = shoal_sleeper_settle_(&s);
     if (rc != -EAGAIN) break;
     if (!s.can_sleep || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
-    if (draining != armed_for_end) continue;
-    late = sleep_once(&s, deadline);
+    if (s.draining != s.armed_for_end) continue;
+    late = sleep_once(&s, entries, deadline);
     rc = attempt(op);
   }
-  if (late) count(&shm->counters.late, 1);
+  if (late) count(&view->shm->counters.late, 1);
   return rc;
 }

@@ -172,7 +172,41 @@ int shoal_role_reap(struct shoal_eventcount_view *view);
 // any more), -ETIMEDOUT; with SHOAL_TRY it does not sleep, but looks after the dead all the same: -EAGAIN.
 int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
                           shoal_deadline deadline) SHOAL_MUST_CHECK;
-// For everybody; rings.
+// ---- the steps of a wait, for who waits for several things at once (ipc/queue/select.c); side by side, one for each ----
+//   arm - settle - futex_waitv on the bells, then the events and the witnesses of all - woken - attempt, or arm again
+//   Its role is a holder (shoal_role_hold): pending points at one bell only, so that the others who sleep at these objects
+//   have to watch its liveness word. Who leaves with what it took elsewhere hands on.
+struct shoal_sleeper_ {  // private; zeroed, but for what its user sets
+  struct shoal_eventcount_view *view;
+  int (*attempt)(void *op);
+  void *op;
+  int side;
+  uint32_t me;
+  int can_sleep;                        // not SHOAL_TRY
+  struct shoal_futex_entry *witnesses;  // `n` of `room`, chosen by settle
+  uint32_t n, room;
+  // ---- the steps ----
+  struct shoal_futex_entry bell, ev;
+  int fenced;    // since it was armed, or need not be; also by its user, after it has armed
+  int blocked;   // a live role's claim is in the way
+  int ending;    // closed, or no peer is left
+  int draining;  // the end has come, but for claims of others; they ring when they are done, once W and E are armed
+  int armed_for_end;  // `draining` when it was armed: if it is not now, arm again instead of sleeping
+  int rung;           // told the others once that it is closed
+};
+void shoal_sleeper_arm_(struct shoal_sleeper_ *s);
+// Attempts and looks until there is a result, or nothing that moves (-EAGAIN: sleep).
+int shoal_sleeper_settle_(struct shoal_sleeper_ *s);
+// After a sleep that somebody, or nobody for too long, ended. BY_EVENT: also by the event of another object, which may hide
+// that it was woken here.
+enum shoal_woken_ { SHOAL_WOKEN_BY_EVENT_, SHOAL_WOKEN_BY_DEATH_, SHOAL_WOKEN_LATE_ };
+void shoal_sleeper_woken_(struct shoal_sleeper_ *s, enum shoal_woken_ by);
+// No sleep of it goes on beyond this time (nanoseconds, CLOCK_MONOTONIC): the object may have something of itself then.
+int64_t shoal_sleeper_due_(const struct shoal_sleeper_ *s);
+// It slept, and leaves without taking anything here: if somebody may have woken it here since it armed, another is woken.
+void shoal_sleeper_hand_on_(struct shoal_sleeper_ *s);
+
+// For everybody, for good; rings.
 void shoal_eventcount_close(struct shoal_eventcount_view *view);
 // Takes the closing back; rings. 0: it is not closed.
 int shoal_eventcount_reopen(struct shoal_eventcount_view *view);

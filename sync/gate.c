@@ -18,7 +18,7 @@ void shoal_gate_wake_(shoal_atomic32 *gate, int n) {
   if (n == INT_MAX || shoal_futex_wake(gate, n) < n) shoal_gate_ring_(gate);
 }
 
-static uint32_t arm(shoal_atomic32 *gate) {
+uint32_t shoal_gate_arm_(shoal_atomic32 *gate) {
   return shoal_or32_seq_cst(gate, SHOAL_GATE_W) | SHOAL_GATE_W;  // [G1] pairs with [G2]
 }
 
@@ -52,7 +52,7 @@ int shoal_gate_sleep_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, v
   int slept = 0, rc;
   for (w.late = 0;;) {
     w.n = 1;
-    w.entries[0] = (struct shoal_futex_entry){gate, arm(gate)};
+    w.entries[0] = (struct shoal_futex_entry){gate, shoal_gate_arm_(gate)};
     rc = ops->attempt(op);
     if (rc != -EAGAIN) break;
     if (ops->watch && ops->watch(op, &w)) continue;

@@ -59,6 +59,8 @@ int shoal_gate_wait_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, vo
 // The same without the spin, for an object that has spun in a way of its own. Not for SHOAL_TRY.
 int shoal_gate_sleep_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline);
 
+// What a sleep at the gate compares with; the attempt comes after it.
+uint32_t shoal_gate_arm_(shoal_atomic32 *gate);
 SHOAL_INLINE int shoal_gate_asleep_(const shoal_atomic32 *gate) {
   return (shoal_load32_seq_cst(gate) & SHOAL_GATE_W) != 0;  // [G2] pairs with [G1]
 }

@@ -335,6 +335,18 @@ uint64_t shoal_mpmc_count_held(const struct shoal_mpmc *ring, uint32_t me) {
   }
   return n;
 }
+// The word may tell of strays that have gone since, or never were: as a get, a look finds out.
+int shoal_mpmc_readable(const struct shoal_mpmc *ring) {
+  uint64_t seen = shoal_load64_seq_cst(&ring->shm->strays);  // [S2]
+  if (seen & SHOAL_STRAYS_) {
+    for (uint64_t k = 0; k <= ring->mask; k++) {
+      uint64_t c = shoal_load64_relaxed(ctl_at(ring, k));
+      if (shoal_slot_state_(c) == SHOAL_SLOT_READING_ && !shoal_slot_owner_(c)) return 1;
+    }
+    shoal_cas64_relaxed(&ring->shm->strays, &seen, seen & ~(uint64_t)SHOAL_STRAYS_);
+  }
+  return blocker_of_get(ring) == SHOAL_BLOCKER_NONE;
+}
 
 int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me) {
   int held = 0;

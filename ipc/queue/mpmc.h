@@ -165,6 +165,8 @@ void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me);
 uint32_t shoal_mpmc_blocker(const struct shoal_mpmc *ring, int side);
 void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role);
 int shoal_mpmc_held(const struct shoal_mpmc *ring, uint32_t me);
+// Whether there is something to claim, strays looked for.
+int shoal_mpmc_readable(const struct shoal_mpmc *ring);
 // 1 if `me` holds position `at` in `state`; how often its consumers died.
 int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, uint32_t state, uint32_t *deaths);
 // Messages that nobody has claimed; an estimate while others work.

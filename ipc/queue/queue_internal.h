@@ -41,9 +41,10 @@ struct shoal_queue_kind_ {
   int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
   int (*reserve)(void *op), (*receive)(void *op);
   int (*send)(void *op), (*recv)(void *op);  // byte messages; NULL: it carries none
-  int (*ready)(void *op);                    // 0: the next receive has no need to wait; NULL: cannot tell
   int (*evict)(void *op);                    // receives what stands where the next put belongs. NULL: a producer cannot
   int (*peek)(void *op);                     // copies the next message to op->out, takes nothing. NULL: cannot
+  // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY. NULL: wait->blocker tells.
+  int (*ready)(struct shoal_queue *q, int side, uint32_t me);
   // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `in_hand`: data and token of the loan ----
   int (*done)(struct shoal_queue *q, uint32_t *owner);
   int (*in_hand)(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan);

@@ -181,6 +181,13 @@ static int in_hand(struct shoal_queue *q, uint32_t me, uint64_t from, struct sho
 }
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }
 
+static int ready(struct shoal_queue *q, int side, uint32_t me) {
+  (void)me;
+  if (side == SHOAL_CONSUMER) return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
+  if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
+  return shoal_mpmc_blocker(&q->ring, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
+}
+
 // ---- loans ----
 
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
@@ -304,6 +311,7 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .done = done,
     .in_hand = in_hand,
     .held = held_by,
+    .ready = ready,
     .is_lent = is_lent,
     .finish = finish,
     .slot = slot,

@@ -184,6 +184,18 @@ static int peek(void *arg) {
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
   return next ? 0 : -EAGAIN;
 }
+static int ready(struct shoal_queue *q, int side, uint32_t me) {
+  if (side == SHOAL_PRODUCER) {
+    if (q->producer.lent) return -EBUSY;
+    if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
+    return shoal_spsc_reserve(&q->producer.ring) ? 0 : -EAGAIN;
+  }
+  if (q->consumer.lent) return -EBUSY;
+  int rc = shoal_spsc_peek(&q->consumer.ring) ? 0 : -EAGAIN;
+  shoal_queue_spsc_barrier_(q, shoal_role_at_(&q->wait, me));
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
+  return rc;
+}
 
 // ---- loans ----
 
@@ -249,12 +261,6 @@ static int recv(void *arg) {
   shoal_queue_spsc_barrier_(q, shoal_role_at_(&q->wait, op->me));
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER))) shoal_queue_spsc_released_(q);
   return rc;
-}
-
-static int ready(void *arg) {
-  struct shoal_queue_op_ *op = arg;
-  if (op->q->consumer.lent) return -EBUSY;
-  return shoal_spsc_peek(&op->q->consumer.ring) ? 0 : -EAGAIN;
 }
 
 static void info(struct shoal_queue *q, struct shoal_queue_info *out) {

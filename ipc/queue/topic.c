@@ -81,7 +81,7 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side);
 static void recover(struct shoal_eventcount_view *view, uint32_t role);
 static int held(struct shoal_eventcount_view *view, uint32_t me);
 static int confirm(struct shoal_eventcount_view *view, int side);
-static const struct shoal_wait_ops wait_ops = {blocker, recover, held, confirm};
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, confirm, NULL};
 
 static uint32_t log2_of(uint32_t n) { return 31u - (uint32_t)__builtin_clz(n); }
 
@@ -324,7 +324,7 @@ int shoal_topic_reserve(struct shoal_topic *t, struct shoal_loan *loan, shoal_de
   shoal_role_hold(&t->wait, op.me);
   int rc = run(&op, SHOAL_PRODUCER, claim, deadline);
   if (rc) return rc;
-  *loan = (struct shoal_loan){shoal_topic_data_(t, &op.claim), op.claim.at, op.me, 0};
+  *loan = (struct shoal_loan){shoal_topic_data_(t, &op.claim), op.claim.at, op.me, 0, t->element_size};
   return 0;
 }
 
@@ -380,7 +380,7 @@ int shoal_topic_receive(struct shoal_topic *t, struct shoal_loan *loan, shoal_de
   struct shoal_topic_op_ op = {.t = t};
   int rc = read_next(&op, next, deadline);
   if (rc) return rc;
-  *loan = (struct shoal_loan){shoal_topic_data_(t, &op.claim), op.claim.at, op.me, op.deaths};
+  *loan = (struct shoal_loan){shoal_topic_data_(t, &op.claim), op.claim.at, op.me, op.deaths, t->element_size};
   return 0;
 }
 

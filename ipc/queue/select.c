@@ -1,0 +1,455 @@
+#include "ipc/queue/select.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "ipc/queue/select_internal.h"
+
+static int is_queue(const struct shoal_case *c) { return c->kind >= SHOAL_CASE_GET && c->kind <= SHOAL_CASE_WRITABLE; }
+static int is_other(const struct shoal_case *c) { return c->kind == SHOAL_CASE_FD || c->kind == SHOAL_CASE_PROCESS; }
+static int takes(const struct shoal_case *c) { return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_PUT; }
+static int side_of(const struct shoal_case *c) {
+  return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_READABLE ? SHOAL_CONSUMER : SHOAL_PRODUCER;
+}
+// Which case is looked at in the k-th place.
+static uint32_t at(const struct shoal_select_ *s, uint32_t k) {
+  uint32_t i = s->first + k;
+  return i < s->n ? i : i - s->n;
+}
+
+// ---- cases that make no sense; before anything is done ----
+
+static int check_queue(const struct shoal_case *c, uint32_t i) {
+  if (!c->queue) return shoal_fail_(-EINVAL, "case %u: no queue", i);
+  if (!takes(c)) return 0;
+  if (!c->element) return shoal_fail_(-EINVAL, "case %u: no element", i);
+  if (!c->queue->element_size) return shoal_fail_(-EBADMSG, "case %u: byte messages: wait for READABLE or WRITABLE", i);
+  if (!c->size || c->size == c->queue->element_size) return 0;
+  return shoal_fail_(-EBADMSG, "case %u: elements of %u bytes, not %u", i, c->queue->element_size, c->size);
+}
+static int check_event(const struct shoal_case *c, uint32_t i) {
+  struct shoal_event_op_ op;
+  return c->event ? shoal_event_begin_(&op, c->event) : shoal_fail_(-EINVAL, "case %u: no event", i);
+}
+static int check(const struct shoal_case *c, uint32_t i) {
+  switch (c->kind) {
+    case SHOAL_CASE_GET:
+    case SHOAL_CASE_PUT:
+    case SHOAL_CASE_READABLE:
+    case SHOAL_CASE_WRITABLE: return check_queue(c, i);
+    case SHOAL_CASE_EVENT: return check_event(c, i);
+    case SHOAL_CASE_FD: return c->fd >= 0 ? 0 : shoal_fail_(-EINVAL, "case %u: descriptor %d", i, c->fd);
+    case SHOAL_CASE_PROCESS: return c->fd > 0 ? 0 : shoal_fail_(-EINVAL, "case %u: process %d", i, c->fd);
+    case SHOAL_CASE_NOTHING:
+    case SHOAL_CASE_TIME: return 0;
+    default: return shoal_fail_(-EINVAL, "case %u: there is no kind %u", i, c->kind);
+  }
+}
+static int check_all(const struct shoal_case *cases, uint32_t n) {
+  if (n - 1 >= SHOAL_SELECT_MAX) return shoal_fail_(-EINVAL, "%u cases: 1..%u", n, SHOAL_SELECT_MAX);
+  int rc = 0;
+  for (uint32_t i = 0; i < n && rc == 0; i++) rc = check(&cases[i], i);
+  return rc;
+}
+
+// ---- attempts ----
+
+static int would_go(const struct shoal_queue_op_ *op, int side) {
+  struct shoal_queue *q = op->q;
+  if (q->ops->ready) return q->ops->ready(q, side, op->me);
+  if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
+  return q->ops->wait->blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
+}
+static int would_get(void *op) { return would_go(op, SHOAL_CONSUMER); }
+static int would_put(void *op) { return would_go(op, SHOAL_PRODUCER); }
+
+typedef int (*attempt_of_queue)(void *op);
+static attempt_of_queue attempt_of(const struct shoal_select_ *s, const struct shoal_case *c) {
+  int side = side_of(c);
+  if (s->only_look || !takes(c)) return side == SHOAL_CONSUMER ? would_get : would_put;
+  return side == SHOAL_CONSUMER ? c->queue->attempt.get : c->queue->attempt.put;
+}
+static void op_of(const struct shoal_case *c, uint32_t me, struct shoal_queue_op_ *op) {
+  *op =
+      (struct shoal_queue_op_){.q = c->queue, .me = me, .deadline = SHOAL_FOREVER, .in = c->element, .out = c->element};
+}
+// list_op_pending stays there until the next one: it is restored when the select ends.
+static void point_at(const struct shoal_case *c) {
+  if (is_queue(c)) shoal_pending_set_(&shoal_thread_, &c->queue->wait.shm->bell);
+  else if (c->kind == SHOAL_CASE_EVENT) shoal_pending_set_(&shoal_thread_, &c->event->half[0]);
+}
+static int try_queue(const struct shoal_select_ *s, const struct shoal_case *c) {
+  struct shoal_queue_op_ op;
+  int me = shoal_role_mine(&c->queue->wait, side_of(c));
+  if (me < 0) return me;
+  op_of(c, (uint32_t)me, &op);
+  point_at(c);
+  return attempt_of(s, c)(&op);
+}
+
+static int open_process(const struct shoal_case *c, uint32_t i, struct pollfd *fd) {
+  fd->events = POLLIN;
+  fd->fd = (int)syscall(SYS_pidfd_open, c->fd, 0);
+  if (fd->fd >= 0 || errno == ESRCH) return 0;
+  if (errno == EINVAL) return shoal_fail_(-EINVAL, "case %u: %d is a thread, not a process", i, c->fd);
+  return shoal_fail_(errno == ENOSYS ? -ENOSYS : errno == ENOMEM ? -ENOMEM : -ENOSPC, "case %u: pidfd_open: %m", i);
+}
+static int open_others(struct shoal_select_ *s) {
+  int rc = 0;
+  for (uint32_t i = 0; i < s->n; i++) {
+    const struct shoal_case *c = &s->cases[i];
+    s->fds[i] = (struct pollfd){.fd = c->kind == SHOAL_CASE_FD ? c->fd : -1, .events = c->events};
+    if (c->kind == SHOAL_CASE_PROCESS && rc == 0) rc = open_process(c, i, &s->fds[i]);
+  }
+  s->opened = 1;
+  return rc;
+}
+static void close_others(struct shoal_select_ *s) {
+  for (uint32_t i = 0; i < s->n; i++)
+    if (s->cases[i].kind == SHOAL_CASE_PROCESS && s->fds[i].fd >= 0) close(s->fds[i].fd);
+}
+// All at once, once a round.
+static int try_other(struct shoal_select_ *s, uint32_t i) {
+  int rc = s->opened ? 0 : open_others(s);
+  if (rc == 0 && !s->polled) poll(s->fds, s->n, 0), s->polled = 1;
+  if (rc) return rc;
+  if (s->cases[i].kind == SHOAL_CASE_PROCESS) return s->fds[i].fd < 0 || s->fds[i].revents ? 0 : -EAGAIN;
+  if (s->fds[i].revents & POLLNVAL) return shoal_fail_(-EINVAL, "case %u: descriptor %d is not open", i, s->fds[i].fd);
+  return s->fds[i].revents ? s->fds[i].revents : -EAGAIN;
+}
+
+// What is neither a queue nor an event. A case's answers are 0 or more, -EAGAIN, or an error.
+static int try_rest(struct shoal_select_ *s, uint32_t i) {
+  const struct shoal_case *c = &s->cases[i];
+  if (is_other(c)) return try_other(s, i);
+  return c->kind == SHOAL_CASE_TIME && shoal_deadline_passed(c->at) ? 0 : -EAGAIN;
+}
+
+// ---- a round: each case once, in turn. The answer of the call: an index, -EAGAIN, or an error ----
+
+static int answer(struct shoal_select_ *s, uint32_t i, int rc) {
+  if (rc < 0 && !(rc == -EPIPE && is_queue(&s->cases[i]))) return rc;
+  s->cases[i].result = rc;
+  if (!s->only_look) s->cases[0].turn_ = i + 1;
+  return (int)i;
+}
+
+static int first_round(struct shoal_select_ *s) {
+  for (uint32_t k = 0; k < s->n; k++) {
+    uint32_t i = at(s, k);
+    const struct shoal_case *c = &s->cases[i];
+    int rc = is_queue(c)                    ? try_queue(s, c)
+             : c->kind != SHOAL_CASE_EVENT  ? try_rest(s, i)
+             : shoal_event_is_set(c->event) ? 0
+                                            : -EAGAIN;
+    if (rc != -EAGAIN) return answer(s, i, rc);
+  }
+  return -EAGAIN;
+}
+
+// Who has its sources already.
+static int round_of(struct shoal_select_ *s, int rest_too) {
+  s->polled = 0;
+  for (uint32_t k = 0; k < s->n; k++) {
+    uint32_t i = at(s, k);
+    const struct shoal_case *c = &s->cases[i];
+    union shoal_source_ *source = &s->sources[i];
+    int rc = -EAGAIN;
+    if (is_queue(c)) {
+      point_at(c);
+      rc = source->queue.sleeper.attempt(source->queue.sleeper.op);
+    } else if (c->kind == SHOAL_CASE_EVENT) {
+      rc = shoal_event_look_(&source->event);
+    } else if (rest_too) {
+      rc = try_rest(s, i);
+    }
+    if (rc != -EAGAIN) return answer(s, i, rc);
+  }
+  return -EAGAIN;
+}
+
+// ---- sources ----
+
+static int add_queue(struct shoal_select_ *s, uint32_t i) {
+  struct shoal_case *c = &s->cases[i];
+  union shoal_source_ *source = &s->sources[i];
+  int side = side_of(c), me = shoal_role_mine(&c->queue->wait, side);
+  if (me < 0) return me;
+  op_of(c, (uint32_t)me, &source->queue.op);
+  source->queue.sleeper = (struct shoal_sleeper_){.view = &c->queue->wait,
+                                                  .attempt = attempt_of(s, c),
+                                                  .op = &source->queue.op,
+                                                  .side = side,
+                                                  .me = (uint32_t)me,
+                                                  .can_sleep = s->can_sleep};
+  s->queue_at[s->queues++] = (uint8_t)i;
+  point_at(c);
+  if (s->can_sleep) shoal_role_hold(&c->queue->wait, (uint32_t)me);
+  return 0;
+}
+
+static int add_event(struct shoal_select_ *s, uint32_t i) {
+  s->event_at[s->events++] = (uint8_t)i;
+  return shoal_event_begin_(&s->sources[i].event, s->cases[i].event);
+}
+
+static int add_sources(struct shoal_select_ *s) {
+  int rc = 0;
+  for (uint32_t i = 0; i < s->n && rc == 0; i++) {
+    const struct shoal_case *c = &s->cases[i];
+    if (is_queue(c)) rc = add_queue(s, i);
+    else if (c->kind == SHOAL_CASE_EVENT) rc = add_event(s, i);
+    else if (is_other(c)) s->others++;
+    else if (c->kind == SHOAL_CASE_TIME && c->at.ns < s->until.ns) s->until = c->at;
+  }
+  s->words = 2 * s->queues + 2 * s->events + (s->others != 0);
+  return rc;
+}
+
+static struct shoal_sleeper_ *sleeper(struct shoal_select_ *s, uint32_t k) {
+  return &s->sources[s->queue_at[k]].queue.sleeper;
+}
+
+// ---- arm, settle ----
+
+// One fence for all that need it, when all are armed.
+static void arm(struct shoal_select_ *s) {
+  int fence = 0;
+  s->woken = 0;
+  for (uint32_t k = 0; k < s->queues; k++) {
+    shoal_sleeper_arm_(sleeper(s, k));
+    fence |= !sleeper(s, k)->fenced && !(sleeper(s, k)->view->flags & SHOAL_EC_EXCHANGE);
+  }
+  for (uint32_t k = 0; s->can_sleep && k < s->events; k++) shoal_event_arm_(&s->sources[s->event_at[k]].event);
+  if (fence) shoal_fence_all();  // [A1] of sync/eventcount.h
+  for (uint32_t k = 0; k < s->queues; k++) sleeper(s, k)->fenced = 1;
+}
+
+// What is left of the words is shared out among those that come after; the order changes from call to call.
+static int settle_queue(struct shoal_select_ *s, uint32_t i, uint32_t *used, uint32_t *left) {
+  struct shoal_sleeper_ *sleeper = &s->sources[i].queue.sleeper;
+  sleeper->witnesses = s->entries + *used;
+  sleeper->room = (SHOAL_FUTEX_MANY - *used) / (*left > 1 ? *left : 1);
+  --*left;
+  point_at(&s->cases[i]);
+  int rc = shoal_sleeper_settle_(sleeper);
+  *used += sleeper->n;
+  return rc;
+}
+
+static int settle(struct shoal_select_ *s) {
+  uint32_t used = s->words, left = s->queues;
+  s->polled = 0;
+  for (uint32_t k = 0; k < s->n; k++) {
+    uint32_t i = at(s, k);
+    const struct shoal_case *c = &s->cases[i];
+    int rc = is_queue(c)                   ? settle_queue(s, i, &used, &left)
+             : c->kind == SHOAL_CASE_EVENT ? shoal_event_look_(&s->sources[i].event)
+                                           : try_rest(s, i);
+    if (rc != -EAGAIN) return answer(s, i, rc);
+  }
+  return -EAGAIN;
+}
+
+static int must_arm_again(struct shoal_select_ *s) {
+  int again = 0;
+  for (uint32_t k = 0; k < s->queues; k++) again |= sleeper(s, k)->draining != sleeper(s, k)->armed_for_end;
+  return again;
+}
+
+// ---- sleep ----
+
+static uint32_t fill_in(struct shoal_select_ *s) {
+  uint32_t n = s->words;
+  for (uint32_t k = 0; k < s->queues; k++) {
+    s->entries[k] = sleeper(s, k)->bell;  // all before the first event: sync/eventcount.h says why
+    s->entries[s->queues + k] = sleeper(s, k)->ev;
+    n += sleeper(s, k)->n;
+  }
+  for (uint32_t k = 0; k < s->events; k++)
+    shoal_event_words_(&s->sources[s->event_at[k]].event, s->entries + 2 * (size_t)(s->queues + k));
+  return n;
+}
+
+static void after_sleep(struct shoal_select_ *s, int woke) {
+  for (uint32_t k = 0; k < s->queues; k++) {
+    struct shoal_sleeper_ *q = sleeper(s, k);
+    const struct shoal_futex_entry *by = s->entries + (woke > 0 ? woke : 0);
+    int here = woke == (int)k || (by >= q->witnesses && by < q->witnesses + q->n);
+    point_at(&s->cases[s->queue_at[k]]);
+    shoal_sleeper_woken_(q, s->late ? SHOAL_WOKEN_LATE_ : here ? SHOAL_WOKEN_BY_DEATH_ : SHOAL_WOKEN_BY_EVENT_);
+  }
+  for (uint32_t k = 0; k < s->events; k++) {
+    struct shoal_event_op_ *e = &s->sources[s->event_at[k]].event;
+    shoal_event_look_(e);
+    shoal_event_end_(e);
+  }
+}
+
+static void sleep_in_futex(struct shoal_select_ *s) {
+  int64_t now = shoal_now_ns();
+  int64_t end = s->until.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : s->until.ns;
+  uint32_t n = fill_in(s);
+  int64_t due = INT64_MAX;
+  for (uint32_t k = 0; k < s->queues; k++) {
+    int64_t its = shoal_sleeper_due_(sleeper(s, k));
+    if (its < due) due = its;
+    shoal_add64_relaxed(&sleeper(s, k)->view->shm->counters.sleeps, 1);
+  }
+  if (due < end) end = due;
+  point_at(&s->cases[s->events ? s->event_at[0] : s->queue_at[0]]);
+  int woke = shoal_futex_wait_many(s->entries, n, (shoal_deadline){end});
+  s->woken = woke >= 0;
+  s->late = woke == -ETIMEDOUT && end != s->until.ns && end != due;
+  if (s->woken || s->late) after_sleep(s, woke);
+}
+
+static void sleep_in_poll(struct shoal_select_ *s) {
+  struct timespec ts;
+  int64_t left = s->until.ns - shoal_now_ns();
+  ts.tv_sec = left > 0 ? left / 1000000000 : 0;
+  ts.tv_nsec = left > 0 ? left % 1000000000 : 0;
+  ppoll(s->fds, s->opened ? s->n : 0, shoal_deadline_is_forever(s->until) ? NULL : &ts, NULL);
+}
+
+static int sleep_once(struct shoal_select_ *s) {
+  int watched, rc;
+  if (!s->queues && !s->events) return sleep_in_poll(s), 0;
+  if (!s->others) return sleep_in_futex(s), 0;
+  rc = shoal_fds_watch_(s->fds, s->n, &s->entries[s->words - 1], &watched);
+  if (rc) return rc;
+  sleep_in_futex(s);
+  shoal_fds_unwatch_(watched);
+  return 0;
+}
+
+// Spins for about what a wake-up costs, however many there are to look at; the budget learns.
+static int spin(struct shoal_select_ *s) {
+  static __thread uint32_t budget = SHOAL_SPIN_MAX / 2;
+  uint32_t most = budget < shoal_spin_max_ ? budget : shoal_spin_max_, cases = s->queues + s->events;
+  for (uint32_t looks = 0; cases && looks < most; looks += cases) {
+    shoal_pause();
+    int rc = round_of(s, 0);
+    if (rc == -EAGAIN) continue;
+    budget = shoal_spin_paid(budget);
+    return rc;
+  }
+  budget = shoal_spin_failed(budget);
+  return -EAGAIN;
+}
+
+// Somebody may have woken this thread at any of the queues, and only one of them is told.
+static void hand_on(struct shoal_select_ *s, int chosen) {
+  for (uint32_t k = 0; k < s->queues; k++) {
+    uint32_t i = s->queue_at[k];
+    const struct shoal_case *c = &s->cases[i];
+    if ((int)i == chosen && takes(c) && c->result == 0) continue;
+    point_at(c);
+    shoal_sleeper_hand_on_(&s->sources[i].queue.sleeper);
+  }
+}
+
+static int wait_for_one(struct shoal_select_ *s, shoal_deadline deadline) {
+  int rc = s->can_sleep ? spin(s) : -EAGAIN;
+  s->woken = s->late = 0;
+  while (rc == -EAGAIN) {
+    arm(s);
+    rc = settle(s);
+    if (rc != -EAGAIN) break;
+    if (!s->can_sleep || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
+    if (must_arm_again(s)) continue;
+    rc = sleep_once(s);
+    if (rc == 0) rc = round_of(s, 1);
+  }
+  if (s->woken) hand_on(s, rc);
+  if (s->late && rc >= 0 && is_queue(&s->cases[rc]))
+    shoal_add64_relaxed(&s->cases[rc].queue->wait.shm->counters.late, 1);
+  return rc;
+}
+
+static uint32_t anywhere(uint32_t n) {
+  static __thread uint32_t x;
+  if (!x) x = shoal_self_()->tid * 2654435761u | 1;
+  x ^= x << 13;
+  x ^= x >> 17;
+  x ^= x << 5;
+  return (uint32_t)((uint64_t)x * n >> 32);
+}
+
+static int run(struct shoal_select_ *s, shoal_deadline deadline) {
+  int rc = first_round(s);
+  if (rc != -EAGAIN) return rc;
+  s->until = deadline;
+  rc = add_sources(s);
+  return rc ? rc : wait_for_one(s, deadline);
+}
+
+static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n) {
+  s->cases = cases;
+  s->n = n;
+  s->first = cases[0].turn_ ? cases[0].turn_ % n : anywhere(n);
+  s->can_sleep = 1;
+  s->only_look = s->polled = s->opened = 0;
+  s->queues = s->events = s->others = 0;
+}
+
+int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) {
+  struct shoal_select_ s;  // not zeroed: of most of it a call that need not sleep makes no use
+  int rc = check_all(cases, n);
+  if (rc) return rc;
+  init(&s, cases, n);
+  s.can_sleep = !shoal_deadline_is_try(deadline);
+  void *pending = shoal_self_()->head->pending;
+  rc = run(&s, deadline);
+  shoal_pending_restore_(&shoal_thread_, pending);
+  if (s.opened) close_others(&s);
+  return rc;
+}
+
+// ---- for a thread that sleeps in the caller's stead: select_loop.c ----
+
+static int check_for_loop(const struct shoal_case *cases, uint32_t n) {
+  int rc = check_all(cases, n);
+  if (rc == 0 && n == SHOAL_SELECT_MAX) return shoal_fail_(-EINVAL, "%u cases: one less at most", n);
+  for (uint32_t i = 0; i < n && rc == 0; i++)
+    if (is_other(&cases[i]) || cases[i].kind == SHOAL_CASE_TIME)
+      rc = shoal_fail_(-EINVAL, "case %u: descriptors and times are the loop's own", i);
+  return rc;
+}
+
+static int look_and_arm(struct shoal_select_ *s) {
+  int rc = first_round(s);
+  if (rc == -EAGAIN) {
+    s->until = SHOAL_FOREVER;
+    int added = add_sources(s);
+    if (added) return added;
+    s->words++;  // the caller's
+    do {
+      arm(s);
+      rc = settle(s);
+    } while (rc == -EAGAIN && must_arm_again(s));
+  }
+  return rc;
+}
+
+int shoal_select_prepare_(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, uint32_t *words) {
+  int rc = check_for_loop(cases, n);
+  if (rc) return rc;
+  init(s, cases, n);
+  s->only_look = 1;
+  void *pending = shoal_self_()->head->pending;
+  rc = look_and_arm(s);
+  shoal_pending_restore_(&shoal_thread_, pending);
+  if (rc == -EAGAIN) *words = fill_in(s);
+  return rc;
+}
+
+void shoal_select_woken_(struct shoal_select_ *s, int woke) {
+  void *pending = shoal_self_()->head->pending;
+  s->woken = woke >= 0;
+  s->late = woke == -ETIMEDOUT;
+  if (s->woken || s->late) after_sleep(s, woke);
+  if (s->woken) hand_on(s, -1);
+  shoal_pending_restore_(&shoal_thread_, pending);
+}

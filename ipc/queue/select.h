@@ -1,0 +1,159 @@
+// ipc/queue/select.h: waits for the first of several things: queues, events, processes, file descriptors, times.
+//
+// USE
+//   SHOAL_SELECT_TYPED(job_queue, struct job)                 // beside SHOAL_QUEUE_TYPED(job_queue, struct job)
+//
+//   struct shoal_case cases[] = {
+//       job_queue_on_get(jobs, &job),                         // takes from it
+//       result_queue_on_put(results, &result),                // or puts into it: one of them, not both
+//       shoal_on_event(stop), shoal_on_process(child), shoal_on_fd(socket, POLLIN), shoal_on_time(shoal_after_s(1)),
+//   };
+//   for (;;) switch (shoal_select(cases, 6, SHOAL_FOREVER)) {
+//     case 0: if (cases[0].result == -EPIPE) return; work(&job); break;
+//     ...
+//   }
+//
+// A case is performed (get, put) or only reported (the others) by the call that answers with its index; of all others nothing
+// has happened. Of several that are ready, each has its turn: the search begins behind the case that was answered last with
+// this array, or, in an array of zeroes and makers as above, anywhere. A queue that has ended is ready, with -EPIPE in
+// `result`: set the case to shoal_on_nothing() to go on without it.
+//
+// SAFETY   any thread; an array belongs to one call at a time. The thread becomes a consumer, or a producer, of each queue, when
+//          its first select looks at that. A queue may stand in several cases. An event or queue stays until the call returns.
+//          In a signal handler: not.
+// ORDERING as get, put, shoal_event_wait.
+// SLEEP    all words of all objects in one futex_waitv (sync/eventcount.h: the same protocol, step by step). A wake-up that
+//          came for a case that is not performed wakes another in its stead. Descriptors and pidfds, if there are queues or
+//          events, too, are watched meanwhile by a thread of the library, made by the first such sleep of a process.
+// CRASH    killed at any instruction: as get and put. Its roles are watched by all who sleep at those queues, from its first sleep
+//          there on, because list_op_pending can point at one of them only.
+//          A peer's death is seen at once, as long as all words fit in one futex_waitv (128): two a queue, and one for each
+//          role that is to be watched, at least one a queue; so up to 42 queues. With more, some are left to the re-check
+//          (SHOAL_RECHECK_NS); what living peers do is always seen at once. An event whose setter is killed before it has
+//          woken all, and then the one whom the kernel woke, too, in a select: by the re-check.
+// COST     one is ready: what it costs itself, and a look at those before it. None: two system calls, and for each queue what
+//          a get that finds nothing costs.
+// SOURCE   of this house.
+#pragma once
+
+#include <poll.h>
+
+#include "ipc/queue/queue.h"
+#include "sync/event.h"
+
+SHOAL_BEGIN
+
+#define SHOAL_SELECT_MAX 64u  // cases
+
+enum {  // kinds of cases
+  SHOAL_CASE_NOTHING = 0,
+  SHOAL_CASE_GET,
+  SHOAL_CASE_PUT,
+  SHOAL_CASE_READABLE,
+  SHOAL_CASE_WRITABLE,
+  SHOAL_CASE_EVENT,
+  SHOAL_CASE_TIME,
+  SHOAL_CASE_FD,
+  SHOAL_CASE_PROCESS,
+};
+
+struct shoal_case {  // private memory; made by the functions below
+  uint32_t kind;
+  // Of the case that was answered: 0; of a queue -EPIPE: closed, or its last peer has gone, and nothing can come any more; of
+  // a descriptor the events that poll(2) reports, POLLERR and POLLHUP included.
+  int32_t result;
+  struct shoal_queue *queue;
+  struct shoal_event *event;
+  void *element;  // where a get goes; what a put takes is only read
+  uint32_t size;  // of the element; 0: whatever the queue's is
+  int fd;         // or pid
+  short events;
+  uint32_t turn_;  // in the first case: one more than the index that was answered last
+  shoal_deadline at;
+};
+
+SHOAL_INLINE struct shoal_case shoal_case_(uint32_t kind) {
+  struct shoal_case c;
+  memset(&c, 0, sizeof c);
+  c.kind = kind;
+  return c;
+}
+// Never ready.
+SHOAL_INLINE struct shoal_case shoal_on_nothing(void) { return shoal_case_(SHOAL_CASE_NOTHING); }
+SHOAL_INLINE struct shoal_case shoal_on_queue_(uint32_t kind, struct shoal_queue *q, void *element, uint32_t size) {
+  struct shoal_case c = shoal_case_(kind);
+  c.queue = q;
+  c.element = element;
+  c.size = size;
+  return c;
+}
+// Gets into `element`; puts what stands there when the case is performed. As shoal_queue_get and _put.
+SHOAL_INLINE struct shoal_case shoal_on_get(struct shoal_queue *q, void *element) {
+  return shoal_on_queue_(SHOAL_CASE_GET, q, element, 0);
+}
+SHOAL_INLINE struct shoal_case shoal_on_put(struct shoal_queue *q, const void *element) {
+  return shoal_on_queue_(SHOAL_CASE_PUT, q, (void *)(uintptr_t)element, 0);
+}
+// A get, or a put, would go; nothing is taken, so another may be faster.
+SHOAL_INLINE struct shoal_case shoal_on_readable(struct shoal_queue *q) {
+  return shoal_on_queue_(SHOAL_CASE_READABLE, q, NULL, 0);
+}
+SHOAL_INLINE struct shoal_case shoal_on_writable(struct shoal_queue *q) {
+  return shoal_on_queue_(SHOAL_CASE_WRITABLE, q, NULL, 0);
+}
+// It is set, or was since select was called.
+SHOAL_INLINE struct shoal_case shoal_on_event(struct shoal_event *e) {
+  struct shoal_case c = shoal_case_(SHOAL_CASE_EVENT);
+  c.event = e;
+  return c;
+}
+SHOAL_INLINE struct shoal_case shoal_on_time(shoal_deadline at) {
+  struct shoal_case c = shoal_case_(SHOAL_CASE_TIME);
+  c.at = at;
+  return c;
+}
+// `events` as for poll(2). A pidfd (struct shoal_process' sentinel) is POLLIN when its process has ended.
+SHOAL_INLINE struct shoal_case shoal_on_fd(int fd, short events) {
+  struct shoal_case c = shoal_case_(SHOAL_CASE_FD);
+  c.fd = fd;
+  c.events = events;
+  return c;
+}
+// The process has ended, or there is none of that number (any more): of a child, until it has been waited for.
+SHOAL_INLINE struct shoal_case shoal_on_process(pid_t pid) {
+  struct shoal_case c = shoal_case_(SHOAL_CASE_PROCESS);
+  c.fd = (int)pid;
+  return c;
+}
+
+// The index of the case that was performed or is ready; its `result` says more. Sleeps until `deadline`: -EAGAIN (SHOAL_TRY),
+// -ETIMEDOUT. -EINVAL: 0 or more than SHOAL_SELECT_MAX cases, one makes no sense, a descriptor is not open; -EBADMSG: an
+// element's size is not the queue's; -EUSERS: no role is free; -EBUSY: kind SPSC, and a loan is out; -ENOSYS, -ENOMEM, -ENOSPC:
+// no pidfd, or none of the library's descriptors. After an error nothing has been performed.
+int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) SHOAL_MUST_CHECK;
+
+// ---- for an event loop of the program's own: an eventfd, armed only when the loop is about to sleep ----
+//   rc = shoal_selector_open(&sel);  ...poll, epoll, libuv, asyncio: wait for shoal_selector_fd(sel) to be readable...
+//   before each sleep:  while ((rc = shoal_selector_arm(sel, cases, n)) == 1) work(shoal_select(cases, n, SHOAL_TRY));
+// A thread of the library sleeps in the caller's stead, takes nothing, and hands on at once what woke it.
+struct shoal_selector;
+// -ENOMEM, -ENOSPC, -ENOSYS.
+int shoal_selector_open(struct shoal_selector **out) SHOAL_MUST_CHECK;
+// Readable from when something may have become ready, or a second has passed, until it is armed again. Only to be polled.
+int shoal_selector_fd(const struct shoal_selector *f);
+// 0: nothing is ready, and the descriptor will tell, once. 1: a case is ready now, and it is not armed. Errors as
+// shoal_select; -EINVAL, too: a descriptor, process or time, which are the loop's own, or SHOAL_SELECT_MAX cases. -EPERM: in a
+// child of fork. The cases, their queues and events, and the calling thread, stay until it is armed anew or closed; one
+// thread at a time.
+int shoal_selector_arm(struct shoal_selector *f, struct shoal_case *cases, uint32_t n) SHOAL_MUST_CHECK;
+// 0.
+int shoal_selector_close(struct shoal_selector *f);
+
+SHOAL_END
+
+// For a queue of elements of type T, whose other calls SHOAL_QUEUE_TYPED(name, T) makes.
+// clang-format off
+#define SHOAL_SELECT_TYPED(name, T) \
+  SHOAL_INLINE struct shoal_case name##_on_get(struct shoal_queue *q, T *element) { return shoal_on_queue_(SHOAL_CASE_GET, q, element, sizeof(T)); } \
+  SHOAL_INLINE struct shoal_case name##_on_put(struct shoal_queue *q, const T *element) { return shoal_on_queue_(SHOAL_CASE_PUT, q, (void *)(uintptr_t)element, sizeof(T)); }
+// clang-format on

@@ -1,0 +1,50 @@
+// ipc/queue/select_internal.h: what a select is made of, for ipc/queue/select.c, select_fd.c and select_loop.c.
+#pragma once
+
+#include "ipc/queue/queue_internal.h"
+#include "ipc/queue/select.h"
+
+SHOAL_BEGIN
+
+// A case that is slept on by a futex. What comes next to be waited for - a pipe's end is a queue underneath - is an attempt
+// on a role's side of a queue, or a sleeper of its own kind here.
+union shoal_source_ {
+  struct {
+    struct shoal_sleeper_ sleeper;
+    struct shoal_queue_op_ op;
+  } queue;
+  struct shoal_event_op_ event;
+};
+
+struct shoal_select_ {
+  struct shoal_case *cases;
+  uint32_t n, first;  // where the search begins
+  int can_sleep;      // not SHOAL_TRY
+  int only_look;      // nothing is performed
+  int polled;         // `fds` is what poll(2) said in this round
+  int opened;         // `fds` is filled in
+  int woken;          // the last sleep was ended by somebody, and what was attempted since came before the next arming
+  int late;           // the last sleep was ended by nobody
+  uint32_t queues, events, others;     // how many cases are queues, events, descriptors
+  uint8_t queue_at[SHOAL_SELECT_MAX];  // which
+  uint8_t event_at[SHOAL_SELECT_MAX];
+  uint32_t words;                                 // of `entries`: bells, events of queues, events; then witnesses
+  shoal_deadline until;                           // the call's deadline, or the first of its times
+  struct pollfd fds[SHOAL_SELECT_MAX];            // by case; -1: none
+  union shoal_source_ sources[SHOAL_SELECT_MAX];  // by case
+  struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
+};
+
+// ---- to sleep in another thread: select_loop.c ----
+// Looks, and performs nothing: the index of a case that is ready, an error, or -EAGAIN: the roles of the calling thread are
+// armed, `words` of s->entries are to be slept on, of which the caller fills in [s->words - 1].
+int shoal_select_prepare_(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, uint32_t *words);
+// What the sleep answered; any thread. Whatever woke it is handed on.
+void shoal_select_woken_(struct shoal_select_ *s, int woke);
+
+// ---- descriptors beside futexes: select_fd.c ----
+// From here on a change of `fds` changes *word->word, and wakes who sleeps there. 0, -ENOSYS, -ENOMEM, -ENOSPC.
+int shoal_fds_watch_(const struct pollfd *fds, uint32_t n, struct shoal_futex_entry *word, int *watch);
+void shoal_fds_unwatch_(int watch);
+
+SHOAL_END

@@ -1,0 +1,240 @@
+// ipc/queue/select. Claims: what is in either queue when a select dies is received, once, by others; nobody sleeps beside a
+// message or a free place because a select had been woken for it: it took another, only looked, or was killed.
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "ipc/queue/select.h"
+#include "tests/crash/crash.h"
+
+#define CAPACITY 4u
+#define BYTES (16u * 1024)
+
+SHOAL_QUEUE_TYPED(numbers, uint64_t)
+SHOAL_SELECT_TYPED(numbers, uint64_t)
+
+enum { NEXT, PUT };  // T->word
+
+static struct shoal_queue *Q[2];
+#define E ((struct shoal_event *)T->raw)
+
+static uint32_t slots_in(struct shoal_queue *q, uint32_t state) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < CAPACITY; i++)
+    n += shoal_slot_state_(shoal_load64_relaxed(shoal_mpmc_at(&q->ring, i, q->ring.stride).ctl)) == state;
+  return n;
+}
+static uint32_t there(void) {
+  uint32_t n = 0;
+  for (int k = 0; k < 2; k++) n += slots_in(Q[k], SHOAL_SLOT_FULL_) + slots_in(Q[k], SHOAL_SLOT_READING_);
+  return n;
+}
+static int full(struct shoal_queue *q) { return slots_in(q, SHOAL_SLOT_FULL_) == CAPACITY; }
+static void took(uint64_t id) {
+  CRASH_EXPECT(id < CRASH_IDS, "a message of nobody's: %lu", id);
+  if (id < CRASH_IDS) __atomic_fetch_add(&T->taken[id], 1, __ATOMIC_SEQ_CST);
+}
+static void put_next(int k) {
+  uint64_t id = 1 + T->word[NEXT]++;
+  int rc = numbers_put(Q[k], &id, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0, "put answered %d", rc);
+}
+static void put_both(void) {
+  put_next(0);
+  put_next(1);
+}
+
+static void setup(void) {
+  static char *memory;
+  if (!memory) memory = mmap(NULL, 2 * BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  memset(memory, 0, 2 * BYTES);
+  shoal_spin_max_ = 3;
+  struct shoal_queue_options o = {.capacity = CAPACITY, .element_size = 8, .producers = 6, .consumers = 6};
+  for (int k = 0; k < 2; k++) {
+    int rc = shoal_queue_place_(memory + k * BYTES, BYTES, &o);
+    if (rc == 0) rc = shoal_queue_attach_(memory + k * BYTES, BYTES, 8, &Q[k]);
+    if (rc == 0) rc = shoal_queue_join(Q[k], SHOAL_PRODUCER);
+    if (rc) crash_fail("making the queues: %d", rc);
+  }
+  CRASH_EXPECT(shoal_event_init(E) == 0, "init");
+}
+static void setup_full(void) {
+  setup();
+  for (int k = 0; k < 2; k++) {
+    for (uint32_t i = 0; i < CAPACITY; i++) put_next(k);
+    CRASH_EXPECT(shoal_queue_join(Q[k], SHOAL_CONSUMER) == 0, "join");
+  }
+}
+static void cleanup(void) {
+  for (int k = 0; k < 2; k++) shoal_queue_detach(Q[k]);
+}
+
+// ---- who selects ----
+static uint64_t in;
+static int select_get(shoal_deadline deadline) {
+  struct shoal_case c[] = {numbers_on_get(Q[0], &in), numbers_on_get(Q[1], &in), shoal_on_event(E)};
+  c[0].turn_ = 3;  // begins with the first
+  int k = shoal_select(c, 3, deadline);
+  CRASH_EXPECT((k >= 0 && c[k].result == 0) || k == -EAGAIN || k == -ETIMEDOUT, "select answered %d", k);
+  if (k == 0 || k == 1) took(in);
+  return k;
+}
+static void op_select(void) { select_get(SHOAL_FOREVER); }
+static void op_try(void) { select_get(SHOAL_TRY); }
+static void prepare(void) { select_get(shoal_after_ns(1)); }  // has its roles, and is a holder
+static void op_look(void) {
+  struct shoal_case c[] = {shoal_on_readable(Q[0]), shoal_on_readable(Q[1])};
+  int k = shoal_select(c, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(k >= 0, "select answered %d", k);
+}
+static void op_put(void) {
+  uint64_t out = 100;
+  struct shoal_case c[] = {numbers_on_put(Q[0], &out), numbers_on_put(Q[1], &out)};
+  c[0].turn_ = 2;
+  int k = shoal_select(c, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(k >= 0 && c[k].result == 0, "select answered %d", k);
+  T->word[PUT] += k >= 0;
+}
+static void prepare_put(void) {
+  uint64_t out = 100;
+  struct shoal_case c[] = {numbers_on_put(Q[0], &out), numbers_on_put(Q[1], &out)};
+  if (full(Q[0]) && full(Q[1])) CRASH_EXPECT(shoal_select(c, 2, shoal_after_ns(1)) == -ETIMEDOUT, "not full");
+}
+
+// ---- others: they have their roles, and wait at the gate until the victim sleeps, so that they sleep behind it ----
+static void joined(int k, int side) {
+  CRASH_EXPECT(shoal_queue_join(Q[k], side) == 0, "join");
+  crash_gate();
+}
+static void gets(int k) {  // for ever
+  joined(k, SHOAL_CONSUMER);
+  for (uint64_t v; numbers_get(Q[k], &v, SHOAL_FOREVER) == 0;) took(v);
+}
+static void gets_one(int k) {
+  uint64_t v;
+  joined(k, SHOAL_CONSUMER);
+  if (numbers_get(Q[k], &v, SHOAL_FOREVER) == 0) took(v);
+}
+static void selects(int k) {
+  (void)k;
+  prepare();
+  crash_gate();
+  while (select_get(SHOAL_FOREVER) >= 0) continue;
+}
+static void setup_with(void (*body)(int), uint32_t n) {
+  setup();
+  for (uint32_t k = 0; k < n; k++) crash_actor(body, (int)k);
+  crash_at_gate(n);
+}
+static void getters(void) { setup_with(gets, 2); }
+static void getters_of_one(void) { setup_with(gets_one, 2); }
+static void a_select(void) { setup_with(selects, 1); }
+static void they_sleep(void) {
+  if (T->gate) return;
+  crash_open_gate();
+  crash_all_asleep();
+}
+
+static void drain(void) {
+  for (int idle = 0; idle < 3;) idle += select_get(SHOAL_TRY) < 0;
+}
+static void nothing_left(void) { CRASH_UNTIL(there() == 0, "%u messages left beside those who sleep", there()); }
+static void once_each(void) {
+  for (uint32_t i = 0; i < CRASH_IDS; i++) CRASH_EXPECT(T->taken[i] <= 1, "%u was received %u times", i, T->taken[i]);
+}
+static void check(void) {
+  they_sleep();
+  nothing_left();
+  put_both();
+  nothing_left();
+  once_each();
+}
+// Nobody else is there: a survivor comes. What a victim had got may have gone with it.
+static void check_alone(void) {
+  uint32_t before = there(), taken = 0;
+  crash_survivor(drain);
+  once_each();
+  for (uint32_t i = 0; i < CRASH_IDS; i++) taken += T->taken[i];
+  CRASH_EXPECT(there() == 0, "%u of %u messages are left", there(), before);
+  CRASH_EXPECT(taken >= before, "%u there, %u received", before, taken);
+}
+
+#define SELECT(id, text, ...) CRASH_SCENARIO(select_##id, .name = "select: " text, .cleanup = cleanup, __VA_ARGS__)
+
+SELECT(get, "get, both ready", .setup = setup, .ready = put_both, .op = op_select, .check = check_alone);
+SELECT(try_get, "try, nothing there", .setup = setup, .op = op_try, .check = check_alone);
+SELECT(first, "get, its first sleep", .setup = setup, .op = op_select, .asleep = put_both, .check = check_alone);
+
+// The victim sleeps, others sleep behind it at either queue; a message for each comes at once.
+static void both(void) {
+  they_sleep();
+  put_both();
+}
+SELECT(woken_for_both, "get, woken for both, others asleep behind it", .setup = getters, .prepare = prepare,
+       .op = op_select, .asleep = both, .check = check);
+
+static void one(void) {
+  they_sleep();
+  put_next(0);
+}
+SELECT(woken_before_select, "get, woken, a select asleep behind it", .setup = a_select, .prepare = prepare,
+       .op = op_select, .asleep = one, .check = check);
+SELECT(looks, "readable, woken, others asleep behind it", .setup = getters, .prepare = prepare, .op = op_look,
+       .asleep = one, .check = check);
+static void both_and_event(void) {
+  they_sleep();
+  CRASH_EXPECT(shoal_event_set(E) == 0, "set");
+  put_both();
+}
+SELECT(event, "get, an event is set, too", .setup = getters, .prepare = prepare, .op = op_select,
+       .asleep = both_and_event, .check = check);
+
+// Not killed: it takes one, and the others, who take one each, have the other one and one more between them.
+static int nothing_for(int k) { return crash_finished(k) || !slots_in(Q[k], SHOAL_SLOT_FULL_); }
+static void one_each(void) {
+  they_sleep();
+  CRASH_UNTIL(nothing_for(0) && nothing_for(1), "a message is left, and its getter sleeps");
+}
+static void ends_after(void (*first)(void)) {
+  if (!T->word[NEXT]) first();
+  CRASH_UNTIL(crash_victim_finished() || there() == 0, "messages are left, and the select sleeps");
+  if (!crash_victim_finished()) put_next(0);
+}
+static void comes_to_its_end(void) { ends_after(both); }
+static void sees_one(void) { ends_after(one); }
+SELECT(looks_goes_on, "readable, woken, goes on", .kind = CRASH_RESUMED, .setup = getters, .prepare = prepare,
+       .op = op_look, .asleep = one, .resumed = sees_one, .check = nothing_left);
+SELECT(goes_on, "get, woken for both, goes on", .kind = CRASH_RESUMED, .setup = getters_of_one, .prepare = prepare,
+       .op = op_select, .asleep = both, .resumed = comes_to_its_end, .check = one_each);
+
+// ---- guarded puts ----
+static void puts_one(int k) {
+  uint64_t v = 120 + (uint64_t)k;
+  joined(k, SHOAL_PRODUCER);
+  if (numbers_put(Q[k], &v, SHOAL_FOREVER) == 0) T->word[PUT]++;
+}
+static void full_putters(void) {
+  setup_full();
+  for (int k = 0; k < 2; k++) crash_actor(puts_one, k);
+  crash_at_gate(2);
+}
+static void get_one(int k) {
+  uint64_t v;
+  CRASH_EXPECT(numbers_get(Q[k], &v, SHOAL_TRY) == 0, "get");
+}
+static void room(void) {
+  they_sleep();
+  get_one(0);
+  get_one(1);
+}
+static void all_full(void) {
+  if (!T->gate) room();
+  CRASH_UNTIL((full(Q[0]) && full(Q[1])) || crash_all_finished(), "a producer sleeps beside a free place");
+}
+SELECT(put, "put, woken for both, others asleep behind it", .setup = full_putters, .prepare = prepare_put, .op = op_put,
+       .asleep = room, .check = all_full);
+
+// ---- pairs ----
+SELECT(pair, "pair, woken for both, then another select", .kind = CRASH_PAIR, .setup = setup, .prepare = prepare,
+       .op = op_select, .asleep = put_both, .prepare2 = prepare, .op2 = op_select, .asleep2 = put_both,
+       .check = check_alone);
