@@ -13,11 +13,13 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "core/error.h"
 #include "tests/harness/drivers.h"
 
 #define MANY 300u
@@ -278,9 +280,11 @@ static void test_lifecycle(void **state) {
   assert_int_equal(shoal_semaphore_info(s, &out), -EINVAL);
   assert_int_equal(shoal_semaphore_check_(s, 64), -EPROTO);
   assert_int_equal(shoal_semaphore_init(s, 3, 2, 0), -EINVAL);
+  assert_string_equal(shoal_reason(), "value 3 is above bound 2");
   assert_int_equal(shoal_semaphore_init(s, 0, 0, 0), -EINVAL);
   assert_int_equal(shoal_semaphore_init(s, 1, 1, 2), -EINVAL);
   assert_int_equal(shoal_semaphore_init(s, 1, SHOAL_SEMAPHORE_HELD_MAX + 1, 0), -EINVAL);
+  assert_non_null(strstr(shoal_reason(), "bound"));
   made(2, 0, 0);
   assert_int_equal(info().bound, 2);
   assert_int_equal(shoal_semaphore_check_(s, 64 + 2 * 64), 0);
