@@ -35,7 +35,7 @@
 //          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
 // CLOSE    a put that answered 0 is delivered, also one that overlaps the close. A get answers -EPIPE when all of it has been
 //          received and released: while another consumer still holds a message, which it could die with, a get waits (not
-//          if the caller itself holds one).
+//          if the caller itself holds one). Why -EPIPE - closed, or nobody there any more - shoal_queue_info().closed tells.
 // SPSC     the kind for one producer and one consumer at a time: several times the throughput. What a dead consumer held, or had
 //          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
 //          beside it (-EBUSY). In a signal handler: nothing.
