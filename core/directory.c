@@ -212,6 +212,12 @@ int shoal_directory_has_(struct shoal_segment *seg, uint32_t at, uint32_t genera
   return GENERATION(w) == generation && STATE(w) == REMOVED;
 }
 
+int shoal_directory_lost_(struct shoal_segment *seg, uint32_t at, uint32_t low) {
+  if (at >= seg->g.entries) return 1;
+  uint64_t w = shoal_load64_acquire(&seg->entries[at].state);  // [D2]
+  return STATE(w) < CREATING || ((GENERATION(w) ^ low) & 0xff) != 0;
+}
+
 // ---- create ----
 
 // The entry tells its run before the first owner word does: see core/space.c.

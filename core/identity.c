@@ -113,6 +113,14 @@ shoal_process_id_ shoal_process_self_(void) {
   return self.id;
 }
 
+shoal_process_id_ shoal_process_of_(uint32_t pid) {
+  struct stat_line line;
+  char path[32];
+  snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  if (pid >> PID_BITS || read_stat(path, &line)) return 0;
+  return (line.start & START_MASK) << PID_BITS | pid;
+}
+
 static int is_dead(char state) { return state == 'Z' || state == 'X' || state == 'x'; }
 
 int shoal_process_gone_(shoal_process_id_ process) {

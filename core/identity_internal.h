@@ -26,6 +26,7 @@ uint64_t shoal_thread_start_time_(uint32_t pid, uint32_t tid);
 typedef uint64_t shoal_process_id_;
 #define SHOAL_PROCESS_BITS_ 44
 shoal_process_id_ shoal_process_self_(void);
+shoal_process_id_ shoal_process_of_(uint32_t pid);  // 0: there is none, or we may not know
 
 // Whether it is gone for certain. A process is gone when its last thread is, even if its parent has not waited for it.
 int shoal_process_gone_(shoal_process_id_ process);

@@ -185,6 +185,8 @@ int shoal_held_confirm_(struct shoal_segment *seg, uint32_t entry, uint32_t gene
 void shoal_directory_tidy_(struct shoal_segment *seg);
 // Whether the entry's memory is still that of this generation. The caller has put a record.
 int shoal_directory_has_(struct shoal_segment *seg, uint32_t entry, uint32_t generation);
+// Whether no object is in that entry, nor made there, whose generation has these low 8 bits.
+int shoal_directory_lost_(struct shoal_segment *seg, uint32_t entry, uint32_t low);
 // A reference to `entry` was dropped: frees it, if it is removed and this was the last.
 void shoal_directory_freed_(struct shoal_segment *seg, uint32_t entry);
 

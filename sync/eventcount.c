@@ -287,6 +287,12 @@ static int must_watch(const struct shoal_role *role, uint32_t word) {
          shoal_load32_relaxed(&role->tid) != shoal_robust_owner(word);
 }
 
+// Nobody lives on `side`, and nobody is to come.
+static int deserted(struct shoal_eventcount_view *view, int side) {
+  if (view->expected) return !view->expected(view, side);
+  return (int)shoal_load32_relaxed(&view->shm->seen[side]);
+}
+
 // Every other role: reaps the dead, chooses witnesses, looks for a peer.
 static int look_at_roles(struct sleeper *s, uint32_t blocker) {
   struct shoal_eventcount_view *view = s->view;
@@ -313,7 +319,7 @@ static int look_at_roles(struct sleeper *s, uint32_t blocker) {
     peer |= is_peer;
   }
   if (again) return LOOK_AGAIN;
-  s->ending = shoal_eventcount_closed(view->shm) || (!peer && shoal_load32_relaxed(&view->shm->seen[!s->side]));
+  s->ending = shoal_eventcount_closed(view->shm) || (!peer && deserted(view, !s->side));
   return 0;
 }
 

@@ -125,6 +125,9 @@ struct shoal_eventcount_view {  // private; the object embeds it in its handle
   uint32_t flags;
   uint64_t id;  // of the handle, never used twice in a process
   const struct shoal_wait_ops *ops;
+  // Nobody lives on `side`: 1 if somebody may still come. NULL: as long as nobody was ever there. The object sets it, after
+  // the attach. Its answer may change with nobody ringing; then the re-check notices.
+  int (*expected)(struct shoal_eventcount_view *view, int side);
 };
 
 // The spin budget's limit in this process; 0: sleep at once. For tests.

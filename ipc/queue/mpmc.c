@@ -100,8 +100,16 @@ static shoal_atomic64 *ctl_at(const struct shoal_mpmc *ring, uint64_t at) {
 }
 static uint64_t lap_at(const struct shoal_mpmc *ring, uint64_t at) { return shoal_mpmc_at(ring, at, ring->stride).lap; }
 
+static void end_payload(const struct shoal_mpmc *ring, const shoal_atomic64 *ctl, uint64_t c) {
+  if (ring->payload) ring->payload->end(ring, (const char *)ctl + shoal_mpmc_offset_(ring->element_size), ctl, c);
+}
+static int is_there(const struct shoal_mpmc *ring, const shoal_atomic64 *ctl) {
+  return !ring->payload || ring->payload->is_there(ring, (const char *)ctl + shoal_mpmc_offset_(ring->element_size));
+}
+
 // A claim to write is in its lap only once, so this one is the dead role's for as long as the word is the same.
 void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
+  end_payload(ring, ctl, c);  // before: whoever dies in between leaves it to the next one
   if (shoal_cas64_seq_cst(ctl, &c, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_))  // [F1]
     shoal_add64_relaxed(&ring->shm->holes, 1);
 }
@@ -143,15 +151,22 @@ void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me) {
     shoal_atomic64 *ctl = ctl_at(ring, k);
     uint64_t c = shoal_load64_relaxed(ctl);
     if (shoal_slot_owner_(c) != me) continue;
-    if (shoal_slot_state_(c) == SHOAL_SLOT_READING_) stray(ctl, c, shoal_slot_deaths_(c));
-    else shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1] pairs with [W1]
+    if (shoal_slot_state_(c) == SHOAL_SLOT_READING_) {
+      stray(ctl, c, shoal_slot_deaths_(c));
+      continue;
+    }
+    end_payload(ring, ctl, c);
+    shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1] pairs with [W1]
   }
   tell_of_strays(ring);
 }
 
 static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
   uint32_t deaths = shoal_slot_deaths_(c);
-  if (ring->drop) {
+  if (!is_there(ring, ctl)) {
+    shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1]
+  } else if (ring->drop) {
+    end_payload(ring, ctl, c);
     shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1]
     shoal_add64_relaxed(&ring->shm->dropped, 1);
   } else {

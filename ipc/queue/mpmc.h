@@ -63,6 +63,14 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_mpmc_shm) == 192, "three lines; the slot
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_mpmc_shm, head) == 64, "producers and consumers keep apart");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_mpmc_shm, capacity) == 128, "constants keep off the hints");
 
+struct shoal_mpmc;
+struct shoal_payload_ops {  // of payloads that stand for something outside the ring: a block of the heap
+  // A place given up, or a message dropped: what it stands for is freed, unless it was, or *ctl is not `c` any more.
+  void (*end)(const struct shoal_mpmc *ring, const void *payload, const shoal_atomic64 *ctl, uint64_t c);
+  // 0: whoever died with the message in hand had received it.
+  int (*is_there)(const struct shoal_mpmc *ring, const void *payload);
+};
+
 struct shoal_mpmc {  // private: nothing that decides about an address is read from shared memory
   struct shoal_mpmc_shm *shm;
   char *slots;
@@ -73,6 +81,7 @@ struct shoal_mpmc {  // private: nothing that decides about an address is read f
   uint32_t drop;
   uint32_t exchange;                         // publish by exchange
   const struct shoal_eventcount_view *view;  // whose roles the owners are
+  const struct shoal_payload_ops *payload;   // NULL: they are all there is
 };
 
 // ---- lifecycle ----

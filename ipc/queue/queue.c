@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
 
 #define MAGIC 0x51753031u
@@ -23,9 +24,20 @@ static const struct shoal_queue_kind_ *const kinds[] = {
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-static struct layout lay_out(const struct shoal_queue_options *o) {
+static int bytes_refused(const struct shoal_queue_options *o) {
+  return o->bytes && (o->element_size || !kinds[o->kind]->send);
+}
+// As the ring is to be made.
+static struct shoal_queue_options ring_options(const struct shoal_queue_options *o) {
+  struct shoal_queue_options ring = *o;
+  if (o->bytes) ring.element_size = sizeof(struct shoal_message_shm);
+  return ring;
+}
+
+static struct layout lay_out(const struct shoal_queue_options *options) {
   struct layout l = {0, 0, 0, 0};
-  if (o->kind >= KINDS || kinds[o->kind]->refuses(o)) return l;
+  struct shoal_queue_options ring_is = ring_options(options), *o = &ring_is;
+  if (o->kind >= KINDS || kinds[o->kind]->refuses(o) || bytes_refused(options)) return l;
   const struct shoal_queue_kind_ *kind = kinds[o->kind];
   l.producers = o->producers ? o->producers : kind->roles;
   l.consumers = o->consumers ? o->consumers : kind->roles;
@@ -41,28 +53,30 @@ uint64_t shoal_queue_size_(const struct shoal_queue_options *options) { return l
 static void *ring_at(struct shoal_queue_shm *shm, uint64_t off) { return (char *)shm + off; }
 
 // -EINVAL, and what of the options it is.
-static int absurd(const struct shoal_queue_options *o) {
+static int absurd(const struct shoal_queue_options *o, const struct layout *l) {
   if (!o->capacity) return shoal_fail_(-EINVAL, "options.capacity is not given");
-  if (!o->element_size) return shoal_fail_(-EINVAL, "options.element_size is not given");
+  if (!o->element_size && !o->bytes) return shoal_fail_(-EINVAL, "options.element_size is not given");
   if (o->kind >= KINDS) return shoal_fail_(-EINVAL, "options.kind is %u: there is no such kind", o->kind);
   const char *refused = kinds[o->kind]->refuses(o);
   if (refused) return shoal_fail_(-EINVAL, "%s", refused);
+  if (bytes_refused(o)) return shoal_fail_(-EINVAL, "byte messages: of no element size, and not with this kind");
   return shoal_fail_(-EINVAL, "too large: %u elements of %u bytes, %u producers, %u consumers", o->capacity,
-                     o->element_size, o->producers, o->consumers);
+                     o->element_size, l->producers, l->consumers);
 }
 
 int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_options *options) {
   struct shoal_queue_shm *shm = memory;
   struct layout l = lay_out(options);
-  if (!l.size) return absurd(options);
+  if (!l.size) return absurd(options, &l);
   if (l.size > size)
     return shoal_fail_(-EINVAL, "a queue of %llu bytes in %llu", (unsigned long long)l.size, (unsigned long long)size);
   const struct shoal_queue_kind_ *kind = kinds[options->kind];
+  struct shoal_queue_options ring = ring_options(options);
   int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, kind->wait_flags);
-  if (!rc) rc = kind->init(ring_at(shm, l.ring), l.size - l.ring, options);
+  if (!rc) rc = kind->init(ring_at(shm, l.ring), l.size - l.ring, &ring);
   if (rc) return rc;
   shm->kind = options->kind;
-  shm->element_size = options->element_size;
+  shm->element_size = options->element_size;  // 0: byte messages
   shm->ring = (uint32_t)l.ring;
   shoal_store32_release(&shm->magic, MAGIC);  // [M1] pairs with [M2]: it is whole
   return 0;
@@ -79,44 +93,56 @@ static int attach(struct shoal_queue *q, struct shoal_queue_shm *shm, uint64_t s
   int rc = shoal_eventcount_attach(&q->wait, &shm->wait, ring - offsetof(struct shoal_queue_shm, wait), q->ops->wait);
   if (!rc) rc = q->ops->attach(q, ring_at(shm, ring), size - ring);
   if (rc) return rc;
-  if (__atomic_load_n(&shm->element_size, __ATOMIC_RELAXED) != q->element_size)
-    return shoal_fail_(-EPROTO, "a queue and its ring of different element sizes");
+  q->slot_size = q->element_size;
+  uint32_t element_size = __atomic_load_n(&shm->element_size, __ATOMIC_RELAXED);
+  if (!element_size) return shoal_message_attach_(q);
+  if (element_size != q->element_size) return shoal_fail_(-EPROTO, "a queue and its ring of different element sizes");
   return 0;
 }
 
 int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size) {
+  if (!q->element_size) return shoal_fail_(-EBADMSG, "it carries byte messages: send, recv");
+  if (!size) return shoal_fail_(-EBADMSG, "it carries elements of %u bytes, no byte messages", q->element_size);
   return shoal_fail_(-EBADMSG, "elements of %u bytes, not %u", q->element_size, size);
 }
 
-int shoal_queue_attach_(void *memory, uint64_t size, uint32_t element_size, struct shoal_queue **out) {
+int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, struct shoal_segment *seg,
+                           const struct shoal_object *object, struct shoal_queue **out) {
   struct shoal_queue *q = aligned_alloc(64, ALIGN(sizeof *q));
   if (!q) return shoal_fail_(-ENOMEM, "no memory for a handle");
   memset(q, 0, sizeof *q);
+  q->segment = seg;
+  q->borrowed = 1;
+  if (object) q->object = *object;
   int rc = attach(q, memory, size);
   if (!rc && q->element_size != element_size) rc = shoal_queue_misfit_(q, element_size);
-  if (rc) free(q);
-  else *out = q;
+  if (rc) {
+    if (q->heap) shoal_heap_close(q->heap);
+    free(q);
+  } else {
+    *out = q;
+  }
   return rc;
+}
+int shoal_queue_attach_(void *memory, uint64_t size, uint32_t element_size, struct shoal_queue **out) {
+  return shoal_queue_attach_at_(memory, size, element_size, NULL, NULL, out);
 }
 
 // ---- in a segment ----
 
 static void type_of(uint32_t element_size, char type[SHOAL_TYPE_MAX + 1]) {
-  snprintf(type, SHOAL_TYPE_MAX + 1, "queue:%u", element_size);
+  if (element_size) snprintf(type, SHOAL_TYPE_MAX + 1, "queue:%u", element_size);
+  else snprintf(type, SHOAL_TYPE_MAX + 1, "queue:bytes");
 }
 
 static int init_object(void *memory, uint64_t size, void *options) { return shoal_queue_place_(memory, size, options); }
 
 static int attach_object(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
                          struct shoal_queue **out) {
-  int rc = shoal_queue_attach_(object.memory, object.size, element_size, out);
-  if (rc) {
-    shoal_object_close(seg, &object);
-    return rc;
-  }
-  (*out)->segment = seg;
-  (*out)->object = object;
-  return 0;
+  int rc = shoal_queue_attach_at_(object.memory, object.size, element_size, seg, &object, out);
+  if (rc) shoal_object_close(seg, &object);
+  else (*out)->borrowed = 0;
+  return rc;
 }
 
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
@@ -145,6 +171,7 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
   struct shoal_object object;
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t size = shoal_queue_size_(&o);
+  if (!o.element_size && !o.bytes) return shoal_queue_place_(NULL, 0, &o);  // says why
   type_of(o.element_size, type);
   int rc =
       size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
@@ -173,7 +200,8 @@ int shoal_queue_detach(struct shoal_queue *q) {
   if (used_by_another(q)) return shoal_fail_(-EBUSY, "another thread has a role through this handle");
   shoal_queue_leave(q, SHOAL_PRODUCER);
   shoal_queue_leave(q, SHOAL_CONSUMER);
-  if (q->segment) shoal_object_close(q->segment, &q->object);
+  if (q->heap) shoal_heap_close(q->heap);
+  if (q->segment && !q->borrowed) shoal_object_close(q->segment, &q->object);
   free(q);
   return 0;
 }
@@ -222,6 +250,7 @@ SIZED(any, q->element_size)
 
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline) {
   switch (q->element_size) {
+    case 0: return shoal_queue_misfit_(q, 0);
     case 4: return put_4(q, element, deadline);
     case 8: return put_8(q, element, deadline);
     case 16: return put_16(q, element, deadline);
@@ -230,6 +259,7 @@ int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline d
 }
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline) {
   switch (q->element_size) {
+    case 0: return shoal_queue_misfit_(q, 0);
     case 4: return get_4(q, element, deadline);
     case 8: return get_8(q, element, deadline);
     case 16: return get_16(q, element, deadline);
@@ -237,8 +267,8 @@ int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadlin
   }
 }
 
-// Joins, points list_op_pending at the bell, attempts, waits. The role, or a negative errno.
-static int run(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *), shoal_deadline deadline) {
+int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
+                     shoal_deadline deadline) {
   struct shoal_queue *q = op->q;
   int me = shoal_role_mine(&q->wait, side);
   if (me < 0) return me;
@@ -254,31 +284,39 @@ static int run(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attem
 
 int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline) {
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
+  if (!q->element_size) return shoal_queue_misfit_(q, 0);
   struct shoal_queue_op_ op = {.q = q, .in = elements, .n = n};
-  int rc = run(&op, SHOAL_PRODUCER, 0, q->ops->put_n, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->ops->put_n, deadline);
   return rc ? rc : (int)op.done;
 }
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline) {
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
+  if (!q->element_size) return shoal_queue_misfit_(q, 0);
   struct shoal_queue_op_ op = {.q = q, .out = elements, .n = n};
-  int rc = run(&op, SHOAL_CONSUMER, 0, q->ops->get_n, deadline);
+  int rc = shoal_queue_run_(&op, SHOAL_CONSUMER, 0, q->ops->get_n, deadline);
   return rc ? rc : (int)op.done;
 }
 
 // ---- in place ----
 
-int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
+int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), struct shoal_loan *loan,
+                      shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q};
-  int rc = run(&op, SHOAL_PRODUCER, q->ops->holds, q->ops->reserve, deadline);
+  int rc = shoal_queue_run_(&op, side, q->ops->holds, attempt, deadline);
   op.loan.role = op.me;
+  op.loan.size = q->element_size;
   if (!rc) *loan = op.loan;
   return rc;
 }
+int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
+  if (!q->element_size) return shoal_queue_misfit_(q, 0);
+  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->ops->reserve, loan, deadline);
+}
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
-  struct shoal_queue_op_ op = {.q = q};
-  int rc = run(&op, SHOAL_CONSUMER, q->ops->holds, q->ops->receive, deadline);
-  op.loan.role = op.me;
-  if (!rc) *loan = op.loan;
+  struct shoal_loan taken;
+  int rc = shoal_queue_lend_(q, SHOAL_CONSUMER, q->ops->receive, &taken, deadline);
+  if (!rc && !q->element_size) rc = shoal_message_lend_(q, &taken);
+  if (!rc) *loan = taken;
   return rc;
 }
 
@@ -292,21 +330,30 @@ static int check(struct shoal_queue *q, int side, const struct shoal_loan *loan)
   return 0;
 }
 
-static int finish(struct shoal_queue *q, struct shoal_loan *loan, enum shoal_queue_end_ how) {
+int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum shoal_queue_end_ how) {
   int rc = check(q, shoal_queue_side_(how), loan);
   if (rc) return rc;
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  q->ops->finish(q, loan, how);
+  if (!q->element_size) rc = shoal_message_finish_(q, loan, how);
+  if (!rc) q->ops->finish(q, loan, how);
   shoal_pending_restore_(t, pending);
-  *loan = (struct shoal_loan){0};
-  return 0;
+  if (!rc) *loan = (struct shoal_loan){0};
+  return rc;
 }
 
-int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan) { return finish(q, loan, SHOAL_COMMIT_); }
-int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan) { return finish(q, loan, SHOAL_CANCEL_); }
-int shoal_queue_release(struct shoal_queue *q, struct shoal_loan *loan) { return finish(q, loan, SHOAL_RELEASE_); }
-int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan) { return finish(q, loan, SHOAL_RETURN_); }
+int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan) {
+  return shoal_queue_finish_(q, loan, SHOAL_COMMIT_);
+}
+int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan) {
+  return shoal_queue_finish_(q, loan, SHOAL_CANCEL_);
+}
+int shoal_queue_release(struct shoal_queue *q, struct shoal_loan *loan) {
+  return shoal_queue_finish_(q, loan, SHOAL_RELEASE_);
+}
+int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan) {
+  return shoal_queue_finish_(q, loan, SHOAL_RETURN_);
+}
 
 // ---- looking at it ----
 

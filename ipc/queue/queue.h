@@ -57,7 +57,8 @@ struct shoal_queue_options {  // zero: the default
   uint32_t kind;              // SHOAL_QUEUE_MPMC, or _SPSC: one producer and one consumer at a time
   uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX; SPSC: 1)
   uint32_t consumers;
-  uint32_t drop;  // 1: a dead consumer's message is dropped. Not with SPSC
+  uint32_t drop;   // 1: a dead consumer's message is dropped. Not with SPSC
+  uint32_t bytes;  // 1: messages of any length, ipc/queue/message.h; element_size is 0 then. In a segment only
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -66,7 +67,7 @@ struct shoal_queue;  // this process's handle; below, for the inline forms only
 // -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) SHOAL_MUST_CHECK;
-// -ENOENT, -EBADMSG another type or element size, -EPROTO, -ENOSYS, -ENOMEM
+// `element_size` 0: of byte messages. -ENOENT, -EBADMSG another type or element size, -EPROTO, -ENOSYS, -ENOMEM
 int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
                      struct shoal_queue **out) SHOAL_MUST_CHECK;
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
@@ -84,7 +85,8 @@ int shoal_queue_join(struct shoal_queue *q, int side);
 int shoal_queue_leave(struct shoal_queue *q, int side);
 
 // ---- whole elements; sleep until the deadline ----
-// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS. Typed forms: -EBADMSG, its elements are of another size.
+// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS. Typed forms: -EBADMSG, its elements are of another size; all
+// forms: -EBADMSG, it carries byte messages.
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline);
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline);
 // As many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL: n is 0.
@@ -97,6 +99,7 @@ struct shoal_loan {      // private memory; cleared when given back
   uint64_t token;        // which slot
   uint32_t role;         // whose
   uint32_t redelivered;  // consumers that died with this message in hand (SPSC: 1, the last one may have)
+  uint64_t size;         // bytes at `data`
 };
 // -EBUSY: kind SPSC, and one is out already.
 // A slot to write, delivered by commit, given up by cancel. Errors as put. A reservation holds up what is put behind it.
@@ -111,7 +114,7 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
 
 // ---- looking at it ----
 struct shoal_queue_info {
-  uint32_t capacity, element_size, kind, drop;
+  uint32_t capacity, element_size, kind, drop;  // element_size 0: byte messages
   uint64_t size;                  // messages in nobody's hands (SPSC: a lent one counts); an estimate while others work
   uint32_t producers, consumers;  // live
   uint32_t producers_max, consumers_max;
@@ -143,9 +146,15 @@ struct shoal_queue {
   struct shoal_mpmc ring;  // of kind MPMC
   const struct shoal_queue_kind_ *ops;
   uint32_t kind;
-  uint32_t element_size;
+  uint32_t element_size;          // 0: byte messages
+  uint32_t slot_size;             // of what lies in the ring
+  uint32_t borrowed;              // `object` is another's to close
   struct shoal_segment *segment;  // NULL: placed
   struct shoal_object object;
+  struct shoal_heap *heap;    // of byte messages
+  uint64_t message_max;       // bytes
+  struct shoal_queue *mate;   // whoever joins this one joins it too, on the other side, if that is free
+  shoal_atomic64 *keeper[2];  // of kind SPSC: the process that is still to take the role of a side; NULL: not told
   // of kind SPSC: the ring, and the two roles, each for the thread that has it
   struct shoal_spsc_shm *spsc;
   uint64_t spsc_bytes;

@@ -14,6 +14,9 @@ struct shoal_queue_op_ {  // one call
   const char *in;
   char *out;
   struct shoal_loan loan;  // data and token: the kind; the rest: the queue
+  uint64_t size;           // of a byte message: sent, or received
+  uint64_t room;           // at `out`
+  void *block;             // what a message to be sent lies in; NULL: short enough for its slot
 };
 
 enum shoal_queue_end_ { SHOAL_COMMIT_, SHOAL_CANCEL_, SHOAL_RELEASE_, SHOAL_RETURN_ };
@@ -35,15 +38,46 @@ struct shoal_queue_kind_ {
   // ---- attempts, of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY ----
   int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
   int (*reserve)(void *op), (*receive)(void *op);
+  int (*send)(void *op), (*recv)(void *op);  // byte messages; NULL: it carries none
+  int (*ready)(void *op);                    // 0: the next receive has no need to wait; NULL: cannot tell
   // ---- loans; `loan` is what the caller believes to hold ----
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
   void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
+  void *(*slot)(struct shoal_queue *q, const struct shoal_loan *loan, int side);  // of what is lent
   // ---- no pending ----
   void (*leave)(struct shoal_queue *q, int side, uint32_t me);  // gives back what it holds: to leave is no death
   void (*info)(struct shoal_queue *q, struct shoal_queue_info *out);
 };
 
 extern const struct shoal_queue_kind_ shoal_queue_mpmc_, shoal_queue_spsc_;
+
+// ---- queue.c, for others of this room ----
+// Part of an object that another closes.
+int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, struct shoal_segment *seg,
+                           const struct shoal_object *object, struct shoal_queue **out) SHOAL_MUST_CHECK;
+// Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role.
+int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
+                     shoal_deadline deadline);
+int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), struct shoal_loan *loan,
+                      shoal_deadline deadline);
+// The role of `side` of this one, not that of its mate.
+int shoal_queue_join_alone_(struct shoal_queue *q, int side);
+int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum shoal_queue_end_ how);
+
+// ---- message.c: what a kind does with a slot of byte messages ----
+int shoal_message_attach_(struct shoal_queue *q);
+// Writes the message, and makes its block the queue's. -EPROTO, nothing changed: the block is not ours.
+int shoal_message_fill_(const struct shoal_queue_op_ *op, void *slot);
+// Copies it out and ends its block: from here on it was received. -EMSGSIZE, nothing changed: no room for op->size bytes;
+// -EPROTO: no sound message.
+int shoal_message_take_(struct shoal_queue_op_ *op, void *slot);
+// The loan of a slot becomes that of the message. -EPROTO.
+int shoal_message_lend_(struct shoal_queue *q, struct shoal_loan *loan);
+// Before the loan of its slot ends. -EINVAL: it has grown.
+int shoal_message_finish_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
+void shoal_message_end_(const struct shoal_queue *q, const void *slot);
+int shoal_message_is_there_(const struct shoal_queue *q, const void *slot);
+extern const struct shoal_payload_ops shoal_message_payload_;
 
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
   return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));

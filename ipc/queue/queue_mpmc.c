@@ -1,4 +1,5 @@
 // The kind for any number of producers and consumers.
+#include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
 
 static const char *refuses(const struct shoal_queue_options *o) {
@@ -131,14 +132,14 @@ static int get_n(void *arg) {
     if (!op->done || claim.at < first) first = claim.at;  // a stray stands behind the others
     if (!op->done || claim.at > last) last = claim.at;
   }
-  shoal_store32_release(&role->busy, busy);  // [R6]
+  shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
   if (!op->done) return -EAGAIN;
   if (shoal_eventcount_asleep_for_room_(ec)) freed(q, first, last);
   return 0;
 }
 
 static int lend(struct shoal_queue_op_ *op, const struct shoal_claim *claim, uint32_t state) {
-  op->loan.data = shoal_claim_data(claim, op->q->element_size);
+  op->loan.data = shoal_claim_data(claim, op->q->slot_size);
   op->loan.token = claim->at;
   shoal_mpmc_holds(&op->q->ring, op->me, claim->at, state, &op->loan.redelivered);
   return 0;
@@ -146,14 +147,14 @@ static int lend(struct shoal_queue_op_ *op, const struct shoal_claim *claim, uin
 static int reserve(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_claim claim;
-  if (!shoal_mpmc_claim_put(&op->q->ring, op->me, op->q->element_size, &claim)) return -EAGAIN;
+  if (!shoal_mpmc_claim_put(&op->q->ring, op->me, op->q->slot_size, &claim)) return -EAGAIN;
   int rc = shoal_eventcount_closed(op->q->wait.shm) ? shoal_queue_claimed_(op->q, claim.at) : 0;
   return rc ? rc : lend(op, &claim, SHOAL_SLOT_WRITING_);
 }
 static int receive(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_claim claim;
-  if (!shoal_mpmc_claim_get(&op->q->ring, op->me, op->q->element_size, &claim)) return -EAGAIN;
+  if (!shoal_mpmc_claim_get(&op->q->ring, op->me, op->q->slot_size, &claim)) return -EAGAIN;
   return lend(op, &claim, SHOAL_SLOT_READING_);
 }
 
@@ -189,8 +190,61 @@ static void finish_get(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_
   }
 }
 
+static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side) {
+  (void)side;
+  struct shoal_claim claim = claim_at(q, loan->token);
+  return shoal_claim_data(&claim, q->slot_size);
+}
+
 static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
   (shoal_queue_side_(how) == SHOAL_PRODUCER ? finish_put : finish_get)(q, loan->token, how);
+}
+
+// ---- byte messages ----
+
+#define SLOT (uint32_t)sizeof(struct shoal_message_shm)  // known to the compiler; attach has checked it
+
+static int send(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_claim claim;
+  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_put(&q->ring, op->me, SLOT, &claim))) return -EAGAIN;
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec))) {
+    int rc = shoal_queue_claimed_(q, claim.at);
+    if (rc) return rc;
+  }
+  int rc = shoal_message_fill_(op, shoal_claim_data(&claim, SLOT));
+  if (SHOAL_UNLIKELY(rc)) {
+    finish_put(q, claim.at, SHOAL_CANCEL_);
+    return rc;
+  }
+  shoal_mpmc_publish(&q->ring, &claim);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_queue_published_(q, claim.at);
+  return 0;
+}
+
+// One that finds no room is given back: it comes before newer ones.
+static int recv(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_claim claim;
+  shoal_store32_relaxed(&role->busy, busy + 1);
+  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_get(&q->ring, op->me, SLOT, &claim))) {
+    shoal_store32_relaxed(&role->busy, busy);
+    return -EAGAIN;
+  }
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER))) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
+  int rc = shoal_message_take_(op, shoal_claim_data(&claim, SLOT));
+  if (SHOAL_UNLIKELY(rc == -EMSGSIZE)) finish_get(q, claim.at, SHOAL_RETURN_);
+  else shoal_mpmc_commit(&q->ring, &claim);
+  // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
+  shoal_store32_release(&role->busy, busy);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) shoal_queue_freed_(q, claim.at);
+  return rc;
 }
 
 static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
@@ -217,8 +271,11 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .get_n = get_n,
     .reserve = reserve,
     .receive = receive,
+    .send = send,
+    .recv = recv,
     .is_lent = is_lent,
     .finish = finish,
+    .slot = slot,
     .leave = leave,
     .info = info,
 };

@@ -1,5 +1,6 @@
 // The kind for one producer and one consumer at a time.
 #include "core/error.h"
+#include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
 
 static const char *refuses(const struct shoal_queue_options *o) {
@@ -30,27 +31,58 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   if (side == SHOAL_PRODUCER || !shoal_eventcount_closed(view->shm)) return 0;
   return shoal_load32_acquire(&shoal_role_at_(view, producer)->busy) ? producer : 0;  // [A6] pairs with [R6]
 }
-// The next owner of the role finds all in the ring.
-static void recover(struct shoal_eventcount_view *view, uint32_t role) { (void)view, (void)role; }
+// The next owner of the role finds all in the ring. Of byte messages, the block of one that was not published is freed; one
+// whose block is gone was received.
+static void recover(struct shoal_eventcount_view *view, uint32_t role) {
+  struct shoal_queue *q = shoal_queue_of_(view);
+  if (!q->heap) return;
+  const uint32_t producer = 1;
+  const void *slot = (role == producer ? shoal_spsc_put_slot_ : shoal_spsc_get_slot_)(q->spsc, q->spsc_bytes);
+  if (!slot) return;
+  if (role == producer) shoal_message_end_(q, slot);
+  else if (!shoal_message_is_there_(q, slot)) shoal_spsc_received_(q->spsc);
+}
+
+static int produce(struct shoal_queue *q) {
+  q->producer.lent = 0;
+  return shoal_spsc_produce(&q->producer.ring, q->spsc, q->spsc_bytes, q->slot_size);
+}
+static int consume(struct shoal_queue *q) {
+  q->consumer.lent = 0;
+  q->consumer.told = UINT64_MAX;
+  int rc = shoal_spsc_consume(&q->consumer.ring, q->spsc, q->spsc_bytes, q->slot_size);
+  if (!rc) q->consumer.first = q->consumer.ring.next;
+  return rc;
+}
+// -EUSERS if another thread has that: its.
+static void join_mate(struct shoal_queue *mate, int side) {
+  const uint32_t producer = 1, consumer = 2;
+  const struct shoal_role *role = shoal_role_at_(&mate->wait, side == SHOAL_PRODUCER ? producer : consumer);
+  uint32_t word = shoal_load32_relaxed(&role->live.word);
+  if (!shoal_robust_owner(word)) (void)shoal_role_mine(&mate->wait, side);
+}
+static __thread uint32_t alone;  // no mate
+
+int shoal_queue_join_alone_(struct shoal_queue *q, int side) {
+  alone = 1;
+  int rc = shoal_queue_join(q, side);
+  alone = 0;
+  return rc;
+}
 
 static int join(struct shoal_eventcount_view *view, int side) {
   struct shoal_queue *q = shoal_queue_of_(view);
   int rc = shoal_queue_confirm_(q);
-  if (rc) return rc;
-  if (side == SHOAL_PRODUCER) {
-    q->producer.lent = 0;
-    return shoal_spsc_produce(&q->producer.ring, q->spsc, q->spsc_bytes, q->element_size);
-  }
-  q->consumer.lent = 0;
-  q->consumer.told = UINT64_MAX;
-  rc = shoal_spsc_consume(&q->consumer.ring, q->spsc, q->spsc_bytes, q->element_size);
-  if (!rc) q->consumer.first = q->consumer.ring.next;
+  if (!rc) rc = (side == SHOAL_PRODUCER ? produce : consume)(q);
+  if (!rc && q->keeper[side]) shoal_store64_relaxed(q->keeper[side], 0);  // from here on the role's life counts
+  if (!rc && q->mate && !alone) join_mate(q->mate, !side);
   return rc;
 }
 static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join};
 
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
   (void)me;
+  if (side == SHOAL_PRODUCER && q->producer.lent && q->heap) shoal_message_end_(q, q->producer.ring.slot);
   if (side == SHOAL_PRODUCER) shoal_spsc_producer_leave(&q->producer.ring);
   else shoal_spsc_consumer_leave(&q->consumer.ring);
 }
@@ -168,6 +200,51 @@ static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sh
   (shoal_queue_side_(how) == SHOAL_PRODUCER ? finish_put : finish_get)(q, role, how);
 }
 
+static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side) {
+  (void)loan;
+  return side == SHOAL_PRODUCER ? q->producer.ring.slot : q->consumer.ring.slot;
+}
+
+// ---- byte messages ----
+
+#define SHAPE shoal_spsc_shape_(sizeof(struct shoal_message_shm))  // known to the compiler; attach has checked it
+
+static int send(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
+  if (SHOAL_UNLIKELY(q->producer.lent)) return -EBUSY;
+  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_barrier_(q, role);
+  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q);
+  void *at = shoal_spsc_reserve_(&q->producer.ring, SHAPE);
+  int rc = SHOAL_LIKELY(at != NULL) ? shoal_message_fill_(op, at) : -EAGAIN;
+  if (SHOAL_LIKELY(!rc)) shoal_spsc_commit_(&q->producer.ring, SHAPE);
+  shoal_queue_spsc_barrier_(q, role);
+  shoal_store32_release(&role->busy, 0);  // [R6]
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  return rc;
+}
+
+static int recv(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  if (SHOAL_UNLIKELY(q->consumer.lent)) return -EBUSY;
+  void *at = shoal_spsc_peek_(&q->consumer.ring, SHAPE);
+  int rc = SHOAL_LIKELY(at != NULL) ? shoal_message_take_(op, at) : -EAGAIN;
+  if (SHOAL_LIKELY(at && rc != -EMSGSIZE)) shoal_spsc_release_(&q->consumer.ring, SHAPE);
+  shoal_queue_spsc_barrier_(q, shoal_role_at_(&q->wait, op->me));
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER))) shoal_queue_spsc_released_(q);
+  return rc;
+}
+
+static int ready(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  if (op->q->consumer.lent) return -EBUSY;
+  return shoal_spsc_peek(&op->q->consumer.ring) ? 0 : -EAGAIN;
+}
+
 static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   struct shoal_spsc_info ring;
   if (shoal_spsc_info(q->spsc, q->spsc_bytes, &ring)) return;
@@ -190,8 +267,12 @@ const struct shoal_queue_kind_ shoal_queue_spsc_ = {
     .get_n = get_n,
     .reserve = reserve,
     .receive = receive,
+    .send = send,
+    .recv = recv,
+    .ready = ready,
     .is_lent = is_lent,
     .finish = finish,
+    .slot = slot,
     .leave = leave,
     .info = info,
 };

@@ -124,6 +124,31 @@ int shoal_spsc_info(const struct shoal_spsc_shm *shm, uint64_t bytes, struct sho
   return 0;
 }
 
+// ---- after an owner's death ----
+
+static void *slot_at(const struct shoal_spsc_shm *shm, const struct geometry *g, uint64_t i) {
+  return group_at(shm, g, i / g->shape.slots) + g->shape.offset + i % g->shape.slots * g->shape.stride;
+}
+
+void *shoal_spsc_put_slot_(struct shoal_spsc_shm *shm, uint64_t bytes) {
+  struct geometry g;
+  uint64_t released, taken;
+  if (geometry_read(&g, shm, bytes) || positions_read(shm, &g, &released, &taken)) return NULL;
+  uint64_t next = next_put(shm, &g, released);
+  return next - released < (uint64_t)g.groups * g.shape.slots ? slot_at(shm, &g, next) : NULL;
+}
+
+void *shoal_spsc_get_slot_(struct shoal_spsc_shm *shm, uint64_t bytes) {
+  struct geometry g;
+  uint64_t released, taken;
+  if (geometry_read(&g, shm, bytes) || positions_read(shm, &g, &released, &taken)) return NULL;
+  return taken < next_put(shm, &g, released) ? slot_at(shm, &g, taken) : NULL;
+}
+
+void shoal_spsc_received_(struct shoal_spsc_shm *shm) {
+  shoal_store64_relaxed(&shm->taken, shoal_load64_relaxed(&shm->taken) + 1);
+}
+
 // ---- roles ----
 
 // Takes `owner` for the calling thread if it is free or its owner is dead. 0, or -EBUSY. `state` is 1 while the role is

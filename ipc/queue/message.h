@@ -1,0 +1,62 @@
+// ipc/queue/message.h: messages of any length through a queue, with their boundaries kept.
+//
+// A queue made with options.bytes carries messages of 0 bytes up to what its segment holds. Up to 48 bytes lie in the slot;
+// longer ones in a block of the segment's heap, which is the queue's from before the message is published until it is
+// received: handing it over costs the same for a kilobyte as for a gigabyte.
+//
+// USE
+//   rc = shoal_queue_create(seg, "lines", &(struct shoal_queue_options){.capacity = 64, .bytes = 1}, &q);
+//   rc = shoal_queue_send(q, text, strlen(text), SHOAL_FOREVER);
+//   rc = shoal_queue_recv(q, buffer, sizeof buffer, &size, SHOAL_FOREVER);  // -EMSGSIZE: size says how long it is
+//
+//   struct shoal_loan loan;                                                  // in place: never copied
+//   rc = shoal_queue_reserve_bytes(q, 1 << 20, &loan, SHOAL_FOREVER);
+//   loan.size = render(loan.data, loan.size);                                // less may be used
+//   rc = shoal_queue_commit(q, &loan);
+//   rc = shoal_queue_receive(q, &loan, SHOAL_FOREVER);                       // there: loan.data, loan.size
+//   rc = shoal_queue_release(q, &loan);
+//
+// Kinds SHOAL_QUEUE_MPMC and _SPSC. Everything else is as ipc/queue/queue.h says: deadlines, closing, leave, return, info.
+//
+// SAFETY   as the queue; not in a signal handler.
+// ORDERING as the queue: [P1], [G1] of its ring carry the block's contents, too.
+// CRASH    the block's word decides. A producer killed before it published: the block was its process's, or the queue's by a
+//          slot that was never published, and whoever skips that slot frees it. A consumer killed: the message is received
+//          by another unless its block was ended, which is when it counts as received; short ones as any element. The queue
+//          unlinked and closed by all: the next sweep of the heap frees what was in it.
+// MEMORY   a send waits for a slot, never for memory: -ENOSPC at once, nothing sent. While it waits it has its block.
+// COST     up to 48 bytes: a slot of 64, as an element of 56. Above: one block claimed, one given, one ended.
+// SOURCE   own; the blocks: core/heap.h.
+#pragma once
+
+#include "core/heap.h"
+#include "ipc/queue/queue.h"
+
+SHOAL_BEGIN
+
+#define SHOAL_MESSAGE_INLINE 48u                  // bytes: up to here a message lies in its slot
+#define SHOAL_MESSAGE_BLOCK_ (UINT64_C(1) << 63)  // of `size`: it lies in a block
+
+// Sends a copy of `size` bytes (`data` may be NULL if it is 0). 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS; -ENOSPC
+// no memory now; -EMSGSIZE more than the segment can ever hold; -EBADMSG no queue of byte messages.
+int shoal_queue_send(struct shoal_queue *q, const void *data, uint64_t size, shoal_deadline deadline);
+// Receives one into `capacity` bytes; *size: how many it has. What lies behind them in the buffer may change, too. 0, -EAGAIN
+// or -ETIMEDOUT, -EPIPE, -EUSERS, -EBADMSG; -EMSGSIZE it has more than `capacity`, *size says how many, and is still the next
+// to be received; -EPROTO it was damaged, and is gone.
+int shoal_queue_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size, shoal_deadline deadline);
+// A place for a message of up to `size` bytes, at 8 bytes; above 48 bytes at 16, from 4096 bytes on at a page. loan->size may be
+// made smaller before the commit (larger: -EINVAL). Errors as send.
+int shoal_queue_reserve_bytes(struct shoal_queue *q, uint64_t size, struct shoal_loan *loan, shoal_deadline deadline);
+
+// ---- in the ring ----
+struct shoal_message_shm {  // who has claimed its slot
+  shoal_atomic64 size;      // bytes; SHOAL_MESSAGE_BLOCK_
+  union {
+    char bytes[SHOAL_MESSAGE_INLINE];
+    struct shoal_block_ref block;
+  } in;
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_message_shm) == 56, "with its control word, or count, a line");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_message_shm, in) == 8, "layout");
+
+SHOAL_END
