@@ -17,6 +17,7 @@
 //   -EUSERS          too many participants or roles                     -EBUSY      in use, so not now
 //   -EDEADLK         it would wait for itself                           -EOVERFLOW  outside the segment, above a bound
 //   -ENOSYS          this kernel or C library cannot                    -ECHILD     a process of another parent
+//   -EMSGSIZE        the message is larger than what it is to go into
 #pragma once
 
 #include "core/base.h"

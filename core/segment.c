@@ -144,6 +144,11 @@ static int file_lock(int fd, short type, int wait) {
     if (errno != EINTR) return shoal_fail_(-errno, "file lock: %m");
   return 0;
 }
+// The exclusive lock, if nobody has the file open. If somebody has, that is no failure of who collects: no reason.
+static int lock_alone(int fd) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+  return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
 
 static int fallocate_range(int fd, uint64_t from, uint64_t to) {
   sigset_t all, old;
@@ -384,9 +389,9 @@ static int collect(int dir, const char *file) {
   int fd = openat(dir, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return 0;
   int gone = fstat(fd, &mine) == 0 && S_ISREG(mine.st_mode) &&
-             pread(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic && magic == SHOAL_MAGIC_ &&
-             file_lock(fd, F_WRLCK, 0) == 0 && fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-             named.st_ino == mine.st_ino && named.st_dev == mine.st_dev && unlinkat(dir, file, 0) == 0;
+             pread(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic && magic == SHOAL_MAGIC_ && lock_alone(fd) &&
+             fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == mine.st_ino &&
+             named.st_dev == mine.st_dev && unlinkat(dir, file, 0) == 0;
   close(fd);
   return gone;
 }

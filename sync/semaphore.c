@@ -206,8 +206,8 @@ int shoal_semaphore_init(struct shoal_semaphore *s, uint32_t value, uint32_t bou
   if (bound == 0) bound = consumed ? SHOAL_SEMAPHORE_MAX : value;
   uint32_t most = consumed ? SHOAL_SEMAPHORE_MAX : SHOAL_SEMAPHORE_HELD_MAX;
   if (flags & ~SHOAL_SEMAPHORE_CONSUMED) return shoal_fail_(-EINVAL, "unknown flags %x", flags);
-  if (bound == 0 || bound > most || value > bound)
-    return shoal_fail_(-EINVAL, "%u permits, at most %u: at least 1, at most %u", value, bound, most);
+  if (value > bound) return shoal_fail_(-EINVAL, "value %u is above bound %u", value, bound);
+  if (bound == 0 || bound > most) return shoal_fail_(-EINVAL, "bound %u is not between 1 and %u", bound, most);
   int rc = shoal_robust_check();
   if (rc) return rc;
   memset(s, 0, shoal_semaphore_size(bound, flags));

@@ -35,7 +35,7 @@
 //          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
 // CLOSE    a put that answered 0 is delivered, also one that overlaps the close. A get answers -EPIPE when all of it has been
 //          received and released: while another consumer still holds a message, which it could die with, a get waits (not
-//          if the caller itself holds one).
+//          if the caller itself holds one). Why -EPIPE - closed, or nobody there any more - shoal_queue_info().closed tells.
 // KINDS    FIFO: as MPMC, but it holds exactly `capacity`, and may grow. LIFO: the last put is the first received. PRIORITY: the
 //          smallest key is; among equals the first put. All three work under a lock (ipc/queue/role_lock.h): every operation,
 //          also one that does not wait, waits for those that are inside. Order is that of put's or commit's moment; nobody is

@@ -21,7 +21,8 @@
 //          release; a task that must not be seen twice gives its result an id. An element that kills its worker comes
 //          again for ever, unless deliveries_max has it fail. The creator dies: its workers are killed at once, and nothing
 //          of the pool stays in the segment.
-// COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll.
+// COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll. A pool is one
+//          object of the segment, without a name: one of those that shoal_segment_options.objects counts.
 #pragma once
 
 #include "core/segment.h"

@@ -11,7 +11,7 @@
 
 #include "sync/barrier.h"
 #include "sync/gate.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define PARTIES 4
 struct shared {
@@ -21,17 +21,10 @@ struct shared {
   };
   shoal_atomic32 ends;
 };
-static struct arena arena;
 
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
+  arena_begin(sizeof(struct shared));
   return 0;
 }
 static struct shoal_barrier *fresh(uint32_t flags) {
@@ -134,9 +127,9 @@ static void test_each_call_ends(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_a_wait_ends_with_the_barrier, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_dead_place_nobody_had, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_each_call_ends, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_wait_ends_with_the_barrier, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_dead_place_nobody_had, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_each_call_ends, setup, arena_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@
 #include <cmocka.h>
 
 #include "core/error.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define PARTIES_MAX 16
 struct shared {
@@ -38,7 +38,6 @@ struct shared {
   volatile uint32_t round[PARTIES_MAX];  // plain memory: the barrier is what orders it
   uint32_t index[PARTIES_MAX];
 };
-static struct arena arena;
 
 static struct shared *fresh(uint32_t n, uint32_t flags, int64_t timeout_ns) {
   struct shared *s = arena.memory;
@@ -51,15 +50,12 @@ static struct shared *fresh(uint32_t n, uint32_t flags, int64_t timeout_ns) {
 }
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
+  arena_begin(sizeof(struct shared));
   return 0;
 }
 static int teardown(void **state) {
-  (void)state;
   assert_int_equal(shoal_barrier_leave(&((struct shared *)arena.memory)->barrier), 0);
-  arena_free(&arena);
-  return 0;
+  return arena_end(state);
 }
 
 static struct shoal_barrier_info info(struct shared *s) {

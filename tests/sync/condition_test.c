@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define PLACES 16
 struct room {
@@ -37,27 +37,19 @@ struct shared {
   uint32_t go;                   // under the lock
   uint64_t buffer[10], put, taken, sum;
 };
-static struct arena arena;
 
 static struct shoal_condition *one(struct shared *s) { return (struct shoal_condition *)s->one.line; }
 static struct shoal_condition *other(struct shared *s) { return (struct shoal_condition *)s->other.line; }
 
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
-  struct shared *s = arena.memory;
+  struct shared *s = arena_begin(sizeof(struct shared));
   assert_int_equal(shoal_condition_size(PLACES), sizeof(struct room));
   memset(&s->one, 0xa5, sizeof s->one);  // init asks for no zeroes
   assert_int_equal(shoal_lock_init(&s->lock), 0);
   assert_int_equal(shoal_rlock_init(&s->recursive), 0);
   assert_int_equal(shoal_condition_init(one(s), PLACES), 0);
   assert_int_equal(shoal_condition_init(other(s), PLACES), 0);
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 
@@ -279,18 +271,8 @@ static void keep(void *memory, unsigned i) {
   struct shared *s = memory;
   (void)i;
   acquire(s);
-  shoal_store32_release(&s->stage, 1);                        // [T1] pairs with [T2]
-  while (shoal_load32_acquire(&s->stage) < 2) sched_yield();  // [T2] pairs with [T1]
+  stage_keep(&s->stage);
   release(s);
-}
-static struct peer keeper(struct shared *s) {
-  struct peer p = peer_start(&arena, keep, 0);
-  while (shoal_load32_acquire(&s->stage) < 1) sched_yield();  // [T2] pairs with [T1]
-  return p;
-}
-static void let_go(struct shared *s, struct peer *p) {
-  shoal_store32_release(&s->stage, 2);  // [T1] pairs with [T2]
-  peer_join(p);
 }
 
 static void test_misuse(void **state) {
@@ -298,12 +280,12 @@ static void test_misuse(void **state) {
   struct shared *s = arena.memory;
   assert_int_equal(shoal_condition_wait(one(s), &s->lock, SHOAL_TRY), -EPERM);
   assert_int_equal(shoal_condition_notify(one(s), &s->lock, 1), -EPERM);
-  struct peer w = waiter(s, wait_once, 0), k = keeper(s);
+  struct peer w = waiter(s, wait_once, 0), k = keeper(keep, 0, &s->stage);
   assert_int_equal(shoal_condition_wait(one(s), &s->lock, SHOAL_TRY), -EPERM);
   assert_int_equal(shoal_condition_notify_all(one(s), &s->lock), -EPERM);
   assert_int_equal(shoal_condition_destroy(one(s)), -EBUSY);
   assert_int_equal(info_of(s).waiters, 1);
-  let_go(s, &k);
+  let_go(&k, &s->stage);
   notify(s, 1);
   peer_join(&w);
   assert_int_equal(s->told[0], 0);
@@ -435,7 +417,7 @@ static void test_a_waiter_is_told_that_the_holder_died(void **state) {
   await_one_at_the_lock(s);
   release(s);
   peer_join(&p[0]);
-  k = keeper(s);
+  k = keeper(keep, 0, &s->stage);
   peer_kill(&k);  // nobody takes the lock now, nobody notifies: it looks by itself
   peer_join(&p[1]);
   assert_int_equal(s->told[1], -EOWNERDEAD);
@@ -454,7 +436,7 @@ static void test_a_lock_given_up_ends_all_waits(void **state) {
   struct peer p[3], k;
   waiters(s, p, 3);
   for (unsigned i = 0; i < 3; i++) kill(p[i].pid, SIGSTOP);
-  k = keeper(s);
+  k = keeper(keep, 0, &s->stage);
   peer_kill(&k);
   struct peer q = peer_start(&arena, give_it_up, 0);
   peer_join(&q);
@@ -523,7 +505,7 @@ static void test_a_recursive_lock_is_released_wholly(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, arena_end)
   const struct CMUnitTest tests[] = {
       TEST(who_has_waited_longest_is_notified),
       TEST(nothing_is_notified_in_advance),

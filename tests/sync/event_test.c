@@ -14,27 +14,19 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 struct shared {
   struct shoal_event e, answer;
   shoal_atomic32 x, done;
 };
-static struct arena arena;
 static struct shared *at;
 
 static int setup(void **state) {
   (void)state;
-  watchdog(240);
-  arena_make(&arena, sizeof(struct shared));
-  at = arena.memory;
+  at = arena_begin(sizeof(struct shared));
   assert_int_equal(shoal_event_init(&at->e), 0);
   assert_int_equal(shoal_event_init(&at->answer), 0);
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 static struct shoal_event_info info(void) {
@@ -207,14 +199,14 @@ static void test_lifecycle(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_all_go_on, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_to_and_fro, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_pulse_releases_who_waited, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_set_when_set_is_not_lost, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_setter_dies, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_setter_is_held_up, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_lifecycle, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_all_go_on, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_to_and_fro, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_pulse_releases_who_waited, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_set_when_set_is_not_lost, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_setter_dies, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_setter_is_held_up, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_lifecycle, setup, arena_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

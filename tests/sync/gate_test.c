@@ -15,31 +15,19 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 struct shared {
   shoal_atomic32 gate, tickets, stage, taken;
   struct shoal_robust held;  // a ticket that comes back when its holder dies
 };
-static struct arena arena;
 
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
   assert_int_equal(shoal_robust_check(), 0);
-  arena_make(&arena, sizeof(struct shared));
+  arena_begin(sizeof(struct shared));
   return 0;
 }
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
-  return 0;
-}
-
-static void await(shoal_atomic32 *word, uint32_t value) {
-  while (shoal_load32_acquire(word) < value) sched_yield();  // [T2] pairs with [T1]
-}
-static void say(shoal_atomic32 *word, uint32_t value) { shoal_store32_release(word, value); }  // [T1] pairs with [T2]
 
 // ---- the object ----
 
@@ -254,15 +242,15 @@ static void test_sleepers_are_counted(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_every_ticket_is_taken, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_the_rest_is_passed_on, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_who_leaves_passes_it_on, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_an_opener_dies, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_the_woken_dies, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_the_woken_dies_and_the_other_is_not_asleep_yet, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_later_holders_death, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_sleepers_are_counted, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_every_ticket_is_taken, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_the_rest_is_passed_on, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_who_leaves_passes_it_on, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_an_opener_dies, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_the_woken_dies, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_the_woken_dies_and_the_other_is_not_asleep_yet, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_later_holders_death, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_sleepers_are_counted, setup, arena_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@
 
 #include "core/error.h"
 #include "sync/rlock.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define LOCKS 5
 struct shared {
@@ -32,7 +32,6 @@ struct shared {
   struct shoal_lock ring[LOCKS];
   struct shoal_lock_order order;  // its seats behind it
 };
-static struct arena arena;
 static struct shared *s;
 static char told[SHOAL_LOCK_ORDER_TEXT];
 
@@ -42,9 +41,7 @@ static void tell(const char *what, void *arg) {
 }
 
 static int setup_with(uint32_t flags) {
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared) + shoal_lock_order_size(0));
-  s = arena.memory;
+  s = arena_begin(sizeof(struct shared) + shoal_lock_order_size(0));
   told[0] = 0;
   shoal_lock_order_report(tell, NULL);
   CHECK(shoal_lock_order_init(&s->order, flags, 0) == 0);
@@ -67,10 +64,8 @@ static int counting(void **state) {
   return setup_with(0);
 }
 static int teardown(void **state) {
-  (void)state;
   shoal_lock_order_report(NULL, NULL);
-  arena_free(&arena);
-  return 0;
+  return arena_end(state);
 }
 static struct shoal_lock_order_info info(void) {
   struct shoal_lock_order_info i;

@@ -21,31 +21,18 @@
 #include <cmocka.h>
 
 #include "core/error.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 struct shared {
   struct shoal_lock lock;
   shoal_atomic32 stage, told[8];
   uint64_t number, mirror;
 };
-static struct arena arena;
-
-static struct shared *fresh(void) {
-  arena_make(&arena, sizeof(struct shared));
-  struct shared *s = arena.memory;
-  assert_int_equal(shoal_lock_init(&s->lock), 0);
-  return s;
-}
 
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  fresh();
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
+  struct shared *s = arena_begin(sizeof *s);
+  assert_int_equal(shoal_lock_init(&s->lock), 0);
   return 0;
 }
 
@@ -76,25 +63,19 @@ static void keep(void *memory, unsigned i) {
   struct shared *s = memory;
   (void)i;
   CHECK(shoal_lock_acquire(&s->lock, SHOAL_FOREVER) == 0);
-  shoal_store32_release(&s->stage, 1);                        // [T1] pairs with [T2]
-  while (shoal_load32_acquire(&s->stage) < 2) sched_yield();  // [T2] pairs with [T1]
+  stage_keep(&s->stage);
   CHECK(shoal_lock_release(&s->lock) == 0);
-}
-static struct peer keeper(struct shared *s) {
-  struct peer p = peer_start(&arena, keep, 0);
-  while (shoal_load32_acquire(&s->stage) < 1) sched_yield();  // [T2] pairs with [T1]
-  return p;
 }
 
 static void test_forms_of_waiting(void **state) {
   (void)state;
   struct shared *s = arena.memory;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_TRY), -EAGAIN);
   int64_t before = shoal_now_ns();
   assert_int_equal(shoal_lock_acquire(&s->lock, shoal_after_ms(20)), -ETIMEDOUT);
   assert_true(shoal_now_ns() - before >= 20000000);
-  shoal_store32_release(&s->stage, 2);  // [T1]
+  say(&s->stage, 2);
   assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_lock_release(&s->lock), 0);
   peer_join(&p);
@@ -112,14 +93,13 @@ static void test_misuse(void **state) {
   assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_TRY), -EDEADLK);
   assert_int_equal(shoal_lock_destroy(&s->lock), -EBUSY);
   assert_int_equal(shoal_lock_release(&s->lock), 0);
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   assert_int_equal(shoal_lock_release(&s->lock), -EPERM);
   assert_int_equal(shoal_lock_consistent(&s->lock), -EPERM);
   assert_int_equal(shoal_lock_destroy(&s->lock), -EBUSY);
   shoal_lock_info(&s->lock, &info);
   assert_int_equal(info.owner, p.pid);
-  shoal_store32_release(&s->stage, 2);  // [T1]
-  peer_join(&p);
+  let_go(&p, &s->stage);
   assert_int_equal(shoal_lock_destroy(&s->lock), 0);
   assert_int_equal(shoal_lock_destroy(&s->lock), -EINVAL);
   assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_FOREVER), -EINVAL);
@@ -130,7 +110,7 @@ static void test_dead_holder(void **state) {
   (void)state;
   struct shared *s = arena.memory;
   struct shoal_lock_info info;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   peer_kill(&p);
   shoal_lock_info(&s->lock, &info);
   assert_true(info.dead);
@@ -154,14 +134,13 @@ static void test_the_reason_names_the_holder(void **state) {
   snprintf(name, sizeof name, "thread, %d (clerk (2)), holds", gettid());
   assert_non_null(strstr(shoal_reason(), name));
   assert_int_equal(shoal_lock_release(&s->lock), 0);
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   snprintf(name, sizeof name, "thread %d (clerk (2))", (int)p.pid);  // the child has its parent's name
   assert_int_equal(shoal_lock_release(&s->lock), -EPERM);
   assert_non_null(strstr(shoal_reason(), name));
   assert_int_equal(shoal_lock_destroy(&s->lock), -EBUSY);
   assert_non_null(strstr(shoal_reason(), name));
-  shoal_store32_release(&s->stage, 2);  // [T1]
-  peer_join(&p);
+  let_go(&p, &s->stage);
 }
 
 // A lock that is free, with a sleeper that has not been woken: as after the death of whom the kernel woke first.
@@ -210,7 +189,7 @@ static void be_told(void *memory, unsigned i) {
 static void test_sleepers_are_told_that_it_is_given_up(void **state) {
   (void)state;
   struct shared *s = arena.memory;
-  struct peer holder = keeper(s), sleeper[3];
+  struct peer holder = keeper(keep, 0, &s->stage), sleeper[3];
   for (unsigned i = 0; i < 3; i++) {
     sleeper[i] = peer_start(&arena, be_told, i);
     peer_asleep(&sleeper[i]);
@@ -241,15 +220,14 @@ static void repair(void *memory, unsigned i) {
 static void test_a_dead_sleeper_costs_nobody_a_wake(void **state) {
   (void)state;
   struct shared *s = arena.memory;
-  struct peer holder = keeper(s), sleeper[4];
+  struct peer holder = keeper(keep, 0, &s->stage), sleeper[4];
   for (unsigned i = 0; i < 4; i++) {
     sleeper[i] = peer_start(&arena, repair, i);
     peer_asleep(&sleeper[i]);
   }
   peer_kill(&sleeper[1]);
-  kill(sleeper[0].pid, SIGSTOP);        // whoever is woken first may be this one: stopped, then killed
-  shoal_store32_release(&s->stage, 2);  // [T1]
-  peer_join(&holder);
+  kill(sleeper[0].pid, SIGSTOP);  // whoever is woken first may be this one: stopped, then killed
+  let_go(&holder, &s->stage);
   peer_kill(&sleeper[0]);
   peer_join(&sleeper[2]);
   peer_join(&sleeper[3]);
@@ -286,16 +264,16 @@ static void test_a_child_holds_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_one_holder_at_a_time, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_misuse, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_the_reason_names_the_holder, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_awaited_is_not_destroyed, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_dead_holder, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_sleepers_are_told_that_it_is_given_up, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_dead_sleeper_costs_nobody_a_wake, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_thread_that_exits_dies, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_child_holds_nothing, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_one_holder_at_a_time, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_misuse, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_the_reason_names_the_holder, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_awaited_is_not_destroyed, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_dead_holder, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_sleepers_are_told_that_it_is_given_up, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_dead_sleeper_costs_nobody_a_wake, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_thread_that_exits_dies, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_child_holds_nothing, setup, arena_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

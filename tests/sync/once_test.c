@@ -17,26 +17,18 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 struct shared {
   struct shoal_once once;
   shoal_atomic32 stage, ran;
   uint64_t value;
 };
-static struct arena arena;
 
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
-  struct shared *s = arena.memory;
+  struct shared *s = arena_begin(sizeof(struct shared));
   assert_int_equal(shoal_once_init(&s->once), 0);
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 static struct shoal_once_info info_of(const struct shared *s) {
@@ -95,8 +87,7 @@ static void test_one_that_fails_is_run_again(void **state) {
 static int hang(void *arg) {
   struct shared *s = arg;
   s->value = 1;
-  shoal_store32_release(&s->stage, 1);                        // [T1] pairs with [T2]
-  while (shoal_load32_acquire(&s->stage) < 2) sched_yield();  // [T2] pairs with [T1]
+  stage_keep(&s->stage);
   return 0;
 }
 static void run_hanging(void *memory, unsigned i) {
@@ -106,7 +97,7 @@ static void run_hanging(void *memory, unsigned i) {
 }
 static struct peer runner(struct shared *s) {
   struct peer p = peer_start(&arena, run_hanging, 0);
-  while (shoal_load32_acquire(&s->stage) < 1) sched_yield();  // [T2] pairs with [T1]
+  await(&s->stage, 1);
   return p;
 }
 
@@ -138,7 +129,7 @@ static void test_forms_of_waiting(void **state) {
   assert_int_equal(shoal_once_run(&s->once, work, s, shoal_after_ms(20)), -ETIMEDOUT);
   assert_true(shoal_now_ns() - before >= 20000000);
   assert_int_equal(shoal_once_destroy(&s->once), -EBUSY);
-  shoal_store32_release(&s->stage, 2);  // [T1]
+  say(&s->stage, 2);
   assert_int_equal(shoal_once_run(&s->once, work, s, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_load32_relaxed(&s->ran), 0);
   peer_join(&p);
@@ -191,7 +182,7 @@ static void test_destroyed(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, arena_end)
   const struct CMUnitTest tests[] = {
       TEST(done_by_one_thread),
       TEST(done_by_one_process),

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "sync/barrier.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define N 5
 #define MANY 20
@@ -23,7 +23,6 @@ struct shared {
   shoal_atomic32 counters[MANY], serial[MANY], results[3], late, signalled, waited;
   uint32_t zero[2];
 };
-static struct arena arena;
 
 static struct shoal_barrier *barrier(struct shared *s, unsigned i) { return &s->at[i].barrier; }
 static void make(unsigned i, uint32_t parties, int64_t timeout_ns) {
@@ -32,15 +31,12 @@ static void make(unsigned i, uint32_t parties, int64_t timeout_ns) {
 }
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
+  arena_begin(sizeof(struct shared));
   return 0;
 }
 static int teardown(void **state) {
-  (void)state;
   for (unsigned i = 0; i < MANY; i++) assert_int_equal(shoal_barrier_leave(barrier(arena.memory, i)), 0);
-  arena_free(&arena);
-  return 0;
+  return arena_end(state);
 }
 static uint32_t get(const shoal_atomic32 *word) { return shoal_load32_seq_cst(word); }  // [T1] pairs with [T2]
 static void add(shoal_atomic32 *word) { shoal_add32_seq_cst(word, 1); }                 // [T2] pairs with [T1]

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define PLACES 72
 struct line {
@@ -25,24 +25,16 @@ struct shared {
   struct line condition_, other_;
   uint32_t waiting, woken, go, round, jobs, done;  // under the lock
 };
-static struct arena arena;
 
 static struct shoal_condition *condition(struct shared *s) { return (struct shoal_condition *)s->condition_.words; }
 static struct shoal_condition *other(struct shared *s) { return (struct shoal_condition *)s->other_.words; }
 
 static int setup(void **state) {
   (void)state;
-  watchdog(240);
-  arena_make(&arena, sizeof(struct shared));
-  struct shared *s = arena.memory;
+  struct shared *s = arena_begin(sizeof(struct shared));
   assert_int_equal(shoal_lock_init(&s->lock), 0);
   assert_int_equal(shoal_condition_init(condition(s), PLACES), 0);
   assert_int_equal(shoal_condition_init(other(s), PLACES), 0);
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 
@@ -379,7 +371,7 @@ static void test_the_holder_of_a_robust_lock_dies_between(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, arena_end)
   const struct CMUnitTest tests[] = {
       TEST(broadcast_unblocks_all),
       TEST(a_signal_unblocks_one),

@@ -14,7 +14,7 @@
 
 #include "sync/lock.h"
 #include "sync/rlock.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 // Both kinds by one interface, so that each question is asked twice.
 struct kind {
@@ -40,16 +40,13 @@ struct shared {
   shoal_atomic32 stage, done, handled;
   uint64_t number, mirror;
 };
-static struct arena arena;
 static const struct kind *k;
 static struct shared *s;
 static void *l;  // the first of them
 
 static int setup(const struct kind *kind) {
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
+  s = arena_begin(sizeof *s);
   k = kind;
-  s = arena.memory;
   l = &s->lock[0];
   for (int i = 0; i < LOCKS; i++) CHECK(k->init(&s->lock[i]) == 0);
   return 0;
@@ -61,16 +58,6 @@ static int setup_lock(void **state) {
 static int setup_rlock(void **state) {
   (void)state;
   return setup(&kinds[1]);
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
-  return 0;
-}
-
-static void stage(uint32_t n) { shoal_store32_release(&s->stage, n); }  // [T1] pairs with [T2]
-static void await(shoal_atomic32 *word, uint32_t n) {
-  while (shoal_load32_acquire(word) < n) sched_yield();  // [T2] pairs with [T1]
 }
 
 static void *call(void *body) {
@@ -123,8 +110,7 @@ static void test_destroyed_can_be_made_anew(void **state) {
 }
 static void hold_until_2(void) {
   CHECK(k->acquire(l, SHOAL_FOREVER) == 0);
-  stage(1);
-  await(&s->stage, 2);
+  stage_keep(&s->stage);
   CHECK(k->release(l) == 0);
 }
 static void test_held_is_not_destroyed(void **state) {
@@ -135,7 +121,7 @@ static void test_held_is_not_destroyed(void **state) {
   pthread_t t = thread(hold_until_2);
   await(&s->stage, 1);
   assert_int_equal(k->destroy(l), -EBUSY);
-  stage(2);
+  say(&s->stage, 2);
   pthread_join(t, NULL);
   assert_int_equal(k->destroy(l), 0);
 }
@@ -186,7 +172,7 @@ static void test_try(void **state) {
   pthread_t t = thread(hold_until_2);
   await(&s->stage, 1);
   assert_int_equal(k->acquire(l, SHOAL_TRY), -EAGAIN);
-  stage(2);
+  say(&s->stage, 2);
   pthread_join(t, NULL);
   assert_int_equal(k->acquire(l, SHOAL_TRY), 0);
   assert_int_equal(k->release(l), 0);
@@ -256,7 +242,7 @@ static void handle(int number) {
 }
 static void waits_in_spite_of_signals(void) {
   signal(SIGUSR1, handle);
-  stage(1);
+  say(&s->stage, 1);
   CHECK(k->acquire(l, SHOAL_FOREVER) == 0);
   CHECK(shoal_load32_relaxed(&s->handled) >= 20);
   CHECK(k->release(l) == 0);
@@ -277,7 +263,7 @@ static void test_a_signal_does_not_end_a_wait(void **state) {
 }
 static void goes_round_under_signals(void) {
   signal(SIGUSR1, handle);
-  stage(1);
+  say(&s->stage, 1);
   while (shoal_load32_relaxed(&s->handled) < 300) {
     CHECK(k->acquire(l, SHOAL_FOREVER) == 0 && k->release(l) == 0);
     CHECK(k->acquire(l, SHOAL_TRY) == 0 && k->release(l) == 0);
@@ -408,9 +394,9 @@ static void test_killed_at_random(void **state) {
   }
 }
 
-#define BOTH(name)                                             \
-  {"lock: " #name, test_##name, setup_lock, teardown, NULL}, { \
-    "rlock: " #name, test_##name, setup_rlock, teardown, NULL  \
+#define BOTH(name)                                              \
+  {"lock: " #name, test_##name, setup_lock, arena_end, NULL}, { \
+    "rlock: " #name, test_##name, setup_rlock, arena_end, NULL  \
   }
 int main(void) {
   const struct CMUnitTest tests[] = {

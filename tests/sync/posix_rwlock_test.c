@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "sync/rwlock.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define SEATS 16
 
@@ -21,19 +21,11 @@ struct shared {
   uint64_t number;
   struct shoal_rwlock lock;
 };
-static struct arena arena;
 
 static int setup(void **state) {
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared) + shoal_rwlock_size(SEATS));
-  struct shared *s = *state = arena.memory;
+  struct shared *s = *state = arena_begin(sizeof(struct shared) + shoal_rwlock_size(SEATS));
   memset(&s->lock, 0xaa, shoal_rwlock_size(SEATS));
   assert_int_equal(shoal_rwlock_init(&s->lock, SEATS), 0);
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 
@@ -57,12 +49,10 @@ static void expect_free(struct shared *s) {
 // ---- another process: takes it, says so (stage), keeps it until it is told (told), gives it back ----
 static uint32_t load(shoal_atomic32 *a) { return shoal_load32_acquire(a); }        // [T2] pairs with [T1]
 static void store(shoal_atomic32 *a, uint32_t n) { shoal_store32_release(a, n); }  // [T1] pairs with [T2]
-#define GO 100u
 static void keep(void *memory, unsigned kind) {
   struct shared *s = memory;
   CHECK(acquire(s, kind, SHOAL_FOREVER) == 0);
-  shoal_add32_seq_cst(&s->stage, 1);           // [T1]
-  while (load(&s->stage) < GO) sched_yield();  // [T2]
+  stage_keep(&s->stage);
   CHECK(release(s, kind) == 0);
   shoal_add32_seq_cst(&s->ended, 1);  // [T1]
 }
@@ -71,16 +61,6 @@ static void use(void *memory, unsigned kind) {
   CHECK(acquire(s, kind, SHOAL_FOREVER) == 0);
   CHECK(release(s, kind) == 0);
   shoal_add32_seq_cst(&s->ended, 1);  // [T1]
-}
-static struct peer keeper(struct shared *s, enum kind kind) {
-  store(&s->stage, 0);
-  struct peer p = peer_start(&arena, keep, kind);
-  while (load(&s->stage) == 0) sched_yield();
-  return p;
-}
-static void let_go(struct shared *s, struct peer *p) {
-  store(&s->stage, GO);
-  peer_join(p);
 }
 static struct peer asleep(arena_body body, unsigned kind) {
   struct peer p = peer_start(&arena, body, kind);
@@ -105,20 +85,20 @@ static void test_held_is_not_destroyed(void **state) {
     take(s, kind);
     assert_int_equal(shoal_rwlock_destroy(&s->lock), -EBUSY);
     give(s, kind);
-    struct peer p = keeper(s, kind);
+    struct peer p = keeper(keep, kind, &s->stage);
     assert_int_equal(shoal_rwlock_destroy(&s->lock), -EBUSY);
-    let_go(s, &p);
+    let_go(&p, &s->stage);
     expect_free(s);
   }
 }
 
 static void test_readers_share(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, READ);
+  struct peer p = keeper(keep, READ, &s->stage);
   assert_int_equal(acquire(s, READ, SHOAL_FOREVER), 0);
   assert_int_equal(release(s, READ), 0);
   assert_int_equal(acquire(s, WRITE, SHOAL_TRY), -EAGAIN);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   take(s, WRITE);
   give(s, WRITE);
 }
@@ -142,9 +122,9 @@ static void test_a_waiting_writer_keeps_new_readers_out(void **state) {
   struct peer writer = asleep(keep, WRITE), reader = asleep(use, READ);
   assert_int_equal(load(&s->ended), 0);
   give(s, READ);
-  while (load(&s->stage) == 0) sched_yield();  // the writer has it, the reader has not
+  await(&s->stage, 1);  // the writer has it, the reader has not
   assert_int_equal(load(&s->ended), 0);
-  let_go(s, &writer);
+  let_go(&writer, &s->stage);
   peer_join(&reader);
 }
 
@@ -172,15 +152,15 @@ static void test_many_reads_by_one_thread(void **state) {
 
 static void test_try(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, WRITE);
+  struct peer p = keeper(keep, WRITE, &s->stage);
   assert_int_equal(acquire(s, READ, SHOAL_TRY), -EAGAIN);
   assert_int_equal(acquire(s, WRITE, SHOAL_TRY), -EAGAIN);
-  let_go(s, &p);
-  p = keeper(s, READ);
+  let_go(&p, &s->stage);
+  p = keeper(keep, READ, &s->stage);
   take(s, READ);
   give(s, READ);
   assert_int_equal(acquire(s, WRITE, SHOAL_TRY), -EAGAIN);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   expect_free(s);
 }
 
@@ -192,25 +172,25 @@ static void expect_timeout(struct shared *s, enum kind kind, int64_t ms) {
 
 static void test_deadline(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, WRITE);
+  struct peer p = keeper(keep, WRITE, &s->stage);
   for (int i = 0; i < 3; i++) {
     expect_timeout(s, READ, 10);
     expect_timeout(s, WRITE, 10);
   }
-  let_go(s, &p);
-  p = keeper(s, READ);
+  let_go(&p, &s->stage);
+  p = keeper(keep, READ, &s->stage);
   assert_int_equal(acquire(s, READ, shoal_after_ms(10)), 0);
   give(s, READ);
   for (int i = 0; i < 3; i++) expect_timeout(s, WRITE, 10);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
 }
 
 static void test_a_deadline_that_has_passed(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, WRITE);
+  struct peer p = keeper(keep, WRITE, &s->stage);
   expect_timeout(s, READ, -1000);
   expect_timeout(s, WRITE, -1000);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   for (enum kind kind = READ; kind <= WRITE; kind++) {
     assert_int_equal(acquire(s, kind, (shoal_deadline){shoal_now_ns() - 1000000000}), 0);
     give(s, kind);
@@ -278,7 +258,7 @@ static void test_a_deadline_passes_in_a_handler(void **state) {
     take(s, WRITE);
     store(&s->stage, 0);
     struct peer p = peer_start(&arena, wait_interrupted, 2 + kind);
-    while (load(&s->stage) == 0) sched_yield();  // its handler is set
+    await(&s->stage, 1);  // its handler is set
     assert_int_equal(kill(p.pid, SIGUSR1), 0);
     peer_join(&p);
     give(s, WRITE);
@@ -305,10 +285,10 @@ static void test_released_by_another(void **state) {
   struct shared *s = *state;
   for (enum kind kind = READ; kind <= WRITE; kind++) {
     assert_int_equal(release(s, kind), -EPERM);
-    struct peer p = keeper(s, kind);
+    struct peer p = keeper(keep, kind, &s->stage);
     assert_int_equal(release(s, READ), -EPERM);
     assert_int_equal(release(s, WRITE), -EPERM);
-    let_go(s, &p);
+    let_go(&p, &s->stage);
   }
   memset(&s->lock, 0, shoal_rwlock_size(SEATS));
   assert_int_equal(release(s, READ), -EPERM);
@@ -366,7 +346,7 @@ static void test_many_readers_at_once(void **state) {
   expect_free(*state);
 }
 
-#define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, teardown)
+#define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, arena_end)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define PERMITS 16
 struct shared {
@@ -19,22 +19,14 @@ struct shared {
   struct shoal_permit permits[PERMITS];
   uint64_t count;
 };
-static struct arena arena;
 static struct shared *at;
 static const uint32_t kinds[] = {0, SHOAL_SEMAPHORE_CONSUMED};
 #define EACH_KIND(flags) for (uint32_t k_ = 0, flags = kinds[0]; k_ < 2; flags = kinds[++k_ % 2])
 
 static int setup(void **state) {
   (void)state;
-  watchdog(240);
-  arena_make(&arena, sizeof(struct shared));
-  at = arena.memory;
+  at = arena_begin(sizeof(struct shared));
   memset(at, 0xa5, sizeof *at);
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 static struct shoal_semaphore *made(uint32_t value, uint32_t flags) {
@@ -249,7 +241,7 @@ static void test_by_name(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, arena_end)
   const struct CMUnitTest tests[] = {
       TEST(initialized_has_its_value),
       TEST(a_release_adds_one),

@@ -15,26 +15,18 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 struct shared {
   struct shoal_rlock lock;
   shoal_atomic32 stage;
   uint64_t number, mirror;
 };
-static struct arena arena;
 
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
-  struct shared *s = arena.memory;
+  struct shared *s = arena_begin(sizeof(struct shared));
   assert_int_equal(shoal_rlock_init(&s->lock), 0);
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 static struct shoal_rlock_info info_of(const struct shoal_rlock *l) {
@@ -76,25 +68,19 @@ static void keep(void *memory, unsigned i) {
   struct shared *s = memory;
   (void)i;
   acquire(&s->lock, 3);
-  shoal_store32_release(&s->stage, 1);                        // [T1] pairs with [T2]
-  while (shoal_load32_acquire(&s->stage) < 2) sched_yield();  // [T2] pairs with [T1]
+  stage_keep(&s->stage);
   release(&s->lock, 3);
-}
-static struct peer keeper(struct shared *s) {
-  struct peer p = peer_start(&arena, keep, 0);
-  while (shoal_load32_acquire(&s->stage) < 1) sched_yield();  // [T2] pairs with [T1]
-  return p;
 }
 
 static void test_forms_of_waiting(void **state) {
   (void)state;
   struct shared *s = arena.memory;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   assert_int_equal(shoal_rlock_acquire(&s->lock, SHOAL_TRY), -EAGAIN);
   int64_t before = shoal_now_ns();
   assert_int_equal(shoal_rlock_acquire(&s->lock, shoal_after_ms(20)), -ETIMEDOUT);
   assert_true(shoal_now_ns() - before >= 20000000);
-  shoal_store32_release(&s->stage, 2);  // [T1]
+  say(&s->stage, 2);
   assert_int_equal(shoal_rlock_acquire(&s->lock, SHOAL_FOREVER), 0);
   peer_join(&p);
   assert_int_equal(shoal_rlock_acquire(&s->lock, SHOAL_TRY), 0);
@@ -120,15 +106,14 @@ static void test_free_after_as_many_releases(void **state) {
 static void test_misuse(void **state) {
   (void)state;
   struct shared *s = arena.memory;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   assert_int_equal(shoal_rlock_release(&s->lock), -EPERM);
   assert_int_equal(shoal_rlock_consistent(&s->lock), -EPERM);
   assert_int_equal(shoal_rlock_destroy(&s->lock), -EBUSY);
   assert_int_equal(shoal_rlock_unlock_all_(&s->lock), 0);
   assert_int_equal(info_of(&s->lock).owner, p.pid);
   assert_int_equal(info_of(&s->lock).depth, 3);
-  shoal_store32_release(&s->stage, 2);  // [T1]
-  peer_join(&p);
+  let_go(&p, &s->stage);
   acquire(&s->lock, 1);
   assert_int_equal(shoal_rlock_consistent(&s->lock), -EINVAL);
   assert_int_equal(shoal_rlock_destroy(&s->lock), -EBUSY);
@@ -145,7 +130,7 @@ static void test_misuse(void **state) {
 static void test_holder_dies_deep_inside(void **state) {
   (void)state;
   struct shared *s = arena.memory;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   peer_kill(&p);
   assert_true(info_of(&s->lock).dead);
   assert_int_equal(shoal_rlock_acquire(&s->lock, SHOAL_FOREVER), -EOWNERDEAD);
@@ -162,7 +147,7 @@ static void test_holder_dies_deep_inside(void **state) {
 static void test_given_up(void **state) {
   (void)state;
   struct shared *s = arena.memory;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   peer_kill(&p);
   assert_int_equal(shoal_rlock_acquire(&s->lock, SHOAL_FOREVER), -EOWNERDEAD);
   assert_int_equal(shoal_rlock_acquire(&s->lock, SHOAL_FOREVER), 0);
@@ -200,7 +185,7 @@ static void test_taken_again_from_the_dead(void **state) {
   struct shared *s = arena.memory;
   acquire(&s->lock, 2);
   assert_int_equal(shoal_rlock_unlock_all_(&s->lock), 2);
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   peer_kill(&p);
   assert_int_equal(shoal_rlock_lock_again_(&s->lock, 2), -EOWNERDEAD);
   assert_int_equal(info_of(&s->lock).depth, 2);
@@ -221,7 +206,7 @@ static void test_a_child_holds_nothing(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, arena_end)
   const struct CMUnitTest tests[] = {
       TEST(one_holder_at_a_time),        TEST(forms_of_waiting),
       TEST(free_after_as_many_releases), TEST(misuse),

@@ -24,44 +24,31 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 struct shared {
   shoal_atomic32 stage, inside, told[8];
   uint64_t number, mirror;  // equal whenever no writer is inside
   struct shoal_rwlock lock;
 };
-static struct arena arena;
 
 static struct shared *fresh_for(uint32_t threads) {
-  arena_make(&arena, sizeof(struct shared) + shoal_rwlock_size(threads));
-  struct shared *s = arena.memory;
+  struct shared *s = arena_begin(sizeof *s + shoal_rwlock_size(threads));
   memset(&s->lock, 0xaa, shoal_rwlock_size(threads));
   assert_int_equal(shoal_rwlock_init(&s->lock, threads), 0);
   return s;
 }
 
 static int setup(void **state) {
-  watchdog(120);
   *state = fresh_for(8);
   return 0;
 }
 static int setup_one_seat(void **state) {
-  watchdog(120);
   *state = fresh_for(1);
   return 0;
 }
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
-  return 0;
-}
 
-static uint32_t stage_of(struct shared *s) { return shoal_load32_acquire(&s->stage); }        // [T2] pairs with [T1]
-static void set_stage(struct shared *s, uint32_t n) { shoal_store32_release(&s->stage, n); }  // [T1] pairs with [T2]
-static void await_stage(struct shared *s, uint32_t n) {
-  while (stage_of(s) < n) sched_yield();
-}
+static uint32_t stage_of(struct shared *s) { return shoal_load32_acquire(&s->stage); }  // [T2] pairs with [T1]
 
 // ---- 1 ----
 #define ROUNDS 10000
@@ -109,9 +96,9 @@ static void meet(void *memory, unsigned i) {
 
 static void test_readers_are_together(void **state) {
   struct shared *s = *state;
-  set_stage(s, 4);
+  say(&s->stage, 4);
   run(&arena, THREADS, 4, meet);
-  set_stage(s, 8);
+  say(&s->stage, 8);
   run(&arena, PROCESSES, 4, meet);
 }
 
@@ -120,7 +107,7 @@ static void test_seats_of_those_that_have_ended(void **state) {
   struct shared *s = *state;
   for (uint32_t i = 0; i < 3; i++) {
     shoal_store32_seq_cst(&s->inside, 0);  // [T3]
-    set_stage(s, 8);
+    say(&s->stage, 8);
     run(&arena, THREADS, 8, meet);
   }
 }
@@ -131,27 +118,15 @@ static void keep_reading(void *memory, unsigned i) {
   struct shared *s = memory;
   (void)i;
   CHECK(shoal_rwlock_read_acquire(&s->lock, SHOAL_FOREVER) == 0);
-  set_stage(s, 1);
-  await_stage(s, 2);
+  stage_keep(&s->stage);
   CHECK(shoal_rwlock_read_release(&s->lock) == 0);
 }
 static void keep_writing(void *memory, unsigned i) {
   struct shared *s = memory;
   (void)i;
   CHECK(shoal_rwlock_write_acquire(&s->lock, SHOAL_FOREVER) == 0);
-  set_stage(s, 1);
-  await_stage(s, 2);
+  stage_keep(&s->stage);
   CHECK(shoal_rwlock_write_release(&s->lock) == 0);
-}
-static struct peer keeper(struct shared *s, arena_body keep) {
-  set_stage(s, 0);
-  struct peer p = peer_start(&arena, keep, 0);
-  await_stage(s, 1);
-  return p;
-}
-static void let_go(struct shared *s, struct peer *p) {
-  set_stage(s, 2);
-  peer_join(p);
 }
 
 // What they are told goes to told[i], one higher: 0 is nothing yet. A lock in doubt is repaired.
@@ -199,16 +174,16 @@ static int read_acquire(struct shoal_rwlock *l, shoal_deadline d) { return shoal
 
 static void test_forms_of_waiting(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, keep_writing);
+  struct peer p = keeper(keep_writing, 0, &s->stage);
   expect_timeout(read_acquire, s);
   expect_timeout(shoal_rwlock_write_acquire, s);
-  let_go(s, &p);
-  p = keeper(s, keep_reading);
+  let_go(&p, &s->stage);
+  p = keeper(keep_reading, 0, &s->stage);
   expect_timeout(shoal_rwlock_write_acquire, s);
   assert_int_equal(shoal_load32_relaxed(&s->lock.door), SHOAL_RWLOCK_OPEN);
   assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), 0);
   assert_int_equal(shoal_rwlock_read_release(&s->lock), 0);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   expect_as_new(s);
 }
 
@@ -219,23 +194,23 @@ static void write_briefly(void *memory, unsigned i) {
 
 static void test_a_writer_that_gives_up_lets_readers_in(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, keep_reading), writer = peer_start(&arena, write_briefly, 0);
+  struct peer p = keeper(keep_reading, 0, &s->stage), writer = peer_start(&arena, write_briefly, 0);
   while (shoal_load32_relaxed(&s->lock.door) != SHOAL_RWLOCK_AWAITED && told(s, 0) > 0) sched_yield();
   struct peer reader = peer_start(&arena, read_once, 1);
   peer_join(&reader);
   peer_join(&writer);
   assert_int_equal(told(s, 0), -ETIMEDOUT);
   assert_int_equal(told(s, 1), 0);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   expect_as_new(s);
 }
 
 static void test_a_waiting_writer_comes_before_new_readers(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, keep_reading), writer = asleep(write_once, 0);
+  struct peer p = keeper(keep_reading, 0, &s->stage), writer = asleep(write_once, 0);
   assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), -EAGAIN);
   struct peer reader = asleep(read_once, 1);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   peer_join(&writer);
   peer_join(&reader);
   expect_as_new(s);
@@ -246,8 +221,7 @@ static void read_deep(void *memory, unsigned i) {
   struct shared *s = memory;
   (void)i;
   CHECK(shoal_rwlock_read_acquire(&s->lock, SHOAL_FOREVER) == 0);
-  set_stage(s, 1);
-  await_stage(s, 2);
+  stage_keep(&s->stage);
   for (int k = 0; k < 3; k++) CHECK(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY) == 0);
   for (int k = 0; k < 3; k++) CHECK(shoal_rwlock_read_release(&s->lock) == 0);
   CHECK(told(s, 0) > 0);  // the writer waits still
@@ -257,8 +231,8 @@ static void read_deep(void *memory, unsigned i) {
 
 static void test_reading_again_while_a_writer_waits(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, read_deep), writer = asleep(write_once, 0);
-  let_go(s, &p);
+  struct peer p = keeper(read_deep, 0, &s->stage), writer = asleep(write_once, 0);
+  let_go(&p, &s->stage);
   peer_join(&writer);
   assert_int_equal(told(s, 0), 0);
   expect_as_new(s);
@@ -273,13 +247,13 @@ static void test_misuse_by_others(void **state) {
   assert_int_equal(shoal_rwlock_consistent(&s->lock), -EPERM);
   arena_body keep[] = {keep_reading, keep_writing};
   for (int i = 0; i < 2; i++) {
-    struct peer p = keeper(s, keep[i]);
+    struct peer p = keeper(keep[i], 0, &s->stage);
     assert_int_equal(shoal_rwlock_read_release(&s->lock), -EPERM);
     assert_int_equal(shoal_rwlock_write_release(&s->lock), -EPERM);
     assert_int_equal(shoal_rwlock_downgrade(&s->lock), -EPERM);
     assert_int_equal(shoal_rwlock_consistent(&s->lock), -EPERM);
     assert_int_equal(shoal_rwlock_destroy(&s->lock), -EBUSY);
-    let_go(s, &p);
+    let_go(&p, &s->stage);
   }
   expect_as_new(s);
 }
@@ -314,12 +288,12 @@ static void test_misuse_by_the_holder(void **state) {
 // It has the later seat: the other reader is not waited for first, with the door shut meanwhile.
 static void test_a_reader_that_would_write_is_refused_at_once(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, keep_reading);
+  struct peer p = keeper(keep_reading, 0, &s->stage);
   assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), 0);
   assert_int_equal(shoal_rwlock_write_acquire(&s->lock, SHOAL_FOREVER), -EDEADLK);
   assert_int_equal(shoal_load32_relaxed(&s->lock.door), SHOAL_RWLOCK_OPEN);
   assert_int_equal(shoal_rwlock_read_release(&s->lock), 0);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   expect_as_new(s);
 }
 
@@ -327,7 +301,7 @@ static void test_a_reader_that_would_write_is_refused_at_once(void **state) {
 static void test_a_dead_reader_is_not_waited_for(void **state) {
   struct shared *s = *state;
   struct shoal_rwlock_info info;
-  struct peer p = keeper(s, keep_reading), writer = asleep(write_once, 0), reader = asleep(read_once, 1);
+  struct peer p = keeper(keep_reading, 0, &s->stage), writer = asleep(write_once, 0), reader = asleep(read_once, 1);
   peer_kill(&p);
   peer_join(&writer);
   peer_join(&reader);
@@ -341,13 +315,13 @@ static void test_a_dead_reader_is_not_waited_for(void **state) {
 static void test_a_dead_readers_seat_is_anothers(void **state) {  // one seat
   struct shared *s = *state;
   struct shoal_rwlock_info info;
-  struct peer p = keeper(s, keep_reading);
+  struct peer p = keeper(keep_reading, 0, &s->stage);
   peer_kill(&p);
-  p = keeper(s, keep_reading);
+  p = keeper(keep_reading, 0, &s->stage);
   shoal_rwlock_info(&s->lock, &info);
   assert_int_equal(info.readers, 1);
   assert_int_equal(info.writer, 0);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
 }
 
 static void *read_and_exit(void *lock) { return (void *)(intptr_t)shoal_rwlock_read_acquire(lock, SHOAL_FOREVER); }
@@ -367,7 +341,7 @@ static void test_the_next_is_told(void **state) {
   struct shared *s = *state;
   struct shoal_rwlock_info info;
   for (int reader = 0; reader < 2; reader++) {
-    struct peer p = keeper(s, keep_writing);
+    struct peer p = keeper(keep_writing, 0, &s->stage);
     peer_kill(&p);
     shoal_rwlock_info(&s->lock, &info);
     assert_true(info.dead);
@@ -388,7 +362,7 @@ static void test_the_next_is_told(void **state) {
 
 static void test_sleepers_are_told_once(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, keep_writing), sleeper[4];
+  struct peer p = keeper(keep_writing, 0, &s->stage), sleeper[4];
   for (unsigned i = 0; i < 4; i++) sleeper[i] = asleep(i % 2 ? read_once : write_once, i);
   peer_kill(&p);
   unsigned ownerdead = 0;
@@ -403,7 +377,7 @@ static void test_sleepers_are_told_once(void **state) {
 
 static void test_told_again_until_repaired(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, keep_writing);
+  struct peer p = keeper(keep_writing, 0, &s->stage);
   peer_kill(&p);
   pthread_t thread;
   void *rc;
@@ -420,7 +394,7 @@ static void test_given_up_for_all(void **state) {
   struct shared *s = *state;
   for (int reader = 0; reader < 2; reader++) {
     assert_int_equal(shoal_rwlock_init(&s->lock, 8), 0);
-    struct peer p = keeper(s, keep_writing), sleeper[2];
+    struct peer p = keeper(keep_writing, 0, &s->stage), sleeper[2];
     peer_kill(&p);
     assert_int_equal((reader ? read_acquire : shoal_rwlock_write_acquire)(&s->lock, SHOAL_TRY), -EOWNERDEAD);
     sleeper[0] = asleep(read_once, 0);
@@ -439,12 +413,12 @@ static void test_given_up_for_all(void **state) {
 // ---- 7 ----
 static void test_a_writer_that_dies_waiting(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, keep_reading), writer = asleep(write_once, 0), reader = asleep(read_once, 1);
+  struct peer p = keeper(keep_reading, 0, &s->stage), writer = asleep(write_once, 0), reader = asleep(read_once, 1);
   peer_kill(&writer);
   peer_join(&reader);
   assert_int_equal(told(s, 1), 0);
   assert_int_equal(shoal_load32_relaxed(&s->lock.door), SHOAL_RWLOCK_OPEN);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   expect_as_new(s);
 }
 
@@ -458,8 +432,7 @@ static void read_alone(void *memory, unsigned i) {
   CHECK(shoal_rwlock_write_acquire(&s->lock, SHOAL_FOREVER) == -EDEADLK);
   CHECK(shoal_rwlock_write_release(&s->lock) == -EPERM);
   CHECK(shoal_rwlock_read_release(&s->lock) == 0);
-  set_stage(s, 1);
-  await_stage(s, 2);
+  stage_keep(&s->stage);
   CHECK(shoal_rwlock_read_release(&s->lock) == 0);
   CHECK(shoal_rwlock_read_release(&s->lock) == -EPERM);
 }
@@ -469,8 +442,7 @@ static void go_on_alone(void *memory, unsigned i) {
   CHECK(shoal_rwlock_write_acquire(&s->lock, SHOAL_FOREVER) == 0);
   CHECK(shoal_rwlock_downgrade(&s->lock) == 0);
   CHECK(shoal_rwlock_write_release(&s->lock) == -EPERM);
-  set_stage(s, 1);
-  await_stage(s, 2);
+  stage_keep(&s->stage);
   CHECK(shoal_rwlock_read_release(&s->lock) == 0);
 }
 
@@ -480,15 +452,15 @@ static void test_without_a_seat(void **state) {  // one seat
   arena_body alone[] = {read_alone, go_on_alone};
   expect_as_new(s);
   for (int i = 0; i < 2; i++) {
-    struct peer p = keeper(s, alone[i]);
+    struct peer p = keeper(alone[i], 0, &s->stage);
     shoal_rwlock_info(&s->lock, &info);
     assert_int_equal(info.writer, p.pid);
     assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), -EAGAIN);
     assert_int_equal(shoal_rwlock_write_acquire(&s->lock, SHOAL_TRY), -EAGAIN);
-    let_go(s, &p);
+    let_go(&p, &s->stage);
     expect_as_new(s);
   }
-  struct peer p = keeper(s, read_alone);
+  struct peer p = keeper(read_alone, 0, &s->stage);
   peer_kill(&p);
   assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), -EOWNERDEAD);
   assert_int_equal(shoal_rwlock_consistent(&s->lock), 0);
@@ -501,11 +473,11 @@ static void test_leaving_a_seat_to_another(void **state) {  // one seat
   struct shoal_rwlock_info info;
   expect_as_new(s);
   assert_int_equal(shoal_rwlock_leave(&s->lock), 0);
-  struct peer p = keeper(s, keep_reading);
+  struct peer p = keeper(keep_reading, 0, &s->stage);
   shoal_rwlock_info(&s->lock, &info);
   assert_int_equal(info.readers, 1);
   assert_int_equal(info.writer, 0);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
 }
 
 // ---- 9 ----
@@ -525,17 +497,17 @@ static void test_a_writer_goes_on_as_a_reader(void **state) {
 
 static void test_repaired_and_shared(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s, keep_writing);
+  struct peer p = keeper(keep_writing, 0, &s->stage);
   peer_kill(&p);
   assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), -EOWNERDEAD);
   assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), 0);
   assert_int_equal(shoal_rwlock_consistent(&s->lock), 0);
   assert_int_equal(shoal_rwlock_downgrade(&s->lock), 0);
-  p = keeper(s, keep_reading);
+  p = keeper(keep_reading, 0, &s->stage);
   assert_int_equal(shoal_rwlock_read_release(&s->lock), 0);
   assert_int_equal(shoal_rwlock_read_release(&s->lock), 0);
   assert_int_equal(shoal_rwlock_read_release(&s->lock), -EPERM);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   expect_as_new(s);
 }
 
@@ -547,20 +519,20 @@ static void test_inspected_read_only(void **state) {
   assert_true(seen != MAP_FAILED);
   assert_int_equal(shoal_rwlock_info(&seen->lock, &info), 0);
   assert_int_equal(info.state, SHOAL_RWLOCK_OPEN);
-  struct peer p = keeper(s, keep_reading), writer = asleep(write_once, 0);
+  struct peer p = keeper(keep_reading, 0, &s->stage), writer = asleep(write_once, 0);
   assert_int_equal(shoal_rwlock_info(&seen->lock, &info), 0);
   assert_int_equal(info.readers, 1);
   assert_int_equal(info.writer, writer.pid);
   assert_int_equal(info.waiters, 1);
   assert_int_equal(info.state, SHOAL_RWLOCK_AWAITED);
   assert_int_equal(shoal_rwlock_check_(&seen->lock, shoal_rwlock_size(8)), 0);
-  let_go(s, &p);
+  let_go(&p, &s->stage);
   peer_join(&writer);
   munmap((void *)(uintptr_t)seen, arena.size);
 }
 
-#define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, teardown)
-#define TEST_ONE_SEAT(x) cmocka_unit_test_setup_teardown(test_##x, setup_one_seat, teardown)
+#define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, arena_end)
+#define TEST_ONE_SEAT(x) cmocka_unit_test_setup_teardown(test_##x, setup_one_seat, arena_end)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TEST(a_writer_is_alone),

@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "core/futex.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define SEATS 8u
 struct shared {
@@ -27,28 +27,16 @@ struct shared {
   struct shoal_seats seats;
   struct shoal_seat table[SEATS];
 };
-static struct arena arena;
 
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
-  struct shared *s = arena.memory;
+  struct shared *s = arena_begin(sizeof(struct shared));
   assert_int_equal(shoal_seats_init_(&s->seats, SEATS), 0);
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 
 static struct shoal_seat *mine(struct shared *s) { return shoal_seat_mine_(shoal_self_(), &s->seats); }
 static uint32_t index_of(struct shared *s, const struct shoal_seat *seat) { return (uint32_t)(seat - s->table); }
-static void await(shoal_atomic32 *word, uint32_t value) {
-  while (shoal_load32_acquire(word) < value) sched_yield();  // [T2] pairs with [T1]
-}
-static void say(shoal_atomic32 *word, uint32_t value) { shoal_store32_release(word, value); }  // [T1] pairs with [T2]
 
 // ---- 1 ----
 
@@ -315,16 +303,16 @@ static void test_memory_of_another(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_each_thread_has_one, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_death_is_seen_and_undone_once, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_thread_that_exits_dies, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_many_sit_and_rise, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_two_reap_at_once, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_an_heir_that_dies_is_followed, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_full_and_forsaken, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_the_forsaken_go_to_one, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_number_used_again_is_another, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_memory_of_another, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_each_thread_has_one, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_death_is_seen_and_undone_once, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_thread_that_exits_dies, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_many_sit_and_rise, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_two_reap_at_once, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_an_heir_that_dies_is_followed, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_full_and_forsaken, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_the_forsaken_go_to_one, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_number_used_again_is_another, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_memory_of_another, setup, arena_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

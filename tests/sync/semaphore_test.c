@@ -13,12 +13,14 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "core/error.h"
+#include "tests/harness/stage.h"
 
 #define MANY 300u
 struct shared {
@@ -27,19 +29,11 @@ struct shared {
   struct shoal_semaphore s;
   struct shoal_permit permits[MANY];
 };
-static struct arena arena;
 static struct shared *at;
 
 static int setup(void **state) {
   (void)state;
-  watchdog(240);
-  arena_make(&arena, sizeof(struct shared));
-  at = arena.memory;
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
+  at = arena_begin(sizeof(struct shared));
   return 0;
 }
 static struct shoal_semaphore *made(uint32_t value, uint32_t bound, uint32_t flags) {
@@ -51,9 +45,6 @@ static struct shoal_semaphore_info info(void) {
   struct shoal_semaphore_info out;
   assert_int_equal(shoal_semaphore_info(&at->s, &out), 0);
   return out;
-}
-static void await(shoal_atomic32 *word, uint32_t value) {
-  while (shoal_load32_acquire(word) < value) sched_yield();  // [T2] pairs with [T1]
 }
 
 // ---- 1, 2 ----
@@ -278,9 +269,11 @@ static void test_lifecycle(void **state) {
   assert_int_equal(shoal_semaphore_info(s, &out), -EINVAL);
   assert_int_equal(shoal_semaphore_check_(s, 64), -EPROTO);
   assert_int_equal(shoal_semaphore_init(s, 3, 2, 0), -EINVAL);
+  assert_string_equal(shoal_reason(), "value 3 is above bound 2");
   assert_int_equal(shoal_semaphore_init(s, 0, 0, 0), -EINVAL);
   assert_int_equal(shoal_semaphore_init(s, 1, 1, 2), -EINVAL);
   assert_int_equal(shoal_semaphore_init(s, 1, SHOAL_SEMAPHORE_HELD_MAX + 1, 0), -EINVAL);
+  assert_non_null(strstr(shoal_reason(), "bound"));
   made(2, 0, 0);
   assert_int_equal(info().bound, 2);
   assert_int_equal(shoal_semaphore_check_(s, 64 + 2 * 64), 0);
@@ -314,18 +307,18 @@ static void test_many_permits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_never_more_inside, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_every_item_is_consumed_once, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_n_wake_n, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_release_too_many, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_the_dead_give_back, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_what_is_consumed_stays_so, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_thread_that_exits_dies, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_sleeper_that_dies_costs_nobody_a_wake, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_a_child_holds_nothing, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_lifecycle, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_many_permits, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_never_more_inside, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_every_item_is_consumed_once, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_n_wake_n, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_forms_of_waiting, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_release_too_many, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_the_dead_give_back, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_what_is_consumed_stays_so, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_thread_that_exits_dies, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_sleeper_that_dies_costs_nobody_a_wake, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_child_holds_nothing, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_lifecycle, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_many_permits, setup, arena_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

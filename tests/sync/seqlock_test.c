@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define BYTES_MAX 1000
 
@@ -31,11 +31,9 @@ struct shared {
   uint64_t bytes;
   struct shoal_seqlock lock;
 };
-static struct arena arena;
 
 static struct shared *fresh(uint64_t bytes) {
-  arena_make(&arena, sizeof(struct shared) + shoal_seqlock_size(bytes));
-  struct shared *s = arena.memory;
+  struct shared *s = arena_begin(sizeof *s + shoal_seqlock_size(bytes));
   s->bytes = bytes;
   memset(&s->lock, 0xaa, shoal_seqlock_size(bytes));
   assert_int_equal(shoal_seqlock_init(&s->lock, bytes, NULL), 0);
@@ -48,13 +46,7 @@ struct pair {
 SHOAL_SEQLOCK_TYPED(pair, struct pair)
 
 static int setup(void **state) {
-  watchdog(120);
   *state = fresh(sizeof(struct pair));
-  return 0;
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
   return 0;
 }
 static void expect(struct shared *s, uint64_t a, uint64_t b) {
@@ -64,11 +56,7 @@ static void expect(struct shared *s, uint64_t a, uint64_t b) {
   assert_int_equal(p.b, b);
 }
 
-static uint32_t stage_of(struct shared *s) { return shoal_load32_acquire(&s->stage); }        // [T2] pairs with [T1]
-static void set_stage(struct shared *s, uint32_t n) { shoal_store32_release(&s->stage, n); }  // [T1] pairs with [T2]
-static void await_stage(struct shared *s, uint32_t n) {
-  while (stage_of(s) < n) sched_yield();
-}
+static uint32_t stage_of(struct shared *s) { return shoal_load32_acquire(&s->stage); }  // [T2] pairs with [T1]
 
 // ---- 1 ----
 // A value of number n: its first word is n, each byte behind it is known from n and its place.
@@ -126,7 +114,6 @@ static void read_or_write(void *memory, unsigned i) {
 static void test_whole_values_in_order(void **state) {
   static const uint64_t sizes[] = {8, 9, 24, 25, 64, 100, BYTES_MAX};
   (void)state;
-  watchdog(300);
   for (unsigned k = 0; k < 4 * sizeof sizes / sizeof *sizes; k++) {
     struct shared *s = fresh(sizes[k / 4]);
     s->writers = 1 + k % 2;
@@ -185,15 +172,9 @@ static void keep(void *memory, unsigned i) {
   (void)i;
   CHECK(pair_begin(&s->lock, &draft, SHOAL_FOREVER) == 0);
   draft->a = 9;
-  set_stage(s, 1);
-  await_stage(s, 2);
+  stage_keep(&s->stage);
   draft->b = 9;
   CHECK(pair_commit(&s->lock) == 0);
-}
-static struct peer keeper(struct shared *s) {
-  struct peer p = peer_start(&arena, keep, 0);
-  await_stage(s, 1);
-  return p;
 }
 static struct pair *begun(struct shared *s) {
   struct pair *draft = NULL;
@@ -208,19 +189,18 @@ static void expect_begun(struct shared *s, uint64_t a, uint64_t b) {
 
 static void test_a_writer_that_has_stopped(void **state) {
   struct shared *s = *state;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   kill(p.pid, SIGSTOP);
   expect(s, 0, 0);
   kill(p.pid, SIGCONT);
-  set_stage(s, 2);
-  peer_join(&p);
+  let_go(&p, &s->stage);
   expect(s, 9, 9);
 }
 
 static void test_a_dead_writer(void **state) {
   struct shared *s = *state;
   struct shoal_seqlock_info info;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   peer_kill(&p);
   expect(s, 0, 0);
   shoal_seqlock_info(&s->lock, &info);
@@ -253,14 +233,14 @@ static void test_in_place(void **state) {
 static void test_forms_of_waiting(void **state) {
   struct shared *s = *state;
   struct pair value = {3, 3}, *draft;
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   assert_int_equal(pair_store(&s->lock, &value, SHOAL_TRY), -EAGAIN);
   assert_int_equal(pair_begin(&s->lock, &draft, SHOAL_TRY), -EAGAIN);
   int64_t before = shoal_now_ns();
   assert_int_equal(pair_store(&s->lock, &value, shoal_after_ms(20)), -ETIMEDOUT);
   assert_true(shoal_now_ns() - before >= 20000000);
   assert_int_equal(shoal_seqlock_destroy(&s->lock), -EBUSY);
-  set_stage(s, 2);
+  say(&s->stage, 2);
   assert_int_equal(pair_store(&s->lock, &value, SHOAL_FOREVER), 0);
   peer_join(&p);
   expect(s, 3, 3);
@@ -277,7 +257,7 @@ static void test_misuse(void **state) {
   assert_int_equal(shoal_seqlock_load(&s->lock, &word, sizeof word), -EBADMSG);
   assert_int_equal(shoal_seqlock_store(&s->lock, &word, sizeof word, SHOAL_TRY), -EBADMSG);
   assert_int_equal(shoal_seqlock_begin(&s->lock, sizeof word, &at, SHOAL_TRY), -EBADMSG);
-  struct peer p = keeper(s);
+  struct peer p = keeper(keep, 0, &s->stage);
   assert_int_equal(pair_commit(&s->lock), -EPERM);
   assert_int_equal(shoal_seqlock_cancel(&s->lock), -EPERM);
   peer_kill(&p);
@@ -380,7 +360,7 @@ static void test_by_name(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
-#define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, teardown)
+#define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, arena_end)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
