@@ -70,6 +70,7 @@ void soak_fault(const char *format, ...) {
 // ---- what rooms share ----
 
 static uint64_t (*progress_of)(void);  // the present room's
+static volatile uint32_t *idle;        // shared: seats that wait for another's progress
 int soak_moved(uint64_t seen, int asleep) {
   (void)asleep;
   return progress_of() != seen;
@@ -84,6 +85,11 @@ shoal_deadline soak_deadline(void) {
 int soak_gave_up(int rc) { return rc == -EAGAIN || rc == -ETIMEDOUT; }
 void soak_linger(void) {
   if (soak_below(16) == 0) soak_pause_us(soak_below(100));
+}
+void soak_await_other(int seat, uint64_t seen) {
+  __atomic_fetch_or(idle, 1u << seat, __ATOMIC_SEQ_CST);
+  while (progress_of() == seen) soak_pause_us(20);
+  __atomic_fetch_and(idle, ~(1u << seat), __ATOMIC_SEQ_CST);
 }
 
 // ---- workers ----
@@ -129,8 +135,9 @@ int soak_ends(int seat, double seconds) {
 
 uint64_t soak_all_asleep(const pid_t *pid, int n) {
   uint64_t sum = 1, switches;
+  uint32_t waits = *idle;
   for (int i = 0; i < n; i++) {
-    if (!pid[i]) continue;
+    if (!pid[i] || (pid == soak_pid && waits >> i & 1)) continue;
     if (!process_asleep(pid[i], &switches)) return 0;
     sum += switches;
   }
@@ -139,17 +146,19 @@ uint64_t soak_all_asleep(const pid_t *pid, int n) {
 
 // ---- a room ----
 
+static int anybody(const struct soak_room *room) {
+  for (int seat = 0; seat < room->workers; seat++)
+    if (soak_pid[seat] && !(*idle >> seat & 1)) return 1;
+  return 0;
+}
 // Until the survivors have what they can have. All of them asleep beside it: only their once-a-second look will save them.
 static void settle(const struct soak_room *room) {
   int64_t begun = soak_now_ns();
   uint64_t seen = room->progress(), before = 0;
-  int survivors = 0, late = 0;
-  for (int seat = 0; seat < room->workers; seat++) survivors += soak_pid[seat] != 0;
-  while (survivors && !room->settled(seen, 0)) {
+  for (int late = 0; anybody(room) && !room->settled(seen, 0); soak_pause_us(10)) {
     uint64_t now = soak_all_asleep(soak_pid, room->workers);
-    if (now && now == before && !room->settled(seen, 1) && !late) soak.rechecks += late = 1;
+    if (now && now == before && !room->settled(seen, 1) && anybody(room) && !late) soak.rechecks += late = 1;
     before = now;
-    soak_pause_us(10);
     if (soak_now_ns() - begun < SETTLE_NS) continue;
     soak.stalled++;
     printf("  STALLED: after a death\n");
@@ -178,6 +187,7 @@ static void kill_some(const struct soak_room *room, uint32_t *next) {
     if (!(killed >> seat & 1)) continue;
     if (room->buried) room->buried(seat);
     *soak_doomed &= ~(1u << seat);
+    __atomic_fetch_and(idle, ~(1u << seat), __ATOMIC_SEQ_CST);
     born(room, seat, (*next)++);
   }
 }
@@ -191,7 +201,7 @@ static int stalled(const struct soak_room *room, int64_t since, int64_t now) {
 
 static void run_round(const struct soak_room *room, double seconds) {
   uint32_t next = 1;
-  *soak_doomed = 0;
+  *soak_doomed = *idle = 0;
   progress_of = room->progress;
   room->begin();
   for (int seat = 0; seat < room->workers; seat++) born(room, seat, next++);
@@ -271,6 +281,7 @@ int main(int argc, char **argv) {
   printf("seed %u\n", seed);
   faults = soak_shared(sizeof *faults);
   soak_doomed = soak_shared(sizeof *soak_doomed);
+  idle = soak_shared(sizeof *idle);
   for (int i = 0; i <= ROOMS; i++) {
     state = seed * 2654435761u + (uint32_t)i * 40503u;
     state += !state;

@@ -48,6 +48,8 @@ int soak_moved(uint64_t seen, int asleep);  // a room's `settled`: the work goes
 shoal_deadline soak_deadline(void);         // mostly for ever
 int soak_gave_up(int rc);                   // -EAGAIN, -ETIMEDOUT
 void soak_linger(void);                     // sometimes
+// What it has given away another is to have: until the progress is not `seen` any more. Counts as asleep meanwhile.
+void soak_await_other(int seat, uint64_t seen);
 void soak_kill(int seat);
 int soak_ends(int seat, double seconds);  // it exits by itself, status 0
 int64_t soak_now_ns(void);

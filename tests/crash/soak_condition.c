@@ -92,8 +92,10 @@ static void put(int seat) {
   entered(acquire());
   box->hand[seat] = 0;
   box->items++;
+  uint64_t seen = box->taken;
   notify(soak_below(8) ? 1 : SHOAL_CONDITION_ALL_);
   leave();
+  soak_await_other(seat, seen);
 }
 static void work(uint32_t id, int seat) {
   (void)id;

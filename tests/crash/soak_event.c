@@ -64,9 +64,10 @@ static uint64_t progress(void) { return ring->turn; }
 
 // Whose turn it is is dead, or its predecessor, before it has told: others have to come.
 static int settled(uint64_t seen, int asleep) {
+  int told = shoal_event_is_set(event_of(ring->turn));
   (void)asleep;
   for (int seat = 0; seat < WORKERS; seat++)
-    if (!soak_pid[seat] && (ring->passing[seat] || ring->turn % WORKERS == (uint64_t)seat)) return 1;
+    if (!soak_pid[seat] && ((ring->passing[seat] && !told) || ring->turn % WORKERS == (uint64_t)seat)) return 1;
   return ring->turn != seen;
 }
 static void end(void) {

@@ -51,12 +51,14 @@ static void one_step(int seat) {
   soak_linger();
   g->b++;
   g->inside = 0;
+  uint64_t seen = g->a;
   for (; depth; depth--) {
     expect_depth(depth);
     rc = shoal_rlock_release(&g->lock);
     SOAK_EXPECT(rc == 0, "release: %d", rc);
   }
   g->done[seat]++;
+  if (soak_below(4)) soak_await_other(seat, seen);
 }
 static void work(uint32_t id, int seat) {
   (void)id;

@@ -42,6 +42,11 @@ static void look(void) {
   for (int i = 0; i < WORKERS; i++) n += doomed >> i & 1 ? 0 : was[i] % 4;
   SOAK_EXPECT(n <= all || !stood || !same(was), "%u permits are held, of %u", n, all);
 }
+static uint64_t progress(void) {
+  uint64_t n = 0;
+  for (int i = 0; i < WORKERS; i++) n += pool->taken[i];
+  return n;
+}
 static void one_step(int seat) {
   uint32_t n = 1;
   int rc = shoal_semaphore_acquire(&pool->permits, soak_deadline());
@@ -52,18 +57,15 @@ static void one_step(int seat) {
   pool->taken[seat]++;
   look();
   soak_linger();
+  uint64_t seen = progress();
   hold(seat, 0);
   rc = n == 1 ? shoal_semaphore_release(&pool->permits) : shoal_semaphore_release_n(&pool->permits, n);
   SOAK_EXPECT(rc == 0, "release: %d", rc);
+  if (soak_below(4)) soak_await_other(seat, seen);
 }
 static void work(uint32_t id, int seat) {
   (void)id;
   for (;;) one_step(seat);
-}
-static uint64_t progress(void) {
-  uint64_t n = 0;
-  for (int i = 0; i < WORKERS; i++) n += pool->taken[i];
-  return n;
 }
 static uint32_t value_of(const struct shoal_semaphore *s) {
   struct shoal_semaphore_info info = {0};
@@ -108,6 +110,11 @@ static void items_begin(void) {
   SOAK_EXPECT(rc == 0, "init: %d", rc);
   replaced = killed = 0;
 }
+static uint64_t items_progress(void) {
+  uint64_t n = 0;
+  for (int i = 0; i < WORKERS; i++) n += r->taken[i];
+  return n;
+}
 static void take_and_give(uint32_t id, int seat) {
   if (!r->hand[seat]) {
     int rc = shoal_semaphore_acquire(&r->item, soak_deadline());
@@ -119,17 +126,14 @@ static void take_and_give(uint32_t id, int seat) {
   r->taken[seat]++;
   soak_linger();
   SOAK_EXPECT(r->holder == id, "two have the one item");
+  uint64_t seen = items_progress();
   r->hand[seat] = 0;
   int rc = shoal_semaphore_release(&r->item);
   SOAK_EXPECT(rc == 0, "release: %d", rc);
+  soak_await_other(seat, seen);
 }
 static void items_work(uint32_t id, int seat) {
   for (;;) take_and_give(id, seat);
-}
-static uint64_t items_progress(void) {
-  uint64_t n = 0;
-  for (int i = 0; i < WORKERS; i++) n += r->taken[i];
-  return n;
 }
 static int items_settled(uint64_t seen, int asleep) {
   uint32_t living = 0;

@@ -38,6 +38,7 @@ static void look(uint64_t *last) {
   expect_whole(&t, "a load");
   *last = t.all;
 }
+static uint64_t progress(void) { return shoal_seqlock_version(s); }
 static void change(int seat) {
   struct tally *draft = NULL;
   int rc = tally_begin(s, &draft, soak_deadline());
@@ -54,9 +55,11 @@ static void change(int seat) {
     return;
   }
   counts[seat].begun++;
+  uint64_t seen = progress() + 1;
   rc = tally_commit(s);
   SOAK_EXPECT(rc == 0, "commit: %d", rc);
   counts[seat].done++;
+  if (soak_below(4) == 0) soak_await_other(seat, seen);
 }
 static void work(uint32_t id, int seat) {
   uint64_t last = 0;
@@ -66,8 +69,6 @@ static void work(uint32_t id, int seat) {
     if (soak_below(4)) change(seat);
   }
 }
-static uint64_t progress(void) { return shoal_seqlock_version(s); }
-
 static void end(void) {
   struct tally t = {0};
   for (int seat = 0; seat < WORKERS; seat++) soak_kill(seat);
