@@ -12,6 +12,7 @@
 
 #include "bench/against/ck_barrier.h"
 #include "bench/harness/must.h"
+#include "bench/harness/pairs.h"
 #include "bench/harness/workloads.h"
 #include "bench/modules.h"
 #include "sync/barrier.h"
@@ -155,6 +156,12 @@ Measurement turns(double seconds) {
   return m;
 }
 
+// Millions of passages a second, of all parties together.
+template <class B, unsigned N>
+Measurement passages(double seconds) {
+  return shared_out(turns<B, N>(seconds).outcome);
+}
+
 template <unsigned N>
 Case case_of(const char *name, double least, const char *promise) {
   Case c;
@@ -177,6 +184,12 @@ void add_barrier(Suite &suite) {
   suite.add(two);
   suite.add(case_of<4>("barrier/4", 1.5, ">= 1.5 x pthread"));
   suite.add(case_of<8>("barrier/8", 1.5, ">= 1.5 x pthread"));
+  // No half of two lanes: those have a processor each, and of eight all but the last sleep, so a passage is a switch.
+  Case all = crowd("barrier/contended/8", {{"shoal", Role::kOurs, passages<Shoal, 8>},
+                                           {"pthread", Role::kPeer, passages<Pthread, 8>},
+                                           {"shoal, two lanes", Role::kLimit, passages<Shoal, 2>}});
+  all.figures[0] = millions(">= 1.5 x pthread", {{Target::kNamed, 1.5, "pthread"}});
+  suite.add(all);
 }
 
 }  // namespace bench

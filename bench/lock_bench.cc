@@ -117,6 +117,10 @@ void add_lock(Suite &suite) {
             {"pthread robust recursive", Role::kPeer, pairs<Again<RobustRecursive>, 1>}});
   add_case(suite, "rlock/contended", {millions(">= 1 x pthread recursive", {{Target::kNamed, 1, "pthread recursive"}})},
            rlocks<2>());
+  suite.add(crowd("rlock/contended/8", {{"shoal", Role::kOurs, pairs<Rlock, 8, true>},
+                                        {"pthread recursive", Role::kPeer, pairs<Recursive, 8, true>},
+                                        {"pthread robust recursive", Role::kPeer, pairs<RobustRecursive, 8, true>},
+                                        {"shoal, two lanes", Role::kLimit, pairs<Rlock, 2, true>}}));
 }
 
 }  // namespace bench

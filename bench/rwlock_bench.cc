@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "bench/harness/must.h"
+#include "bench/harness/pairs.h"
 #include "bench/harness/workloads.h"
 #include "bench/modules.h"
 #include "sync/rwlock.h"
@@ -78,7 +79,7 @@ struct Nsync {
 };
 
 template <class L>
-struct alignas(64) Guarded {
+struct alignas(64) Mirrored {
   L lock;
   alignas(64) uint64_t number, mirror;  // what the lock guards: equal whenever no writer is inside
 };
@@ -95,7 +96,7 @@ void acquire(Lap &lap, Acquire &&acquire) {
 }
 
 template <class L, bool Timed>
-void read_once(Guarded<L> *g, Lap &lap) {
+void read_once(Mirrored<L> *g, Lap &lap) {
   acquire<L, Timed>(lap, [&] { g->lock.read(); });
   touch(g->number);
   lap.torn += g->number != g->mirror;
@@ -104,7 +105,7 @@ void read_once(Guarded<L> *g, Lap &lap) {
 }
 
 template <class L, bool Timed>
-void write_once(Guarded<L> *g, Lap &lap) {
+void write_once(Mirrored<L> *g, Lap &lap) {
   acquire<L, Timed>(lap, [&] { g->lock.write(); });
   g->number++;
   touch(g->number);
@@ -115,7 +116,7 @@ void write_once(Guarded<L> *g, Lap &lap) {
 
 // One in `Each` is a write; 0: none, 1: all.
 template <class L, unsigned Each, bool Timed>
-void work(Lane &lane, Guarded<L> *g) {
+void work(Lane &lane, Mirrored<L> *g) {
   std::thread([] {}).join();  // the C library is not to know that there is one thread only
   Lap lap;
   lane.start();
@@ -133,8 +134,8 @@ void work(Lane &lane, Guarded<L> *g) {
 
 template <class L, unsigned Each, bool Timed>
 Outcome run_lanes(double seconds, unsigned lanes) {
-  Arena arena(sizeof(Guarded<L>));
-  auto *g = static_cast<Guarded<L> *>(arena.take(sizeof(Guarded<L>)));
+  Arena arena(sizeof(Mirrored<L>));
+  auto *g = static_cast<Mirrored<L> *>(arena.take(sizeof(Mirrored<L>)));
   g->lock.make();
   Outcome o =
       run(std::vector<Work>(lanes, [=](Lane &lane) { work<L, Each, Timed>(lane, g); }), {seconds, &arena, L::kThreads});
@@ -154,7 +155,7 @@ uint64_t total(const Outcome &o) {
 
 // ns a pair of one lane alone; millions of pairs a second of several together.
 template <class L, unsigned Each, unsigned Lanes>
-Measurement pairs(double seconds) {
+Measurement sharing(double seconds) {
   Measurement m;
   m.outcome = run_lanes<L, Each, false>(seconds, Lanes);
   if (m.outcome.hung) m.outcome.fault = "hung";
@@ -165,36 +166,20 @@ Measurement pairs(double seconds) {
 
 constexpr unsigned kMixed = 8;  // one write to seven reads
 
-// Millions of pairs a second; the largest share by the smallest; the longest wait, ms.
 template <class L, unsigned Lanes>
 Measurement mixed(double seconds) {
-  Measurement m;
-  Outcome o = run_lanes<L, kMixed, true>(seconds, Lanes);
-  if (o.hung) {
-    m.values = {0, patience * 1e3, patience * 1e3};
-    m.outcome = std::move(o);
-    return m;
-  }
-  uint64_t least = UINT64_MAX, most = 0, longest = 0;
-  for (const Tally &t : o.lanes) {
-    least = std::min(least, t.count);
-    most = std::max(most, t.count);
-    longest = std::max(longest, t.stall);
-  }
-  m.values = {static_cast<double>(total(o)) / o.seconds / 1e6,
-              static_cast<double>(most) / static_cast<double>(std::max<uint64_t>(least, 1)),
-              static_cast<double>(longest) * ns_per_tick() / 1e6};
-  m.outcome = std::move(o);
+  Measurement m = shared_out(run_lanes<L, kMixed, true>(seconds, Lanes));
+  if (m.outcome.hung) m.values = {0, patience * 1e3, patience * 1e3};
   return m;
 }
 
 template <unsigned Each, unsigned Lanes>
 std::vector<Contender> contenders() {
-  return {{"shoal", Role::kOurs, pairs<Shoal, Each, Lanes>},
-          {"pthread", Role::kPeer, pairs<Pthread, Each, Lanes>},
-          {"ck_rwlock", Role::kPeer, pairs<Ck, Each, Lanes>},
-          {"absl, threads", Role::kPeer, pairs<Absl, Each, Lanes>},
-          {"nsync, threads", Role::kPeer, pairs<Nsync, Each, Lanes>}};
+  return {{"shoal", Role::kOurs, sharing<Shoal, Each, Lanes>},
+          {"pthread", Role::kPeer, sharing<Pthread, Each, Lanes>},
+          {"ck_rwlock", Role::kPeer, sharing<Ck, Each, Lanes>},
+          {"absl, threads", Role::kPeer, sharing<Absl, Each, Lanes>},
+          {"nsync, threads", Role::kPeer, sharing<Nsync, Each, Lanes>}};
 }
 
 }  // namespace
@@ -224,19 +209,11 @@ void add_rwlock(Suite &suite) {
   two.contenders = contenders<kMixed, 2>();
   suite.add(two);
 
-  Case crowd;
-  crowd.name = "rwlock/mixed/8";
-  crowd.figures = {{"", "M pair/s", Better::kHigher, ">= 0.5 of 2 processes", {{Target::kLimit, .5}}},
-                   {"/shares", "most/least", Better::kLower, "<= 4", {{Target::kValue, 4}}},
-                   {"/longest", "ms", Better::kLower}};
-  crowd.contenders = {{"shoal", Role::kOurs, mixed<Shoal, 8>},
-                      {"pthread", Role::kPeer, mixed<Pthread, 8>},
-                      {"absl, threads", Role::kPeer, mixed<Absl, 8>},
-                      {"nsync, threads", Role::kPeer, mixed<Nsync, 8>},
-                      {"2 processes", Role::kLimit, mixed<Shoal, 2>}};
-  crowd.repetitions = 1;
-  crowd.seconds = 5;
-  suite.add(crowd);
+  suite.add(crowd("rwlock/contended/8", {{"shoal", Role::kOurs, mixed<Shoal, 8>},
+                                         {"pthread", Role::kPeer, mixed<Pthread, 8>},
+                                         {"absl, threads", Role::kPeer, mixed<Absl, 8>},
+                                         {"nsync, threads", Role::kPeer, mixed<Nsync, 8>},
+                                         {"shoal, two lanes", Role::kLimit, mixed<Shoal, 2>}}));
 }
 
 }  // namespace bench

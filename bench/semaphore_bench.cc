@@ -109,6 +109,24 @@ struct OneLoad : Placed {
   void release() {}
 };
 
+// One at a time, by an event that says that it is free again: who finds it taken waits. Whoever clears it looks again, so that
+// nobody sleeps beside what a clear has hidden.
+struct TakenEvent : Event {
+  std::atomic<uint32_t> taken;
+  bool take() { return !taken.exchange(1, std::memory_order_acq_rel); }
+  void acquire() {
+    while (!take()) {
+      must(shoal_event_clear(&event), "event_clear");
+      if (take()) return;
+      must(shoal_event_wait(&event, SHOAL_FOREVER), "event_wait");
+    }
+  }
+  void release() {
+    taken.store(0, std::memory_order_release);
+    put();
+  }
+};
+
 void add_case(Suite &suite, const char *name, Figure figure, std::vector<Contender> contenders) {
   Case c;
   c.name = name;
@@ -141,6 +159,8 @@ void add_semaphore(Suite &suite) {
   add_case(suite, "event/handover", handover(),
            {{"shoal", Role::kOurs, sleeping_round_trip<Behind<Event>>},
             {"raw futex", Role::kLimit, sleeping_round_trip<RawFutex>}});
+  suite.add(crowd("event/contended/8", {{"shoal", Role::kOurs, pairs<TakenEvent, 8, true>},
+                                        {"shoal, two lanes", Role::kLimit, pairs<TakenEvent, 2, true>}}));
   add_case(suite, "event/wait", {"", "ns", Better::kLower},
            {{"shoal", Role::kOurs, pairs<WaitSet, 1>}, {"a load", Role::kLimit, pairs<OneLoad, 1>}});
   add_case(suite, "event/set", {"", "ns", Better::kLower},

@@ -102,6 +102,18 @@ int shoal_robust_owns_in_(const void *base, uint64_t length, const struct shoal_
   return 0;
 }
 
+#define LONGEST 65536u  // of lists that have an end: the kernel looks at fewer, a thread may hold more
+void *shoal_robust_before_(const struct shoal_thread_ *t, const void *entry) {
+  uintptr_t at = (uintptr_t)t->head;
+  for (unsigned i = 0; i < LONGEST; i++) {
+    uintptr_t next = *(const uintptr_t *)at & ~(uintptr_t)1;
+    if (next == (uintptr_t)entry) return (void *)at;
+    if (next == (uintptr_t)t->head) return NULL;
+    at = next;
+  }
+  return NULL;
+}
+
 int shoal_live_take_(struct shoal_robust *r) { return shoal_live_adopt_(r, 0); }
 
 int shoal_live_adopt_(struct shoal_robust *r, uint32_t word) {

@@ -102,8 +102,8 @@ SHOAL_INLINE void shoal_pending_restore_(struct shoal_thread_ *t, void *old) {
 }
 
 // Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile. Only an entry that is not the
-// first has a `prev_` that means anything: whoever links in front of it writes it, whoever unlinks there mends it. Linking
-// writes it last: a signal handler that links a word and unlinks it again mends what was the first, to the head.
+// first has a `prev_` that means anything, to the C library: whoever links in front of it writes it, whoever unlinks there mends
+// it. Linking writes it last: a signal handler that links a word and unlinks it again mends what was the first, to the head.
 SHOAL_INLINE void shoal_robust_enlist_(struct shoal_thread_ *t, struct shoal_robust *r) {
   struct shoal_robust_head_ *head = t->head;
   char *entry = (char *)shoal_robust_entry_(&r->word);
@@ -116,11 +116,15 @@ SHOAL_INLINE void shoal_robust_enlist_(struct shoal_thread_ *t, struct shoal_rob
   if (SHOAL_UNLIKELY(peer != (char *)head)) *(void **)(peer - 8) = entry;
   SHOAL_COMPILER_BARRIER();
 }
+// Which entry of the thread's list leads to this one: searched, not believed; NULL: it is not in the list, though its word has the
+// thread's number. Releases in the order of a stack need not search.
+void *shoal_robust_before_(const struct shoal_thread_ *t, const void *entry);
 SHOAL_INLINE void shoal_robust_delist_(struct shoal_thread_ *t, struct shoal_robust *r) {
   struct shoal_robust_head_ *head = t->head;
   char *entry = (char *)shoal_robust_entry_(&r->word);
+  void *prev = SHOAL_LIKELY(head->next == entry) ? head : shoal_robust_before_(t, entry);
+  if (SHOAL_UNLIKELY(!prev)) return;
   void *next = *(void **)entry;
-  void *prev = SHOAL_LIKELY(head->next == entry) ? head : *(void **)(entry - 8);
   *(void **)prev = next;  // the kernel reads only forward: unlink there first
   SHOAL_COMPILER_BARRIER();
   char *peer = (char *)((uintptr_t)next & ~(uintptr_t)1);

@@ -1,7 +1,10 @@
 #include "sync/lock_order.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "core/error.h"
 
@@ -16,11 +19,36 @@ static char *line_of(const void *at) { return (char *)((uintptr_t)at & ~(uintptr
 static uint64_t place_of(const struct shoal_ordered_ *o, const struct shoal_lock_order *order, unsigned name) {
   return (uint64_t)((const char *)order - line_of(o)) | name;
 }
-static struct shoal_lock_order *order_of(const struct shoal_ordered_ *o) {
-  uint64_t place = shoal_load64_relaxed(&o->place);
-  return (struct shoal_lock_order *)(void *)(line_of(o) + (int64_t)(place & ~(uint64_t)(NAMES - 1)));
+static struct shoal_lock_order *order_at(const struct shoal_ordered_ *o, uint64_t place) {
+  return (struct shoal_lock_order *)((uintptr_t)line_of(o) + (uintptr_t)(place & ~(uint64_t)(NAMES - 1)));
 }
 static unsigned name_of(const struct shoal_ordered_ *o) { return shoal_load64_relaxed(&o->place) & (NAMES - 1); }
+
+// Where shared words lead: the kernel looks first, and answers where we would crash. Where it may not look, it is believed.
+static int can_read(const void *at, void *out, size_t size) {
+  struct iovec from = {(void *)(uintptr_t)at, size}, to = {out, size};
+  ssize_t n = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+  return n == (ssize_t)size || (n < 0 && (errno == ENOSYS || errno == EPERM));
+}
+static int whole(const struct shoal_lock_order *order) {
+  return __atomic_load_n(&order->magic_, __ATOMIC_RELAXED) == MAGIC;
+}
+static int is_order(const struct shoal_lock_order *order) {
+  struct shoal_lock_order head;
+  char last;
+  if (!can_read(order, &head, sizeof head) || !whole(order)) return 0;
+  uint64_t size = shoal_lock_order_size(shoal_seats_count_(&order->seats));
+  return can_read((const char *)order + size - 1, &last, 1);
+}
+// NULL: its place leads to no order, so it counts as not attached.
+static struct shoal_lock_order *order_of(const struct shoal_ordered_ *o) {
+  static __thread const struct shoal_lock_order *seen;  // stays mapped as long as the locks
+  struct shoal_lock_order *order = order_at(o, shoal_load64_relaxed(&o->place));
+  if (SHOAL_LIKELY(order == seen)) return order;
+  if (!is_order(order)) return NULL;
+  seen = order;
+  return order;
+}
 
 static void take_writer(struct shoal_lock_order *order) {
   int rc = shoal_robust_acquire_(&order->writer, SHOAL_FOREVER);
@@ -47,14 +75,12 @@ static int number(struct shoal_lock_order *order, const char *name) {
   return i < NAMES ? (int)i : shoal_fail_(-ENOSPC, "no more than %u names", NAMES);
 }
 
-static int whole(const struct shoal_lock_order *order) {
-  return __atomic_load_n(&order->magic_, __ATOMIC_RELAXED) == MAGIC;
-}
-
 // For one that is attached. A name that is refused is not learned: there are few.
 static int same(const struct shoal_ordered_ *o, const struct shoal_lock_order *order, const char *name) {
   unsigned its = (unsigned)shoal_load64_acquire(&o->place) & (NAMES - 1);  // [N6] pairs with [N5]: the name is written
-  if (order_of(o) == order && strncmp(order->name[its], name, SHOAL_LOCK_ORDER_NAME_MAX + 1) == 0) return 0;
+  if (order_at(o, shoal_load64_relaxed(&o->place)) == order &&
+      strncmp(order->name[its], name, SHOAL_LOCK_ORDER_NAME_MAX + 1) == 0)
+    return 0;
   return shoal_fail_(-EEXIST, "the lock is in another order, or has another name");
 }
 
@@ -177,6 +203,7 @@ int shoal_ordered_enter_(const struct shoal_ordered_ *o, int waits) {
   struct shoal_lock_order *order = order_of(o);
   unsigned name = name_of(o);
   struct held *h = held();
+  if (SHOAL_UNLIKELY(!order)) return 0;
   for (uint32_t i = 0; i < h->n; i++)
     if (h->what[i] == o) return 0;
   for (uint32_t i = 0; waits && i < h->n; i++) {
@@ -231,8 +258,9 @@ static unsigned follow(const struct shoal_lock_order *order, const shoal_atomic3
     l->record = shoal_load64_seq_cst(&seat->record);  // [W1]
     l->wait = shoal_load32_relaxed(&seat->spare);     // after it: a wait begins with its number
     l->name = shoal_load32_relaxed(&seat->event);
-    if (l->record == 0) return 0;
-    word = (const shoal_atomic32 *)(const void *)((const char *)order + (int64_t)l->record);
+    uint32_t there;
+    word = (const shoal_atomic32 *)((uintptr_t)order + (uintptr_t)l->record);
+    if (l->record == 0 || l->record % sizeof *word || !can_read(word, &there, sizeof there)) return 0;
   }
   return 0;
 }
@@ -271,7 +299,7 @@ static struct shoal_seat *my_seat(struct shoal_lock_order *order, struct shoal_t
 int shoal_ordered_wait_(const struct shoal_ordered_ *o, struct shoal_robust *r, struct shoal_thread_ *t,
                         shoal_deadline deadline) {
   struct shoal_lock_order *order = order_of(o);
-  struct shoal_seat *seat = shoal_deadline_is_forever(deadline) ? my_seat(order, t) : NULL;
+  struct shoal_seat *seat = order && shoal_deadline_is_forever(deadline) ? my_seat(order, t) : NULL;
   struct link links[CIRCLE_MAX];
   if (!seat) return shoal_robust_acquire_slow_(r, t, deadline);
   shoal_seat_sit_(t, seat);

@@ -21,6 +21,7 @@ int shoal_once_destroy(struct shoal_once *once) {
   int rc = shoal_robust_acquire_(&once->robust, SHOAL_TRY);
   if (rc && rc != -EOWNERDEAD)
     return shoal_fail_(-EBUSY, "thread %s runs it", shoal_thread_name_(runner_of(once)).text);
+  if (rc && shoal_load32_relaxed(&once->state) == SHOAL_ONCE_NEW) count(&once->deaths);  // who comes next is not told
   rc = 0;
   if (shoal_futex_sleepers(&once->robust.word)) rc = shoal_fail_(-EBUSY, "somebody waits for its end");
   else if (shoal_load32_relaxed(&once->state) == SHOAL_ONCE_DESTROYED)

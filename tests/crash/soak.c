@@ -20,9 +20,11 @@
 
 #define ROUND_S 4.0
 #define STALL_NS INT64_C(2000000000)  // no progress for so long, and all asleep: stalled
+#define SETTLE_NS INT64_C(8000000000)
 #define DEAD_NS INT64_C(20000000000)  // no progress for so long: stalled, whatever they do
 
 pid_t soak_pid[SOAK_WORKERS];
+volatile uint32_t *soak_doomed;
 uint32_t soak_id[SOAK_WORKERS];
 struct soak_counts soak;
 
@@ -65,6 +67,31 @@ void soak_fault(const char *format, ...) {
   if (__atomic_fetch_add(faults, 1, __ATOMIC_RELAXED) < 20) printf("  FAULT: %s\n", text);
 }
 
+// ---- what rooms share ----
+
+static uint64_t (*progress_of)(void);  // the present room's
+static volatile uint32_t *idle;        // shared: seats that wait for another's progress
+int soak_moved(uint64_t seen, int asleep) {
+  (void)asleep;
+  return progress_of() != seen;
+}
+shoal_deadline soak_deadline(void) {
+  switch (soak_below(16)) {
+    case 0: return SHOAL_TRY;
+    case 1: return shoal_after_us(soak_below(300));
+    default: return SHOAL_FOREVER;
+  }
+}
+int soak_gave_up(int rc) { return rc == -EAGAIN || rc == -ETIMEDOUT; }
+void soak_linger(void) {
+  if (soak_below(16) == 0) soak_pause_us(soak_below(100));
+}
+void soak_await_other(int seat, uint64_t seen) {
+  __atomic_fetch_or(idle, 1u << seat, __ATOMIC_SEQ_CST);
+  while (progress_of() == seen) soak_pause_us(20);
+  __atomic_fetch_and(idle, ~(1u << seat), __ATOMIC_SEQ_CST);
+}
+
 // ---- workers ----
 
 pid_t soak_fork(void) {
@@ -89,6 +116,7 @@ static void born(const struct soak_room *room, int seat, uint32_t id) {
 void soak_kill(int seat) {
   if (!soak_pid[seat]) return;
   int status;
+  *soak_doomed |= 1u << seat;
   kill(soak_pid[seat], SIGKILL);
   waitpid(soak_pid[seat], &status, 0);
   if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) soak_fault("worker %d: signal %d", seat, WTERMSIG(status));
@@ -107,8 +135,9 @@ int soak_ends(int seat, double seconds) {
 
 uint64_t soak_all_asleep(const pid_t *pid, int n) {
   uint64_t sum = 1, switches;
+  uint32_t waits = *idle;
   for (int i = 0; i < n; i++) {
-    if (!pid[i]) continue;
+    if (!pid[i] || (pid == soak_pid && waits >> i & 1)) continue;
     if (!process_asleep(pid[i], &switches)) return 0;
     sum += switches;
   }
@@ -117,6 +146,26 @@ uint64_t soak_all_asleep(const pid_t *pid, int n) {
 
 // ---- a room ----
 
+static int anybody(const struct soak_room *room) {
+  for (int seat = 0; seat < room->workers; seat++)
+    if (soak_pid[seat] && !(*idle >> seat & 1)) return 1;
+  return 0;
+}
+// Until the survivors have what they can have. All of them asleep beside it: only their once-a-second look will save them.
+static void settle(const struct soak_room *room) {
+  int64_t begun = soak_now_ns();
+  uint64_t seen = room->progress(), before = 0;
+  for (int late = 0; anybody(room) && !room->settled(seen, 0); soak_pause_us(10)) {
+    uint64_t now = soak_all_asleep(soak_pid, room->workers);
+    if (now && now == before && !room->settled(seen, 1) && anybody(room) && !late) soak.rechecks += late = 1;
+    before = now;
+    if (soak_now_ns() - begun < SETTLE_NS) continue;
+    soak.stalled++;
+    printf("  STALLED: after a death\n");
+    return;
+  }
+}
+
 // One, sometimes two, now and then many at once.
 static void kill_some(const struct soak_room *room, uint32_t *next) {
   uint32_t n = 1 + (soak_below(4) == 0) + (soak_below(16) == 0) * soak_below((uint32_t)room->workers), killed = 0;
@@ -124,6 +173,7 @@ static void kill_some(const struct soak_room *room, uint32_t *next) {
     int seat = (int)soak_below((uint32_t)room->workers);
     if (killed >> seat & 1) continue;
     killed |= 1u << seat;
+    *soak_doomed |= 1u << seat;
     kill(soak_pid[seat], SIGKILL);
     if (soak_below(2)) soak_pause_us(soak_below(50));
   }
@@ -131,6 +181,13 @@ static void kill_some(const struct soak_room *room, uint32_t *next) {
     if (!(killed >> seat & 1)) continue;
     soak_kill(seat);
     soak.kills++;
+  }
+  if (room->settled) settle(room);
+  for (int seat = 0; seat < room->workers; seat++) {
+    if (!(killed >> seat & 1)) continue;
+    if (room->buried) room->buried(seat);
+    *soak_doomed &= ~(1u << seat);
+    __atomic_fetch_and(idle, ~(1u << seat), __ATOMIC_SEQ_CST);
     born(room, seat, (*next)++);
   }
 }
@@ -144,11 +201,13 @@ static int stalled(const struct soak_room *room, int64_t since, int64_t now) {
 
 static void run_round(const struct soak_room *room, double seconds) {
   uint32_t next = 1;
+  *soak_doomed = *idle = 0;
+  progress_of = room->progress;
   room->begin();
   for (int seat = 0; seat < room->workers; seat++) born(room, seat, next++);
   int64_t begun = soak_now_ns(), moved = begun, now = begun;
   uint64_t last = 0;
-  while (now - begun < (int64_t)(seconds * 1e9) && next < SOAK_IDS - SOAK_WORKERS) {
+  while (!soak.stalled && now - begun < (int64_t)(seconds * 1e9) && next < SOAK_IDS - SOAK_WORKERS) {
     soak_pause_us(soak_below(800));
     kill_some(room, &next);
     now = soak_now_ns();
@@ -196,8 +255,9 @@ static void usage(void) {
 }
 
 int main(int argc, char **argv) {
-  static const struct soak_room *const rooms[] = {&soak_queue,  &soak_spsc,      &soak_lock,   &soak_barrier,
-                                                  &soak_rwlock, &soak_directory, &soak_ordered};
+  static const struct soak_room *const rooms[] = {
+      &soak_queue, &soak_spsc,  &soak_ordered,   &soak_lock,      &soak_rlock, &soak_rwlock,  &soak_seqlock,
+      &soak_once,  &soak_event, &soak_condition, &soak_semaphore, &soak_items, &soak_barrier, &soak_directory};
   static const struct option known[] = {
       {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'}, {"only", 1, NULL, 'o'}, {NULL, 0, NULL, 0}};
   enum { ROOMS = sizeof rooms / sizeof *rooms };
@@ -220,6 +280,8 @@ int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   printf("seed %u\n", seed);
   faults = soak_shared(sizeof *faults);
+  soak_doomed = soak_shared(sizeof *soak_doomed);
+  idle = soak_shared(sizeof *idle);
   for (int i = 0; i <= ROOMS; i++) {
     state = seed * 2654435761u + (uint32_t)i * 40503u;
     state += !state;

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/deadline.h"
+
 struct soak_room {
   const char *name;
   int workers;                          // at a time
@@ -16,13 +18,18 @@ struct soak_room {
   uint64_t (*progress)(void);           // grows while the work goes on
   int (*full)(void);                    // the ledger is: the round ends. May be NULL
   void (*end)(void);                    // the driver; workers live still
+  // NULL, or: after a kill, before others come who might take what there is, or wake who sleeps: the survivors have it. `seen`:
+  // the progress by then; `asleep`: all of them sleep
+  int (*settled)(uint64_t seen, int asleep);
+  void (*buried)(int seat);  // its worker is dead, nobody has its seat yet. May be NULL
 };
-extern const struct soak_room soak_queue, soak_spsc, soak_lock, soak_barrier, soak_rwlock, soak_directory;
-extern const struct soak_room soak_ordered;
+extern const struct soak_room soak_queue, soak_spsc, soak_ordered, soak_lock, soak_barrier, soak_rwlock, soak_directory,
+    soak_rlock, soak_condition, soak_semaphore, soak_items, soak_event, soak_once, soak_seqlock;
 void soak_closed_loop(double seconds);  // a driver of its own
 
 #define SOAK_WORKERS 16
-#define SOAK_IDS 50000u  // of one round
+extern volatile uint32_t *soak_doomed;  // shared: seats whose workers are about to die, or dead and not buried
+#define SOAK_IDS 50000u                 // of one round
 
 // ---- the driver's ----
 extern pid_t soak_pid[SOAK_WORKERS];  // by seat
@@ -37,6 +44,12 @@ extern struct soak_counts soak;  // of the room
 void *soak_shared(uint64_t size);
 uint32_t soak_random(void);  // in a worker: of its own
 uint32_t soak_below(uint32_t n);
+int soak_moved(uint64_t seen, int asleep);  // a room's `settled`: the work goes on, at least
+shoal_deadline soak_deadline(void);         // mostly for ever
+int soak_gave_up(int rc);                   // -EAGAIN, -ETIMEDOUT
+void soak_linger(void);                     // sometimes
+// What it has given away another is to have: until the progress is not `seen` any more. Counts as asleep meanwhile.
+void soak_await_other(int seat, uint64_t seen);
 void soak_kill(int seat);
 int soak_ends(int seat, double seconds);  // it exits by itself, status 0
 int64_t soak_now_ns(void);

@@ -84,4 +84,4 @@ static void end(void) {
   }
   soak.done += both[0].passed + both[1].passed;
 }
-const struct soak_room soak_barrier = {"barrier", 2 * PARTIES, begin, work, progress, NULL, end};
+const struct soak_room soak_barrier = {"barrier", 2 * PARTIES, begin, work, progress, NULL, end, NULL, NULL};

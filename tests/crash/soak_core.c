@@ -81,7 +81,7 @@ static void spsc_end(void) {
   ring_producer_leave(&p);
   ring_consumer_leave(&c);
 }
-const struct soak_room soak_spsc = {"spsc", 4, spsc_begin, spsc_work, spsc_progress, NULL, spsc_end};
+const struct soak_room soak_spsc = {"spsc", 4, spsc_begin, spsc_work, spsc_progress, NULL, spsc_end, NULL, NULL};
 
 // ---- objects: made, opened, removed by name, by processes that die with them open ----
 
@@ -160,5 +160,5 @@ static void directory_end(void) {
   int rc = shoal_segment_close(seg);
   SOAK_EXPECT(rc == 0, "close: %d %s", rc, shoal_reason());
 }
-const struct soak_room soak_directory = {"directory",        6,    directory_begin, directory_work,
-                                         directory_progress, NULL, directory_end};
+const struct soak_room soak_directory = {
+    "directory", 6, directory_begin, directory_work, directory_progress, NULL, directory_end, NULL, NULL};

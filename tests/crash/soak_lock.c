@@ -63,4 +63,4 @@ static void end(void) {
   }
   soak.done += progress();
 }
-const struct soak_room soak_lock = {"lock", 6, begin, work, progress, NULL, end};
+const struct soak_room soak_lock = {"lock", 6, begin, work, progress, NULL, end, soak_moved, NULL};

@@ -142,4 +142,4 @@ static void end(void) {
   SOAK_EXPECT(!info.readers && !info.writer, "%u readers and writer %u are left", info.readers, info.writer);
   soak.done += progress() + shoal_seqlock_version(snapshot);
 }
-const struct soak_room soak_rwlock = {"rwlock", WORKERS, begin, work, progress, NULL, end};
+const struct soak_room soak_rwlock = {"rwlock", WORKERS, begin, work, progress, NULL, end, soak_moved, NULL};

@@ -16,9 +16,11 @@
  *          forgotten before it is passed on; M8 an heir wakes nobody; M9 who looks at the line does so before it is seen asleep;
  *          M10 a grant that went to a thread which came back under a new ticket counts; M11 the woken one does not look at
  *          the seat it watched.
- *          M1 to M6 and M8 are found in the lines below; for M7, M9, M10 and M11 no line is known yet that finds them.
+ *          M11 has no line: whoever does not look there looks at the whole line before it sleeps again, and if it leaves instead,
+ *          it has the one behind it look.
  * LINES    LINED: the waiters stand in line, asleep, when it begins. STALE: the first watches the second, as after a seat was
  *          taken anew. UP: the last is awake. SPARE: nobody dies who has the lock. NG: items a put, all notified at once.
+ *          GIVEN: and the first has been notified of an item that is there, so that nobody need notify (NN=0).
  *          FINE: each look at a seat is a step. Not with M1: LINED, for who begins asleep has chosen whom to watch.
  * ABSTRACT A seat is its thread's for ever. Spinning is no step: a grant may come before the first sleep. Steps that touch no
  *          shared word are folded into their neighbours; a look at another's seat is one step (event, live word, ticket).
@@ -30,11 +32,17 @@
  * RUN: -DND=1 -DLINED -DNW=3 -DNG=2 -DM2 error
  * RUN: -DND=1 -DLINED -DNW=3 -DNT=1 -DM3 error
  * RUN: -DND=1 -DM4 error
- * RUN: -DND=2 -DLINED -DNW=3 -DSTALE -DM5 error
+ * RUN: -DND=2 -DLINED ok
+ * RUN: -DND=2 -DLINED -DNW=3 -DNN=0 -DGIVEN ok
+ * RUN: -DND=2 -DLINED -DNW=3 -DNN=0 -DGIVEN -DSTALE ok
+ * RUN: -DND=2 -DLINED -DNW=3 -DNN=0 -DGIVEN -DSTALE -DM5 error
  * RUN: -DND=1 -DM6 error
- * RUN: -DND=2 -DLINED -DNW=3 -DSTALE -DM8 error
+ * RUN: -DND=2 -DLINED -DNW=3 -DNN=0 -DGIVEN -DM7 error
+ * RUN: -DND=2 -DLINED -DNW=3 -DNN=0 -DGIVEN -DSTALE -DM8 error
+ * RUN: -DND=1 -DLINED -DNW=3 -DNN=0 -DGIVEN -DUP -DNT=1 -DM9 error
+ * RUN: -DND=1 -DLINED -DNW=3 -DNN=0 -DGIVEN -DUP -DNT=1 -DM10 error
  * LONG: -DND=1 -DLINED -DNW=3 ok
- * LONG: -DND=2 -DLINED ok
+ * LONG: -DND=1 -DLINED -DNW=3 -DNN=0 -DGIVEN -DUP -DNT=1 -DSPARE ok
  */
 
 #ifndef NW
@@ -484,7 +492,10 @@ init {
     od;
     tickets = NW;
 #ifdef UP
-    event[NW - 1] = AWAKE; CLEAR(on_event, NW - 1); CLEAR(asleep, NW - 1); on_live[NW - 2] = 0; pending[NW - 1] = 0;
+    event[NW - 1] = AWAKE; CLEAR(on_event, NW - 1); CLEAR(asleep, NW - 1); CLEAR(on_live[NW - 2], NW - 1); pending[NW - 1] = 0;
+#endif
+#ifdef GIVEN
+    event[0] = GRANTED; CLEAR(on_event, 0); SET(at_event, 0); items = 1; served = 1;
 #endif
 #endif
     do

@@ -7,6 +7,7 @@
 //   5 what has a deadline, or waits for one that runs, is no deadlock
 //   6 attaching twice is once, another order or name is refused; limits are refused
 //   7 a dead holder is told as ever, and in doubt until repaired, also behind a refusal
+//   8 where shared words lead, to an order or to a word, is looked at first: what leads nowhere counts for nothing
 #include "sync/lock_order.h"
 
 #include <pthread.h>
@@ -340,6 +341,57 @@ static void test_damaged(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+static void test_a_forged_place(void **state) {
+  (void)state;
+  struct shared *s = arena.memory;
+  uint64_t place = shoal_load64_relaxed(&s->a.ordered.place);
+  uint64_t forged[] = {64, UINT64_C(1) << 46, UINT64_MAX - 63, place + 64, place ^ UINT64_C(1) << 40};
+  for (unsigned i = 0; i < sizeof forged / sizeof *forged; i++) {
+    shoal_store64_relaxed(&s->a.ordered.place, forged[i]);
+    shoal_store64_relaxed(&s->b.ordered.place, forged[i] - (sizeof s->a));  // the same, from there
+    take(&s->a);
+    take(&s->b);
+    drop(&s->b);
+    drop(&s->a);
+  }
+}
+
+static void keep_a(void *memory, unsigned i) {
+  struct shared *s = memory;
+  (void)i;
+  take(&s->a);
+  shoal_store32_release(&s->stage, 1);
+  while (shoal_load32_acquire(&s->stage) < 2) sched_yield();
+  drop(&s->a);
+}
+static void take_and_drop_a(void *memory, unsigned i) {
+  struct shared *s = memory;
+  (void)i;
+  take(&s->a);
+  drop(&s->a);
+}
+// The holder of a lock says, so it seems, that it waits at a word that nobody has mapped.
+static void test_a_forged_wait(void **state) {
+  (void)state;
+  struct shared *s = arena.memory;
+  struct peer holder = peer_start(&arena, keep_a, 0);
+  while (shoal_load32_acquire(&s->stage) < 1) sched_yield();
+  struct shoal_seat *seat = shoal_seat_at_(&s->order.seats, 0);
+  uint64_t forged[] = {UINT64_C(1) << 46, UINT64_MAX - 3, 1, 4096 * 4096};
+  for (unsigned i = 0; i < sizeof forged / sizeof *forged; i++) {
+    seat->live.word.v_ = (uint32_t)holder.pid | FUTEX_WAITERS;
+    seat->live.user_.v_ = (uint64_t)(uint32_t)holder.pid;
+    seat->record.v_ = forged[i];
+    s->order.seats.top.v_ = 1;
+    struct peer waiter = peer_start(&arena, take_and_drop_a, 0);
+    peer_asleep(&waiter);
+    if (i + 1 == sizeof forged / sizeof *forged) shoal_store32_release(&s->stage, 2);
+    else peer_kill(&waiter);
+    if (i + 1 == sizeof forged / sizeof *forged) peer_join(&waiter);
+  }
+  peer_join(&holder);
+}
+
 static void test_attaching(void **state) {
   (void)state;
   char name[40];
@@ -409,6 +461,8 @@ int main(void) {
       TEST(a_dead_waiter_is_no_deadlock, counting),
       TEST(an_heir_does_not_wait, counting),
       TEST(damaged, strict),
+      TEST(a_forged_place, strict),
+      TEST(a_forged_wait, counting),
       TEST(attaching, strict),
       TEST(together, strict),
   };

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "core/futex.h"
 #include "tests/harness/stage.h"
 
 struct shared {
@@ -119,6 +120,26 @@ static void test_one_that_dies_is_replaced(void **state) {
   assert_int_equal(s->value, 42);
 }
 
+static void sleep_there(void *memory, unsigned i) {
+  struct shared *s = memory;
+  (void)i;
+  for (;;) shoal_futex_wait(&s->once.robust.word, FUTEX_OWNER_DIED, SHOAL_FOREVER);
+}
+static void test_a_refused_destroy_counts_the_dead(void **state) {
+  (void)state;
+  struct shared *s = arena.memory;
+  struct peer dying = runner(s), sleeper;
+  peer_kill(&dying);
+  sleeper = peer_start(&arena, sleep_there, 0);
+  peer_asleep(&sleeper);
+  assert_int_equal(shoal_once_destroy(&s->once), -EBUSY);
+  peer_kill(&sleeper);
+  assert_int_equal(info_of(s).state, SHOAL_ONCE_NEW);
+  run(&arena, PROCESSES, 1, run_it);
+  assert_int_equal(info_of(s).deaths, 1);
+  assert_int_equal(info_of(s).runs, 2);
+}
+
 static void test_forms_of_waiting(void **state) {
   (void)state;
   struct shared *s = arena.memory;
@@ -188,6 +209,7 @@ int main(void) {
       TEST(done_by_one_process),
       TEST(one_that_fails_is_run_again),
       TEST(one_that_dies_is_replaced),
+      TEST(a_refused_destroy_counts_the_dead),
       TEST(forms_of_waiting),
       TEST(run_from_inside),
       TEST(fork_inside),
