@@ -198,7 +198,8 @@ static SHOAL_NOINLINE SHOAL_NO_TSAN void copy_racing(char *out, const char *in, 
 // 1: the word was `c` before, [G1], and after it: so was the message.
 static int copy_of(const struct shoal_mpmc *ring, const struct shoal_claim *claim, uint64_t c, void *out) {
   copy_racing(out, shoal_claim_data(claim, ring->element_size), ring->element_size);
-  return shoal_cas64_acq_rel(claim->ctl, &c, c);  // its release half keeps the loads of the copy before it
+  // [G2] keeps the loads of the copy before it; pairs with [W1]: who writes there has claimed it, and changed the word
+  return shoal_cas64_acq_rel(claim->ctl, &c, c);
 }
 
 static int peek_stray(const struct shoal_mpmc *ring, void *out) {

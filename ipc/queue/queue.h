@@ -47,7 +47,8 @@
 // LEASE    options.lease_ns, .delivery_max: deliveries that end without a release count (`redelivered`), whether by death, by return
 //          or because the lease has run out; one more than delivery_max is none: the message goes to dead letters, at least once
 //          (killed on the way, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
-//          hands; only one of them can release it. A get is over at once, so it has none. Not with SPSC, nor with drop.
+//          hands; only one of them can release it, and what the other reads in place after that may be the next message: whoever
+//          is late learns it from release or extend. A get is over at once, so it has none. Not with SPSC, nor with drop.
 // SPSC     the kind for one producer and one consumer at a time: several times the throughput. What a dead consumer held, or had
 //          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
 //          beside it (-EBUSY). In a signal handler: nothing.

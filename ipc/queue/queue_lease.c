@@ -53,11 +53,11 @@ static int take_back(struct shoal_queue *q, uint32_t me, int64_t now, struct sho
   int64_t least = now + q->lease_ns;  // what is received from here on runs out later
   for (uint64_t k = 0; k <= q->ring.mask; k++) {
     shoal_atomic64 *ctl = claim_at(q, k).ctl;
-    uint64_t c = shoal_load64_acquire(ctl);
+    uint64_t c = shoal_load64_acquire(ctl);  // [G1] pairs with [P1] and [S3] of ipc/queue/mpmc.h
     if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || !shoal_slot_owner_(c)) continue;
     if (look_at(q, k, c, now, &least) == STILL_HIS) continue;
     uint64_t mine = (more(c) & ~UINT64_C(0xfff)) | me;
-    if (!shoal_cas64_seq_cst(ctl, &c, mine)) continue;  // [G1]; released, or taken by another
+    if (!shoal_cas64_seq_cst(ctl, &c, mine)) continue;  // [G1]; else released, or another's
     shoal_add64_relaxed(&q->extra->expired, 1);
     *claim = claim_at(q, (c >> 24) << q->ring.shift | k);
     return 1;
@@ -88,7 +88,8 @@ static int release(struct shoal_queue *q, const struct shoal_loan *loan, const s
     if ((u & TAG_MASK) == tag_of(c)) shoal_cas64_relaxed(until_at(q, loan->token), &u, 0);
   }
   if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
-  if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap + SHOAL_SLOT_LAP_)) return ended(loan->token);  // [F1]
+  if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap + SHOAL_SLOT_LAP_))  // [F1] pairs with [W1] of ipc/queue/mpmc.h
+    return ended(loan->token);
   if (shoal_eventcount_asleep_for_room_(ec)) shoal_queue_freed_(q, loan->token);
   if (q->joinable) shoal_queue_done_(q, loan->role);
   return 0;
@@ -98,7 +99,8 @@ static int give_back(struct shoal_queue *q, const struct shoal_loan *loan, const
                      uint64_t c) {
   struct shoal_eventcount *ec = q->wait.shm;
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
-  if (!shoal_cas64_seq_cst(claim->ctl, &c, more(c) & ~UINT64_C(0xfff))) return ended(loan->token);  // [S3]
+  if (!shoal_cas64_seq_cst(claim->ctl, &c, more(c) & ~UINT64_C(0xfff)))  // [S3] pairs with [G1]
+    return ended(loan->token);
   shoal_mpmc_tell_of_strays_(&q->ring);
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
   return 0;
@@ -114,6 +116,7 @@ int shoal_queue_extend_(struct shoal_queue *q, const struct shoal_loan *loan) {
   shoal_atomic64 *word = until_at(q, loan->token);
   uint64_t u = shoal_load64_acquire(word);  // [L1] before the slot: a later holder's word is not taken for ours
   do {
+    // [L1] after the word
     if (shoal_load64_acquire(claim.ctl) != c || ((u & TAKEN) && (u & TAG_MASK) == tag)) return ended(loan->token);
   } while (!shoal_cas64_acq_rel(word, &u, until(shoal_now_ns() + q->lease_ns, tag)));  // [L2]
   return 0;

@@ -54,7 +54,7 @@ static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
   if (!rc) {
     if (!shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_)) shoal_queue_discarded_(q, 1);
   }
-  shoal_store32_release(&role->busy, busy);  // [R6]
+  shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
   return rc;
 }
 

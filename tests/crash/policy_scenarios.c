@@ -359,6 +359,8 @@ POLICY(task_done, "task_done, two joiners asleep", .setup = joinable_two, .prepa
 static void joinable_one(void) { make((struct shoal_queue_options){.joinable = 1}, 1); }
 POLICY(last_done, "the last task_done, two joiners asleep", .setup = joinable_one, .prepare = get_one,
        .ready = two_joiners, .op = task_done, .check = joined);
+POLICY(last_done_resumed, "the last task_done, goes on, two joiners asleep", .kind = CRASH_RESUMED,
+       .setup = joinable_one, .prepare = get_one, .ready = two_joiners, .op = task_done, .check = joined);
 POLICY(get_done, "get and task_done, two joiners asleep", .setup = joinable_one, .prepare = consuming,
        .ready = two_joiners, .op = op_get_done, .check = joined);
 POLICY(leave_unfinished, "leave with one unfinished, two joiners asleep", .setup = joinable_one, .prepare = get_one,
