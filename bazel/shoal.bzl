@@ -95,13 +95,16 @@ def shoal_test(name, srcs, deps = [], copts = [], linkopts = [], size = "small",
     )
 
 def shoal_tests(deps, options = {}):
-    """Every x_test.c beside the BUILD file is the test x_test; *.h is theirs. `options`: {"x_test": {"size": "large"}}."""
+    """Every x_test.c beside the BUILD file is the test x_test; *.h is theirs. `options`: {"x_test": {"size": "large"}}; its
+    `deps` come on top."""
     for src in native.glob(["*_test.c"]):
+        own = dict(options.get(_stem(src), {}))
+        more = own.pop("deps", [])
         shoal_test(
             name = _stem(src),
             srcs = [src] + native.glob(["*.h"]),
-            deps = deps + ["//tests/harness"],
-            **options.get(_stem(src), {})
+            deps = deps + more + ["//tests/harness"],
+            **own
         )
 
 def shoal_bench(name, srcs, deps = [], peers = [], tags = [], **kwargs):

@@ -73,7 +73,7 @@ void shoal_packed_free(struct shoal_packed *m);  // zero again
 int shoal_pack(struct shoal_packed *m, const char *format, ...) SHOAL_MUST_CHECK;
 int shoal_vpack(struct shoal_packed *m, const char *format, va_list args) SHOAL_MUST_CHECK;
 // Into `capacity` bytes of the caller's; *size, which may be NULL, says how many it took. -EMSGSIZE: how many it would take;
-// nothing written. Capacity 0: only asks.
+// nothing written. `memory` NULL: 0, and how many it would take.
 int shoal_pack_into(void *memory, uint64_t capacity, uint64_t *size, const char *format, ...) SHOAL_MUST_CHECK;
 int shoal_vpack_into(void *memory, uint64_t capacity, uint64_t *size, const char *format,
                      va_list args) SHOAL_MUST_CHECK;

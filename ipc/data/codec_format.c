@@ -107,8 +107,8 @@ static int pack_all(struct format *f, struct shoal_packer *p) {
 }
 static int pack_once(struct shoal_packer *p, const char *format, va_list args) {
   va_list copy;
-  struct format f = {format, format, &copy};
   va_copy(copy, args);
+  struct format f = {format, format, &copy};
   int rc = pack_all(&f, p);
   va_end(copy);
   return rc;
@@ -120,14 +120,14 @@ int shoal_vpack_into(void *memory, uint64_t capacity, uint64_t *size, const char
   int rc = pack_once(&p, format, args);
   if (rc) return rc;
   uint64_t needed = p.size;
-  if (needed <= capacity) {
+  if (memory && needed <= capacity) {
     shoal_packer_place(&p, memory, capacity);
     rc = pack_once(&p, format, args);
     if (rc == 0 && p.size != needed) rc = shoal_fail_(-EINVAL, "an argument changed while it was packed");
     if (rc) return rc;
   }
   if (size) *size = needed;
-  if (needed <= capacity) return 0;
+  if (!memory || needed <= capacity) return 0;
   return shoal_fail_(-EMSGSIZE, "a message of %llu bytes, and room for %llu", (unsigned long long)needed,
                      (unsigned long long)capacity);
 }
@@ -367,9 +367,9 @@ static int unpack_value(struct unpacking *u) {
 static int unpack_once(const void *data, uint64_t size, const char *format, va_list args, int store) {
   struct shoal_reader r;
   va_list copy;
+  va_copy(copy, args);
   struct unpacking u = {{format, format, &copy}, store, &r};
   shoal_reader_begin(&r, data, size);
-  va_copy(copy, args);
   int rc = check(&u.f);
   if (rc == 0) rc = unpack_value(&u);
   if (rc == 0) rc = shoal_reader_end(&r);

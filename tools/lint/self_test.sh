@@ -17,8 +17,12 @@ END
 #include "core/a_internal.h"
 #include "sync/lock.h"
 #include "ipc/data/dict.h" // BAD sideways
+#include "ipc/data/codec.h"
   #  include <ipc/work/pool.h> // BAD upward
 #include "tests/harness/h.h" // BAD
+END
+    file sync/s.c <<'END'
+#include "ipc/data/codec.h" // BAD upward
 END
     file ipc/work/w.c <<'END'
 #include "ipc/queue/q.h"

@@ -458,7 +458,7 @@ static void test_into_a_place(void **state) {
   REFUSED(EMSGSIZE, "9 bytes, and room for 8", shoal_pack_into(place, 8, &size, "[i n s]", 42, "hello"));
   assert_int_equal(size, 9);
   for (unsigned i = 0; i < sizeof place; i++) assert_int_equal(place[i], 'x');
-  assert_int_equal(shoal_pack_into(NULL, 0, &size, "[i n s]", 42, "hello"), -EMSGSIZE);
+  assert_true(shoal_pack_into(NULL, 0, &size, "[i n]", 42) == 0 && size == 3);
   assert_int_equal(shoal_pack_into(place, 9, &size, "[i n s]", 42, "hello"), 0);
   assert_int_equal(size, 9);
   assert_int_equal(place[9], 'x');

@@ -1,0 +1,59 @@
+#include "ipc/queue/packed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/error.h"
+
+static int put(struct shoal_queue *q, shoal_deadline deadline, const char *format, va_list args) {
+  struct shoal_loan loan;
+  uint64_t size;
+  int rc = shoal_vpack_into(NULL, 0, &size, format, args);
+  if (rc == 0) rc = shoal_queue_reserve_bytes(q, size, &loan, deadline);
+  if (rc) return rc;
+  rc = shoal_vpack_into(loan.data, loan.size, &size, format, args);
+  if (rc == 0 && size != loan.size) rc = shoal_fail_(-EINVAL, "an argument changed while it was packed");
+  if (rc == 0) return shoal_queue_commit(q, &loan);
+  shoal_queue_cancel(q, &loan);
+  return rc;
+}
+int shoal_queue_put_packed(struct shoal_queue *q, shoal_deadline deadline, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  int rc = put(q, deadline, format, args);
+  va_end(args);
+  return rc;
+}
+
+static int copy(struct shoal_packed *m, const void *data, uint64_t size) {
+  if (size > m->capacity) {
+    void *larger = realloc(m->data, size);
+    if (!larger) return shoal_fail_(-ENOMEM, "no memory for a message of %llu bytes", (unsigned long long)size);
+    m->data = larger;
+    m->capacity = size;
+  }
+  if (size) memcpy(m->data, data, size);
+  m->size = size;
+  return 0;
+}
+// Unpacked from the copy: what another process writes into the message meanwhile is not seen.
+static int get(struct shoal_queue *q, shoal_deadline deadline, struct shoal_packed *m, const char *format,
+               va_list args) {
+  struct shoal_loan loan;
+  if (q->element_size) return shoal_fail_(-EBADMSG, "elements of %u bytes, no byte messages", q->element_size);
+  int rc = shoal_queue_receive(q, &loan, deadline);
+  if (rc) return rc;
+  rc = copy(m, loan.data, loan.size);
+  if (rc == 0) rc = shoal_vunpack(m->data, m->size, format, args);
+  if (rc == 0) return shoal_queue_release(q, &loan);
+  shoal_queue_return(q, &loan);
+  return rc;
+}
+int shoal_queue_get_packed(struct shoal_queue *q, shoal_deadline deadline, struct shoal_packed *m, const char *format,
+                           ...) {
+  va_list args;
+  va_start(args, format);
+  int rc = get(q, deadline, m, format, args);
+  va_end(args);
+  return rc;
+}

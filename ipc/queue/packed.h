@@ -1,0 +1,34 @@
+// ipc/queue/packed.h: values of no fixed type through a queue of byte messages, one line to put and one to get.
+//
+// USE
+//   rc = shoal_queue_put_packed(q, SHOAL_FOREVER, "[i n s]", 42, "hello");    // Python's [42, None, "hello"]
+//
+//   struct shoal_packed m = {0};                                               // used again by the next get
+//   int i;
+//   const char *s;
+//   size_t length;
+//   rc = shoal_queue_get_packed(q, SHOAL_FOREVER, &m, "[i n s]", &i, &s, &length);    // s: in m
+//   rc = shoal_queue_get_packed(q, SHOAL_FOREVER, &m, "x");                    // any; then shoal_packed_print, shoal_reader
+//   shoal_packed_free(&m);
+//
+// The formats are those of ipc/data/codec.h. A target of its own, //ipc/queue:packed.
+//
+// SAFETY, ORDERING, CRASH  those of ipc/queue/message.h: killed before a put returns, the message is in the queue or never was;
+// killed before a get returns, another receives it.
+// COST     put: packed where it will be read, never copied. get: a copy into m.
+#pragma once
+
+#include "ipc/data/codec.h"
+#include "ipc/queue/message.h"
+
+SHOAL_BEGIN
+
+// The codes of shoal_queue_send and of shoal_pack; nothing is sent then.
+int shoal_queue_put_packed(struct shoal_queue *q, shoal_deadline deadline, const char *format, ...) SHOAL_MUST_CHECK;
+// The codes of shoal_queue_receive and of shoal_unpack, -EBADMSG: no queue of byte messages. A message that does not fit the
+// format, or is damaged, is the next to be received again: by another format, or by shoal_queue_recv. Nothing is stored
+// then; m is the message that came.
+int shoal_queue_get_packed(struct shoal_queue *q, shoal_deadline deadline, struct shoal_packed *m, const char *format,
+                           ...) SHOAL_MUST_CHECK;
+
+SHOAL_END

@@ -1,0 +1,135 @@
+// Claims of ipc/queue/packed, for queues of both kinds:
+//   1 what is put is got, short and long, from another process, and nothing of it stays in the heap
+//   2 what does not fit a format, or is damaged, is still the next to be received; nothing is stored
+//   3 what cannot be packed is not sent; a full queue and a wrong one answer as byte messages do
+#include "ipc/queue/packed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/error.h"
+#include "tests/harness/drivers.h"
+
+static struct shoal_segment *seg;
+static struct shoal_heap *heap;
+static struct shoal_packed m;
+static uint64_t blocks;
+
+static uint64_t blocks_now(void) {
+  struct shoal_heap_info info;
+  CHECK(shoal_heap_info(heap, &info) == 0);
+  return info.blocks;
+}
+static struct shoal_queue *make(uint32_t kind) {
+  struct shoal_queue *q;
+  const struct shoal_queue_options o = {.capacity = 4, .kind = kind, .bytes = 1};
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(shoal_heap_open(seg, &heap), 0);
+  assert_int_equal(shoal_queue_create(seg, "values", &o, &q), 0);
+  blocks = blocks_now();
+  return q;
+}
+static void unmake(struct shoal_queue *q) {
+  assert_int_equal(blocks_now(), blocks);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_unlink(seg, "values"), 0);
+  assert_int_equal(shoal_heap_close(heap), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+  shoal_packed_free(&m);
+}
+#define EACH_KIND(kind) for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_SPSC; kind++)
+#define ROUNDS 200
+
+static char text[100000];
+static size_t length_of(int i) { return (size_t)i * i % sizeof text; }
+
+static void test_put_by_another_process(void **state) {
+  (void)state;
+  memset(text, 'x', sizeof text);
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make(kind);
+    int status, n;
+    const char *s;
+    size_t length;
+    pid_t child = fork();
+    if (child == 0) {
+      int rc = 0;
+      for (int i = 0; i < ROUNDS && rc == 0; i++)
+        rc = shoal_queue_put_packed(q, SHOAL_FOREVER, "{s:i, s:S}", "i", i, "text", text, length_of(i));
+      _exit(rc != 0);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+      assert_int_equal(shoal_queue_get_packed(q, SHOAL_FOREVER, &m, "{s:S, s:i}", "text", &s, &length, "i", &n), 0);
+      assert_true(n == i && length == length_of(i));
+      assert_memory_equal(s, text, length);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_FOREVER, &m, "x"), -EPIPE);
+    unmake(q);
+  }
+}
+
+static void test_what_does_not_fit_stays(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make(kind);
+    int i = 7;
+    const char *s;
+    size_t length;
+    char buffer[8];
+    uint64_t size;
+    assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i n s]", 42, "hello"), 0);
+    assert_int_equal(shoal_queue_send(q, "\xdd\xff\xff\xff\xff", 5, SHOAL_TRY), 0);
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i i *]", &i, &i), -EBADMSG);
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i", &i), -EINVAL);
+    assert_int_equal(i, 7);
+    assert_int_equal(m.size, 9);  // what came
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i n s]", &i, &s, &length), 0);
+    assert_true(i == 42 && length == 5 && memcmp(s, "hello", 5) == 0);
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "x"), -EPROTO);
+    assert_int_equal(shoal_queue_recv(q, buffer, sizeof buffer, &size, SHOAL_TRY), 0);
+    assert_int_equal(size, 5);
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "x"), -EAGAIN);
+    unmake(q);
+  }
+}
+
+static void test_what_is_refused(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make(kind), *numbers;
+    int put = 0, i, rc;
+    assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i", 1), -EINVAL);
+    assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "v", "\xc1", (size_t)1), -EPROTO);
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "x"), -EAGAIN);
+    while ((rc = shoal_queue_put_packed(q, SHOAL_TRY, "i", put)) == 0) put++;
+    assert_int_equal(rc, -EAGAIN);
+    for (int n = 0; n < put; n++) {
+      assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "i", &i), 0);
+      assert_int_equal(i, n);
+    }
+    assert_int_equal(shoal_queue_create(seg, "numbers", &(struct shoal_queue_options){4, 8, .kind = kind}, &numbers),
+                     0);
+    assert_int_equal(shoal_queue_put_packed(numbers, SHOAL_TRY, "i", 1), -EBADMSG);
+    assert_int_equal(shoal_queue_get_packed(numbers, SHOAL_TRY, &m, "i", &i), -EBADMSG);
+    assert_int_equal(shoal_queue_detach(numbers), 0);
+    assert_int_equal(shoal_queue_unlink(seg, "numbers"), 0);
+    unmake(q);
+  }
+}
+
+int main(void) {
+  watchdog(120);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_put_by_another_process),
+      cmocka_unit_test(test_what_does_not_fit_stays),
+      cmocka_unit_test(test_what_is_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
