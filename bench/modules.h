@@ -15,5 +15,6 @@ void add_condition(Suite &suite);
 void add_barrier(Suite &suite);
 void add_rwlock(Suite &suite);
 void add_seqlock(Suite &suite);
+void add_heap(Suite &suite);
 
 }  // namespace bench

@@ -258,13 +258,13 @@ uint64_t shoal_heap_usable(struct shoal_heap *heap, const void *block) {
 }
 
 int shoal_heap_realloc(struct shoal_heap *heap, void **block, uint64_t size) {
-  void *moved;
+  void *moved = NULL;
   if (!*block) return shoal_heap_alloc(heap, size, block);
   uint64_t have = shoal_heap_usable(heap, *block);
   if (have == 0) return no_block();
   if (size <= have && (size > have / 2 || have <= 64)) return 0;
   int rc = shoal_heap_alloc(heap, size, &moved);
-  if (rc) return rc;
+  if (!moved) return rc;
   memcpy(moved, *block, have < size ? have : size);
   rc = shoal_heap_free(heap, *block);
   if (rc) {
