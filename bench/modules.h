@@ -9,6 +9,7 @@ void add_spsc(Suite &suite);
 void add_mpmc(Suite &suite);
 void add_queue(Suite &suite);
 void add_select(Suite &suite);
+void add_topic(Suite &suite);
 void add_lock(Suite &suite);
 void add_semaphore(Suite &suite);
 void add_condition(Suite &suite);

@@ -88,6 +88,7 @@ bool report(const Options &options) {
   bench::add_mpmc(suite);
   bench::add_queue(suite);
   bench::add_select(suite);
+  bench::add_topic(suite);
   bench::add_lock(suite);
   bench::add_semaphore(suite);
   bench::add_condition(suite);

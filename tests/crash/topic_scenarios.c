@@ -1,6 +1,6 @@
-// ipc/queue/topic on sync/eventcount. Claims: what was published is received by every subscriber, once, whole and in order, or
-// by none; in a group by one member; nobody sleeps beside a message, beside a free place, or beyond the end; nobody waits for
-// the dead; the ring keeps its capacity, and the roles of the dead are free again.
+// ipc/queue/topic on sync/eventcount. Claims: what was published is received by every subscriber, once, whole and in
+// order, or by none; in a group by one member; nobody sleeps beside a message, beside a free place, or beyond the end;
+// nobody waits for the dead; the ring keeps its capacity, and the roles of the dead are free again.
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -225,8 +225,8 @@ static void check_alone(void) {
   unsubscribe_all();
   if (!shoal_eventcount_closed(Q->wait.shm)) crash_survivor(fill_and_empty);
 }
-// In the group each message was taken once: by the victim, or by the driver's member. Gone with the victim is at most one, which
-// it had copied, or was releasing.
+// In the group each message was taken once: by the victim, or by the driver's member. Gone with the victim is at most
+// one, which it had copied, or was releasing.
 static void check_group_of(uint32_t victims) {
   struct message m;
   while (messages_get(G, &m, SHOAL_TRY) == 0) whole(&m), took(m.id);

@@ -90,3 +90,12 @@ static inline void sleepers_start(struct peer *peers, unsigned n, arena_body bod
 static inline void peers_join(struct peer *peers, unsigned n) {
   for (unsigned i = 0; i < n; i++) peer_join(&peers[i]);
 }
+static inline void publish_ten(void *memory, unsigned i) {
+  struct shoal_topic *t = attach(memory);
+  struct shared *s = memory;
+  (void)i;
+  for (uint64_t n = 0; n < 10; n++) {
+    publish(t, n);
+    shoal_add64_relaxed(&s->sum, 1);
+  }
+}

@@ -293,7 +293,10 @@ static void test_a_group_is_passed_by(void **state) {
 
 // ---- all of it ----
 
-#define EACH_KILL 250u  // messages
+#define KILLS 200u
+#define EACH_KILL 100u  // messages
+#define NUMBERS (KILLS * EACH_KILL)
+SHOAL_STATIC_ASSERT(NUMBERS <= LEDGER, "each has a byte");
 
 static void random_life(void *memory, unsigned i) {
   struct shared *s = memory;
@@ -301,7 +304,7 @@ static void random_life(void *memory, unsigned i) {
   struct shoal_loan loan;
   int rc;
   if (i == 0) {  // numbers its messages; a number is used once even if it dies
-    for (uint64_t v; (v = shoal_add64_relaxed(&s->sum, 1)) < LEDGER;) {
+    for (uint64_t v; (v = shoal_add64_relaxed(&s->sum, 1)) < NUMBERS;) {
       while (v >= EACH_KILL * (1 + shoal_load32_relaxed(&s->stage))) sched_yield();
       publish(t, v);
       __atomic_fetch_or(&s->ledger[v], 0x80, __ATOMIC_RELAXED);
@@ -329,7 +332,7 @@ static void test_random_kills_lose_and_double_nothing(void **state) {
   for (unsigned i = 0; i < 5; i++) peers[i] = peer_start(&arena, random_life, i);
   uint32_t seed = 4711;
   int kills = 0;
-  for (; kills < 300; kills++) {
+  for (; kills < (int)KILLS; kills++) {
     seed = seed * 1664525 + 1013904223;
     uint64_t until = (uint64_t)kills * EACH_KILL + (seed >> 16) % EACH_KILL;
     while (shoal_load64_relaxed(&shared()->sum) < until) sched_yield();
@@ -344,7 +347,7 @@ static void test_random_kills_lose_and_double_nothing(void **state) {
   assert_int_equal(shoal_topic_unsubscribe(t), 0);
   peers_join(peers + 1, 4);
   unsigned sent = 0, lost = 0;
-  for (unsigned v = 0; v < LEDGER; v++) {
+  for (unsigned v = 0; v < NUMBERS; v++) {
     sent += shared()->ledger[v] >> 7;
     lost += shared()->ledger[v] == 0x80;
   }
