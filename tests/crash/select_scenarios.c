@@ -227,9 +227,13 @@ static void room(void) {
   get_one(0);
   get_one(1);
 }
+// A place that a dead producer had claimed is free again only when the messages before it have gone.
+static int no_place_for(int k) {
+  return crash_finished(k) || shoal_mpmc_blocker(&Q[k]->ring, SHOAL_PRODUCER) != SHOAL_BLOCKER_NONE;
+}
 static void all_full(void) {
   if (!T->gate) room();
-  CRASH_UNTIL((full(Q[0]) && full(Q[1])) || crash_all_finished(), "a producer sleeps beside a free place");
+  CRASH_UNTIL(no_place_for(0) && no_place_for(1), "a producer sleeps beside a free place");
 }
 SELECT(put, "put, woken for both, others asleep behind it", .setup = full_putters, .prepare = prepare_put, .op = op_put,
        .asleep = room, .check = all_full);
