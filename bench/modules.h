@@ -17,5 +17,6 @@ void add_barrier(Suite &suite);
 void add_rwlock(Suite &suite);
 void add_seqlock(Suite &suite);
 void add_heap(Suite &suite);
+void add_ordered(Suite &suite);
 
 }  // namespace bench
