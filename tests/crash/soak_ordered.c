@@ -146,4 +146,4 @@ static void end(void) {
   SOAK_EXPECT(rc == 0, "closing the segment: %d %s", rc, shoal_reason());
 }
 
-const struct soak_room soak_ordered = {"ordered", WORKERS, begin, work, progress, full, end};
+const struct soak_room soak_ordered = {"ordered", WORKERS, begin, work, progress, full, end, NULL, NULL};
