@@ -87,6 +87,8 @@ bool report(const Options &options) {
   bench::add_spsc(suite);
   bench::add_mpmc(suite);
   bench::add_queue(suite);
+  bench::add_bytes(suite);
+  bench::add_pipe(suite);
   bench::add_select(suite);
   bench::add_topic(suite);
   bench::add_lock(suite);

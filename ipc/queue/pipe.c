@@ -53,10 +53,17 @@ static int init(void *memory, uint64_t size, void *arg) {
 
 // ---- handles ----
 
-// Nobody has the role of `side`: somebody may still take it as long as the one who keeps the end lives.
+static struct shoal_role *role_of(const struct shoal_queue *q, int side) {
+  const uint32_t producer = 1, consumer = 2;
+  return shoal_role_at_(&q->wait, side == SHOAL_PRODUCER ? producer : consumer);
+}
+// Nobody was seen to have the role of `side`: somebody may still take it as long as the one who keeps the end lives. Who has
+// just taken it is nobody's to wait for, and not seen yet.
 static int expected(struct shoal_eventcount_view *view, int side) {
-  shoal_process_id_ keeper = shoal_load64_relaxed(shoal_queue_of_(view)->keeper[side]);
-  return keeper && !shoal_process_gone_(keeper);
+  const struct shoal_queue *q = shoal_queue_of_(view);
+  shoal_process_id_ keeper = shoal_load64_acquire(q->keeper[side]);  // [K2] pairs with [K3] of ipc/queue/queue_spsc.c
+  if (!keeper) return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word)) != 0;
+  return !shoal_process_gone_(keeper);
 }
 
 // The queue that `end` sends into; NULL if it sends nothing.
@@ -113,7 +120,7 @@ static int attach_ends(struct shoal_segment *seg, struct shoal_object *object, u
     else if (made[i]) drop(made[i]);
   }
   if (!rc) {
-    use->handles = n;
+    *use = (struct shoal_pipe_use_){.handles = n};
     return 0;
   }
   free(use);
@@ -136,10 +143,6 @@ int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct 
 
 // ---- whose an end is ----
 
-static struct shoal_role *role_of(const struct shoal_queue *q, int side) {
-  const uint32_t producer = 1, consumer = 2;
-  return shoal_role_at_(&q->wait, side == SHOAL_PRODUCER ? producer : consumer);
-}
 // The process whose thread has that role; 0: nobody.
 static uint32_t holder(const struct shoal_queue *q, int side) {
   if (!q) return 0;
@@ -158,7 +161,7 @@ static int is_anothers(const struct shoal_pipe *p) {
 }
 // Another thread of this process has it.
 static int is_busy(const struct shoal_queue *q, int side) {
-  if (holder(q, side) != (uint32_t)getpid()) return 0;
+  if (!q || holder(q, side) != (uint32_t)getpid()) return 0;
   return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word)) != shoal_self_()->tid;
 }
 
@@ -195,15 +198,14 @@ static int detach(struct shoal_pipe **p) {
   struct shoal_pipe *mine = *p;
   if (is_busy(mine->out, SHOAL_PRODUCER) || is_busy(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
-  if (--mine->use->handles == 0) {
-    free(mine->use);
-    mine->use = NULL;
-  }
-  struct shoal_segment *seg = mine->use ? NULL : mine->segment;
+  struct shoal_pipe_use_ *use = mine->use;
+  struct shoal_segment *seg = mine->segment;
   struct shoal_object object = mine->object;
   drop(mine);
   *p = NULL;
-  if (seg) shoal_object_close(seg, &object);
+  if (--use->handles) return 0;
+  if (!use->given) shoal_object_close(seg, &object);
+  free(use);
   return 0;
 }
 
@@ -230,6 +232,7 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
   if (is_busy(mine->out, SHOAL_PRODUCER) || is_busy(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
   keep(mine, heir);
+  mine->use->given = 1;  // a child comes to hold what it has inherited with its first use only
   return detach(p);
 }
 

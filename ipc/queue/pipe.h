@@ -60,7 +60,8 @@ int shoal_pipe_unlink(struct shoal_segment *seg, const char *name);
 // is closed, the handle stays.
 int shoal_pipe_close(struct shoal_pipe **p);
 // Hands the end to process `pid`, a child that has inherited it or who opens it by name, and frees the handle. What the calling
-// thread has of it it leaves. *p becomes NULL. -EINVAL: no such process. -EBUSY, nothing changed: another thread uses it.
+// thread has of it it leaves. The pipe's memory stays this process's, too, until it closes the segment: a child holds nothing of
+// it before its first use. *p becomes NULL. -EINVAL: no such process. -EBUSY, nothing changed: another thread uses it.
 int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid);
 // Takes one direction for the calling thread, SHOAL_PRODUCER or SHOAL_CONSUMER, so that another may take the other. -EUSERS.
 int shoal_pipe_join(struct shoal_pipe *p, int side);
@@ -107,7 +108,7 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_pipe_shm) == 128, "two lines; the queues
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_pipe_shm, keeper) == 64, "what changes keeps off what does not");
 
 struct shoal_pipe_use_ {  // private, of the handles made together
-  uint32_t handles;
+  uint32_t handles, given;
 };
 struct shoal_pipe {
   struct shoal_queue *out, *in;  // NULL: not a direction of this end

@@ -75,7 +75,8 @@ static int join(struct shoal_eventcount_view *view, int side) {
   struct shoal_queue *q = shoal_queue_of_(view);
   int rc = shoal_queue_confirm_(q);
   if (!rc) rc = (side == SHOAL_PRODUCER ? produce : consume)(q);
-  if (!rc && q->keeper[side]) shoal_store64_relaxed(q->keeper[side], 0);  // from here on the role's life counts
+  // [K3] pairs with [K2] of ipc/queue/pipe.c: who sees no keeper sees that the role is taken
+  if (!rc && q->keeper[side]) shoal_store64_release(q->keeper[side], 0);
   if (!rc && q->mate && !alone) join_mate(q->mate, !side);
   return rc;
 }

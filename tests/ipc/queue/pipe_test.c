@@ -324,6 +324,29 @@ static void test_handed_on_by_name(void **state) {
   unmake();
 }
 
+static void comes_late(void *memory, unsigned i) {
+  struct shared *s = memory;
+  (void)i;
+  await(&s->stage, 1);
+  CHECK(hears(ends[1], "early") && ended(ends[1]) == -EPIPE);
+  CHECK(shoal_pipe_close(&ends[1]) == 0);
+}
+// All is sent, closed and given away before the child uses it for the first time.
+static void test_handed_to_a_child_that_comes_late(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    make(1, 4);
+    struct peer p = peer_start(&arena, comes_late, 0);
+    assert_int_equal(say(ends[0], "early"), 0);
+    if (i) assert_int_equal(shoal_pipe_give(&ends[1], (uint32_t)p.pid), 0);
+    assert_int_equal(shoal_pipe_close(&ends[0]), 0);
+    if (!i) assert_int_equal(shoal_pipe_give(&ends[1], (uint32_t)p.pid), 0);
+    shoal_store32_seq_cst(&shared()->stage, 1);
+    peer_join(&p);
+    unmake();
+  }
+}
+
 static void reads_and_dies(void *memory, unsigned i) {
   struct shared *s = memory;
   struct shoal_loan loan;
@@ -488,6 +511,7 @@ int main(void) {
       cmocka_unit_test(test_end_by_death),
       cmocka_unit_test(test_sleeper_is_told),
       cmocka_unit_test(test_handed_on_by_name),
+      cmocka_unit_test(test_handed_to_a_child_that_comes_late),
       cmocka_unit_test(test_receiver_is_succeeded),
       cmocka_unit_test(test_threads_take_turns),
       cmocka_unit_test(test_a_thread_for_each_direction),
