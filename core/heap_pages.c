@@ -98,7 +98,7 @@ static int find(struct shoal_heap *heap, uint32_t owner, uint64_t n, int joining
     struct shoal_chunk_ *c = &heap->chunk[k];
     int64_t at = walk(c, i == 0 ? from : 0, i == chunks ? from : c->pages, n, owner, joining);
     if (at < 0) continue;
-    shoal_store64_relaxed(&heap->hint, (uint64_t)k << HINT_BITS | ((uint64_t)at + n));
+    shoal_store64_relaxed(&heap->hint, k * (UINT64_C(1) << HINT_BITS) + (uint64_t)at + n);
     *chunk = c;
     *page = (uint64_t)at;
     return 1;

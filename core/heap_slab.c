@@ -81,7 +81,7 @@ static void harvest(struct shoal_slab_ *s, const struct shoal_class_ *k, struct 
     uint64_t w = shoal_load64_acquire(&words[s->at]);  // [H2]
     if (shoal_word_kind_(w) != FREE) continue;
     change_block(&words[s->at], w, CACHED);
-    list->item[list->n++] = (struct shoal_listed_){slab + k->first + s->at * k->size, &words[s->at]};
+    list->item[list->n++] = (struct shoal_listed_){slab + k->first + (size_t)s->at * k->size, &words[s->at]};
   }
 }
 

@@ -206,7 +206,7 @@ SHOAL_INLINE void shoal_mpmc_look_ahead_(const struct shoal_mpmc *ring, int side
   uint32_t each = stride < SHOAL_CACHE_LINE ? SHOAL_CACHE_LINE / stride : 1;  // messages a line
   if (at % each) return;
   uint64_t *left = &shoal_role_cache_[ring->view->id % SHOAL_ROLE_CACHE_].user_[side], need = at + UINT64_C(4) * each;
-  if (SHOAL_UNLIKELY(at % (16 * each) == 0))
+  if (SHOAL_UNLIKELY(at % (UINT64_C(16) * each) == 0))
     *left = side == SHOAL_CONSUMER ? shoal_load64_relaxed(&ring->shm->tail)
                                    : shoal_load64_relaxed(&ring->shm->head) + ring->mask + 1;
   if (need < *left) shoal_prefetch_write(ring->slots + (need & ring->mask) * stride);

@@ -17,12 +17,12 @@ struct layout {
   uint64_t ring, extra, size;  // bytes from the start to the ring, to the leases, to the end; size 0: absurd
 };
 
-static const struct shoal_queue_kind_ *const kinds[] = {
+enum { KINDS = SHOAL_QUEUE_PRIORITY + 1 };
+static const struct shoal_queue_kind_ *const kinds[KINDS] = {
     [SHOAL_QUEUE_MPMC] = &shoal_queue_mpmc_,         [SHOAL_QUEUE_SPSC] = &shoal_queue_spsc_,
     [SHOAL_QUEUE_FIFO] = &shoal_queue_fifo_,         [SHOAL_QUEUE_LIFO] = &shoal_queue_lifo_,
     [SHOAL_QUEUE_PRIORITY] = &shoal_queue_priority_,
 };
-#define KINDS (sizeof kinds / sizeof *kinds)
 
 // The mpmc ring cannot grow.
 static uint32_t kind_of(const struct shoal_queue_options *o) {

@@ -102,14 +102,12 @@ static int next_alone(struct shoal_topic_op_ *op, struct shoal_topic_seat_shm *s
     int64_t ahead = shoal_slot_ahead_(c, op->claim.lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead < 0) return -EAGAIN;
-    if (ahead > 0) {
-      miss(t, seat, at, ahead);
-    } else if (state == SHOAL_TOPIC_WRITING_) {
+    if (ahead == 0 && state == SHOAL_TOPIC_WRITING_) {
       if (!shoal_role_is_dead(&t->wait, shoal_slot_owner_(c))) return -EAGAIN;
       shoal_topic_skip_(t, &op->claim, c);
-    } else if (state != SHOAL_TOPIC_FULL_) {
+    } else if (ahead == 0 && state != SHOAL_TOPIC_FULL_) {
       move(t, seat, at + 1);
-    } else if (drops(seat) && !pin(t, seat, at)) {
+    } else if (ahead > 0 || (drops(seat) && !pin(t, seat, at))) {
       miss(t, seat, at, ahead);
     } else {
       shoal_store64_relaxed(&seat->hand, at + 1);
