@@ -516,25 +516,29 @@ static void test_the_end_waits_for_what_others_hold(void **state) {
   }
 }
 // What was reserved before the closing may still be committed: a consumer waits for it.
+static void the_end_waits_for_what_is_reserved(uint32_t kind, int how) {
+  struct shoal_queue *q = make_numbers(kind, 4);
+  struct shoal_loan loan = {0};
+  struct peer peers[2], holder = {0};
+  if (how == 2) holder = stays(RESERVING);
+  else assert_int_equal(shoal_queue_reserve(q, &loan, SHOAL_TRY), 0);
+  sleepers_start(peers, 2, get_until_told);
+  assert_int_equal(shoal_queue_close(q), 0);
+  for (int i = 0; i < 2; i++) peer_asleep(&peers[i]);
+  if (how == 2) peer_kill(&holder);
+  else *(uint64_t *)loan.data = 6;
+  if (how == 0) assert_int_equal(shoal_queue_commit(q, &loan), 0);
+  if (how == 1) assert_int_equal(shoal_queue_cancel(q, &loan), 0);
+  peers_join(peers, 2);
+  assert_int_equal(shoal_load64_relaxed(&shared()->sum), how ? 0 : 6);
+  never_late(q);
+  unmake(q);
+}
 static void test_the_end_waits_for_what_is_reserved(void **state) {
   (void)state;
-  EACH_KIND(kind) for (int how = 0; how < 3; how++) {
-    struct shoal_queue *q = make_numbers(kind, 4);
-    struct shoal_loan loan = {0};
-    struct peer peers[2], holder = {0};
-    if (how == 2) holder = stays(RESERVING);
-    else assert_int_equal(shoal_queue_reserve(q, &loan, SHOAL_TRY), 0);
-    sleepers_start(peers, 2, get_until_told);
-    assert_int_equal(shoal_queue_close(q), 0);
-    for (int i = 0; i < 2; i++) peer_asleep(&peers[i]);
-    if (how == 2) peer_kill(&holder);
-    else *(uint64_t *)loan.data = 6;
-    if (how == 0) assert_int_equal(shoal_queue_commit(q, &loan), 0);
-    if (how == 1) assert_int_equal(shoal_queue_cancel(q, &loan), 0);
-    peers_join(peers, 2);
-    assert_int_equal(shoal_load64_relaxed(&shared()->sum), how ? 0 : 6);
-    never_late(q);
-    unmake(q);
+  for (int how = 0; how < 3; how++) {
+    EACH_KIND(kind) the_end_waits_for_what_is_reserved(kind, how);
+    the_end_waits_for_what_is_reserved(SHOAL_QUEUE_MPMC, how);
   }
 }
 static void test_the_last_peers_death_ends_the_stream(void **state) {
