@@ -52,7 +52,7 @@ static struct shoal_queue *attach(void *memory, uint32_t i) {
 }
 static void make_of(uint32_t n, struct shoal_queue_options o) {
   o.element_size = 8;
-  uint64_t size = shoal_queue_size_(&o);
+  uint64_t size = (shoal_queue_size_(&o) + 63) & ~UINT64_C(63);
   queues = n;
   arena_make(&arena, QUEUES_AT + n * size);
   shared()->queue_size = size;
