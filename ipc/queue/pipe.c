@@ -120,7 +120,7 @@ static int attach_ends(struct shoal_segment *seg, struct shoal_object *object, u
     else if (made[i]) drop(made[i]);
   }
   if (!rc) {
-    *use = (struct shoal_pipe_use_){.handles = n};
+    *use = (struct shoal_pipe_use_){.handles = {n}};
     return 0;
   }
   free(use);
@@ -203,8 +203,9 @@ static int detach(struct shoal_pipe **p) {
   struct shoal_object object = mine->object;
   drop(mine);
   *p = NULL;
-  if (--use->handles) return 0;
-  if (!use->given) shoal_object_close(seg, &object);
+  // [U1] pairs with [U2], the same step by another end's thread: the last one sees what the others left
+  if (shoal_add32_seq_cst(&use->handles, UINT32_MAX) != 1) return 0;  // [U1], [U2]
+  if (!shoal_load32_relaxed(&use->given)) shoal_object_close(seg, &object);
   free(use);
   return 0;
 }
@@ -232,7 +233,7 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
   if (is_busy(mine->out, SHOAL_PRODUCER) || is_busy(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
   keep(mine, heir);
-  mine->use->given = 1;  // a child comes to hold what it has inherited with its first use only
+  shoal_store32_relaxed(&mine->use->given, 1);  // a child comes to hold what it has inherited with its first use only
   return detach(p);
 }
 

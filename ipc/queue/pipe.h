@@ -108,7 +108,7 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_pipe_shm) == 128, "two lines; the queues
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_pipe_shm, keeper) == 64, "what changes keeps off what does not");
 
 struct shoal_pipe_use_ {  // private, of the handles made together
-  uint32_t handles, given;
+  shoal_atomic32 handles, given;
 };
 struct shoal_pipe {
   struct shoal_queue *out, *in;  // NULL: not a direction of this end
