@@ -204,7 +204,8 @@ static void finish_put(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_
   else shoal_mpmc_cancel(&q->ring, &claim);
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_queue_published_(q, at);
   if (how == SHOAL_CANCEL_ && shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) freed(q, at, at);
-  if (shoal_eventcount_closed(ec)) shoal_eventcount_ring(ec);  // all who wait for the end of this claim, not one of them
+  if (shoal_eventcount_closed(ec))
+    shoal_eventcount_ring(ec);  // all who wait for the end of this claim, not one of them
 }
 
 static void finish_get(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_ how) {
