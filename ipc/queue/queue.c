@@ -250,9 +250,9 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
   type_of(o.element_size, type);
   int rc = size ? check_dead_letters(seg, &o) : 0;
   if (rc) return rc;
-  rc = size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
+  rc = size ? shoal_object_open_or_create(seg, name, type, size, init_object, &o, &object)
+            : shoal_object_open(seg, name, type, &object);
   if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
-  if (rc == 1) rc = shoal_object_end_(seg, &object, init_object(object.memory, size, &o));
   if (!rc) rc = attach_whole(seg, object, o.element_size, &q);
   if (o.kind == SHOAL_QUEUE_PRIORITY) rc = check_key(rc, q, o.key);
   if (!rc) *out = q;

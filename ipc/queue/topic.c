@@ -189,10 +189,9 @@ int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, cons
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t size = shoal_topic_size_(&o);
   type_of(o.element_size, type);
-  int rc =
-      size ? shoal_object_open_or_begin_(seg, name, type, size, &object) : shoal_object_open(seg, name, type, &object);
+  int rc = size ? shoal_object_open_or_create(seg, name, type, size, init_object, &o, &object)
+                : shoal_object_open(seg, name, type, &object);
   if (!size && rc == -ENOENT) return absurd(&o);
-  if (rc == 1) rc = shoal_object_end_(seg, &object, init_object(object.memory, size, &o));
   return rc ? rc : attach_object(seg, object, o.element_size, out);
 }
 
