@@ -273,14 +273,10 @@ int shoal_pipe_recv(struct shoal_pipe *p, void *buffer, uint64_t capacity, uint6
   RECEIVING(p);
   return shoal_queue_recv(p->in, buffer, capacity, size, deadline);
 }
-static int would_recv(void *arg) {
-  struct shoal_queue_op_ *op = arg;
-  return op->q->ops->ready(op->q, SHOAL_CONSUMER, op->me);
-}
 int shoal_pipe_poll(struct shoal_pipe *p, shoal_deadline deadline) {
   RECEIVING(p);
   struct shoal_queue_op_ op = {.q = p->in};
-  return shoal_queue_run_(&op, SHOAL_CONSUMER, 0, would_recv, deadline);
+  return shoal_queue_run_(&op, SHOAL_CONSUMER, 0, shoal_queue_would_get_, deadline);
 }
 
 // ---- in place ----

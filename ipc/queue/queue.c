@@ -371,6 +371,15 @@ int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (
   return rc;
 }
 
+static int would_go(const struct shoal_queue_op_ *op, int side) {
+  struct shoal_queue *q = op->q;
+  if (q->ops->ready) return q->ops->ready(q, side, op->me);
+  if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
+  return q->ops->wait->blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
+}
+int shoal_queue_would_get_(void *op) { return would_go(op, SHOAL_CONSUMER); }
+int shoal_queue_would_put_(void *op) { return would_go(op, SHOAL_PRODUCER); }
+
 int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline) {
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   if (!q->element_size) return shoal_queue_misfit_(q, 0);

@@ -65,11 +65,15 @@ extern const struct shoal_queue_kind_ shoal_queue_fifo_, shoal_queue_lifo_, shoa
 // Part of an object that another closes.
 int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, struct shoal_segment *seg,
                            const struct shoal_object *object, struct shoal_queue **out) SHOAL_MUST_CHECK;
-// Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role.
+// Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role. `holds`: it may
+// keep a claim.
 int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
                      shoal_deadline deadline);
 int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), struct shoal_loan *loan,
                       shoal_deadline deadline);
+// Attempts that take nothing: whether a get, or a put, would go now.
+int shoal_queue_would_get_(void *op);
+int shoal_queue_would_put_(void *op);
 // The role of `side` of this one, not that of its mate.
 int shoal_queue_join_alone_(struct shoal_queue *q, int side);
 int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum shoal_queue_end_ how);
@@ -95,9 +99,6 @@ SHOAL_INLINE shoal_deadline shoal_queue_inside_(shoal_deadline deadline) {
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
   return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
 }
-// Joins, points list_op_pending at the bell, attempts, waits. op->me is the role. `holds`: it may keep a claim.
-int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
-                     shoal_deadline deadline);
 
 // ---- queue_policy.c ----
 // NULL, or what of the policies makes no sense.

@@ -55,19 +55,10 @@ static int check_all(const struct shoal_case *cases, uint32_t n) {
 
 // ---- attempts ----
 
-static int would_go(const struct shoal_queue_op_ *op, int side) {
-  struct shoal_queue *q = op->q;
-  if (q->ops->ready) return q->ops->ready(q, side, op->me);
-  if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
-  return q->ops->wait->blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
-}
-static int would_get(void *op) { return would_go(op, SHOAL_CONSUMER); }
-static int would_put(void *op) { return would_go(op, SHOAL_PRODUCER); }
-
 typedef int (*attempt_of_queue)(void *op);
 static attempt_of_queue attempt_of(const struct shoal_select_ *s, const struct shoal_case *c) {
   int side = side_of(c);
-  if (s->only_look || !takes(c)) return side == SHOAL_CONSUMER ? would_get : would_put;
+  if (s->only_look || !takes(c)) return side == SHOAL_CONSUMER ? shoal_queue_would_get_ : shoal_queue_would_put_;
   return side == SHOAL_CONSUMER ? c->queue->attempt.get : c->queue->attempt.put;
 }
 static void op_of(const struct shoal_case *c, uint32_t me, struct shoal_queue_op_ *op) {
