@@ -206,7 +206,7 @@ int64_t shoal_sleeper_due_(const struct shoal_sleeper_ *s);
 // It slept, and leaves without taking anything here: if somebody may have woken it here since it armed, another is woken.
 void shoal_sleeper_hand_on_(struct shoal_sleeper_ *s);
 
-// For everybody, for good; rings.
+// For everybody, until it is reopened; rings.
 void shoal_eventcount_close(struct shoal_eventcount_view *view);
 // Takes the closing back; rings. 0: it is not closed.
 int shoal_eventcount_reopen(struct shoal_eventcount_view *view);
