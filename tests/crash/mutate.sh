@@ -16,6 +16,12 @@ compile() { # SOURCE...: each into ./path_to_source.o
     done
 }
 
+who_reads() { # FILE: the sources that it is, or is included by
+    [[ $1 != *.c ]] || { echo "$1"; return; }
+    find -- * -name '*.c' -print0 | xargs -0 "$cc" -std=gnu11 -D_GNU_SOURCE -I. -MM |
+        sed -e ':a; /\\$/ { N; s/\\\n//; ba }' | awk -v file="$1" '{ for (i = 3; i <= NF; i++) if ($i == file) print $2 }'
+}
+
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 if [[ $out == *.a ]]; then
@@ -38,7 +44,7 @@ if cmp -s "$tree/$file" "$tree/$file.before"; then
     exit 1
 fi
 cd "$tree"
-if [[ $file == *.c ]]; then sources=("$file"); else mapfile -t sources < <(find -- * -name '*.c'); fi
+mapfile -t sources < <(who_reads "$file")
 compile "${sources[@]}"
 chmod u+w mutant.a
 ar rs mutant.a ./*.o
