@@ -317,7 +317,7 @@ static int give_way(struct visit *v) {
     int64_t to = shoal_now_ns();
     if (to - from > YIELD_HOG_NS) patience.rest = YIELD_REST;
     if (moved(v)) {
-      if (to - from < YIELD_NOBODY_NS) patience.spin = shoal_spin_paid(patience.spin);
+      if (to - from < YIELD_NOBODY_NS) patience.spin = shoal_spin_paid(patience.spin, SHOAL_SPIN_MAX);
       return attempt(v);
     }
     from = to;
@@ -330,7 +330,7 @@ static int spin(struct visit *v) {
   for (uint32_t i = 0; i < budget; i++) {
     shoal_pause();
     if (!moved(v)) continue;
-    patience.spin = shoal_spin_paid(budget);
+    patience.spin = shoal_spin_paid(budget, SHOAL_SPIN_MAX);
     return attempt(v);
   }
   patience.turns++;

@@ -231,7 +231,7 @@ static int spin(const struct waiter *w) {
   for (uint32_t i = 0; i < budget && i < shoal_spin_max_; i++) {
     shoal_pause();
     if (!granted(w)) continue;
-    budget = shoal_spin_paid(budget);
+    budget = shoal_spin_paid(budget, SHOAL_SPIN_MAX);
     return 1;
   }
   budget = shoal_spin_failed(budget);

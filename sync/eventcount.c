@@ -10,7 +10,7 @@
 #define E SHOAL_EV_E_
 #define SEQUENCE SHOAL_EV_SEQUENCE_
 
-uint32_t shoal_spin_max_ = SHOAL_SPIN_MAX;
+uint32_t shoal_spin_max_ = UINT32_MAX;
 __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_];
 static __thread uint32_t window;  // where the next sleep's choice of witnesses begins
 
@@ -168,7 +168,7 @@ static void settle(struct shoal_eventcount_view *view, int side, uint32_t i) {
   struct shoal_role *role = shoal_role_at_(view, first_of(view, side) + i);
   shoal_store32_relaxed(&role->pid, (uint32_t)getpid());
   shoal_store64_relaxed(&role->handle, view->id);
-  role->live.state = shoal_spin_max_ / 2;
+  role->live.state = SHOAL_SPIN_LONG / 2;
   shoal_store32_relaxed(&role->tid, shoal_self_()->tid);
   uint32_t top = shoal_load32_relaxed(&view->shm->top[side]);
   while (top < i + 1 && !shoal_cas32_acq_rel(&view->shm->top[side], &top, i + 1)) continue;  // [R7] pairs with [A7]
@@ -397,7 +397,7 @@ static int spin(struct shoal_role *role, int (*attempt)(void *op), void *op) {
     shoal_pause();
     int rc = attempt(op);
     if (rc != -EAGAIN) {
-      role->live.state = shoal_spin_paid(budget);
+      role->live.state = shoal_spin_paid(budget, SHOAL_SPIN_LONG);
       return rc;
     }
   }

@@ -39,7 +39,7 @@ static int spin(const struct shoal_gate_ops_ *ops, void *op) {
     shoal_pause();
     int rc = ops->attempt(op);
     if (rc != -EAGAIN) {
-      budget = shoal_spin_paid(budget);
+      budget = shoal_spin_paid(budget, SHOAL_SPIN_MAX);
       return rc;
     }
   }

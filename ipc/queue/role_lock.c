@@ -49,7 +49,7 @@ static int is_abandoned(uint32_t live_word, int late) {
 
 int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t me, int heir,
                                   shoal_deadline deadline) {
-  unsigned left = 3 * shoal_spin_max_, step = SPIN_STEP_MIN;
+  unsigned left = 3 * (shoal_spin_max_ < SHOAL_SPIN_MAX ? shoal_spin_max_ : SHOAL_SPIN_MAX), step = SPIN_STEP_MIN;
   uint32_t slept = 0;  // W: others may sleep, too, and the wake that came was for one
   int late = 0;
   for (;;) {

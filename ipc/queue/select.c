@@ -323,7 +323,7 @@ static int spin(struct shoal_select_ *s) {
     shoal_pause();
     int rc = round_of(s, 0);
     if (rc == -EAGAIN) continue;
-    budget = shoal_spin_paid(budget);
+    budget = shoal_spin_paid(budget, SHOAL_SPIN_MAX);
     return rc;
   }
   budget = shoal_spin_failed(budget);
