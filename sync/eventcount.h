@@ -137,7 +137,7 @@ struct shoal_eventcount_view {  // private; the object embeds it in its handle
   int (*expected)(struct shoal_eventcount_view *view, int side);
 };
 
-// The spin budget's limit in this process; 0: sleep at once. For tests.
+// A limit of the spin budgets in this process; 0: sleep at once. For tests.
 extern uint32_t shoal_spin_max_;
 
 // ---- lifecycle ----
@@ -258,10 +258,14 @@ extern __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_]
     __attribute__((tls_model("initial-exec")));
 int shoal_role_find_(struct shoal_eventcount_view *view, int side);
 
-SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side) {
+// 0: it has none there, or this has to be looked up.
+SHOAL_INLINE uint32_t shoal_role_cached_(const struct shoal_eventcount_view *view, int side) {
   const struct shoal_role_cache_ *e = &shoal_role_cache_[view->id % SHOAL_ROLE_CACHE_];
-  if (SHOAL_LIKELY(e->id == view->id && e->epoch == shoal_epoch() && e->role[side])) return (int)e->role[side];
-  return shoal_role_find_(view, side);
+  return SHOAL_LIKELY(e->id == view->id && e->epoch == shoal_epoch()) ? e->role[side] : 0;
+}
+SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side) {
+  uint32_t role = shoal_role_cached_(view, side);
+  return SHOAL_LIKELY(role != 0) ? (int)role : shoal_role_find_(view, side);
 }
 
 SHOAL_END

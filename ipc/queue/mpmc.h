@@ -212,20 +212,32 @@ SHOAL_INLINE void shoal_mpmc_look_ahead_(const struct shoal_mpmc *ring, int side
   if (need < *left) shoal_prefetch_write(ring->slots + (need & ring->mask) * stride);
 }
 
+// Claims position `at` to write if it is free; 0, and `*c` is what stands there instead.
+SHOAL_INLINE int shoal_mpmc_write_(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, uint64_t at, uint64_t *c,
+                                   struct shoal_claim *claim) {
+  *claim = shoal_mpmc_at(ring, at, shoal_mpmc_stride_of_(ring, size));
+  *c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half, sync/eventcount.h
+  if (SHOAL_UNLIKELY(*c != (claim->lap | shoal_slot_(SHOAL_SLOT_EMPTY_, 0)))) return 0;
+  // [W1] pairs with [F1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered by it.
+  if (SHOAL_UNLIKELY(!shoal_cas64_seq_cst(claim->ctl, c, claim->lap | shoal_slot_(SHOAL_SLOT_WRITING_, me)))) return 0;
+  shoal_mpmc_hint_(&ring->shm->tail, at + 1);
+  shoal_mpmc_look_ahead_(ring, SHOAL_PRODUCER, at, shoal_mpmc_stride_of_(ring, size));
+  return 1;
+}
+// The same where the hint says, and no other.
+SHOAL_INLINE int shoal_mpmc_claim_put_here(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
+                                           struct shoal_claim *claim) {
+  uint64_t c;
+  return shoal_mpmc_write_(ring, me, size, shoal_load64_relaxed(&ring->shm->tail), &c, claim);
+}
+
 SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim) {
   shoal_atomic64 *tail = &ring->shm->tail;
   int met = 0;  // somebody else who puts
   for (uint64_t t = shoal_load64_relaxed(tail);;) {
-    *claim = shoal_mpmc_at(ring, t, shoal_mpmc_stride_of_(ring, size));
-    uint64_t c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half, sync/eventcount.h
-    if (SHOAL_LIKELY(c == (claim->lap | shoal_slot_(SHOAL_SLOT_EMPTY_, 0)))) {
-      // [W1] pairs with [F1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered by it.
-      if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_SLOT_WRITING_, me))) continue;
-      shoal_mpmc_hint_(tail, t + 1);
-      shoal_mpmc_look_ahead_(ring, SHOAL_PRODUCER, t, shoal_mpmc_stride_of_(ring, size));
-      return 1;
-    }
+    uint64_t c;
+    if (SHOAL_LIKELY(shoal_mpmc_write_(ring, me, size, t, &c, claim))) return 1;
     int64_t ahead = shoal_slot_ahead_(c, claim->lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {  // claimed, perhaps laps ago: on to what may be free
@@ -258,6 +270,24 @@ SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct 
   shoal_mpmc_set_(ring, claim, claim->lap + SHOAL_SLOT_LAP_);
 }
 
+SHOAL_INLINE int shoal_mpmc_read_(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, uint64_t at, uint64_t *c,
+                                  struct shoal_claim *claim) {
+  *claim = shoal_mpmc_at(ring, at, shoal_mpmc_stride_of_(ring, size));
+  *c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half
+  if (SHOAL_UNLIKELY(*c != (claim->lap | shoal_slot_(SHOAL_SLOT_FULL_, 0)))) return 0;
+  // [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Gets are ordered by it.
+  if (SHOAL_UNLIKELY(!shoal_cas64_seq_cst(claim->ctl, c, claim->lap | shoal_slot_(SHOAL_SLOT_READING_, me)))) return 0;
+  shoal_mpmc_hint_(&ring->shm->head, at + 1);
+  shoal_mpmc_look_ahead_(ring, SHOAL_CONSUMER, at, shoal_mpmc_stride_of_(ring, size));
+  return 1;
+}
+SHOAL_INLINE int shoal_mpmc_claim_get_here(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
+                                           struct shoal_claim *claim) {
+  uint64_t c;
+  if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) return 0;  // [A1]'s second half
+  return shoal_mpmc_read_(ring, me, size, shoal_load64_relaxed(&ring->shm->head), &c, claim);
+}
+
 SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim) {
   shoal_atomic64 *head = &ring->shm->head;
@@ -268,15 +298,8 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
     if (shoal_mpmc_claim_stray_(ring, me, &stray)) return *claim = stray, 1;
   }
   for (uint64_t h = shoal_load64_relaxed(head);;) {
-    *claim = shoal_mpmc_at(ring, h, shoal_mpmc_stride_of_(ring, size));
-    uint64_t c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half
-    if (SHOAL_LIKELY(c == (claim->lap | shoal_slot_(SHOAL_SLOT_FULL_, 0)))) {
-      // [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Gets are ordered by it.
-      if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_SLOT_READING_, me))) continue;
-      shoal_mpmc_hint_(head, h + 1);
-      shoal_mpmc_look_ahead_(ring, SHOAL_CONSUMER, h, shoal_mpmc_stride_of_(ring, size));
-      return 1;
-    }
+    uint64_t c;
+    if (SHOAL_LIKELY(shoal_mpmc_read_(ring, me, size, h, &c, claim))) return 1;
     int64_t ahead = shoal_slot_ahead_(c, claim->lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {  // received, or being received: on

@@ -299,28 +299,38 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
 
 // ---- whole elements ----
 
-int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
-  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .in = element};
-  int rc = q->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? q->attempt.put(&op) : -EAGAIN;
+static int put_wait(struct shoal_queue *q, struct shoal_queue_op_ *op, shoal_deadline deadline) {
+  int rc = q->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? q->attempt.put(op) : -EAGAIN;
   if (rc != -EAGAIN) return rc;
-  rc = shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, me, q->attempt.put, &op, shoal_queue_patience_(q, deadline));
+  rc = shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, op->me, q->attempt.put, op, shoal_queue_patience_(q, deadline));
   if (rc != -EAGAIN || q->overflow != SHOAL_OVERFLOW_DROP_NEWEST) return rc;
   shoal_queue_discarded_(q, 1);
   return SHOAL_DROPPED;
 }
-int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
-  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .out = element};
-  return shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->attempt.get, &op, deadline);
+
+int shoal_queue_put_any_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
+  if (q->element_size != size) return shoal_queue_misfit_(q, size);
+  int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER);
+  if (me < 0) return me;
+  void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
+  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .in = element};
+  int rc = q->ops->put(&op);
+  if (rc == -EAGAIN) rc = put_wait(q, &op, deadline);
+  shoal_pending_restore_(shoal_self_(), pending);
+  return rc;
 }
-// Once, of a kind that has nothing inline, or under a policy.
-int shoal_queue_put_other_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
-  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .in = element};
-  return q->ops->put(&op);
-}
-int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
-  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .out = element};
-  if (q->joinable || q->leased) shoal_role_hold(&q->wait, me);
-  return q->attempt.get(&op);
+
+int shoal_queue_get_any_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline) {
+  if (q->element_size != size) return shoal_queue_misfit_(q, size);
+  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+  if (me < 0) return me;
+  void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
+  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .out = element};
+  if (q->joinable || q->leased) shoal_role_hold(&q->wait, op.me);
+  int rc = q->attempt.get(&op);
+  if (rc == -EAGAIN) rc = shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, op.me, q->attempt.get, &op, deadline);
+  shoal_pending_restore_(shoal_self_(), pending);
+  return rc;
 }
 
 // Sizes that a compiler copies better than memcpy finds out at run time; each a function of its own, for its registers.

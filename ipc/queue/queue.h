@@ -277,51 +277,9 @@ struct shoal_queue {
 };
 
 // ---- inline: what put and get do when nobody has to wait ----
-int shoal_queue_put_wait_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline);
-int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
-int shoal_queue_put_other_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline);
-int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
-int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at);
-void shoal_queue_published_(struct shoal_queue *q, uint64_t at);
-void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);
 int shoal_queue_spsc_refused_(struct shoal_queue *q);
 int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size);
 void shoal_queue_spsc_released_(struct shoal_queue *q);
-
-// 0, -EAGAIN, -EPIPE
-SHOAL_INLINE int shoal_queue_put_mpmc_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
-  struct shoal_eventcount *ec = q->wait.shm;
-  struct shoal_claim claim;
-  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_put(&q->ring, me, size, &claim))) return -EAGAIN;  // [C1] of sync/eventcount.h
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec))) {
-    int rc = shoal_queue_claimed_(q, claim.at);
-    if (rc) return rc;
-  }
-  memcpy(shoal_claim_data(&claim, size), element, size);
-  shoal_mpmc_publish(&q->ring, &claim);
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_queue_published_(q, claim.at);
-  return 0;
-}
-
-// 0, -EAGAIN
-SHOAL_INLINE int shoal_queue_get_mpmc_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
-  struct shoal_eventcount *ec = q->wait.shm;
-  struct shoal_role *role = shoal_role_at_(&q->wait, me);
-  uint32_t busy = shoal_load32_relaxed(&role->busy);
-  struct shoal_claim claim;
-  shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
-  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_get(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
-    shoal_store32_relaxed(&role->busy, busy);
-    return -EAGAIN;
-  }
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER))) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
-  memcpy(element, shoal_claim_data(&claim, size), size);
-  shoal_mpmc_commit(&q->ring, &claim);
-  // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
-  shoal_store32_release(&role->busy, busy);
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) shoal_queue_freed_(q, claim.at);
-  return 0;
-}
 
 // Kind SPSC has no claim: busy is shown around a put, so that who was told of the closing can wait for its end, and whoever
 // sleeps or closes has the fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE).
@@ -356,41 +314,73 @@ SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, uint32_t me, void 
   return rc;
 }
 
-SHOAL_INLINE int shoal_queue_put_once_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
-  return SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC) ? shoal_queue_put_mpmc_(q, me, element, size)
-                                                   : shoal_queue_put_spsc_(q, me, element, size);
-}
-SHOAL_INLINE int shoal_queue_get_once_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
-  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_MPMC)) return shoal_queue_get_mpmc_(q, me, element, size);
-  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_SPSC)) return shoal_queue_get_spsc_(q, me, element, size);
-  return shoal_queue_get_other_(q, me, element, SHOAL_TRY);
-}
+// Kind MPMC, in the place that the hint names: a leaf, so that little is saved and drained before its atomic. All that calls
+// something ends the call: _any_ does the whole of it, _claimed_ all from the claim on, _told_ what is left when it is through.
+int shoal_queue_put_any_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline);
+int shoal_queue_get_any_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline);
+int shoal_queue_put_claimed_(struct shoal_queue *q, uint64_t at, const void *element, void *pending);
+int shoal_queue_get_claimed_(struct shoal_queue *q, uint64_t at, void *element, void *pending);
+int shoal_queue_put_told_(struct shoal_queue *q, uint64_t at, void *pending);
+int shoal_queue_get_told_(struct shoal_queue *q, uint64_t at, void *pending);
 
 SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  uint32_t me = shoal_role_cached_(&q->wait, SHOAL_PRODUCER);
   // a handle does not know its type, and more than fits would be written past the slot
-  if (SHOAL_UNLIKELY(q->element_size != size)) return shoal_queue_misfit_(q, size);
-  int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER);
-  if (SHOAL_UNLIKELY(me < 0)) return me;
+  if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->kind > SHOAL_QUEUE_SPSC)))
+    return shoal_queue_put_any_(q, element, size, deadline);
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  int rc = SHOAL_LIKELY(q->kind <= SHOAL_QUEUE_SPSC) ? shoal_queue_put_once_(q, (uint32_t)me, element, size)
-                                                     : shoal_queue_put_other_(q, (uint32_t)me, element, deadline);
-  if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_put_wait_(q, (uint32_t)me, element, deadline);
+  if (SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC)) {
+    struct shoal_claim claim;
+    if (SHOAL_LIKELY(shoal_mpmc_claim_put_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
+      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)))
+        return shoal_queue_put_claimed_(q, claim.at, element, pending);
+      memcpy(shoal_claim_data(&claim, size), element, size);
+      shoal_mpmc_publish(&q->ring, &claim);
+      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)))
+        return shoal_queue_put_told_(q, claim.at, pending);
+      shoal_pending_restore_(t, pending);
+      return 0;
+    }
+    shoal_pending_restore_(t, pending);
+    return shoal_queue_put_any_(q, element, size, deadline);
+  }
+  int rc = shoal_queue_put_spsc_(q, me, element, size);
   shoal_pending_restore_(t, pending);
-  return rc;
+  return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_put_any_(q, element, size, deadline);
 }
 
 SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline) {
-  if (SHOAL_UNLIKELY(q->element_size != size)) return shoal_queue_misfit_(q, size);
-  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
-  if (SHOAL_UNLIKELY(me < 0)) return me;
+  struct shoal_eventcount *ec = q->wait.shm;
+  uint32_t me = shoal_role_cached_(&q->wait, SHOAL_CONSUMER);
+  if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->gets > SHOAL_QUEUE_SPSC)))
+    return shoal_queue_get_any_(q, element, size, deadline);
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  int rc = SHOAL_LIKELY(q->gets <= SHOAL_QUEUE_SPSC) ? shoal_queue_get_once_(q, (uint32_t)me, element, size)
-                                                     : shoal_queue_get_other_(q, (uint32_t)me, element, deadline);
-  if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_queue_get_wait_(q, (uint32_t)me, element, deadline);
+  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_MPMC)) {
+    struct shoal_role *role = shoal_role_at_(&q->wait, me);
+    uint32_t busy = shoal_load32_relaxed(&role->busy);
+    struct shoal_claim claim;
+    shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
+    if (SHOAL_LIKELY(shoal_mpmc_claim_get_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
+      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)))
+        return shoal_queue_get_claimed_(q, claim.at, element, pending);
+      memcpy(element, shoal_claim_data(&claim, size), size);
+      shoal_mpmc_commit(&q->ring, &claim);
+      // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
+      shoal_store32_release(&role->busy, busy);
+      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) return shoal_queue_get_told_(q, claim.at, pending);
+      shoal_pending_restore_(t, pending);
+      return 0;
+    }
+    shoal_store32_relaxed(&role->busy, busy);
+    shoal_pending_restore_(t, pending);
+    return shoal_queue_get_any_(q, element, size, deadline);
+  }
+  int rc = shoal_queue_get_spsc_(q, me, element, size);
   shoal_pending_restore_(t, pending);
-  return rc;
+  return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_get_any_(q, element, size, deadline);
 }
 
 SHOAL_END

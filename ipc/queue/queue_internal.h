@@ -100,6 +100,9 @@ SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *v
   return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
 }
 
+// ---- queue_mpmc.c ----
+void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);  // a slot: told to who sleeps for it
+
 // ---- queue_policy.c ----
 // NULL, or what of the policies makes no sense.
 const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o);

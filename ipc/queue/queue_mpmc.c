@@ -48,7 +48,7 @@ static struct shoal_claim claim_at(const struct shoal_queue *q, uint64_t at) {
 }
 
 // After a claim: somebody sleeps, or the queue is closed. The bump has a sleeper that is not queued yet look again if we die.
-int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at) {
+static int claimed(struct shoal_queue *q, uint64_t at) {
   struct shoal_eventcount *ec = q->wait.shm;
   if (shoal_eventcount_closed(ec)) {
     struct shoal_claim claim = claim_at(q, at);
@@ -60,7 +60,7 @@ int shoal_queue_claimed_(struct shoal_queue *q, uint64_t at) {
   return 0;
 }
 
-void shoal_queue_published_(struct shoal_queue *q, uint64_t at) {
+static void published(struct shoal_queue *q, uint64_t at) {
   shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1 + shoal_mpmc_messages_behind(&q->ring, at));
 }
 
@@ -80,14 +80,77 @@ void shoal_queue_freed_(struct shoal_queue *q, uint64_t at) { freed(q, at, at); 
 
 // ---- attempts ----
 
+// From the claim on. 0, -EPIPE
+static int put_claimed(struct shoal_queue *q, const struct shoal_claim *claim, const void *element) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)) {
+    int rc = claimed(q, claim->at);
+    if (rc) return rc;
+  }
+  memcpy(shoal_claim_data(claim, q->element_size), element, q->element_size);
+  shoal_mpmc_publish(&q->ring, claim);
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) published(q, claim->at);
+  return 0;
+}
 static int put(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  return shoal_queue_put_mpmc_(op->q, op->me, op->in, op->q->element_size);
+  struct shoal_claim claim;
+  if (!shoal_mpmc_claim_put(&op->q->ring, op->me, op->q->element_size, &claim)) return -EAGAIN;  // [C1]
+  return put_claimed(op->q, &claim, op->in);
+}
+
+// From the claim on; `busy` is what the role's was before.
+static void get_claimed(struct shoal_queue *q, const struct shoal_claim *claim, struct shoal_role *role, uint32_t busy,
+                        void *element) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
+  memcpy(element, shoal_claim_data(claim, q->element_size), q->element_size);
+  shoal_mpmc_commit(&q->ring, claim);
+  // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
+  shoal_store32_release(&role->busy, busy);
+  if (shoal_eventcount_asleep_for_room_(ec)) shoal_queue_freed_(q, claim->at);
 }
 static int get(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  return shoal_queue_get_mpmc_(op->q, op->me, op->out, op->q->element_size);
+  struct shoal_role *role = shoal_role_at_(&op->q->wait, op->me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_claim claim;
+  shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
+  if (!shoal_mpmc_claim_get(&op->q->ring, op->me, op->q->element_size, &claim)) {  // [C1]
+    shoal_store32_relaxed(&role->busy, busy);
+    return -EAGAIN;
+  }
+  get_claimed(op->q, &claim, role, busy, op->out);
+  return 0;
 }
+
+// ---- what the inline forms end with, when there is more to do ----
+
+int shoal_queue_put_claimed_(struct shoal_queue *q, uint64_t at, const void *element, void *pending) {
+  struct shoal_claim claim = claim_at(q, at);
+  int rc = put_claimed(q, &claim, element);
+  shoal_pending_restore_(shoal_self_(), pending);
+  return rc;
+}
+int shoal_queue_get_claimed_(struct shoal_queue *q, uint64_t at, void *element, void *pending) {
+  struct shoal_claim claim = claim_at(q, at);
+  struct shoal_role *role = shoal_role_at_(&q->wait, shoal_role_cached_(&q->wait, SHOAL_CONSUMER));
+  get_claimed(q, &claim, role, shoal_load32_relaxed(&role->busy) - 1, element);
+  shoal_pending_restore_(shoal_self_(), pending);
+  return 0;
+}
+int shoal_queue_put_told_(struct shoal_queue *q, uint64_t at, void *pending) {
+  published(q, at);
+  shoal_pending_restore_(shoal_self_(), pending);
+  return 0;
+}
+int shoal_queue_get_told_(struct shoal_queue *q, uint64_t at, void *pending) {
+  shoal_queue_freed_(q, at);
+  shoal_pending_restore_(shoal_self_(), pending);
+  return 0;
+}
+
+// ---- attempts for several ----
 
 static int put_n(void *arg) {
   struct shoal_queue_op_ *op = arg;
@@ -98,7 +161,7 @@ static int put_n(void *arg) {
   int rc = -EAGAIN;
   for (op->done = 0; op->done < op->n && shoal_mpmc_claim_put(&q->ring, op->me, q->element_size, &claim); op->done++) {
     if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)) {
-      int closed = shoal_queue_claimed_(q, claim.at);
+      int closed = claimed(q, claim.at);
       if (closed) {
         rc = closed;
         break;
@@ -149,7 +212,7 @@ static int reserve(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_claim claim;
   if (!shoal_mpmc_claim_put(&op->q->ring, op->me, op->q->slot_size, &claim)) return -EAGAIN;
-  int rc = shoal_eventcount_closed(op->q->wait.shm) ? shoal_queue_claimed_(op->q, claim.at) : 0;
+  int rc = shoal_eventcount_closed(op->q->wait.shm) ? claimed(op->q, claim.at) : 0;
   return rc ? rc : lend(op, &claim, SHOAL_SLOT_WRITING_);
 }
 static int receive(void *arg) {
@@ -202,7 +265,7 @@ static void finish_put(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
   if (how == SHOAL_COMMIT_) shoal_mpmc_publish(&q->ring, &claim);
   else shoal_mpmc_cancel(&q->ring, &claim);
-  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_queue_published_(q, at);
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) published(q, at);
   if (how == SHOAL_CANCEL_ && shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) freed(q, at, at);
   if (shoal_eventcount_closed(ec))
     shoal_eventcount_ring(ec);  // all who wait for the end of this claim, not one of them
@@ -244,7 +307,7 @@ static int send(void *arg) {
   struct shoal_claim claim;
   if (SHOAL_UNLIKELY(!shoal_mpmc_claim_put(&q->ring, op->me, SLOT, &claim))) return -EAGAIN;
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec))) {
-    int rc = shoal_queue_claimed_(q, claim.at);
+    int rc = claimed(q, claim.at);
     if (rc) return rc;
   }
   int rc = shoal_message_fill_(op, shoal_claim_data(&claim, SLOT));
@@ -253,7 +316,7 @@ static int send(void *arg) {
     return rc;
   }
   shoal_mpmc_publish(&q->ring, &claim);
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_queue_published_(q, claim.at);
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) published(q, claim.at);
   return 0;
 }
 
