@@ -100,10 +100,9 @@ int shoal_process_default(const struct shoal_context *context) SHOAL_MUST_CHECK;
 // and its end taken by somebody else's wait, before it began; fork's and the gate's. After an error it has not begun.
 int shoal_process_start(struct shoal_process *p, int (*work)(void *arg), void *arg,
                         const struct shoal_process_options *options) SHOAL_MUST_CHECK;
-// Runs run(p), where p is the child's copy, and so is the struct of yours that embeds it.
+// Runs run(p), where p is the child's copy, and so is the struct of yours that embeds it: SHOAL_EMBEDS of core/base.h.
 int shoal_process_start_run(struct shoal_process *p, int (*run)(struct shoal_process *self),
                             const struct shoal_process_options *options) SHOAL_MUST_CHECK;
-#define SHOAL_EMBEDS(member_address, T, member) ((T *)(void *)((char *)(member_address)-offsetof(T, member)))
 // Runs a registered task on the child's copy of the argument, by any method. Also -ENOENT, -EEXIST; -EBADMSG the size is not
 // the task's; -EPIPE the starter was killed again and again; -ENOSYS the C library's or the kernel's limits, see README.md.
 int shoal_process_start_task(struct shoal_process *p, const char *task, void *argument, uint64_t size,

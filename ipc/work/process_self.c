@@ -14,6 +14,7 @@
 #include "core/heap_internal.h"
 #include "core/robust.h"
 #include "ipc/work/process_internal.h"
+#include "ipc/work/thread_internal.h"
 
 struct shoal_self_ shoal_process_self_state_ = {.parent_sentinel = -1};
 #define self shoal_process_self_state_
@@ -179,6 +180,7 @@ void shoal_process_say(const char *format, ...) {
 }
 
 void shoal_process_exit(int code) {
+  shoal_threads_await_();
   fflush(NULL);
   _exit(code >= 0 && code <= 255 ? code : 1);
 }
