@@ -130,14 +130,16 @@ def shoal_benches(deps, options = {}):
             **options.get(_stem(src), {})
         )
 
-def shoal_example(name, srcs = None, expected = None, deps = [], args = [], size = "small", **kwargs):
-    """The program `name` from name.c, and `<name>_test`: its output must be that of name.expected."""
+def shoal_example(name, srcs = None, expected = None, deps = [], args = [], size = "small", ids = False, **kwargs):
+    """The program `name` from name.c, and `<name>_test`: its output must be that of name.expected.
+
+    `ids`: numbers that stand alone are those of processes, and may be any."""
     expected = expected or name + ".expected"
     shoal_binary(name = name, srcs = srcs or [name + ".c"], deps = deps, **kwargs)
     native.sh_test(
         name = name + "_test",
         size = size,
         srcs = ["//bazel:compare.sh"],
-        args = ["$(location {})".format(expected), "$(location {})".format(name)] + args,
+        args = (["--ids"] if ids else []) + ["$(location {})".format(expected), "$(location {})".format(name)] + args,
         data = [expected, name],
     )

@@ -22,6 +22,8 @@
 #define SHOAL_NO_TSAN __attribute__((no_sanitize("thread")))
 #define SHOAL_MUST_CHECK __attribute__((warn_unused_result))
 #define SHOAL_PRINTF(f, a) __attribute__((format(printf, f, a)))
+// The struct of type T whose `member` is at `address`.
+#define SHOAL_EMBEDS(address, T, member) ((T *)(void *)((char *)(address)-offsetof(T, member)))
 #define SHOAL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SHOAL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -1,7 +1,6 @@
 #include "ipc/work/pool.h"
 
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "core/error.h"
 #include "core/proc.h"
 #include "ipc/work/process.h"
+#include "ipc/work/processors.h"
 #include "ipc/work/task.h"
 
 #define WORKERS_MAX 4096u
@@ -314,11 +314,6 @@ int shoal_pool_destroy(struct shoal_pool *pool) {
 
 // ---- the beginning ----
 
-static unsigned processors(void) {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) ? 1 : (unsigned)CPU_COUNT(&set);
-}
-
 static int check_options(const struct shoal_pool_options *o, const struct shoal_task **task) {
   struct shoal_queue_info queue;
   if (!o->task || !o->queue) return shoal_fail_(-EINVAL, "a pool needs a task and a queue");
@@ -358,7 +353,7 @@ static int stand(struct shoal_pool *pool) {
 }
 
 static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
-  unsigned workers = o->workers ? o->workers : processors();
+  unsigned workers = o->workers ? o->workers : (unsigned)shoal_cpu_count();
   struct shoal_pool *pool = calloc(1, sizeof *pool + workers * sizeof *pool->places);
   if (!pool) return NULL;
   pool->sentinels = calloc(workers, sizeof *pool->sentinels);

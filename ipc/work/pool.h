@@ -43,7 +43,7 @@ struct shoal_failure {  // of a task
 struct shoal_pool_options {                 // zero: the default
   const char *task;                         // its argument is an element of the queue, or the beginning of one
   struct shoal_queue *queue;                // stays the caller's, and open until the pool is destroyed
-  unsigned workers;                         // one for each processor the creator may run on
+  unsigned workers;                         // shoal_cpu_count() of ipc/work/processors.h
   const char *name;                         // the workers are NAME-1, NAME-2...; the task's name
   int (*init)(void *arg, unsigned worker);  // in every new worker, before its first task; not 0: the pool is broken
   void *init_arg;

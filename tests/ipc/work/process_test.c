@@ -9,6 +9,9 @@
 //   daemon     dies with a parent that is killed, at whatever instant; may have no children
 //   threads    a threaded parent is refused unless it says so
 //   task       a registered one, on a copy of the argument
+//   embedded   a struct of the user's: run gets the child's copy of it, with name and pid
+//   active     those that run, in order; those that have ended are waited for; a plain fork's child has none
+//   parent     its end is seen: is_alive, sentinel; where there is none: -ENOENT
 //   ignored    where SIGCHLD is ignored the end is still seen; only the code is lost, and that is said
 //   held       however late the parent comes to it, a child that ends at once is seen to end
 //   numbers    a child that died before it was held, and whose number is another's since: start says so, the other is left alone
@@ -365,6 +368,116 @@ static void test_task(void **state) {
   assert_no_children();
 }
 
+// ---- a process of one's own kind ----
+
+struct counter {
+  int before;
+  struct shoal_process process;
+  int by;
+};
+static int run_counter(struct shoal_process *p) {
+  struct counter *c = SHOAL_EMBEDS(p, struct counter, process);
+  if (p->pid != getpid() || strcmp(p->name, shoal_process_current_name()) != 0) return 255;
+  if (shoal_process_join(p, SHOAL_TRY) != -ECHILD) return 254;
+  return c->before += c->by;
+}
+
+static void test_embedded(void **state) {
+  (void)state;
+  struct counter c = {.before = 4, .by = 3};
+  struct shoal_process_options o = {.family = "Counter", .threaded = THREADED};
+  assert_int_equal(shoal_process_start_run(&c.process, run_counter, &o), 0);
+  assert_int_equal(strncmp(c.process.name, "Counter-", 8), 0);
+  assert_int_equal(end_of(&c.process), 7);
+  assert_int_equal(c.before, 4);
+  assert_int_equal(shoal_process_start_run(&c.process, NULL, &o), -EINVAL);
+}
+
+// ---- those that run ----
+
+struct seen {
+  pid_t pid[4];
+  unsigned n;
+};
+static int see(struct shoal_process *p, void *arg) {
+  struct seen *s = arg;
+  s->pid[s->n++] = p->pid;
+  return s->n == 4 ? -EOVERFLOW : 0;
+}
+static int has_none(void *arg) {
+  struct seen s = {.n = 0};
+  return shoal_process_active(see, arg ? &s : NULL) || s.n;
+}
+
+static void test_active(void **state) {
+  (void)state;
+  struct shoal_process p[4], none;
+  struct seen s = {.n = 0};
+  int seven = 7;
+  assert_int_equal(shoal_process_active(see, &s), 0);
+  assert_int_equal(s.n, 0);
+  for (int i = 0; i < 3; i++) start(&p[i], sleep_on, NULL);
+  start(&p[3], answer, &seven);
+  struct pollfd sentinel = {p[3].sentinel, POLLIN, 0};
+  assert_int_equal(poll(&sentinel, 1, -1), 1);
+  assert_int_equal(shoal_process_active(see, &s), 0);
+  assert_int_equal(s.n, 3);
+  for (int i = 0; i < 3; i++) assert_int_equal(s.pid[i], p[i].pid);
+  assert_int_equal(waitpid(p[3].pid, NULL, WNOHANG), -1);  // no zombie any more
+  start(&none, has_none, &s);
+  assert_int_equal(end_of(&none), 0);
+  pid_t plain = fork();
+  if (plain == 0) _exit(has_none(&s) ? 1 : 0);
+  int status = 1;
+  assert_int_equal(waitpid(plain, &status, 0), plain);
+  assert_int_equal(status, 0);
+  for (int i = 0; i < 3; i++) assert_int_equal(shoal_process_kill(&p[i]), 0);
+  for (int i = 0; i < 4; i++) assert_int_equal(end_of(&p[i]), i == 3 ? 7 : -SIGKILL);
+  s.n = 0;
+  assert_int_equal(shoal_process_active(see, &s), 0);
+  assert_int_equal(s.n, 0);
+  assert_no_children();
+}
+
+// ---- the parent ----
+
+static int watch_parent(void *arg) {
+  struct pollfd parent = {shoal_process_parent_sentinel(), POLLIN, 0};
+  char word = shoal_process_parent_is_alive() == 1 && parent.fd >= 0 && poll(&parent, 1, 0) == 0 ? 'a' : 'x';
+  if (write(*(int *)arg, &word, 1) != 1) return 1;
+  poll(&parent, 1, -1);
+  while (shoal_process_parent_is_alive() == 1) sched_yield();  // readable a moment before it has another parent
+  word = shoal_process_parent_is_alive() == 0 && shoal_process_parent_sentinel() == parent.fd ? 'e' : 'x';
+  return write(*(int *)arg, &word, 1) != 1;
+}
+static int have_watcher(void *arg) {
+  struct shoal_process p;
+  if (shoal_process_start(&p, watch_parent, arg, &plain)) return 1;
+  close(*(int *)arg);
+  return sleep_on(NULL);
+}
+
+static void test_parent(void **state) {
+  (void)state;
+  struct shoal_process p;
+  int ends[2];
+  char word;
+  assert_int_equal(shoal_process_parent_is_alive(), -ENOENT);
+  assert_int_equal(shoal_process_parent_sentinel(), -ENOENT);
+  assert_int_equal(shoal_process_parent_pid(), 0);
+  assert_int_equal(pipe(ends), 0);
+  start(&p, have_watcher, &ends[1]);
+  close(ends[1]);
+  assert_int_equal(read(ends[0], &word, 1), 1);
+  assert_int_equal(word, 'a');
+  assert_int_equal(shoal_process_kill(&p), 0);
+  assert_int_equal(end_of(&p), -SIGKILL);
+  assert_int_equal(read(ends[0], &word, 1), 1);
+  assert_int_equal(word, 'e');
+  assert_int_equal(read(ends[0], &word, 1), 0);
+  close(ends[0]);
+}
+
 static void test_ignored(void **state) {
   (void)state;
   struct shoal_process p;
@@ -483,6 +596,9 @@ int main(void) {
       cmocka_unit_test(test_daemon_has_no_children),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_task),
+      cmocka_unit_test(test_embedded),
+      cmocka_unit_test(test_active),
+      cmocka_unit_test(test_parent),
       cmocka_unit_test(test_ignored),
       cmocka_unit_test(test_held),
       cmocka_unit_test(test_numbers),
