@@ -1,7 +1,7 @@
 """Libraries of the system as `@system//:<name>`. A missing one fails only what needs it, naming its package."""
 
-# Present if pkg-config knows `pc`, or if `header` is there. `link` replaces what pkg-config says where Debian has a static
-# library, or where it says too much.
+# Present if pkg-config knows `pc`, or if `header` is there, or the folder `include` ({arch}: Debian's name of the machine). `link`
+# replaces what pkg-config says where Debian has a static library, or where it says too much.
 _LIBRARIES = {
     "ck": struct(package = "libck-dev", pc = "ck", link = ["-l:libck.a"]),
     "jemalloc": struct(package = "libjemalloc-dev", pc = "jemalloc", link = ["-l:libjemalloc.a", "-lm"]),
@@ -14,6 +14,18 @@ _LIBRARIES = {
     "boost": struct(package = "libboost-dev", header = "boost/version.hpp"),
     "concurrentqueue": struct(package = "libconcurrentqueue-dev", header = "concurrentqueue/concurrentqueue.h"),
     "readerwriterqueue": struct(package = "libreaderwriterqueue-dev", header = "readerwriterqueue/readerwriterqueue.h"),
+    "zeromq": struct(package = "libzmq3-dev", header = "zmq.h", link = ["-lzmq"]),
+    "iceoryx": struct(
+        package = "libiceoryx-posh-dev libacl1-dev",  # the latter is missing among the former's own
+        include = "/usr/include/iceoryx/v2.0.3",
+        link = ["-liceoryx_posh_roudi", "-liceoryx_posh", "-liceoryx_hoofs", "-liceoryx_platform"],
+    ),
+    "openmpi": struct(
+        package = "libopenmpi-dev",
+        include = "/usr/lib/{arch}/openmpi/include",
+        link = ["-L/usr/lib/{arch}/openmpi/lib", "-lmpi"],
+    ),
+    "mpich": struct(package = "libmpich-dev", include = "/usr/include/{arch}/mpich", link = ["-lmpich"]),
 }
 
 def _pkg_config(ctx, *args):
@@ -52,12 +64,17 @@ cc_library(
 
 def _system_libraries_impl(ctx):
     build = ['package(default_visibility = ["//visibility:public"])\n']
+    arch = ctx.execute(["gcc", "-print-multiarch"]).stdout.strip()
     for name, lib in _LIBRARIES.items():
         cflags, link = [], getattr(lib, "link", None)
         if hasattr(lib, "pc"):
             cflags = _pkg_config(ctx, "--cflags", lib.pc)
             link = link or _pkg_config(ctx, "--libs", lib.pc)
             present = cflags != None and link != None
+        elif hasattr(lib, "include"):
+            cflags = ["-I" + lib.include.format(arch = arch)]
+            link = [flag.format(arch = arch) for flag in link]
+            present = ctx.path(cflags[0][2:]).exists
         else:
             present = ctx.path("/usr/include/" + lib.header).exists
         build.append(_found(ctx, name, cflags, link or []) if present else _missing(name, lib.package))

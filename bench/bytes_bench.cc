@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "bench/against/pipe.h"
+#include "bench/harness/copies.h"
 #include "bench/harness/limits.h"
 #include "bench/harness/must.h"
 #include "bench/harness/sleepers.h"
@@ -113,49 +114,33 @@ struct Stream : Placed {
   };
 };
 
-// ---- copied: one sends as fast as it can, the other receives; megabytes a second ----
+// ---- peers: ranks of MPI, in programs of their own ----
 
-constexpr unsigned kWarm = 200;  // messages before the clock starts: all memory has been touched
+struct Mpi {
+  std::string name;
+  std::vector<std::string> launch;
+  const char *program;  // beside ours
+};
+const Mpi kOpenMpi = {
+    "Open MPI", {"mpirun.openmpi", "--allow-run-as-root", "--bind-to", "none", "-n", "2"}, "openmpi_peer"};
+const Mpi kMpich = {"MPICH", {"mpirun.mpich", "-n", "2"}, "mpich_peer"};
 
-template <class Q>
-void send_copies(Lane &lane, void *memory) {
-  typename Q::Producer out(memory, 0);
-  auto m = std::make_unique<typename Q::Message>();
-  std::memset(static_cast<void *>(m.get()), 1, sizeof *m);
-  for (unsigned i = 0; i < kWarm; i++) out.put(*m);
-  uint64_t n = 0;
-  lane.start();
-  do {
-    m->set(n++);
-    out.put(*m);
-  } while (!lane.late());
-  lane.stop(n);
+std::string beside_us(const std::string &program) {
+  char path[4096];
+  ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+  if (n < 0 || n == sizeof path) throw std::system_error(errno, std::generic_category(), "/proc/self/exe");
+  std::string ours(path, static_cast<size_t>(n));
+  return ours.substr(0, ours.rfind('/') + 1) + program;
 }
-template <class Q>
-void receive_copies(Lane &lane, void *memory) {
-  typename Q::Consumer in(memory, 0);
-  auto m = std::make_unique<typename Q::Message>();
-  std::memset(static_cast<void *>(m.get()), 1, sizeof *m);
-  for (unsigned i = 0; i < kWarm; i++) in.get(*m);
-  uint64_t n = 0, wrong = 0;
-  lane.start();
-  while (in.get(*m)) wrong += !m->is(n++);
-  lane.stop(n);
-  lane.tally().wrong = wrong;
-}
-template <class Q>
-Measurement copies(double seconds) {
-  Arena arena(Q::bytes() + 4096);
-  Made<Q> made(arena);
-  Measurement m;
-  m.outcome = run({[&](Lane &lane) { send_copies<Q>(lane, made.memory()); },
-                   [&](Lane &lane) { receive_copies<Q>(lane, made.memory()); }},
-                  {seconds, &arena});
-  Outcome &o = m.outcome;
-  if (o.hung) o.fault = "a message never came";
-  if (o.fault.empty() && (o.lanes[1].wrong || o.lanes[0].count != o.lanes[1].count)) o.fault = "other messages came";
-  m.values = {static_cast<double>(o.lanes[1].count) * sizeof(typename Q::Message) / o.seconds / 1e6};
-  return m;
+
+template <size_t Bytes>
+Contender ranks(const Mpi &mpi) {
+  return {mpi.name, Role::kPeer, [mpi](double seconds) {
+            std::vector<std::string> command = mpi.launch;
+            command.push_back(beside_us(mpi.program));
+            command.push_back(std::to_string(Bytes));
+            return copies_result(run(std::move(command), {seconds}), Bytes);
+          }};
 }
 
 template <size_t Bytes>
@@ -163,10 +148,12 @@ void add_copy(Suite &suite, const char *name) {
   using Copied = Numbered<Bytes>;
   Case c;
   c.name = name;
-  c.figures = {{"", "MB/s", Better::kHigher, ">= 1.0 of pipe, socketpair", {{Target::kBestPeer, 1.0}}}};
+  c.figures = {{"", "MB/s", Better::kHigher, ">= 1.0 of the best peer", {{Target::kBestPeer, 1.0}}}};
   c.contenders = {{"shoal", Role::kOurs, copies<Ours<Copied>>},
                   {"pipe", Role::kPeer, copies<Stream<Copied, false>>},
-                  {"socketpair", Role::kPeer, copies<Stream<Copied, true>>}};
+                  {"socketpair", Role::kPeer, copies<Stream<Copied, true>>},
+                  ranks<Bytes>(kOpenMpi),
+                  ranks<Bytes>(kMpich)};
   suite.add(c);
 }
 
@@ -208,8 +195,8 @@ Measurement in_place(double seconds) {
 }  // namespace
 
 void add_bytes(Suite &suite) {
-  add_copy<64 << 10>(suite, "bytes/copy/64K");
-  add_copy<1 << 20>(suite, "bytes/copy/1M");
+  add_copy<64 << 10>(suite, "bytes/copy/64Ki");
+  add_copy<1 << 20>(suite, "bytes/copy/1Mi");
 
   Case place;
   place.name = "bytes/inplace/64M";

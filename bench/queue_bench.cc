@@ -4,63 +4,17 @@
 #include <unistd.h>
 
 #include "bench/against/pipe.h"
+#include "bench/blocking_queue.h"
 #include "bench/harness/sleepers.h"
 #include "bench/modules.h"
 #include "bench/mpmc_ring.h"
-#include "ipc/queue/queue.h"
 
 namespace bench {
 
 namespace {
 
-using M = Numbered<8>;
-constexpr unsigned kCapacity = 1024;
-SHOAL_QUEUE_TYPED(numbers, M)
-
-// The blocking queue, by name in a segment; children of fork use its handle.
-struct Queue {
-  using Message = M;
-  static constexpr bool kThreads = false;
-  struct Shared {
-    shoal_segment *segment;
-    shoal_queue *queue;
-  };
-  static size_t bytes() { return sizeof(Shared); }
-  static void make(void *memory) {
-    auto *s = static_cast<Shared *>(memory);
-    shoal_segment_options small = {};
-    small.flags = SHOAL_SEGMENT_PREFAULT;
-    shoal_queue_options options = {};
-    options.capacity = kCapacity;
-    must(shoal_segment_create(nullptr, &small, &s->segment), "segment_create");
-    must(numbers_create(s->segment, "numbers", &options, &s->queue), "queue_create");
-  }
-  static void destroy(void *memory) {
-    auto *s = static_cast<Shared *>(memory);
-    must(shoal_queue_detach(s->queue), "queue_detach");
-    must(shoal_segment_close(s->segment), "segment_close");
-  }
-
-  struct Producer {
-    shoal_queue *q;
-    Producer(void *memory, unsigned) : q(static_cast<Shared *>(memory)->queue) {
-      must(shoal_queue_join(q, SHOAL_PRODUCER), "queue_join");
-    }
-    ~Producer() { shoal_queue_leave(q, SHOAL_PRODUCER); }
-    bool put(const M &m) { return must(numbers_put(q, &m, SHOAL_FOREVER), "queue_put") == 0; }
-  };
-  struct Consumer {
-    shoal_queue *q;
-    Consumer(void *memory, unsigned) : q(static_cast<Shared *>(memory)->queue) {
-      must(shoal_queue_join(q, SHOAL_CONSUMER), "queue_join");
-    }
-    ~Consumer() { shoal_queue_leave(q, SHOAL_CONSUMER); }
-    bool get(M &m) {
-      int rc = numbers_get(q, &m, SHOAL_FOREVER);
-      return rc != -EPIPE && must(rc, "queue_get") == 0;
-    }
-  };
-};
+using M = Number;
+using Queue = BlockingQueue<SHOAL_QUEUE_MPMC>;
 
 // ---- idle: a receiver waits, nothing comes for long ----
 
@@ -128,7 +82,7 @@ void add_queue(Suite &suite) {
   awake.figures = {{"", "M msg/s", Better::kHigher, ">= 0.8 of the bare ring", {{Target::kLimit, 0.8}}}};
   awake.contenders = {{"shoal", Role::kOurs, stream_1p1c<Queue>},
                       {"pipe", Role::kPeer, stream_1p1c<Pipe<M>>},
-                      {"the bare ring", Role::kLimit, stream_1p1c<Mpmc<M, kCapacity>>}};
+                      {"the bare ring", Role::kLimit, stream_1p1c<Mpmc<M, kQueueCapacity>>}};
   suite.add(awake);
 
   Case nothing;

@@ -87,7 +87,9 @@ bool report(const Options &options) {
   bench::add_spsc(suite);
   bench::add_mpmc(suite);
   bench::add_queue(suite);
+  bench::add_messages(suite);
   bench::add_bytes(suite);
+  bench::add_memory(suite);
   bench::add_pipe(suite);
   bench::add_select(suite);
   bench::add_topic(suite);

@@ -1,5 +1,6 @@
 #include "bench/harness/lanes.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -133,9 +134,11 @@ struct Board {
   alignas(128) std::atomic<uint32_t> finished{0};
   alignas(128) pthread_barrier_t gate;  // where those sleep who do not calibrate
   double calibration = 0;
+  unsigned lanes;
+  double seconds;
   Tally tallies[kLanesMax] = {};
 
-  explicit Board(unsigned lanes) {
+  Board(unsigned lanes, double seconds) : lanes(lanes), seconds(seconds) {
     pthread_barrierattr_t shared;
     pthread_barrierattr_init(&shared);
     pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
@@ -193,11 +196,38 @@ void Backoff::wait() {
 
 namespace {
 
-void enter(const Work &work, unsigned index, unsigned lanes, Board *board, const Plan &plan) {
+void enter_board(const Work &work, unsigned index, Board *board, const Arena *memory) {
   pin(index);
-  Lane lane(index, lanes, board, plan.memory, plan.seconds);
+  Lane lane(index, board->lanes, board, memory, board->seconds);
   work(lane);
 }
+
+// The board in a file without a name, which others can open while we live.
+class SharedBoard {
+ public:
+  SharedBoard(unsigned lanes, double seconds) : fd_(memfd_create("bench", MFD_CLOEXEC)) {
+    if (fd_ < 0 || ftruncate(fd_, sizeof(Board))) die("memfd_create");
+    board_ = new (map(fd_)) Board(lanes, seconds);
+  }
+  ~SharedBoard() {
+    munmap(board_, sizeof(Board));
+    close(fd_);
+  }
+  SharedBoard(const SharedBoard &) = delete;
+  SharedBoard &operator=(const SharedBoard &) = delete;
+  Board *get() const { return board_; }
+  std::string place() const { return "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(fd_); }
+
+  static void *map(int fd) {
+    void *p = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) die("mmap");
+    return p;
+  }
+
+ private:
+  int fd_;
+  Board *board_;
+};
 
 // A child that does `body` and tells its failure by its exit code; it dies with us.
 pid_t spawn(const std::function<void()> &body) {
@@ -257,49 +287,88 @@ void collect(std::vector<Child> children, double seconds, Outcome *out) {
   }
 }
 
-void summarize(const Board &board, unsigned lanes, Outcome *out) {
+void summarize(const Board &board, Outcome *out) {
   uint64_t first = UINT64_MAX, last = 0;
-  for (unsigned i = 0; i < lanes; i++) {
+  for (unsigned i = 0; i < board.lanes; i++) {
     const Tally &t = board.tallies[i];
     out->lanes.push_back(t);
     if (!t.stop) continue;
     first = std::min(first, t.start);
     last = std::max(last, t.stop);
-    if (lanes <= processors().size()) out->preempted += t.preempted;
+    if (board.lanes <= processors().size()) out->preempted += t.preempted;
   }
   if (last > first) out->seconds = static_cast<double>(last - first) * ns_per_tick() / 1e9;
   out->pingpong = board.calibration;
 }
 
+// Starts the lanes, waits for them, and says what became of them.
+Outcome measure(const Board &board, const std::function<std::vector<Child>()> &start) {
+  if (processors().size() < 2) throw std::runtime_error("two processors are needed");
+  ns_per_tick();
+  fflush(nullptr);
+  Outcome out;
+  uint64_t stolen = stolen_ticks();
+  collect(start(), board.seconds + patience, &out);
+  out.stolen = stolen_ticks() - stolen;
+  summarize(board, &out);
+  return out;
+}
+
+std::vector<Child> start_threads(const std::vector<Work> &lanes, Board *board, const Arena *memory) {
+  return {start_child([=] {
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < lanes.size(); i++) threads.emplace_back([=] { enter_board(lanes[i], i, board, memory); });
+    for (std::thread &t : threads) t.join();
+  })};
+}
+
+std::vector<Child> start_processes(const std::vector<Work> &lanes, Board *board, const Arena *memory) {
+  std::vector<Child> children;
+  for (unsigned i = 0; i < lanes.size(); i++)
+    children.push_back(start_child([&] { enter_board(lanes[i], i, board, memory); }));
+  return children;
+}
+
+std::vector<Child> start_command(const std::vector<std::string> &command) {
+  return {start_child([&] {
+    std::vector<char *> arguments;
+    for (const std::string &word : command) arguments.push_back(const_cast<char *>(word.c_str()));
+    arguments.push_back(nullptr);
+    int nothing = open("/dev/null", O_RDONLY);
+    if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0) die("/dev/null");
+    execvp(arguments[0], arguments.data());
+    die(arguments[0]);
+  })};
+}
+
 }  // namespace
 
 Outcome run(const std::vector<Work> &work, const Plan &plan) {
-  if (processors().size() < 2) throw std::runtime_error("two processors are needed");
   std::vector<Work> lanes = work;
   if (lanes.size() == 1) lanes.push_back([](Lane &lane) { lane.start(); });
   unsigned n = static_cast<unsigned>(lanes.size());
   if (n > kLanesMax) throw std::length_error("too many lanes");
 
   Arena arena(sizeof(Board));
-  Board *board = new (arena.take(sizeof(Board))) Board(n);
+  Board *board = new (arena.take(sizeof(Board))) Board(n, plan.seconds);
+  return measure(*board, [&] { return (plan.threads ? start_threads : start_processes)(lanes, board, plan.memory); });
+}
+
+Outcome run(std::vector<std::string> command, const Plan &plan) {
+  SharedBoard board(2, plan.seconds);
+  command.push_back(board.place());
+  return measure(*board.get(), [&] { return start_command(command); });
+}
+
+void enter(const std::string &place, unsigned index, const Work &work) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // of the launcher, or who stands in for it
+  int fd = open(place.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) die(place.c_str());
+  auto *board = static_cast<Board *>(SharedBoard::map(fd));
+  close(fd);
+  alarm(static_cast<unsigned>(board->seconds + patience) + 1);  // a launcher that was killed may leave us behind
   ns_per_tick();
-  fflush(nullptr);
-  Outcome out;
-  uint64_t stolen = stolen_ticks();
-  std::vector<Child> children;
-  if (plan.threads) {
-    children.push_back(start_child([&] {
-      std::vector<std::thread> threads;
-      for (unsigned i = 0; i < n; i++) threads.emplace_back([&, i] { enter(lanes[i], i, n, board, plan); });
-      for (std::thread &t : threads) t.join();
-    }));
-  } else {
-    for (unsigned i = 0; i < n; i++) children.push_back(start_child([&, i] { enter(lanes[i], i, n, board, plan); }));
-  }
-  collect(std::move(children), plan.seconds + patience, &out);
-  out.stolen = stolen_ticks() - stolen;
-  summarize(*board, n, &out);
-  return out;
+  enter_board(work, index, board, nullptr);
 }
 
 }  // namespace bench

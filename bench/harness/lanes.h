@@ -112,6 +112,11 @@ struct Outcome {
 using Work = std::function<void(Lane &)>;
 Outcome run(const std::vector<Work> &lanes, const Plan &plan);
 
+// The same with two processes that a command starts (mpirun): it is given one argument more, the measurement's place, with which
+// each of them calls `enter`. They have no memory in common but what they make.
+Outcome run(std::vector<std::string> command, const Plan &plan);
+void enter(const std::string &place, unsigned index, const Work &work);
+
 // Two cache lines, both ways, `rounds` times: one side sends and stamps, the other answers.
 class alignas(128) PingPong {
  public:
