@@ -1,43 +1,22 @@
 // ipc/queue/message on both rings. Claims: a message whose send returned is received, whole, by one; one whose sender or
 // receiver was killed is received at most once; and when all are received the heap holds what it held before: no block is
 // lost with a reservation, a lease, or a call cut off anywhere.
-#include <errno.h>
-#include <string.h>
-
-#include "core/error.h"
-#include "core/proc.h"
 #include "ipc/queue/message.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/fixture.h"
 
 #define CAPACITY 4u
-#define MINE 100u  // the message that the victim sends; a second victim's is one more
 #define LONGEST 9000u
 
-enum { ENDED, SENT, NEXT, HELD, ACKNOWLEDGED, LOST };  // T->word
-
-static struct shoal_segment *S;
 static struct shoal_queue *Q;
-static struct shoal_heap *H;
-static uint64_t blocks_before;
 static uint64_t bytes;  // of a message: 16 lie in the slot, 100 in a slab, 9000 in pages of their own
-
-#define OK(call)                                                               \
-  do {                                                                         \
-    int rc_ = (call);                                                          \
-    CRASH_EXPECT(rc_ == 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
-  } while (0)
 
 // ---- messages ----
 static void write_message(void *data, uint64_t id) { memset(data, (int)id, bytes); }
 static void took(const void *data, uint64_t size) {
   const unsigned char *c = data;
   CRASH_EXPECT(size == bytes, "a message of %lu bytes", size);
-  for (uint64_t i = 1; i < size && i < bytes; i++)
-    if (c[i] != c[0]) {
-      crash_fail("a torn message: byte %lu is %u, not %u", i, c[i], c[0]);
-      break;
-    }
-  __atomic_fetch_add(&T->taken[c[0]], 1, __ATOMIC_SEQ_CST);
+  CRASH_EXPECT(memcmp(c, c + 1, bytes - 1) == 0, "a torn message that begins with %u", c[0]);
+  ledger_took(c[0]);
 }
 static int send_id(uint64_t id, shoal_deadline deadline) {
   unsigned char data[LONGEST];
@@ -60,52 +39,37 @@ static void leave(void) {
   shoal_queue_leave(Q, SHOAL_PRODUCER);
   shoal_queue_leave(Q, SHOAL_CONSUMER);
 }
-static uint64_t blocks(void) {
-  struct shoal_heap_info info;
-  OK(shoal_heap_info(H, &info));
-  return info.blocks;
-}
 static void make(uint32_t kind, uint64_t size, uint32_t inside) {
-  const struct shoal_segment_options small = {.size = 1 << 20, .size_max = 16 << 20, .participants = 16, .objects = 16};
   const struct shoal_queue_options options = {.capacity = CAPACITY, .kind = kind, .bytes = 1};
-  shoal_spin_max_ = 3;
   bytes = size;
-  OK(shoal_segment_create(NULL, &small, &S));
-  OK(shoal_queue_create(S, "bytes", &options, &Q));
-  OK(shoal_heap_open(S, &H));
+  fixture_segment(16 << 20);
+  CRASH_OK(shoal_queue_create(S, "bytes", &options, &Q));
   for (int i = 0; i < 3; i++) {  // through a lap; the heap has its memory
-    OK(send_id(0, SHOAL_TRY));
-    OK(recv_one(SHOAL_TRY));
+    CRASH_OK(send_id(0, SHOAL_TRY));
+    CRASH_OK(recv_one(SHOAL_TRY));
   }
   T->taken[0] = 0;
-  OK(shoal_heap_reap(H) < 0);
-  blocks_before = blocks();
+  fixture_warm();
+  leave();
+  CRASH_OK(shoal_queue_join(Q, SHOAL_CONSUMER));  // gives back what was received: now, and not when it is to be full
   while (T->word[NEXT] < inside && send_id(T->word[NEXT] + 1, SHOAL_TRY) == 0) T->word[NEXT]++;
   leave();
 }
 static void unmake(void) {
   shoal_queue_detach(Q);
-  shoal_heap_close(H);
-  shoal_segment_close(S);
+  fixture_segment_end();
 }
 
 // ---- what victims do ----
 static struct shoal_loan loan;
-// Has used the segment and the heap before.
-static void warm(void) {
-  shoal_proc_id me;
-  void *block;
-  OK(shoal_proc_self(S, &me));
-  OK(shoal_heap_alloc(H, bytes, &block));
-  OK(shoal_heap_free(H, block));
-}
+static void warm(void) { fixture_use(bytes); }
 static void producing(void) {
   warm();
-  OK(shoal_queue_join(Q, SHOAL_PRODUCER));
+  CRASH_OK(shoal_queue_join(Q, SHOAL_PRODUCER));
 }
 static void consuming(void) {
   warm();
-  OK(shoal_queue_join(Q, SHOAL_CONSUMER));
+  CRASH_OK(shoal_queue_join(Q, SHOAL_CONSUMER));
 }
 static void op_send(void) { T->word[ACKNOWLEDGED] += send_id(MINE, SHOAL_TRY) == 0; }
 static void op_send_another(void) { T->word[ACKNOWLEDGED] += send_id(MINE + 1, SHOAL_TRY) == 0; }
@@ -124,16 +88,16 @@ static void op_commit(void) {
   if (!T->word[HELD]) return;
   write_message(loan.data, MINE);
   loan.size = bytes;
-  OK(shoal_queue_commit(Q, &loan));
+  CRASH_OK(shoal_queue_commit(Q, &loan));
   T->word[ACKNOWLEDGED]++;
 }
-static void op_cancel(void) { OK(shoal_queue_cancel(Q, &loan)); }
+static void op_cancel(void) { CRASH_OK(shoal_queue_cancel(Q, &loan)); }
 static void op_release(void) {
   unsigned char data[LONGEST];
   uint64_t size = loan.size;
   if (!T->word[HELD]) return;
   memcpy(data, loan.data, size <= bytes ? size : 0);
-  OK(shoal_queue_release(Q, &loan));
+  CRASH_OK(shoal_queue_release(Q, &loan));
   took(data, size);
 }
 static void op_reserve_commit(void) {
@@ -148,7 +112,7 @@ static void op_receive_release(void) {
   receive();
   op_release();
 }
-static void op_return(void) { OK(shoal_queue_return(Q, &loan)); }
+static void op_return(void) { CRASH_OK(shoal_queue_return(Q, &loan)); }
 static void op_leave(void) { leave(); }
 static void op_too_small(void) {
   char data[8];
@@ -158,11 +122,6 @@ static void op_too_small(void) {
 }
 
 // ---- the survivor ----
-static uint32_t taken(void) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < CRASH_IDS; i++) n += T->taken[i];
-  return n;
-}
 static void drain(void) {
   for (int idle = 0; idle < 3; idle += !T->word[HELD]) {
     receive();
@@ -174,24 +133,22 @@ static void survive(void) {
   consuming();
   drain();
   for (uint32_t lap = 0; lap < 2; lap++) {
-    uint32_t n = 0, before = taken();
+    uint32_t n = 0, before = ledger_taken();
     while (n < 8 && send_id(200 + n, SHOAL_TRY) == 0) n++;
     CRASH_EXPECT(n >= CAPACITY, "room for %u only", n);
     drain();
-    CRASH_EXPECT(taken() == before + n, "%u were sent, %u came", n, taken() - before);
+    CRASH_EXPECT(ledger_taken() == before + n, "%u were sent, %u came", n, ledger_taken() - before);
     for (uint32_t i = 0; i < n; i++) T->taken[200 + i] = 0;
   }
-  shoal_role_reap(&Q->wait);
-  int rc = shoal_heap_reap(H);
-  CRASH_EXPECT(rc >= 0, "reap answered %d", rc);
-  CRASH_EXPECT(blocks() == blocks_before, "%lu blocks are held, %lu were before", blocks(), blocks_before);
+  fixture_roles_free(&Q->wait);
+  fixture_no_block_lost();
 }
 // At most `lost` went with a consumer that died with them in hand.
 static void check_with(uint32_t lost) {
   crash_survivor(survive);
-  uint32_t sent = T->word[NEXT] + T->word[ACKNOWLEDGED];
-  for (uint32_t i = 0; i < CRASH_IDS; i++) CRASH_EXPECT(T->taken[i] <= 1, "%u was received %u times", i, T->taken[i]);
-  CRASH_EXPECT(taken() + lost >= sent, "%u were sent, %u came", sent, taken());
+  uint32_t sent = T->word[NEXT] + T->word[ACKNOWLEDGED] + T->word[SENT];
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() + lost >= sent, "%u were sent, %u came", sent, ledger_taken());
 }
 static void check_sent(void) { check_with(0); }
 static void check_received(void) { check_with(!crash_victim_finished()); }
@@ -205,7 +162,7 @@ static void consumer(int i) {
   leave();
   T->word[ENDED] = 1;
 }
-static void consumer_asleep(void) { crash_asleep(crash_actor(consumer, 0)); }
+static void consumer_asleep(void) { fixture_asleep(consumer, 1); }
 static void told(void) {
   crash_kill_victim();
   CRASH_UNTIL(T->word[ENDED], "the consumer sleeps on");
@@ -259,3 +216,62 @@ OF(mpmc, "mpmc", SHOAL_QUEUE_MPMC, b, "in a block", 100);
 OF(spsc, "spsc", SHOAL_QUEUE_SPSC, s, "in the slot", 16);
 OF(spsc, "spsc", SHOAL_QUEUE_SPSC, b, "in a block", 100);
 OF(spsc, "spsc", SHOAL_QUEUE_SPSC, p, "in pages", 9000);
+
+// ---- asleep for a message or for room, a block in hand ----
+static void op_send_wait(void) { T->word[ACKNOWLEDGED] += send_id(MINE, SHOAL_FOREVER) == 0; }
+static void op_recv_wait(void) { recv_one(SHOAL_FOREVER); }
+static void send_next(void) { CRASH_OK(send_id(++T->word[NEXT], SHOAL_TRY)); }
+static void recv_some(void) {  // a quantum of spsc is a group: with the first look beyond it there is room
+  for (int i = 0; i < 3; i++) recv_one(SHOAL_TRY);
+}
+static void op_release_some(void) {
+  for (int i = 0; i < 3; i++) op_receive_release();
+}
+static void op_clear(void) {
+  int rc = shoal_queue_clear(Q);
+  CRASH_EXPECT(rc == 2, "clear answered %d", rc);
+}
+static void producer(int i) {
+  (void)i;
+  producing();
+  for (uint64_t id = 150; send_id(id, SHOAL_FOREVER) == 0; id++) T->word[SENT]++;
+  T->word[ENDED]++;
+}
+static void join_producing(void) { CRASH_OK(shoal_queue_join(Q, SHOAL_PRODUCER)); }
+static void join_consuming(void) { CRASH_OK(shoal_queue_join(Q, SHOAL_CONSUMER)); }
+static void producer_asleep(void) { fixture_asleep(producer, 1); }
+static void left_and_sent(void) {
+  leave();
+  check_sent();
+}
+static void left_and_received(void) {
+  leave();
+  check_received();
+}
+// The only consumer is dead, and it is full again.
+static void producer_told(void) {
+  fixture_told(1);
+  crash_kill(0);
+  check_received();
+}
+// What was cleared is gone, and nothing else is.
+static void check_cleared(void) {
+  crash_survivor(survive);
+  ledger_once();
+  uint64_t cleared = shoal_load64_relaxed(&Q->shm->discarded);  // but for what it died with
+  CRASH_EXPECT(ledger_taken() + cleared + 1 >= 2, "%u came, %lu were cleared", ledger_taken(), cleared);
+  CRASH_EXPECT(ledger_taken() == 0 || !crash_victim_finished(), "cleared, and %u came", ledger_taken());
+}
+#define WAITING(k, of)                                                                                                 \
+  SCENARIO(k##_recv_empty, of, "in a block", "try to recv, empty", .setup = k##b_empty, .prepare = consuming,          \
+           .op = op_recv, .check = check_sent);                                                                        \
+  SCENARIO(k##_send_asleep, of, "in a block", "send, asleep for room", .setup = k##b_full, .prepare = producing,       \
+           .ready = join_consuming, .op = op_send_wait, .asleep = recv_some, .check = left_and_sent);                  \
+  SCENARIO(k##_recv_asleep, of, "in a block", "recv, asleep for a message", .setup = k##b_empty, .prepare = consuming, \
+           .ready = join_producing, .op = op_recv_wait, .asleep = send_next, .check = left_and_received);              \
+  SCENARIO(k##_room, of, "in a block", "receive and release three, the producer asleep", .setup = k##b_full,           \
+           .prepare = consuming, .ready = producer_asleep, .op = op_release_some, .check = producer_told);             \
+  SCENARIO(k##_clear, of, "in a block", "clear", .setup = k##b_part, .prepare = consuming, .op = op_clear,             \
+           .check = check_cleared)
+WAITING(mpmc, "mpmc");
+WAITING(spsc, "spsc");

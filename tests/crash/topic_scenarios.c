@@ -1,23 +1,18 @@
 // ipc/queue/topic on sync/eventcount. Claims: what was published is received by every subscriber, once, whole and in
 // order, or by none; in a group by one member; nobody sleeps beside a message, beside a free place, or beyond the end;
 // nobody waits for the dead; the ring keeps its capacity, and the roles of the dead are free again.
-#include <errno.h>
-#include <string.h>
-#include <sys/mman.h>
-
 #include "ipc/queue/topic.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/fixture.h"
 
 #define CAPACITY 4u
 #define BYTES (32u * 1024)
-#define MINE 100u  // the message that the victim publishes; a second victim's is one more
 
 struct message {
   uint64_t id, not_id;
 };
 SHOAL_TOPIC_TYPED(messages, struct message)
 
-enum { ENDED, SENT, NEXT, ACKNOWLEDGED, HELD, STAGE, READ };  // T->word; READ + i: how many reader i has read
+enum { STAGE = OWN_WORDS, READ };  // T->word; READ + i: how many reader i has read
 
 static void *memory;
 static struct shoal_topic *Q, *R[2], *G;  // the driver's: a publisher; two that read alone; a member of the group
@@ -45,9 +40,7 @@ static void publish_next(void) { publish(1 + T->word[NEXT]++); }
 // ---- states ----
 
 static void make(void) {
-  if (!memory) memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  memset(memory, 0, BYTES);
-  shoal_spin_max_ = 3;  // what a spin is made of, and not two hundred times that
+  memory = fixture_memory(BYTES);
   struct shoal_topic_options o = {CAPACITY, sizeof(struct message), 2, 5, 5, 1};
   int rc = shoal_topic_place_(memory, BYTES, &o);
   if (rc) crash_fail("making the topic: %d", rc);
@@ -132,15 +125,12 @@ static void subscribed(void) { subscribe_to(Q, SHOAL_TOPIC_WAIT, SHOAL_TOPIC_ALL
 static void subscribed_drop(void) { subscribe_to(Q, SHOAL_TOPIC_DROP, SHOAL_TOPIC_ALL, NULL); }
 static void member(void) { subscribe_to(Q, SHOAL_TOPIC_WAIT, 0, "group"); }
 static void whole(const struct message *m) { CRASH_EXPECT(m->not_id == ~m->id, "torn: %lx %lx", m->id, m->not_id); }
-static void took(uint64_t id) {
-  if (id < CRASH_IDS) __atomic_fetch_add(&T->taken[id], 1, __ATOMIC_SEQ_CST);
-}
 // Into the table, each victim at a place of its own: whether it was copied is seen after a death.
 static void get_into(uint32_t at, shoal_deadline deadline) {
   int rc = shoal_topic_get(Q, (void *)&T->out[at], deadline);
   CRASH_EXPECT(rc == 0 || rc == -EAGAIN || rc == -EPIPE, "get answered %d", rc);
   struct message m = {T->out[at], T->out[at + 1]};
-  if (rc == 0) whole(&m), took(m.id);
+  if (rc == 0) whole(&m), ledger_took(m.id);
   T->out[at] = 0;
 }
 static void op_get(void) { get_into(0, SHOAL_FOREVER); }
@@ -155,7 +145,7 @@ static void op_release(void) {
   if (!T->word[HELD]) return;
   int rc = shoal_topic_release(Q, &loan);
   CRASH_EXPECT(rc == 0, "release answered %d", rc);
-  took(T->word[HELD]);
+  ledger_took(T->word[HELD]);
 }
 static void op_receive_release(void) { receive(), op_release(); }
 static void subscribed_receive(void) { subscribed(), receive(); }
@@ -191,15 +181,10 @@ static uint32_t drain(struct shoal_topic *t, uint32_t *acknowledged) {
   CRASH_EXPECT(mine >= *acknowledged, "%u published, %u came", *acknowledged, mine);
   return mine;
 }
-static void roles_are_free(void) {
-  shoal_role_reap(&Q->wait);
-  for (uint32_t role = 1; role <= Q->wait.count[0] + Q->wait.count[1]; role++)
-    CRASH_EXPECT(!shoal_role_is_dead(&Q->wait, role), "role %u stays the dead one's", role);
-}
 // A ring, no more and no less, between a publisher and one that reads.
 static void fill_and_empty(void) {
   struct shoal_topic *reader = attach();
-  roles_are_free();
+  fixture_roles_free(&Q->wait);
   subscribe_to(reader, SHOAL_TOPIC_WAIT, 0, NULL);
   for (uint32_t lap = 0; lap < 3; lap++) {
     struct message m = message(200);
@@ -229,9 +214,9 @@ static void check_alone(void) {
 // one, which it had copied, or was releasing.
 static void check_group_of(uint32_t victims) {
   struct message m;
-  while (messages_get(G, &m, SHOAL_TRY) == 0) whole(&m), took(m.id);
+  while (messages_get(G, &m, SHOAL_TRY) == 0) whole(&m), ledger_took(m.id);
   uint32_t missing = 0;
-  for (uint32_t id = 1; id <= T->word[NEXT]; id++) {
+  for (uint32_t id = T->word[STAGE] + 1; id <= T->word[NEXT]; id++) {
     CRASH_EXPECT(T->taken[id] <= 1, "%u was received %u times", id, T->taken[id]);
     missing += !T->taken[id];
     if (T->taken[id] || victims > 1) continue;
@@ -278,6 +263,65 @@ PLAIN(group_get_part, "get in a group, part full", group_part, member, op_get, c
 PLAIN(group_get_full, "get in a group, full", group_full, member, op_get, check_group);
 PLAIN(group_release, "receive and release in a group", group_part, member, op_receive_release, check_group);
 PLAIN(group_return, "return in a group", group_part, member_receive, op_return, check_group);
+
+// What a dead member held comes to the next, and to the next.
+static void of_the_dead(void) {
+  group_part();
+  crash_survivor(member_receive);
+  T->word[HELD] = 0;
+}
+PLAIN(group_stray, "receive and release in a group what a dead one held", of_the_dead, member, op_receive_release,
+      check_group);
+static void group_drop(void) {
+  make();
+  subscribe_to(G = attach(), SHOAL_TOPIC_DROP, 0, "group");
+  inside(3 * CAPACITY);
+  T->word[STAGE] = 2 * CAPACITY;  // are gone
+}
+static void member_drop(void) { subscribe_to(Q, SHOAL_TOPIC_DROP, 0, "group"); }
+PLAIN(group_drop, "receive and release in a group, nobody is waited for", group_drop, member_drop, op_receive_release,
+      check_group);
+static void publishing_reserved(void) {
+  struct shoal_loan at;
+  publishing();
+  CRASH_OK(shoal_topic_reserve(Q, &at, SHOAL_FOREVER));
+}
+PLAIN(leave_reserved, "leave with a reservation", part, publishing_reserved, op_leave, check_alone);
+
+// ---- a history, joined while it goes on ----
+
+// Nobody reads; it has gone round twice.
+static void of_history(void) {
+  make();
+  inside(2 * CAPACITY);
+}
+static void op_join(void) {
+  struct shoal_topic_subscriber_info info;
+  struct message m = {0, 0};
+  subscribed();
+  CRASH_EXPECT(messages_get(Q, &m, SHOAL_TRY) == 0, "nothing is there");
+  whole(&m);
+  T->out[0] = m.id;
+  CRASH_EXPECT(shoal_topic_subscriber(Q, 0, &info) == 0 && info.missed == 0, "it missed %lu", info.missed);
+}
+static void a_ring_more(void) {  // or as much as the one who joins lets them
+  struct message m = message(T->word[NEXT] + 1);
+  for (int i = 0; i < (int)CAPACITY && messages_publish(Q, &m, SHOAL_TRY) == 0; i++) m = message(++T->word[NEXT] + 1);
+}
+// At least the two that there are for certain.
+static void found_the_history(void) {
+  CRASH_EXPECT(T->out[0] && T->out[0] < T->word[NEXT], "it begins with %lu of %u", T->out[0], T->word[NEXT]);
+}
+static void nobody_in_the_way(void) {
+  uint32_t before = T->word[NEXT];
+  a_ring_more();
+  CRASH_EXPECT(T->word[NEXT] == before + CAPACITY, "a dead subscriber is waited for");
+  crash_survivor(fill_and_empty);
+}
+TOPIC(history, "subscribe with a history, a ring is published meanwhile", .setup = of_history, .op = subscribed,
+      .stopped = a_ring_more, .check = nobody_in_the_way);
+TOPIC(history_on, "subscribe with a history, a ring is published meanwhile, goes on", .kind = CRASH_RESUMED,
+      .setup = of_history, .op = op_join, .stopped = a_ring_more, .check = found_the_history);
 
 // ---- readers asleep ----
 
@@ -332,15 +376,12 @@ TOPIC(overtaken_on, "publish, overtaken, goes on, two asleep", .kind = CRASH_RES
 
 // ---- the end ----
 
-static void all_told(uint32_t n) {
-  CRASH_UNTIL(T->word[ENDED] == n, "%u of %u are told of the end", T->word[ENDED], n);
-}
 static void closed_or_not(void) {
   if (!shoal_eventcount_closed(Q->wait.shm)) {
     readers_go_on();
     shoal_topic_close(Q);
   }
-  all_told(2);
+  fixture_told(2);
 }
 TOPIC(close, "close, two asleep", .setup = empty_two_asleep, .ready = crash_all_asleep, .op = op_close,
       .check = closed_or_not);
@@ -352,7 +393,7 @@ static void empty_not_publishing(void) {
   empty();
   shoal_topic_leave(Q);
 }
-static void two_told(void) { all_told(2); }
+static void two_told(void) { fixture_told(2); }
 TOPIC(end_leave, "the last publisher leaves, two asleep", .setup = empty_not_publishing, .prepare = publishing,
       .ready = two_readers, .op = op_leave, .check = two_told);
 static void last_publish_told(void) {
@@ -446,7 +487,7 @@ static void member_takes(int i) {
   (void)i;
   subscribe_to(t, SHOAL_TOPIC_WAIT, 0, "group");
   crash_gate();
-  while (messages_get(t, &m, SHOAL_FOREVER) == 0) whole(&m), took(m.id);
+  while (messages_get(t, &m, SHOAL_FOREVER) == 0) whole(&m), ledger_took(m.id);
   __atomic_fetch_add(&T->word[ENDED], 1, __ATOMIC_SEQ_CST);
 }
 static void group_gated(void) {
@@ -460,12 +501,8 @@ static void group_asleep(void) {
   crash_all_asleep();
 }
 static uint32_t taken_once(void) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < CRASH_IDS; i++) {
-    CRASH_EXPECT(T->taken[i] <= 1, "%u was received %u times", i, T->taken[i]);
-    n += T->taken[i];
-  }
-  return n;
+  ledger_once();
+  return ledger_taken();
 }
 // What the victim had not got, the other has; then the next.
 static void group_goes_on(void) {
@@ -486,7 +523,7 @@ static void group_went_on(void) {
     group_goes_on();
     return;
   }
-  all_told(1);
+  fixture_told(1);
   CRASH_EXPECT(taken_once() == T->word[NEXT], "%u of %u have come", taken_once(), T->word[NEXT]);
 }
 TOPIC(group_first, "get in a group, asleep, another about to", .setup = group_gated, .prepare = member, .op = op_get,
@@ -517,7 +554,7 @@ static void close_it(void) {
   shoal_topic_close(Q);
 }
 static void the_other_told(void) {
-  all_told(1);
+  fixture_told(1);
   taken_once();
   CRASH_EXPECT(T->taken[1] || T->word[HELD] == 1, "told of the end, and the message of the dead has not come");
 }
@@ -537,6 +574,8 @@ static void check_pair(void) {
 PAIR(pair_publish, "publish, then publish", part, publishing, op_publish, publishing, op_publish_another, check_pair);
 PAIR(pair_get, "get, then publish", full, subscribed, op_get, publishing, op_try_publish, check_pair);
 PAIR(pair_group, "get in a group, then get", group_full, member, op_get, member, op_second_get, check_pair_of_group);
+PAIR(pair_stray, "receive and release in a group what a dead one held, twice", of_the_dead, member, op_receive_release,
+     member, op_receive_release, check_pair_of_group);
 PAIR(pair_leave, "unsubscribe in a group, then get", group_full, member_receive, op_unsubscribe, member, op_second_get,
      check_pair_of_group);
 PAIR(pair_join, "subscribe in a group, then subscribe", group_full, NULL, member, NULL, member, check_pair_of_group);

@@ -1,0 +1,209 @@
+// ipc/queue/queue_lease. Claims: what is received under a lease is released once, by its holder or by whoever took it back, wherever
+// either of them is killed or stopped; what was delivered in vain is among the dead letters, at least once, or is delivered.
+#include <sys/mman.h>
+
+#include "tests/crash/queue_fixture.h"
+
+#define BYTES (16u * 1024)
+#define POLICY(id, text, ...) CRASH_SCENARIO(id, .name = "policy: " text, .cleanup = queue_unmake, __VA_ARGS__)
+
+// ---- leases of less than an hour, and the clock is set forward ----
+#define HOUR UINT64_C(3600000000000)
+static void make(struct shoal_queue_options options, uint32_t inside) { queue_make(options, 0, inside); }
+static void leased(uint32_t inside) { make((struct shoal_queue_options){.lease_ns = HOUR / 2}, inside); }
+static void leased_two(void) { leased(2); }
+static void op_extend_release(void) {
+  int rc = shoal_queue_extend(Q, &loan);
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "extend answered %d", rc);
+  release();
+}
+static void release_all(void) {
+  for (int idle = 0; idle < 3; idle += !loan.data) {
+    release();
+    receive();
+  }
+}
+static void time_passes(void) {
+  T->late++;
+  crash_survivor(release_all);
+  T->late++;  // of those that were told of their hour only now
+  crash_survivor(release_all);
+}
+static void each_released_once(void) {
+  time_passes();
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == 2, "%u released of two", ledger_taken());
+  crash_kill_victim();
+  crash_survivor(survive);
+  ledger_once();
+}
+POLICY(lease_resumed, "receive and release, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = leased_two,
+       .prepare = consuming, .op = op_receive_release, .stopped = time_passes, .check = each_released_once);
+POLICY(extend_resumed, "extend and release, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = leased_two,
+       .prepare = receive, .op = op_extend_release, .stopped = time_passes, .check = each_released_once);
+
+// Released by the dead, or by who comes later.
+static void check_leased(void) {
+  uint32_t before = ledger_taken(), inside = there();
+  time_passes();
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == before + inside, "%u in the ring, %u were released", inside, ledger_taken() - before);
+  crash_survivor(survive);
+}
+POLICY(lease, "receive and release, leased", .setup = leased_two, .prepare = consuming, .op = op_receive_release,
+       .check = check_leased);
+POLICY(extend, "extend and release, leased", .setup = leased_two, .prepare = receive, .op = op_extend_release,
+       .check = check_leased);
+
+// Given back, left behind, or got: each is released once all the same.
+static void op_return_in_time(void) {
+  int rc = shoal_queue_return(Q, &loan);
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "return answered %d", rc);
+}
+POLICY(lease_return, "return, leased", .setup = leased_two, .prepare = receive, .op = op_return, .check = check_leased);
+POLICY(lease_return_resumed, "return, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = leased_two,
+       .prepare = receive, .op = op_return_in_time, .stopped = time_passes, .check = each_released_once);
+POLICY(lease_leave, "leave with a leased one in hand", .setup = leased_two, .prepare = receive,
+       .op = op_leave_consuming, .check = check_leased);
+POLICY(lease_get, "get, leased", .setup = leased_two, .prepare = consuming, .op = op_get, .check = check_leased);
+
+// Another sleeps for what is given back.
+static void leased_one(void) { leased(1); }
+static void one_more(void) { fixture_asleep(consumer, 1); }
+static void handed_on(void) {
+  CRASH_UNTIL(T->taken[1], "what was given back is left beside a sleeping consumer");
+  ledger_once();
+}
+POLICY(lease_return_wake, "return, leased, another asleep, goes on", .kind = CRASH_RESUMED, .setup = leased_one,
+       .prepare = receive, .ready = one_more, .op = op_return, .check = handed_on);
+
+// A holder lives, and does nothing: the victim takes its message back.
+static void holder_lives(int i) {
+  (void)i;
+  receive();
+}
+static void held_too_long(void) {
+  leased(1);
+  crash_actor(holder_lives, 0);
+  CRASH_UNTIL(crash_finished(0), "nobody holds it");
+  T->late++;
+}
+POLICY(take_back, "take back and release", .setup = held_too_long, .prepare = consuming, .op = op_receive_release,
+       .check = check_leased);
+POLICY(take_back_pair, "pair, take back and release, twice", .kind = CRASH_PAIR, .setup = held_too_long,
+       .prepare = consuming, .op = op_receive_release, .prepare2 = consuming, .op2 = op_receive_release,
+       .check = check_leased);
+POLICY(take_back_stalled, "stopped, take back and release; another dies in it", .kind = CRASH_STALLED,
+       .setup = held_too_long, .prepare = consuming, .op = op_receive_release, .prepare2 = consuming,
+       .op2 = op_receive_release, .check = check_leased);
+
+POLICY(extend_pair, "pair, extend and release, then take back", .kind = CRASH_PAIR, .setup = leased_two,
+       .prepare = receive, .op = op_extend_release, .prepare2 = consuming, .op2 = op_receive_release,
+       .check = check_leased);
+
+// The victim sleeps when the time runs out, before another: whichever wakes by its timer has the message.
+static void takes_one(int i) {
+  (void)i;
+  struct message m;
+  consuming();
+  crash_gate();
+  if (messages_get(Q, &m, SHOAL_FOREVER) == 0) took(&m);
+}
+static void held_one_gated(void) {
+  leased(1);
+  crash_actor(holder_lives, 0);
+  CRASH_UNTIL(crash_finished(0), "nobody holds it");
+  crash_actor(takes_one, 0);
+  crash_at_gate(1);
+}
+static void the_time_runs_out(void) {
+  fixture_open_gate();
+  if (!there()) put_next();  // the other was faster, and takes no more
+  crash_deadline_passes(&Q->wait.shm->ev[SHOAL_CONSUMER]);
+}
+static void taken_by_the_other(void) {
+  the_time_runs_out();
+  CRASH_UNTIL(there() == 0 || crash_all_finished(), "what a sleeping holder has is not delivered again");
+}
+POLICY(due, "get, asleep until a lease runs out, before another", .setup = held_one_gated, .prepare = consuming,
+       .op = op_get, .asleep = the_time_runs_out, .check = taken_by_the_other);
+
+// ---- dead letters ----
+static struct shoal_queue *D;
+enum { BURIED = QUEUE_WORDS };  // T->word: how often the first is among them
+// What is delivered once in vain goes there; the first of `inside` has been.
+static void in_vain(uint64_t lease_ns, uint32_t inside) {
+  static void *memory;
+  if (!memory) memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  memset(memory, 0, BYTES);
+  make((struct shoal_queue_options){.delivery_max = 1, .lease_ns = lease_ns}, inside);
+  queue_place(memory, BYTES, (struct shoal_queue_options){0}, &D);
+  receive();
+  op_return();
+  shoal_queue_leave(Q, SHOAL_CONSUMER);
+  T->word[HELD] = 0;
+  Q->dead = D;
+}
+static void once_in_vain(void) { in_vain(0, 2); }
+static void once_in_vain_leased(void) { in_vain(HOUR / 2, 2); }
+static void no_room_for_it(void) {
+  in_vain(0, 2);
+  for (uint32_t id = 50; id < 50 + CAPACITY; id++) {
+    struct message m = message(id);
+    CRASH_EXPECT(messages_put(D, &m, SHOAL_TRY) == 0, "no room among the dead letters");
+  }
+}
+static void take_dead_letters(void) {
+  struct message m;
+  for (int rc, idle = 0; idle < 3; idle += rc != 0) {
+    rc = messages_get(D, &m, SHOAL_TRY);
+    if (rc) continue;
+    CRASH_EXPECT(m.not_id == ~m.id && (m.id - 1 < 2 || m.id - 50 < CAPACITY), "%x %x among the dead letters", m.id,
+                 m.not_id);
+    if (m.id == 1) T->word[BURIED]++;
+    else took(&m);  // the victim died with it in hand
+  }
+}
+// Each death, or end of a lease, between the copy and the end of the message makes one copy more.
+static void buried(uint32_t most) {
+  crash_survivor(release_all);
+  crash_survivor(take_dead_letters);
+  CRASH_EXPECT(T->word[BURIED] - 1 < most, "buried %u times", T->word[BURIED]);
+  CRASH_EXPECT(T->taken[1] == 0, "delivered once more");
+  CRASH_EXPECT(there() == 0, "%u messages left in the ring", there());
+}
+static void check_buried(void) {
+  buried(crash_victim_finished() ? 1 : 2);
+  ledger_once();
+}
+static void check_buried_late(void) {
+  time_passes();
+  buried(2);
+  ledger_once();
+  CRASH_EXPECT(T->taken[2] == 1, "the other came %u times", T->taken[2]);
+}
+static void check_buried_pair(void) {
+  buried(3);
+  CRASH_EXPECT(T->taken[2] <= 2, "the other came %u times", T->taken[2]);
+}
+// It is delivered all the same, and nothing is pushed out.
+static void check_no_room(void) {
+  uint32_t inside = there(), before = ledger_taken();
+  crash_survivor(release_all);
+  CRASH_EXPECT(ledger_taken() == before + inside, "%u in the ring, %u came out", inside, ledger_taken() - before);
+  crash_survivor(take_dead_letters);
+  ledger_once();
+  for (uint32_t id = 50; id < 50 + CAPACITY; id++) CRASH_EXPECT(T->taken[id] == 1, "a dead letter is lost");
+}
+POLICY(bury, "receive and release, one goes to dead letters", .setup = once_in_vain, .prepare = consuming,
+       .op = op_receive_release, .check = check_buried);
+POLICY(bury_get, "get, one goes to dead letters", .setup = once_in_vain, .prepare = consuming, .op = op_get,
+       .check = check_buried);
+POLICY(bury_full, "receive and release, there is no room among the dead letters", .setup = no_room_for_it,
+       .prepare = consuming, .op = op_receive_release, .check = check_no_room);
+POLICY(bury_late, "receive and release, one goes to dead letters, its time runs out, goes on", .kind = CRASH_RESUMED,
+       .setup = once_in_vain_leased, .prepare = consuming, .op = op_receive_release, .stopped = time_passes,
+       .check = check_buried_late);
+POLICY(bury_pair, "pair, receive and release, one goes to dead letters, twice", .kind = CRASH_PAIR,
+       .setup = once_in_vain, .prepare = consuming, .op = op_receive_release, .prepare2 = consuming,
+       .op2 = op_receive_release, .check = check_buried_pair);
