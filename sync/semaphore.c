@@ -139,6 +139,30 @@ int shoal_semaphore_acquire_slow_(struct shoal_semaphore *s, shoal_deadline dead
   return rc;
 }
 
+// ---- the same in steps ----
+
+int shoal_semaphore_begin_(struct shoal_semaphore_op_ *op, struct shoal_semaphore *s) {
+  *op = (struct shoal_semaphore_op_){.s = s};
+  return check(s);
+}
+int shoal_semaphore_attempt_(struct shoal_semaphore_op_ *op) {
+  int rc = is_held(op->s) ? attempt_held(op->s) : attempt_consumed(op->s);
+  if (rc == 0) pass_on(op->s);
+  return rc;
+}
+int shoal_semaphore_look_(struct shoal_semaphore_op_ *op) { return value_of(op->s) ? 0 : -EAGAIN; }
+void shoal_semaphore_arm_(struct shoal_semaphore_op_ *op) { op->gate = shoal_gate_arm_(&op->s->gate); }
+int shoal_semaphore_watch_(struct shoal_semaphore_op_ *op, struct shoal_watch_ *w) {
+  w->n = 1;
+  w->late = op->late;
+  w->entries[0] = (struct shoal_futex_entry){&op->s->gate, op->gate};
+  return is_held(op->s) ? watch_held(op->s, w) : watch_consumed(op->s, w);
+}
+void shoal_semaphore_woken_(struct shoal_semaphore_op_ *op, int late) {
+  op->late = (uint32_t)late;
+  pass_on(op->s);
+}
+
 // ---- release ----
 
 // `n` permits have been given back; `gate` as it was afterwards.

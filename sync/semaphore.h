@@ -91,6 +91,23 @@ struct shoal_semaphore_info {
 // -EINVAL: no semaphore.
 int shoal_semaphore_info(const struct shoal_semaphore *s, struct shoal_semaphore_info *out);
 
+// ---- the steps of a wait, for who waits for several things at once (ipc/queue/select.c); list_op_pending at the gate ----
+//   begin - attempt - arm - attempt - watch - futex_waitv on the gate and what is watched - woken - attempt
+struct shoal_semaphore_op_ {  // private
+  struct shoal_semaphore *s;
+  uint32_t gate;  // as it was armed
+  uint32_t late;  // nobody has woken the last sleep for SHOAL_RECHECK_NS
+};
+// 0, -EINVAL.
+int shoal_semaphore_begin_(struct shoal_semaphore_op_ *op, struct shoal_semaphore *s);
+int shoal_semaphore_attempt_(struct shoal_semaphore_op_ *op);  // 0: it has one; -EAGAIN
+int shoal_semaphore_look_(struct shoal_semaphore_op_ *op);     // 0: one can be had; -EAGAIN
+void shoal_semaphore_arm_(struct shoal_semaphore_op_ *op);
+// w: the gate, their number, then the permits that somebody may die with, as many as there is room for. 1: attempt again.
+int shoal_semaphore_watch_(struct shoal_semaphore_op_ *op, struct shoal_watch_ *w);
+// At once, whatever the sleeper goes on to take: what woke it may have been meant for another, too.
+void shoal_semaphore_woken_(struct shoal_semaphore_op_ *op, int late);
+
 // ---- inline ----
 int shoal_semaphore_acquire_slow_(struct shoal_semaphore *s, shoal_deadline deadline);
 int shoal_semaphore_taken_(struct shoal_semaphore *s, void *pending);

@@ -192,36 +192,50 @@ void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
 
 // Whoever takes the message may write there meanwhile: then the copy is thrown away. Hidden from ThreadSanitizer, which knows
 // only of the race.
-static SHOAL_NOINLINE SHOAL_NO_TSAN void copy_racing(char *out, const char *in, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) out[i] = *(const volatile char *)(in + i);
+SHOAL_NOINLINE SHOAL_NO_TSAN void shoal_copy_racing_(void *out, const void *in, uint64_t n) {
+  const volatile uint64_t *words = in;
+  const volatile char *from = in;
+  char *to = out;
+  uint64_t i = 0;
+  for (; n - i >= 8; i += 8) {
+    uint64_t word = words[i / 8];
+    memcpy(to + i, &word, 8);
+  }
+  for (; i < n; i++) to[i] = from[i];
 }
+
+struct peek {
+  void (*copy)(void *arg, const void *payload);
+  void *arg;
+};
 // 1: the word was `c` before, [G1], and after it: so was the message.
-static int copy_of(const struct shoal_mpmc *ring, const struct shoal_claim *claim, uint64_t c, void *out) {
-  copy_racing(out, shoal_claim_data(claim, ring->element_size), ring->element_size);
+static int copy_of(const struct shoal_mpmc *ring, const struct shoal_claim *claim, uint64_t c, const struct peek *p) {
+  p->copy(p->arg, shoal_claim_data(claim, ring->element_size));
   // [G2] keeps the loads of the copy before it; pairs with [W1]: who writes there has claimed it, and changed the word
   return shoal_cas64_acq_rel(claim->ctl, &c, c);
 }
 
-static int peek_stray(const struct shoal_mpmc *ring, void *out) {
+static int peek_stray(const struct shoal_mpmc *ring, const struct peek *p) {
   if (!(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) return 0;  // [S2]
   for (uint64_t k = 0; k <= ring->mask; k++) {
     struct shoal_claim claim = shoal_mpmc_at(ring, k, ring->stride);
     uint64_t c = shoal_load64_acquire(claim.ctl);  // [G1] pairs with [S3]
     if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c)) continue;
-    if (copy_of(ring, &claim, c, out)) return 1;
+    if (copy_of(ring, &claim, c, p)) return 1;
   }
   return 0;
 }
 
-int shoal_mpmc_peek(const struct shoal_mpmc *ring, void *out) {
-  if (peek_stray(ring, out)) return 1;
+int shoal_mpmc_peek(const struct shoal_mpmc *ring, void (*copy)(void *arg, const void *payload), void *arg) {
+  const struct peek p = {copy, arg};
+  if (peek_stray(ring, &p)) return 1;
   for (uint64_t h = shoal_load64_relaxed(&ring->shm->head);;) {
     struct shoal_claim claim = shoal_mpmc_at(ring, h, ring->stride);
     uint64_t c = shoal_load64_seq_cst(claim.ctl);  // [A1]'s second half; [G1] pairs with [P1]
     int64_t ahead = shoal_slot_ahead_(c, claim.lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead == 0 && state == SHOAL_SLOT_FULL_) {
-      if (copy_of(ring, &claim, c, out)) return 1;
+      if (copy_of(ring, &claim, c, &p)) return 1;
     } else if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {
       h = shoal_mpmc_past_get_(ring, h, ahead, state);
     } else if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {

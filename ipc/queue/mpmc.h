@@ -152,8 +152,11 @@ int shoal_mpmc_is_done(const struct shoal_mpmc *ring, uint32_t *owner);
 int shoal_mpmc_in_hand(const struct shoal_mpmc *ring, uint32_t me, uint64_t from, uint64_t *at);
 // Claims of `me`; or (0) messages in anybody's hands.
 uint64_t shoal_mpmc_count_held(const struct shoal_mpmc *ring, uint32_t me);
-// Copies what claim_get would have claimed at some moment; 0 if there was nothing. Claims nothing.
-int shoal_mpmc_peek(const struct shoal_mpmc *ring, void *out);
+// Has what claim_get would have claimed at some moment copied; 0 if there was nothing. Claims nothing. Another may take it, and
+// a third overwrite it, under the copier's hands: then it is called again, and what it made of it was nothing.
+int shoal_mpmc_peek(const struct shoal_mpmc *ring, void (*copy)(void *arg, const void *payload), void *arg);
+// `in` at 8 bytes.
+void shoal_copy_racing_(void *out, const void *in, uint64_t n);
 // Makes a claimed message a stray: the next consumer has it.
 void shoal_mpmc_return(const struct shoal_mpmc *ring, const struct shoal_claim *claim);
 

@@ -235,12 +235,21 @@ static void put_on(struct shoal_ordered *o, shoal_atomic32 *list, uint32_t c) {
   shoal_store32_relaxed(list, c + 1);
 }
 
-// What the cells say, but for a claim of nobody's.
+static void end_payload(const struct shoal_ordered *o, uint32_t c) {
+  if (o->payload) o->payload->end(o, shoal_ordered_data(o, c));
+}
+static int is_there(const struct shoal_ordered *o, uint32_t c) {
+  return !o->payload || o->payload->is_there(o, shoal_ordered_data(o, c));
+}
+
+// What the cells say, but for a claim of nobody's. One that is free may have been filled, but not made ready.
 static uint32_t healed(struct shoal_ordered *o, uint32_t c) {
   uint32_t word = word_at(o, c), state = state_of(word);
+  if (state == SHOAL_CELL_FREE_) end_payload(o, c);
   if (state == SHOAL_CELL_FREE_ || state == SHOAL_CELL_READY_ || shoal_role_valid_(o->view, owner_of(word)))
     return state;
-  state = state == SHOAL_CELL_READING_ ? SHOAL_CELL_READY_ : SHOAL_CELL_FREE_;
+  state = state == SHOAL_CELL_READING_ && is_there(o, c) ? SHOAL_CELL_READY_ : SHOAL_CELL_FREE_;
+  if (state == SHOAL_CELL_FREE_) end_payload(o, c);
   set_word(o, c, word_of(state, deaths_of(word), 0));
   return state;
 }
@@ -476,9 +485,13 @@ void shoal_ordered_free(struct shoal_ordered *o, uint32_t c) {
 
 static void empty_cell(struct shoal_ordered *o, uint32_t c, uint32_t word, int dead) {
   if (state_of(word) == SHOAL_CELL_WRITING_) {
+    end_payload(o, c);
     shoal_ordered_free(o, c);
     if (dead) count(&o->shm->holes);
+  } else if (state_of(word) == SHOAL_CELL_READING_ && dead && !is_there(o, c)) {
+    shoal_ordered_free(o, c);
   } else if (state_of(word) == SHOAL_CELL_READING_ && dead && o->drop) {
+    end_payload(o, c);
     shoal_ordered_free(o, c);
     count(&o->shm->dropped);
   } else if (state_of(word) == SHOAL_CELL_READING_) {

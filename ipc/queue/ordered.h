@@ -114,6 +114,13 @@ struct shoal_ordered_chunk_ {
   char *cells;                     // NULL: not known to this process
 };
 
+struct shoal_ordered;
+struct shoal_ordered_payload_ {  // of elements that stand for something outside: a block of the heap; under the lock
+  void (*end)(const struct shoal_ordered *o, const void *payload);  // it is freed, unless it was
+  int (*is_there)(const struct shoal_ordered *o,
+                  const void *payload);  // 0: whoever died with it in hand had received it
+};
+
 struct shoal_ordered {  // private: nothing that decides about an address is read from shared memory
   struct shoal_ordered_shm *shm;
   struct shoal_eventcount_view *view;  // whose roles the owners are
@@ -122,7 +129,8 @@ struct shoal_ordered {  // private: nothing that decides about an address is rea
   uint32_t stride, element_size;
   uint32_t drop, grow;
   struct shoal_queue_key key;
-  shoal_atomic32 known;  // chunks beside chunk 0; under the lock
+  const struct shoal_ordered_payload_ *payload;  // NULL: they are all there is
+  shoal_atomic32 known;                          // chunks beside chunk 0; under the lock
   struct shoal_ordered_chunk_ chunk[SHOAL_ORDERED_CHUNKS_ + 1];
 };
 

@@ -273,6 +273,21 @@ int shoal_pipe_recv(struct shoal_pipe *p, void *buffer, uint64_t capacity, uint6
   RECEIVING(p);
   return shoal_queue_recv(p->in, buffer, capacity, size, deadline);
 }
+int shoal_pipe_send_n(struct shoal_pipe *p, const struct iovec *messages, uint32_t n, shoal_deadline deadline) {
+  SENDING(p);
+  return shoal_queue_send_n(p->out, messages, n, deadline);
+}
+int shoal_pipe_recv_n(struct shoal_pipe *p, struct iovec *messages, uint32_t n, shoal_deadline deadline) {
+  RECEIVING(p);
+  return shoal_queue_recv_n(p->in, messages, n, deadline);
+}
+int shoal_pipe_peek(struct shoal_pipe *p, void *buffer, uint64_t capacity, uint64_t *size, shoal_deadline deadline) {
+  RECEIVING(p);
+  return shoal_queue_peek_bytes(p->in, buffer, capacity, size, deadline);
+}
+int shoal_pipe_fits_(const struct shoal_pipe *p, uint32_t size) {
+  return p->element_size == size ? 0 : shoal_queue_misfit_(p->out ? p->out : p->in, size);
+}
 int shoal_pipe_poll(struct shoal_pipe *p, shoal_deadline deadline) {
   RECEIVING(p);
   struct shoal_queue_op_ op = {.q = p->in};

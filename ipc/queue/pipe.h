@@ -71,6 +71,11 @@ int shoal_pipe_leave(struct shoal_pipe *p);
 // ---- messages; as in ipc/queue/message.h. -EPERM: not a direction of this end ----
 int shoal_pipe_send(struct shoal_pipe *p, const void *data, uint64_t size, shoal_deadline deadline);
 int shoal_pipe_recv(struct shoal_pipe *p, void *buffer, uint64_t capacity, uint64_t *size, shoal_deadline deadline);
+// Several, as shoal_queue_send_n and _recv_n; a pipe of one type: -EBADMSG (typed forms: name##_send_n, name##_recv_n).
+int shoal_pipe_send_n(struct shoal_pipe *p, const struct iovec *messages, uint32_t n, shoal_deadline deadline);
+int shoal_pipe_recv_n(struct shoal_pipe *p, struct iovec *messages, uint32_t n, shoal_deadline deadline);
+// A copy of the next message, and nothing is taken; as shoal_queue_peek_bytes. Its size only: `capacity` 0.
+int shoal_pipe_peek(struct shoal_pipe *p, void *buffer, uint64_t capacity, uint64_t *size, shoal_deadline deadline);
 // 0: the next receive has no need to wait. -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE the end has come, -EUSERS, -EBUSY: a
 // message is in hand.
 int shoal_pipe_poll(struct shoal_pipe *p, shoal_deadline deadline);
@@ -119,7 +124,8 @@ struct shoal_pipe {
   uint32_t side, element_size;
 };
 
-int shoal_pipe_one_way_(const struct shoal_pipe *p, int side);  // -EPERM, and why
+int shoal_pipe_one_way_(const struct shoal_pipe *p, int side);     // -EPERM, and why
+int shoal_pipe_fits_(const struct shoal_pipe *p, uint32_t size);  // 0, -EBADMSG: messages of another size
 
 SHOAL_END
 
@@ -129,5 +135,7 @@ SHOAL_END
   SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_pipe_options *options, struct shoal_pipe *ends[2]) { struct shoal_pipe_options o = *options; o.element_size = sizeof(T); return shoal_pipe_create(seg, as, &o, ends); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, uint32_t side, struct shoal_pipe **out) { return shoal_pipe_open(seg, as, sizeof(T), side, out); } \
   SHOAL_INLINE int name##_send(struct shoal_pipe *p, const T *message, shoal_deadline deadline) { return p->out ? shoal_queue_put_(p->out, message, sizeof(T), deadline) : shoal_pipe_one_way_(p, SHOAL_PRODUCER); } \
-  SHOAL_INLINE int name##_recv(struct shoal_pipe *p, T *message, shoal_deadline deadline) { return p->in ? shoal_queue_get_(p->in, message, sizeof(T), deadline) : shoal_pipe_one_way_(p, SHOAL_CONSUMER); }
+  SHOAL_INLINE int name##_recv(struct shoal_pipe *p, T *message, shoal_deadline deadline) { return p->in ? shoal_queue_get_(p->in, message, sizeof(T), deadline) : shoal_pipe_one_way_(p, SHOAL_CONSUMER); } \
+  SHOAL_INLINE int name##_send_n(struct shoal_pipe *p, const T *messages, uint32_t n, shoal_deadline deadline) { int rc = p->out ? shoal_pipe_fits_(p, sizeof(T)) : shoal_pipe_one_way_(p, SHOAL_PRODUCER); return rc ? rc : shoal_queue_put_n(p->out, messages, n, deadline); } \
+  SHOAL_INLINE int name##_recv_n(struct shoal_pipe *p, T *messages, uint32_t n, shoal_deadline deadline) { int rc = p->in ? shoal_pipe_fits_(p, sizeof(T)) : shoal_pipe_one_way_(p, SHOAL_CONSUMER); return rc ? rc : shoal_queue_get_n(p->in, messages, n, deadline); }
 // clang-format on

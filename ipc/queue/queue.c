@@ -32,14 +32,19 @@ static uint32_t kind_of(const struct shoal_queue_options *o) {
 static const char *refused(const struct shoal_queue_options *o) {
   const struct shoal_queue_kind_ *kind = kinds[kind_of(o)];
   if (o->kind != SHOAL_QUEUE_PRIORITY && o->key.type) return "options.key is for SHOAL_QUEUE_PRIORITY";
-  if (o->bytes && (o->element_size || !kind->send)) return "byte messages: of no element size, and not with this kind";
+  if (o->bytes && (o->element_size || o->key.type))
+    return "byte messages have no element size, and no key among its bytes";
   const char *why = kind->refuses(o);
   return why ? why : shoal_queue_policy_refuses_(kind, o);
 }
 // As the ring is to be made.
 static struct shoal_queue_options ring_options(const struct shoal_queue_options *o) {
   struct shoal_queue_options ring = *o;
-  if (o->bytes) ring.element_size = sizeof(struct shoal_message_shm);
+  if (!o->bytes) return ring;
+  ring.element_size = sizeof(struct shoal_message_shm);
+  if (o->kind != SHOAL_QUEUE_PRIORITY) return ring;
+  ring.element_size = sizeof(struct shoal_keyed_message_shm);
+  ring.key = (struct shoal_queue_key){SHOAL_KEY_I64, offsetof(struct shoal_keyed_message_shm, key)};
   return ring;
 }
 
@@ -254,7 +259,7 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
             : shoal_object_open(seg, name, type, &object);
   if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
   if (!rc) rc = attach_whole(seg, object, o.element_size, &q);
-  if (o.kind == SHOAL_QUEUE_PRIORITY) rc = check_key(rc, q, o.key);
+  if (o.kind == SHOAL_QUEUE_PRIORITY) rc = check_key(rc, q, ring_options(&o).key);
   if (!rc) *out = q;
   return rc;
 }
@@ -416,7 +421,8 @@ int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), s
   struct shoal_queue_op_ op = {.q = q};
   int rc = shoal_queue_run_(&op, side, q->ops->holds, attempt, deadline);
   op.loan.role = op.me;
-  op.loan.size = q->element_size;
+  op.loan.handle_ = (uint32_t)q->wait.id;
+  if (q->element_size) op.loan.size = q->element_size;
   if (!rc) *loan = op.loan;
   return rc;
 }
@@ -425,18 +431,14 @@ int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_de
   return shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, loan, shoal_queue_patience_(q, deadline));
 }
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
-  struct shoal_loan taken;
-  int rc = shoal_queue_lend_(q, SHOAL_CONSUMER, q->attempt.receive, &taken, deadline);
-  if (!rc && !q->element_size) rc = shoal_message_lend_(q, &taken);
-  if (!rc) *loan = taken;
-  return rc;
+  return shoal_queue_lend_(q, SHOAL_CONSUMER, q->attempt.receive, loan, deadline);
 }
 
 // Only the owner of a claim changes it: what is the caller's now stays so.
 static int check(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
   if (!loan->data) return shoal_fail_(-EINVAL, "given back already");
-  if (shoal_role_known(&q->wait, side) != loan->role)
-    return shoal_fail_(-EPERM, "the loan of another thread, or of the other side");
+  if (loan->handle_ != (uint32_t)q->wait.id || shoal_role_known(&q->wait, side) != loan->role)
+    return shoal_fail_(-EPERM, "the loan of another thread, queue, or side");
   if (q->leased && side == SHOAL_CONSUMER) return 0;  // the word itself will say
   if (!q->ops->is_lent(q, side, loan))
     return shoal_fail_(-EINVAL, "position %llu is not on loan", (unsigned long long)loan->token);
@@ -448,7 +450,8 @@ int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum sho
   if (rc) return rc;
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  if (!q->element_size) rc = shoal_message_finish_(q, loan, how);
+  if (!q->element_size && !(q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER))
+    rc = shoal_message_finish_(q, loan, how);
   if (!rc) rc = shoal_queue_end_(q, loan, how);
   shoal_pending_restore_(t, pending);
   if (!rc) *loan = (struct shoal_loan){0};

@@ -83,14 +83,15 @@ struct shoal_queue_options {  // zero: the default
   uint32_t producers;         // how many at a time (64, at most SHOAL_ROLES_MAX; SPSC: 1)
   uint32_t consumers;
   uint32_t drop;          // 1: a dead consumer's message is dropped. Not with SPSC
-  uint32_t bytes;         // 1: messages of any length, ipc/queue/message.h; element_size is 0 then. In a segment only
+  uint32_t bytes;         // 1: messages of any length, ipc/queue/message.h; element_size is 0 then. In a segment only.
+                          // PRIORITY: the key is sent with it
   uint32_t grow;          // 1: it grows when it is full. Not with SPSC; MPMC is then FIFO; capacity: a power of two
   uint32_t overflow;      // SHOAL_OVERFLOW_*
   uint32_t joinable;      // 1: what is got is in hand until task_done. Not with SPSC
   uint32_t delivery_max;  // delivered so often, and not released: dropped, or moved; at most 1,023; 0: no limit
   uint64_t lease_ns;      // a received message not released within it (1 ms at least) comes again; 0: only after deaths
   const char *dead_letters;    // where it is moved: a queue of this segment, of the same element size. NULL: dropped
-  struct shoal_queue_key key;  // PRIORITY, and only that. Must be given (SHOAL_PRIORITY_TYPED fills it in)
+  struct shoal_queue_key key;  // PRIORITY of elements, and only that. Must be given (SHOAL_PRIORITY_TYPED fills it in)
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -132,7 +133,7 @@ int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadlin
 int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline);
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline);
 // A copy of the message that a get would have had at some moment of the call; nothing is taken. Errors as get. SPSC: the
-// consumer's.
+// consumer's. FIFO, LIFO, PRIORITY: copied under the lock.
 int shoal_queue_peek(struct shoal_queue *q, void *element, shoal_deadline deadline);
 // Drops what is inside and in nobody's hands; what comes in meanwhile may go too. How many, or -EUSERS, -EBUSY. SPSC: the
 // consumer's.
@@ -155,12 +156,16 @@ struct shoal_loan {      // private memory; cleared when given back
   uint32_t role;         // whose
   uint32_t redelivered;  // consumers that died with this message in hand (SPSC: 1, the last one may have)
   uint64_t size;         // bytes at `data`
+  int64_t key;           // of a byte message, kind PRIORITY: where it is sorted in, from commit on
+  uint64_t block_;       // of a byte message under a lease: which block, in which of its lives; 0: none
+  uint32_t life_;
+  uint32_t handle_;  // the queue's, here
 };
 // -EBUSY: kind SPSC, and one is out already.
 // A slot to write, delivered by commit, given up by cancel. Errors as put (DROP_NEWEST: -EAGAIN, as there is nothing yet to
 // drop). A reservation holds up what is put behind it.
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
-// -EINVAL: no reservation (any more), -EPERM: another thread's; nothing changed.
+// -EINVAL: no reservation (any more), -EPERM: another thread's, or another handle's; nothing changed.
 int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan);
 // A message to read (or to change) in place; release ends it, return makes it the next to be received. Errors as get.
@@ -234,6 +239,7 @@ struct shoal_queue_taken_ {  // a guess, where its thread's oldest message in ha
 struct shoal_queue_attempts_ {  // of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY
   int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
   int (*reserve)(void *op), (*receive)(void *op);
+  int (*send)(void *op), (*recv)(void *op);  // of byte messages
 };
 
 struct shoal_queue {

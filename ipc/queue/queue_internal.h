@@ -4,6 +4,8 @@
 // sync/eventcount.h). Everything here runs with list_op_pending at the queue's bell, unless said otherwise.
 #pragma once
 
+#include <sys/uio.h>
+
 #include "ipc/queue/queue.h"
 
 SHOAL_BEGIN
@@ -17,7 +19,11 @@ struct shoal_queue_op_ {  // one call
   struct shoal_loan loan;  // data and token: the kind; the rest: the queue
   uint64_t size;           // of a byte message: sent, or received
   uint64_t room;           // at `out`
+  int64_t key;             // of one to be sent, kind PRIORITY
   void *block;             // what a message to be sent lies in; NULL: short enough for its slot
+  struct iovec *messages;  // of several: `n`, of which the first `done` have gone
+  int rc;                  // of a peek: what it came to
+  uint64_t *got;           // of a select: where its user wants the size
 };
 
 enum shoal_queue_end_ { SHOAL_COMMIT_, SHOAL_CANCEL_, SHOAL_RELEASE_, SHOAL_RETURN_ };
@@ -42,7 +48,7 @@ struct shoal_queue_kind_ {
   int (*reserve)(void *op), (*receive)(void *op);
   int (*send)(void *op), (*recv)(void *op);  // byte messages; NULL: it carries none
   int (*evict)(void *op);                    // receives what stands where the next put belongs. NULL: a producer cannot
-  int (*peek)(void *op);                     // copies the next message to op->out, takes nothing. NULL: cannot
+  int (*peek)(void *op);                     // copies the next message to op->out, takes nothing
   // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY. NULL: wait->blocker tells.
   int (*ready)(struct shoal_queue *q, int side, uint32_t me);
   // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `in_hand`: data and token of the loan ----
@@ -85,13 +91,27 @@ int shoal_message_fill_(const struct shoal_queue_op_ *op, void *slot);
 // Copies it out and ends its block: from here on it was received. -EMSGSIZE, nothing changed: no room for op->size bytes;
 // -EPROTO: no sound message.
 int shoal_message_take_(struct shoal_queue_op_ *op, void *slot);
-// The loan of a slot becomes that of the message. -EPROTO.
-int shoal_message_lend_(struct shoal_queue *q, struct shoal_loan *loan);
+// The same, and nothing ends. `racing`: another may take it meanwhile, and what was copied is thrown away then.
+int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing);
+// Whether it would be copied to op->out: 0, -EMSGSIZE, -EPROTO.
+int shoal_message_fits_(struct shoal_queue_op_ *op, const void *slot, uint32_t *in_block);
+// -EBADMSG, -EMSGSIZE: such a message can never be sent there.
+int shoal_message_check_(const struct shoal_queue *q, uint64_t size);
+// The loan of a slot becomes that of the message. -ENOENT: its block is gone; -EPROTO: no message. Nothing has ended then.
+int shoal_message_resolve_(const struct shoal_queue *q, struct shoal_loan *loan);
+// An attempt: receives, and resolves. -EPROTO: it was damaged, and is gone.
+int shoal_message_receive_(void *op);
+// The block of a resolved loan ends, if it is that still: 0, -ENOENT.
+int shoal_message_end_lent_(const struct shoal_queue *q, const struct shoal_loan *loan);
+// A block for op->size bytes, filled with op->in, unless it is short; and what was not sent. -EMSGSIZE, -ENOSPC, -EBADMSG.
+int shoal_message_prepare_(struct shoal_queue_op_ *op);
+void shoal_message_drop_(struct shoal_queue_op_ *op);
 // Before the loan of its slot ends. -EINVAL: it has grown.
 int shoal_message_finish_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
 void shoal_message_end_(const struct shoal_queue *q, const void *slot);
 int shoal_message_is_there_(const struct shoal_queue *q, const void *slot);
 extern const struct shoal_payload_ops shoal_message_payload_;
+extern const struct shoal_ordered_payload_ shoal_message_in_cell_;
 
 SHOAL_INLINE shoal_deadline shoal_queue_inside_(shoal_deadline deadline) {
   return shoal_deadline_is_try(deadline) ? SHOAL_FOREVER : deadline;
@@ -113,6 +133,7 @@ void shoal_queue_policy_detach_(struct shoal_queue *q);
 // After something in a joinable queue was done with by role `me`.
 void shoal_queue_done_(struct shoal_queue *q, uint32_t me);
 void shoal_queue_discarded_(struct shoal_queue *q, uint64_t n);
+int shoal_queue_peek_once_(void *op);  // an attempt
 // Who finds no room does not wait, with these.
 SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, shoal_deadline deadline) {
   int none = q->overflow == SHOAL_OVERFLOW_REFUSE || q->overflow == SHOAL_OVERFLOW_DROP_NEWEST;
@@ -123,6 +144,9 @@ SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, s
 int64_t shoal_queue_due_(struct shoal_queue *q);
 int shoal_queue_receive_leased_(void *op);
 int shoal_queue_get_leased_(void *op);
+int shoal_queue_recv_leased_(void *op);
+// Back before newer ones, and no delivery was in vain.
+void shoal_queue_unreceive_(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_finish_leased_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
 int shoal_queue_extend_(struct shoal_queue *q, const struct shoal_loan *loan);
 uint64_t shoal_queue_extra_size_(const struct shoal_queue_options *o);  // 0: none

@@ -9,6 +9,7 @@
 // word, so it is in time or it is refused; a release changes the same slot, so either it counts or the message comes again.
 // `deaths` tells one delivery from the next. Killed in between: whoever looks next finds `taken`, and goes on.
 #include "core/error.h"
+#include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
 
 #define TAKEN (UINT64_C(1) << 63)
@@ -81,12 +82,16 @@ static uint64_t word_of(const struct shoal_claim *claim, const struct shoal_loan
   return claim->lap | shoal_slot_(SHOAL_SLOT_READING_, loan->role) | deaths;
 }
 
-static int release(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
+// Before the slot is another's.
+static void forget(struct shoal_queue *q, uint64_t at, uint64_t c) {
+  if (!q->lease_ns) return;
+  uint64_t u = shoal_load64_relaxed(until_at(q, at));
+  if ((u & TAG_MASK) == tag_of(c)) shoal_cas64_relaxed(until_at(q, at), &u, 0);
+}
+// The slot of this delivery is free. -ETIMEDOUT: another has it.
+static int vacate(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   struct shoal_eventcount *ec = q->wait.shm;
-  if (q->lease_ns) {  // before the slot is another's
-    uint64_t u = shoal_load64_relaxed(until_at(q, loan->token));
-    if ((u & TAG_MASK) == tag_of(c)) shoal_cas64_relaxed(until_at(q, loan->token), &u, 0);
-  }
+  forget(q, loan->token, c);
   if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
   if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap + SHOAL_SLOT_LAP_))  // [F1] pairs with [W1] of ipc/queue/mpmc.h
     return ended(loan->token);
@@ -94,20 +99,47 @@ static int release(struct shoal_queue *q, const struct shoal_loan *loan, const s
   if (q->joinable) shoal_queue_done_(q, loan->role);
   return 0;
 }
-// Given back is delivered in vain, too: it counts.
-static int give_back(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim,
-                     uint64_t c) {
+static int release(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
+  if (!loan->block_) return vacate(q, loan, claim, c);
+  // A block's end is what counts, whoever has the slot by then: that one finds it gone. Who was seen late ends nothing: the
+  // block may be the next holder's.
+  if (shoal_load64_acquire(claim->ctl) != c) return ended(loan->token);
+  int rc = shoal_message_end_lent_(q, loan);
+  SHOAL_COMPILER_BARRIER();  // killed between: it was received, as its block says
+  (void)vacate(q, loan, claim, c);
+  return rc ? ended(loan->token) : 0;
+}
+// Received by another whose lease had run out: then it does not come again.
+static int is_gone(const struct shoal_queue *q, const struct shoal_loan *loan) {
+  struct shoal_block_ref block = {.off = loan->block_, .seq = loan->life_};
+  void *data;
+  uint64_t usable;
+  if (!loan->block_) return 0;
+  return shoal_block_at_(q->heap, &block, q->object.entry, q->object.generation, &data, &usable) != 0;
+}
+static int give_back(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c,
+                     uint64_t stray) {
   struct shoal_eventcount *ec = q->wait.shm;
+  if (is_gone(q, loan)) return (void)vacate(q, loan, claim, c), ended(loan->token);
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
-  if (!shoal_cas64_seq_cst(claim->ctl, &c, more(c) & ~UINT64_C(0xfff)))  // [S3] pairs with [G1]
+  if (!shoal_cas64_seq_cst(claim->ctl, &c, stray & ~UINT64_C(0xfff)))  // [S3] pairs with [G1]
     return ended(loan->token);
   shoal_mpmc_tell_of_strays_(&q->ring);
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
   return 0;
 }
+// Given back is delivered in vain, too: it counts.
 int shoal_queue_finish_leased_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
   struct shoal_claim claim = claim_at(q, loan->token);
-  return (how == SHOAL_RELEASE_ ? release : give_back)(q, loan, &claim, word_of(&claim, loan));
+  uint64_t c = word_of(&claim, loan);
+  return how == SHOAL_RELEASE_ ? release(q, loan, &claim, c) : give_back(q, loan, &claim, c, more(c));
+}
+void shoal_queue_unreceive_(struct shoal_queue *q, struct shoal_loan *loan) {
+  struct shoal_claim claim = claim_at(q, loan->token);
+  uint64_t c = word_of(&claim, loan);
+  if (!q->leased) return (void)shoal_queue_finish_(q, loan, SHOAL_RETURN_);
+  forget(q, loan->token, c);
+  (void)give_back(q, loan, &claim, c, c);
 }
 
 int shoal_queue_extend_(struct shoal_queue *q, const struct shoal_loan *loan) {
@@ -125,8 +157,12 @@ int shoal_queue_extend_(struct shoal_queue *q, const struct shoal_loan *loan) {
 // ---- receiving ----
 
 // The copy first: killed in between, it is there twice, and never lost. 0: there is no room for it.
+static int copy_to(struct shoal_queue *dead, const struct shoal_loan *loan) {
+  return dead->element_size ? shoal_queue_put(dead, loan->data, SHOAL_TRY)
+                            : shoal_queue_send(dead, loan->data, loan->size, SHOAL_TRY);
+}
 static int bury(struct shoal_queue *q, const struct shoal_loan *loan) {
-  if (q->dead && shoal_queue_put(q->dead, loan->data, SHOAL_TRY) < 0) return 0;
+  if (q->dead && copy_to(q->dead, loan) < 0) return 0;
   if (!shoal_queue_finish_leased_(q, loan, SHOAL_RELEASE_))
     shoal_add64_relaxed(q->dead ? &q->extra->buried : &q->ring.shm->dropped, 1);
   return 1;
@@ -137,7 +173,14 @@ static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *cla
     int64_t now = shoal_now_ns();
     if (now >= shoal_queue_due_(q) && take_back(q, me, now, claim)) return 1;
   }
-  return shoal_mpmc_claim_get(&q->ring, me, q->element_size, claim);
+  return shoal_mpmc_claim_get(&q->ring, me, q->slot_size, claim);
+}
+
+// Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free.
+static int resolve(struct shoal_queue *q, struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
+  int rc = shoal_message_resolve_(q, loan);
+  if (rc) (void)vacate(q, loan, claim, c);
+  return rc;
 }
 
 int shoal_queue_receive_leased_(void *arg) {
@@ -146,8 +189,15 @@ int shoal_queue_receive_leased_(void *arg) {
   struct shoal_claim claim;
   while (claim_any(q, op->me, &claim)) {
     uint64_t c = shoal_load64_relaxed(claim.ctl);  // only if this took a lease's time is it another's by now
-    op->loan = (struct shoal_loan){shoal_claim_data(&claim, q->element_size), claim.at, op->me, shoal_slot_deaths_(c),
-                                   q->element_size};
+    op->loan = (struct shoal_loan){.data = shoal_claim_data(&claim, q->slot_size),
+                                   .token = claim.at,
+                                   .role = op->me,
+                                   .redelivered = shoal_slot_deaths_(c),
+                                   .size = q->element_size,
+                                   .handle_ = (uint32_t)q->wait.id};
+    int rc = q->element_size ? 0 : resolve(q, &op->loan, &claim, c);
+    if (rc == -ENOENT) continue;  // received
+    if (rc) return rc;
     if (q->delivery_max && op->loan.redelivered >= q->delivery_max && bury(q, &op->loan)) continue;
     if (q->lease_ns)
       shoal_store64_release(until_at(q, claim.at), until(shoal_now_ns() + q->lease_ns, tag_of(c)));  // [L2]
@@ -160,6 +210,21 @@ int shoal_queue_get_leased_(void *arg) {
   int rc;
   while (!(rc = shoal_queue_receive_leased_(op))) {
     memcpy(op->out, op->loan.data, op->q->element_size);
+    if (!shoal_queue_finish_leased_(op->q, &op->loan, SHOAL_RELEASE_)) return 0;  // else it comes again
+  }
+  return rc;
+}
+
+int shoal_queue_recv_leased_(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  int rc;
+  while (!(rc = shoal_queue_receive_leased_(op))) {
+    op->size = op->loan.size;
+    if (op->size > op->room) {
+      shoal_queue_unreceive_(op->q, &op->loan);
+      return -EMSGSIZE;
+    }
+    if (op->size) memcpy(op->out, op->loan.data, op->size);
     if (!shoal_queue_finish_leased_(op->q, &op->loan, SHOAL_RELEASE_)) return 0;  // else it comes again
   }
   return rc;

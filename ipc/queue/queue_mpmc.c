@@ -228,9 +228,14 @@ static int evict(void *arg) {
   if (!shoal_mpmc_claim_oldest(&op->q->ring, op->me, &claim)) return -EAGAIN;
   return lend(op, &claim, SHOAL_SLOT_READING_);
 }
+static void copy_next(void *arg, const void *payload) {
+  struct shoal_queue_op_ *op = arg;
+  if (!op->q->element_size) op->rc = shoal_message_copy_(op, payload, 1);
+  else shoal_copy_racing_(op->out, payload, op->q->element_size);
+}
 static int peek(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  return shoal_mpmc_peek(&op->q->ring, op->out) ? 0 : -EAGAIN;
+  return shoal_mpmc_peek(&op->q->ring, copy_next, op) ? op->rc : -EAGAIN;
 }
 
 // ---- joinable ----
@@ -239,7 +244,7 @@ static int done(struct shoal_queue *q, uint32_t *owner) { return shoal_mpmc_is_d
 static int in_hand(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan) {
   if (!shoal_mpmc_in_hand(&q->ring, me, from, &loan->token)) return 0;
   struct shoal_claim claim = claim_at(q, loan->token);
-  loan->data = shoal_claim_data(&claim, q->element_size);
+  loan->data = shoal_claim_data(&claim, q->slot_size);
   return shoal_mpmc_holds(&q->ring, me, loan->token, SHOAL_SLOT_READING_, &loan->redelivered);
 }
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }

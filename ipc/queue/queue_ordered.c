@@ -3,6 +3,7 @@
 // WAKING   who finds somebody asleep bumps inside, before the change, and wakes outside. A sleeper that armed before it looked,
 //          and found nothing inside, was there before: its arming is seen. So no claim and no fence is asked of anybody.
 #include "core/error.h"
+#include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
 
 #define SMALL 512u   // bytes that are copied inside
@@ -234,6 +235,11 @@ static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sh
     shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
 }
 
+static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side) {
+  (void)side;
+  return shoal_ordered_data(&q->ordered, (uint32_t)loan->token);
+}
+
 // ---- whole elements ----
 
 // A large element is copied outside, as its producer's or consumer's claim.
@@ -288,6 +294,79 @@ static int many(struct shoal_queue_op_ *op, int (*some)(struct shoal_queue_op_ *
 static int put_n(void *op) { return many(op, put_some, put); }
 static int get_n(void *op) { return many(op, get_some, get); }
 
+static int peek(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  uint32_t cell = 0;
+  int rc = enter(op, SHOAL_CONSUMER);
+  if (rc) return rc;
+  rc = shoal_ordered_next(&q->ordered, &cell);
+  const void *next = rc ? NULL : shoal_ordered_data(&q->ordered, cell);
+  if (next && !q->element_size) rc = shoal_message_copy_(op, next, 0);
+  else if (next) memcpy(op->out, next, q->element_size);
+  shoal_ordered_leave(&q->ordered, op->me);
+  return rc;
+}
+
+// ---- byte messages ----
+
+// Killed before it is ready, its cell is free, and who takes the lock next ends the block.
+static int send(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  uint32_t cell = 0;
+  int rc = enter(op, SHOAL_PRODUCER);
+  if (rc) return rc;
+  rc = take(q, &cell);
+  if (!rc) {
+    bump(q, SHOAL_CONSUMER);
+    rc = shoal_message_fill_(op, shoal_ordered_data(&q->ordered, cell));
+    if (rc) shoal_ordered_free(&q->ordered, cell);
+    else shoal_ordered_ready(&q->ordered, cell, SHOAL_ORDERED_NEW, 0);
+  }
+  shoal_ordered_leave(&q->ordered, op->me);
+  wake(q, SHOAL_CONSUMER, !rc);
+  return rc;
+}
+
+// Inside: a short one is copied, a long one becomes the caller's claim, one without room stays. *claimed: it has to be copied.
+static int take_next(struct shoal_queue_op_ *op, uint32_t *claimed) {
+  struct shoal_ordered *o = &op->q->ordered;
+  uint32_t cell = 0;
+  int rc = shoal_ordered_next(o, &cell);
+  if (rc) return rc;
+  void *next = shoal_ordered_data(o, cell);
+  uint32_t in_block;
+  rc = shoal_message_fits_(op, next, &in_block);
+  if (rc == -EMSGSIZE) return rc;
+  bump(op->q, SHOAL_PRODUCER);
+  if (rc || !in_block) {
+    if (!rc) rc = shoal_message_take_(op, next);
+    shoal_ordered_free(o, cell);
+    return rc;
+  }
+  *claimed = 1;
+  shoal_ordered_receive(o, cell, op->me);
+  op->loan = (struct shoal_loan){.data = next, .token = shoal_ordered_token(o, cell), .role = op->me};
+  return 0;
+}
+static int recv_one(struct shoal_queue_op_ *op) {
+  struct shoal_queue *q = op->q;
+  uint32_t claimed = 0;
+  int rc = enter(op, SHOAL_CONSUMER);
+  if (rc) return rc;
+  rc = take_next(op, &claimed);
+  shoal_ordered_leave(&q->ordered, op->me);
+  if (!claimed) {
+    wake(q, SHOAL_PRODUCER, rc == 0 || rc == -EPROTO);
+    return rc;
+  }
+  rc = shoal_message_take_(op, op->loan.data);
+  finish(q, &op->loan, SHOAL_RELEASE_);
+  return rc;
+}
+static int recv(void *arg) { return large(arg, recv_one); }
+
 static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   const struct shoal_ordered *o = &q->ordered;
   uint32_t chunks = shoal_load32_relaxed(&o->shm->chunks);
@@ -318,8 +397,12 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
                                                         .get_n = get_n,               \
                                                         .reserve = reserve,           \
                                                         .receive = receive,           \
+                                                        .send = send,                 \
+                                                        .recv = recv,                 \
+                                                        .peek = peek,                 \
                                                         .is_lent = is_lent,           \
                                                         .finish = finish,             \
+                                                        .slot = slot,                 \
                                                         .leave = leave,               \
                                                         .info = info};
 TABLE(fifo)

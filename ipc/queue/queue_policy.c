@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "core/error.h"
+#include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
 
 #define LEASE_MIN UINT64_C(1000000)
@@ -24,9 +25,6 @@ const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, co
   if (o->overflow > SHOAL_OVERFLOW_DROP_OLDEST) return "options.overflow: there is no such policy";
   if (o->overflow == SHOAL_OVERFLOW_DROP_OLDEST && !kind->evict)
     return "options.overflow: only the consumer of this kind can take the oldest out";
-  if (o->bytes &&
-      (o->overflow > SHOAL_OVERFLOW_REFUSE || o->joinable || o->lease_ns || o->delivery_max || o->dead_letters))
-    return "byte messages: a put waits or is refused, and what is received comes again only after deaths";
   if (o->joinable && !kind->in_hand) return "options.joinable: this kind keeps nothing in hand";
   if (o->lease_ns || o->delivery_max || o->dead_letters) return lease_refuses(kind, o);
   return NULL;
@@ -42,6 +40,12 @@ static struct shoal_queue_info ring_of(struct shoal_queue *q) {
   return info;
 }
 
+// What a message lies in ends before its slot does; under a lease, with it.
+static void end_bytes(struct shoal_queue *q, struct shoal_loan *loan) {
+  if (!q->leased) shoal_message_end_(q, loan->data);
+  else if (shoal_message_resolve_(q, loan)) loan->block_ = 0;
+}
+
 // Takes a message and ends it. 0, -EAGAIN: none that is in nobody's hands, -EBUSY.
 static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
   struct shoal_queue_op_ mine = {.q = op->q, .me = op->me, .deadline = op->deadline};
@@ -51,9 +55,8 @@ static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
   shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim, which then watches this role
   int rc = take(&mine);
   mine.loan.role = op->me;
-  if (!rc) {
-    if (!shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_)) shoal_queue_discarded_(q, 1);
-  }
+  if (!rc && !q->element_size) end_bytes(q, &mine.loan);
+  if (!rc && !shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_)) shoal_queue_discarded_(q, 1);
   shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
   return rc;
 }
@@ -73,6 +76,10 @@ static int put_or_drop(void *arg) {
   struct shoal_queue_op_ *op = arg;
   return or_drop(op, op->q->ops->put);
 }
+static int send_or_drop(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  return or_drop(op, op->q->ops->send);
+}
 static int reserve_or_drop(void *arg) {
   struct shoal_queue_op_ *op = arg;
   return or_drop(op, op->q->ops->reserve);
@@ -84,24 +91,12 @@ static int put_n_or_drop(void *arg) {
   return op->done ? 0 : rc;
 }
 
-// What a message lies in ends before its slot does.
-static int drop_bytes(struct shoal_queue *q) {
-  struct shoal_loan loan;
-  int rc = shoal_queue_receive(q, &loan, SHOAL_TRY);
-  if (!rc) rc = shoal_queue_release(q, &loan);
-  if (!rc) shoal_queue_discarded_(q, 1);
-  return rc;
-}
-static int drop_element(struct shoal_queue *q) {
-  struct shoal_queue_op_ op = {.q = q};
-  return shoal_queue_run_(&op, SHOAL_CONSUMER, 0, drop_next, SHOAL_TRY);
-}
-
 int shoal_queue_clear(struct shoal_queue *q) {
   struct shoal_queue_info info = ring_of(q);
   uint64_t most = info.size > info.capacity ? info.size : info.capacity, n = 0;  // or others' puts would keep it here
   int rc = 0;
-  while (n < most && !(rc = (q->element_size ? drop_element : drop_bytes)(q))) n++;
+  struct shoal_queue_op_ op = {.q = q};
+  while (n < most && !(rc = shoal_queue_run_(&op, SHOAL_CONSUMER, 0, drop_next, SHOAL_TRY))) n++;
   return rc == 0 || rc == -EAGAIN || rc == -EPIPE || n ? (int)n : rc;
 }
 
@@ -113,14 +108,29 @@ static struct shoal_queue_taken_ *taken_by(struct shoal_queue *q, uint32_t me) {
   return taken;
 }
 
+static void keep(struct shoal_queue_op_ *op) {
+  struct shoal_queue_taken_ *taken = taken_by(op->q, op->me);
+  if (!taken->count++ || op->loan.token < taken->from) taken->from = op->loan.token;
+}
 static int get_and_keep(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  struct shoal_queue *q = op->q;
-  int rc = q->attempt.receive(op);
+  int rc = op->q->attempt.receive(op);
   if (rc) return rc;
-  memcpy(op->out, op->loan.data, q->element_size);
-  struct shoal_queue_taken_ *taken = taken_by(q, op->me);
-  if (!taken->count++ || op->loan.token < taken->from) taken->from = op->loan.token;
+  memcpy(op->out, op->loan.data, op->q->element_size);
+  keep(op);
+  return 0;
+}
+static int recv_and_keep(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  int rc = op->q->attempt.receive(op);
+  if (rc) return rc;
+  op->size = op->loan.size;
+  if (op->size > op->room) {
+    shoal_queue_unreceive_(op->q, &op->loan);
+    return -EMSGSIZE;
+  }
+  if (op->size) memcpy(op->out, op->loan.data, op->size);
+  keep(op);
   return 0;
 }
 static int get_each(void *arg) {
@@ -135,12 +145,13 @@ static int not_joinable(void) { return shoal_fail_(-EINVAL, "the queue was made 
 
 int shoal_queue_task_done(struct shoal_queue *q) {
   if (!q->joinable) return not_joinable();
-  struct shoal_loan loan = {.role = shoal_role_known(&q->wait, SHOAL_CONSUMER)};
+  struct shoal_loan loan = {.role = shoal_role_known(&q->wait, SHOAL_CONSUMER), .handle_ = (uint32_t)q->wait.id};
   struct shoal_queue_taken_ *taken = loan.role ? taken_by(q, loan.role) : NULL;
   if (!taken || !q->ops->in_hand(q, loan.role, taken->from, &loan))
     return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
   taken->from = loan.token + 1;
   if (taken->count) taken->count--;
+  if (q->leased && !q->element_size && shoal_message_resolve_(q, &loan)) loan.block_ = 0;
   return shoal_queue_release(q, &loan);
 }
 
@@ -181,18 +192,17 @@ int shoal_queue_join_tasks(struct shoal_queue *q, shoal_deadline deadline) {
 // ---- looking ----
 
 // The wake that it came by was meant for one who takes the message.
-static int peek(void *arg) {
+int shoal_queue_peek_once_(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_eventcount *ec = op->q->wait.shm;
   int rc = op->q->ops->peek(op);
-  if (!rc && shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  if (rc != -EAGAIN && shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
   return rc;
 }
 int shoal_queue_peek(struct shoal_queue *q, void *element, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .out = element};
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
-  if (!q->ops->peek) return shoal_fail_(-EINVAL, "a queue of kind %s cannot be peeked into", q->ops->name);
-  return shoal_queue_run_(&op, SHOAL_CONSUMER, 0, peek, deadline);
+  return shoal_queue_run_(&op, SHOAL_CONSUMER, 0, shoal_queue_peek_once_, deadline);
 }
 
 int64_t shoal_queue_size(struct shoal_queue *q) { return (int64_t)ring_of(q).size; }
@@ -226,14 +236,21 @@ static int make_taken(struct shoal_queue *q) {
 static void choose_attempts(struct shoal_queue *q) {
   const struct shoal_queue_kind_ *ops = q->ops;
   q->gets = q->joinable || q->leased ? UINT32_MAX : q->kind;
-  q->attempt = (struct shoal_queue_attempts_){ops->put, ops->get, ops->put_n, ops->get_n, ops->reserve, ops->receive};
+  q->attempt = (struct shoal_queue_attempts_){ops->put,     ops->get,     ops->put_n, ops->get_n,
+                                              ops->reserve, ops->receive, ops->send,  ops->recv};
+  if (!q->element_size) q->attempt.receive = shoal_message_receive_;
   if (q->overflow == SHOAL_OVERFLOW_DROP_OLDEST) {
     q->attempt.put = put_or_drop;
     q->attempt.put_n = put_n_or_drop;
     q->attempt.reserve = reserve_or_drop;
+    q->attempt.send = send_or_drop;
   }
-  if (q->leased) q->attempt.receive = shoal_queue_receive_leased_, q->attempt.get = shoal_queue_get_leased_;
-  if (q->joinable) q->attempt.get = get_and_keep;
+  if (q->leased) {
+    q->attempt.receive = shoal_queue_receive_leased_;
+    q->attempt.get = shoal_queue_get_leased_;
+    q->attempt.recv = shoal_queue_recv_leased_;
+  }
+  if (q->joinable) q->attempt.get = get_and_keep, q->attempt.recv = recv_and_keep;
   if (q->joinable || q->leased) q->attempt.get_n = get_each;
 }
 
@@ -245,8 +262,7 @@ int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size) {
   struct shoal_queue_options o = {.overflow = word_of(&q->shm->overflow),
                                   .joinable = word_of(&q->shm->joinable),
                                   .lease_ns = (uint64_t)q->lease_ns,
-                                  .delivery_max = q->delivery_max,
-                                  .bytes = q->element_size == 0};
+                                  .delivery_max = q->delivery_max};
   const char *refused = shoal_queue_policy_refuses_(q->ops, &o);
   if (refused) return shoal_fail_(-EPROTO, "%s", refused);
   q->overflow = o.overflow;

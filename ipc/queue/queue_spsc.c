@@ -180,10 +180,12 @@ static int peek(void *arg) {
   struct shoal_queue *q = op->q;
   if (q->consumer.lent) return -EBUSY;
   const void *next = shoal_spsc_peek(&q->consumer.ring);
-  if (next) memcpy(op->out, next, q->element_size);
+  int rc = next ? 0 : -EAGAIN;
+  if (next && q->element_size) memcpy(op->out, next, q->element_size);
+  else if (next) rc = shoal_message_copy_(op, next, 0);
   shoal_queue_spsc_barrier_(q, shoal_role_at_(&q->wait, op->me));
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
-  return next ? 0 : -EAGAIN;
+  return rc;
 }
 static int ready(struct shoal_queue *q, int side, uint32_t me) {
   if (side == SHOAL_PRODUCER) {

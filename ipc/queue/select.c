@@ -6,11 +6,15 @@
 #include "core/error.h"
 #include "ipc/queue/select_internal.h"
 
-static int is_queue(const struct shoal_case *c) { return c->kind >= SHOAL_CASE_GET && c->kind <= SHOAL_CASE_WRITABLE; }
+static int is_queue(const struct shoal_case *c) { return c->kind >= SHOAL_CASE_GET && c->kind <= SHOAL_CASE_RECV; }
 static int is_other(const struct shoal_case *c) { return c->kind == SHOAL_CASE_FD || c->kind == SHOAL_CASE_PROCESS; }
-static int takes(const struct shoal_case *c) { return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_PUT; }
+static int is_bytes(const struct shoal_case *c) { return c->kind == SHOAL_CASE_SEND || c->kind == SHOAL_CASE_RECV; }
+static int takes(const struct shoal_case *c) {
+  return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_PUT || is_bytes(c);
+}
 static int side_of(const struct shoal_case *c) {
-  return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_READABLE ? SHOAL_CONSUMER : SHOAL_PRODUCER;
+  return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_READABLE || c->kind == SHOAL_CASE_RECV ? SHOAL_CONSUMER
+                                                                                                   : SHOAL_PRODUCER;
 }
 // Which case is looked at in the k-th place.
 static uint32_t at(const struct shoal_select_ *s, uint32_t k) {
@@ -20,25 +24,40 @@ static uint32_t at(const struct shoal_select_ *s, uint32_t k) {
 
 // ---- cases that make no sense; before anything is done ----
 
+static int check_bytes(const struct shoal_case *c, uint32_t i) {
+  int nowhere = c->kind == SHOAL_CASE_RECV && !c->got;
+  if (nowhere || (!c->element && c->size)) return shoal_fail_(-EINVAL, "case %u: no buffer, or no size", i);
+  return shoal_message_check_(c->queue, c->kind == SHOAL_CASE_SEND ? c->size : 0);
+}
 static int check_queue(const struct shoal_case *c, uint32_t i) {
+  if (!c->queue && c->fd == -EPERM) return shoal_fail_(-EPERM, "case %u: not a direction of this end of the pipe", i);
   if (!c->queue) return shoal_fail_(-EINVAL, "case %u: no queue", i);
   if (!takes(c)) return 0;
+  if (is_bytes(c)) return check_bytes(c, i);
   if (!c->element) return shoal_fail_(-EINVAL, "case %u: no element", i);
-  if (!c->queue->element_size) return shoal_fail_(-EBADMSG, "case %u: byte messages: wait for READABLE or WRITABLE", i);
+  if (!c->queue->element_size) return shoal_fail_(-EBADMSG, "case %u: byte messages: on_send, on_recv", i);
   if (!c->size || c->size == c->queue->element_size) return 0;
-  return shoal_fail_(-EBADMSG, "case %u: elements of %u bytes, not %u", i, c->queue->element_size, c->size);
+  return shoal_fail_(-EBADMSG, "case %u: elements of %u bytes, not %llu", i, c->queue->element_size,
+                     (unsigned long long)c->size);
 }
 static int check_event(const struct shoal_case *c, uint32_t i) {
   struct shoal_event_op_ op;
   return c->event ? shoal_event_begin_(&op, c->event) : shoal_fail_(-EINVAL, "case %u: no event", i);
 }
+static int check_permit(const struct shoal_case *c, uint32_t i) {
+  struct shoal_semaphore_op_ op;
+  return c->semaphore ? shoal_semaphore_begin_(&op, c->semaphore) : shoal_fail_(-EINVAL, "case %u: no semaphore", i);
+}
 static int check(const struct shoal_case *c, uint32_t i) {
   switch (c->kind) {
     case SHOAL_CASE_GET:
     case SHOAL_CASE_PUT:
+    case SHOAL_CASE_SEND:
+    case SHOAL_CASE_RECV:
     case SHOAL_CASE_READABLE:
     case SHOAL_CASE_WRITABLE: return check_queue(c, i);
     case SHOAL_CASE_EVENT: return check_event(c, i);
+    case SHOAL_CASE_ACQUIRE: return check_permit(c, i);
     case SHOAL_CASE_FD: return c->fd >= 0 ? 0 : shoal_fail_(-EINVAL, "case %u: descriptor %d", i, c->fd);
     case SHOAL_CASE_PROCESS: return c->fd > 0 ? 0 : shoal_fail_(-EINVAL, "case %u: process %d", i, c->fd);
     case SHOAL_CASE_NOTHING:
@@ -55,20 +74,49 @@ static int check_all(const struct shoal_case *cases, uint32_t n) {
 
 // ---- attempts ----
 
+// The message is copied into a block only if it seems to go: the case may wait for long.
+static int send_now(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  int large = op->size > SHOAL_MESSAGE_INLINE && op->q->overflow != SHOAL_OVERFLOW_DROP_OLDEST;
+  int rc = large ? shoal_queue_would_put_(op) : 0;
+  if (!rc) rc = shoal_message_prepare_(op);
+  if (!rc) rc = op->q->attempt.send(op);
+  if (rc) shoal_message_drop_(op);
+  return rc;
+}
+static int recv_now(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  int rc = op->q->attempt.recv(op);
+  if (rc == 0 || rc == -EMSGSIZE) *op->got = op->size;
+  return rc;
+}
+
 typedef int (*attempt_of_queue)(void *op);
 static attempt_of_queue attempt_of(const struct shoal_select_ *s, const struct shoal_case *c) {
   int side = side_of(c);
   if (s->only_look || !takes(c)) return side == SHOAL_CONSUMER ? shoal_queue_would_get_ : shoal_queue_would_put_;
+  if (is_bytes(c)) return side == SHOAL_CONSUMER ? recv_now : send_now;
   return side == SHOAL_CONSUMER ? c->queue->attempt.get : c->queue->attempt.put;
 }
 static void op_of(const struct shoal_case *c, uint32_t me, struct shoal_queue_op_ *op) {
-  *op =
-      (struct shoal_queue_op_){.q = c->queue, .me = me, .deadline = SHOAL_FOREVER, .in = c->element, .out = c->element};
+  *op = (struct shoal_queue_op_){.q = c->queue,
+                                 .me = me,
+                                 .deadline = SHOAL_FOREVER,
+                                 .in = c->element,
+                                 .out = c->element,
+                                 .size = c->size,
+                                 .room = c->size,
+                                 .got = c->got};
 }
 // list_op_pending stays there until the next one: it is restored when the select ends.
 static void point_at(const struct shoal_case *c) {
   if (is_queue(c)) shoal_pending_set_(&shoal_thread_, &c->queue->wait.shm->bell);
   else if (c->kind == SHOAL_CASE_EVENT) shoal_pending_set_(&shoal_thread_, &c->event->half[0]);
+  else if (c->kind == SHOAL_CASE_ACQUIRE) shoal_pending_set_(&shoal_thread_, &c->semaphore->gate);
+}
+// What it takes stays in its hands beyond the call: who sleeps there watches it.
+static int keeps(const struct shoal_case *c) {
+  return takes(c) && side_of(c) == SHOAL_CONSUMER && (c->queue->joinable || c->queue->leased);
 }
 static int try_queue(const struct shoal_select_ *s, const struct shoal_case *c) {
   struct shoal_queue_op_ op;
@@ -76,7 +124,12 @@ static int try_queue(const struct shoal_select_ *s, const struct shoal_case *c) 
   if (me < 0) return me;
   op_of(c, (uint32_t)me, &op);
   point_at(c);
+  if (keeps(c) && !s->only_look) shoal_role_hold(&c->queue->wait, (uint32_t)me);
   return attempt_of(s, c)(&op);
+}
+static int try_permit(const struct shoal_select_ *s, const struct shoal_case *c, struct shoal_semaphore_op_ *op) {
+  point_at(c);
+  return (s->only_look ? shoal_semaphore_look_ : shoal_semaphore_attempt_)(op);
 }
 
 static int open_process(const struct shoal_case *c, uint32_t i, struct pollfd *fd) {
@@ -110,7 +163,7 @@ static int try_other(struct shoal_select_ *s, uint32_t i) {
   return s->fds[i].revents ? s->fds[i].revents : -EAGAIN;
 }
 
-// What is neither a queue nor an event. A case's answers are 0 or more, -EAGAIN, or an error.
+// What is neither a queue, nor an event or a semaphore. A case's answers are 0 or more, -EAGAIN, or an error.
 static int try_rest(struct shoal_select_ *s, uint32_t i) {
   const struct shoal_case *c = &s->cases[i];
   if (is_other(c)) return try_other(s, i);
@@ -120,20 +173,25 @@ static int try_rest(struct shoal_select_ *s, uint32_t i) {
 // ---- a round: each case once, in turn. The answer of the call: an index, -EAGAIN, or an error ----
 
 static int answer(struct shoal_select_ *s, uint32_t i, int rc) {
-  if (rc < 0 && !(rc == -EPIPE && is_queue(&s->cases[i]))) return rc;
+  const struct shoal_case *c = &s->cases[i];
+  int is_its = (rc == -EPIPE && is_queue(c)) || (rc == -EMSGSIZE && c->kind == SHOAL_CASE_RECV);
+  if (rc < 0 && !is_its) return rc;
   s->cases[i].result = rc;
   if (!s->only_look) s->cases[0].turn_ = i + 1;
   return (int)i;
 }
 
+static int try_once(struct shoal_select_ *s, uint32_t i) {
+  const struct shoal_case *c = &s->cases[i];
+  struct shoal_semaphore_op_ permit = {.s = c->semaphore};
+  if (is_queue(c)) return try_queue(s, c);
+  if (c->kind == SHOAL_CASE_EVENT) return shoal_event_is_set(c->event) ? 0 : -EAGAIN;
+  return c->kind == SHOAL_CASE_ACQUIRE ? try_permit(s, c, &permit) : try_rest(s, i);
+}
 static int first_round(struct shoal_select_ *s) {
   for (uint32_t k = 0; k < s->n; k++) {
     uint32_t i = at(s, k);
-    const struct shoal_case *c = &s->cases[i];
-    int rc = is_queue(c)                    ? try_queue(s, c)
-             : c->kind != SHOAL_CASE_EVENT  ? try_rest(s, i)
-             : shoal_event_is_set(c->event) ? 0
-                                            : -EAGAIN;
+    int rc = try_once(s, i);
     if (rc != -EAGAIN) return answer(s, i, rc);
   }
   return -EAGAIN;
@@ -152,6 +210,8 @@ static int round_of(struct shoal_select_ *s, int rest_too) {
       rc = source->queue.sleeper.attempt(source->queue.sleeper.op);
     } else if (c->kind == SHOAL_CASE_EVENT) {
       rc = shoal_event_look_(&source->event);
+    } else if (c->kind == SHOAL_CASE_ACQUIRE) {
+      rc = try_permit(s, c, &source->permit.op);
     } else if (rest_too) {
       rc = try_rest(s, i);
     }
@@ -185,21 +245,33 @@ static int add_event(struct shoal_select_ *s, uint32_t i) {
   return shoal_event_begin_(&s->sources[i].event, s->cases[i].event);
 }
 
+static int add_permit(struct shoal_select_ *s, uint32_t i) {
+  struct shoal_select_permit_ *permit = &s->sources[i].permit;
+  s->permit_at[s->permits++] = (uint8_t)i;
+  permit->n = 0;
+  return shoal_semaphore_begin_(&permit->op, s->cases[i].semaphore);
+}
+
 static int add_sources(struct shoal_select_ *s) {
   int rc = 0;
   for (uint32_t i = 0; i < s->n && rc == 0; i++) {
     const struct shoal_case *c = &s->cases[i];
     if (is_queue(c)) rc = add_queue(s, i);
     else if (c->kind == SHOAL_CASE_EVENT) rc = add_event(s, i);
+    else if (c->kind == SHOAL_CASE_ACQUIRE) rc = add_permit(s, i);
     else if (is_other(c)) s->others++;
     else if (c->kind == SHOAL_CASE_TIME && c->at.ns < s->until.ns) s->until = c->at;
   }
-  s->words = 2 * s->queues + 2 * s->events + (s->others != 0);
+  s->words = 2 * (s->queues + s->events + s->permits) + (s->others != 0);
   return rc;
 }
 
 static struct shoal_sleeper_ *sleeper(struct shoal_select_ *s, uint32_t k) {
   return &s->sources[s->queue_at[k]].queue.sleeper;
+}
+
+static struct shoal_select_permit_ *permit(struct shoal_select_ *s, uint32_t k) {
+  return &s->sources[s->permit_at[k]].permit;
 }
 
 // ---- arm, settle ----
@@ -213,6 +285,7 @@ static void arm(struct shoal_select_ *s) {
     fence |= !sleeper(s, k)->fenced && !(sleeper(s, k)->view->flags & SHOAL_EC_EXCHANGE);
   }
   for (uint32_t k = 0; s->can_sleep && k < s->events; k++) shoal_event_arm_(&s->sources[s->event_at[k]].event);
+  for (uint32_t k = 0; s->can_sleep && k < s->permits; k++) shoal_semaphore_arm_(&permit(s, k)->op);
   if (fence) shoal_fence_all();  // [A1] of sync/eventcount.h
   for (uint32_t k = 0; k < s->queues; k++) sleeper(s, k)->fenced = 1;
 }
@@ -229,15 +302,33 @@ static int settle_queue(struct shoal_select_ *s, uint32_t i, uint32_t *used, uin
   return rc;
 }
 
+// Of the permits as many as there is room for.
+static int settle_permit(struct shoal_select_ *s, uint32_t i, uint32_t *used, uint32_t *left) {
+  struct shoal_select_permit_ *p = &s->sources[i].permit;
+  struct shoal_watch_ w;
+  uint32_t room = (SHOAL_FUTEX_MANY - *used) / (*left > 1 ? *left : 1);
+  int rc = try_permit(s, &s->cases[i], &p->op);
+  while (rc == -EAGAIN && s->can_sleep && shoal_semaphore_watch_(&p->op, &w)) rc = try_permit(s, &s->cases[i], &p->op);
+  --*left;
+  if (rc != -EAGAIN || !s->can_sleep) return rc;
+  memcpy(p->words, w.entries, sizeof p->words);
+  p->from = *used;
+  p->n = w.n - 2 < room ? w.n - 2 : room;
+  memcpy(s->entries + p->from, w.entries + 2, p->n * sizeof *w.entries);
+  *used += p->n;
+  return -EAGAIN;
+}
+
 static int settle(struct shoal_select_ *s) {
-  uint32_t used = s->words, left = s->queues;
+  uint32_t used = s->words, left = s->queues + s->permits;
   s->polled = 0;
   for (uint32_t k = 0; k < s->n; k++) {
     uint32_t i = at(s, k);
     const struct shoal_case *c = &s->cases[i];
-    int rc = is_queue(c)                   ? settle_queue(s, i, &used, &left)
-             : c->kind == SHOAL_CASE_EVENT ? shoal_event_look_(&s->sources[i].event)
-                                           : try_rest(s, i);
+    int rc = is_queue(c)                     ? settle_queue(s, i, &used, &left)
+             : c->kind == SHOAL_CASE_EVENT   ? shoal_event_look_(&s->sources[i].event)
+             : c->kind == SHOAL_CASE_ACQUIRE ? settle_permit(s, i, &used, &left)
+                                             : try_rest(s, i);
     if (rc != -EAGAIN) return answer(s, i, rc);
   }
   return -EAGAIN;
@@ -260,10 +351,18 @@ static uint32_t fill_in(struct shoal_select_ *s) {
   }
   for (uint32_t k = 0; k < s->events; k++)
     shoal_event_words_(&s->sources[s->event_at[k]].event, s->entries + 2 * (size_t)(s->queues + k));
+  for (uint32_t k = 0; k < s->permits; k++) {
+    memcpy(s->entries + 2 * (size_t)(s->queues + s->events + k), permit(s, k)->words, sizeof permit(s, k)->words);
+    n += permit(s, k)->n;
+  }
   return n;
 }
 
 static void after_sleep(struct shoal_select_ *s, int woke) {
+  for (uint32_t k = 0; k < s->permits; k++) {  // first: list_op_pending is at the gate of the first one
+    point_at(&s->cases[s->permit_at[k]]);
+    shoal_semaphore_woken_(&permit(s, k)->op, s->late);
+  }
   for (uint32_t k = 0; k < s->queues; k++) {
     struct shoal_sleeper_ *q = sleeper(s, k);
     const struct shoal_futex_entry *by = s->entries + (woke > 0 ? woke : 0);
@@ -289,7 +388,8 @@ static void sleep_in_futex(struct shoal_select_ *s) {
     shoal_add64_relaxed(&sleeper(s, k)->view->shm->counters.sleeps, 1);
   }
   if (due < end) end = due;
-  point_at(&s->cases[s->events ? s->event_at[0] : s->queue_at[0]]);
+  // At a queue the roles are watched; a permit is for one, whose death nobody else would see.
+  point_at(&s->cases[s->permits ? s->permit_at[0] : s->events ? s->event_at[0] : s->queue_at[0]]);
   int woke = shoal_futex_wait_many(s->entries, n, (shoal_deadline){end});
   s->woken = woke >= 0;
   s->late = woke == -ETIMEDOUT && end != s->until.ns && end != due;
@@ -306,7 +406,7 @@ static void sleep_in_poll(struct shoal_select_ *s) {
 
 static int sleep_once(struct shoal_select_ *s) {
   int watched, rc;
-  if (!s->queues && !s->events) return sleep_in_poll(s), 0;
+  if (!s->queues && !s->events && !s->permits) return sleep_in_poll(s), 0;
   if (!s->others) return sleep_in_futex(s), 0;
   rc = shoal_fds_watch_(s->fds, s->n, &s->entries[s->words - 1], &watched);
   if (rc) return rc;
@@ -318,7 +418,7 @@ static int sleep_once(struct shoal_select_ *s) {
 // Spins for about what a wake-up costs, however many there are to look at; the budget learns.
 static int spin(struct shoal_select_ *s) {
   static __thread uint32_t budget = SHOAL_SPIN_MAX / 2;
-  uint32_t most = budget < shoal_spin_max_ ? budget : shoal_spin_max_, cases = s->queues + s->events;
+  uint32_t most = budget < shoal_spin_max_ ? budget : shoal_spin_max_, cases = s->queues + s->events + s->permits;
   for (uint32_t looks = 0; cases && looks < most; looks += cases) {
     shoal_pause();
     int rc = round_of(s, 0);
@@ -382,20 +482,39 @@ static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n) 
   s->first = cases[0].turn_ ? cases[0].turn_ % n : anywhere(n);
   s->can_sleep = 1;
   s->only_look = s->polled = s->opened = 0;
-  s->queues = s->events = s->others = 0;
+  s->queues = s->events = s->permits = s->others = 0;
 }
 
-int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) {
+// All that are ready, `first` among them.
+static int count_ready(struct shoal_select_ *s, int first) {
+  int n = 0, result = s->cases[first].result;
+  s->polled = 0;
+  for (uint32_t i = 0; i < s->n; i++) {
+    int rc = try_once(s, i);
+    s->cases[i].ready = i == (uint32_t)first || (rc != -EAGAIN && answer(s, i, rc) >= 0);
+    n += (int)s->cases[i].ready;
+    if (i == (uint32_t)first && (rc == -EAGAIN || answer(s, i, rc) < 0)) s->cases[i].result = result;
+  }
+  return n;
+}
+
+static int call(struct shoal_case *cases, uint32_t n, shoal_deadline deadline, int only_look) {
   struct shoal_select_ s;  // not zeroed: of most of it a call that need not sleep makes no use
   int rc = check_all(cases, n);
   if (rc) return rc;
   init(&s, cases, n);
   s.can_sleep = !shoal_deadline_is_try(deadline);
+  s.only_look = only_look;
   void *pending = shoal_self_()->head->pending;
   rc = run(&s, deadline);
+  if (only_look && rc >= 0) rc = count_ready(&s, rc);
   shoal_pending_restore_(&shoal_thread_, pending);
   if (s.opened) close_others(&s);
   return rc;
+}
+int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) { return call(cases, n, deadline, 0); }
+int shoal_select_ready(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) {
+  return call(cases, n, deadline, 1);
 }
 
 // ---- for a thread that sleeps in the caller's stead: select_loop.c ----

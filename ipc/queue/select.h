@@ -1,4 +1,4 @@
-// ipc/queue/select.h: waits for the first of several things: queues, events, processes, file descriptors, times.
+// ipc/queue/select.h: waits for the first of several things: queues, pipes, events, semaphores, processes, descriptors, times.
 //
 // USE
 //   SHOAL_SELECT_TYPED(job_queue, struct job)                 // beside SHOAL_QUEUE_TYPED(job_queue, struct job)
@@ -6,17 +6,19 @@
 //   struct shoal_case cases[] = {
 //       job_queue_on_get(jobs, &job),                         // takes from it
 //       result_queue_on_put(results, &result),                // or puts into it: one of them, not both
+//       shoal_on_pipe_recv(p, buffer, sizeof buffer, &size),  // or this
 //       shoal_on_event(stop), shoal_on_process(child), shoal_on_fd(socket, POLLIN), shoal_on_time(shoal_after_s(1)),
 //   };
-//   for (;;) switch (shoal_select(cases, 6, SHOAL_FOREVER)) {
+//   for (;;) switch (shoal_select(cases, 7, SHOAL_FOREVER)) {
 //     case 0: if (cases[0].result == -EPIPE) return; work(&job); break;
 //     ...
 //   }
 //
-// A case is performed (get, put) or only reported (the others) by the call that answers with its index; of all others nothing
+// A case is performed (get, put, send, recv, acquire) or only reported (the others) by the call that answers with its index; of all others nothing
 // has happened. Of several that are ready, each has its turn: the search begins behind the case that was answered last with
 // this array, or, in an array of zeroes and makers as above, anywhere. A queue that has ended is ready, with -EPIPE in
-// `result`: set the case to shoal_on_nothing() to go on without it.
+// `result`: set the case to shoal_on_nothing() to go on without it. Locks and conditions are no cases: a semaphore of one
+// permit is the lock that can be waited for among others.
 //
 // SAFETY   any thread; an array belongs to one call at a time. The thread becomes a consumer, or a producer, of each queue, when
 //          its first select looks at that. A queue may stand in several cases. An event or queue stays until the call returns.
@@ -30,7 +32,9 @@
 //          A peer's death is seen at once, as long as all words fit in one futex_waitv (128): two a queue, and one for each
 //          role that is to be watched, at least one a queue; so up to 42 queues. With more, some are left to the re-check
 //          (SHOAL_RECHECK_NS); what living peers do is always seen at once. An event whose setter is killed before it has
-//          woken all, and then the one whom the kernel woke, too, in a select: by the re-check.
+//          woken all, and then the one whom the kernel woke, too, in a select: by the re-check. So is a permit for which a select
+//          was woken that dies at once, if it waited for several semaphores and that is not its first; and the death of a
+//          permit's holder, if not all permits fit in.
 // COST     one is ready: what it costs itself, and a look at those before it. None: two system calls, and for each queue what
 //          a get that finds nothing costs.
 // SOURCE   of this house.
@@ -38,8 +42,10 @@
 
 #include <poll.h>
 
-#include "ipc/queue/queue.h"
+#include "ipc/queue/message.h"
+#include "ipc/queue/pipe.h"
 #include "sync/event.h"
+#include "sync/semaphore.h"
 
 SHOAL_BEGIN
 
@@ -51,22 +57,29 @@ enum {  // kinds of cases
   SHOAL_CASE_PUT,
   SHOAL_CASE_READABLE,
   SHOAL_CASE_WRITABLE,
+  SHOAL_CASE_SEND,
+  SHOAL_CASE_RECV,
   SHOAL_CASE_EVENT,
   SHOAL_CASE_TIME,
   SHOAL_CASE_FD,
   SHOAL_CASE_PROCESS,
+  SHOAL_CASE_ACQUIRE,
 };
 
 struct shoal_case {  // private memory; made by the functions below
   uint32_t kind;
-  // Of the case that was answered: 0; of a queue -EPIPE: closed, or its last peer has gone, and nothing can come any more; of
-  // a descriptor the events that poll(2) reports, POLLERR and POLLHUP included.
+  // Of the case that was answered: 0; of a queue or pipe -EPIPE: closed, or its last peer has gone, and nothing can come any
+  // more; of a recv -EMSGSIZE: the message is larger than its buffer, *size says how large, and it is still the next; of a
+  // descriptor the events that poll(2) reports, POLLERR and POLLHUP included.
   int32_t result;
   struct shoal_queue *queue;
   struct shoal_event *event;
-  void *element;  // where a get goes; what a put takes is only read
-  uint32_t size;  // of the element; 0: whatever the queue's is
-  int fd;         // or pid
+  struct shoal_semaphore *semaphore;
+  void *element;   // where a get, or recv, goes; what a put, or send, takes is only read
+  uint64_t size;   // of the element, 0: whatever the queue's is; of the message, or of the buffer
+  uint64_t *got;   // of a recv: where the message's size goes
+  uint32_t ready;  // shoal_select_ready: 1
+  int fd;          // or pid; or -EPERM: the pipe has no such direction
   short events;
   uint32_t turn_;  // in the first case: one more than the index that was answered last
   shoal_deadline at;
@@ -80,7 +93,7 @@ SHOAL_INLINE struct shoal_case shoal_case_(uint32_t kind) {
 }
 // Never ready.
 SHOAL_INLINE struct shoal_case shoal_on_nothing(void) { return shoal_case_(SHOAL_CASE_NOTHING); }
-SHOAL_INLINE struct shoal_case shoal_on_queue_(uint32_t kind, struct shoal_queue *q, void *element, uint32_t size) {
+SHOAL_INLINE struct shoal_case shoal_on_queue_(uint32_t kind, struct shoal_queue *q, void *element, uint64_t size) {
   struct shoal_case c = shoal_case_(kind);
   c.queue = q;
   c.element = element;
@@ -94,12 +107,48 @@ SHOAL_INLINE struct shoal_case shoal_on_get(struct shoal_queue *q, void *element
 SHOAL_INLINE struct shoal_case shoal_on_put(struct shoal_queue *q, const void *element) {
   return shoal_on_queue_(SHOAL_CASE_PUT, q, (void *)(uintptr_t)element, 0);
 }
+// Byte messages, as shoal_queue_recv and _send.
+SHOAL_INLINE struct shoal_case shoal_on_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size) {
+  struct shoal_case c = shoal_on_queue_(SHOAL_CASE_RECV, q, buffer, capacity);
+  c.got = size;
+  return c;
+}
+SHOAL_INLINE struct shoal_case shoal_on_send(struct shoal_queue *q, const void *data, uint64_t size) {
+  return shoal_on_queue_(SHOAL_CASE_SEND, q, (void *)(uintptr_t)data, size);
+}
 // A get, or a put, would go; nothing is taken, so another may be faster.
 SHOAL_INLINE struct shoal_case shoal_on_readable(struct shoal_queue *q) {
   return shoal_on_queue_(SHOAL_CASE_READABLE, q, NULL, 0);
 }
 SHOAL_INLINE struct shoal_case shoal_on_writable(struct shoal_queue *q) {
   return shoal_on_queue_(SHOAL_CASE_WRITABLE, q, NULL, 0);
+}
+// An end of a pipe; the thread takes it, as with shoal_pipe_recv and the like. -EPERM: not a direction of this end.
+SHOAL_INLINE struct shoal_case shoal_on_pipe_(uint32_t kind, struct shoal_queue *q, void *data, uint64_t size) {
+  struct shoal_case c = shoal_on_queue_(kind, q, data, size);
+  c.fd = q ? 0 : -EPERM;
+  return c;
+}
+SHOAL_INLINE struct shoal_case shoal_on_pipe_recv(struct shoal_pipe *p, void *buffer, uint64_t capacity,
+                                                  uint64_t *size) {
+  struct shoal_case c = shoal_on_pipe_(SHOAL_CASE_RECV, p->in, buffer, capacity);
+  c.got = size;
+  return c;
+}
+SHOAL_INLINE struct shoal_case shoal_on_pipe_send(struct shoal_pipe *p, const void *data, uint64_t size) {
+  return shoal_on_pipe_(SHOAL_CASE_SEND, p->out, (void *)(uintptr_t)data, size);
+}
+SHOAL_INLINE struct shoal_case shoal_on_pipe_readable(struct shoal_pipe *p) {
+  return shoal_on_pipe_(SHOAL_CASE_READABLE, p->in, NULL, 0);
+}
+SHOAL_INLINE struct shoal_case shoal_on_pipe_writable(struct shoal_pipe *p) {
+  return shoal_on_pipe_(SHOAL_CASE_WRITABLE, p->out, NULL, 0);
+}
+// Takes a permit: it is this thread's, as with shoal_semaphore_acquire.
+SHOAL_INLINE struct shoal_case shoal_on_acquire(struct shoal_semaphore *s) {
+  struct shoal_case c = shoal_case_(SHOAL_CASE_ACQUIRE);
+  c.semaphore = s;
+  return c;
 }
 // It is set, or was since select was called.
 SHOAL_INLINE struct shoal_case shoal_on_event(struct shoal_event *e) {
@@ -128,9 +177,14 @@ SHOAL_INLINE struct shoal_case shoal_on_process(pid_t pid) {
 
 // The index of the case that was performed or is ready; its `result` says more. Sleeps until `deadline`: -EAGAIN (SHOAL_TRY),
 // -ETIMEDOUT. -EINVAL: 0 or more than SHOAL_SELECT_MAX cases, one makes no sense, a descriptor is not open; -EBADMSG: an
-// element's size is not the queue's; -EUSERS: no role is free; -EBUSY: kind SPSC, and a loan is out; -ENOSYS, -ENOMEM, -ENOSPC:
-// no pidfd, or none of the library's descriptors. After an error nothing has been performed.
+// element's size is not the queue's, or one has byte messages and the other has not; -EMSGSIZE: a send of more than the segment
+// can ever hold; -EPERM: not a direction of that pipe's end; -EUSERS: no role is free; -EBUSY: kind SPSC, or a pipe, and a loan
+// is out; -ENOSYS, -ENOMEM, -ENOSPC: no pidfd, none of the library's descriptors, or no memory for what is sent. After an
+// error nothing has been performed.
 int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) SHOAL_MUST_CHECK;
+// How many are ready, 1 or more: `ready` of each says whether it is, `result` as above; nothing is performed, so another may be
+// faster. Sleeps, and errors, as shoal_select.
+int shoal_select_ready(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) SHOAL_MUST_CHECK;
 
 // ---- for an event loop of the program's own: an eventfd, armed only when the loop is about to sleep ----
 //   rc = shoal_selector_open(&sel);  ...poll, epoll, libuv, asyncio: wait for shoal_selector_fd(sel) to be readable...
@@ -156,4 +210,8 @@ SHOAL_END
 #define SHOAL_SELECT_TYPED(name, T) \
   SHOAL_INLINE struct shoal_case name##_on_get(struct shoal_queue *q, T *element) { return shoal_on_queue_(SHOAL_CASE_GET, q, element, sizeof(T)); } \
   SHOAL_INLINE struct shoal_case name##_on_put(struct shoal_queue *q, const T *element) { return shoal_on_queue_(SHOAL_CASE_PUT, q, (void *)(uintptr_t)element, sizeof(T)); }
+// For a pipe of messages of type T, whose other calls SHOAL_PIPE_TYPED(name, T) makes.
+#define SHOAL_PIPE_SELECT_TYPED(name, T) \
+  SHOAL_INLINE struct shoal_case name##_on_recv(struct shoal_pipe *p, T *message) { return shoal_on_pipe_(SHOAL_CASE_GET, p->in, message, sizeof(T)); } \
+  SHOAL_INLINE struct shoal_case name##_on_send(struct shoal_pipe *p, const T *message) { return shoal_on_pipe_(SHOAL_CASE_PUT, p->out, (void *)(uintptr_t)message, sizeof(T)); }
 // clang-format on

@@ -8,12 +8,18 @@ SHOAL_BEGIN
 
 // A case that is slept on by a futex. What comes next to be waited for - a pipe's end is a queue underneath - is an attempt
 // on a role's side of a queue, or a sleeper of its own kind here.
+struct shoal_select_permit_ {
+  struct shoal_semaphore_op_ op;
+  struct shoal_futex_entry words[2];  // the gate, the number of permits
+  uint32_t from, n;                   // of `entries`: permits that somebody may die with
+};
 union shoal_source_ {
   struct {
     struct shoal_sleeper_ sleeper;
     struct shoal_queue_op_ op;
   } queue;
   struct shoal_event_op_ event;
+  struct shoal_select_permit_ permit;
 };
 
 struct shoal_select_ {
@@ -25,12 +31,13 @@ struct shoal_select_ {
   int opened;         // `fds` is filled in
   int woken;          // the last sleep was ended by somebody, and what was attempted since came before the next arming
   int late;           // the last sleep was ended by nobody
-  uint32_t queues, events, others;     // how many cases are queues, events, descriptors
-  uint8_t queue_at[SHOAL_SELECT_MAX];  // which
+  uint32_t queues, events, permits, others;  // how many cases are queues, events, semaphores, descriptors
+  uint8_t queue_at[SHOAL_SELECT_MAX];        // which
   uint8_t event_at[SHOAL_SELECT_MAX];
-  uint32_t words;                                 // of `entries`: bells, events of queues, events; then witnesses
-  shoal_deadline until;                           // the call's deadline, or the first of its times
-  struct pollfd fds[SHOAL_SELECT_MAX];            // by case; -1: none
+  uint8_t permit_at[SHOAL_SELECT_MAX];
+  uint32_t words;                       // of `entries`: bells, events of queues, events, semaphores; then witnesses
+  shoal_deadline until;                 // the call's deadline, or the first of its times
+  struct pollfd fds[SHOAL_SELECT_MAX];  // by case; -1: none
   union shoal_source_ sources[SHOAL_SELECT_MAX];  // by case
   struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
 };

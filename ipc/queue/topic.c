@@ -316,6 +316,15 @@ int shoal_topic_publish(struct shoal_topic *t, const void *element, shoal_deadli
   return run(&op, SHOAL_PRODUCER, publish, deadline);
 }
 
+static struct shoal_loan loan_of(const struct shoal_topic_op_ *op) {
+  return (struct shoal_loan){.data = shoal_topic_data_(op->t, &op->claim),
+                             .token = op->claim.at,
+                             .role = op->me,
+                             .redelivered = op->deaths,
+                             .size = op->t->element_size,
+                             .handle_ = (uint32_t)op->t->wait.id};
+}
+
 int shoal_topic_reserve(struct shoal_topic *t, struct shoal_loan *loan, shoal_deadline deadline) {
   int me = shoal_role_mine(&t->wait, SHOAL_PRODUCER);
   if (me < 0) return me;
@@ -323,13 +332,14 @@ int shoal_topic_reserve(struct shoal_topic *t, struct shoal_loan *loan, shoal_de
   shoal_role_hold(&t->wait, op.me);
   int rc = run(&op, SHOAL_PRODUCER, claim, deadline);
   if (rc) return rc;
-  *loan = (struct shoal_loan){shoal_topic_data_(t, &op.claim), op.claim.at, op.me, 0, t->element_size};
+  *loan = loan_of(&op);
   return 0;
 }
 
 static int check_loan(struct shoal_topic *t, int side, const struct shoal_loan *loan) {
   if (!loan->data) return shoal_fail_(-EINVAL, "given back already");
-  if (known(t, side) != loan->role) return shoal_fail_(-EPERM, "the loan of another thread, or of the other side");
+  if (loan->handle_ != (uint32_t)t->wait.id || known(t, side) != loan->role)
+    return shoal_fail_(-EPERM, "the loan of another thread, topic, or side");
   return 0;
 }
 
@@ -379,7 +389,7 @@ int shoal_topic_receive(struct shoal_topic *t, struct shoal_loan *loan, shoal_de
   struct shoal_topic_op_ op = {.t = t};
   int rc = read_next(&op, next, deadline);
   if (rc) return rc;
-  *loan = (struct shoal_loan){shoal_topic_data_(t, &op.claim), op.claim.at, op.me, op.deaths, t->element_size};
+  *loan = loan_of(&op);
   return 0;
 }
 

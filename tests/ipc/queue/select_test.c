@@ -7,6 +7,9 @@
 //     killed when it has been woken. All without the once-a-second look
 //   6 64 cases, more descriptors than one, a child of fork
 //   7 an eventfd for other event loops; one that is busy keeps no wake-up to itself
+//   8 byte messages and pipes: what is sent, or received, is one message, in a block or not, and nothing of it if another case
+//     is performed; both ends of a pipe, their directions, and their ends
+//   9 a permit: taken by one, given back by its holder's death, its wake-up handed on; all that is ready, at once
 #include "ipc/queue/select.h"
 
 #include <pthread.h>
@@ -25,6 +28,8 @@
 
 SHOAL_QUEUE_TYPED(number_queue, uint64_t)
 SHOAL_SELECT_TYPED(number_queue, uint64_t)
+SHOAL_PIPE_TYPED(number_pipe, uint64_t)
+SHOAL_PIPE_SELECT_TYPED(number_pipe, uint64_t)
 
 #define QUEUES 64
 #define LEDGER 100000
@@ -35,6 +40,11 @@ struct shared {  // the start of each arena; the queues follow
   shoal_atomic64 answers[QUEUES];
   shoal_atomic64 sum;
   struct shoal_event event;
+  struct shoal_semaphore items;  // consumed
+  struct {
+    struct shoal_semaphore s;
+    struct shoal_permit permits[2];
+  } held[2];
   uint8_t ledger[LEDGER];
 };
 #define QUEUES_AT ((sizeof(struct shared) + 63) & ~(size_t)63)
@@ -57,6 +67,7 @@ static void make_of(uint32_t n, struct shoal_queue_options o) {
   arena_make(&arena, QUEUES_AT + n * size);
   shared()->queue_size = size;
   assert_int_equal(shoal_event_init(&shared()->event), 0);
+  assert_int_equal(shoal_semaphore_init(&shared()->items, 0, 0, SHOAL_SEMAPHORE_CONSUMED), 0);
   for (uint32_t i = 0; i < n; i++) {
     assert_int_equal(shoal_queue_place_((char *)arena.memory + QUEUES_AT + i * size, size, &o), 0);
     Q[i] = attach(arena.memory, i);
@@ -93,7 +104,7 @@ static void await(shoal_atomic32 *word, uint32_t n) {
 
 // ---- 1, 2 ----
 
-enum { GETS, PUTS, READS, WRITES, WAITS, TIMES, POLLS, DIES, KINDS };
+enum { GETS, PUTS, READS, WRITES, WAITS, ACQUIRES, TIMES, POLLS, DIES, KINDS };
 static int pipe_[2];
 static pid_t child;
 static uint64_t element;
@@ -106,6 +117,7 @@ static struct shoal_case case_of(void *memory, struct shoal_queue *const q[4], i
     case READS: return shoal_on_readable(q[2]);
     case WRITES: return shoal_on_writable(q[3]);
     case WAITS: return shoal_on_event(&((struct shared *)memory)->event);
+    case ACQUIRES: return shoal_on_acquire(&((struct shared *)memory)->items);
     case TIMES: return shoal_on_time(shoal_after_s(3600));
     case POLLS: return shoal_on_fd(pipe_[0], POLLIN);
     default: return shoal_on_process(child);
@@ -141,6 +153,7 @@ static void make_ready(int kind) {
     case WRITES: drain(Q[3]); break;
     case READS: put(Q[2], 7); break;
     case WAITS: assert_int_equal(shoal_event_set(&shared()->event), 0); break;
+    case ACQUIRES: assert_int_equal(shoal_semaphore_release(&shared()->items), 0); break;
     case POLLS: assert_int_equal(write(pipe_[1], "x", 1), 1); break;
     case DIES: kill(child, SIGKILL); break;
     default: break;
@@ -182,6 +195,7 @@ static void ready_first(uint32_t kind_of_queue) {
     if (kind == GETS) assert_int_equal(info_of(Q[0]).size, 0), put(Q[0], 7), element = 0;
     if (kind == PUTS) assert_int_equal(get(Q[1]), 7);
     if (kind == READS) assert_int_equal(info_of(Q[2]).size, 1);
+    if (kind == ACQUIRES) make_ready(kind);  // that one was taken
     answers_with(&one, 1, 0, kind, SHOAL_FOREVER);
     end();
   }
@@ -207,7 +221,7 @@ static void sleeps_for_one(void *memory, unsigned i) {
 static void ready_late(uint32_t kind_of_queue) {
   for (int kind = 0; kind < KINDS; kind++) {
     for (late_alone = 0; late_alone < 2; late_alone++) {
-      if (kind == WAITS && kind_of_queue == SHOAL_QUEUE_SPSC) continue;
+      if ((kind == WAITS || kind == ACQUIRES) && kind_of_queue == SHOAL_QUEUE_SPSC) continue;
       late_kind = kind;
       begin(kind_of_queue);
       struct peer p = peer_start(&arena, sleeps_for_one, 0);
@@ -268,6 +282,13 @@ static void test_cases_that_make_no_sense(void **state) {
   refused(shoal_on_queue_(SHOAL_CASE_GET, Q[1], &v, 4), -EBADMSG, "case 1: elements of 8 bytes, not 4");
   refused(shoal_on_event(NULL), -EINVAL, "case 1: no event");
   refused(shoal_on_event((struct shoal_event *)shared()->ledger), -EINVAL, "not an event");
+  refused(shoal_on_acquire(NULL), -EINVAL, "case 1: no semaphore");
+  refused(shoal_on_acquire((struct shoal_semaphore *)shared()->ledger), -EINVAL, "not a semaphore");
+  uint64_t size = 0;
+  refused(shoal_on_send(Q[1], "x", 1), -EBADMSG, "it carries elements of 8 bytes, no byte messages");
+  refused(shoal_on_recv(Q[1], &v, 8, &size), -EBADMSG, "it carries elements of 8 bytes, no byte messages");
+  refused(shoal_on_recv(Q[1], &v, 8, NULL), -EINVAL, "case 1: no buffer, or no size");
+  refused(shoal_on_send(Q[1], NULL, 1), -EINVAL, "case 1: no buffer, or no size");
   refused(shoal_on_fd(-1, POLLIN), -EINVAL, "case 1: descriptor -1");
   refused(shoal_on_process(0), -EINVAL, "case 1: process 0");
   c.kind = 99;
@@ -811,6 +832,297 @@ static void test_a_loop_that_is_busy(void **state) {
   unmake();
 }
 
+// ---- 8 ----
+
+static struct shoal_segment *seg;
+static struct shoal_heap *heap;
+static void make_segment(void) {
+  assert_int_equal(shoal_segment_create(NULL, &(struct shoal_segment_options){.size = 8 << 20}, &seg), 0);
+  assert_int_equal(shoal_heap_open(seg, &heap), 0);
+  arena_make(&arena, sizeof(struct shared));
+}
+static void unmake_segment(void) {
+  assert_int_equal(shoal_heap_close(heap), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+  arena_free(&arena);
+}
+static uint64_t blocks(void) {
+  struct shoal_heap_info info;
+  CHECK(shoal_heap_info(heap, &info) == 0);
+  return info.blocks;
+}
+
+#define LONG 3000u
+static char text[LONG], got[LONG];
+static void test_byte_messages(void **state) {
+  (void)state;
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
+    make_segment();
+    struct shoal_queue *q[2];
+    const struct shoal_queue_options o = {.capacity = 2, .bytes = 1, .kind = kind};
+    for (int k = 0; k < 2; k++) assert_int_equal(shoal_queue_create(seg, k ? "b" : "a", &o, &q[k]), 0);
+    uint64_t size = 0, before = blocks(), n = 0;
+    struct shoal_case c[] = {shoal_on_recv(q[0], got, LONG, &size), shoal_on_send(q[1], text, LONG)};
+    memset(text, 'x', LONG);
+    while (shoal_select(c, 2, SHOAL_TRY) == 1) n++;
+    assert_true(n >= 2);
+    assert_int_equal(blocks(), before + n);
+    assert_int_equal(shoal_select(c, 2, shoal_after_ms(2)), -ETIMEDOUT);
+    assert_int_equal(blocks(), before + n);  // none for what was not sent
+    assert_int_equal(shoal_queue_send(q[0], text, LONG, SHOAL_TRY), 0);
+    c[0].size = 5;
+    assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 0);
+    assert_true(c[0].result == -EMSGSIZE && size == LONG);
+    c[0].size = LONG;
+    assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 0);
+    assert_true(c[0].result == 0 && size == LONG && !memcmp(got, text, LONG));
+    c[1].size = 0;
+    assert_int_equal(shoal_queue_recv(q[1], got, LONG, &size, SHOAL_TRY), 0);
+    if (kind != SHOAL_QUEUE_SPSC) assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 1);
+    c[1].size = UINT64_MAX;
+    assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), -EMSGSIZE);
+    assert_true(shoal_queue_clear(q[1]) > 0);
+    assert_int_equal(blocks(), before);
+    for (int k = 0; k < 2; k++) assert_int_equal(shoal_queue_detach(q[k]), 0);
+    unmake_segment();
+  }
+}
+
+// The other ends: answers each message with one of the same size, then waits for the end.
+static struct shoal_pipe *ends[2], *numbers[2];
+static void answers(void *memory, unsigned i) {
+  uint64_t size = 0, number = 0, left = 2;
+  struct shoal_case c[] = {shoal_on_pipe_recv(ends[1], got, LONG, &size), number_pipe_on_recv(numbers[1], &number)};
+  (void)memory, (void)i;
+  while (left) {
+    int k = shoal_select(c, 2, SHOAL_FOREVER);
+    CHECK(k >= 0);
+    if (c[k].result == -EPIPE) {
+      c[k] = shoal_on_nothing(), left--;
+      continue;
+    }
+    struct shoal_case one = k ? number_pipe_on_send(numbers[1], &number) : shoal_on_pipe_send(ends[1], got, size);
+    CHECK(c[k].result == 0 && shoal_select(&one, 1, SHOAL_FOREVER) == 0);
+  }
+}
+static void test_pipes(void **state) {
+  (void)state;
+  make_segment();
+  const struct shoal_pipe_options o = {.capacity = 4, .duplex = 1};
+  assert_int_equal(shoal_pipe_create(seg, NULL, &o, ends), 0);
+  assert_int_equal(number_pipe_create(seg, NULL, &o, numbers), 0);
+  struct peer p = peer_start(&arena, answers, 0);
+  assert_int_equal(shoal_pipe_give(&ends[1], (uint32_t)p.pid), 0);
+  assert_int_equal(shoal_pipe_give(&numbers[1], (uint32_t)p.pid), 0);
+  uint64_t size = 0, number = 0;
+  struct shoal_case c[] = {shoal_on_pipe_recv(ends[0], got, LONG, &size), number_pipe_on_recv(numbers[0], &number),
+                           shoal_on_pipe_readable(ends[0]), shoal_on_pipe_writable(ends[0])};
+  for (uint64_t n = 1; n <= 200; n++) {
+    uint64_t out = n;
+    memset(text, (int)n, LONG);
+    assert_int_equal(shoal_select(&c[3], 1, SHOAL_FOREVER), 0);
+    if (n % 2) assert_int_equal(shoal_pipe_send(ends[0], text, n * 15, SHOAL_FOREVER), 0);
+    else assert_int_equal(number_pipe_send(numbers[0], &out, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), n % 2 ? 0 : 1);
+    if (n % 2) assert_true(size == n * 15 && !memcmp(got, text, size));
+    else assert_int_equal(number, n);
+  }
+  assert_int_equal(shoal_select(&c[2], 1, SHOAL_TRY), -EAGAIN);
+  if (!peer_is_asleep(&p)) peer_asleep(&p);
+  peer_kill(&p);
+  for (int k = 0; k < 2; k++) {  // its death is both ends', at once
+    assert_int_equal(shoal_select(&c[k], 1, SHOAL_FOREVER), 0);
+    assert_int_equal(c[k].result, -EPIPE);
+  }
+  assert_int_equal(shoal_pipe_close(&ends[0]), 0);
+  assert_int_equal(shoal_pipe_close(&numbers[0]), 0);
+  unmake_segment();
+}
+static void test_directions_of_pipes(void **state) {
+  (void)state;
+  make_segment();
+  uint64_t size, number[3] = {1, 2, 3};
+  assert_int_equal(number_pipe_create(seg, NULL, &(struct shoal_pipe_options){.capacity = 4}, numbers), 0);
+  assert_int_equal(shoal_pipe_create(seg, NULL, &(struct shoal_pipe_options){.capacity = 4}, ends), 0);
+  struct shoal_case wrong[] = {shoal_on_pipe_recv(ends[1], got, LONG, &size), shoal_on_pipe_send(ends[0], text, 1),
+                               shoal_on_pipe_readable(ends[1]), shoal_on_pipe_writable(ends[0]),
+                               number_pipe_on_recv(numbers[1], number), number_pipe_on_send(numbers[0], number)};
+  for (int k = 0; k < 6; k++) assert_int_equal(shoal_select(&wrong[k], 1, SHOAL_TRY), -EPERM);
+  struct shoal_case typed = shoal_on_pipe_send(numbers[1], text, 8);
+  assert_int_equal(shoal_select(&typed, 1, SHOAL_TRY), -EBADMSG);
+  struct iovec two[2] = {{text, 100}, {text, 3}};
+  assert_int_equal(shoal_pipe_send_n(ends[0], two, 2, SHOAL_TRY), -EPERM);
+  assert_int_equal(shoal_pipe_send_n(numbers[1], two, 2, SHOAL_TRY), -EBADMSG);
+  assert_int_equal(number_pipe_send_n(ends[1], number, 3, SHOAL_TRY), -EBADMSG);
+  assert_int_equal(number_pipe_send_n(numbers[0], number, 3, SHOAL_TRY), -EPERM);
+  assert_int_equal(shoal_pipe_send_n(ends[1], two, 2, SHOAL_TRY), 2);
+  assert_int_equal(shoal_pipe_peek(ends[0], NULL, 0, &size, SHOAL_TRY), -EMSGSIZE);
+  assert_int_equal(size, 100);
+  two[0].iov_base = got;
+  assert_int_equal(shoal_pipe_recv_n(ends[0], two, 2, SHOAL_TRY), 2);
+  assert_true(two[0].iov_len == 100 && two[1].iov_len == 3);
+  assert_int_equal(number_pipe_send_n(numbers[1], number, 3, SHOAL_TRY), 3);
+  memset(number, 0, sizeof number);
+  assert_int_equal(number_pipe_recv_n(numbers[0], number, 3, SHOAL_TRY), 3);
+  assert_int_equal(number[2], 3);
+  for (int k = 0; k < 2; k++) {
+    assert_int_equal(shoal_pipe_close(&ends[k]), 0);
+    assert_int_equal(shoal_pipe_close(&numbers[k]), 0);
+  }
+  unmake_segment();
+}
+
+// ---- 9 ----
+
+static void make_held(void) {
+  born = 0;
+  make(1);
+  for (int k = 0; k < 2; k++) assert_int_equal(shoal_semaphore_init(&shared()->held[k].s, 1, 2, 0), 0);
+}
+static uint32_t value_of(struct shoal_semaphore *s) {
+  struct shoal_semaphore_info info;
+  CHECK(shoal_semaphore_info(s, &info) == 0);
+  return info.value;
+}
+// Takes a permit of the first semaphore, or of the second, or a message; the permit is held until its end.
+static void selects_a_permit(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory, 0);
+  uint64_t v = 0;
+  struct shoal_case c[] = {shoal_on_acquire(&s->held[i % 2].s), shoal_on_acquire(&s->held[!(i % 2)].s),
+                           number_queue_on_get(q, &v)};
+  line_up(s, c, 3);
+  int k = shoal_select(c, 3, SHOAL_FOREVER);
+  CHECK(k >= 0 && c[k].result == 0);
+  took(s, i, 1 + (uint64_t)k);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void acquires(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_case c = shoal_on_acquire(&s->held[i % 2].s);
+  line_up(s, &c, 1);
+  CHECK(shoal_semaphore_acquire(&s->held[i % 2].s, SHOAL_FOREVER) == 0);
+  took(s, i, 9);
+}
+static void holds_both(void *memory, unsigned i) {
+  struct shared *s = memory;
+  (void)i;
+  for (int k = 0; k < 2; k++) CHECK(shoal_semaphore_acquire(&s->held[k].s, SHOAL_FOREVER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (;;) pause();
+}
+static struct peer bear_holder(void) { return bear(holds_both, 0); }
+
+static void test_a_permit_is_taken_by_one(void **state) {
+  (void)state;
+  make_held();
+  assert_int_equal(shoal_queue_join(Q[0], SHOAL_PRODUCER), 0);
+  struct shoal_case c[] = {shoal_on_acquire(&shared()->held[0].s), shoal_on_acquire(&shared()->held[1].s)};
+  int first = shoal_select(c, 2, SHOAL_TRY);
+  assert_true(first >= 0);
+  assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), !first);
+  assert_int_equal(shoal_select(c, 2, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_select(c, 2, shoal_after_ms(2)), -ETIMEDOUT);
+  for (int k = 0; k < 2; k++) {
+    assert_int_equal(value_of(&shared()->held[k].s), 0);
+    assert_int_equal(shoal_semaphore_release(&shared()->held[k].s), 0);
+    assert_int_equal(value_of(&shared()->held[k].s), 1);
+  }
+  unmake();
+}
+
+// The holder is killed: both permits come back, to two that sleep for either; in a select, or not.
+static void test_a_dead_holders_permits(void **state) {
+  (void)state;
+  for (unsigned plain = 0; plain < 2; plain++) {
+    make_held();
+    assert_int_equal(shoal_queue_join(Q[0], SHOAL_PRODUCER), 0);
+    struct peer holder = bear_holder();
+    struct peer p[2] = {bear(selects_a_permit, 0), bear(plain ? acquires : selects_a_permit, 1)};
+    shoal_store32_seq_cst(&shared()->stage, 3);
+    peer_asleep(&p[0]), peer_asleep(&p[1]);
+    peer_kill(&holder);
+    if (!plain) peer_join(&p[0]);
+    peer_join(&p[1]);
+    if (plain) peer_join(&p[0]);
+    unmake();
+  }
+}
+
+// The select is woken for a permit and for a message, and takes one: who sleeps behind it has the other. Or it is killed.
+static void test_a_permits_wake_is_handed_on(void **state) {
+  (void)state;
+  for (int killed = 0; killed < 2; killed++) {
+    make_held();
+    assert_int_equal(shoal_queue_join(Q[0], SHOAL_PRODUCER), 0);
+    for (int k = 0; k < 2; k++) assert_int_equal(shoal_semaphore_acquire(&shared()->held[k].s, SHOAL_TRY), 0);
+    struct peer p[2] = {bear(selects_a_permit, 0), bear(acquires, 2)};
+    for (unsigned i = 0; i < 2; i++) {
+      shoal_store32_seq_cst(&shared()->stage, i + 1);
+      peer_asleep(&p[i]);
+    }
+    stop(&p[0]);
+    assert_int_equal(shoal_semaphore_release(&shared()->held[0].s), 0);  // wakes the select
+    put(Q[0], 5);
+    if (killed) peer_kill(&p[0]);
+    else kill(p[0].pid, SIGCONT);
+    if (!killed) {
+      await(&shared()->done, 1);
+      if (answer(0) == 1) assert_int_equal(shoal_semaphore_release(&shared()->held[0].s), 0);  // a second permit
+      peer_join(&p[0]);
+    }
+    peer_join(&p[1]);
+    assert_int_equal(answer(2), 9);
+    if (info_of(Q[0]).size) assert_int_equal(get(Q[0]), 5);
+    assert_int_equal(shoal_semaphore_release(&shared()->held[1].s), 0);  // before it is unmapped
+    unmake();
+  }
+}
+
+// Two semaphores, four who take either and give it back: never more inside than there are permits.
+static void takes_either(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_case c[] = {shoal_on_acquire(&s->held[0].s), shoal_on_acquire(&s->held[1].s)};
+  for (uint32_t n = 0; n < 500; n++) {
+    int k = 0, rc = i ? (k = shoal_select(c, 2, SHOAL_FOREVER), 0) : shoal_semaphore_acquire(&s->held[0].s, SHOAL_FOREVER);
+    CHECK(k >= 0 && rc == 0);
+    CHECK(shoal_add64_relaxed(&s->answers[k], 1) == 0);
+    if (n % 16 == 0) sched_yield();
+    shoal_add64_relaxed(&s->answers[k], UINT64_MAX);
+    shoal_add64_relaxed(&s->sum, 1);
+    CHECK(shoal_semaphore_release(&s->held[k].s) == 0);
+  }
+}
+static void either(enum driver driver) {
+  make_held();
+  run(&arena, driver, 4, takes_either);
+  assert_int_equal(shoal_load64_relaxed(&shared()->sum), 4 * 500);
+  for (int k = 0; k < 2; k++) assert_int_equal(value_of(&shared()->held[k].s), 1);
+  unmake();
+}
+static void test_either_permit_threads(void **state) { (void)state, either(THREADS); }
+static void test_either_permit_processes(void **state) { (void)state, either(PROCESSES); }
+
+static void test_all_that_is_ready(void **state) {
+  (void)state;
+  struct shoal_case c[KINDS + 1];
+  begin(SHOAL_QUEUE_MPMC);
+  uint32_t n = mix(arena.memory, Q, -1, c);
+  assert_int_equal(shoal_select_ready(c, n, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_select_ready(c, n, shoal_after_ms(2)), -ETIMEDOUT);
+  make_ready(GETS), make_ready(ACQUIRES), make_ready(POLLS);
+  for (int again = 0; again < 2; again++) {
+    assert_int_equal(shoal_select_ready(c, n, SHOAL_FOREVER), 3);
+    for (int k = 0; k <= KINDS; k++) assert_int_equal(c[k].ready, k == GETS || k == ACQUIRES || k == POLLS);
+    assert_int_equal(c[POLLS].result, POLLIN);
+    assert_true(c[GETS].result == 0 && element == 0 && info_of(Q[0]).size == 1);
+  }
+  assert_int_equal(shoal_queue_close(Q[1]), 0);
+  assert_int_equal(shoal_select_ready(c, n, SHOAL_FOREVER), 4);
+  assert_true(c[PUTS].ready && c[PUTS].result == -EPIPE);
+  end();
+}
+
 int main(void) {
   watchdog(240);
   const struct CMUnitTest tests[] = {
@@ -841,6 +1153,15 @@ int main(void) {
       cmocka_unit_test(test_sixty_four),
       cmocka_unit_test(test_descriptors_in_a_child),
       cmocka_unit_test(test_a_loop_that_is_busy),
+      cmocka_unit_test(test_byte_messages),
+      cmocka_unit_test(test_pipes),
+      cmocka_unit_test(test_directions_of_pipes),
+      cmocka_unit_test(test_a_permit_is_taken_by_one),
+      cmocka_unit_test(test_a_dead_holders_permits),
+      cmocka_unit_test(test_a_permits_wake_is_handed_on),
+      cmocka_unit_test(test_either_permit_threads),
+      cmocka_unit_test(test_either_permit_processes),
+      cmocka_unit_test(test_all_that_is_ready),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
