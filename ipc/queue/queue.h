@@ -24,6 +24,12 @@
 //          loans. In a signal handler: put, get with SHOAL_TRY, if the thread is a producer, a consumer already.
 // ORDERING what a thread wrote before a put is seen by the thread that gets the message. Messages of one producer are received
 //          in the order in which they were put, but for those that come again (below).
+// LINEAR   FIFO, LIFO, PRIORITY: each operation takes effect at one moment between its call and its return. MPMC, too, at its
+//          claim, but that a get may find nothing (-EAGAIN, or it waits) while the put of the oldest message has not
+//          returned (a reservation: been committed), whatever others have put behind it; and a put no room while the get
+//          of what stood in the place whose turn it is has not (in hand: been released), or a hole is there, whatever
+//          others have got. Either also while something is being given back. Who has heard by other means that a message
+//          was put waits for it, or takes FIFO.
 // CRASH    put    killed before it returns: the message is in the queue, or it never was. A reservation is cancelled.
 //          get    killed before it returns: the message is received by another, or (killed at the very end) gone with its
 //                 process. Whoever must not lose it that way uses receive and release.

@@ -24,7 +24,8 @@ struct soak_room {
   void (*buried)(int seat);  // its worker is dead, nobody has its seat yet. May be NULL
 };
 extern const struct soak_room soak_queue, soak_spsc, soak_ordered, soak_lock, soak_barrier, soak_rwlock, soak_directory,
-    soak_rlock, soak_condition, soak_semaphore, soak_items, soak_event, soak_once, soak_seqlock;
+    soak_rlock, soak_condition, soak_semaphore, soak_items, soak_event, soak_once, soak_seqlock, soak_bytes,
+    soak_packed, soak_pipe, soak_topic, soak_policy, soak_growing;
 void soak_closed_loop(double seconds);  // a driver of its own
 
 #define SOAK_WORKERS 16

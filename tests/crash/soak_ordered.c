@@ -1,4 +1,5 @@
-// tests/crash/soak_ordered.c: messages through a queue of kind LIFO or PRIORITY, each with an id, and a full ledger.
+// tests/crash/soak_ordered.c: messages through a queue of kind FIFO, LIFO or PRIORITY, each with an id, and a full ledger; and
+// through one that grows while its consumers are slow.
 //
 // As tests/crash/soak_queue.c, but that a consumer only receives and releases: it notes the id before it releases, so what it
 // dies with between the two may be noted, and come again. In the end each acknowledged id was noted, and none was released twice.
@@ -26,27 +27,31 @@ static uint8_t *ledger;
 static struct counters { volatile uint64_t next, released, closed, twice; } * counters;
 static struct shoal_segment *seg;
 static struct shoal_queue *q;  // the driver's
-static uint32_t pace;
+static uint32_t pace, grows;
 
-static void begin(void) {
+static void begin_as(uint32_t grow) {
   static const struct shoal_segment_options small = {
       .size = 1 << 20, .size_max = 1 << 26, .participants = 1024, .objects = 64};
   if (!ledger) ledger = soak_shared(LEDGER), counters = soak_shared(4096);
   if (shoal_segment_create(NULL, &small, &seg)) soak_fault("segment: %s", shoal_reason());
   memset(ledger, 0, counters->next < LEDGER ? counters->next : LEDGER);
   memset(counters, 0, sizeof *counters);
-  struct shoal_queue_options o = {.capacity = 1 + soak_below(40),
+  struct shoal_queue_options o = {.capacity = grow ? 2u << soak_below(3) : 1 + soak_below(40),
                                   .element_size = sizeof(struct message),
-                                  .kind = soak_below(2) ? SHOAL_QUEUE_LIFO : SHOAL_QUEUE_PRIORITY,
+                                  .kind = SHOAL_QUEUE_FIFO + soak_below(3),
                                   .producers = 16,
                                   .consumers = 16,
-                                  .grow = soak_below(4) == 0};
+                                  .grow = grow};
+  grows = grow;
   if (o.kind == SHOAL_QUEUE_PRIORITY) o.key = (struct shoal_queue_key){SHOAL_KEY_I32, 0};
-  pace = soak_below(2) || o.grow ? 100 : 0;
+  pace = soak_below(2) || grow ? 100 : 0;
   shoal_spin_max_ = soak_below(2) ? SHOAL_SPIN_MAX : 0;
   int rc = shoal_queue_create(seg, "messages", &o, &q);
   SOAK_EXPECT(rc == 0, "create: %d %s", rc, shoal_reason());
 }
+
+static void begin(void) { begin_as(0); }
+static void begin_growing(void) { begin_as(1); }
 
 static void goes_on(int rc) {  // after an answer that is no message
   if (rc == -EPIPE && counters->closed) _exit(0);
@@ -83,8 +88,10 @@ static void produce(struct shoal_queue *mine) {
     if (pace && soak_below(4) == 0) soak_pause_us(soak_below(2 * pace));
   }
 }
+// While it grows nothing is taken, now and then for some hundred messages.
 static void consume_one(struct shoal_queue *mine) {
   struct shoal_loan loan;
+  while (grows && counters->next % 4096 < 512 && !counters->closed) soak_pause_us(50);
   int rc = shoal_queue_receive(mine, &loan, deadline());
   if (rc) {
     goes_on(rc);
@@ -93,7 +100,7 @@ static void consume_one(struct shoal_queue *mine) {
   struct message m = *(struct message *)loan.data;
   SOAK_EXPECT(m.place < LEDGER && m.place < counters->next, "received %x, which nobody sent", m.place);
   if (m.place >= LEDGER) return;
-  if (pace && soak_below(16) == 0) soak_pause_us(soak_below(pace));
+  if (pace && soak_below(grows ? 4 : 16) == 0) soak_pause_us(soak_below(pace));
   if (soak_below(16) == 0) {
     rc = shoal_queue_return(mine, &loan);
     SOAK_EXPECT(rc == 0, "return answered %d (%s)", rc, shoal_reason());
@@ -135,6 +142,7 @@ static void end(void) {
       printf("  a %s does not end after the close\n", seat < PRODUCERS ? "producer" : "consumer");
     }
   shoal_queue_info(q, &info);
+  SOAK_EXPECT(!grows || info.grown || counters->next < 100, "it never grew");
   SOAK_EXPECT(info.size == 0, "%lu messages left in a queue that was closed and drained", info.size);
   for (uint64_t place = 0; place < counters->next && place < LEDGER; place++)
     soak.lost += (ledger[place] & (SENT | SEEN)) == SENT;
@@ -146,4 +154,5 @@ static void end(void) {
   SOAK_EXPECT(rc == 0, "closing the segment: %d %s", rc, shoal_reason());
 }
 
+const struct soak_room soak_growing = {"growing", WORKERS, begin_growing, work, progress, full, end, NULL, NULL};
 const struct soak_room soak_ordered = {"ordered", WORKERS, begin, work, progress, full, end, NULL, NULL};

@@ -8,13 +8,15 @@
 
 #include <stdint.h>
 
-enum linear_kind { LINEAR_FIFO, LINEAR_LIFO, LINEAR_PRIORITY };  // PRIORITY: by value >> 8, among equals the first put
-enum { LINEAR_EMPTY = UINT32_MAX };                              // what a get answers that finds nothing
+// PRIORITY: by value >> 8, among equals the first put. RING: FIFO, but that a get may answer empty while the put of the oldest
+// message has not returned, a put full while the get has not whose place it needs: they hold up what was done behind them.
+enum linear_kind { LINEAR_FIFO, LINEAR_LIFO, LINEAR_PRIORITY, LINEAR_RING };
+enum { LINEAR_EMPTY = UINT32_MAX };  // what a get answers that finds nothing
 
 struct linear_op {
   uint64_t called, returned;  // by one clock
   uint32_t is_get;
-  uint32_t value;  // put or got; never 0
+  uint32_t value;  // put or got; never 0, never put twice
 };
 #define LINEAR_OPS 64
 
