@@ -86,7 +86,8 @@ static void __attribute__((noreturn)) run_child(const struct shoal_process *p, c
 
 // Opens the pidfd of the child at the gate. It does not end by itself there, so the number is its own, unless somebody else
 // has killed it and its end was taken behind our back (SIGCHLD ignored, a foreign wait). Then there is none of that number;
-// or, when all others have been given out since, one that is no child of ours.
+// or, when all others have been given out since, one that is no child of ours. (Another child of ours, which another thread has
+// forked since: that is not told. The child would have to answer, and each start to wait for it.)
 static int hold(struct shoal_process *child) {
   siginfo_t info;
   child->sentinel = (int)syscall(SYS_pidfd_open, child->pid, 0);
@@ -102,8 +103,16 @@ static int hold(struct shoal_process *child) {
 static int let_go(struct shoal_process *child, const int gate[2]) {
   int rc = hold(child);
   char word = rc ? AWAY : GO;
-  if (write(gate[1], &word, 1) != 1 && !rc) rc = shoal_fail_(-errno, "pipe: %m");
-  if (rc && rc != -ECHILD) waitpid(child->pid, NULL, 0);
+  int told = write(gate[1], &word, 1) == 1;
+  if (rc == -ECHILD) return rc;
+  if (rc) {
+    waitpid(child->pid, NULL, 0);
+  } else if (!told) {
+    rc = shoal_fail_(-errno, "pipe: %m");
+    syscall(SYS_pidfd_send_signal, child->sentinel, SIGKILL, NULL, 0);
+    waitid(P_PIDFD, (id_t)child->sentinel, NULL, WEXITED);
+    close(child->sentinel);
+  }
   return rc;
 }
 
