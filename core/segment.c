@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/reach.h"
 #include "core/segment_internal.h"
 
 #define PREFIX "shoal."
@@ -233,7 +234,7 @@ static int cover_units(struct shoal_segment *seg, uint64_t from, uint64_t to) {
 }
 
 static void detach(struct shoal_segment *seg) {
-  if (seg->base) munmap(seg->base, seg->g.length);
+  if (seg->base) shoal_reach_forget_all_(seg->base, seg->g.length), munmap(seg->base, seg->g.length);
   free(seg->seats);
   free(seg->held);
   free(seg);

@@ -127,8 +127,9 @@ static int is_broken(const struct shoal_barrier *b, union word w) {
 // ---- places ----
 
 static uint32_t places(const struct shoal_barrier *b) {
-  uint32_t n = __atomic_load_n(&b->parties, __ATOMIC_RELAXED);
-  return n < SHOAL_BARRIER_MAX ? n : SHOAL_BARRIER_MAX;
+  uint32_t n = __atomic_load_n(&b->parties, __ATOMIC_RELAXED), seats = shoal_seats_count_(&b->seats);
+  if (n > SHOAL_BARRIER_MAX) n = SHOAL_BARRIER_MAX;
+  return n < seats ? n : seats;
 }
 static int drops(const struct shoal_barrier *b) {
   return (__atomic_load_n(&b->flags, __ATOMIC_RELAXED) & SHOAL_BARRIER_DROP) != 0;
@@ -466,8 +467,9 @@ int shoal_barrier_init(struct shoal_barrier *b, uint32_t parties, const struct s
 int shoal_barrier_check_(const void *memory, uint64_t size) {
   const struct shoal_barrier *b = memory;
   if (size < sizeof *b) return shoal_fail_(-EPROTO, "no room for a barrier");
-  uint64_t needed = shoal_barrier_size(__atomic_load_n(&b->parties, __ATOMIC_RELAXED));
-  if (!needed || needed > size || is_none(b) || shoal_seats_count_(&b->seats) != places(b))
+  uint32_t parties = __atomic_load_n(&b->parties, __ATOMIC_RELAXED);
+  uint64_t needed = shoal_barrier_size(parties);
+  if (!needed || needed > size || is_none(b) || shoal_seats_said_(&b->seats) != parties)
     return shoal_fail_(-EPROTO, "no barrier, or it does not fit");
   return 0;
 }

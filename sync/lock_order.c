@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "core/error.h"
+#include "core/reach.h"
 
 #define MAGIC UINT64_C(0x72656472306b636c)
 #define NAME_BITS 6u
@@ -24,21 +23,13 @@ static struct shoal_lock_order *order_at(const struct shoal_ordered_ *o, uint64_
 }
 static unsigned name_of(const struct shoal_ordered_ *o) { return shoal_load64_relaxed(&o->place) & (NAMES - 1); }
 
-// Where shared words lead: the kernel looks first, and answers where we would crash. Where it may not look, it is believed.
-static int can_read(const void *at, void *out, size_t size) {
-  struct iovec from = {(void *)(uintptr_t)at, size}, to = {out, size};
-  ssize_t n = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
-  return n == (ssize_t)size || (n < 0 && (errno == ENOSYS || errno == EPERM));
-}
 static int whole(const struct shoal_lock_order *order) {
   return __atomic_load_n(&order->magic_, __ATOMIC_RELAXED) == MAGIC;
 }
+// Where a shared word leads: the kernel looks first, and answers where we would crash. Writable, so that no constant passes for
+// an order.
 static int is_order(const struct shoal_lock_order *order) {
-  struct shoal_lock_order head;
-  char last;
-  if (!can_read(order, &head, sizeof head) || !whole(order)) return 0;
-  uint64_t size = shoal_lock_order_size(shoal_seats_count_(&order->seats));
-  return can_read((const char *)order + size - 1, &last, 1);
+  return shoal_readable_(order, sizeof *order) == sizeof *order && shoal_writable_(&order->writer.word) && whole(order);
 }
 // NULL: its place leads to no order, so it counts as not attached.
 static struct shoal_lock_order *order_of(const struct shoal_ordered_ *o) {
@@ -258,9 +249,8 @@ static unsigned follow(const struct shoal_lock_order *order, const shoal_atomic3
     l->record = shoal_load64_seq_cst(&seat->record);  // [W1]
     l->wait = shoal_load32_relaxed(&seat->spare);     // after it: a wait begins with its number
     l->name = shoal_load32_relaxed(&seat->event);
-    uint32_t there;
     word = (const shoal_atomic32 *)((uintptr_t)order + (uintptr_t)l->record);
-    if (l->record == 0 || l->record % sizeof *word || !can_read(word, &there, sizeof there)) return 0;
+    if (l->record == 0 || l->record % sizeof *word || !shoal_readable_(word, sizeof *word)) return 0;
   }
   return 0;
 }

@@ -1,7 +1,10 @@
 #include "sync/named.h"
 
 #include "core/error.h"
+#include "core/reach.h"
 #include "core/robust.h"
+
+void shoal_named_note_(const struct shoal_object *object) { shoal_reach_note_(object->memory, object->size); }
 
 static int impossible(const struct shoal_kind_ *kind) {
   return shoal_fail_(-EINVAL, "there is no %s of that size", kind->type);
@@ -12,9 +15,13 @@ static int fit(struct shoal_segment *seg, const char *name, const struct shoal_k
                struct shoal_object *out) {
   int rc = object->size >= kind->least ? 0 : shoal_fail_(-EPROTO, "\"%s\" is too small for a %s", name, kind->type);
   if (rc == 0 && kind->check) rc = kind->check(object->memory, object->size);
-  if (rc) (void)shoal_object_close(seg, object);
-  else *out = *object;
-  return rc;
+  if (rc) {
+    (void)shoal_object_close(seg, object);
+    return rc;
+  }
+  shoal_named_note_(object);
+  *out = *object;
+  return 0;
 }
 
 int shoal_named_begin_(struct shoal_segment *seg, const char *name, const struct shoal_kind_ *kind, uint64_t size,
@@ -49,7 +56,10 @@ int shoal_named_close_(struct shoal_segment *seg, const void *it) {
   if (rc) return rc;
   if (shoal_robust_owns_in_(object.memory, object.size, NULL))
     return shoal_fail_(-EBUSY, "this thread holds the object, or sits in it");
-  return shoal_object_close(seg, &object);
+  const void *memory = object.memory;
+  rc = shoal_object_close(seg, &object);
+  if (rc == 0) shoal_reach_forget_(memory);
+  return rc;
 }
 
 int shoal_named_unlink_(struct shoal_segment *seg, const char *name, const struct shoal_kind_ *kind) {

@@ -41,6 +41,8 @@ int shoal_named_open_or_begin_(struct shoal_segment *seg, const char *name, cons
                                uint64_t size, struct shoal_object *out);
 int shoal_named_open_(struct shoal_segment *seg, const char *name, const struct shoal_kind_ *kind,
                       struct shoal_object *out);
+// This process has it open from now on: what shoal_reach_ knows.
+void shoal_named_note_(const struct shoal_object *object);
 int shoal_named_close_(struct shoal_segment *seg, const void *it);
 int shoal_named_unlink_(struct shoal_segment *seg, const char *name, const struct shoal_kind_ *kind);
 
@@ -70,6 +72,7 @@ int shoal_named_unlink_(struct shoal_segment *seg, const char *name, const struc
     int rc = shoal_named_begin_(seg, name, &x##_kind_, size, &object);                                 \
     struct x *it = object.memory;                                                                      \
     if (rc == 0) rc = shoal_object_end_(seg, &object, init);                                           \
+    if (rc == 0) shoal_named_note_(&object);                                                           \
     if (rc == 0) *out = it;                                                                            \
     return rc;                                                                                         \
   }                                                                                                    \
@@ -83,7 +86,9 @@ int shoal_named_unlink_(struct shoal_segment *seg, const char *name, const struc
     struct shoal_object object = {.memory = NULL};                                                     \
     int rc = shoal_named_open_or_begin_(seg, name, &x##_kind_, size, &object);                         \
     struct x *it = object.memory;                                                                      \
-    if (rc == 1) rc = shoal_object_end_(seg, &object, init);                                           \
+    int begun = rc == 1;                                                                               \
+    if (begun) rc = shoal_object_end_(seg, &object, init);                                             \
+    if (rc == 0 && begun) shoal_named_note_(&object);                                                  \
     if (rc == 0) *out = it;                                                                            \
     return rc;                                                                                         \
   }                                                                                                    \

@@ -26,6 +26,7 @@
 // COST     mine: two loads of thread-local memory, one of the table's head and one of the seat. 64 bytes a seat.
 #pragma once
 
+#include "core/reach.h"
 #include "core/robust.h"
 
 SHOAL_BEGIN
@@ -44,7 +45,8 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_seat) == 64, "a seat is a line");
 
 struct shoal_seats {
   shoal_atomic32 top;  // no seat at or above this place was ever taken
-  uint32_t count;      // constant after init; read once, and bounded, wherever it is used
+  uint32_t
+      count;  // constant after init; read once, and bounded by what may be touched (core/reach.h), wherever it is used
   uint32_t reserved_[14];
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_seats) == 64, "the seats follow on lines of their own");
@@ -57,9 +59,13 @@ int shoal_seats_init_(struct shoal_seats *s, uint32_t count) SHOAL_MUST_CHECK;
 SHOAL_INLINE struct shoal_seat *shoal_seat_at_(const struct shoal_seats *s, uint32_t i) {
   return (struct shoal_seat *)(uintptr_t)(s + 1) + i;
 }
-SHOAL_INLINE uint32_t shoal_seats_count_(const struct shoal_seats *s) {
+// As the object says, which may be a lie.
+SHOAL_INLINE uint32_t shoal_seats_said_(const struct shoal_seats *s) {
   uint32_t count = __atomic_load_n(&s->count, __ATOMIC_RELAXED);
   return count < SHOAL_SEATS_MAX ? count : SHOAL_SEATS_MAX;
+}
+SHOAL_INLINE uint32_t shoal_seats_count_(const struct shoal_seats *s) {
+  return (uint32_t)(shoal_reach_(s + 1, shoal_seats_said_(s) * sizeof(struct shoal_seat)) / sizeof(struct shoal_seat));
 }
 // How many seats to look at.
 SHOAL_INLINE uint32_t shoal_seats_top_(const struct shoal_seats *s) {
@@ -92,10 +98,10 @@ SHOAL_INLINE uint64_t shoal_seat_owner_(const struct shoal_seat *seat) {
 }
 
 // `t` is shoal_self_(). The thread's seat if it is remembered, else NULL: shoal_seat_known_ looks for it. The memory may be
-// another object's by now, with fewer seats: one that is not the thread's is not remembered.
+// another object's by now, with fewer seats: one that is not the thread's is not remembered. What is, has been touched before.
 SHOAL_INLINE struct shoal_seat *shoal_seat_recall_(struct shoal_thread_ *t, struct shoal_seats *s) {
   const struct shoal_seat_cache_ *e = shoal_seat_cached_(s);
-  if (SHOAL_UNLIKELY(e->seats != s || e->index >= shoal_seats_count_(s))) return NULL;
+  if (SHOAL_UNLIKELY(e->seats != s || e->index >= shoal_seats_said_(s))) return NULL;
   struct shoal_seat *seat = shoal_seat_at_(s, e->index);
   return SHOAL_LIKELY(shoal_seat_owner_(seat) == t->id) ? seat : NULL;
 }

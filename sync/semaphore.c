@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/reach.h"
 
 __thread struct shoal_permit_hint_ shoal_permit_hints_[SHOAL_PERMIT_HINTS_];
 
@@ -23,7 +24,8 @@ static int check(const struct shoal_semaphore *s) {
 static uint32_t count_of(const struct shoal_semaphore *s) {
   uint32_t n = shoal_load32_relaxed(&s->permits), bound = bound_of(s);
   if (bound > SHOAL_SEMAPHORE_HELD_MAX) bound = SHOAL_SEMAPHORE_HELD_MAX;
-  return n < bound ? n : bound;
+  if (n > bound) n = bound;
+  return (uint32_t)(shoal_reach_(s + 1, n * sizeof(struct shoal_permit)) / sizeof(struct shoal_permit));
 }
 static shoal_atomic32 *word_at(const struct shoal_semaphore *s, uint32_t i) {
   return &shoal_permit_at_(s, i)->robust.word;

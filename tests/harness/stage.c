@@ -19,6 +19,11 @@ struct peer keeper(arena_body keep, unsigned i, shoal_atomic32 *stage) {
   await(stage, 1);
   return p;
 }
+struct peer asleep(arena_body body, unsigned i) {
+  struct peer p = peer_start(&arena, body, i);
+  peer_asleep(&p);
+  return p;
+}
 void let_go(struct peer *p, shoal_atomic32 *stage) {
   say(stage, 2);
   peer_join(p);

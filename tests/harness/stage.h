@@ -34,3 +34,5 @@ static inline void stage_keep(shoal_atomic32 *stage) {
 // A process in `keep`, which has said 1.
 struct peer keeper(arena_body keep, unsigned i, shoal_atomic32 *stage);
 void let_go(struct peer *p, shoal_atomic32 *stage);
+// A process in `body`, asleep by now.
+struct peer asleep(arena_body body, unsigned i);

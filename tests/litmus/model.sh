@@ -16,11 +16,12 @@ work=$(mktemp -d "${TEST_TMPDIR:-${TMPDIR:-/tmp}}/model.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# Without partial-order reduction: it does not know a death that strikes anywhere. -w22: a table of 32 MiB. A mutant is soon
-# found: its checker takes longer to compile than to run.
+# Without partial-order reduction: it does not know a death that strikes anywhere. -w22: a table of 32 MiB. What is soon searched
+# takes longer to compile than to run: tcc, where it is installed, needs a fiftieth of the time, for a checker half as fast.
+quick=$(command -v tcc || echo "${CC:-cc} -O0")
 check() {
-  case $2 in ok) optimize=-O2 ;; *) optimize=-O0 ;; esac
-  spin -a $1 "$model" >spin.log 2>&1 && ${CC:-cc} $optimize -w -DSAFETY -DNOREDUCE -DCOLLAPSE $limits -o pan pan.c || return 1
+  case $kind in RUN) compile=$quick ;; *) compile="${CC:-cc} -O2" ;; esac
+  spin -a $1 "$model" >spin.log 2>&1 && $compile -w -DSAFETY -DNOREDUCE -DCOLLAPSE $limits -o pan pan.c || return 1
   timeout $seconds ./pan -m$depth -w$table >pan.log 2>&1
 }
 
@@ -38,7 +39,7 @@ while read -r line; do
   defines=$(echo "$line" | sed 's/\(.*\) *\b\(ok\|error\)\b.*/\1/; s/^\(ok\|error\).*//')
   wanted=$(echo "$line" | grep -ow 'ok\|error' | head -n 1)
   rm -f pan.log spin.log
-  check "$defines" "$wanted" || [ -f pan.log ] || { cat spin.log; echo "$line: does not build" >&2; exit 1; }
+  check "$defines" || [ -f pan.log ] || { cat spin.log; echo "$line: does not build" >&2; exit 1; }
   found=$(said)
   states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' pan.log)
   elapsed=$(sed -n 's/^pan: elapsed time \([0-9.]*\).*/\1/p' pan.log)

@@ -44,8 +44,7 @@ static void wait_in_vain(void *memory, unsigned i) {
 static void test_a_wait_ends_with_the_barrier(void **state) {
   (void)state;
   struct shoal_barrier *b = fresh(0);
-  struct peer p = peer_start(&arena, wait_in_vain, 0);
-  peer_asleep(&p);
+  struct peer p = asleep(wait_in_vain, 0);
   uint64_t states = UINT64_C(3) << 20, word = shoal_load64_relaxed(&b->word);
   assert_int_not_equal(word & states, 0);
   shoal_store64_relaxed(&b->word, word & ~states);  // in the same turn

@@ -113,11 +113,7 @@ static void wait_once(void *memory, unsigned i) {
 static int told(struct shared *s, unsigned i) {
   return 1 - (int)shoal_load32_acquire(&s->told[i]);  // [T4] pairs with [T3]
 }
-static struct peer sleeper(unsigned i) {
-  struct peer p = peer_start(&arena, wait_once, i);
-  peer_asleep(&p);
-  return p;
-}
+static struct peer sleeper(unsigned i) { return asleep(wait_once, i); }
 
 static void test_forms_of_waiting(void **state) {
   (void)state;

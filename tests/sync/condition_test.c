@@ -229,8 +229,7 @@ static void test_a_wait_releases_the_lock_until_its_deadline_too(void **state) {
   (void)state;
   struct shared *s = arena.memory;
   acquire(s);
-  struct peer p = peer_start(&arena, take_turns_at_it, 0);
-  peer_asleep(&p);
+  struct peer p = asleep(take_turns_at_it, 0);
   while (!s->go) assert_int_equal(shoal_condition_wait(one(s), &s->lock, shoal_after_ms(1)), -ETIMEDOUT);
   release(s);
   peer_join(&p);

@@ -43,11 +43,7 @@ static void waiter(void *memory, unsigned i) {
   shoal_add32_relaxed(&m->done, 1);
   (void)i;
 }
-static struct peer sleeper(void) {
-  struct peer p = peer_start(&arena, waiter, 0);
-  peer_asleep(&p);
-  return p;
-}
+static struct peer sleeper(void) { return asleep(waiter, 0); }
 static void test_all_go_on(void **state) {
   (void)state;
   struct peer p[4];

@@ -1,10 +1,12 @@
 // Claims of sync about words that others have forged:
 //   1 a word that has the caller's number, though the caller has not taken it, is answered; the thread's list stays in order
-//   2 a number of seats that is not that of the table is bounded: operations end, with an answer
+//   2 a number of seats, parties or permits that is not that of the table leads nowhere: operations end, with an answer, and behind
+//     the object nothing is touched: what follows the mapping cannot be, and what follows a named object is as it was
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -15,18 +17,16 @@
 #include "sync/rwlock.h"
 #include "sync/semaphore.h"
 #include "sync/seqlock.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 #define SEATS 4
-// Each followed by as many seats as can be.
 struct with_seats {
   union {
-    struct shoal_condition condition;
     struct shoal_rwlock rwlock;
     struct shoal_barrier barrier;
-    char room[1024];
+    char room[512];
   };
-  struct shoal_seat seats[SHOAL_SEATS_MAX];
+  struct shoal_seat seats[SEATS];
 };
 struct shared {
   struct shoal_lock mine, lock;
@@ -42,20 +42,12 @@ struct shared {
   };
   struct with_seats any;
 };
-static struct arena arena;
 static struct shared *s;
 
 static int setup(void **state) {
   (void)state;
-  watchdog(120);
-  arena_make(&arena, sizeof(struct shared));
-  s = arena.memory;
+  s = arena_begin(sizeof(struct shared));
   return shoal_lock_init(&s->mine);
-}
-static int teardown(void **state) {
-  (void)state;
-  arena_free(&arena);
-  return 0;
 }
 
 // Some of its words are in the list, one before and one behind what is forged.
@@ -127,6 +119,21 @@ static void test_own_number_in_a_seat(void **state) {
 
 // ---- 2 ----
 
+#define EDGE (UINT64_C(64) << 10)
+static char *edge;
+// `size` bytes behind which nothing may be touched.
+static void *at_the_edge(uint64_t size) {
+  edge = mmap(NULL, 2 * EDGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(edge != MAP_FAILED && mprotect(edge + EDGE, EDGE, PROT_NONE) == 0);
+  assert_int_equal(size % 64, 0);
+  return edge + EDGE - size;
+}
+static int teardown(void **state) {
+  if (edge) munmap(edge, 2 * EDGE);
+  edge = NULL;
+  return arena_end(state);
+}
+
 static const uint32_t kCounts[] = {0, 1, SEATS + 1, SHOAL_SEATS_MAX, UINT32_MAX};
 #define EACH_COUNT(seats, ...)                                      \
   for (unsigned i = 0; i < sizeof kCounts / sizeof *kCounts; i++) { \
@@ -138,7 +145,7 @@ static const uint32_t kCounts[] = {0, 1, SEATS + 1, SHOAL_SEATS_MAX, UINT32_MAX}
   }
 
 static void test_count_of_a_condition(void **state) {
-  struct shoal_condition *c = &s->any.condition;
+  struct shoal_condition *c = at_the_edge(shoal_condition_size(SEATS));
   struct shoal_condition_info info;
   (void)state;
   assert_int_equal(shoal_condition_init(c, SEATS), 0);
@@ -148,7 +155,7 @@ static void test_count_of_a_condition(void **state) {
   expect_in_order();
 }
 static void test_count_of_a_rwlock(void **state) {
-  struct shoal_rwlock *l = &s->any.rwlock;
+  struct shoal_rwlock *l = at_the_edge(shoal_rwlock_size(SEATS));
   struct shoal_rwlock_info info;
   (void)state;
   assert_int_equal(shoal_rwlock_init(l, SEATS), 0);
@@ -157,20 +164,62 @@ static void test_count_of_a_rwlock(void **state) {
              rc |= shoal_rwlock_info(l, &info));
 }
 static void test_count_of_a_barrier(void **state) {
-  struct shoal_barrier *b = &s->any.barrier;
+  struct shoal_barrier *b = at_the_edge(shoal_barrier_size(SEATS));
   struct shoal_barrier_info info;
+  struct shoal_barrier_party party;
   (void)state;
   assert_int_equal(shoal_barrier_init(b, SEATS, NULL), 0);
-  EACH_COUNT(&b->seats, rc |= shoal_barrier_wait(b, SHOAL_TRY, NULL); rc |= shoal_barrier_info(b, &info);
-             rc |= shoal_barrier_leave(b); rc |= shoal_barrier_reset(b));
+  EACH_COUNT(&b->seats, b->parties = kCounts[i]; rc |= shoal_barrier_wait(b, SHOAL_TRY, NULL);
+             rc |= shoal_barrier_wait(b, shoal_after_ms(1), NULL); rc |= shoal_barrier_info(b, &info);
+             rc |= shoal_barrier_party(b, SHOAL_BARRIER_MAX - 1, &party); rc |= shoal_barrier_leave(b);
+             rc |= shoal_barrier_reset(b));
+}
+static void test_count_of_permits(void **state) {
+  struct shoal_semaphore *m = at_the_edge(shoal_semaphore_size(SEATS, 0));
+  struct shoal_semaphore_info info;
+  (void)state;
+  assert_int_equal(shoal_semaphore_init(m, SEATS, SEATS, 0), 0);
+  for (unsigned i = 0; i < sizeof kCounts / sizeof *kCounts; i++) {
+    m->permits.v_ = m->bound = kCounts[i];
+    int rc = shoal_semaphore_info(m, &info), n = 0;
+    while (n < 2 * SEATS && shoal_semaphore_acquire(m, SHOAL_TRY) == 0) n++;
+    assert_true(rc <= 0 && n <= SEATS);
+    for (int k = 0; k < n; k++) assert_int_equal(shoal_semaphore_release(m), 0);
+  }
+}
+
+// Its neighbour in the segment is as it was, though it looks like seats of the dead.
+static void test_count_of_what_has_a_name(void **state) {
+  struct shoal_segment *seg;
+  struct shoal_rwlock *l, *again;
+  struct shoal_object behind;
+  (void)state;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(shoal_rwlock_create(seg, "rwlock", SEATS, &l), 0);
+  assert_int_equal(shoal_object_create(seg, "behind", "bytes", EDGE, NULL, NULL, &behind), 0);
+  assert_true((char *)behind.memory > (char *)l && (char *)behind.memory < (char *)l + EDGE);
+  memset(behind.memory, 0x40, EDGE);  // FUTEX_OWNER_DIED, here and there
+  for (int open = 0; open < 2; open++) {
+    EACH_COUNT(&l->seats, rc |= shoal_rwlock_read_acquire(l, SHOAL_TRY); rc |= shoal_rwlock_read_release(l);
+               rc |= shoal_rwlock_write_acquire(l, SHOAL_TRY); rc |= shoal_rwlock_write_release(l);
+               assert_true(shoal_seats_count_(&l->seats) <= SEATS));
+    for (uint64_t i = 0; i < EDGE; i++) assert_int_equal(((char *)behind.memory)[i], 0x40);
+    l->seats.count = SEATS;
+    if (!open) assert_int_equal(shoal_rwlock_open(seg, "rwlock", &again), 0);
+    assert_int_equal(shoal_rwlock_close(seg, l), 0);
+  }
+  l->seats.count = SHOAL_SEATS_MAX;  // not open any more: nothing is known of it
+  assert_int_equal(shoal_seats_count_(&l->seats), SHOAL_SEATS_MAX);
+  assert_int_equal(shoal_segment_close(seg), 0);
 }
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(own_number_in_a_lock),    TEST(own_number_in_a_once), TEST(own_number_in_a_permit),
-      TEST(own_number_in_a_seqlock), TEST(own_number_in_a_seat), TEST(count_of_a_condition),
-      TEST(count_of_a_rwlock),       TEST(count_of_a_barrier),
+      TEST(own_number_in_a_lock),     TEST(own_number_in_a_once), TEST(own_number_in_a_permit),
+      TEST(own_number_in_a_seqlock),  TEST(own_number_in_a_seat), TEST(count_of_a_condition),
+      TEST(count_of_a_rwlock),        TEST(count_of_a_barrier),   TEST(count_of_permits),
+      TEST(count_of_what_has_a_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

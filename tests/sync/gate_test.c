@@ -96,11 +96,7 @@ static void taker(void *memory, unsigned i) {
   CHECK(rc == (op.quits ? -ECANCELED : 0));
   if (rc == 0) shoal_add32_relaxed(&s->taken, 1);
 }
-static struct peer sleeper(int kind) {
-  struct peer p = peer_start(&arena, taker, (unsigned)kind);
-  peer_asleep(&p);
-  return p;
-}
+static struct peer sleeper(int kind) { return asleep(taker, (unsigned)kind); }
 
 // ---- 1 ----
 

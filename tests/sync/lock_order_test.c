@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -354,6 +355,17 @@ static void test_a_forged_place(void **state) {
     drop(&s->b);
     drop(&s->a);
   }
+  // an order that is there, but that nobody can write
+  void *constant = mmap(NULL, sizeof s->order, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_true(constant != MAP_FAILED);
+  memcpy(constant, &s->order, sizeof s->order);
+  assert_int_equal(mprotect(constant, sizeof s->order, PROT_READ), 0);
+  shoal_store64_relaxed(&s->a.ordered.place, (uint64_t)((char *)constant - (char *)&s->a));
+  take(&s->c);
+  take(&s->a);
+  drop(&s->a);
+  drop(&s->c);
+  munmap(constant, sizeof s->order);
 }
 
 static void keep_a(void *memory, unsigned i) {
@@ -383,8 +395,7 @@ static void test_a_forged_wait(void **state) {
     seat->live.user_.v_ = (uint64_t)(uint32_t)holder.pid;
     seat->record.v_ = forged[i];
     s->order.seats.top.v_ = 1;
-    struct peer waiter = peer_start(&arena, take_and_drop_a, 0);
-    peer_asleep(&waiter);
+    struct peer waiter = asleep(take_and_drop_a, 0);
     if (i + 1 == sizeof forged / sizeof *forged) shoal_store32_release(&s->stage, 2);
     else peer_kill(&waiter);
     if (i + 1 == sizeof forged / sizeof *forged) peer_join(&waiter);

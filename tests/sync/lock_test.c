@@ -154,8 +154,7 @@ static void test_awaited_is_not_destroyed(void **state) {
   (void)state;
   struct shared *s = arena.memory;
   assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_FOREVER), 0);
-  struct peer p = peer_start(&arena, take_it, 0);
-  peer_asleep(&p);
+  struct peer p = asleep(take_it, 0);
   kill(p.pid, SIGSTOP);
   uint32_t word = shoal_load32_relaxed(&s->lock.robust.word);
   assert_true(word & FUTEX_WAITERS);
@@ -168,8 +167,7 @@ static void test_awaited_is_not_destroyed(void **state) {
   assert_int_equal(shoal_lock_destroy(&s->lock), 0);
   assert_int_equal(shoal_lock_init(&s->lock), 0);
   assert_int_equal(shoal_lock_acquire(&s->lock, SHOAL_FOREVER), 0);
-  p = peer_start(&arena, take_it, 1);
-  peer_asleep(&p);
+  p = asleep(take_it, 1);
   shoal_robust_delist_(shoal_self_(), &s->lock.robust);  // free, and nobody was woken
   shoal_self_()->head->pending = NULL;
   shoal_store32_relaxed(&s->lock.robust.word, FUTEX_WAITERS);
@@ -191,8 +189,7 @@ static void test_sleepers_are_told_that_it_is_given_up(void **state) {
   struct shared *s = arena.memory;
   struct peer holder = keeper(keep, 0, &s->stage), sleeper[3];
   for (unsigned i = 0; i < 3; i++) {
-    sleeper[i] = peer_start(&arena, be_told, i);
-    peer_asleep(&sleeper[i]);
+    sleeper[i] = asleep(be_told, i);
   }
   peer_kill(&holder);
   unsigned ownerdead = 0, given_up = 0;
@@ -222,8 +219,7 @@ static void test_a_dead_sleeper_costs_nobody_a_wake(void **state) {
   struct shared *s = arena.memory;
   struct peer holder = keeper(keep, 0, &s->stage), sleeper[4];
   for (unsigned i = 0; i < 4; i++) {
-    sleeper[i] = peer_start(&arena, repair, i);
-    peer_asleep(&sleeper[i]);
+    sleeper[i] = asleep(repair, i);
   }
   peer_kill(&sleeper[1]);
   kill(sleeper[0].pid, SIGSTOP);  // whoever is woken first may be this one: stopped, then killed

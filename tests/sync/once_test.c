@@ -107,8 +107,7 @@ static void test_one_that_dies_is_replaced(void **state) {
   struct shared *s = arena.memory;
   struct peer dying = runner(s), waiting[3];
   for (int i = 0; i < 3; i++) {
-    waiting[i] = peer_start(&arena, run_it, 0);
-    peer_asleep(&waiting[i]);
+    waiting[i] = asleep(run_it, 0);
   }
   peer_kill(&waiting[0]);
   peer_kill(&dying);
@@ -130,8 +129,7 @@ static void test_a_refused_destroy_counts_the_dead(void **state) {
   struct shared *s = arena.memory;
   struct peer dying = runner(s), sleeper;
   peer_kill(&dying);
-  sleeper = peer_start(&arena, sleep_there, 0);
-  peer_asleep(&sleeper);
+  sleeper = asleep(sleep_there, 0);
   assert_int_equal(shoal_once_destroy(&s->once), -EBUSY);
   peer_kill(&sleeper);
   assert_int_equal(info_of(s).state, SHOAL_ONCE_NEW);

@@ -70,8 +70,7 @@ static void test_posix_blocks_until_the_count(void **state) {
   (void)state;
   struct shared *s = arena.memory;
   make(0, 2, 0);
-  struct peer p = peer_start(&arena, wait_and_leave, 1);
-  peer_asleep(&p);
+  struct peer p = asleep(wait_and_leave, 1);
   assert_int_equal(get(&s->counters[1]), 0);
   assert_int_equal(shoal_barrier_destroy(barrier(s, 0)), -EBUSY);
   assert_int_equal(wait_for(barrier(s, 0)), 0);
@@ -120,8 +119,7 @@ static void signal_a_sleeper(int lasting) {
   memset((void *)s, 0, sizeof *s);
   long_handler = lasting;
   make(0, 2, 0);
-  struct peer p = peer_start(&arena, wait_through_a_signal, 1);
-  peer_asleep(&p);
+  struct peer p = asleep(wait_through_a_signal, 1);
   kill(p.pid, SIGUSR1);
   while (!get(&s->signalled)) sched_yield();
   if (!lasting) peer_asleep(&p);

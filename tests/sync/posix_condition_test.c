@@ -226,8 +226,7 @@ static void test_signal_handlers_end_no_wait(void **state) {
   assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
   run(&arena, THREADS, 2, wait_under_fire);
   s->waiting = s->woken = 0;
-  struct peer p = peer_start(&arena, wait_under_fire, 0);
-  peer_asleep(&p);
+  struct peer p = asleep(wait_under_fire, 0);
   for (unsigned k = 0; k < 2000; k++) assert_int_equal(kill(p.pid, SIGUSR1), 0);
   acquire(s);
   await_count(s, &s->waiting, 1);

@@ -62,11 +62,6 @@ static void use(void *memory, unsigned kind) {
   CHECK(release(s, kind) == 0);
   shoal_add32_seq_cst(&s->ended, 1);  // [T1]
 }
-static struct peer asleep(arena_body body, unsigned kind) {
-  struct peer p = peer_start(&arena, body, kind);
-  peer_asleep(&p);
-  return p;
-}
 
 static void test_initialized_is_free(void **state) { expect_free(*state); }
 

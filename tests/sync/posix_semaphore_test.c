@@ -93,8 +93,7 @@ static void test_it_blocks_until_released(void **state) {
     for (unsigned i = 0; i < 2; i++) {
       struct shoal_semaphore *s = made(1, flags);
       assert_int_equal(shoal_semaphore_acquire(s, SHOAL_TRY), 0);
-      struct peer p = peer_start(&arena, acquire_one, i);
-      peer_asleep(&p);
+      struct peer p = asleep(acquire_one, i);
       assert_int_equal(waitpid(p.pid, NULL, WNOHANG), 0);
       assert_int_equal(shoal_semaphore_release(s), 0);
       peer_join(&p);
@@ -136,8 +135,7 @@ static void test_a_signal_does_not_end_a_wait(void **state) {
   (void)state;
   EACH_KIND(flags) {
     struct shoal_semaphore *s = made(0, flags);
-    struct peer p = peer_start(&arena, acquire_under_fire, flags);
-    peer_asleep(&p);
+    struct peer p = asleep(acquire_under_fire, flags);
     for (int i = 0; i < 1000; i++) assert_int_equal(kill(p.pid, SIGUSR1), 0);
     assert_int_equal(waitpid(p.pid, NULL, WNOHANG), 0);
     assert_int_equal(shoal_semaphore_release(s), 0);
@@ -168,8 +166,7 @@ static void test_killed_while_it_waits(void **state) {
   (void)state;
   EACH_KIND(flags) {
     struct shoal_semaphore *s = made(0, flags);
-    struct peer p = peer_start(&arena, acquire_one, 0);
-    peer_asleep(&p);
+    struct peer p = asleep(acquire_one, 0);
     peer_kill(&p);
     assert_int_equal(shoal_semaphore_release(s), 0);
     assert_int_equal(value(), 1);  // it has taken nothing along
@@ -207,8 +204,7 @@ static void test_destroyed_can_be_made_anew(void **state) {
     assert_int_equal(shoal_semaphore_destroy(s), 0);
     s = made(1, flags);
     assert_int_equal(shoal_semaphore_acquire(s, SHOAL_FOREVER), 0);
-    struct peer p = peer_start(&arena, acquire_one, 0);
-    peer_asleep(&p);
+    struct peer p = asleep(acquire_one, 0);
     assert_int_equal(shoal_semaphore_destroy(s), -EBUSY);
     assert_int_equal(shoal_semaphore_release(s), 0);
     peer_join(&p);

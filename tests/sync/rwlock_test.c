@@ -150,11 +150,6 @@ static void write_once(void *memory, unsigned i) {
   if (rc == 0 || rc == -EOWNERDEAD) CHECK(shoal_rwlock_write_release(&s->lock) == 0);
   tell(s, i, rc);
 }
-static struct peer asleep(arena_body body, unsigned i) {
-  struct peer p = peer_start(&arena, body, i);
-  peer_asleep(&p);
-  return p;
-}
 static void expect_as_new(struct shared *s) {
   assert_int_equal(shoal_rwlock_read_acquire(&s->lock, SHOAL_TRY), 0);
   assert_int_equal(shoal_rwlock_read_release(&s->lock), 0);
