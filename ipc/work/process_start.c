@@ -158,8 +158,9 @@ static int let_go(struct shoal_start_ *s) {
   int rc = hold(&s->child);
   if (rc == 0) rc = limit(s);
   char word = rc ? SHOAL_GATE_AWAY_ : SHOAL_GATE_GO_;
-  if (send(s->gate[1], &word, 1, MSG_NOSIGNAL) != 1 && errno != EPIPE && errno != ECONNRESET && !rc)
-    rc = shoal_fail_(-errno, "gate: %m");
+  int told = send(s->gate[1], &word, 1, MSG_NOSIGNAL) == 1 || errno == EPIPE || errno == ECONNRESET;
+  if (!told && !rc) rc = shoal_fail_(-errno, "gate: %m");
+  if (!told && s->child.sentinel >= 0) syscall(SYS_pidfd_send_signal, s->child.sentinel, SIGKILL, NULL, 0);
   if (rc && rc != -ECHILD) waitpid(s->child.pid, NULL, 0);
   return rc;
 }
