@@ -4,6 +4,7 @@
  *          -DDROP nobody is told that it is broken. When nothing can move any more, each living party has passed all turns or
  *          was told: nobody sleeps beside a completed turn, a broken one or a dead party. There is no once-a-second look here.
  * WHO      N parties that have joined, T turns. Up to ND of them are killed, at any step. -DABORT: one more, no party, aborts.
+ *          -DRESET: it resets instead, and is the only one who is killed; who was told comes again, so all pass all turns.
  *          -DAWAY: the last party comes when nothing else can move; by then a death has been noticed without it.
  * KERNEL   as in wait.pml: futex_wake picks any sleeper. A sleeper queues on {gate, turn, live words}, compared as it queues, and
  *          stays queued on the others while one wakes it; it is told the last word only. A dying thread leaves its queues;
@@ -14,13 +15,20 @@
  *          M3 only those that have not arrived are watched     M7 a dropped party's arrival stays counted (-DDROP)
  *          M4 nobody is watched                                M8 list_op_pending is not set (-DABORT)
  *          M9 who was woken and goes on does not tell those of a later turn (-DABORT)
- *          M5 has no line: no configuration searched here tells it from the code, the place's mark wakes somebody, too.
+ *          M10 a reset is a new turn at once (-DRESET)         M11 nobody but its author ends a reset (-DRESET)
+ *          M12 a reset rings only when it has been ended (-DRESET)
+ *          M5 has no line, and is no bug: an heir that dies before it rings has freed the place, and the wake of who watches the place
+ *          is pending or done. While anybody sleeps, one of the sleepers watches it (choose_watched: those up to the next that has
+ *          arrived), and who is woken there rings. If that one dies first, it leaves a place of its own that is watched. The code
+ *          rings first all the same: then it does not matter who watches.
  * ABSTRACT The spin, which only attempts. Turns do not wrap. The live words of one sleep are queued in one step: a death
  *          marks each of them for itself. No newcomers, actions, deadlines: they change the word as an abort or a drop does.
  * RUN: -DN=3 -DT=1 -DND=2 -DAWAY ok
  * RUN: -DN=3 -DT=1 -DND=2 -DAWAY -DDROP ok
  * RUN: -DN=2 -DT=2 -DND=1 -DABORT ok
+ * RUN: -DN=2 -DT=1 -DND=1 -DRESET ok
  * LONG: -DN=2 -DT=2 -DND=1 ok
+ * LONG: -DN=2 -DT=2 -DND=1 -DRESET ok
  * LONG: -DN=2 -DT=2 -DND=1 -DDROP ok
  * LONG: -DN=3 -DT=1 -DND=1 ok
  * LONG: -DN=3 -DT=1 -DND=1 -DDROP ok
@@ -31,7 +39,10 @@
  * RUN: -DN=3 -DT=1 -DND=1 -DDROP -DM7 error
  * RUN: -DN=2 -DT=1 -DND=1 -DABORT -DM8 error
  * RUN: -DN=2 -DT=2 -DND=1 -DABORT -DM9 error
- * RUN: -DN=3 -DT=1 -DND=1 -DM6 error */
+ * RUN: -DN=3 -DT=1 -DND=1 -DM6 error
+ * RUN: -DN=2 -DT=1 -DND=1 -DRESET -DM10 error
+ * RUN: -DN=2 -DT=1 -DND=1 -DRESET -DM11 error
+ * RUN: -DN=2 -DT=1 -DND=1 -DRESET -DM12 error */
 
 #ifndef N
 #define N 3
@@ -52,6 +63,8 @@
 /* ---- the object ---- */
 byte turn = 1, left = N, parties = N;
 bool sense, broken, W;
+bool resetting;               /* with broken: until it is ended; resets counts them */
+byte resets;
 byte dropped;                 /* mask: places that are waited for no more */
 #define FREE 0
 #define OWNED 1
@@ -179,15 +192,49 @@ inline choose_watched(r) {
 #define NO 2
 #define MISSING(t) (ALL & ~came[t] & ~killed)
 
+/* end_reset: all are told, then the next turn begins */
+inline end_reset() {
+  ring();
+  atomic { if :: resetting -> resetting = 0; broken = 0; resets++; NEXT_TURN :: else fi }
+}
+inline forget_those_who_came() {
+  p = 0;
+  do :: p < T -> if :: came[p] != ALL -> came[p] = 0 :: else fi; p++ :: else -> break od;
+  p = 0
+}
+inline begin_reset() {
+#ifdef M10
+  atomic { forget_those_who_came(); resets++; NEXT_TURN };
+  ring()
+#else
+  atomic { if :: !resetting -> forget_those_who_came(); broken = 1; resetting = 1; turn++ :: else fi };
+#ifdef M12
+  atomic { if :: resetting -> resetting = 0; broken = 0; resets++; NEXT_TURN :: else fi };
+  ring()
+#else
+  end_reset()
+#endif
+#endif
+}
+
+/* what is decided by the compare-and-set of an arrival */
+inline come(r) {
+  if
+  :: broken -> assert(!resetting); answer = NO
+  :: !broken && left > 1 -> left--; at = turn; at_sense = sense; at_resets = resets; SET(came[t], r); record[r] = turn
+  :: !broken && left <= 1 -> SET(came[t], r); sense = !sense; NEXT_TURN; answer = YES
+  fi
+}
 /* 0: the turn goes on; YES it was passed, NO told. An arrival that completes rings afterwards. */
 inline arrive(r) {
-  atomic {
-    if
-    :: broken -> answer = NO
-    :: !broken && left > 1 -> left--; at = turn; at_sense = sense; SET(came[t], r); record[r] = turn
-    :: !broken && left <= 1 -> SET(came[t], r); sense = !sense; NEXT_TURN; answer = YES
-    fi
-  };
+#if defined(RESET) && !defined(M11)
+  do
+  :: resetting -> end_reset()
+  :: atomic { !resetting -> come(r); break }
+  od;
+#else
+  atomic { come(r) };
+#endif
 #ifndef M1
   if
   :: answer == YES -> ring()
@@ -199,9 +246,9 @@ inline attempt(r) {
   if
   :: atomic { turn == at }
   :: atomic { turn != at && sense != at_sense -> answer = YES }
-  :: atomic { turn != at && sense == at_sense && broken -> answer = NO }
+  :: atomic { turn != at && sense == at_sense && (broken || resets != at_resets) -> answer = NO }
 #ifdef DROP
-  :: atomic { turn != at && sense == at_sense && !broken } arrive(r)
+  :: atomic { turn != at && sense == at_sense && !broken && resets == at_resets } arrive(r)
 #endif
   fi
 }
@@ -257,7 +304,7 @@ inline die(r) {
 }
 
 proctype Party(byte r) {
-  byte at, t, q, p, i, watched, seen[N], by, answer;
+  byte at, at_resets, t, q, p, i, watched, seen[N], by, answer;
   bool at_sense, slept, reaped, beyond, dead;
   {
 #ifdef AWAY
@@ -323,12 +370,14 @@ looked:   atomic { watched = 0; dead = 0; reaped = 0; by = 0; seen[0] = 0; seen[
 #ifdef DROP
             assert(0);
 #endif
+#ifndef RESET
             told[t] = 1;
             assert(!passed[t]);
             break
+#endif
          fi;
          assert(!(t > 0 && passed[t - 1] && told[t - 1]));
-         answer = 0; slept = 0; reaped = 0; at = 0; at_sense = 0
+         answer = 0; slept = 0; reaped = 0; at = 0; at_sense = 0; at_resets = 0
        }
     :: else -> break
     od
@@ -337,15 +386,19 @@ looked:   atomic { watched = 0; dead = 0; reaped = 0; by = 0; seen[0] = 0; seen[
   }
 }
 
-#ifdef ABORT
+#if defined(ABORT) || defined(RESET)
 proctype Outsider() {
   byte q, p, i;
   {
 #ifndef M8
     pending[OUTSIDER] = GATE;
 #endif
+#ifdef RESET
+    begin_reset();
+#else
     atomic { if :: !broken -> broken = 1; turn++ :: else fi };
     ring();
+#endif
     pending[OUTSIDER] = 0
   } unless {
     sigkill ? eval(OUTSIDER) -> die(OUTSIDER)
@@ -357,12 +410,14 @@ active proctype Killer() {
   do
   :: deaths < ND ->
 end: if
+#ifndef RESET
      :: atomic { sigkill ! 0; deaths++ }
      :: atomic { sigkill ! 1; deaths++ }
 #if N > 2
      :: atomic { sigkill ! 2; deaths++ }
 #endif
-#ifdef ABORT
+#endif
+#if defined(ABORT) || defined(RESET)
      :: atomic { sigkill ! OUTSIDER; deaths++ }
 #endif
      fi
@@ -377,7 +432,7 @@ init {
 #if N > 2
     run Party(2);
 #endif
-#ifdef ABORT
+#if defined(ABORT) || defined(RESET)
     run Outsider()
 #endif
   }

@@ -9,7 +9,7 @@ set -eu
 command -v spin >/dev/null || { echo "no spin here: install the package spin" >&2; exit 1; }
 model=$(realpath "$1") kind=$2
 case $kind in
-RUN) limits=-DMEMLIM=1500 table=22 depth=200000 seconds=100 ;;
+RUN) limits=-DMEMLIM=1500 table=22 depth=200000 seconds=250 ;;
 *) limits=-DMEMLIM=12000 table=28 depth=2000000 seconds=7200 ;;
 esac
 work=$(mktemp -d "${TEST_TMPDIR:-${TMPDIR:-/tmp}}/model.XXXXXX")
