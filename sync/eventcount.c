@@ -218,6 +218,7 @@ static uint32_t find(const struct shoal_eventcount_view *view, int side) {
 uint32_t shoal_role_known(struct shoal_eventcount_view *view, int side) {
   shoal_self_();
   uint32_t role = find(view, side);
+  if (role && view->ops->owns && !view->ops->owns(view, side)) return 0;
   if (role) remember(view, side, role);
   return role;
 }
@@ -270,6 +271,9 @@ int shoal_role_elsewhere_(const struct shoal_eventcount_view *view) {
 
 enum { LOOK_AGAIN = 1 };
 #define WITNESSES_FROM 2  // entries[0] is the bell, [1] the event
+#define LOOKS_MAX \
+  256u  // in a row, each of which said that the next attempt need not fail: by then its words are damaged
+#define DOUBT_NS INT64_C(1000000)
 
 static void witness(struct shoal_sleeper_ *s, struct shoal_role *role, uint32_t word) {
   if (s->n < s->room) s->witnesses[s->n++] = (struct shoal_futex_entry){&role->live.word, word};
@@ -417,10 +421,17 @@ void shoal_sleeper_arm_(struct shoal_sleeper_ *s) {
 
 int shoal_sleeper_settle_(struct shoal_sleeper_ *s) {
   const struct shoal_wait_ops *ops = s->view->ops;
+  uint32_t looks = 0;
+  s->doubt = 0;
   for (int ended = 0;;) {
     int rc = s->attempt(s->op);
     if (rc != -EAGAIN) return rc;
-    if (look(s)) continue;
+    if (look(s)) {
+      if (++looks < LOOKS_MAX) continue;
+      s->doubt = 1;
+      return -EAGAIN;
+    }
+    looks = 0;
     if (!s->fenced) {
       fence(s);  // [A1]
       s->fenced = 1;
@@ -439,7 +450,9 @@ int shoal_sleeper_settle_(struct shoal_sleeper_ *s) {
 }
 
 int64_t shoal_sleeper_due_(const struct shoal_sleeper_ *s) {
-  return s->side == SHOAL_CONSUMER && s->view->ops->due ? s->view->ops->due(s->view) : INT64_MAX;
+  int64_t due = s->side == SHOAL_CONSUMER && s->view->ops->due ? s->view->ops->due(s->view) : INT64_MAX;
+  int64_t soon = s->doubt ? shoal_now_ns() + DOUBT_NS : INT64_MAX;
+  return due < soon ? due : soon;
 }
 
 // 1 if it slept until the re-check.

@@ -122,6 +122,9 @@ struct shoal_wait_ops {
   int (*join)(struct shoal_eventcount_view *view, int side);
   // When a consumer's attempt may have another result though nobody wakes it (CLOCK_MONOTONIC); INT64_MAX: never. May be NULL.
   int64_t (*due)(struct shoal_eventcount_view *view);
+  // Whether this handle has taken its role on `side` for the calling thread, as its private memory knows. NULL: there is nothing
+  // private to a role, and the shared words are believed.
+  int (*owns)(struct shoal_eventcount_view *view, int side);
 };
 #define SHOAL_BLOCKER_NONE UINT32_MAX
 
@@ -193,6 +196,7 @@ struct shoal_sleeper_ {  // private; zeroed, but for what its user sets
   int draining;  // the end has come, but for claims of others; they ring when they are done, once W and E are armed
   int armed_for_end;  // `draining` when it was armed: if it is not now, arm again instead of sleeping
   int rung;           // told the others once that it is closed
+  int doubt;          // attempts fail that should not: its words are damaged. It sleeps for a moment only
 };
 void shoal_sleeper_arm_(struct shoal_sleeper_ *s);
 // Attempts and looks until there is a result, or nothing that moves (-EAGAIN: sleep).

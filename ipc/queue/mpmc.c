@@ -114,6 +114,11 @@ void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64
     shoal_add64_relaxed(&ring->shm->holes, 1);
 }
 
+// All slots were looked at since `seen`: the word stands, if nobody has told of one since.
+static void no_strays(const struct shoal_mpmc *ring, uint64_t seen) {
+  shoal_cas64_relaxed(&ring->shm->strays, &seen, seen & ~(uint64_t)SHOAL_STRAYS_);
+}
+
 int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct shoal_claim *claim) {
   uint64_t seen = shoal_load64_seq_cst(&ring->shm->strays);  // [S2] pairs with [S1]: who made one before is found below
   if (!(seen & SHOAL_STRAYS_)) return 0;
@@ -125,7 +130,7 @@ int shoal_mpmc_claim_stray_(const struct shoal_mpmc *ring, uint32_t me, struct s
     *claim = shoal_mpmc_at(ring, (c >> 24) << ring->shift | k, ring->stride);
     return 1;
   }
-  shoal_cas64_relaxed(&ring->shm->strays, &seen, seen & ~(uint64_t)SHOAL_STRAYS_);  // nobody has told of one since
+  no_strays(ring, seen);
   return 0;
 }
 
@@ -216,20 +221,23 @@ static int copy_of(const struct shoal_mpmc *ring, const struct shoal_claim *clai
 }
 
 static int peek_stray(const struct shoal_mpmc *ring, const struct peek *p) {
-  if (!(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) return 0;  // [S2]
+  uint64_t seen = shoal_load64_seq_cst(&ring->shm->strays);  // [S2]
+  if (!(seen & SHOAL_STRAYS_)) return 0;
   for (uint64_t k = 0; k <= ring->mask; k++) {
     struct shoal_claim claim = shoal_mpmc_at(ring, k, ring->stride);
     uint64_t c = shoal_load64_acquire(claim.ctl);  // [G1] pairs with [S3]
     if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c)) continue;
     if (copy_of(ring, &claim, c, p)) return 1;
   }
+  no_strays(ring, seen);
   return 0;
 }
 
 int shoal_mpmc_peek(const struct shoal_mpmc *ring, void (*copy)(void *arg, const void *payload), void *arg) {
   const struct peek p = {copy, arg};
   if (peek_stray(ring, &p)) return 1;
-  for (uint64_t h = shoal_load64_relaxed(&ring->shm->head);;) {
+  uint64_t steps = 0;
+  for (uint64_t h = shoal_load64_relaxed(&ring->shm->head); !shoal_mpmc_lost_(ring, steps++);) {
     struct shoal_claim claim = shoal_mpmc_at(ring, h, ring->stride);
     uint64_t c = shoal_load64_seq_cst(claim.ctl);  // [A1]'s second half; [G1] pairs with [P1]
     int64_t ahead = shoal_slot_ahead_(c, claim.lap);
@@ -244,6 +252,7 @@ int shoal_mpmc_peek(const struct shoal_mpmc *ring, void (*copy)(void *arg, const
       return 0;
     }
   }
+  return 0;
 }
 
 // ---- looking ----
@@ -266,7 +275,8 @@ int shoal_mpmc_places_behind(const struct shoal_mpmc *ring, uint64_t at) { retur
 
 static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
   if (shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_) return SHOAL_BLOCKER_NONE;  // [S2]
-  for (uint64_t h = shoal_load64_relaxed(&ring->shm->head);;) {
+  uint64_t steps = 0;
+  for (uint64_t h = shoal_load64_relaxed(&ring->shm->head); !shoal_mpmc_lost_(ring, steps++);) {
     uint64_t c = shoal_load64_seq_cst(ctl_at(ring, h));  // [A1]'s second half
     int64_t ahead = shoal_slot_ahead_(c, lap_at(ring, h));
     uint32_t state = shoal_slot_state_(c);
@@ -277,16 +287,18 @@ static uint32_t blocker_of_get(const struct shoal_mpmc *ring) {
     if (ahead < 0 || state == SHOAL_SLOT_EMPTY_) return 0;
     return state == SHOAL_SLOT_WRITING_ ? shoal_slot_owner_(c) : SHOAL_BLOCKER_NONE;
   }
+  return 0;
 }
 
 // The next position that a put would claim, and what stands there.
 static struct shoal_claim end_of(const struct shoal_mpmc *ring, uint64_t *c) {
+  uint64_t steps = 0;
   for (uint64_t t = shoal_load64_relaxed(&ring->shm->tail);;) {
     struct shoal_claim claim = shoal_mpmc_at(ring, t, ring->stride);
     *c = shoal_load64_seq_cst(claim.ctl);  // [A1]'s second half
     int64_t ahead = shoal_slot_ahead_(*c, claim.lap);
     uint32_t state = shoal_slot_state_(*c);
-    if (ahead < 0 || (ahead == 0 && state == SHOAL_SLOT_EMPTY_)) return claim;
+    if (ahead < 0 || (ahead == 0 && state == SHOAL_SLOT_EMPTY_) || shoal_mpmc_lost_(ring, steps++)) return claim;
     t = shoal_mpmc_past_put_(ring, t, ahead, state);
   }
 }
@@ -358,7 +370,7 @@ int shoal_mpmc_readable(const struct shoal_mpmc *ring) {
       uint64_t c = shoal_load64_relaxed(ctl_at(ring, k));
       if (shoal_slot_state_(c) == SHOAL_SLOT_READING_ && !shoal_slot_owner_(c)) return 1;
     }
-    shoal_cas64_relaxed(&ring->shm->strays, &seen, seen & ~(uint64_t)SHOAL_STRAYS_);
+    no_strays(ring, seen);
   }
   return blocker_of_get(ring) == SHOAL_BLOCKER_NONE;
 }

@@ -233,11 +233,15 @@ SHOAL_INLINE int shoal_mpmc_claim_put_here(const struct shoal_mpmc *ring, uint32
   uint64_t c;
   return shoal_mpmc_write_(ring, me, size, shoal_load64_relaxed(&ring->shm->tail), &c, claim);
 }
+// After so many steps of one walk its words are damaged: laps that go round in a circle, a hint beyond the end of numbers.
+SHOAL_INLINE int shoal_mpmc_lost_(const struct shoal_mpmc *ring, uint64_t steps) {
+  return steps > 4 * ring->mask + 1024;
+}
 
 SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim) {
   shoal_atomic64 *tail = &ring->shm->tail;
-  int met = 0;  // somebody else who puts
+  uint64_t met = 0;  // others who put
   for (uint64_t t = shoal_load64_relaxed(tail);;) {
     uint64_t c;
     if (SHOAL_LIKELY(shoal_mpmc_write_(ring, me, size, t, &c, claim))) return 1;
@@ -246,6 +250,7 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {  // claimed, perhaps laps ago: on to what may be free
       t = shoal_mpmc_past_put_(ring, t, ahead, state);
       if (!met++) t = shoal_mpmc_give_way_(ring, me, tail, t);
+      if (SHOAL_UNLIKELY(shoal_mpmc_lost_(ring, met))) return 0;
       continue;
     }
     if (state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {
@@ -294,7 +299,7 @@ SHOAL_INLINE int shoal_mpmc_claim_get_here(const struct shoal_mpmc *ring, uint32
 SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim) {
   shoal_atomic64 *head = &ring->shm->head;
-  int met = 0;  // somebody else who gets
+  uint64_t met = 0;  // others who get
   // [A1]'s second half: a stray made after the arming wakes its sleeper
   if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) {
     struct shoal_claim stray;  // of its own: so that `claim` may live in registers
@@ -308,6 +313,7 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {  // received, or being received: on
       h = shoal_mpmc_past_get_(ring, h, ahead, state);
       if (!met++) h = shoal_mpmc_give_way_(ring, me, head, h);
+      if (SHOAL_UNLIKELY(shoal_mpmc_lost_(ring, met))) return 0;
       continue;
     }
     if (ahead == 0 && state == SHOAL_SLOT_WRITING_ && shoal_role_is_dead(ring->view, shoal_slot_owner_(c))) {

@@ -407,10 +407,15 @@ int shoal_ordered_take(struct shoal_ordered *o, uint32_t *cell) {
   for (int again = 0; again < 2; again++) {
     uint32_t c = shoal_load32_relaxed(&s->free), used = shoal_load32_relaxed(&s->used);
     if (!c) {
-      if (used >= cells) return -EAGAIN;
-      shoal_store32_relaxed(&s->used, used + 1);
-      *cell = used;
-      return 0;
+      if (used < cells) {
+        shoal_store32_relaxed(&s->used, used + 1);
+        *cell = used;
+        return 0;
+      }
+      uint64_t taken = (uint64_t)shoal_load32_relaxed(&s->count) + shoal_load32_relaxed(&s->lent);
+      if (taken >= cells) return -EAGAIN;
+      remake(o);  // some are in no list
+      continue;
     }
     if (c <= cells && state_of(word_at(o, c - 1)) == SHOAL_CELL_FREE_) {
       shoal_store32_relaxed(&s->free, next_of(o, c - 1));

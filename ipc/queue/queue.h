@@ -279,10 +279,12 @@ struct shoal_queue {
   struct {
     struct shoal_spsc_producer ring;
     uint32_t lent;  // a reservation is out
+    uint32_t tid;   // whose the role is; 0: nobody's here
   } producer SHOAL_ALIGNED(64);
   struct {
     struct shoal_spsc_consumer ring;
-    uint32_t lent;   // a message is out
+    uint32_t lent;  // a message is out
+    uint32_t tid;
     uint64_t first;  // the first message of this owner: the last one may have died with it
     uint64_t told;   // `released` when a sleeping producer was last told
   } consumer SHOAL_ALIGNED(64);

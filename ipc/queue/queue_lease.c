@@ -248,11 +248,11 @@ void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct s
   if (o->dead_letters) memcpy(extra->dead_letters, o->dead_letters, strlen(o->dead_letters));
 }
 int shoal_queue_extra_attach_(struct shoal_queue *q, uint64_t off, uint64_t size) {
-  struct shoal_queue_extra_shm *extra = (void *)((char *)q->shm + off);
+  struct shoal_queue_extra_shm *extra;
   uint64_t places = q->ring.mask + 1;
   if (off % 64 || off > size || size - off < sizeof *extra + places * sizeof(shoal_atomic64))
     return shoal_fail_(-EPROTO, "the leases lie outside");
-  q->extra = extra;
+  q->extra = extra = (void *)((char *)q->shm + off);
   q->until = (shoal_atomic64 *)(extra + 1);
   q->lease_ns = (int64_t)__atomic_load_n(&extra->lease_ns, __ATOMIC_RELAXED);
   q->delivery_max = __atomic_load_n(&extra->delivery_max, __ATOMIC_RELAXED);

@@ -33,7 +33,7 @@ static int join(struct shoal_eventcount_view *view, int side) {
   return shoal_queue_confirm_(shoal_queue_of_(view));
 }
 static int64_t due(struct shoal_eventcount_view *view) { return shoal_queue_due_(shoal_queue_of_(view)); }
-static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due};
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due, NULL};
 
 // What is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
 static void leave(struct shoal_queue *q, int side, uint32_t me) {

@@ -78,7 +78,7 @@ static int join(struct shoal_eventcount_view *view, int side) {
   (void)side;
   return shoal_queue_confirm_(shoal_queue_of_(view));
 }
-static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, NULL};
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, NULL, NULL};
 
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
   (void)side;

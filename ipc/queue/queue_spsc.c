@@ -46,14 +46,21 @@ static void recover(struct shoal_eventcount_view *view, uint32_t role) {
 
 static int produce(struct shoal_queue *q) {
   q->producer.lent = 0;
-  return shoal_spsc_produce(&q->producer.ring, q->spsc, q->spsc_bytes, q->slot_size);
+  int rc = shoal_spsc_produce(&q->producer.ring, q->spsc, q->spsc_bytes, q->slot_size);
+  if (!rc) q->producer.tid = shoal_self_()->tid;
+  return rc;
 }
 static int consume(struct shoal_queue *q) {
   q->consumer.lent = 0;
   q->consumer.told = UINT64_MAX;
   int rc = shoal_spsc_consume(&q->consumer.ring, q->spsc, q->spsc_bytes, q->slot_size);
-  if (!rc) q->consumer.first = q->consumer.ring.next;
+  if (!rc) q->consumer.first = q->consumer.ring.next, q->consumer.tid = shoal_self_()->tid;
   return rc;
+}
+// Positions are private: who has not taken the role has none, whatever the shared words say.
+static int owns(struct shoal_eventcount_view *view, int side) {
+  const struct shoal_queue *q = shoal_queue_of_(view);
+  return (side == SHOAL_PRODUCER ? q->producer.tid : q->consumer.tid) == shoal_self_()->tid;
 }
 // -EUSERS if another thread has that: its.
 static void join_mate(struct shoal_queue *mate, int side) {
@@ -80,13 +87,13 @@ static int join(struct shoal_eventcount_view *view, int side) {
   if (!rc && q->mate && !alone) join_mate(q->mate, !side);
   return rc;
 }
-static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join, NULL};
+static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join, NULL, owns};
 
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
   (void)me;
   if (side == SHOAL_PRODUCER && q->producer.lent && q->heap) shoal_message_end_(q, q->producer.ring.slot);
-  if (side == SHOAL_PRODUCER) shoal_spsc_producer_leave(&q->producer.ring);
-  else shoal_spsc_consumer_leave(&q->consumer.ring);
+  if (side == SHOAL_PRODUCER) q->producer.tid = 0, shoal_spsc_producer_leave(&q->producer.ring);
+  else q->consumer.tid = 0, shoal_spsc_consumer_leave(&q->consumer.ring);
 }
 
 // ---- beside the fast paths ----

@@ -81,7 +81,7 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side);
 static void recover(struct shoal_eventcount_view *view, uint32_t role);
 static int held(struct shoal_eventcount_view *view, uint32_t me);
 static int confirm(struct shoal_eventcount_view *view, int side);
-static const struct shoal_wait_ops wait_ops = {blocker, recover, held, confirm, NULL};
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, confirm, NULL, NULL};
 
 static uint32_t log2_of(uint32_t n) { return 31u - (uint32_t)__builtin_clz(n); }
 

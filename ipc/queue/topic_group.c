@@ -149,7 +149,8 @@ static void miss(const struct shoal_topic *t, uint32_t g, uint64_t cursor, uint6
 
 int shoal_topic_group_next_(struct shoal_topic_op_ *op, uint32_t g) {
   const struct shoal_topic *t = op->t;
-  for (uint32_t tries = 0; tries < TRIES_MAX;) {
+  uint64_t steps = 0;
+  for (uint32_t tries = 0; tries < TRIES_MAX && !shoal_topic_lost_(t, steps++);) {
     if (take_stray(op, g)) return 0;
     uint64_t cursor = shoal_load64_seq_cst(&t->group[g].cursor), at = extended(t, cursor);  // [A1]'s second half; [C3]
     struct shoal_claim claim = shoal_topic_at_(t, at);
@@ -219,9 +220,22 @@ uint32_t shoal_topic_group_blocker_(const struct shoal_topic *t, uint32_t g) {
 
 // ---- joining and leaving, one at a time ----
 
+// Whoever has the lock has a role, or looks after one: its live word has the same thread.
+static int has_role(const struct shoal_topic *t, uint32_t tid) {
+  for (uint32_t r = 1; r <= t->wait.count[SHOAL_PRODUCER] + t->wait.count[SHOAL_CONSUMER]; r++)
+    if (shoal_robust_owner(shoal_load32_relaxed(&shoal_role_at_(&t->wait, r)->live.word)) == tid) return 1;
+  return 0;
+}
+static void doubt_owner(const struct shoal_topic *t) {
+  uint32_t word = shoal_load32_relaxed(&t->shm->lock.word), tid = shoal_robust_owner(word);
+  if (!tid || has_role(t, tid)) return;
+  shoal_cas32_relaxed(&t->shm->lock.word, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);  // a stranger's: damage
+}
+#define DOUBT_MS 100  // it is held for microseconds, or its owner is stopped
+
 static void lock(const struct shoal_topic *t) {
-  int rc = shoal_robust_acquire_(&t->shm->lock, SHOAL_FOREVER);
-  (void)rc;  // -EOWNERDEAD: what the dead one left is in order at every instruction
+  while (shoal_robust_acquire_(&t->shm->lock, shoal_after_ms(DOUBT_MS)) == -ETIMEDOUT) doubt_owner(t);
+  // -EOWNERDEAD: what the dead one left is in order at every instruction
 }
 static void unlock(const struct shoal_topic *t) { shoal_robust_release_(&t->shm->lock); }
 

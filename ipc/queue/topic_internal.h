@@ -37,6 +37,8 @@ SHOAL_INLINE struct shoal_claim shoal_topic_at_(const struct shoal_topic *t, uin
 SHOAL_INLINE void *shoal_topic_data_(const struct shoal_topic *t, const struct shoal_claim *claim) {
   return shoal_claim_data(claim, t->element_size);
 }
+// After so many steps of one walk its words are damaged: laps that go round in a circle, positions that are nowhere near.
+SHOAL_INLINE int shoal_topic_lost_(const struct shoal_topic *t, uint64_t steps) { return steps > 4 * t->mask + 1024; }
 // `me` is a role on the consumers' side.
 SHOAL_INLINE struct shoal_topic_seat_shm *shoal_topic_seat_(const struct shoal_topic *t, uint32_t me) {
   return &t->seats[me - 1 - t->wait.count[SHOAL_PRODUCER]];

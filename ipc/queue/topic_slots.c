@@ -19,11 +19,12 @@ static uint64_t past(const struct shoal_topic *t, uint64_t at, int64_t ahead) {
 }
 
 uint64_t shoal_topic_tail_(const struct shoal_topic *t) {
+  uint64_t steps = 0;
   for (uint64_t at = shoal_load64_relaxed(&t->shm->tail);;) {
     struct shoal_claim claim = shoal_topic_at_(t, at);
     int64_t ahead;
     // [A1]'s second half, sync/eventcount.h
-    if (!ahead_of(&claim, shoal_load64_seq_cst(claim.ctl), &ahead)) return at;
+    if (!ahead_of(&claim, shoal_load64_seq_cst(claim.ctl), &ahead) || shoal_topic_lost_(t, steps++)) return at;
     at = past(t, at, ahead);
   }
 }
@@ -70,7 +71,8 @@ static int take(const struct shoal_claim *claim, uint64_t c, uint32_t me) {
 
 // 0, -EAGAIN
 static int claim_slot(const struct shoal_topic *t, uint32_t me, struct shoal_claim *claim) {
-  for (uint64_t at = shoal_load64_relaxed(&t->shm->tail);;) {
+  uint64_t steps = 0;
+  for (uint64_t at = shoal_load64_relaxed(&t->shm->tail); !shoal_topic_lost_(t, steps++);) {
     *claim = shoal_topic_at_(t, at);
     uint64_t c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half
     int64_t ahead;
@@ -87,6 +89,7 @@ static int claim_slot(const struct shoal_topic *t, uint32_t me, struct shoal_cla
       return 0;
     }
   }
+  return -EAGAIN;
 }
 
 // After a claim: somebody sleeps, or it is closed. The bumps have sleepers that are not queued yet look again if we

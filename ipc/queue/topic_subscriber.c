@@ -41,7 +41,8 @@ static int is_hole(const struct shoal_topic *t, uint64_t at) {
 uint64_t shoal_topic_start_(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat, uint32_t history) {
   raise_top(t, seat);
   uint64_t from = hold_oldest(t, seat), at = shoal_topic_tail_(t);
-  for (uint32_t n = 0; n < history && at > from; n += !is_hole(t, at)) at--;
+  uint64_t capacity = shoal_topic_capacity_(t), tail = at;  // more than that was never kept
+  for (uint32_t n = 0; n < history && at > from && tail - at < capacity; n += !is_hole(t, at)) at--;
   shoal_topic_hold_(t, seat, at + 1);
   return at;
 }
@@ -95,7 +96,7 @@ static int pin(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat, u
 
 static int next_alone(struct shoal_topic_op_ *op, struct shoal_topic_seat_shm *seat) {
   const struct shoal_topic *t = op->t;
-  for (;;) {
+  for (uint64_t steps = 0; !shoal_topic_lost_(t, steps); steps++) {
     uint64_t at = shoal_load64_relaxed(&seat->cursor);
     op->claim = shoal_topic_at_(t, at);
     uint64_t c = shoal_load64_seq_cst(op->claim.ctl);  // [A1]'s second half; [G1] pairs with [P1]: the payload is there
@@ -114,6 +115,7 @@ static int next_alone(struct shoal_topic_op_ *op, struct shoal_topic_seat_shm *s
       return 0;
     }
   }
+  return -EAGAIN;
 }
 
 int shoal_topic_next_(struct shoal_topic_op_ *op) {

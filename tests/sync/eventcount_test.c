@@ -41,7 +41,7 @@ static void recover(struct shoal_eventcount_view *view, uint32_t role) {
   shoal_add32_seq_cst(&s->recovered[role], 1);
   while (shoal_load32_seq_cst(&s->hold_heir)) sched_yield();
 }
-static const struct shoal_wait_ops ops = {no_blocker, recover, NULL, NULL, NULL};
+static const struct shoal_wait_ops ops = {no_blocker, recover, NULL, NULL, NULL, NULL};
 
 static struct shoal_eventcount *eventcount_in(void *memory) { return (void *)((char *)memory + EVENTCOUNT_AT); }
 static void attach(struct box *box, void *memory) {

@@ -37,7 +37,7 @@ static uint32_t no_blocker(struct shoal_eventcount_view *view, int side) { retur
 static void recover(struct shoal_eventcount_view *view, uint32_t role) {
   shoal_mpmc_recover(&((struct ring *)view)->ring, role);
 }
-static const struct shoal_wait_ops ops = {no_blocker, recover, NULL, NULL, NULL};
+static const struct shoal_wait_ops ops = {no_blocker, recover, NULL, NULL, NULL, NULL};
 
 static struct shoal_mpmc_shm *ring_in(void *memory) {
   return (struct shoal_mpmc_shm *)(void *)((char *)memory + ROLES_AT + shoal_eventcount_size(ROLES, ROLES));

@@ -315,6 +315,21 @@ static void test_peek_takes_nothing(void **state) {
   }
 }
 
+// The word for strays tells of one that has gone: who looks finds out, and does not look for ever.
+static void test_peek_finds_nothing_after_what_came_again_is_gone(void **state) {
+  (void)state;
+  struct shoal_queue *q = make((struct shoal_queue_options){.capacity = 4});
+  struct shoal_loan loan;
+  uint64_t v;
+  assert_int_equal(put(q, 1), 0);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_return(q, &loan), 0);
+  assert_int_equal(get(q), 1);
+  assert_int_equal(number_queue_peek(q, &v, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(number_queue_peek(q, &v, shoal_after_ms(1)), -ETIMEDOUT);
+  unmake(q);
+}
+
 static void peek_on(void *memory, unsigned i) {
   struct shared *s = memory;
   struct shoal_queue *q = attach(memory);
@@ -866,6 +881,7 @@ int main(void) {
       cmocka_unit_test(test_clear_wakes_who_waits_for_room),
       cmocka_unit_test(test_size_empty_and_full),
       cmocka_unit_test(test_peek_takes_nothing),
+      cmocka_unit_test(test_peek_finds_nothing_after_what_came_again_is_gone),
       cmocka_unit_test(test_what_is_peeked_rises_threads),
       cmocka_unit_test(test_what_is_peeked_rises_processes),
       cmocka_unit_test(test_a_peek_hands_the_wake_on),
