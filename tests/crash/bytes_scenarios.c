@@ -1,4 +1,4 @@
-// ipc/queue/message on both rings. Claims: a message whose send returned is received, whole, by one; one whose sender or
+// ipc/queue/message on both rings, in cells, and under policies. Claims: a message whose send returned is received, whole, by one; one whose sender or
 // receiver was killed is received at most once; and when all are received the heap holds what it held before: no block is
 // lost with a reservation, a lease, or a call cut off anywhere.
 #include <errno.h>
@@ -16,9 +16,10 @@
 enum { ENDED, SENT, NEXT, HELD, ACKNOWLEDGED, LOST };  // T->word
 
 static struct shoal_segment *S;
-static struct shoal_queue *Q;
+static struct shoal_queue *Q, *D;  // D: dead letters
 static struct shoal_heap *H;
 static uint64_t blocks_before;
+static uint32_t most;   // that a survivor sends at a time
 static uint64_t bytes;  // of a message: 16 lie in the slot, 100 in a slab, 9000 in pages of their own
 
 #define OK(call)                                                               \
@@ -65,17 +66,21 @@ static uint64_t blocks(void) {
   OK(shoal_heap_info(H, &info));
   return info.blocks;
 }
-static void make(uint32_t kind, uint64_t size, uint32_t inside) {
+static void make_with(struct shoal_queue_options options, uint64_t size, uint32_t inside) {
   const struct shoal_segment_options small = {.size = 1 << 20, .size_max = 16 << 20, .participants = 16, .objects = 16};
-  const struct shoal_queue_options options = {.capacity = CAPACITY, .kind = kind, .bytes = 1};
+  options.capacity = CAPACITY, options.bytes = 1;
   shoal_spin_max_ = 3;
+  most = 8;
   bytes = size;
   OK(shoal_segment_create(NULL, &small, &S));
+  const struct shoal_queue_options dead = {.capacity = CAPACITY, .bytes = 1};
+  if (options.dead_letters) OK(shoal_queue_create(S, options.dead_letters, &dead, &D));
   OK(shoal_queue_create(S, "bytes", &options, &Q));
   OK(shoal_heap_open(S, &H));
   for (int i = 0; i < 3; i++) {  // through a lap; the heap has its memory
     OK(send_id(0, SHOAL_TRY));
     OK(recv_one(SHOAL_TRY));
+    if (options.joinable) OK(shoal_queue_task_done(Q));
   }
   T->taken[0] = 0;
   OK(shoal_heap_reap(H) < 0);
@@ -83,7 +88,12 @@ static void make(uint32_t kind, uint64_t size, uint32_t inside) {
   while (T->word[NEXT] < inside && send_id(T->word[NEXT] + 1, SHOAL_TRY) == 0) T->word[NEXT]++;
   leave();
 }
+static void make(uint32_t kind, uint64_t size, uint32_t inside) {
+  make_with((struct shoal_queue_options){.kind = kind}, size, inside);
+}
 static void unmake(void) {
+  if (D) shoal_queue_detach(D);
+  D = NULL;
   shoal_queue_detach(Q);
   shoal_heap_close(H);
   shoal_segment_close(S);
@@ -175,7 +185,7 @@ static void survive(void) {
   drain();
   for (uint32_t lap = 0; lap < 2; lap++) {
     uint32_t n = 0, before = taken();
-    while (n < 8 && send_id(200 + n, SHOAL_TRY) == 0) n++;
+    while (n < most && send_id(200 + n, SHOAL_TRY) == 0) n++;
     CRASH_EXPECT(n >= CAPACITY, "room for %u only", n);
     drain();
     CRASH_EXPECT(taken() == before + n, "%u were sent, %u came", n, taken() - before);
@@ -259,3 +269,199 @@ OF(mpmc, "mpmc", SHOAL_QUEUE_MPMC, b, "in a block", 100);
 OF(spsc, "spsc", SHOAL_QUEUE_SPSC, s, "in the slot", 16);
 OF(spsc, "spsc", SHOAL_QUEUE_SPSC, b, "in a block", 100);
 OF(spsc, "spsc", SHOAL_QUEUE_SPSC, p, "in pages", 9000);
+
+OF(fifo, "fifo", SHOAL_QUEUE_FIFO, s, "in the slot", 16);
+OF(fifo, "fifo", SHOAL_QUEUE_FIFO, b, "in a block", 100);
+OF(priority, "priority", SHOAL_QUEUE_PRIORITY, b, "in a block", 100);
+
+// ---- policies, all in blocks ----
+#define POLICY(id, text, ...) CRASH_SCENARIO(id, .name = "bytes policy: " text, .cleanup = unmake, __VA_ARGS__)
+#define WITH(id, inside, ...) \
+  static void id(void) { make_with((struct shoal_queue_options){__VA_ARGS__}, 100, inside), most = CAPACITY; }
+
+WITH(full_drops_oldest, 4, .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
+WITH(full_drops_newest, 4, .overflow = SHOAL_OVERFLOW_DROP_NEWEST)
+static void once(void) {
+  for (uint32_t i = 0; i < CRASH_IDS; i++) CRASH_EXPECT(T->taken[i] <= 1, "%u was received %u times", i, T->taken[i]);
+}
+static void check_oldest(void) {
+  crash_survivor(survive);
+  once();
+  for (uint32_t i = 2; i <= CAPACITY; i++) CRASH_EXPECT(T->taken[i] == 1, "%u, not the oldest, is gone", i);
+  CRASH_EXPECT(T->taken[MINE] >= T->word[ACKNOWLEDGED], "what was sent is gone");
+}
+static void op_send_newest(void) {
+  char data[100] = {MINE};
+  int rc = shoal_queue_send(Q, data, bytes, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == SHOAL_DROPPED || rc == -EPIPE, "send answered %d", rc);  // nobody is there to receive
+}
+static void check_newest(void) {
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(taken() == CAPACITY, "%u came out of a full one", taken());
+}
+POLICY(send_oldest, "send, the oldest dropped", .setup = full_drops_oldest, .prepare = producing, .op = op_send,
+       .check = check_oldest);
+POLICY(commit_oldest, "reserve and commit, the oldest dropped", .setup = full_drops_oldest, .prepare = producing,
+       .op = op_reserve_commit, .check = check_oldest);
+POLICY(send_newest, "send, it is dropped", .setup = full_drops_newest, .prepare = producing, .op = op_send_newest,
+       .check = check_newest);
+
+WITH(three_inside, 3, .capacity = 0)
+static void op_clear(void) { CRASH_EXPECT(shoal_queue_clear(Q) == 3, "three were inside"); }
+static void check_cleared(void) {
+  crash_survivor(survive);
+  once();
+  if (crash_victim_finished()) CRASH_EXPECT(taken() == 0, "%u came after all were cleared", taken());
+}
+static void op_peek(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  OK(shoal_queue_peek_bytes(Q, data, sizeof data, &size, SHOAL_TRY));
+  CRASH_EXPECT(size == bytes && data[0] == 1 && data[bytes - 1] == 1, "not the next one");
+}
+static void check_three(void) {
+  crash_survivor(survive);
+  once();
+  CRASH_EXPECT(taken() == 3, "%u came out of three", taken());
+}
+POLICY(clear, "clear", .setup = three_inside, .prepare = consuming, .op = op_clear, .check = check_cleared);
+POLICY(peek, "peek", .setup = three_inside, .prepare = consuming, .op = op_peek, .check = check_three);
+
+// ---- several ----
+static void op_send_n(void) {
+  static unsigned char data[3][LONGEST];
+  struct iovec three[3];
+  for (unsigned i = 0; i < 3; i++) {
+    memset(data[i], (int)(MINE + i), bytes);
+    three[i] = (struct iovec){data[i], bytes};
+  }
+  int n = shoal_queue_send_n(Q, three, 3, SHOAL_TRY);
+  CRASH_EXPECT(n == 3, "three answered %d", n);
+  T->word[ACKNOWLEDGED] += (uint32_t)n;
+}
+static void op_recv_n(void) {
+  static unsigned char data[3][LONGEST];
+  struct iovec three[3];
+  for (unsigned i = 0; i < 3; i++) three[i] = (struct iovec){data[i], LONGEST};
+  int n = shoal_queue_recv_n(Q, three, 3, SHOAL_TRY);
+  CRASH_EXPECT(n == 3, "three answered %d", n);
+  for (unsigned i = 0; i < 3; i++) took(data[i], three[i].iov_len);
+}
+static void check_three_received(void) { check_with(crash_victim_finished() ? 0 : 3); }
+WITH(none_inside, 0, .capacity = 0)
+POLICY(send_n, "send three", .setup = none_inside, .prepare = producing, .op = op_send_n, .check = check_sent);
+POLICY(send_n_wake, "send three, the consumer asleep", .setup = none_inside, .prepare = producing,
+       .ready = consumer_asleep, .op = op_send_n, .check = told);
+POLICY(recv_n, "receive three", .setup = three_inside, .prepare = consuming, .op = op_recv_n,
+       .check = check_three_received);
+
+// ---- joinable: what a victim has got, and not done with, comes again ----
+WITH(three_joinable, 3, .joinable = 1)
+static void op_recv_kept(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  OK(shoal_queue_recv(Q, data, sizeof data, &size, SHOAL_TRY));
+}
+static void got_one(void) {
+  consuming();
+  op_recv_kept();
+}
+static void op_done(void) { OK(shoal_queue_task_done(Q)); }
+static void check_done(void) {
+  crash_survivor(survive);
+  once();
+  uint32_t least = crash_victim_finished() ? 2 : 3, n = taken();
+  CRASH_EXPECT(n == least || (n == 2 && !T->taken[1]), "%u came out of three", n);
+}
+POLICY(recv_kept, "recv, joinable", .setup = three_joinable, .prepare = consuming, .op = op_recv_kept,
+       .check = check_three);
+POLICY(done, "task_done", .setup = three_joinable, .prepare = got_one, .op = op_done, .check = check_done);
+
+// ---- leases: of half an hour, and the clock is set forward ----
+#define HOUR UINT64_C(3600000000000)
+WITH(two_leased, 2, .lease_ns = HOUR / 2)
+static void try_release(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = loan.size;
+  memcpy(data, loan.data, size <= bytes ? size : 0);
+  int rc = shoal_queue_release(Q, &loan);
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "release answered %d (%s)", rc, shoal_reason());
+  if (rc == 0) took(data, size);
+}
+static int try_receive(void) {
+  int rc = shoal_queue_receive(Q, &loan, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN || rc == -EPIPE, "receive answered %d (%s)", rc, shoal_reason());
+  return rc;
+}
+static void op_leased(void) {
+  if (try_receive() == 0) try_release();
+}
+static void op_leased_recv(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  int rc = shoal_queue_recv(Q, data, sizeof data, &size, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN || rc == -EPIPE, "recv answered %d (%s)", rc, shoal_reason());
+  if (rc == 0) took(data, size);
+}
+static void release_all(void) {
+  for (int rc, idle = 0; idle < 3; idle += rc != 0)
+    if ((rc = try_receive()) == 0) try_release();
+}
+static void time_passes(void) {
+  T->late++;
+  crash_survivor(release_all);
+  T->late++;  // of those that were told of their time only now
+  crash_survivor(release_all);
+}
+static void check_two(void) {
+  time_passes();
+  crash_kill_victim();
+  crash_survivor(survive);
+  once();
+  uint32_t lost = crash_victim_finished() ? 0 : 1;  // killed when it had received it
+  CRASH_EXPECT(taken() + lost >= 2, "%u came out of two", taken());
+}
+static void check_two_resumed(void) {
+  time_passes();
+  once();
+  CRASH_EXPECT(taken() == 2, "%u released of two", taken());
+  crash_kill_victim();
+  crash_survivor(survive);
+}
+POLICY(lease, "receive and release under a lease", .setup = two_leased, .prepare = consuming, .op = op_leased,
+       .check = check_two);
+POLICY(lease_resumed, "receive and release, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = two_leased,
+       .prepare = consuming, .op = op_leased, .stopped = time_passes, .check = check_two_resumed);
+POLICY(lease_recv, "recv, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = two_leased, .prepare = consuming,
+       .op = op_leased_recv, .stopped = time_passes, .check = check_two_resumed);
+
+// ---- dead letters: at least once ----
+static void one_in_vain(void) {
+  make_with((struct shoal_queue_options){.delivery_max = 1, .dead_letters = "dead"}, 100, 1);
+  most = CAPACITY;
+  consuming();
+  OK(shoal_queue_receive(Q, &loan, SHOAL_TRY));
+  OK(shoal_queue_return(Q, &loan));
+  leave();
+}
+static void op_bury(void) { CRASH_EXPECT(try_receive() != 0, "it was delivered too often"); }
+static void drain_dead(void) {
+  unsigned char data[LONGEST];
+  uint64_t size;
+  for (int rc, idle = 0; idle < 3; idle += rc != 0)
+    if ((rc = shoal_queue_recv(D, data, sizeof data, &size, SHOAL_TRY)) == 0) took(data, size);
+  shoal_queue_leave(D, SHOAL_CONSUMER);
+}
+static void survive_the_dead(void) {
+  OK(shoal_queue_join(Q, SHOAL_CONSUMER));
+  release_all();  // buries
+  drain_dead();
+  survive();
+}
+static void check_buried(void) {
+  crash_survivor(survive_the_dead);
+  CRASH_EXPECT(T->taken[1] >= 1 && T->taken[1] <= 2, "it came %u times", T->taken[1]);
+}
+POLICY(bury, "a message becomes a dead letter", .setup = one_in_vain, .prepare = consuming, .op = op_bury,
+       .check = check_buried);
