@@ -42,22 +42,17 @@ static int full(struct shoal_queue *q) {  // put in four times
 
 static const char *yes_or_no(int x) { return x ? "True" : "False"; }
 static int sizes(struct shoal_queue *q) {
-  struct shoal_queue_info info;
   struct text t;
   int rc = put(q, "string", SHOAL_FOREVER);
-  if (rc == 0) rc = shoal_queue_info(q, &info);
   if (rc) return rc;
-  printf("%lu\n", (unsigned long)info.size);
+  printf("%ld\n", (long)shoal_queue_size(q));
   rc = texts_get(q, &t, SHOAL_FOREVER);
-  if (rc == 0) rc = shoal_queue_info(q, &info);
-  if (rc == 0) printf("%s\n", yes_or_no(info.size == 0));
+  if (rc == 0) printf("%s\n", yes_or_no(shoal_queue_empty(q)));
   return rc;
 }
 static int of_one(struct shoal_queue *q) {
-  struct shoal_queue_info info;
   int rc = put(q, "a", SHOAL_FOREVER);
-  if (rc == 0) rc = shoal_queue_info(q, &info);
-  if (rc == 0) printf("%s\n", yes_or_no(info.size == info.capacity));
+  if (rc == 0) printf("%s\n", yes_or_no(shoal_queue_full(q)));
   if (rc == 0) rc = put(q, "b", shoal_after_ms(200));
   if (rc == -ETIMEDOUT) printf("Full: after its deadline\n");
   return rc == -ETIMEDOUT ? 0 : rc;

@@ -124,7 +124,7 @@ struct shoal_pipe {
   uint32_t side, element_size;
 };
 
-int shoal_pipe_one_way_(const struct shoal_pipe *p, int side);     // -EPERM, and why
+int shoal_pipe_one_way_(const struct shoal_pipe *p, int side);    // -EPERM, and why
 int shoal_pipe_fits_(const struct shoal_pipe *p, uint32_t size);  // 0, -EBADMSG: messages of another size
 
 SHOAL_END

@@ -103,7 +103,7 @@ static int release(struct shoal_queue *q, const struct shoal_loan *loan, const s
   if (!loan->block_) return vacate(q, loan, claim, c);
   // A block's end is what counts, whoever has the slot by then: that one finds it gone. Who was seen late ends nothing: the
   // block may be the next holder's.
-  if (shoal_load64_acquire(claim->ctl) != c) return ended(loan->token);
+  if (shoal_load64_acquire(claim->ctl) != c) return ended(loan->token);  // [G1] pairs with [S3] of ipc/queue/mpmc.h
   int rc = shoal_message_end_lent_(q, loan);
   SHOAL_COMPILER_BARRIER();  // killed between: it was received, as its block says
   (void)vacate(q, loan, claim, c);

@@ -375,6 +375,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->capacity = o->capacity << out->grown;
   out->drop = o->drop;
   out->size = counted(&o->shm->count);
+  out->full = (uint32_t)is_full(o);
   out->key = o->key;
   out->holes = shoal_load64_relaxed(&o->shm->holes);
   out->redelivered = shoal_load64_relaxed(&o->shm->redelivered);

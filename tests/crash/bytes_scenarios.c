@@ -1,4 +1,4 @@
-// ipc/queue/message on both rings. Claims: a message whose send returned is received, whole, by one; one whose sender or
+// ipc/queue/message on both rings, in cells, and under policies. Claims: a message whose send returned is received, whole, by one; one whose sender or
 // receiver was killed is received at most once; and when all are received the heap holds what it held before: no block is
 // lost with a reservation, a lease, or a call cut off anywhere.
 #include "ipc/queue/message.h"
@@ -7,8 +7,9 @@
 #define CAPACITY 4u
 #define LONGEST 9000u
 
-static struct shoal_queue *Q;
-static uint64_t bytes;  // of a message: 16 lie in the slot, 100 in a slab, 9000 in pages of their own
+static struct shoal_queue *Q, *D;  // D: dead letters
+static uint32_t most;              // that a survivor sends at a time
+static uint64_t bytes;             // of a message: 16 lie in the slot, 100 in a slab, 9000 in pages of their own
 
 // ---- messages ----
 static void write_message(void *data, uint64_t id) { memset(data, (int)id, bytes); }
@@ -39,14 +40,18 @@ static void leave(void) {
   shoal_queue_leave(Q, SHOAL_PRODUCER);
   shoal_queue_leave(Q, SHOAL_CONSUMER);
 }
-static void make(uint32_t kind, uint64_t size, uint32_t inside) {
-  const struct shoal_queue_options options = {.capacity = CAPACITY, .kind = kind, .bytes = 1};
+static void make_with(struct shoal_queue_options options, uint64_t size, uint32_t inside) {
+  const struct shoal_queue_options dead = {.capacity = CAPACITY, .bytes = 1};
+  options.capacity = CAPACITY, options.bytes = 1;
   bytes = size;
+  most = 8;
   fixture_segment(16 << 20);
+  if (options.dead_letters) CRASH_OK(shoal_queue_create(S, options.dead_letters, &dead, &D));
   CRASH_OK(shoal_queue_create(S, "bytes", &options, &Q));
   for (int i = 0; i < 3; i++) {  // through a lap; the heap has its memory
     CRASH_OK(send_id(0, SHOAL_TRY));
     CRASH_OK(recv_one(SHOAL_TRY));
+    if (options.joinable) CRASH_OK(shoal_queue_task_done(Q));
   }
   T->taken[0] = 0;
   fixture_warm();
@@ -55,7 +60,12 @@ static void make(uint32_t kind, uint64_t size, uint32_t inside) {
   while (T->word[NEXT] < inside && send_id(T->word[NEXT] + 1, SHOAL_TRY) == 0) T->word[NEXT]++;
   leave();
 }
+static void make(uint32_t kind, uint64_t size, uint32_t inside) {
+  make_with((struct shoal_queue_options){.kind = kind}, size, inside);
+}
 static void unmake(void) {
+  if (D) shoal_queue_detach(D);
+  D = NULL;
   shoal_queue_detach(Q);
   fixture_segment_end();
 }
@@ -134,7 +144,7 @@ static void survive(void) {
   drain();
   for (uint32_t lap = 0; lap < 2; lap++) {
     uint32_t n = 0, before = ledger_taken();
-    while (n < 8 && send_id(200 + n, SHOAL_TRY) == 0) n++;
+    while (n < most && send_id(200 + n, SHOAL_TRY) == 0) n++;
     CRASH_EXPECT(n >= CAPACITY, "room for %u only", n);
     drain();
     CRASH_EXPECT(ledger_taken() == before + n, "%u were sent, %u came", n, ledger_taken() - before);
@@ -275,3 +285,189 @@ static void check_cleared(void) {
            .check = check_cleared)
 WAITING(mpmc, "mpmc");
 WAITING(spsc, "spsc");
+
+OF(fifo, "fifo", SHOAL_QUEUE_FIFO, s, "in the slot", 16);
+OF(fifo, "fifo", SHOAL_QUEUE_FIFO, b, "in a block", 100);
+OF(priority, "priority", SHOAL_QUEUE_PRIORITY, b, "in a block", 100);
+
+// ---- policies, all in blocks ----
+#define POLICY(id, text, ...) CRASH_SCENARIO(id, .name = "bytes policy: " text, .cleanup = unmake, __VA_ARGS__)
+#define WITH(id, inside, ...) \
+  static void id(void) { make_with((struct shoal_queue_options){__VA_ARGS__}, 100, inside), most = CAPACITY; }
+
+WITH(full_drops_oldest, 4, .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
+WITH(full_drops_newest, 4, .overflow = SHOAL_OVERFLOW_DROP_NEWEST)
+static void check_oldest(void) {
+  crash_survivor(survive);
+  ledger_once();
+  for (uint32_t i = 2; i <= CAPACITY; i++) CRASH_EXPECT(T->taken[i] == 1, "%u, not the oldest, is gone", i);
+  CRASH_EXPECT(T->taken[MINE] >= T->word[ACKNOWLEDGED], "what was sent is gone");
+}
+static void op_send_newest(void) {
+  char data[100] = {MINE};
+  int rc = shoal_queue_send(Q, data, bytes, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == SHOAL_DROPPED || rc == -EPIPE, "send answered %d", rc);  // nobody is there to receive
+}
+static void check_newest(void) {
+  crash_survivor(survive);
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == CAPACITY, "%u came out of a full one", ledger_taken());
+}
+POLICY(send_oldest, "send, the oldest dropped", .setup = full_drops_oldest, .prepare = producing, .op = op_send,
+       .check = check_oldest);
+POLICY(commit_oldest, "reserve and commit, the oldest dropped", .setup = full_drops_oldest, .prepare = producing,
+       .op = op_reserve_commit, .check = check_oldest);
+POLICY(send_newest, "send, it is dropped", .setup = full_drops_newest, .prepare = producing, .op = op_send_newest,
+       .check = check_newest);
+
+WITH(three_inside, 3, .capacity = 0)
+static void op_peek(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  CRASH_OK(shoal_queue_peek_bytes(Q, data, sizeof data, &size, SHOAL_TRY));
+  CRASH_EXPECT(size == bytes && data[0] == 1 && data[bytes - 1] == 1, "not the next one");
+}
+static void check_three(void) {
+  crash_survivor(survive);
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == 3, "%u came out of three", ledger_taken());
+}
+POLICY(peek, "peek", .setup = three_inside, .prepare = consuming, .op = op_peek, .check = check_three);
+
+// ---- several ----
+static void op_send_n(void) {
+  static unsigned char data[3][LONGEST];
+  struct iovec three[3];
+  for (unsigned i = 0; i < 3; i++) {
+    memset(data[i], (int)(MINE + i), bytes);
+    three[i] = (struct iovec){data[i], bytes};
+  }
+  int n = shoal_queue_send_n(Q, three, 3, SHOAL_TRY);
+  CRASH_EXPECT(n == 3, "three answered %d", n);
+  T->word[ACKNOWLEDGED] += (uint32_t)n;
+}
+static void op_recv_n(void) {
+  static unsigned char data[3][LONGEST];
+  struct iovec three[3];
+  for (unsigned i = 0; i < 3; i++) three[i] = (struct iovec){data[i], LONGEST};
+  int n = shoal_queue_recv_n(Q, three, 3, SHOAL_TRY);
+  CRASH_EXPECT(n == 3, "three answered %d", n);
+  for (unsigned i = 0; i < 3; i++) took(data[i], three[i].iov_len);
+}
+static void check_three_received(void) { check_with(crash_victim_finished() ? 0 : 3); }
+WITH(none_inside, 0, .capacity = 0)
+POLICY(send_n, "send three", .setup = none_inside, .prepare = producing, .op = op_send_n, .check = check_sent);
+POLICY(send_n_wake, "send three, the consumer asleep", .setup = none_inside, .prepare = producing,
+       .ready = consumer_asleep, .op = op_send_n, .check = told);
+POLICY(recv_n, "receive three", .setup = three_inside, .prepare = consuming, .op = op_recv_n,
+       .check = check_three_received);
+
+// ---- joinable: what a victim has got, and not done with, comes again ----
+WITH(three_joinable, 3, .joinable = 1)
+static void op_recv_kept(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  CRASH_OK(shoal_queue_recv(Q, data, sizeof data, &size, SHOAL_TRY));
+}
+static void got_one(void) {
+  consuming();
+  op_recv_kept();
+}
+static void op_done(void) { CRASH_OK(shoal_queue_task_done(Q)); }
+static void check_done(void) {
+  crash_survivor(survive);
+  ledger_once();
+  uint32_t least = crash_victim_finished() ? 2 : 3, n = ledger_taken();
+  CRASH_EXPECT(n == least || (n == 2 && !T->taken[1]), "%u came out of three", n);
+}
+POLICY(recv_kept, "recv, joinable", .setup = three_joinable, .prepare = consuming, .op = op_recv_kept,
+       .check = check_three);
+POLICY(done, "task_done", .setup = three_joinable, .prepare = got_one, .op = op_done, .check = check_done);
+
+// ---- leases: of half an hour, and the clock is set forward ----
+#define HOUR UINT64_C(3600000000000)
+WITH(two_leased, 2, .lease_ns = HOUR / 2)
+static void try_release(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = loan.size;
+  memcpy(data, loan.data, size <= bytes ? size : 0);
+  int rc = shoal_queue_release(Q, &loan);
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "release answered %d (%s)", rc, shoal_reason());
+  if (rc == 0) took(data, size);
+}
+static int try_receive(void) {
+  int rc = shoal_queue_receive(Q, &loan, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN || rc == -EPIPE, "receive answered %d (%s)", rc, shoal_reason());
+  return rc;
+}
+static void op_leased(void) {
+  if (try_receive() == 0) try_release();
+}
+static void op_leased_recv(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  int rc = shoal_queue_recv(Q, data, sizeof data, &size, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN || rc == -EPIPE, "recv answered %d (%s)", rc, shoal_reason());
+  if (rc == 0) took(data, size);
+}
+static void release_all(void) {
+  for (int rc, idle = 0; idle < 3; idle += rc != 0)
+    if ((rc = try_receive()) == 0) try_release();
+}
+static void time_passes(void) {
+  T->late++;
+  crash_survivor(release_all);
+  T->late++;  // of those that were told of their time only now
+  crash_survivor(release_all);
+}
+static void check_two(void) {
+  time_passes();
+  crash_kill_victim();
+  crash_survivor(survive);
+  ledger_once();
+  uint32_t lost = crash_victim_finished() ? 0 : 1;  // killed when it had received it
+  CRASH_EXPECT(ledger_taken() + lost >= 2, "%u came out of two", ledger_taken());
+}
+static void check_two_resumed(void) {
+  time_passes();
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == 2, "%u released of two", ledger_taken());
+  crash_kill_victim();
+  crash_survivor(survive);
+}
+POLICY(lease, "receive and release under a lease", .setup = two_leased, .prepare = consuming, .op = op_leased,
+       .check = check_two);
+POLICY(lease_resumed, "receive and release, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = two_leased,
+       .prepare = consuming, .op = op_leased, .stopped = time_passes, .check = check_two_resumed);
+POLICY(lease_recv, "recv, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = two_leased, .prepare = consuming,
+       .op = op_leased_recv, .stopped = time_passes, .check = check_two_resumed);
+
+// ---- dead letters: at least once ----
+static void one_in_vain(void) {
+  make_with((struct shoal_queue_options){.delivery_max = 1, .dead_letters = "dead"}, 100, 1);
+  most = CAPACITY;
+  consuming();
+  CRASH_OK(shoal_queue_receive(Q, &loan, SHOAL_TRY));
+  CRASH_OK(shoal_queue_return(Q, &loan));
+  leave();
+}
+static void op_bury(void) { CRASH_EXPECT(try_receive() != 0, "it was delivered too often"); }
+static void drain_dead(void) {
+  unsigned char data[LONGEST];
+  uint64_t size;
+  for (int rc, idle = 0; idle < 3; idle += rc != 0)
+    if ((rc = shoal_queue_recv(D, data, sizeof data, &size, SHOAL_TRY)) == 0) took(data, size);
+  shoal_queue_leave(D, SHOAL_CONSUMER);
+}
+static void survive_the_dead(void) {
+  CRASH_OK(shoal_queue_join(Q, SHOAL_CONSUMER));
+  release_all();  // buries
+  drain_dead();
+  survive();
+}
+static void check_buried(void) {
+  crash_survivor(survive_the_dead);
+  CRASH_EXPECT(T->taken[1] >= 1 && T->taken[1] <= 2, "it came %u times", T->taken[1]);
+}
+POLICY(bury, "a message becomes a dead letter", .setup = one_in_vain, .prepare = consuming, .op = op_bury,
+       .check = check_buried);

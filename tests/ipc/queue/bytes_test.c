@@ -874,7 +874,11 @@ static void test_batches(void **state) {
 static void test_last_in_first_out(void **state) {
   (void)state;
   struct shoal_queue *q = make(SHOAL_QUEUE_LIFO, 4);
-  for (uint64_t i = 0; i < 4; i++) assert_int_equal(send_filled(q, i * 1500, i, SHOAL_TRY), 0);
+  for (uint64_t i = 0; i < 4; i++) {
+    assert_true(shoal_queue_size(q) == (int64_t)i && shoal_queue_empty(q) == !i && !shoal_queue_full(q));
+    assert_int_equal(send_filled(q, i * 1500, i, SHOAL_TRY), 0);
+  }
+  assert_true(shoal_queue_full(q) && !shoal_queue_empty(q));
   assert_int_equal(send_filled(q, 1500, 4, SHOAL_TRY), -EAGAIN);
   for (uint64_t i = 4; i--;) recv_filled(q, i * 1500, i);
   assert_int_equal(shoal_queue_send_key(q, 1, "x", 1, SHOAL_TRY), -EINVAL);

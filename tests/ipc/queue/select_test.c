@@ -615,6 +615,31 @@ static void test_a_woken_select_is_killed_before_another(void **state) {
   (void)state, a_woken_select_is_killed(selects_one);
 }
 
+// What a select takes from a joinable queue is in hand until task_done: its death is seen at once, as a get's is.
+static void keeps_what_it_took(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory, 0);
+  uint64_t v = 0;
+  struct shoal_case c = number_queue_on_get(q, &v);
+  (void)i;
+  CHECK(shoal_select(&c, 1, SHOAL_TRY) == 0 && v == 5);
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (;;) pause();
+}
+static void test_what_a_dead_select_had_taken_comes_again(void **state) {
+  (void)state;
+  born = 0;
+  make_of(1, (struct shoal_queue_options){.capacity = 4, .producers = 8, .consumers = 8, .joinable = 1});
+  put(Q[0], 5);
+  struct peer p[2] = {bear(keeps_what_it_took, 0), bear(gets_one, 0)};
+  shoal_store32_seq_cst(&shared()->stage, 2);
+  peer_asleep(&p[1]);
+  peer_kill(&p[0]);
+  peer_join(&p[1]);
+  assert_int_equal(answer(0), 5);
+  unmake();
+}
+
 // Two queues and a way back; puts and gets by selects and by plain calls, each message once.
 #define EACH 6000u
 #define PRODUCERS 3u
@@ -944,9 +969,12 @@ static void test_directions_of_pipes(void **state) {
   uint64_t size, number[3] = {1, 2, 3};
   assert_int_equal(number_pipe_create(seg, NULL, &(struct shoal_pipe_options){.capacity = 4}, numbers), 0);
   assert_int_equal(shoal_pipe_create(seg, NULL, &(struct shoal_pipe_options){.capacity = 4}, ends), 0);
-  struct shoal_case wrong[] = {shoal_on_pipe_recv(ends[1], got, LONG, &size), shoal_on_pipe_send(ends[0], text, 1),
-                               shoal_on_pipe_readable(ends[1]), shoal_on_pipe_writable(ends[0]),
-                               number_pipe_on_recv(numbers[1], number), number_pipe_on_send(numbers[0], number)};
+  struct shoal_case wrong[] = {shoal_on_pipe_recv(ends[1], got, LONG, &size),
+                               shoal_on_pipe_send(ends[0], text, 1),
+                               shoal_on_pipe_readable(ends[1]),
+                               shoal_on_pipe_writable(ends[0]),
+                               number_pipe_on_recv(numbers[1], number),
+                               number_pipe_on_send(numbers[0], number)};
   for (int k = 0; k < 6; k++) assert_int_equal(shoal_select(&wrong[k], 1, SHOAL_TRY), -EPERM);
   struct shoal_case typed = shoal_on_pipe_send(numbers[1], text, 8);
   assert_int_equal(shoal_select(&typed, 1, SHOAL_TRY), -EBADMSG);
@@ -1084,7 +1112,8 @@ static void takes_either(void *memory, unsigned i) {
   struct shared *s = memory;
   struct shoal_case c[] = {shoal_on_acquire(&s->held[0].s), shoal_on_acquire(&s->held[1].s)};
   for (uint32_t n = 0; n < 500; n++) {
-    int k = 0, rc = i ? (k = shoal_select(c, 2, SHOAL_FOREVER), 0) : shoal_semaphore_acquire(&s->held[0].s, SHOAL_FOREVER);
+    int k = 0,
+        rc = i ? (k = shoal_select(c, 2, SHOAL_FOREVER), 0) : shoal_semaphore_acquire(&s->held[0].s, SHOAL_FOREVER);
     CHECK(k >= 0 && rc == 0);
     CHECK(shoal_add64_relaxed(&s->answers[k], 1) == 0);
     if (n % 16 == 0) sched_yield();
@@ -1146,6 +1175,7 @@ int main(void) {
       cmocka_unit_test(test_who_only_looked_hands_on),
       cmocka_unit_test(test_a_woken_select_is_killed),
       cmocka_unit_test(test_a_woken_select_is_killed_before_another),
+      cmocka_unit_test(test_what_a_dead_select_had_taken_comes_again),
       cmocka_unit_test(test_many_threads),
       cmocka_unit_test(test_many_processes),
       cmocka_unit_test(test_one_at_a_time_threads),
