@@ -196,9 +196,9 @@ static void go_on(void) {
   take(0);
   take(1);
   while (duplex && hear(1, SHOAL_TRY) == 0) continue;
-  for (int lap = 0; lap < 2 && !is_closed(); lap++) {
-    a_lap(1, 0);
-    if (duplex) a_lap(0, 1);
+  for (int lap = 0; lap < 2; lap++) {
+    if (!is_closed()) a_lap(1, 0);
+    if (duplex && !shoal_eventcount_closed(P[0]->out->wait.shm)) a_lap(0, 1);  // killed between the two closings
   }
   fixture_roles_free(&P[0]->in->wait);
   fixture_no_block_lost();
@@ -220,23 +220,36 @@ static void goes_on(void) {
   leave_both();
   crash_survivor(go_on);
 }
+static void hear_and_go_on(void) {
+  hear_what_is_there();
+  go_on();
+}
+static void hear_the_end_and_go_on(void) {
+  hear_to_the_end();
+  go_on();
+}
 static void check(void) {
   crash_kill_victim();  // one that was stopped has gone on, and has its end still
   leave_both();
-  crash_survivor(hear_what_is_there);
+  crash_survivor(hear_and_go_on);
   none_lost();
-  goes_on();
 }
 // The sender is dead.
 static void check_ended(void) {
-  crash_survivor(hear_to_the_end);
+  leave_both();
+  crash_survivor(hear_the_end_and_go_on);
   none_lost();
-  goes_on();
 }
 static void check_pair(void) {
-  crash_survivor(hear_what_is_there);
+  leave_both();
+  crash_survivor(hear_and_go_on);
   nothing_inside_lost();
-  goes_on();
+}
+// What the dead had not dropped of a closed one.
+static void check_rest(void) {
+  leave_both();
+  crash_survivor(hear_and_go_on);
+  ledger_once();
 }
 
 #define PIPE(id, text, ...) CRASH_SCENARIO(pipe_##id, .name = "pipe: " text, .cleanup = unmake, __VA_ARGS__)
@@ -279,9 +292,7 @@ static void check_closed_0(void) {
     crash_survivor(dropped_and_refused);
     goes_on();
   } else if (is_closed()) {
-    crash_survivor(hear_what_is_there);  // what the dead had not dropped
-    ledger_once();
-    goes_on();
+    check_rest();
   } else {
     check();
   }
@@ -538,15 +549,7 @@ PIPE(give, "give, the receiver asleep", .setup = an_heir, .prepare = sender, .re
 PAIR(send, "send, then its successor", one_way_part, sender, op_send, op_send_another, check_pair);
 PAIR(release, "receive and release, then its successor, duplex", duplex_part, receiver, op_receive_release, op_recv,
      check_pair);
-static void check_drained(void) {
-  if (!is_closed()) {
-    check_pair();
-    return;
-  }
-  crash_survivor(hear_what_is_there);
-  ledger_once();
-  goes_on();
-}
+static void check_drained(void) { (is_closed() ? check_rest : check_pair)(); }
 PAIR(close, "close, the receiver, then its successor", one_way_part, receiver, op_close_0, op_recv, check_drained);
 
 // ---- one stopped on its way to sleep, the other end dies ----
