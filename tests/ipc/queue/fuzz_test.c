@@ -4,7 +4,10 @@
 //   SHOAL_FUZZ_ROUNDS=20000   of each kind (a few hundred)          SHOAL_FUZZ_SEED=S    as it was printed
 //   SHOAL_FUZZ_ONLY=KIND      one kind, and with                    SHOAL_FUZZ_FROM=N    from that round on
 //   SHOAL_FUZZ_PATIENCE=5     seconds of a round (60)
+//   SHOAL_FUZZ_STORM=1        scribbled over all the while, by a thread: nothing is repeated exactly then
 // Not scribbled over: the links of the C library's robust list, which core/robust.h says must be believed.
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,7 +29,7 @@
 
 // ---- randomness: of each round its own ----
 
-static uint32_t state;
+static __thread uint32_t state;
 static uint32_t rnd(void) {
   state ^= state << 13, state ^= state >> 17;
   return state ^= state << 5;
@@ -100,6 +103,34 @@ static void scribble(void) {
     uint32_t half = below(4);  // 0, 1: that half of it
     memcpy(at + (half == 1) * 4, (char *)&word + (half == 1) * 4, half < 2 ? 4 : 8);
   }
+}
+
+// ---- all the while ----
+
+static shoal_atomic32 storm;  // 0 there is none, 1 calm, 2 it blows, 3 it is to calm down
+
+static void *blow(void *unused) {
+  state = (uint32_t)shoal_now_ns() | 1;
+  for (;; sched_yield()) {
+    uint32_t now = shoal_load32_seq_cst(&storm);
+    if (now == 2) scribble();
+    if (now == 3) shoal_store32_seq_cst(&storm, 1);
+  }
+  return unused;
+}
+static void begin_storms(void) {
+  pthread_t thread;
+  shoal_store32_seq_cst(&storm, 1);
+  CHECK(pthread_create(&thread, NULL, blow, NULL) == 0);
+}
+static void rise(void) {
+  scribble();
+  if (shoal_load32_seq_cst(&storm)) shoal_store32_seq_cst(&storm, 2);
+}
+static void calm(void) {
+  if (!shoal_load32_seq_cst(&storm)) return;
+  shoal_store32_seq_cst(&storm, 3);
+  while (shoal_load32_seq_cst(&storm) != 1) sched_yield();
 }
 
 // ---- memory with guards ----
@@ -212,13 +243,14 @@ static void queue_round(const struct shoal_queue_options *o) {
   leave_roles(&q->wait);
   if (q->kind == SHOAL_QUEUE_SPSC) leave_links(&q->spsc->producer), leave_links(&q->spsc->consumer);
   live_queue(q, &l, o->element_size);
-  scribble();
+  rise();
   for (unsigned i = 0; i < OPS; i++) queue_op(q, &l, o->element_size);
   OP(100);
   if (shoal_queue_attach_(memory, size, o->element_size, &other) == 0) {
     for (unsigned i = 0; i < OPS / 4; i++) queue_op(other, &none, o->element_size);
     (void)shoal_queue_detach(other);
   }
+  calm();
   OP(101);
   (void)shoal_queue_detach(q);
 }
@@ -275,7 +307,7 @@ static void named_round(const struct shoal_queue_options *o) {
   if (q->kind == SHOAL_QUEUE_SPSC) leave_links(&q->spsc->producer), leave_links(&q->spsc->consumer);
   if (dead) leave_roles(&dead->wait);
   shoal_object_list(segment, add_object, NULL);
-  scribble();
+  rise();
   for (unsigned i = 0; i < OPS; i++) queue_op(q, &l, o->element_size);
   OP(100);
   struct shoal_queue *again;
@@ -283,6 +315,7 @@ static void named_round(const struct shoal_queue_options *o) {
     queue_op(again, &l, o->element_size);
     (void)shoal_queue_detach(again);
   }
+  calm();
   OP(101);
   (void)shoal_queue_detach(q);
   if (dead) (void)shoal_queue_detach(dead);
@@ -341,13 +374,14 @@ static void pipe_both_ways(void) {
   leave_pipe(ends[0]->out), leave_pipe(ends[0]->in);
   for (uint32_t i = below(12); i--;) pipe_op(ends[i % 2], &loan[i % 2]);
   shoal_object_list(segment, add_object, NULL);
-  scribble();
+  rise();
   for (unsigned i = 0; i < OPS; i++) pipe_op(ends[i % 2], &loan[i % 2]);
   OP(100);
   if (shoal_pipe_open(segment, "p", 0, below(2), &again) == 0) {
     pipe_op(again, &loan[0]);
     (void)shoal_pipe_close(&again);
   }
+  calm();
   OP(101);
   (void)shoal_pipe_close(&ends[0]), (void)shoal_pipe_close(&ends[1]);
   segment_end();
@@ -416,13 +450,14 @@ static void topic_round(void) {
   leave_links(&t->shm->lock);
   subscribe(t);
   for (uint32_t i = below(12); i--;) topic_op(t, &loan, element);
-  scribble();
+  rise();
   for (unsigned i = 0; i < OPS; i++) topic_op(t, &loan, element);
   OP(100);
   if (shoal_topic_attach_(memory, size, o.element_size, &other) == 0) {
     for (unsigned i = 0; i < OPS / 4; i++) topic_op(other, &none, element);
     (void)shoal_topic_detach(other);
   }
+  calm();
   OP(101);
   (void)shoal_topic_detach(t);
   free(element);
@@ -470,6 +505,7 @@ static void rounds(uint32_t k, uint32_t seed, uint32_t from, uint32_t n) {
   for (int sig = 1; sig < 32; sig++) signal(sig, SIG_DFL);  // cmocka's are its own
   guard_memory();
   CHECK(shoal_robust_check() == 0);
+  if (setting("SHOAL_FUZZ_STORM", 0)) begin_storms();
   for (uint32_t round = from; round < from + n; round++) one_round(k, seed, round, patience);
   _exit(0);
 }
