@@ -5,6 +5,17 @@
 
 #define BLOCK SHOAL_MESSAGE_BLOCK_
 
+// The C library writes long copies around the caches, and who reads them next, on another processor, waits for memory. In pieces
+// they stay there; what is longer than caches are goes whole.
+#define PIECE (UINT64_C(1) << 16)
+#define PIECES (UINT64_C(1) << 22)
+static void copy(void *to, const void *from, uint64_t size) {
+  uint64_t done = 0;
+  for (; size <= PIECES && size - done > PIECE; done += PIECE)
+    memcpy((char *)to + done, (const char *)from + done, PIECE);
+  memcpy((char *)to + done, (const char *)from + done, size - done);
+}
+
 // ---- a slot ----
 
 struct message {  // a slot's words, each read once
@@ -69,7 +80,7 @@ static int take_block(struct shoal_queue_op_ *op, const void *slot) {
   if (rc) return rc;
   op->size = m.size;
   if (m.size > op->room) return -EMSGSIZE;
-  memcpy(op->out, data, m.size);
+  copy(op->out, data, m.size);
   SHOAL_COMPILER_BARRIER();  // it counts as received when it is
   end(op->q, &m);
   return 0;
@@ -183,7 +194,7 @@ int shoal_queue_send(struct shoal_queue *q, const void *data, uint64_t size, sho
   struct shoal_queue_op_ op = {.q = q, .in = data, .size = size};
   int rc = prepare(q, size, &op.block);
   if (SHOAL_UNLIKELY(rc)) return rc;
-  if (op.block) memcpy(op.block, data, size);  // before a slot is claimed: nobody waits for the copying
+  if (op.block) copy(op.block, data, size);  // before a slot is claimed: nobody waits for the copying
   rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->ops->send, shoal_queue_patience_(q, deadline));
   if (SHOAL_UNLIKELY(rc)) drop(q, op.block);
   return rc;
