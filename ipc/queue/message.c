@@ -5,6 +5,17 @@
 
 #define BLOCK SHOAL_MESSAGE_BLOCK_
 
+// The C library writes long copies around the caches, and who reads them next, on another processor, waits for memory. In pieces
+// they stay there; what is longer than caches are goes whole.
+#define PIECE (UINT64_C(1) << 16)
+#define PIECES (UINT64_C(1) << 22)
+static void copy(void *to, const void *from, uint64_t size) {
+  uint64_t done = 0;
+  for (; size <= PIECES && size - done > PIECE; done += PIECE)
+    memcpy((char *)to + done, (const char *)from + done, PIECE);
+  memcpy((char *)to + done, (const char *)from + done, size - done);
+}
+
 // ---- a slot ----
 
 struct message {  // a slot's words, each read once
@@ -73,7 +84,7 @@ static int take_block(struct shoal_queue_op_ *op, const void *slot) {
   if (rc) return damaged(m.size);
   op->size = m.size;
   if (m.size > op->room) return -EMSGSIZE;
-  memcpy(op->out, data, m.size);
+  copy(op->out, data, m.size);
   SHOAL_COMPILER_BARRIER();  // it counts as received when it is
   end(op->q, &m);
   return 0;
@@ -108,7 +119,7 @@ int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing
   op->size = m.size;
   if (m.size > op->room) return -EMSGSIZE;
   if (racing && m.in_block) shoal_copy_racing_(op->out, data, m.size);
-  else if (m.size) memcpy(op->out, data, m.size);
+  else if (m.size) copy(op->out, data, m.size);
   return 0;
 }
 
@@ -236,7 +247,7 @@ static int prepare(struct shoal_queue *q, uint64_t size, void **block) {
 // The same, with the message in it: before a slot is claimed, so that nobody waits for the copying.
 int shoal_message_prepare_(struct shoal_queue_op_ *op) {
   int rc = prepare(op->q, op->size, &op->block);
-  if (!rc && op->block) memcpy(op->block, op->in, op->size);
+  if (!rc && op->block) copy(op->block, op->in, op->size);
   return rc;
 }
 
