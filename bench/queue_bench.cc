@@ -7,6 +7,7 @@
 #include "bench/harness/sleepers.h"
 #include "bench/modules.h"
 #include "bench/mpmc_ring.h"
+#include "bench/spsc_ring.h"
 #include "ipc/queue/queue.h"
 
 namespace bench {
@@ -14,11 +15,33 @@ namespace bench {
 namespace {
 
 using M = Numbered<8>;
+using M64 = Numbered<64>;
 constexpr unsigned kCapacity = 1024;
 SHOAL_QUEUE_TYPED(numbers, M)
+SHOAL_QUEUE_TYPED(lines, M64)
+
+template <class M>
+struct Use;
+template <>
+struct Use<M> {
+  static int create(shoal_segment *s, const shoal_queue_options *o, shoal_queue **q) {
+    return numbers_create(s, "messages", o, q);
+  }
+  static int put(shoal_queue *q, const M *m) { return numbers_put(q, m, SHOAL_FOREVER); }
+  static int get(shoal_queue *q, M *m) { return numbers_get(q, m, SHOAL_FOREVER); }
+};
+template <>
+struct Use<M64> {
+  static int create(shoal_segment *s, const shoal_queue_options *o, shoal_queue **q) {
+    return lines_create(s, "messages", o, q);
+  }
+  static int put(shoal_queue *q, const M64 *m) { return lines_put(q, m, SHOAL_FOREVER); }
+  static int get(shoal_queue *q, M64 *m) { return lines_get(q, m, SHOAL_FOREVER); }
+};
 
 // The blocking queue, by name in a segment; children of fork use its handle.
-struct Queue {
+template <class M, uint32_t Kind>
+struct QueueOf {
   using Message = M;
   static constexpr bool kThreads = false;
   struct Shared {
@@ -32,8 +55,9 @@ struct Queue {
     small.flags = SHOAL_SEGMENT_PREFAULT;
     shoal_queue_options options = {};
     options.capacity = kCapacity;
+    options.kind = Kind;
     must(shoal_segment_create(nullptr, &small, &s->segment), "segment_create");
-    must(numbers_create(s->segment, "numbers", &options, &s->queue), "queue_create");
+    must(Use<M>::create(s->segment, &options, &s->queue), "queue_create");
   }
   static void destroy(void *memory) {
     auto *s = static_cast<Shared *>(memory);
@@ -47,7 +71,7 @@ struct Queue {
       must(shoal_queue_join(q, SHOAL_PRODUCER), "queue_join");
     }
     ~Producer() { shoal_queue_leave(q, SHOAL_PRODUCER); }
-    bool put(const M &m) { return must(numbers_put(q, &m, SHOAL_FOREVER), "queue_put") == 0; }
+    bool put(const M &m) { return must(Use<M>::put(q, &m), "queue_put") == 0; }
   };
   struct Consumer {
     shoal_queue *q;
@@ -56,11 +80,13 @@ struct Queue {
     }
     ~Consumer() { shoal_queue_leave(q, SHOAL_CONSUMER); }
     bool get(M &m) {
-      int rc = numbers_get(q, &m, SHOAL_FOREVER);
+      int rc = Use<M>::get(q, &m);
       return rc != -EPIPE && must(rc, "queue_get") == 0;
     }
   };
 };
+
+using Queue = QueueOf<M, SHOAL_QUEUE_MPMC>;
 
 // ---- idle: a receiver waits, nothing comes for long ----
 
@@ -112,6 +138,27 @@ Measurement stream_1p1c(double seconds) {
   return stream<Q>(seconds, 1, 1);
 }
 
+// Of kind SPSC, beside the ring that it stands on.
+template <class M>
+void add_spsc_queue(Suite &suite) {
+  using Queue = QueueOf<M, SHOAL_QUEUE_SPSC>;
+  using Ring = Spsc<M, kCapacity>;
+  std::string bytes = std::to_string(sizeof(M));
+  Case stream;
+  stream.name = "queue/spsc/stream/" + bytes;
+  stream.figures = {{"", "M msg/s", Better::kHigher, ">= 0.9 of the bare ring", {{Target::kLimit, 0.9}}}};
+  stream.contenders = {{"shoal", Role::kOurs, stream_1p1c<Queue>}, {"the bare ring", Role::kLimit, stream_1p1c<Ring>}};
+  suite.add(stream);
+  if (sizeof(M) > 8) return;
+
+  Case rtt;
+  rtt.name = "queue/spsc/rtt/" + bytes;
+  rtt.figures = {{"/p50", "ns", Better::kLower, "<= 1.15 x the bare ring", {{Target::kLimit, 1 / 1.15}}},
+                 {"/p99.9", "ns", Better::kLower}};
+  rtt.contenders = {{"shoal", Role::kOurs, round_trip<Queue>}, {"the bare ring", Role::kLimit, round_trip<Ring>}};
+  suite.add(rtt);
+}
+
 }  // namespace
 
 void add_queue(Suite &suite) {
@@ -130,6 +177,9 @@ void add_queue(Suite &suite) {
                       {"pipe", Role::kPeer, stream_1p1c<Pipe<M>>},
                       {"the bare ring", Role::kLimit, stream_1p1c<Mpmc<M, kCapacity>>}};
   suite.add(awake);
+
+  add_spsc_queue<M>(suite);
+  add_spsc_queue<M64>(suite);
 
   Case nothing;
   nothing.name = "queue/blocking/idle";
