@@ -126,10 +126,17 @@ static int answer(struct shoal_select_ *s, uint32_t i, int rc) {
   return (int)i;
 }
 
+// Nothing to get at a glance. Who finds nothing anywhere looks at all of them once more, and closely.
+static int is_bare(const struct shoal_case *c) {
+  const struct shoal_queue *q = c->queue;
+  return q->gets == SHOAL_QUEUE_MPMC && side_of(c) == SHOAL_CONSUMER && shoal_mpmc_looks_empty(&q->ring);
+}
+
 static int first_round(struct shoal_select_ *s) {
   for (uint32_t k = 0; k < s->n; k++) {
     uint32_t i = at(s, k);
     const struct shoal_case *c = &s->cases[i];
+    if (is_queue(c) && is_bare(c)) continue;
     int rc = is_queue(c)                    ? try_queue(s, c)
              : c->kind != SHOAL_CASE_EVENT  ? try_rest(s, i)
              : shoal_event_is_set(c->event) ? 0
