@@ -314,10 +314,13 @@ int shoal_queue_get_wait_(struct shoal_queue *q, uint32_t me, void *element, sho
 }
 // Once, of a kind that has nothing inline, or under a policy.
 int shoal_queue_put_other_(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
+  if (SHOAL_LIKELY(q->ops->put_one != NULL)) return q->ops->put_one(q, me, element, shoal_queue_inside_(deadline));
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .in = element};
   return q->ops->put(&op);
 }
 int shoal_queue_get_other_(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
+  if (SHOAL_LIKELY(q->gets == q->kind && q->ops->get_one))
+    return q->ops->get_one(q, me, element, shoal_queue_inside_(deadline));
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = shoal_queue_inside_(deadline), .out = element};
   if (q->joinable || q->leased) shoal_role_hold(&q->wait, me);
   return q->attempt.get(&op);
