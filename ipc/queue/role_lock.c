@@ -59,7 +59,7 @@ static int is_abandoned(uint32_t live_word, int late) {
 
 // Whoever releases from here on sees it; who has released before is seen by the next look.
 static void arm(struct shoal_role_lock *l, const struct shoal_eventcount_view *view) {
-  shoal_or32_seq_cst(&l->sleepers, W);
+  shoal_or32_seq_cst(&l->sleepers, W);                        // [S2] pairs with [S1]
   if (!(view->flags & SHOAL_EC_EXCHANGE)) shoal_fence_all();  // [S2] pairs with [S1]
 }
 

@@ -63,7 +63,7 @@ SHOAL_INLINE void shoal_role_lock_release(struct shoal_role_lock *l, const struc
                                           uint32_t me) {
   uint32_t word = shoal_load32_relaxed(&l->word);
   if (SHOAL_UNLIKELY((word & SHOAL_ROLE_LOCK_OWNER_) != me)) return;  // damage: it is not ours any more
-  if (SHOAL_UNLIKELY(view->flags & SHOAL_EC_EXCHANGE)) shoal_exchange32_seq_cst(&l->word, word - me);
+  if (SHOAL_UNLIKELY(view->flags & SHOAL_EC_EXCHANGE)) shoal_exchange32_seq_cst(&l->word, word - me);  // [T1], [S1]
   else shoal_store32_release(&l->word, word - me);  // [T1] pairs with [T2]
   SHOAL_COMPILER_BARRIER();                         // [S1] pairs with [S2]
   if (SHOAL_UNLIKELY(shoal_load32_relaxed(&l->sleepers))) shoal_role_lock_pass_on_(l);
