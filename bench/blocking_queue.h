@@ -9,11 +9,26 @@ namespace bench {
 
 constexpr unsigned kQueueCapacity = 1024;
 using Number = Numbered<8>;
-SHOAL_QUEUE_TYPED(numbers, Number)
 
-template <uint32_t Kind>
+template <class M>
+struct Typed_;
+#define BENCH_TYPED_(name, M)                                                              \
+  SHOAL_QUEUE_TYPED(name, M)                                                               \
+  template <>                                                                              \
+  struct Typed_<M> {                                                                       \
+    static int create(shoal_segment *s, const shoal_queue_options *o, shoal_queue **q) {   \
+      return name##_create(s, #name, o, q);                                                \
+    }                                                                                      \
+    static int put(shoal_queue *q, const M *m) { return name##_put(q, m, SHOAL_FOREVER); } \
+    static int get(shoal_queue *q, M *m) { return name##_get(q, m, SHOAL_FOREVER); }       \
+  };
+BENCH_TYPED_(queue8, Numbered<8>)
+BENCH_TYPED_(queue64, Numbered<64>)
+#undef BENCH_TYPED_
+
+template <uint32_t Kind, class M = Number>
 struct BlockingQueue {
-  using Message = Number;
+  using Message = M;
   static constexpr bool kThreads = false;
   struct Shared {
     shoal_segment *segment;
@@ -28,7 +43,7 @@ struct BlockingQueue {
     options.capacity = kQueueCapacity;
     options.kind = Kind;
     must(shoal_segment_create(nullptr, &small, &s->segment), "segment_create");
-    must(numbers_create(s->segment, "numbers", &options, &s->queue), "queue_create");
+    must(Typed_<M>::create(s->segment, &options, &s->queue), "queue_create");
   }
   static void destroy(void *memory) {
     auto *s = static_cast<Shared *>(memory);
@@ -42,7 +57,7 @@ struct BlockingQueue {
       must(shoal_queue_join(q, SHOAL_PRODUCER), "queue_join");
     }
     ~Producer() { shoal_queue_leave(q, SHOAL_PRODUCER); }
-    bool put(const Number &m) { return must(numbers_put(q, &m, SHOAL_FOREVER), "queue_put") == 0; }
+    bool put(const M &m) { return must(Typed_<M>::put(q, &m), "queue_put") == 0; }
   };
   struct Consumer {
     shoal_queue *q;
@@ -50,8 +65,8 @@ struct BlockingQueue {
       must(shoal_queue_join(q, SHOAL_CONSUMER), "queue_join");
     }
     ~Consumer() { shoal_queue_leave(q, SHOAL_CONSUMER); }
-    bool get(Number &m) {
-      int rc = numbers_get(q, &m, SHOAL_FOREVER);
+    bool get(M &m) {
+      int rc = Typed_<M>::get(q, &m);
       return rc != -EPIPE && must(rc, "queue_get") == 0;
     }
   };

@@ -8,6 +8,7 @@
 #include "bench/harness/sleepers.h"
 #include "bench/modules.h"
 #include "bench/mpmc_ring.h"
+#include "bench/spsc_ring.h"
 
 namespace bench {
 
@@ -66,6 +67,27 @@ Measurement stream_1p1c(double seconds) {
   return stream<Q>(seconds, 1, 1);
 }
 
+// Of kind SPSC, beside the ring that it stands on.
+template <class M>
+void add_spsc_queue(Suite &suite) {
+  using Queue = BlockingQueue<SHOAL_QUEUE_SPSC, M>;
+  using Ring = Spsc<M, kQueueCapacity>;
+  std::string bytes = std::to_string(sizeof(M));
+  Case stream;
+  stream.name = "queue/spsc/stream/" + bytes;
+  stream.figures = {{"", "M msg/s", Better::kHigher, ">= 0.9 of the bare ring", {{Target::kLimit, 0.9}}}};
+  stream.contenders = {{"shoal", Role::kOurs, stream_1p1c<Queue>}, {"the bare ring", Role::kLimit, stream_1p1c<Ring>}};
+  suite.add(stream);
+  if (sizeof(M) > 8) return;
+
+  Case rtt;
+  rtt.name = "queue/spsc/rtt/" + bytes;
+  rtt.figures = {{"/p50", "ns", Better::kLower, "<= 1.15 x the bare ring", {{Target::kLimit, 1 / 1.15}}},
+                 {"/p99.9", "ns", Better::kLower}};
+  rtt.contenders = {{"shoal", Role::kOurs, round_trip<Queue>}, {"the bare ring", Role::kLimit, round_trip<Ring>}};
+  suite.add(rtt);
+}
+
 }  // namespace
 
 void add_queue(Suite &suite) {
@@ -84,6 +106,9 @@ void add_queue(Suite &suite) {
                       {"pipe", Role::kPeer, stream_1p1c<Pipe<M>>},
                       {"the bare ring", Role::kLimit, stream_1p1c<Mpmc<M, kQueueCapacity>>}};
   suite.add(awake);
+
+  add_spsc_queue<Number>(suite);
+  add_spsc_queue<Numbered<64>>(suite);
 
   Case nothing;
   nothing.name = "queue/blocking/idle";

@@ -82,7 +82,9 @@ void shoal_eventcount_wake_(struct shoal_eventcount *shm, int side, int n) {
 
 void shoal_eventcount_ring(struct shoal_eventcount *shm) {
   count(&shm->counters.rings, 1);
-  for (int side = SHOAL_PRODUCER; side <= SHOAL_JOINER; side++) shoal_eventcount_wake_(shm, side, INT_MAX);
+  for (int side = SHOAL_PRODUCER; side <= SHOAL_CONSUMER; side++) shoal_eventcount_wake_(shm, side, INT_MAX);
+  // [C1] after two full barriers: who arms later sees what this tells of
+  if (shoal_eventcount_joiner_asleep_(shm)) shoal_eventcount_wake_(shm, SHOAL_JOINER, INT_MAX);
 }
 
 void shoal_eventcount_close(struct shoal_eventcount_view *view) {
@@ -160,7 +162,7 @@ static void remember(const struct shoal_eventcount_view *view, int side, uint32_
   struct shoal_role_cache_ *e = &shoal_role_cache_[view->id % SHOAL_ROLE_CACHE_];
   if (e->id != view->id || e->epoch != shoal_epoch())
     *e = (struct shoal_role_cache_){view->id, shoal_epoch(), {0, 0}, {0, 0}};
-  e->role[side] = role;
+  e->role[side] = (uint16_t)role;
 }
 
 // Its words are in order before anybody looks at it: what lies at or above `top` is looked at by nobody.
@@ -394,10 +396,12 @@ void shoal_sleeper_hand_on_(struct shoal_sleeper_ *s) {
   if ((now ^ s->ev.value) >= SEQUENCE) shoal_eventcount_wake_(s->view->shm, s->side, 1);
 }
 
-// Spins for about what a wake-up costs; the budget learns.
-static int spin(struct shoal_role *role, int (*attempt)(void *op), void *op) {
+// Spins for about what a wake-up costs; the budget learns. Where a sleep has the fence run by all, that stops the other side for
+// as long again: who goes to sleep a little too early makes it do the same.
+static int spin(const struct shoal_eventcount_view *view, struct shoal_role *role, int (*attempt)(void *op), void *op) {
   uint32_t budget = role->live.state < shoal_spin_max_ ? role->live.state : shoal_spin_max_;
-  for (uint32_t i = 0; i < budget; i++) {
+  uint32_t looks = view->flags & SHOAL_EC_UNCLAIMED ? 3 * budget : budget;
+  for (uint32_t i = 0; i < looks; i++) {
     shoal_pause();
     int rc = attempt(op);
     if (rc != -EAGAIN) {
@@ -471,6 +475,12 @@ static int sleep_once(struct shoal_sleeper_ *s, struct shoal_futex_entry *entrie
   return late;
 }
 
+// It armed, and found what it waited for before it slept: nobody need wake it. Not if another has armed, or was told, since.
+static void disarm(const struct shoal_sleeper_ *s) {
+  uint32_t armed = s->ev.value;
+  if (!(armed & W2)) shoal_cas32_relaxed(s->ev.word, &armed, armed & ~(W | E));
+}
+
 int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
                           shoal_deadline deadline) {
   struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
@@ -482,14 +492,19 @@ int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t
                              .can_sleep = !shoal_deadline_is_try(deadline),
                              .witnesses = entries + WITNESSES_FROM,
                              .room = SHOAL_FUTEX_MANY - WITNESSES_FROM};
-  int rc = s.can_sleep && side != SHOAL_JOINER ? spin(shoal_role_at_(view, me), attempt, op) : -EAGAIN, late = 0;
+  struct shoal_role *role = s.can_sleep && side != SHOAL_JOINER ? shoal_role_at_(view, me) : NULL;
+  uint32_t budget = role ? role->live.state : 0;
+  int rc = role ? spin(view, role, attempt, op) : -EAGAIN, late = 0, slept = 0;
   while (rc == -EAGAIN) {
     shoal_sleeper_arm_(&s);
     rc = shoal_sleeper_settle_(&s);
+    if (rc != -EAGAIN && s.can_sleep) disarm(&s);
+    if (rc == 0 && role && !slept) role->live.state = shoal_spin_paid(budget);  // had it looked a little longer
     if (rc != -EAGAIN) break;
     if (!s.can_sleep || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
     if (s.draining != s.armed_for_end) continue;
     late = sleep_once(&s, entries, deadline);
+    slept = 1;
     rc = attempt(op);
   }
   if (late) count(&view->shm->counters.late, 1);

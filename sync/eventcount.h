@@ -254,10 +254,12 @@ SHOAL_INLINE int shoal_role_is_dead(const struct shoal_eventcount_view *view, ui
 struct shoal_role_cache_ {
   uint64_t id;
   uint32_t epoch;  // shoal_thread_'s when it was written: a child of fork finds nothing here
-  uint32_t role[2];
+  uint16_t role[2];
   uint64_t user_[2];  // for the object, by side; only a hint: another handle may have left it
 };
-#define SHOAL_ROLE_CACHE_ 32
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_role_cache_) == 32, "two a line");
+SHOAL_STATIC_ASSERT(2 * SHOAL_ROLES_MAX <= UINT16_MAX, "a role fits");
+#define SHOAL_ROLE_CACHE_ 128  // twice what a select may wait for
 extern __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_]
     __attribute__((tls_model("initial-exec")));
 int shoal_role_find_(struct shoal_eventcount_view *view, int side);

@@ -296,6 +296,13 @@ SHOAL_INLINE int shoal_mpmc_claim_get_here(const struct shoal_mpmc *ring, uint32
   return shoal_mpmc_read_(ring, me, size, shoal_load64_relaxed(&ring->shm->head), &c, claim);
 }
 
+// Two loads. 1: the place at the hint awaits its message, and no stray is told of. 0 says nothing.
+SHOAL_INLINE int shoal_mpmc_looks_empty(const struct shoal_mpmc *ring) {
+  struct shoal_claim claim = shoal_mpmc_at(ring, shoal_load64_relaxed(&ring->shm->head), ring->stride);
+  return shoal_load64_relaxed(claim.ctl) == (claim.lap | shoal_slot_(SHOAL_SLOT_EMPTY_, 0)) &&
+         !(shoal_load64_relaxed(&ring->shm->strays) & SHOAL_STRAYS_);
+}
+
 SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                       struct shoal_claim *claim) {
   shoal_atomic64 *head = &ring->shm->head;

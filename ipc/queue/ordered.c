@@ -1,45 +1,28 @@
-#include "ipc/queue/ordered.h"
-
-#include <string.h>
-
 #include "core/error.h"
 #include "core/segment.h"
+#include "ipc/queue/ordered_internal.h"
 
 #define LINES(n) (((n) + 63) & ~UINT64_C(63))
 #define NONE 0u  // of a list, where a cell is its number + 1
+#define WAYS SHOAL_ORDERED_WAYS_
 
 // ---- cells and places ----
 
-static uint32_t offset_of(uint32_t element_size) { return element_size <= 40 ? sizeof(struct shoal_cell_shm) : 64; }
 static uint32_t stride_of(uint32_t element_size) {
   if (element_size <= 8) return 32;
   return element_size <= 40 ? 64 : (uint32_t)LINES(64 + (uint64_t)element_size);
 }
+static uint64_t keys_size(uint64_t n) { return LINES((n + WAYS) * sizeof(shoal_atomic64)); }
 static uint64_t places_size(uint32_t by, uint64_t n) {
-  return by == SHOAL_ORDERED_PRIORITY ? LINES(n * sizeof(struct shoal_place_shm)) : 0;
+  return by == SHOAL_ORDERED_PRIORITY ? keys_size(n) + LINES((n + WAYS) * sizeof(struct shoal_place_shm)) : 0;
 }
 static uint32_t cells_of(const struct shoal_ordered *o, uint32_t k) { return k ? o->capacity << (k - 1) : o->capacity; }
 uint32_t shoal_ordered_cells(const struct shoal_ordered *o) {
   return o->capacity << shoal_load32_acquire(&o->known);  // [K2] pairs with [K1]: the chunks' addresses are there
 }
 
-// Of the chunk that number `i` lies in, which is its place there by then.
-static const struct shoal_ordered_chunk_ *chunk_of(const struct shoal_ordered *o, uint32_t *i) {
-  if (SHOAL_LIKELY(*i < o->capacity)) return &o->chunk[0];
-  uint32_t k = 32 - (uint32_t)__builtin_clz(*i >> o->shift);
-  *i -= cells_of(o, k);
-  return &o->chunk[k];
-}
-static struct shoal_cell_shm *cell_at(const struct shoal_ordered *o, uint32_t c) {
-  const struct shoal_ordered_chunk_ *chunk = chunk_of(o, &c);
-  return (struct shoal_cell_shm *)(void *)(chunk->cells + (uint64_t)c * o->stride);
-}
-static struct shoal_place_shm *place_at(const struct shoal_ordered *o, uint32_t i) {
-  const struct shoal_ordered_chunk_ *chunk = chunk_of(o, &i);
-  return chunk->places + i;
-}
 void *shoal_ordered_data(const struct shoal_ordered *o, uint32_t c) {
-  return (char *)cell_at(o, c) + offset_of(o->element_size);
+  return (char *)shoal_cell_at_(o, c) + shoal_cell_offset_(o->element_size);
 }
 
 static uint32_t word_of(uint32_t state, uint32_t deaths, uint32_t owner) { return state << 22 | deaths << 12 | owner; }
@@ -47,26 +30,28 @@ static uint32_t state_of(uint32_t word) { return word >> 22 & 3; }
 static uint32_t deaths_of(uint32_t word) { return word >> 12 & SHOAL_CELL_DEATHS_MAX_; }
 static uint32_t owner_of(uint32_t word) { return word & 0xfff; }
 static uint32_t word_at(const struct shoal_ordered *o, uint32_t c) {
-  return shoal_load32_relaxed(&cell_at(o, c)->word);
+  return shoal_load32_relaxed(&shoal_cell_at_(o, c)->word);
 }
 // The point at which an operation happens: what it wrote before is in memory if it is killed after.
 static void set_word(const struct shoal_ordered *o, uint32_t c, uint32_t word) {
   SHOAL_COMPILER_BARRIER();
-  shoal_store32_relaxed(&cell_at(o, c)->word, word);
+  shoal_store32_relaxed(&shoal_cell_at_(o, c)->word, word);
   SHOAL_COMPILER_BARRIER();
 }
 static uint32_t next_of(const struct shoal_ordered *o, uint32_t c) {
-  return shoal_load32_relaxed(&cell_at(o, c)->next);
+  return shoal_load32_relaxed(&shoal_cell_at_(o, c)->next);
 }
 static void set_next(const struct shoal_ordered *o, uint32_t c, uint32_t next) {
-  shoal_store32_relaxed(&cell_at(o, c)->next, next);
+  shoal_store32_relaxed(&shoal_cell_at_(o, c)->next, next);
 }
-static uint64_t seq_of(const struct shoal_ordered *o, uint32_t c) { return shoal_load64_relaxed(&cell_at(o, c)->seq); }
+static uint64_t seq_of(const struct shoal_ordered *o, uint32_t c) {
+  return shoal_load64_relaxed(&shoal_cell_at_(o, c)->seq);
+}
 
 static void new_seq(const struct shoal_ordered *o, uint32_t c) {
   uint64_t seq = shoal_load64_relaxed(&o->shm->seq);
   shoal_store64_relaxed(&o->shm->seq, seq + 1);
-  shoal_store64_relaxed(&cell_at(o, c)->seq, seq);
+  shoal_store64_relaxed(&shoal_cell_at_(o, c)->seq, seq);
 }
 static void add(shoal_atomic32 *n, uint32_t k) { shoal_store32_relaxed(n, shoal_load32_relaxed(n) + k); }
 static void count(shoal_atomic64 *n) { shoal_store64_relaxed(n, shoal_load64_relaxed(n) + 1); }
@@ -80,80 +65,6 @@ const char *shoal_queue_key_refused_(struct shoal_queue_key key, uint32_t elemen
       (kind == SHOAL_KEY_UNSIGNED_ || kind == SHOAL_KEY_SIGNED_) && (size == 1 || size == 2 || size == 4 || size == 8);
   if (!is_integer && !(kind == SHOAL_KEY_FLOAT_ && (size == 4 || size == 8))) return "options.key.type is none";
   return key.offset > element_size || size > element_size - key.offset ? "options.key lies outside the element" : NULL;
-}
-
-static uint64_t float_key(double x) {
-  uint64_t bits;
-  if (x != x) return UINT64_MAX;
-  x += 0.0;  // -0 is 0
-  memcpy(&bits, &x, sizeof bits);
-  return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
-}
-static uint64_t key_of(uint32_t type, const char *at) {
-  uint32_t size = type & 0xff, kind = type & ~UINT32_C(0xff);
-  uint64_t bits = 0;
-  if (kind == SHOAL_KEY_FLOAT_ && size == 4) {
-    float x;
-    memcpy(&x, at, sizeof x);
-    return float_key((double)x);
-  }
-  if (kind == SHOAL_KEY_FLOAT_) {
-    double x;
-    memcpy(&x, at, sizeof x);
-    return float_key(x);
-  }
-  memcpy(&bits, at, size);  // little-endian, as core/segment_internal.h asserts
-  if (kind == SHOAL_KEY_UNSIGNED_) return bits;
-  uint32_t unused = 64 - 8 * size;
-  return (uint64_t)((int64_t)(bits << unused) >> unused) ^ UINT64_C(1) << 63;
-}
-
-// ---- the heap ----
-
-__extension__ typedef unsigned __int128 rank;
-struct entry {
-  rank rank;
-  uint32_t cell;
-};
-static rank rank_at(const struct shoal_ordered *o, uint32_t i) {
-  const struct shoal_place_shm *p = place_at(o, i);
-  return (rank)shoal_load64_relaxed(&p->key) << 64 | shoal_load64_relaxed(&p->seq);
-}
-static void set_place(const struct shoal_ordered *o, uint32_t i, struct entry e) {
-  struct shoal_place_shm *p = place_at(o, i);
-  shoal_store64_relaxed(&p->key, (uint64_t)(e.rank >> 64));
-  shoal_store64_relaxed(&p->seq, (uint64_t)e.rank);
-  shoal_store32_relaxed(&p->cell, e.cell);
-}
-static struct entry entry_at(const struct shoal_ordered *o, uint32_t i) {
-  return (struct entry){rank_at(o, i), shoal_load32_relaxed(&place_at(o, i)->cell)};
-}
-static struct entry entry_of(const struct shoal_ordered *o, uint32_t c) {
-  return (struct entry){(rank)shoal_load64_relaxed(&cell_at(o, c)->key) << 64 | seq_of(o, c), c};
-}
-
-static void rise(const struct shoal_ordered *o, uint32_t i, struct entry e) {
-  for (; i; i = (i - 1) / 4) {
-    struct entry above = entry_at(o, (i - 1) / 4);
-    if (above.rank <= e.rank) break;
-    set_place(o, i, above);
-  }
-  set_place(o, i, e);
-}
-static void sink(const struct shoal_ordered *o, uint32_t i, uint32_t n, struct entry e) {
-  for (uint64_t child; (child = 4 * (uint64_t)i + 1) < n;) {
-    uint32_t c = (uint32_t)child, best = c, end = n - c < 4 ? n : c + 4;
-    rank least = rank_at(o, c);
-    while (++c < end) {
-      rank r = rank_at(o, c);
-      best = r < least ? c : best;
-      least = r < least ? r : least;
-    }
-    if (least >= e.rank) break;
-    set_place(o, i, (struct entry){least, shoal_load32_relaxed(&place_at(o, best)->cell)});
-    i = best;
-  }
-  set_place(o, i, e);
 }
 
 // ---- the lists ----
@@ -200,7 +111,7 @@ static int insert(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how ho
   uint32_t first = shoal_load32_relaxed(&s->first), last = shoal_load32_relaxed(&s->last);
   if (n >= cells || first > cells || last > cells || !first != !last) return 0;
   if (o->by == SHOAL_ORDERED_PRIORITY) {
-    rise(o, n, entry_of(o, c));
+    if (!shoal_ordered_heap_insert_(o, n, shoal_entry_of_(o, c))) return 0;
   } else if (o->by == SHOAL_ORDERED_LIFO || how == SHOAL_ORDERED_AGAIN || !first) {
     set_next(o, c, first);
     shoal_store32_relaxed(&s->first, c + 1);
@@ -220,10 +131,7 @@ static int remove_next(struct shoal_ordered *o, uint32_t c) {
   uint32_t n = shoal_load32_relaxed(&s->count);
   if (n - 1 >= shoal_ordered_cells(o)) return 0;
   shoal_store32_relaxed(&s->count, n - 1);
-  if (o->by == SHOAL_ORDERED_PRIORITY) {
-    if (n > 1) sink(o, 0, n - 1, entry_at(o, n - 1));
-    return 1;
-  }
+  if (o->by == SHOAL_ORDERED_PRIORITY) return shoal_ordered_heap_remove_(o, n);
   uint32_t first = next_of(o, c);
   shoal_store32_relaxed(&s->first, first);
   if (!first) shoal_store32_relaxed(&s->last, NONE);
@@ -254,15 +162,6 @@ static uint32_t healed(struct shoal_ordered *o, uint32_t c) {
   return state;
 }
 
-static void heap_of(struct shoal_ordered *o, uint32_t list, uint32_t n) {
-  uint32_t i = 0;
-  for (; list && i < n; list = next_of(o, list - 1)) {
-    if (list > shoal_ordered_cells(o)) break;
-    set_place(o, i++, entry_of(o, list - 1));
-  }
-  for (uint32_t k = i > 1 ? (i - 2) / 4 + 1 : 0; k--;) sink(o, k, i, entry_at(o, k));
-}
-
 static void list_of(struct shoal_ordered *o, uint32_t list) {
   uint32_t last = list = sorted(o, list, o->by == SHOAL_ORDERED_LIFO), cells = shoal_ordered_cells(o);
   shoal_store32_relaxed(&o->shm->first, list);
@@ -271,7 +170,7 @@ static void list_of(struct shoal_ordered *o, uint32_t list) {
 }
 
 // The index, the free cells and the counts, from what the cells say. Killed on the way: the next one begins anew.
-static void remake(struct shoal_ordered *o) {
+static SHOAL_NOINLINE void remake(struct shoal_ordered *o) {
   struct shoal_ordered_shm *s = o->shm;
   uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&s->used);
   uint32_t n[4] = {0};
@@ -283,7 +182,7 @@ static void remake(struct shoal_ordered *o) {
     if (state == SHOAL_CELL_READY_) put_on(o, &ready, c);
     else if (state == SHOAL_CELL_FREE_) put_on(o, &unused, c);
   }
-  if (o->by == SHOAL_ORDERED_PRIORITY) heap_of(o, ready.v_, n[SHOAL_CELL_READY_]);
+  if (o->by == SHOAL_ORDERED_PRIORITY) shoal_ordered_heap_remake_(o, ready.v_, n[SHOAL_CELL_READY_]);
   else list_of(o, ready.v_);
   shoal_store32_relaxed(&s->free, unused.v_);
   shoal_store32_relaxed(&s->count, n[SHOAL_CELL_READY_]);
@@ -319,7 +218,9 @@ int shoal_ordered_init(struct shoal_ordered_shm *shm, const struct shoal_ordered
 
 static struct shoal_ordered_chunk_ chunk_at(const struct shoal_ordered *o, void *memory, uint32_t k) {
   uint64_t places = places_size(o->by, cells_of(o, k));
-  return (struct shoal_ordered_chunk_){places ? memory : NULL, (char *)memory + places};
+  return (struct shoal_ordered_chunk_){places ? memory : NULL,
+                                       places ? (void *)((char *)memory + keys_size(cells_of(o, k))) : NULL,
+                                       (char *)memory + places};
 }
 uint64_t shoal_ordered_chunk_size_(const struct shoal_ordered *o, uint32_t k) {
   return places_size(o->by, cells_of(o, k)) + LINES((uint64_t)cells_of(o, k) * o->stride);
@@ -397,7 +298,7 @@ int shoal_ordered_enter(struct shoal_ordered *o, uint32_t me, shoal_deadline dea
 int shoal_ordered_inherit(struct shoal_ordered *o, uint32_t role) {
   return entered(o, shoal_role_lock_inherit(&o->shm->lock, o->view, role));
 }
-void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me) { shoal_role_lock_release(&o->shm->lock, me); }
+void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me) { shoal_role_lock_release(&o->shm->lock, o->view, me); }
 
 // ---- inside ----
 
@@ -433,8 +334,7 @@ int shoal_ordered_next(struct shoal_ordered *o, uint32_t *cell) {
   for (int again = 0; again < 2; again++) {
     uint32_t n = shoal_load32_relaxed(&s->count);
     if (!n) return -EAGAIN;
-    uint32_t c = o->by == SHOAL_ORDERED_PRIORITY ? shoal_load32_relaxed(&place_at(o, 0)->cell)
-                                                 : shoal_load32_relaxed(&s->first) - 1;
+    uint32_t c = o->by == SHOAL_ORDERED_PRIORITY ? shoal_ordered_heap_first_(o) : shoal_load32_relaxed(&s->first) - 1;
     if (n <= cells && c < cells && state_of(word_at(o, c)) == SHOAL_CELL_READY_) {
       *cell = c;
       return 0;
@@ -456,8 +356,8 @@ static void unlend(struct shoal_ordered *o, uint32_t word) {
 void shoal_ordered_ready(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how how, uint32_t deaths) {
   uint32_t was = word_at(o, c);
   if (how == SHOAL_ORDERED_NEW && o->by == SHOAL_ORDERED_PRIORITY)
-    shoal_store64_relaxed(&cell_at(o, c)->key,
-                          key_of(o->key.type, (const char *)shoal_ordered_data(o, c) + o->key.offset));
+    shoal_store64_relaxed(&shoal_cell_at_(o, c)->key,
+                          shoal_ordered_heap_key_(o->key.type, (const char *)shoal_ordered_data(o, c) + o->key.offset));
   if (how == SHOAL_ORDERED_NEW || o->by == SHOAL_ORDERED_LIFO) new_seq(o, c);
   set_word(o, c, word_of(SHOAL_CELL_READY_, deaths < SHOAL_CELL_DEATHS_MAX_ ? deaths : SHOAL_CELL_DEATHS_MAX_, 0));
   if (SHOAL_LIKELY(insert(o, c, how))) unlend(o, was);
@@ -486,6 +386,52 @@ void shoal_ordered_free(struct shoal_ordered *o, uint32_t c) {
   }
   unlend(o, was);
   put_on(o, &o->shm->free, c);
+}
+
+// A call of memcpy costs as much as all the rest, and the compiler shall not make one of this.
+static void copy(void *to, const void *from, uint32_t size) {
+  if (SHOAL_UNLIKELY(size % sizeof(uint64_t) || size > 64)) {
+    memcpy(to, from, size);
+    return;
+  }
+  for (uint32_t i = 0; i < size; i += sizeof(uint64_t)) {
+    uint64_t word;
+    memcpy(&word, (const char *)from + i, sizeof word);
+    __asm__("" : "+r"(word));
+    memcpy((char *)to + i, &word, sizeof word);
+  }
+}
+static void bump(const struct shoal_ordered *o, int side) {
+  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(o->view->shm, side))) shoal_eventcount_bump_(o->view->shm, side);
+}
+
+__attribute__((flatten)) int shoal_ordered_put(struct shoal_ordered *o, uint32_t me, const void *element,
+                                               shoal_deadline deadline) {
+  uint32_t c;
+  int rc = shoal_ordered_enter(o, me, deadline);
+  if (SHOAL_UNLIKELY(rc)) return rc;
+  rc = SHOAL_UNLIKELY(shoal_eventcount_closed(o->view->shm)) ? -EPIPE : shoal_ordered_take(o, &c);
+  if (SHOAL_LIKELY(!rc)) {
+    bump(o, SHOAL_CONSUMER);
+    copy(shoal_ordered_data(o, c), element, o->element_size);
+    shoal_ordered_ready(o, c, SHOAL_ORDERED_NEW, 0);
+  }
+  shoal_ordered_leave(o, me);
+  return rc;
+}
+__attribute__((flatten)) int shoal_ordered_get(struct shoal_ordered *o, uint32_t me, void *element,
+                                               shoal_deadline deadline) {
+  uint32_t c;
+  int rc = shoal_ordered_enter(o, me, deadline);
+  if (SHOAL_UNLIKELY(rc)) return rc;
+  rc = shoal_ordered_next(o, &c);
+  if (SHOAL_LIKELY(!rc)) {
+    bump(o, SHOAL_PRODUCER);
+    copy(element, shoal_ordered_data(o, c), o->element_size);
+    shoal_ordered_free(o, c);
+  }
+  shoal_ordered_leave(o, me);
+  return rc;
 }
 
 static void empty_cell(struct shoal_ordered *o, uint32_t c, uint32_t word, int dead) {

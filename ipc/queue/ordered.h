@@ -9,8 +9,8 @@
 //     \------------------- put -------------------/ \------------------- get -------------/
 //   WRITING --cancelled, or its owner died--> FREE      READING --returned, or its owner died--> READY
 //
-// Which cell is next says an index: a list (FIFO, LIFO), or a heap of {key, sequence, cell} with four branches. It is no
-// more than a copy: whoever takes the lock from a dead holder makes it anew from the cells.
+// Which cell is next says an index: a list (FIFO, LIFO), or a heap of {key, sequence, cell} with eight branches and, in front of
+// it, the first few in order. It is no more than a copy: whoever takes the lock from a dead holder makes it anew from the cells.
 //
 // USE (ipc/queue/queue_ordered.c)
 //   rc = shoal_ordered_enter(o, me, deadline);
@@ -24,7 +24,8 @@
 //          Looks without the lock: [O1] a message counts as ready before it no longer counts as reserved, pairs with [O2].
 // CRASH    in a put: the message is ready, or its cell is free. In a get: it is ready, or it was received. The index, the list
 //          of free cells and all counts are made anew: n log n steps for n messages, some 100 ns each.
-// COST     FIFO, LIFO: a constant. PRIORITY: log n, to base 4, for a get; for a put less. A cell: 24 bytes, and the element: 32
+// COST     FIFO, LIFO: a constant. PRIORITY: log n, to base 8, for a get; for a put less; a constant for what comes before all
+//          that is there, and is received before it is five messages behind. A cell: 24 bytes, and the element: 32
 //          for up to 8, 64 for up to 40; above, the element begins on a line of its own. PRIORITY: 24 bytes more.
 // SOURCE   a d-ary heap and a merge sort of the books.
 #pragma once
@@ -77,12 +78,20 @@ struct shoal_cell_shm {
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_cell_shm) == 24, "40 bytes are left of a line");
 
-struct shoal_place_shm {  // of the heap; who holds the lock
+struct shoal_place_shm {  // of the heap, beside its key; who holds the lock
+  shoal_atomic64 seq;
+  shoal_atomic32 cell;
+  uint32_t reserved_;
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_place_shm) == 16, "four are a line");
+
+struct shoal_front_shm {  // before all that is in the heap; who holds the lock
   shoal_atomic64 key, seq;
   shoal_atomic32 cell;
   uint32_t reserved_;
 };
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_place_shm) == 24, "four are a line and a half");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_front_shm) == 24, "layout");
+#define SHOAL_ORDERED_FRONT_ 5u
 
 // Chunk 0 lies behind the header and has `capacity` cells; chunk k has as many as all before it.
 #define SHOAL_ORDERED_CHUNKS_ 31u
@@ -96,6 +105,7 @@ struct shoal_ordered_shm {
   shoal_atomic32 used;                            // cells at or above it were never used
   shoal_atomic32 chunks;                          // how many beside chunk 0
   shoal_atomic64 seq;                             // the next one
+  shoal_atomic32 fronts;                          // how many are in front of the heap
   uint32_t capacity SHOAL_ALIGNED(64);            // constant after init, as are all of this line
   uint32_t element_size, by, drop, grow;
   uint32_t key_type, key_offset;
@@ -103,15 +113,19 @@ struct shoal_ordered_shm {
   shoal_atomic64 holes, redelivered, dropped, remade;  // counters: who holds the lock
   shoal_atomic64 chunk[SHOAL_ORDERED_CHUNKS_];         // offsets in the segment: who holds the lock
   uint64_t reserved2_[5];
+  struct shoal_front_shm front[SHOAL_ORDERED_FRONT_];  // the last of them comes first
+  uint64_t reserved3_;
 };
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_ordered_shm) == 448, "seven lines; the places follow, then the cells");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_ordered_shm) == 576, "nine lines; the keys and places follow, then the cells");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_ordered_shm, front) == 448, "two lines");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_ordered_shm, seq) == 40, "what every operation touches is one line");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_ordered_shm, capacity) == 64, "constants keep off it");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_ordered_shm, holes) == 128, "layout");
 
 struct shoal_ordered_chunk_ {
-  struct shoal_place_shm *places;  // NULL: no heap
-  char *cells;                     // NULL: not known to this process
+  shoal_atomic64 *keys;  // of the places; NULL: no heap
+  struct shoal_place_shm *places;
+  char *cells;  // NULL: not known to this process
 };
 
 struct shoal_ordered;
@@ -170,6 +184,9 @@ void shoal_ordered_reserve(struct shoal_ordered *o, uint32_t cell, uint32_t me);
 void shoal_ordered_receive(struct shoal_ordered *o, uint32_t cell, uint32_t me);
 // The next message, or a claim: it was received, or never was one.
 void shoal_ordered_free(struct shoal_ordered *o, uint32_t cell);
+// Whole calls, from enter to leave, that bump who sleeps. 0; -EAGAIN: no free cell, no message; -EPIPE: closed; as enter.
+int shoal_ordered_put(struct shoal_ordered *o, uint32_t me, const void *element, shoal_deadline deadline);
+int shoal_ordered_get(struct shoal_ordered *o, uint32_t me, void *element, shoal_deadline deadline);
 // All that `role` holds: given back (`dead` 0), or as its death has it.
 void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead);
 // The chunk behind the last is at `off`; -EPROTO: it is not in the segment.

@@ -319,7 +319,7 @@ int shoal_queue_put_any_(struct shoal_queue *q, const void *element, uint32_t si
   if (me < 0) return me;
   void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
   struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .in = element};
-  int rc = q->ops->put(&op);
+  int rc = q->ops->put_one ? q->ops->put_one(q, op.me, element, op.deadline) : q->ops->put(&op);
   if (rc == -EAGAIN) rc = put_wait(q, &op, deadline);
   shoal_pending_restore_(shoal_self_(), pending);
   return rc;
@@ -332,7 +332,8 @@ int shoal_queue_get_any_(struct shoal_queue *q, void *element, uint32_t size, sh
   void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
   struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .out = element};
   if (q->joinable || q->leased) shoal_role_hold(&q->wait, op.me);
-  int rc = q->attempt.get(&op);
+  int bare = q->gets == q->kind && q->ops->get_one;  // no policy
+  int rc = bare ? q->ops->get_one(q, op.me, element, op.deadline) : q->attempt.get(&op);
   if (rc == -EAGAIN) rc = shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, op.me, q->attempt.get, &op, deadline);
   shoal_pending_restore_(shoal_self_(), pending);
   return rc;

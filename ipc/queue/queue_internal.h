@@ -45,6 +45,9 @@ struct shoal_queue_kind_ {
   int (*attach)(struct shoal_queue *q, void *ring, uint64_t size);  // sets q->element_size
   // ---- attempts, of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY ----
   int (*put)(void *op), (*get)(void *op), (*put_n)(void *op), (*get_n)(void *op);
+  // As put and get, without an op; get: without a policy. NULL: there is none.
+  int (*put_one)(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline);
+  int (*get_one)(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
   int (*reserve)(void *op), (*receive)(void *op);
   int (*send)(void *op), (*recv)(void *op);  // byte messages; NULL: it carries none
   int (*evict)(void *op);                    // receives what stands where the next put belongs. NULL: a producer cannot

@@ -291,6 +291,28 @@ static int many(struct shoal_queue_op_ *op, int (*some)(struct shoal_queue_op_ *
   }
   return op->done ? 0 : rc;
 }
+// The common case at once; what has to grow, or to be copied outside, goes the long way.
+static int put_one(struct shoal_queue *q, uint32_t me, const void *element, shoal_deadline deadline) {
+  if (SHOAL_LIKELY(q->element_size <= SMALL && !q->ordered.grow)) {
+    if (in_vain(q, SHOAL_PRODUCER)) return -EAGAIN;
+    int rc = shoal_ordered_put(&q->ordered, me, element, deadline);
+    wake(q, SHOAL_CONSUMER, rc == 0);
+    return rc;
+  }
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .in = element};
+  return put(&op);
+}
+static int get_one(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline) {
+  if (SHOAL_LIKELY(q->element_size <= SMALL)) {
+    if (in_vain(q, SHOAL_CONSUMER)) return -EAGAIN;
+    int rc = shoal_ordered_get(&q->ordered, me, element, deadline);
+    wake(q, SHOAL_PRODUCER, rc == 0);
+    return rc;
+  }
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .out = element};
+  return get(&op);
+}
+
 static int put_n(void *op) { return many(op, put_some, put); }
 static int get_n(void *op) { return many(op, get_some, get); }
 
@@ -396,6 +418,8 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
                                                         .get = get,                   \
                                                         .put_n = put_n,               \
                                                         .get_n = get_n,               \
+                                                        .put_one = put_one,           \
+                                                        .get_one = get_one,           \
                                                         .reserve = reserve,           \
                                                         .receive = receive,           \
                                                         .send = send,                 \

@@ -6,13 +6,16 @@
 #define W FUTEX_WAITERS
 #define SEQUENCE (OWNER + 1)
 
-// As core/robust.c: what looking costs who works under the lock.
+// Each look takes the line from who works under the lock, and who takes it over has all that was written there to fetch. So who
+// meets others here again and again lets them get on with it; who has met nobody for long comes back soon.
 #define SPIN_STEP_MIN 32u
-#define SPIN_STEP_MAX 256u
+#define SPIN_STEP_AGAIN 512u
+#define SPIN_STEP_MAX 1024u
+#define SPIN_ALL (12 * (shoal_spin_max_ < SHOAL_SPIN_MAX ? shoal_spin_max_ : SHOAL_SPIN_MAX))
+#define AGAIN_NS 1000000
 
-static uint32_t taken(uint32_t word, uint32_t me, uint32_t keep, int from_the_dead) {
-  uint32_t sequence = (from_the_dead ? word + SEQUENCE : word) & ~(W | OWNER);
-  return sequence | me | (word & W) | keep;
+static uint32_t taken(uint32_t word, uint32_t me, int from_the_dead) {
+  return ((from_the_dead ? word + SEQUENCE : word) & ~OWNER) | me;
 }
 
 // The holder's live word, or NULL: it is no role, so nobody's.
@@ -27,12 +30,19 @@ static unsigned spin(unsigned left, unsigned *step) {
   return left - pauses;
 }
 
+static unsigned first_step(void) {
+  static __thread int64_t met;
+  int64_t now = shoal_now_ns(), since = now - met;
+  met = now;
+  return since < AGAIN_NS ? SPIN_STEP_AGAIN : SPIN_STEP_MIN;
+}
+
 // What wakes it other than the lock may have been meant for a sleeper of the event: all look again. 1: it slept in vain.
-static int sleep_for(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t word,
-                     struct shoal_robust *live, uint32_t live_word, shoal_deadline deadline) {
+static int sleep_for(struct shoal_role_lock *l, struct shoal_eventcount_view *view, struct shoal_robust *live,
+                     uint32_t live_word, shoal_deadline deadline) {
   struct shoal_eventcount *ec = view->shm;
   struct shoal_futex_entry entries[] = {
-      {&ec->bell, shoal_load32_relaxed(&ec->bell)}, {&l->word, word}, {&live->word, live_word}};
+      {&ec->bell, shoal_load32_relaxed(&ec->bell)}, {&l->sleepers, W}, {&live->word, live_word}};
   int64_t now = shoal_now_ns();
   int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
   int woke = shoal_futex_wait_many(entries, 3, (shoal_deadline){end});
@@ -47,41 +57,49 @@ static int is_abandoned(uint32_t live_word, int late) {
   return shoal_robust_is_dead(live_word) || (late && !shoal_robust_owner(live_word));
 }
 
+// Whoever releases from here on sees it; who has released before is seen by the next look.
+static void arm(struct shoal_role_lock *l, const struct shoal_eventcount_view *view) {
+  shoal_or32_seq_cst(&l->sleepers, W);                        // [S2] pairs with [S1]
+  if (!(view->flags & SHOAL_EC_EXCHANGE)) shoal_fence_all();  // [S2] pairs with [S1]
+}
+
 int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t me, int heir,
                                   shoal_deadline deadline) {
-  unsigned left = 3 * (shoal_spin_max_ < SHOAL_SPIN_MAX ? shoal_spin_max_ : SHOAL_SPIN_MAX), step = SPIN_STEP_MIN;
-  uint32_t slept = 0;  // W: others may sleep, too, and the wake that came was for one
-  int late = 0;
+  unsigned left = SPIN_ALL, step = 0;
+  int late = 0, armed = 0;
   for (;;) {
     uint32_t word = shoal_load32_relaxed(&l->word), owner = word & OWNER;
     if (!owner) {
-      if (shoal_cas32_acquire(&l->word, &word, taken(word, me, slept, heir))) return 0;  // [T2]
+      if (shoal_cas32_acquire(&l->word, &word, taken(word, me, heir))) return 0;  // [T2]
       continue;
     }
     struct shoal_robust *live = live_of(view, owner);
     uint32_t live_word = live ? shoal_load32_acquire(&live->word) : FUTEX_OWNER_DIED;  // [A5] of sync/eventcount.h
     if (is_abandoned(live_word, late) || (heir && owner == me)) {
       // [T2], and what the dead one wrote is seen: the kernel's mark comes after
-      if (shoal_cas32_acquire(&l->word, &word, taken(word, me, slept, 1))) return -EOWNERDEAD;
+      if (shoal_cas32_acquire(&l->word, &word, taken(word, me, 1))) return -EOWNERDEAD;
       continue;
     }
     if (shoal_robust_owner(live_word) == shoal_self_()->tid)
       return shoal_fail_(-EDEADLK, "interrupted by this call, the thread is inside the queue");
     if (left) {
+      if (!step) step = first_step();
       left = spin(left, &step);
       continue;
     }
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
-    if (!(word & W) && !shoal_cas32_relaxed(&l->word, &word, word | W)) continue;
-    slept = W;
-    late = sleep_for(l, view, word | W, live, live_word, deadline);
+    if (!armed) {
+      arm(l, view);
+      armed = 1;
+      continue;
+    }
+    late = sleep_for(l, view, live, live_word, deadline);
+    armed = 0;
+    left = SPIN_ALL;
   }
 }
 
 // W stays until the kernel has been told to wake everybody: who overtakes the woken one knows of the others.
-void shoal_role_lock_release_slow_(struct shoal_role_lock *l, uint32_t me) {
-  uint32_t word = shoal_load32_relaxed(&l->word);
-  if ((word & OWNER) != me) return;                                       // damage: it is not ours any more
-  while (!shoal_cas32_seq_cst(&l->word, &word, word & ~OWNER)) continue;  // [T1]
-  if ((word & W) && shoal_futex_wake(&l->word, 1) == 0) shoal_futex_clear_and_wake(&l->word, 31);
+void shoal_role_lock_pass_on_(struct shoal_role_lock *l) {
+  if (shoal_futex_wake(&l->sleepers, 1) == 0) shoal_futex_clear_and_wake(&l->sleepers, 31);
 }

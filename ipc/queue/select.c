@@ -181,6 +181,12 @@ static int answer(struct shoal_select_ *s, uint32_t i, int rc) {
   return (int)i;
 }
 
+// Nothing to get at a glance. Who finds nothing anywhere looks at all of them once more, and closely.
+static int is_bare(const struct shoal_case *c) {
+  const struct shoal_queue *q = c->queue;
+  return q->gets == SHOAL_QUEUE_MPMC && side_of(c) == SHOAL_CONSUMER && shoal_mpmc_looks_empty(&q->ring);
+}
+
 static int try_once(struct shoal_select_ *s, uint32_t i) {
   const struct shoal_case *c = &s->cases[i];
   struct shoal_semaphore_op_ permit = {.s = c->semaphore};
@@ -191,6 +197,7 @@ static int try_once(struct shoal_select_ *s, uint32_t i) {
 static int first_round(struct shoal_select_ *s) {
   for (uint32_t k = 0; k < s->n; k++) {
     uint32_t i = at(s, k);
+    if (is_queue(&s->cases[i]) && is_bare(&s->cases[i])) continue;
     int rc = try_once(s, i);
     if (rc != -EAGAIN) return answer(s, i, rc);
   }

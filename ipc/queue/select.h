@@ -20,8 +20,8 @@
 // `result`: set the case to shoal_on_nothing() to go on without it. Locks and conditions are no cases: a semaphore of one
 // permit is the lock that can be waited for among others.
 //
-// SAFETY   any thread; an array belongs to one call at a time. The thread becomes a consumer, or a producer, of each queue, when
-//          its first select looks at that. A queue may stand in several cases. An event or queue stays until the call returns.
+// SAFETY   any thread; an array belongs to one call at a time. The thread becomes a consumer, or a producer, of each queue,
+//          when a select of its first looks closely at that. A queue may stand in several cases. An event or queue stays until the call returns.
 //          In a signal handler: not.
 // ORDERING as get, put, shoal_event_wait.
 // SLEEP    all words of all objects in one futex_waitv (sync/eventcount.h: the same protocol, step by step). A wake-up that

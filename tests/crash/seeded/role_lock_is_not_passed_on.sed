@@ -1,4 +1,4 @@
 # file: ipc/queue/role_lock.c
 # caught by: three come and it goes on$
 # Who leaves wakes nobody.
-s/^  if \(\(word & W\) && shoal_futex_wake.*$//
+s/^  if \(shoal_futex_wake\(&l->sleepers.*$/  (void)l;/

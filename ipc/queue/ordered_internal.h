@@ -1,0 +1,48 @@
+// ipc/queue/ordered_internal.h: cells and places, for ipc/queue/ordered.c and ordered_heap.c. Under the lock.
+#pragma once
+
+#include <string.h>
+
+#include "ipc/queue/ordered.h"
+
+SHOAL_BEGIN
+
+#define SHOAL_ORDERED_WAYS_ 8u  // the heap's branches: the keys below a place are a line
+
+SHOAL_INLINE uint32_t shoal_cell_offset_(uint32_t element_size) {
+  return element_size <= 40 ? (uint32_t)sizeof(struct shoal_cell_shm) : 64;
+}
+
+// Of the chunk that number `i` lies in, which is its place there by then.
+SHOAL_INLINE const struct shoal_ordered_chunk_ *shoal_ordered_chunk_of_(const struct shoal_ordered *o, uint32_t *i) {
+  if (SHOAL_LIKELY(*i < o->capacity)) return &o->chunk[0];
+  uint32_t k = 32 - (uint32_t)__builtin_clz(*i >> o->shift);
+  *i -= o->capacity << (k - 1);
+  return &o->chunk[k];
+}
+SHOAL_INLINE struct shoal_cell_shm *shoal_cell_at_(const struct shoal_ordered *o, uint32_t c) {
+  const struct shoal_ordered_chunk_ *chunk = shoal_ordered_chunk_of_(o, &c);
+  return (struct shoal_cell_shm *)(void *)(chunk->cells + (uint64_t)c * o->stride);
+}
+
+struct shoal_entry_ {  // of the heap
+  uint64_t key, seq;
+  uint32_t cell;
+};
+SHOAL_INLINE struct shoal_entry_ shoal_entry_of_(const struct shoal_ordered *o, uint32_t c) {
+  const struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
+  return (struct shoal_entry_){shoal_load64_relaxed(&cell->key), shoal_load64_relaxed(&cell->seq), c};
+}
+
+// ---- ordered_heap.c: `n` messages are in the heap, those in front of it included ----
+// 0: it is damaged.
+int shoal_ordered_heap_insert_(struct shoal_ordered *o, uint32_t n, struct shoal_entry_ e);
+int shoal_ordered_heap_remove_(struct shoal_ordered *o, uint32_t n);
+// The cell of the first; any number, if it is damaged.
+uint32_t shoal_ordered_heap_first_(const struct shoal_ordered *o);
+// Of a list of cells (number + 1, chained by `next`).
+void shoal_ordered_heap_remake_(struct shoal_ordered *o, uint32_t list, uint32_t n);
+// The key of an element: as unsigned numbers, in its order.
+uint64_t shoal_ordered_heap_key_(uint32_t type, const char *at);
+
+SHOAL_END
