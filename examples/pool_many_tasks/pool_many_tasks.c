@@ -31,7 +31,7 @@ static int run(struct shoal_executor *ex) {
     if (rc == 0) printf("Task %d %s.\n", job.name, job.ran ? "ran" : "did not run");
     if (rc == 0) rc = shoal_future_release(&f[i]);
   }
-  for (int i = 0; rc == 0 && i < 50000; i++) rc = SHOAL_SUBMIT(ex, short_task, (&(struct job){i, 0}), NULL);
+  for (int i = 0; rc == 0 && i < 20000; i++) rc = SHOAL_SUBMIT(ex, short_task, (&(struct job){i, 0}), NULL);
   if (rc == 0) rc = shoal_executor_shutdown(ex, 0, SHOAL_FOREVER);
   if (rc == 0) rc = shoal_executor_info(ex, &info);
   if (rc == 0) printf("All done: %lu tasks, %u left.\n", (unsigned long)info.done, info.jobs);

@@ -1,7 +1,6 @@
 // What a worker does with an order.
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "core/futex.h"
@@ -12,11 +11,11 @@
 static struct {  // in a worker process
   struct shoal_executor *executor;
   uint32_t worker, incarnation;
-  pid_t pid;
+  uint32_t epoch;
 } self;
 
 struct shoal_executor *shoal_executor_current(void) {
-  return self.pid == getpid() ? self.executor : NULL;
+  return self.epoch == shoal_epoch() ? self.executor : NULL;
 }
 
 // ---- who a worker is ----
@@ -28,13 +27,13 @@ struct shoal_executor *shoal_executor_current(void) {
 #define VALID (UINT64_C(1) << 63)
 
 int shoal_executor_be_worker_(struct shoal_executor *ex, uint32_t worker, uint32_t incarnation) {
-  if (self.executor == ex && self.pid == getpid() && self.worker == worker) return 0;
+  if (self.executor == ex && self.epoch == shoal_epoch() && self.worker == worker) return 0;
   int role = shoal_role_mine(&ex->queue->wait, SHOAL_CONSUMER);
   if (role < 0) return role;
   self.executor = ex;
   self.worker = worker;
   self.incarnation = incarnation;
-  self.pid = getpid();
+  self.epoch = shoal_epoch();
   uint64_t who =
       (uint64_t)(incarnation & 511) << (TID_BITS + ROLE_BITS) | (uint64_t)role << TID_BITS | shoal_self_()->tid;
   shoal_store64_release(&ex->desks[worker].who, VALID | who);  // [I1] pairs with [I2]: before anything is RUNNING by it

@@ -241,7 +241,7 @@ static void test_retried(void **state) {
 // Workers killed at random under load. `retries`: every job is done; without: each is done or failed, and none ran
 // twice.
 static void kill_workers(uint32_t retries) {
-  enum { WINDOW = 100, JOBS = 4000, EVERY = 80 };
+  enum { WINDOW = 100, JOBS = 2000, EVERY = 100 };
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){.retries = retries, .jobs = 256});
   struct shoal_future f[WINDOW];
   unsigned seed = 7, failed = 0, done = 0;
