@@ -9,7 +9,7 @@
 // SOURCE   proc(5): /proc/PID/stat. Its second field may hold any byte, so the fields after the last ')' count.
 #pragma once
 
-#include "core/base.h"
+#include "core/identity.h"
 
 SHOAL_BEGIN
 
@@ -22,14 +22,8 @@ int shoal_place_(struct shoal_place_ *out);
 // Clock ticks since boot at which the thread started; 0: there is no such thread, or we may not know.
 uint64_t shoal_thread_start_time_(uint32_t pid, uint32_t tid);
 
-// A process in 44 bits: pid (22 bits, all Linux has), above it the low 22 bits of its start time (11.6 hours of ticks).
-typedef uint64_t shoal_process_id_;
-#define SHOAL_PROCESS_BITS_ 44
-shoal_process_id_ shoal_process_self_(void);
 shoal_process_id_ shoal_process_of_(uint32_t pid);  // 0: there is none, or we may not know
 
-// Whether it is gone for certain. A process is gone when its last thread is, even if its parent has not waited for it.
-int shoal_process_gone_(shoal_process_id_ process);
 // Whether the process has no such thread, or, with pid 0, nobody has: one system call.
 int shoal_thread_missing_(uint32_t pid, uint32_t tid);
 // Whether the thread is gone for certain, even if its number is used again; `start` or `pid` 0: unknown.

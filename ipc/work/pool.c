@@ -11,6 +11,7 @@
 #include "core/directory.h"
 #include "core/error.h"
 #include "core/proc.h"
+#include "ipc/work/pool_internal.h"
 #include "ipc/work/process.h"
 #include "ipc/work/processors.h"
 #include "ipc/work/task.h"
@@ -20,7 +21,7 @@
 #define TEND_EVERY_NS INT64_C(10000000)              // a submit that does not wait tends so often
 #define SLICE_NS INT64_C(50000000)                   // a submit that waits, too
 
-enum { STARTING, READY, AT_END, INIT_FAILED, REFUSED };
+enum { STARTING, READY, AT_END, INIT_FAILED, REFUSED, RECYCLED };
 
 #define MESSAGE_WORDS 14
 
@@ -47,7 +48,8 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 320, "a line that is writ
 struct place {
   struct shoal_process process;
   uint64_t restarts;
-  enum { VACANT, WORKING, ENDED } is;
+  uint32_t incarnation;  // workers started here before
+  enum { VACANT, OUTWORN, WORKING, ENDED } is;
 };
 
 struct shoal_pool {
@@ -63,7 +65,7 @@ struct shoal_pool {
   int stopping;  // terminate: nobody is replaced
   int64_t tended_ns, window_ns;
   uint32_t window_restarts;
-  uint64_t restarts;
+  uint64_t restarts, recycled;
   int broken;
   char reason[128];
   char name[SHOAL_NAME_MAX + 1];
@@ -90,7 +92,18 @@ static void tell(struct shoal_worker_shm *me, const struct shoal_failure *f) {
   shoal_store64_release(&me->told, told);  // [F1] pairs with [F2]: it is whole
 }
 
-static void serve(const struct worker *w, const struct shoal_loan *loan) {
+static void count_task(struct shoal_worker_shm *me, int rc) {
+  shoal_atomic64 *count = rc ? &me->failed : &me->done;
+  shoal_store64_relaxed(count, shoal_load64_relaxed(count) + 1);
+}
+
+static int serve_hook(const struct worker *w, struct shoal_loan *loan) {
+  const struct shoal_pool_hooks_ *h = w->pool->options.hooks_;
+  count_task(&w->pool->shared[w->place], h->run(h->arg, w->place, w->pool->places[w->place].incarnation, loan));
+  return 0;
+}
+
+static int serve(const struct worker *w, struct shoal_loan *loan) {
   const struct shoal_pool_options *o = &w->pool->options;
   struct shoal_worker_shm *me = &w->pool->shared[w->place];
   uint32_t deaths = loan->redelivered;
@@ -107,16 +120,28 @@ static void serve(const struct worker *w, const struct shoal_loan *loan) {
     tell(me, &f);
     if (o->failed && !told_to_death) o->failed(o->failed_arg, &f, loan->data);
   }
-  shoal_atomic64 *count = rc ? &me->failed : &me->done;
-  shoal_store64_relaxed(count, shoal_load64_relaxed(count) + 1);
+  count_task(me, rc);
   shoal_store64_relaxed(&me->began_ns, 0);
+  return shoal_queue_release(w->pool->queue, loan);
+}
+
+// At the end of the stream (-EPIPE), after its share of tasks (0), or refused.
+static int work(const struct worker *w) {
+  struct shoal_pool *pool = w->pool;
+  struct shoal_loan loan;
+  for (uint64_t left = pool->options.tasks_max ? pool->options.tasks_max : UINT64_MAX; left; left--) {
+    int rc = shoal_queue_receive(pool->queue, &loan, SHOAL_FOREVER);
+    if (rc) return rc;
+    rc = pool->options.hooks_ ? serve_hook(w, &loan) : serve(w, &loan);
+    if (rc) return rc;
+  }
+  return 0;
 }
 
 static int be_worker(void *arg) {
   struct worker *w = arg;
   struct shoal_pool *pool = w->pool;
   struct shoal_worker_shm *me = &pool->shared[w->place];
-  struct shoal_loan loan;
   int rc = pool->options.init ? pool->options.init(pool->options.init_arg, w->place) : 0;
   if (rc) {
     shoal_store32_relaxed(&me->error, (uint32_t)rc);
@@ -124,20 +149,18 @@ static int be_worker(void *arg) {
     return 1;
   }
   shoal_store32_relaxed(&me->state, READY);
-  while ((rc = shoal_queue_receive(pool->queue, &loan, SHOAL_FOREVER)) == 0) {
-    serve(w, &loan);
-    if ((rc = shoal_queue_release(pool->queue, &loan))) break;
-  }
-  if (rc != -EPIPE) {
+  rc = work(w);
+  if (rc && rc != -EPIPE) {
     fprintf(stderr, "%s: %s: %s\n", shoal_process_current_name(), shoal_strerror(rc), shoal_reason());
     shoal_store32_relaxed(&me->error, (uint32_t)rc);
     shoal_store32_relaxed(&me->state, REFUSED);
     return 1;
   }
   shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
+  if (pool->options.finalize) pool->options.finalize(pool->options.init_arg, w->place);
   // The last word: an exit without it, even with code 0, came from inside a task, and is a death. The creator reads it
   // after it has seen this process end.
-  shoal_store32_relaxed(&me->state, AT_END);
+  shoal_store32_relaxed(&me->state, rc ? AT_END : RECYCLED);
   return 0;
 }
 
@@ -192,10 +215,28 @@ static int worker_ended(struct shoal_pool *pool, unsigned i) {
   struct place *place = &pool->places[i];
   uint32_t state = shoal_load32_relaxed(&pool->shared[i].state);
   pool->sentinels[i].fd = -1;
-  place->is = state == AT_END || pool->stopping ? ENDED : VACANT;
+  int code = 0;
+  (void)shoal_process_exitcode(&place->process, &code);
+  if (state != AT_END && pool->options.hooks_)
+    pool->options.hooks_->ended(pool->options.hooks_->arg, i, place->incarnation, code);
+  place->is = state == AT_END || pool->stopping ? ENDED : state == RECYCLED ? OUTWORN : VACANT;
+  place->incarnation++;
   shoal_process_close(&place->process);
   if (state == INIT_FAILED) return break_pool_for(pool, i, "the initializer failed");
   if (state == REFUSED) return break_pool_for(pool, i, "the queue refused a worker");
+  return 0;
+}
+
+// A dead worker, or one that has done its share, has a successor: only the first is a restart.
+static int replace(struct shoal_pool *pool, unsigned i) {
+  int died = pool->places[i].is == VACANT;
+  int rc = died ? may_restart(pool) : 0;
+  if (!rc) rc = start_worker(pool, i);
+  if (rc) return rc;
+  pool->places[i].restarts += died;
+  pool->window_restarts += died;
+  pool->restarts += died;
+  pool->recycled += !died;
   return 0;
 }
 
@@ -203,13 +244,9 @@ static int worker_ended(struct shoal_pool *pool, unsigned i) {
 static int fill(struct shoal_pool *pool) {
   int started = 0;
   for (unsigned i = 0; i < pool->workers; i++) {
-    if (pool->places[i].is != VACANT || pool->stopping) continue;
-    int rc = may_restart(pool);
-    if (!rc) rc = start_worker(pool, i);
+    if (pool->places[i].is > OUTWORN || pool->stopping) continue;
+    int rc = replace(pool, i);
     if (rc) return rc;
-    pool->places[i].restarts++;
-    pool->window_restarts++;
-    pool->restarts++;
     started++;
   }
   return started;
@@ -236,6 +273,8 @@ static int notice(struct shoal_pool *pool, shoal_deadline deadline) {
     int bad = worker_ended(pool, i);
     if (bad) rc = bad;
   }
+  if (ended)
+    shoal_role_reap(&pool->queue->wait);  // what they held is redelivered next, not when somebody has nothing to do
   if (ended) shoal_proc_reap(pool->seg);
   return rc ? rc : ended;
 }
@@ -286,6 +325,18 @@ int shoal_pool_join(struct shoal_pool *pool, shoal_deadline deadline) {
   return rc;
 }
 
+int shoal_pool_kill_(struct shoal_pool *pool, unsigned worker, uint32_t incarnation) {
+  int rc = check_creator(pool);
+  if (rc || worker >= pool->workers) return rc;
+  struct place *place = &pool->places[worker];
+  return place->is == WORKING && place->incarnation == incarnation ? shoal_process_kill(&place->process) : 0;
+}
+
+uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker) {
+  return worker < pool->workers ? pool->places[worker].incarnation : 0;
+}
+unsigned shoal_pool_alive_(const struct shoal_pool *pool) { return alive(pool); }
+
 static void signal_all(struct shoal_pool *pool, int (*send)(struct shoal_process *)) {
   for (unsigned i = 0; i < pool->workers; i++)
     if (pool->places[i].is == WORKING) send(&pool->places[i].process);
@@ -316,10 +367,12 @@ int shoal_pool_destroy(struct shoal_pool *pool) {
 
 static int check_options(const struct shoal_pool_options *o, const struct shoal_task **task) {
   struct shoal_queue_info queue;
-  if (!o->task || !o->queue) return shoal_fail_(-EINVAL, "a pool needs a task and a queue");
+  *task = NULL;
+  if ((!o->task && !o->hooks_) || !o->queue) return shoal_fail_(-EINVAL, "a pool needs a task and a queue");
   if (o->workers > WORKERS_MAX) return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers, WORKERS_MAX);
   if (o->deliveries_max > DELIVERIES_MAX)
     return shoal_fail_(-EINVAL, "%u deliveries; at most %u", o->deliveries_max, DELIVERIES_MAX);
+  if (o->hooks_) return 0;
   int rc = shoal_task_find(o->task, task);
   if (!rc) rc = shoal_queue_info(o->queue, &queue);
   if (rc) return rc;
@@ -336,7 +389,8 @@ static int check_roles(const struct shoal_pool *pool, const struct shoal_queue_i
                      pool->workers, queue->consumers_max, queue->consumers);
 }
 
-// A handle of the pool's own: roles are told apart by it, so the creator keeps those it has otherwise, in another pool, too.
+// A handle of the pool's own: roles are told apart by it, so the creator keeps those it has otherwise, in another pool,
+// too.
 static int stand(struct shoal_pool *pool) {
   struct shoal_queue_info info;
   int rc = shoal_queue_info(pool->queue, &info);
@@ -366,7 +420,7 @@ static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
   pool->workers = workers;
   pool->queue = o->queue;
   pool->creator = getpid();
-  snprintf(pool->name, sizeof pool->name, "%s", o->name ? o->name : o->task);
+  snprintf(pool->name, sizeof pool->name, "%s", o->name ? o->name : o->task ? o->task : "worker");
   for (unsigned i = 0; i < workers; i++) pool->sentinels[i].fd = -1;
   return pool;
 }
@@ -419,8 +473,11 @@ static uint64_t last_failure(const struct shoal_pool *pool, unsigned i, struct s
 int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out) {
   uint64_t latest = 0;
   shoal_pool_tend(pool, SHOAL_TRY);
-  *out = (struct shoal_pool_info){
-      .workers = pool->workers, .alive = alive(pool), .restarts = pool->restarts, .broken = pool->broken};
+  *out = (struct shoal_pool_info){.workers = pool->workers,
+                                  .alive = alive(pool),
+                                  .restarts = pool->restarts,
+                                  .recycled = pool->recycled,
+                                  .broken = pool->broken};
   memcpy(out->reason, pool->reason, sizeof out->reason);
   for (unsigned i = 0; i < pool->workers; i++) {
     struct shoal_failure failure;

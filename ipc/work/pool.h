@@ -31,11 +31,14 @@
 SHOAL_BEGIN
 
 struct shoal_pool;  // the creator's handle
+struct shoal_pool_hooks_;
 
 struct shoal_failure {  // of a task
   int code;             // what it answered; -ENOTRECOVERABLE: it was given up, deliveries_max workers have died with it
+  int signal;           // that killed the last of them; 0: none, or nobody knows. Not told by a pool
   unsigned worker;
   uint32_t attempt;   // of the element, from 1
+  uint64_t element;   // of a map's array; else 0
   const char *task;   // its name
   char message[112];  // why: what shoal_task_fail or a call of the library said in the task, cut; "" nothing
 };
@@ -46,7 +49,9 @@ struct shoal_pool_options {                 // zero: the default
   unsigned workers;                         // shoal_cpu_count() of ipc/work/processors.h
   const char *name;                         // the workers are NAME-1, NAME-2...; the task's name
   int (*init)(void *arg, unsigned worker);  // in every new worker, before its first task; not 0: the pool is broken
-  void *init_arg;
+  void *init_arg;                           // of finalize, too
+  void (*finalize)(void *arg, unsigned worker);  // in a worker that ends by itself, after its last task
+  uint64_t tasks_max;                            // no limit; else a worker ends after so many, and is replaced
   // In the worker, for each task that failed, before its element is released; like a task, at least once. Not any more once
   // it has killed deliveries_max workers itself.
   void (*failed)(void *arg, const struct shoal_failure *failure, void *element);
@@ -55,6 +60,7 @@ struct shoal_pool_options {                 // zero: the default
   uint32_t restarts_max;       // no limit; else more restarts than this within restarts_within break the pool
   int64_t restarts_within_ns;  // one second
   int threaded;                // as in struct shoal_process_options
+  const struct shoal_pool_hooks_ *hooks_;  // ipc/work/pool_internal.h
 };
 
 // -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; -EUSERS the queue has too few consumers for the
@@ -83,6 +89,7 @@ int shoal_pool_destroy(struct shoal_pool *pool);
 struct shoal_pool_info {
   unsigned workers, alive;
   uint64_t restarts;          // dead workers replaced
+  uint64_t recycled;          // workers replaced after tasks_max
   uint64_t done, failed;      // tasks that answered 0, or not; a worker killed right after a task has not counted it
   struct shoal_failure last;  // of those that failed
   int broken;                 // 0 or -ENOTRECOVERABLE

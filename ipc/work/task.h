@@ -39,6 +39,14 @@ int shoal_task_list(int (*each)(const struct shoal_task *, void *), void *arg);
 // 0: all names differ; else -EEXIST and shoal_reason() names one that does not.
 int shoal_task_check(void);
 
+// ---- for what carries tasks from one process to another, perhaps of another program ----
+// What stands for a registered task there: 0 if it is not registered here. The low 4 bits are the carrier's. In the others a hash
+// of name, type and size: another program's task of the same name, but of another argument, is another task.
+uint64_t shoal_task_word_(const struct shoal_task *task);
+#define SHOAL_TASK_USER_BITS_ UINT64_C(15)
+// The task of this program that the word stands for; NULL: there is none.
+const struct shoal_task *shoal_task_of_(uint64_t word);
+
 #if defined(__has_attribute)
 #if __has_attribute(retain)
 #define SHOAL_TASK_ENTRY_ __attribute__((used, retain, section("shoal_tasks")))
@@ -54,6 +62,7 @@ int shoal_task_check(void);
   static int name_##_run_(void *arg) { return name_((T *)arg); }                           \
   static const struct shoal_task name_##_task_ = {#name_, #T, sizeof(T), name_##_run_};    \
   static const struct shoal_task *const name_##_entry_ SHOAL_TASK_ENTRY_ = &name_##_task_; \
+  static T *const name_##_type_ __attribute__((unused)) = 0;                               \
   static int name_(T *arg __attribute__((unused)))
 
 SHOAL_END

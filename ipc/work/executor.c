@@ -1,0 +1,418 @@
+#include "ipc/work/executor.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/futex.h"
+#include "ipc/queue/queue_internal.h"
+#include "ipc/work/executor_internal.h"
+
+#define MAGIC 0x51784531u
+#define TEND_EVERY_NS INT64_C(1000000)  // who waits, and does not sleep, tends so often
+#define ALIGN(n) (((n) + 63) & ~UINT64_C(63))
+
+// ---- layout ----
+
+struct layout {
+  uint64_t desks, submitting, queue, cells, size;
+};
+
+static struct shoal_queue_options queue_options(uint32_t jobs, uint32_t workers, uint32_t producers) {
+  // the pool's creator is a consumer, too; a dead worker's role may not be free yet when its successor joins
+  return (struct shoal_queue_options){.capacity = jobs / 2,
+                                      .element_size = sizeof(struct shoal_order_),
+                                      .producers = producers,
+                                      .consumers = workers + 2};
+}
+
+static struct layout lay_out(uint32_t jobs, uint32_t workers, uint32_t producers) {
+  struct shoal_queue_options o = queue_options(jobs, workers, producers);
+  struct layout l;
+  l.desks = sizeof(struct shoal_executor_shm);
+  l.submitting = l.desks + workers * sizeof(struct shoal_desk_shm);
+  l.queue = l.submitting + producers * sizeof(struct shoal_submitting_shm);
+  l.cells = ALIGN(l.queue + shoal_queue_size_(&o));
+  l.size = l.cells + jobs * sizeof(struct shoal_job_shm);
+  return l;
+}
+
+// ---- the handle ----
+
+static void dispose(struct shoal_executor *ex) {
+  if (ex->queue) shoal_queue_detach(ex->queue);
+  if (ex->heap) shoal_heap_close(ex->heap);
+  for (struct shoal_callback_ *c = ex->callbacks, *next; c; c = next) {
+    next = c->next;
+    free(c);
+  }
+  pthread_mutex_destroy(&ex->callbacks_lock);
+  free(ex->owed);
+  free(ex->free_cells);
+  free(ex);
+}
+
+static int attach(struct shoal_executor *ex) {
+  struct shoal_executor_shm *shm = ex->object.memory;
+  if (ex->object.size < sizeof *shm || __atomic_load_n(&shm->magic, __ATOMIC_ACQUIRE) != MAGIC)  // [M2] pairs with [M1]
+    return shoal_fail_(-EPROTO, "not an executor");
+  ex->jobs = __atomic_load_n(&shm->jobs, __ATOMIC_RELAXED);
+  ex->workers = __atomic_load_n(&shm->workers, __ATOMIC_RELAXED);
+  ex->producers = __atomic_load_n(&shm->producers, __ATOMIC_RELAXED);
+  ex->retries = __atomic_load_n(&shm->retries, __ATOMIC_RELAXED);
+  ex->limit_ns = (int64_t)__atomic_load_n(&shm->limit_ns, __ATOMIC_RELAXED);
+  ex->creator = __atomic_load_n(&shm->creator, __ATOMIC_RELAXED);
+  if (ex->jobs < 16 || ex->jobs > SHOAL_EXECUTOR_JOBS_MAX || (ex->jobs & (ex->jobs - 1)) ||
+      ex->workers - 1 >= SHOAL_EXECUTOR_WORKERS_MAX || ex->producers - 1 >= SHOAL_ROLES_MAX)
+    return shoal_fail_(-EPROTO, "an executor of %u jobs, %u workers, %u producers", ex->jobs, ex->workers,
+                       ex->producers);
+  struct layout l = lay_out(ex->jobs, ex->workers, ex->producers);
+  if (l.size > ex->object.size) return shoal_fail_(-EPROTO, "an executor of %u jobs does not fit", ex->jobs);
+  char *base = ex->object.memory;
+  ex->shm = shm;
+  ex->desks = (struct shoal_desk_shm *)(void *)(base + l.desks);
+  ex->submitting = (struct shoal_submitting_shm *)(void *)(base + l.submitting);
+  ex->cells = (struct shoal_job_shm *)(void *)(base + l.cells);
+  int rc = shoal_heap_open(ex->seg, &ex->heap);
+  if (rc) return rc;
+  return shoal_queue_attach_at_(base + l.queue, l.cells - l.queue, sizeof(struct shoal_order_), ex->seg, &ex->object,
+                                &ex->queue);
+}
+
+static int new_handle(struct shoal_segment *seg, const struct shoal_object *object, struct shoal_executor **out) {
+  struct shoal_executor *ex = calloc(1, sizeof *ex);
+  if (!ex) return shoal_fail_(-ENOMEM, "no memory for a handle");
+  ex->seg = seg;
+  ex->object = *object;
+  ex->epoch = shoal_epoch();
+  pthread_mutex_init(&ex->callbacks_lock, NULL);
+  int rc = attach(ex);
+  if (!rc && !(ex->free_cells = malloc(ex->jobs * sizeof *ex->free_cells)))
+    rc = shoal_fail_(-ENOMEM, "no memory for a handle");
+  if (rc) dispose(ex);
+  else *out = ex;
+  return rc;
+}
+
+int shoal_executor_open(struct shoal_segment *seg, const char *name, struct shoal_executor **out) {
+  struct shoal_object object;
+  int rc = shoal_object_open(seg, name, "executor", &object);
+  if (rc) return rc;
+  rc = new_handle(seg, &object, out);
+  if (rc) shoal_object_close(seg, &object);
+  return rc;
+}
+
+int shoal_executor_unlink(struct shoal_segment *seg, const char *name) {
+  return shoal_object_remove_typed(seg, name, "executor");
+}
+
+// ---- creating ----
+
+static unsigned processors(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+static int complete(struct shoal_executor_options *o) {
+  if (!o->workers) o->workers = processors();
+  if (!o->jobs) o->jobs = 16384;
+  if (!o->producers) o->producers = 256;
+  if (o->workers > SHOAL_EXECUTOR_WORKERS_MAX)
+    return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers, SHOAL_EXECUTOR_WORKERS_MAX);
+  if (o->jobs > SHOAL_EXECUTOR_JOBS_MAX)
+    return shoal_fail_(-EINVAL, "%u jobs; at most %u", o->jobs, SHOAL_EXECUTOR_JOBS_MAX);
+  if (o->producers > SHOAL_ROLES_MAX)
+    return shoal_fail_(-EINVAL, "%u producers; at most %u", o->producers, SHOAL_ROLES_MAX);
+  if (o->retries > SHOAL_EXECUTOR_RETRIES_MAX)
+    return shoal_fail_(-EINVAL, "%u retries; at most %u", o->retries, SHOAL_EXECUTOR_RETRIES_MAX);
+  if (o->time_limit_ns < 0) return shoal_fail_(-EINVAL, "a time limit of %lld ns", (long long)o->time_limit_ns);
+  uint32_t jobs = 16;
+  while (jobs < o->jobs) jobs *= 2;
+  o->jobs = jobs;
+  return 0;
+}
+
+struct beginning {
+  const struct shoal_executor_options *options;
+  shoal_proc_id creator;
+};
+
+static int init(void *memory, uint64_t size, void *arg) {
+  const struct beginning *b = arg;
+  const struct shoal_executor_options *o = b->options;
+  struct shoal_executor_shm *shm = memory;
+  struct layout l = lay_out(o->jobs, o->workers, o->producers);
+  struct shoal_queue_options q = queue_options(o->jobs, o->workers, o->producers);
+  (void)size;
+  shm->workers = o->workers;
+  shm->jobs = o->jobs;
+  shm->producers = o->producers;
+  shm->retries = o->retries;
+  shm->limit_ns = (uint64_t)o->time_limit_ns;
+  shm->creator = b->creator;
+  int rc = shoal_queue_place_((char *)memory + l.queue, l.cells - l.queue, &q);
+  if (!rc) __atomic_store_n(&shm->magic, MAGIC, __ATOMIC_RELEASE);  // [M1]
+  return rc;
+}
+
+// What a dead worker ran is over, or needs an order, so that another runs it again. A closed queue takes none.
+static void give_orders(struct shoal_executor *ex, unsigned worker) {
+  ex->owed[worker] = 0;
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2]
+    uint32_t state = shoal_job_state_of_(s);
+    if ((state != SHOAL_JOB_RUNNING_ && state != SHOAL_JOB_CONDEMNED_) || shoal_job_worker_(s) != worker) continue;
+    if (shoal_executor_runner_lives_(ex, s)) continue;
+    struct shoal_order_ order = {job, shoal_job_generation_(s)};
+    int again = state == SHOAL_JOB_RUNNING_ && shoal_job_attempt_(s) <= ex->retries;
+    int rc = again ? shoal_queue_put(ex->queue, &order, SHOAL_TRY) : -EPIPE;
+    if (rc == -EPIPE) shoal_executor_bury_(ex, job, s);
+    else if (rc) ex->owed[worker] = 1;  // again, when there is room
+  }
+}
+
+// In the creator: a worker has ended. How, is for who asks why its job failed.
+static void ended(void *arg, unsigned worker, uint32_t incarnation, int code) {
+  struct shoal_executor *ex = arg;
+  uint64_t how = (uint64_t)incarnation << 32 | (uint32_t)code;
+  shoal_store64_release(&ex->desks[worker].ended, how);  // [D1] pairs with [D2]: before its jobs are over
+  give_orders(ex, worker);
+}
+
+static int start_workers(struct shoal_executor *ex, const char *name) {
+  const struct shoal_executor_options *o = &ex->options;
+  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, ended, ex};
+  struct shoal_pool_options pool = {.queue = ex->queue,
+                                    .workers = o->workers,
+                                    .name = name ? name : "executor",
+                                    .init = o->init,
+                                    .init_arg = o->arg,
+                                    .finalize = o->finalize,
+                                    .tasks_max = o->tasks_max,
+                                    .restarts_max = o->restarts_max,
+                                    .restarts_within_ns = o->restarts_within_ns,
+                                    .threaded = o->threaded,
+                                    .hooks_ = &ex->hooks};
+  ex->creator_tid = shoal_self_()->tid;
+  ex->owed = calloc(o->workers, 1);
+  if (!ex->owed) return shoal_fail_(-ENOMEM, "no memory for a handle");
+  // else the workers would see the end of the stream before anybody has submitted
+  int rc = shoal_queue_join(ex->queue, SHOAL_PRODUCER);
+  return rc ? rc : shoal_pool_create(ex->seg, &pool, &ex->pool);
+}
+
+int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
+                          struct shoal_executor **out) {
+  struct shoal_executor_options o = options ? *options : (struct shoal_executor_options){0};
+  struct beginning b = {&o, 0};
+  struct shoal_object object;
+  struct shoal_executor *ex = NULL;
+  int rc = complete(&o);
+  if (!rc) rc = shoal_proc_self(seg, &b.creator);
+  if (!rc)
+    rc = shoal_object_create(seg, name, "executor", lay_out(o.jobs, o.workers, o.producers).size, init, &b, &object);
+  if (rc) return rc;
+  rc = new_handle(seg, &object, &ex);
+  if (!rc) {
+    ex->options = o;
+    rc = start_workers(ex, name);
+    if (rc) dispose(ex);
+  }
+  if (rc) {
+    if (name) (void)shoal_object_remove(seg, name);
+    shoal_object_close(seg, &object);
+    return rc;
+  }
+  *out = ex;
+  return 0;
+}
+
+// ---- the end ----
+
+// A child of fork has inherited the handle, and is another thread.
+static int is_creator(const struct shoal_executor *ex) { return ex->pool && ex->creator_tid == shoal_self_()->tid; }
+static int check_creator(const struct shoal_executor *ex) {
+  return is_creator(ex) ? 0 : shoal_fail_(-ECHILD, "the executor is another thread's to look after");
+}
+
+int shoal_executor_close(struct shoal_executor *ex) {
+  shoal_store32_seq_cst(&ex->shm->closed, 1);  // [X1] pairs with [X2] of who submits
+  return 0;
+}
+
+static void cancel_pending(struct shoal_executor *ex) {
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2]
+    if (shoal_job_state_of_(s) == SHOAL_JOB_PENDING_) shoal_job_finish_(ex, job, s, SHOAL_JOB_CANCELLED_);
+  }
+}
+
+// The workers are dead: nobody has an order in hand.
+static void end_all(struct shoal_executor *ex) {
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2]
+    uint32_t state = shoal_job_state_of_(s);
+    if (state == SHOAL_JOB_PENDING_) shoal_job_finish_(ex, job, s, SHOAL_JOB_CANCELLED_);
+    if (state != SHOAL_JOB_RUNNING_ && state != SHOAL_JOB_CONDEMNED_) continue;
+    shoal_store32_relaxed(&ex->cells[job].code, (uint32_t)-ENOTRECOVERABLE);
+    snprintf(ex->cells[job].message, sizeof ex->cells[job].message, "the executor was terminated");
+    shoal_job_finish_(ex, job, s, SHOAL_JOB_FAILED_);
+  }
+}
+
+int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline) {
+  int rc = check_creator(ex);
+  if (rc) return rc;
+  shoal_store32_relaxed(&ex->shm->terminated, 1);
+  (void)shoal_executor_close(ex);
+  shoal_queue_close(ex->queue);
+  rc = shoal_pool_terminate(ex->pool, deadline);
+  if (!rc) end_all(ex);
+  return rc;
+}
+
+// Until no job is pending or runs. The queue stays open until then, so that what a dying worker ran can be put again.
+static int drain(struct shoal_executor *ex, shoal_deadline deadline) {
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    struct shoal_job_shm *cell = &ex->cells[job];
+    uint64_t s;
+    while ((s = shoal_load64_acquire(&cell->state)), shoal_job_state_of_(s) && !shoal_job_over_(s)) {  // [J2]
+      int rc = shoal_executor_care_(ex);
+      if (rc) return rc;
+      if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
+      uint64_t armed = s | SHOAL_JOB_ASLEEP_;
+      if (armed != s && !shoal_cas64_acq_rel(&cell->state, &s, armed)) continue;  // [W1] pairs with [J1]
+      shoal_futex_wait(shoal_job_futex_(cell), (uint32_t)armed, shoal_executor_slice_(deadline));
+    }
+  }
+  return 0;
+}
+
+int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline) {
+  int rc = check_creator(ex);
+  if (rc) return rc;
+  if (!shoal_load32_relaxed(&ex->shm->closed)) return shoal_fail_(-EINVAL, "the executor is not closed");
+  rc = drain(ex, deadline);
+  if (rc) return rc;
+  shoal_queue_close(ex->queue);
+  struct shoal_pool_info info;
+  do {
+    rc = shoal_executor_tend(ex, shoal_executor_slice_(deadline));
+    shoal_pool_info(ex->pool, &info);
+    if (rc == -ENOTRECOVERABLE || info.alive == 0) return rc == -ENOTRECOVERABLE ? rc : 0;
+  } while (!shoal_deadline_is_try(deadline) && !shoal_deadline_passed(deadline));
+  return shoal_deadline_error(deadline);
+}
+
+int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_deadline deadline) {
+  if (flags & ~(unsigned)SHOAL_CANCEL_PENDING) return shoal_fail_(-EINVAL, "flags %x", flags);
+  int rc = check_creator(ex);
+  if (!rc) rc = shoal_executor_close(ex);
+  if (rc) return rc;
+  if (flags & SHOAL_CANCEL_PENDING) cancel_pending(ex);
+  return shoal_deadline_is_try(deadline) ? 0 : shoal_executor_join(ex, deadline);
+}
+
+int shoal_executor_detach(struct shoal_executor *ex) {
+  if (shoal_role_elsewhere_(&ex->queue->wait))
+    return shoal_fail_(-EBUSY, "another thread submits through this handle, or created it");
+  if (is_creator(ex)) {
+    int rc = shoal_executor_terminate(ex, SHOAL_TRY);
+    if (!rc) rc = shoal_pool_destroy(ex->pool);
+    if (rc) return rc;
+  }
+  struct shoal_segment *seg = ex->seg;
+  struct shoal_object object = ex->object;
+  dispose(ex);
+  return shoal_object_close(seg, &object);
+}
+
+// ---- looking after it ----
+
+static int broken(struct shoal_executor *ex) {
+  return shoal_fail_(-ENOTRECOVERABLE, "the executor is broken: %.111s", ex->shm->reason);
+}
+
+static int pool_tend(struct shoal_executor *ex, shoal_deadline deadline) {
+  int rc = shoal_pool_tend(ex->pool, deadline);
+  ex->tended_ns = shoal_now_ns();
+  for (unsigned w = 0; w < ex->workers; w++)
+    if (ex->owed[w]) give_orders(ex, w);
+  if (rc != -ENOTRECOVERABLE || shoal_load32_relaxed(&ex->shm->broken)) return rc;
+  snprintf(ex->shm->reason, sizeof ex->shm->reason, "%s", shoal_reason());
+  shoal_store32_release(&ex->shm->broken, 1);  // [E1] pairs with [E2]
+  return rc;
+}
+
+// What a worker runs takes too long, or was condemned by somebody who died before he said so here.
+static void look_at_desk(struct shoal_executor *ex, unsigned w) {
+  struct shoal_desk_shm *desk = &ex->desks[w];
+  uint64_t until = shoal_load64_acquire(&desk->until_ns), token = shoal_load64_acquire(&desk->job);  // [T2]
+  uint64_t s = until ? shoal_job_look_(ex, (uint32_t)token, (uint32_t)(token >> 32)) : 0;
+  if (s && shoal_job_worker_(s) == w && shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ &&
+      (uint64_t)shoal_now_ns() > shoal_load64_acquire(&ex->cells[(uint32_t)token].until_ns))  // [T2] pairs with [T1]
+    shoal_job_condemn_(ex, (uint32_t)token, s, -ETIMEDOUT);
+  uint32_t kill = shoal_load32_acquire(&desk->kill);  // [K3] pairs with [K4] of ipc/work/job.c
+  if (!kill) return;
+  uint64_t is = shoal_pool_incarnation_(ex->pool, w);
+  if ((is & 511) == kill - 1) shoal_pool_kill_(ex->pool, w, (uint32_t)is);
+  shoal_cas32_relaxed(&desk->kill, &kill, 0);
+}
+
+int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline) {
+  int rc = check_creator(ex);
+  while (!rc) {
+    for (unsigned w = 0; w < ex->workers; w++) look_at_desk(ex, w);
+    rc = pool_tend(ex, shoal_deadline_is_try(deadline) ? deadline : shoal_executor_slice_(deadline));
+    if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) break;
+    if (!rc && !shoal_pool_alive_(ex->pool)) break;
+  }
+  return rc;
+}
+
+int shoal_executor_care_(struct shoal_executor *ex) {
+  if (shoal_load32_acquire(&ex->shm->broken)) return broken(ex);  // [E2]
+  if (is_creator(ex)) {
+    if (shoal_now_ns() - ex->tended_ns < TEND_EVERY_NS) return 0;
+    return shoal_executor_tend(ex, SHOAL_TRY) == -ENOTRECOVERABLE ? broken(ex) : 0;
+  }
+  if (shoal_proc_alive(ex->seg, ex->creator, 1)) return 0;
+  return shoal_fail_(-EPIPE, "the executor's creator has gone, and its workers with it");
+}
+
+int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out) {
+  struct shoal_executor_info info = {.workers = ex->workers, .alive = ex->workers, .jobs_max = ex->jobs};
+  struct shoal_pool_info pool;
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    uint64_t s = shoal_load64_relaxed(&ex->cells[job].state);
+    uint32_t state = shoal_job_state_of_(s);
+    info.jobs += shoal_load64_relaxed(&ex->cells[job].owner) != 0;
+    info.pending += state == SHOAL_JOB_PENDING_;
+    info.running += state == SHOAL_JOB_RUNNING_ || state == SHOAL_JOB_CONDEMNED_;
+    info.finished += shoal_job_over_(s);
+  }
+  info.closed = (int)shoal_load32_relaxed(&ex->shm->closed);
+  if (shoal_load32_acquire(&ex->shm->broken)) {  // [E2]
+    info.broken = -ENOTRECOVERABLE;
+    snprintf(info.reason, sizeof info.reason, "%.111s", ex->shm->reason);
+  }
+  if (is_creator(ex) && !shoal_pool_info(ex->pool, &pool)) {
+    info.alive = pool.alive;
+    info.done = pool.done, info.failed = pool.failed;
+    info.restarts = pool.restarts, info.recycled = pool.recycled;
+  }
+  *out = info;
+  return 0;
+}
+
+int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out) {
+  struct shoal_worker_info info;
+  int rc = check_creator(ex);
+  if (!rc) rc = shoal_pool_worker(ex->pool, worker, &info);
+  if (!rc) *out = (struct shoal_executor_worker){info.pid, info.restarts};
+  return rc;
+}

@@ -1,0 +1,150 @@
+// ipc/work/executor.h: registered tasks run by worker processes, submitted from any process; each is a future.
+//
+// USE
+//   struct square { double in, out; };
+//   SHOAL_TASK(square, struct square) { arg->out = arg->in * arg->in; return 0; }     // ipc/work/task.h
+//
+//   rc = shoal_executor_create(seg, "maths", &(struct shoal_executor_options){.workers = 4}, &ex);
+//   struct square s = {.in = 3};
+//   rc = SHOAL_SUBMIT(ex, square, &s, &future);                            // ipc/work/future.h
+//   rc = shoal_future_get(&future, &s, sizeof s, NULL, SHOAL_FOREVER);     // s.out is 9
+//   rc = shoal_future_release(&future);
+//   rc = SHOAL_APPLY(ex, square, &s, NULL, SHOAL_FOREVER);                 // all three
+//   rc = shoal_executor_shutdown(ex, 0, SHOAL_FOREVER);                    // all is done, the workers have ended
+//   rc = shoal_executor_detach(ex);
+//
+// A job is a cell in the segment: the task, a copy of its argument, and one word that says what is the case. The task
+// works on the argument in place, so that its struct is also where the result comes from. The job's number travels
+// through a queue (mpmc); who receives it has it in hand until the job's own word says that it runs it. For what a dead
+// worker ran the creator puts the number there again.
+//
+//   PENDING --a worker--> RUNNING --answered 0--> DONE
+//      |                     |-----answered else, or its worker died more than `retries` times--> FAILED
+//      |                     `-----cancel(force), time limit--> CONDEMNED --its worker is killed--> CANCELLED, FAILED
+//      `-----cancel--> CANCELLED
+//
+// SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any process,
+//          together. create: a thread which stays (workers are its daemons), before there are others, or `threaded`: from
+//          here on it is the creator. tend, shutdown, join, terminate, detach: that thread. After fork the child submits
+//          through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
+//          what it waits for, and nobody has begun, it runs itself. Not in a signal handler.
+// ORDERING what was written before a submit is seen by the task; what the task wrote, by who finds its future done: [J1],
+//          [J2]. Jobs begin in the order in which one thread submitted them.
+// CRASH    submit: killed before it returns, the job will run or never was. A worker: exactly the jobs that it ran have
+//          failed (-ENOTRECOVERABLE, and the signal) or, with `retries`, run again: so every job ends in exactly one state,
+//          having run at most once, or with retries at least once. A process that has futures: its jobs run all the same,
+//          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
+//          (-EPIPE), as nothing runs any more. Killed inside a release of another process's future: the cell may be free
+//          only when that process ends.
+// HEALING  the creator's calls (get, wait and the like included) replace dead workers, kill the condemned and watch the
+//          time limits, every 20 ms while they sleep. A creator that makes none for long calls shoal_executor_tend.
+// COST     submit: a line written, a compare-and-set, a put; the worker: a receive and two compare-and-sets. No system
+//          call unless somebody sleeps. An argument of up to 48 bytes lies in the job's own line, a larger one in a block
+//          of the segment's heap.
+#pragma once
+
+#include "core/directory.h"
+#include "ipc/work/pool.h"
+#include "ipc/work/task.h"
+
+SHOAL_BEGIN
+
+struct shoal_executor;  // this process's handle
+
+struct shoal_future {  // private memory; by shoal_future_token, another process's, too
+  struct shoal_executor *executor;
+  uint32_t job, generation;
+};
+
+#define SHOAL_EXECUTOR_JOBS_MAX (UINT32_C(1) << 22)
+#define SHOAL_EXECUTOR_RETRIES_MAX 62u
+#define SHOAL_EXECUTOR_WORKERS_MAX 1000u
+
+struct shoal_executor_options {             // zero: the default
+  unsigned workers;                         // one for each processor the creator may run on
+  uint32_t jobs;                            // futures at a time (16,384), rounded up to a power of two, 16 at least
+  uint32_t producers;                       // threads that submit, at a time (256, at most 1,024)
+  uint32_t retries;                         // 0: a job whose worker dies has failed; else it runs so often again
+  int64_t time_limit_ns;                    // none; else for each attempt, what it runs while it waits included
+  int (*init)(void *arg, unsigned worker);  // these four as in struct shoal_pool_options
+  void (*finalize)(void *arg, unsigned worker);
+  void *arg;  // of both
+  uint64_t tasks_max;
+  uint32_t restarts_max;       // no limit; else more than this within restarts_within break the executor
+  int64_t restarts_within_ns;  // one second
+  int threaded;
+};
+
+// ---- lifecycle ----
+// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads), fork's.
+int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
+                          struct shoal_executor **out) SHOAL_MUST_CHECK;
+// Somebody else's, to submit and to open futures. -ENOENT, -EBADMSG, -EPROTO, -ENOMEM.
+int shoal_executor_open(struct shoal_segment *seg, const char *name, struct shoal_executor **out) SHOAL_MUST_CHECK;
+int shoal_executor_unlink(struct shoal_segment *seg, const char *name);
+// No more is submitted (-EPIPE), but by tasks; what was is done.
+int shoal_executor_close(struct shoal_executor *ex);
+// Creator: closed, waits until all is done and the workers have ended. -EINVAL not closed, -EAGAIN, -ETIMEDOUT,
+// -ENOTRECOVERABLE.
+int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline);
+// Creator: close, and join (SHOAL_TRY: only close). SHOAL_CANCEL_PENDING: what no worker has begun is cancelled.
+enum { SHOAL_CANCEL_PENDING = 1 };
+int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_deadline deadline);
+// Creator: SIGTERM to the workers, SIGKILL at the deadline. Jobs not begun are cancelled, those in hand have failed.
+int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline);
+// Mine: the handle. The creator's: terminates what still runs. Futures of this handle are of no use any more. -EBUSY:
+// another thread of this process has submitted through it, and lives.
+int shoal_executor_detach(struct shoal_executor *ex);
+// The executor whose worker the calling process is; NULL: none's.
+struct shoal_executor *shoal_executor_current(void);
+
+// ---- submitting ----
+// Copies the argument, `size` bytes: that of the task's struct. `out` NULL: nobody wants to know what comes of it.
+// Sleeps while the queue is full (jobs / 2); a worker runs the job itself then. -ENOENT no such task, -EEXIST two;
+// -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken; -ENOSPC options.jobs
+// futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
+int shoal_executor_submit(struct shoal_executor *ex, const char *task, const void *argument, uint64_t size,
+                          shoal_deadline deadline, struct shoal_future *out);
+// The same, the task found before (shoal_task_find): no name is compared. -ENOENT: it is not registered in this
+// program.
+int shoal_executor_submit_task(struct shoal_executor *ex, const struct shoal_task *task, const void *argument,
+                               uint64_t size, shoal_deadline deadline, struct shoal_future *out);
+// Submit, get into the argument itself, release. `failure` may be NULL. Errors of submit and of shoal_future_get. A job
+// that is not done at the deadline is cancelled if it has not begun, and else forgotten.
+int shoal_executor_apply(struct shoal_executor *ex, const char *task, void *argument, uint64_t size,
+                         struct shoal_failure *failure, shoal_deadline deadline);
+int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
+                              struct shoal_failure *failure, shoal_deadline deadline);
+
+// With a task that SHOAL_TASK has defined in this file: the compiler checks that the argument is of its type.
+#define SHOAL_SUBMIT(ex, task, argument, out) SHOAL_SUBMIT_UNTIL(ex, task, argument, SHOAL_FOREVER, out)
+#define SHOAL_SUBMIT_UNTIL(ex, task, argument, deadline, out) \
+  shoal_executor_submit_task(ex, &task##_task_, (1 ? (argument) : task##_type_), sizeof *task##_type_, deadline, out)
+#define SHOAL_APPLY(ex, task, argument, failure, deadline) \
+  shoal_executor_apply_task(ex, &task##_task_, (1 ? (argument) : task##_type_), sizeof *task##_type_, failure, deadline)
+
+// ---- looking after it ----
+// Creator: replaces dead workers, kills the condemned; waits for one to end, until the deadline. How many were replaced,
+// or -ENOTRECOVERABLE: broken.
+int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline);
+// Frees the cells of processes that are gone. Submitting does so when it finds none free. How many.
+int shoal_executor_reap(struct shoal_executor *ex);
+
+struct shoal_executor_info {
+  unsigned workers, alive;              // alive: as the creator knows; others are told `workers`
+  uint32_t jobs_max, jobs;              // jobs: cells in use
+  uint32_t pending, running, finished;  // of those; finished: not released yet
+  uint64_t done, failed;                // since the beginning, counted by workers; the creator knows, as what follows
+  uint64_t restarts, recycled;
+  int closed, broken;  // 0 or -ENOTRECOVERABLE
+  char reason[128];    // why
+};
+int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out);
+
+struct shoal_executor_worker {
+  pid_t pid;  // 0: ended
+  uint64_t restarts;
+};
+int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out);
+
+SHOAL_END

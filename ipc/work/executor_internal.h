@@ -1,0 +1,243 @@
+// What an executor is in its segment, and in a process.
+//
+//   header | worker places | submitting: a line a producer | queue of orders | cells of jobs
+//
+// Who may change a job's words:
+//   owner    0 --CAS--> {process, generation}: the cell is that process's to fill. Back to 0 last, by who has freed it.
+//   state    FREE --store--> PENDING             the owner
+//            PENDING --CAS--> RUNNING            who has the order in hand, and gives it back then; or a worker that
+//            waits for it, or
+//                                                found no room for its order
+//            RUNNING --CAS--> RUNNING            after the runner's death, for which the creator puts an order: who has
+//            that
+//            RUNNING --CAS--> DONE, FAILED       who runs it, or has its order in hand after the runner's death
+//            RUNNING --CAS--> CONDEMNED          anybody; then its worker never begins another job, and is killed
+//            CONDEMNED --CAS--> FAILED, CANCELLED   who has its order in hand after the runner's death
+//            PENDING --CAS--> CANCELLED          anybody
+//            over --CAS--> FREE, generation + 1  who releases it; a worker, if DETACHED
+//   ASLEEP, DETACHED are added by a CAS at any time before that, and never taken back.
+// The argument is the owner's until PENDING, then of who runs it, then of nobody: read only. An order that is found to
+// be of a job that is over, or runs in a living worker, is dropped: there may be more than one of a job.
+#pragma once
+
+#include <pthread.h>
+
+#include "core/heap.h"
+#include "core/identity.h"
+#include "core/proc.h"
+#include "ipc/work/future.h"
+#include "ipc/work/pool_internal.h"
+
+SHOAL_BEGIN
+
+// ---- in the segment ----
+
+enum shoal_job_state_ {
+  SHOAL_JOB_FREE_,
+  SHOAL_JOB_PENDING_,
+  SHOAL_JOB_RUNNING_,
+  SHOAL_JOB_CONDEMNED_,
+  SHOAL_JOB_DONE_,
+  SHOAL_JOB_FAILED_,
+  SHOAL_JOB_CANCELLED_
+};
+// generation:32 | worker:12 | incarnation:9 | attempt:6 | detached:1 | asleep:1 | state:3
+#define SHOAL_JOB_ASLEEP_ UINT64_C(8)
+#define SHOAL_JOB_DETACHED_ UINT64_C(16)
+#define SHOAL_JOB_WORKER_ UINT64_C(0xffffffe0)  // attempt, incarnation, worker
+
+enum { SHOAL_ARGUMENT_INLINE_ = 0, SHOAL_ARGUMENT_BLOCK_ = 1, SHOAL_ARGUMENT_PLACE_ = 2 };  // in the task word
+#define SHOAL_ARGUMENT_ UINT64_C(3)
+#define SHOAL_JOB_LIMITED_ UINT64_C(4)  // in the task word: the worker notes when it has to be over
+#define SHOAL_JOB_RANGES_ UINT64_C(8)   // in the task word: indices, from a cursor that several jobs share
+
+#define SHOAL_JOB_INLINE_ 48u
+struct shoal_job_shm {
+  shoal_atomic64 state;  // its low half is a futex
+  uint64_t task;         // shoal_task_word_, as all up to `until_ns` the owner's, before PENDING
+  unsigned char argument[SHOAL_JOB_INLINE_];
+  shoal_atomic64 owner;  // generation:20 | process:44
+  uint64_t size;         // of the argument, in bytes: one struct or several
+  uint64_t limit_ns;
+  shoal_off off;                 // SHOAL_ARGUMENT_PLACE_: where it is
+  struct shoal_block_ref block;  // SHOAL_ARGUMENT_BLOCK_: which it is
+  shoal_atomic64 until_ns;       // who has the order: CLOCK_MONOTONIC
+  shoal_atomic32 condemned;      // who condemns: the code it fails with
+  shoal_atomic32 progress;       // who has the order: structs done
+  shoal_atomic32 code;           // who has the order, before FAILED, as what follows
+  uint32_t element;              // the first struct that failed
+  char message[120];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_job_shm) == 256, "four lines");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_job_shm, owner) == 64, "small arguments travel in the state's line");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_job_shm, code) == 128, "what only failures touch keeps off");
+
+struct shoal_desk_shm {     // of a worker
+  shoal_atomic64 job;       // the worker: what it runs, generation:32 | job:32
+  shoal_atomic64 until_ns;  // the worker: when that has to be over; 0 never
+  shoal_atomic32 kill;      // who condemns: the worker's incarnation and 1
+  uint32_t reserved_;
+  shoal_atomic64 ended;  // the creator: the last that has ended here: incarnation:32 | exit code:32
+  shoal_atomic64 who;    // the worker: see serve.c
+  uint64_t reserved2_[3];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_desk_shm) == 64, "a line");
+
+struct shoal_submitting_shm {  // of a producer: killed while it is not 0, its job's order may be in the queue or not
+  shoal_atomic64 job;          // 1 + (generation:32 | job:32)
+  uint64_t reserved_[7];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_submitting_shm) == 64, "a line");
+
+struct shoal_executor_shm {
+  uint32_t magic, workers, jobs, producers;  // constant
+  uint32_t retries, creator;                 // constant; a shoal_proc_id
+  uint64_t limit_ns;                         // constant
+  uint64_t queue_size;                       // constant
+  uint64_t reserved_[3];
+  shoal_atomic32 broken;      // the creator, after the reason
+  shoal_atomic32 terminated;  // the creator: no job begins any more
+  shoal_atomic32 closed;      // anybody: only tasks submit, from now on
+  uint32_t reserved2_;
+  char reason[112];
+  uint64_t reserved3_[8];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_executor_shm) == 256, "four lines");
+
+struct shoal_order_ {  // an element of the queue
+  uint32_t job, generation;
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_order_) == 8, "sixteen bytes a slot");
+
+// ---- in a process ----
+
+struct shoal_callback_ {
+  struct shoal_callback_ *next;
+  struct shoal_future future;
+  void (*call)(const struct shoal_future *, void *);
+  void *arg;
+};
+
+struct shoal_executor {
+  struct shoal_segment *seg;
+  struct shoal_object object;
+  struct shoal_heap *heap;
+  struct shoal_queue *queue;
+  struct shoal_executor_shm *shm;
+  struct shoal_desk_shm *desks;
+  struct shoal_submitting_shm *submitting;
+  struct shoal_job_shm *cells;
+  uint32_t jobs, workers, producers, retries;  // checked copies
+  int64_t limit_ns;
+  shoal_proc_id creator;
+  // ---- of the creator ----
+  struct shoal_pool *pool;
+  struct shoal_pool_hooks_ hooks;
+  struct shoal_executor_options options;
+  uint32_t creator_tid;  // of the thread that looks after the workers
+  int64_t tended_ns;
+  unsigned char *owed;  // by worker: it has died, and what it ran still needs an order
+  // ---- cells that were free when last seen; a stack ----
+  shoal_atomic32 lock;
+  uint32_t epoch;  // of the lock: a child of fork may have it locked for ever
+  uint32_t free_n, cursor;
+  uint32_t *free_cells;
+  // ---- callbacks ----
+  pthread_mutex_t callbacks_lock;
+  struct shoal_callback_ *callbacks;
+  shoal_atomic32 callbacks_n;
+};
+
+// ---- words ----
+
+SHOAL_INLINE uint32_t shoal_job_state_of_(uint64_t s) { return (uint32_t)s & 7; }
+SHOAL_INLINE uint32_t shoal_job_generation_(uint64_t s) { return (uint32_t)(s >> 32); }
+SHOAL_INLINE uint32_t shoal_job_attempt_(uint64_t s) { return (uint32_t)(s >> 5) & 63; }
+SHOAL_INLINE uint32_t shoal_job_incarnation_(uint64_t s) { return (uint32_t)(s >> 11) & 511; }
+SHOAL_INLINE uint32_t shoal_job_worker_(uint64_t s) { return (uint32_t)(s >> 20) & 4095; }
+SHOAL_INLINE int shoal_job_over_(uint64_t s) { return shoal_job_state_of_(s) >= SHOAL_JOB_DONE_; }
+SHOAL_INLINE uint64_t shoal_job_by_(uint32_t worker, uint32_t incarnation, uint32_t attempt) {
+  return (uint64_t)(worker & 4095) << 20 | (uint64_t)(incarnation & 511) << 11 | (uint64_t)(attempt & 63) << 5;
+}
+SHOAL_INLINE uint64_t shoal_job_with_(uint64_t s, enum shoal_job_state_ state) { return (s & ~UINT64_C(7)) | state; }
+SHOAL_INLINE uint64_t shoal_job_token_(uint32_t job, uint32_t generation) { return (uint64_t)generation << 32 | job; }
+SHOAL_INLINE shoal_atomic32 *shoal_job_futex_(struct shoal_job_shm *cell) {
+  return (shoal_atomic32 *)(void *)((char *)&cell->state + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0));
+}
+
+// ---- job.c: cells ----
+struct shoal_submission_ {
+  const struct shoal_task *task;
+  const void *argument;  // NULL: it lies in the segment, at `off`
+  uint64_t size;
+  shoal_off off;
+  uint32_t ranges;  // SHOAL_JOB_RANGES_
+  int detached;
+  shoal_deadline deadline;
+};
+int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ *s, struct shoal_future *out);
+// Frees the cell of a job that is over in state `s`, unless somebody was faster. 1: it was us.
+int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s);
+// This process is to try that cell first.
+void shoal_job_remember_(struct shoal_executor *ex, uint32_t job);
+// Seen in state `s`, a later generation: it may have been freed by a worker that was killed before its owner's word
+// said so.
+void shoal_job_freed_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t s);
+// Where the argument lies; -ENOENT, -EOVERFLOW: the cell was damaged, or its block is no more.
+int shoal_job_argument_(struct shoal_executor *ex, struct shoal_job_shm *cell, void **out, uint64_t *size);
+// The state of a job, if it is still that generation; else 0.
+SHOAL_INLINE uint64_t shoal_job_look_(const struct shoal_executor *ex, uint32_t job, uint32_t generation) {
+  if (job >= ex->jobs) return 0;
+  uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2] pairs with [J1]: the result is there
+  return shoal_job_generation_(s) == generation && shoal_job_state_of_(s) != SHOAL_JOB_FREE_ ? s : 0;
+}
+// From `s` to `to`, which is over, keeping ASLEEP and DETACHED; wakes, frees. 0: it is in another state by now.
+int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to);
+// Condemns a job that runs in state `s`, to end with `code`. 1: done.
+int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code);
+
+// ---- serve.c: in a worker ----
+// The calling thread is that worker from now on. 0, -EUSERS.
+int shoal_executor_be_worker_(struct shoal_executor *ex, uint32_t worker, uint32_t incarnation);
+// What a worker does with an order that it has in hand, which it gives back. 0, or what the task answered.
+int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan);
+// The pool's hook.
+int shoal_executor_run_(void *executor, unsigned worker, uint32_t incarnation, struct shoal_loan *loan);
+// In a worker: runs a job that is pending, seen in state `s`, though its order is elsewhere, or nowhere. 1; 0: it has
+// begun, or this is no worker of this executor.
+int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s);
+// In a worker: runs a job that has no order yet, in a cell of its own. 1; 0: this is no worker of this executor.
+int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t generation, int detached);
+// Whether the worker that a job says it runs in, in state `s`, lives. Who has its order in hand, or knows that the
+// worker's process has ended, is not told so by mistake.
+int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
+// Ends a job whose runner is dead.
+void shoal_executor_bury_(struct shoal_executor *ex, uint32_t job, uint64_t s);
+
+// ---- executor.c ----
+// In the creator: looks after the workers, if it has not lately. 0; -ENOTRECOVERABLE, -EPIPE: nothing will ever run any
+// more.
+int shoal_executor_care_(struct shoal_executor *ex);
+#define SHOAL_EXECUTOR_SLICE_NS_ INT64_C(20000000)  // who waits cares so often
+SHOAL_INLINE shoal_deadline shoal_executor_slice_(shoal_deadline deadline) {
+  int64_t slice = shoal_now_ns() + SHOAL_EXECUTOR_SLICE_NS_;
+  return (shoal_deadline){slice < deadline.ns ? slice : deadline.ns};
+}
+
+// ---- future.c, gather.c ----
+// Says that somebody sleeps until it is over, and answers its state; 0: it is over, or released, meanwhile.
+uint64_t shoal_future_arm_(const struct shoal_future *f);
+void shoal_future_called_(struct shoal_executor *ex);  // runs callbacks that are due
+// The argument of a job that is over, as it was left.
+int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size);
+
+// ---- map.c ----
+struct shoal_cursor_shm_ {  // a block of the heap: where jobs with SHOAL_JOB_RANGES_ claim their indices
+  shoal_atomic64 next;      // workers
+  uint64_t end, grain;      // constant, as is the next
+  uint32_t parts, reserved_;
+  uint64_t reserved2_[4];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_cursor_shm_) == 64, "a line");
+
+SHOAL_END

@@ -1,0 +1,218 @@
+#include "ipc/work/future.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/backoff.h"
+#include "core/error.h"
+#include "core/futex.h"
+#include "ipc/work/executor_internal.h"
+
+static __thread uint32_t spin_budget = SHOAL_SPIN_MAX;
+
+// A job that was given up is nobody's, even before it is over.
+static uint64_t look(const struct shoal_future *f) {
+  uint64_t s = shoal_job_look_(f->executor, f->job, f->generation);
+  return SHOAL_UNLIKELY(s & SHOAL_JOB_DETACHED_) ? 0 : s;
+}
+static int released(void) { return shoal_fail_(-EINVAL, "the future was released, or is of another executor"); }
+
+// ---- waiting ----
+
+// 1: over, or released, within the time that a wake-up would cost.
+static int spin(const struct shoal_future *f) {
+  for (uint32_t n = spin_budget < shoal_spin_max_ ? spin_budget : shoal_spin_max_; n; n--) {
+    uint64_t s = look(f);
+    if (!s || shoal_job_over_(s)) {
+      spin_budget = shoal_spin_paid(spin_budget);
+      return 1;
+    }
+    shoal_pause();
+  }
+  spin_budget = shoal_spin_failed(spin_budget);
+  return 0;
+}
+
+uint64_t shoal_future_arm_(const struct shoal_future *f) {
+  struct shoal_job_shm *cell = &f->executor->cells[f->job];
+  uint64_t s = look(f);
+  while (s && !shoal_job_over_(s) && !(s & SHOAL_JOB_ASLEEP_)) {
+    // [W1] pairs with [J1]: who ends the job finds it, or has ended it before
+    if (shoal_cas64_acq_rel(&cell->state, &s, s | SHOAL_JOB_ASLEEP_)) return s | SHOAL_JOB_ASLEEP_;
+    s = look(f);
+  }
+  return s && !shoal_job_over_(s) ? s : 0;
+}
+
+static void sleep_for(const struct shoal_future *f, shoal_deadline deadline) {
+  uint64_t s = shoal_future_arm_(f);
+  if (s) shoal_futex_wait(shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s, shoal_executor_slice_(deadline));
+}
+
+// 0 and the state it is over in.
+static int wait_for(const struct shoal_future *f, uint64_t *state, shoal_deadline deadline) {
+  struct shoal_executor *ex = f->executor;
+  for (;;) {
+    uint64_t s = look(f);
+    if (SHOAL_UNLIKELY(!s)) return released();
+    if (SHOAL_LIKELY(shoal_job_over_(s))) {
+      *state = s;
+      return 0;
+    }
+    if (!shoal_deadline_is_try(deadline) && (shoal_executor_run_here_(ex, f->job, s) || spin(f))) continue;
+    int rc = shoal_executor_care_(ex);
+    if (rc && !shoal_job_over_(look(f))) return rc;
+    if (rc) continue;
+    if (shoal_deadline_is_try(deadline)) return -EAGAIN;
+    if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
+    sleep_for(f, deadline);
+  }
+}
+
+// ---- results ----
+
+// How the worker ended with which the job died, if the creator has reaped it, and no later one of that place.
+static int signal_of(struct shoal_executor *ex, uint64_t s) {
+  uint32_t worker = shoal_job_worker_(s);
+  if (worker >= ex->workers) return 0;
+  (void)shoal_executor_care_(ex);
+  uint64_t ended = shoal_load64_acquire(&ex->desks[worker].ended);  // [D2] pairs with [D1]
+  int code = (int)(uint32_t)ended;
+  return code < 0 && (ended >> 32 & 511) == shoal_job_incarnation_(s) ? -code : 0;
+}
+
+static void tell(struct shoal_executor *ex, const struct shoal_job_shm *cell, uint64_t s, struct shoal_failure *out) {
+  const struct shoal_task *task = shoal_task_of_(__atomic_load_n(&cell->task, __ATOMIC_RELAXED));
+  *out = (struct shoal_failure){.code = (int)shoal_load32_relaxed(&cell->code),
+                                .worker = shoal_job_worker_(s),
+                                .attempt = shoal_job_attempt_(s),
+                                .element = cell->element,
+                                .task = task ? task->name : "a task of another program"};
+  snprintf(out->message, sizeof out->message, "%.*s", (int)sizeof out->message - 1, cell->message);
+  if (out->code != -ENOTRECOVERABLE || cell->message[0]) return;
+  out->signal = signal_of(ex, s);
+  if (out->signal) snprintf(out->message, sizeof out->message, "signal %d killed the worker", out->signal);
+  else snprintf(out->message, sizeof out->message, "the worker died");
+}
+
+static int failed(const struct shoal_future *f, uint64_t s, struct shoal_failure *out) {
+  struct shoal_failure own, *failure = out ? out : &own;
+  tell(f->executor, &f->executor->cells[f->job], s, failure);
+  return shoal_fail_(-EREMOTEIO, "task %s, worker %u, attempt %u: %d, %s", failure->task, failure->worker,
+                     failure->attempt, failure->code, failure->message);
+}
+
+int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size) {
+  void *argument;
+  uint64_t has;
+  int rc = shoal_job_argument_(f->executor, &f->executor->cells[f->job], &argument, &has);
+  if (rc) return rc;
+  if (has != size)
+    return shoal_fail_(-EBADMSG, "a result of %llu bytes, not %llu", (unsigned long long)has, (unsigned long long)size);
+  memcpy(out, argument, size);
+  return 0;
+}
+
+static int result(const struct shoal_future *f, uint64_t s, void *out, uint64_t size, struct shoal_failure *failure) {
+  switch (shoal_job_state_of_(s)) {
+    case SHOAL_JOB_DONE_: return out ? shoal_future_copy_(f, out, size) : 0;
+    case SHOAL_JOB_CANCELLED_: return shoal_fail_(-ECANCELED, "the task was cancelled");
+    default: return failed(f, s, failure);
+  }
+}
+
+int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
+                     shoal_deadline deadline) {
+  uint64_t s;
+  int rc = wait_for(f, &s, deadline);
+  if (rc) return rc;
+  if (SHOAL_UNLIKELY(shoal_load32_relaxed(&f->executor->callbacks_n))) shoal_future_called_(f->executor);
+  return result(f, s, out, size, failure);
+}
+
+int shoal_future_failure(const struct shoal_future *f, struct shoal_failure *out) {
+  uint64_t s = look(f);
+  if (!s) return released();
+  if (!shoal_job_over_(s)) return -EAGAIN;
+  return result(f, s, NULL, 0, out);
+}
+
+int shoal_future_done(const struct shoal_future *f) {
+  uint64_t s = look(f);
+  if (s && !shoal_job_over_(s)) (void)shoal_executor_care_(f->executor);
+  return s ? shoal_job_over_(s) : released();
+}
+int shoal_future_running(const struct shoal_future *f) {
+  uint64_t s = look(f);
+  if (!s) return released();
+  return shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ || shoal_job_state_of_(s) == SHOAL_JOB_CONDEMNED_;
+}
+int shoal_future_succeeded(const struct shoal_future *f) {
+  uint64_t s = look(f);
+  if (!s) return released();
+  return shoal_job_over_(s) ? shoal_job_state_of_(s) == SHOAL_JOB_DONE_ : -EAGAIN;
+}
+int shoal_future_cancelled(const struct shoal_future *f) {
+  uint64_t s = look(f);
+  return s ? shoal_job_state_of_(s) == SHOAL_JOB_CANCELLED_ : released();
+}
+
+// ---- giving up ----
+
+int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
+  struct shoal_executor *ex = f->executor;
+  if (flags & ~(unsigned)SHOAL_FORCE) return shoal_fail_(-EINVAL, "flags %x", flags);
+  for (uint64_t s; (s = look(f));) {
+    if (shoal_job_over_(s)) return shoal_fail_(-EALREADY, "the task is over");
+    if (shoal_job_state_of_(s) == SHOAL_JOB_PENDING_) {
+      if (shoal_job_finish_(ex, f->job, s, SHOAL_JOB_CANCELLED_)) return 0;
+      continue;
+    }
+    if (!flags) return shoal_fail_(-EBUSY, "the task has begun");
+    if (shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ && !shoal_job_condemn_(ex, f->job, s, -ECANCELED)) continue;
+    (void)shoal_executor_tend(ex, SHOAL_TRY);  // at once, if this is the creator
+    return 0;
+  }
+  return released();
+}
+
+int shoal_future_release(const struct shoal_future *f) {
+  struct shoal_executor *ex = f->executor;
+  for (uint64_t s; (s = look(f));) {
+    if (shoal_job_over_(s)) {
+      if (shoal_job_free_(ex, f->job, s)) return shoal_job_remember_(ex, f->job), 0;
+    } else if (shoal_cas64_acq_rel(&ex->cells[f->job].state, &s, s | SHOAL_JOB_DETACHED_)) {  // [J3] pairs with [J1]
+      return 0;
+    }
+  }
+  return released();
+}
+
+int shoal_future_open(struct shoal_executor *ex, uint64_t token, struct shoal_future *out) {
+  struct shoal_future f = {ex, (uint32_t)token, (uint32_t)(token >> 32)};
+  if (!look(&f)) return released();
+  *out = f;
+  return 0;
+}
+
+// ---- submit, get, release ----
+
+int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
+                              struct shoal_failure *failure, shoal_deadline deadline) {
+  struct shoal_future f;
+  int rc = shoal_executor_submit_task(ex, task, argument, size, deadline, &f);
+  if (rc) return rc;
+  rc = shoal_future_get(&f, argument, size, failure, deadline);
+  if (rc == -ETIMEDOUT || rc == -EAGAIN) (void)shoal_future_cancel(&f, 0);
+  (void)shoal_future_release(&f);
+  return rc;
+}
+
+int shoal_executor_apply(struct shoal_executor *ex, const char *task, void *argument, uint64_t size,
+                         struct shoal_failure *failure, shoal_deadline deadline) {
+  const struct shoal_task *found;
+  int rc = shoal_task_find(task, &found);
+  return rc ? rc : shoal_executor_apply_task(ex, found, argument, size, failure, deadline);
+}

@@ -1,0 +1,78 @@
+// ipc/work/future.h: what comes of a task.
+//
+// USE
+//   rc = shoal_future_get(&f, &arg, sizeof arg, &failure, shoal_after_s(1));
+//   if (rc == -EREMOTEIO) fprintf(stderr, "%s: %d, %s\n", failure.task, failure.code, failure.message);
+//   rc = shoal_future_release(&f);                                              // once for each submit
+//
+//   rc = shoal_future_wait(futures, n, SHOAL_FIRST_DONE, SHOAL_FOREVER);        // or all, or the first failure
+//   while (shoal_completed_next(&c, &i, SHOAL_FOREVER) == 0) ...futures[i]...   // as they complete
+//
+//   uint64_t token = shoal_future_token(&f);                                    // to another process, by any queue
+//   rc = shoal_future_open(ex, token, &f);                                      // there
+//
+// SAFETY   any thread of any process, together. A released future is nobody's any more: -EINVAL, whoever has a copy.
+// CRASH    see ipc/work/executor.h.
+// COST     done already: a load and a copy.
+#pragma once
+
+#include "ipc/work/executor.h"
+
+SHOAL_BEGIN
+
+// Waits until the job is over, and copies its argument as the task has left it; get it as often as you like until it is
+// released. `out` may be NULL, `failure` too. 0; -EREMOTEIO the task failed: the failure says how, shoal_reason() in a
+// line; -ECANCELED;
+// -EAGAIN, -ETIMEDOUT not over yet; -EINVAL released; -EBADMSG `size`; -ENOTRECOVERABLE the executor is broken, -EPIPE
+// its creator has gone: it will never be over. In a worker: a job that nobody has begun it runs itself.
+int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
+                     shoal_deadline deadline) SHOAL_MUST_CHECK;
+// Why it failed, as get; -EAGAIN it is not over, 0 it did not fail (then *out is untouched).
+int shoal_future_failure(const struct shoal_future *f, struct shoal_failure *out);
+// 1, 0, -EINVAL released. done: over, whichever way.
+int shoal_future_done(const struct shoal_future *f);
+int shoal_future_running(const struct shoal_future *f);
+int shoal_future_succeeded(const struct shoal_future *f);  // -EAGAIN: not over
+int shoal_future_cancelled(const struct shoal_future *f);
+// 0 it is cancelled, and never ran. -EBUSY it has begun: with SHOAL_FORCE its worker is killed (by the creator, at once
+// if that is the caller), and it is cancelled when that is dead; what the same worker had in hand around it has failed
+// then, too. -EALREADY it is over.
+enum { SHOAL_FORCE = 1 };
+int shoal_future_cancel(const struct shoal_future *f, unsigned flags);
+// The job is given up: its cell is free when it is over. -EINVAL: released already.
+int shoal_future_release(const struct shoal_future *f);
+
+// ---- many ----
+enum shoal_wait_for { SHOAL_ALL_DONE = 0, SHOAL_FIRST_DONE = 1, SHOAL_FIRST_FAILED = 2 };  // the last: or all are done
+// How many of them are over, or -EAGAIN, -ETIMEDOUT and get's errors.
+int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what,
+                      shoal_deadline deadline);
+
+struct shoal_completed {  // an iterator; private
+  const struct shoal_future *futures;
+  unsigned n, left, next;
+  unsigned *order;  // [0, next): given out; [next, n - left): over; the rest is waited for
+};
+// -ENOMEM.
+int shoal_completed_begin(struct shoal_completed *c, const struct shoal_future *futures, unsigned n) SHOAL_MUST_CHECK;
+// The index of one that is over and was not given yet. -ENOENT: there are no more. -EAGAIN, -ETIMEDOUT, get's errors.
+int shoal_completed_next(struct shoal_completed *c, unsigned *index, shoal_deadline deadline);
+void shoal_completed_end(struct shoal_completed *c);
+
+// ---- callbacks: in the process that asked for them ----
+// `call` runs once, when the job is over: in shoal_executor_poll, or in the get, wait or apply of this process that
+// finds it so. A future released before that is over for its callbacks: they get their -EINVAL from it. -ENOMEM,
+// -EINVAL.
+int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *f, void *arg),
+                         void *arg);
+// Runs what is due; waits for something to be, until the deadline. How many; 0 at once if none are asked for.
+int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline);
+
+// ---- in another process ----
+SHOAL_INLINE uint64_t shoal_future_token(const struct shoal_future *f) {
+  return (uint64_t)f->generation << 32 | f->job;
+}
+// -EINVAL: no job of this executor, or released.
+int shoal_future_open(struct shoal_executor *ex, uint64_t token, struct shoal_future *out);
+
+SHOAL_END

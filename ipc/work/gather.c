@@ -1,0 +1,214 @@
+// Many futures at a time, and callbacks.
+#include <stdlib.h>
+
+#include "core/backoff.h"
+#include "core/error.h"
+#include "core/futex.h"
+#include "ipc/work/executor_internal.h"
+
+// 0: released, so that nothing more comes of it.
+static uint64_t look(const struct shoal_future *f) {
+  uint64_t s = shoal_job_look_(f->executor, f->job, f->generation);
+  return s & SHOAL_JOB_DETACHED_ ? 0 : s;
+}
+static int over(const struct shoal_future *f) {
+  uint64_t s = look(f);
+  return !s || shoal_job_over_(s);
+}
+
+// `order` NULL: all of them, as they stand.
+static const struct shoal_future *at(const struct shoal_future *futures, const unsigned *order, unsigned i) {
+  return &futures[order ? order[i] : i];
+}
+
+// Says of as many as can be slept on that somebody sleeps. How many; 0: one is over.
+static unsigned arm_all(const struct shoal_future *futures, const unsigned *order, unsigned n,
+                        struct shoal_futex_entry *entries) {
+  unsigned armed = 0;
+  for (unsigned i = 0; i < n && armed < SHOAL_FUTEX_MANY; i++) {
+    const struct shoal_future *f = at(futures, order, i);
+    uint64_t s = shoal_future_arm_(f);
+    if (!s) return 0;
+    entries[armed++] = (struct shoal_futex_entry){shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
+  }
+  return armed;
+}
+
+static int any_over(const struct shoal_future *futures, const unsigned *order, unsigned n) {
+  for (unsigned i = 0; i < n; i++)
+    if (over(at(futures, order, i))) return 1;
+  return 0;
+}
+
+// In a worker: runs one of them that nobody has begun.
+static int run_one(const struct shoal_future *futures, const unsigned *order, unsigned n) {
+  if (!shoal_executor_current()) return 0;
+  for (unsigned i = 0; i < n; i++) {
+    const struct shoal_future *f = at(futures, order, i);
+    if (shoal_executor_run_here_(f->executor, f->job, look(f))) return 1;
+  }
+  return 0;
+}
+
+static int care(const struct shoal_future *futures, const unsigned *order, unsigned n) {
+  int rc = 0;
+  for (unsigned i = 0; i < n && !rc; i++) {
+    struct shoal_executor *ex = at(futures, order, i)->executor;
+    if (i == 0 || ex != at(futures, order, i - 1)->executor) rc = shoal_executor_care_(ex);
+  }
+  return rc;
+}
+
+// Until one of them is over. None is when it is called; 0, or why not.
+static int wait_any(const struct shoal_future *futures, const unsigned *order, unsigned n, shoal_deadline deadline) {
+  struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
+  for (;;) {
+    if (any_over(futures, order, n)) return 0;
+    if (!shoal_deadline_is_try(deadline) && run_one(futures, order, n)) continue;
+    int rc = care(futures, order, n);
+    if (rc) return any_over(futures, order, n) ? 0 : rc;
+    if (shoal_deadline_is_try(deadline)) return -EAGAIN;
+    if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
+    for (uint32_t k = 0; k < shoal_spin_max_ && !over(at(futures, order, 0)); k++) shoal_pause();
+    unsigned armed = arm_all(futures, order, n, entries);
+    if (armed) shoal_futex_wait_many(entries, armed, shoal_executor_slice_(deadline));
+  }
+}
+
+// ---- wait ----
+
+static int have_failed(const struct shoal_future *f) {
+  uint64_t s = look(f);
+  return !s || (shoal_job_over_(s) && shoal_job_state_of_(s) != SHOAL_JOB_DONE_);
+}
+
+static int enough(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what, unsigned *done) {
+  unsigned failed = 0;
+  *done = 0;
+  for (unsigned i = 0; i < n; i++) {
+    if (!over(&futures[i])) continue;
+    ++*done;
+    failed += have_failed(&futures[i]) != 0;
+  }
+  return *done == n || (what == SHOAL_FIRST_DONE && *done) || (what == SHOAL_FIRST_FAILED && failed);
+}
+
+// The indices of those that are not over.
+static unsigned rest_of(const struct shoal_future *futures, unsigned n, unsigned *order) {
+  unsigned rest = 0;
+  for (unsigned i = 0; i < n; i++)
+    if (!over(&futures[i])) order[rest++] = i;
+  return rest;
+}
+
+int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what,
+                      shoal_deadline deadline) {
+  if (n > INT32_MAX) return shoal_fail_(-EINVAL, "%u futures", n);
+  unsigned done, *order = n ? malloc(n * sizeof *order) : NULL;
+  if (n && !order) return shoal_fail_(-ENOMEM, "no memory for %u futures", n);
+  int rc = 0;
+  while (!enough(futures, n, what, &done) && !rc) {
+    unsigned rest = rest_of(futures, n, order);
+    if (rest) rc = wait_any(futures, order, what == SHOAL_ALL_DONE ? 1 : rest, deadline);
+  }
+  free(order);
+  if (n && shoal_load32_relaxed(&futures[0].executor->callbacks_n)) shoal_future_called_(futures[0].executor);
+  return rc ? rc : (int)done;
+}
+
+// ---- as they complete ----
+
+int shoal_completed_begin(struct shoal_completed *c, const struct shoal_future *futures, unsigned n) {
+  unsigned *order = malloc((n ? n : 1) * sizeof *order);
+  if (!order) return shoal_fail_(-ENOMEM, "no memory for %u futures", n);
+  for (unsigned i = 0; i < n; i++) order[i] = i;
+  *c = (struct shoal_completed){futures, n, n, 0, order};
+  return 0;
+}
+
+// Moves those that are over to the front of the rest.
+static void sort_out(struct shoal_completed *c) {
+  for (unsigned i = c->n - c->left; i < c->n; i++) {
+    unsigned is = c->order[i];
+    if (!over(&c->futures[is])) continue;
+    unsigned first = c->n - c->left--;
+    c->order[i] = c->order[first];
+    c->order[first] = is;
+  }
+}
+
+int shoal_completed_next(struct shoal_completed *c, unsigned *index, shoal_deadline deadline) {
+  if (c->next == c->n) return -ENOENT;
+  if (c->next == c->n - c->left) sort_out(c);
+  if (c->next == c->n - c->left) {
+    int rc = wait_any(c->futures, c->order + c->next, c->left, deadline);
+    if (rc) return rc;
+    sort_out(c);
+  }
+  *index = c->order[c->next++];
+  return 0;
+}
+
+void shoal_completed_end(struct shoal_completed *c) {
+  free(c->order);
+  *c = (struct shoal_completed){0};
+}
+
+// ---- callbacks ----
+
+int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *, void *), void *arg) {
+  struct shoal_executor *ex = f->executor;
+  if (!look(f)) return shoal_fail_(-EINVAL, "the future was released, or is of another executor");
+  struct shoal_callback_ *c = malloc(sizeof *c);
+  if (!c) return shoal_fail_(-ENOMEM, "no memory for a callback");
+  *c = (struct shoal_callback_){NULL, *f, call, arg};
+  pthread_mutex_lock(&ex->callbacks_lock);
+  struct shoal_callback_ **last = &ex->callbacks;
+  while (*last) last = &(*last)->next;
+  *last = c;
+  pthread_mutex_unlock(&ex->callbacks_lock);
+  shoal_add32_relaxed(&ex->callbacks_n, 1);
+  return 0;
+}
+
+// The first that is due, taken out of the list; NULL: none is.
+static struct shoal_callback_ *take_due(struct shoal_executor *ex) {
+  pthread_mutex_lock(&ex->callbacks_lock);
+  struct shoal_callback_ **at_it = &ex->callbacks;
+  while (*at_it && !over(&(*at_it)->future)) at_it = &(*at_it)->next;
+  struct shoal_callback_ *c = *at_it;
+  if (c) *at_it = c->next;
+  pthread_mutex_unlock(&ex->callbacks_lock);
+  if (c) shoal_add32_relaxed(&ex->callbacks_n, UINT32_MAX);
+  return c;
+}
+
+static int run_due(struct shoal_executor *ex) {
+  int n = 0;
+  for (struct shoal_callback_ *c; (c = take_due(ex)); n++) {
+    c->call(&c->future, c->arg);
+    free(c);
+  }
+  return n;
+}
+void shoal_future_called_(struct shoal_executor *ex) { run_due(ex); }
+
+// The futures that are waited for, as many as can be at a time.
+static unsigned awaited(struct shoal_executor *ex, struct shoal_future *out) {
+  unsigned n = 0;
+  pthread_mutex_lock(&ex->callbacks_lock);
+  for (struct shoal_callback_ *c = ex->callbacks; c && n < SHOAL_FUTEX_MANY; c = c->next) out[n++] = c->future;
+  pthread_mutex_unlock(&ex->callbacks_lock);
+  return n;
+}
+
+int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline) {
+  struct shoal_future futures[SHOAL_FUTEX_MANY];
+  for (;;) {
+    int ran = run_due(ex);
+    unsigned n = awaited(ex, futures);
+    if (ran || !n) return ran;
+    int rc = wait_any(futures, NULL, n, deadline);
+    if (rc) return rc;
+  }
+}

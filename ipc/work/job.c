@@ -1,0 +1,307 @@
+// Cells: claimed, filled, published; over, and free again.
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/futex.h"
+#include "ipc/work/executor_internal.h"
+
+SHOAL_QUEUE_TYPED(orders, struct shoal_order_)
+
+#define PROCESS_MASK ((UINT64_C(1) << SHOAL_PROCESS_BITS_) - 1)
+
+static uint64_t owner_word(shoal_process_id_ process, uint32_t generation) {
+  return process | (uint64_t)generation << SHOAL_PROCESS_BITS_;
+}
+
+// ---- free cells ----
+
+// Private memory: its holder is a thread of this process, or was one of the parent at the fork.
+static void lock(struct shoal_executor *ex) {
+  uint32_t none = 0;
+  while (!shoal_cas32_acquire(&ex->lock, &none, 1)) {  // [L1] pairs with [L2]
+    if (ex->epoch != shoal_epoch()) {
+      ex->epoch = shoal_epoch();
+      ex->free_n = 0;
+      return;
+    }
+    none = 0;
+    sched_yield();
+  }
+  ex->epoch = shoal_epoch();
+}
+static void unlock(struct shoal_executor *ex) { shoal_store32_release(&ex->lock, 0); }  // [L2]
+
+void shoal_job_remember_(struct shoal_executor *ex, uint32_t job) {
+  lock(ex);
+  if (ex->free_n < ex->jobs) ex->free_cells[ex->free_n++] = job;
+  unlock(ex);
+}
+
+// A cell that was free when this process last saw it, or the next of the table.
+static uint32_t guess(struct shoal_executor *ex) {
+  lock(ex);
+  uint32_t n = ex->free_n, job = n ? ex->free_cells[--ex->free_n] : ex->cursor++ & (ex->jobs - 1);
+  if (n > 2) shoal_prefetch_write(&ex->cells[ex->free_cells[n - 3]]);
+  unlock(ex);
+  return job;
+}
+
+static int claim_cell(struct shoal_executor *ex, uint32_t job, uint32_t *generation) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  uint64_t owner = shoal_load64_relaxed(&cell->owner);
+  if (owner) return 0;
+  uint32_t g = shoal_job_generation_(shoal_load64_relaxed(&cell->state));
+  // [C1] pairs with [C2]: who had it before is done with it
+  if (!shoal_cas64_acquire(&cell->owner, &owner, owner_word(shoal_process_self_(), g))) return 0;
+  *generation = shoal_job_generation_(shoal_load64_relaxed(&cell->state));
+  if (*generation != g) shoal_store64_relaxed(&cell->owner, owner_word(shoal_process_self_(), *generation));
+  return 1;
+}
+
+static int claim(struct shoal_executor *ex, uint32_t *job, uint32_t *generation) {
+  for (int reaped = 0;; reaped = 1) {
+    for (uint64_t tries = 2 * (uint64_t)ex->jobs; tries; tries--)
+      if (claim_cell(ex, *job = guess(ex), generation)) return 0;
+    if (reaped || shoal_executor_reap(ex) == 0) break;
+  }
+  return shoal_fail_(-ENOSPC, "%u jobs, and no future of theirs has been released", ex->jobs);
+}
+
+static void disown(struct shoal_job_shm *cell, uint32_t generation) {
+  uint64_t owner = shoal_load64_relaxed(&cell->owner);
+  if (owner >> SHOAL_PROCESS_BITS_ != (generation & (UINT32_MAX >> (SHOAL_PROCESS_BITS_ - 32)))) return;
+  shoal_cas64_release(&cell->owner, &owner, 0);  // [C2]
+}
+
+// The block of the cell's argument is free, if *word still is `value` when we have read which it is.
+static void end_block(struct shoal_executor *ex, struct shoal_job_shm *cell, shoal_atomic64 *word, uint64_t value) {
+  struct shoal_block_ref ref = {__atomic_load_n(&cell->block.off, __ATOMIC_RELAXED),
+                                __atomic_load_n(&cell->block.seq, __ATOMIC_RELAXED), 0};
+  // [B1] keeps the loads before it; pairs with [C1]: whose block stands there now has changed the word
+  if (!ref.off || !shoal_cas64_acq_rel(word, &value, value)) return;
+  shoal_block_end_(ex->heap, &ref, ex->object.entry, ex->object.generation);
+}
+
+int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  uint32_t generation = shoal_job_generation_(s);
+  if ((__atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_) == SHOAL_ARGUMENT_BLOCK_)
+    end_block(ex, cell, &cell->state, s);
+  // [J3] what was read of the result was read before; pairs with [C1]
+  if (!shoal_cas64_acq_rel(&cell->state, &s, (uint64_t)(generation + 1) << 32 | SHOAL_JOB_FREE_)) return 0;
+  disown(cell, generation);
+  return 1;
+}
+
+void shoal_job_freed_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t s) {
+  if (s == ((uint64_t)(generation + 1) << 32 | SHOAL_JOB_FREE_)) disown(&ex->cells[job], generation);
+}
+
+// ---- what the dead have left ----
+
+// Killed before its submit returned: the job never was, unless a worker has begun it.
+static void abandon(struct shoal_executor *ex, uint64_t word) {
+  if (!word) return;
+  uint32_t job = (uint32_t)(word - 1), generation = (uint32_t)((word - 1) >> 32);
+  uint64_t s = shoal_job_look_(ex, job, generation);
+  if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_) return;
+  uint64_t owner = shoal_load64_relaxed(&ex->cells[job].owner);
+  if (!owner || !shoal_process_gone_(owner & PROCESS_MASK)) return;
+  shoal_job_finish_(ex, job, s | SHOAL_JOB_DETACHED_, SHOAL_JOB_CANCELLED_);
+}
+
+// A cell of a process that is gone. 1: it is free now.
+static int reap_cell(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64_t owner) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  if (shoal_job_over_(s)) return shoal_job_free_(ex, job, s);
+  if (shoal_job_state_of_(s) != SHOAL_JOB_FREE_) {
+    if (!(s & SHOAL_JOB_DETACHED_)) shoal_cas64_relaxed(&cell->state, &s, s | SHOAL_JOB_DETACHED_);
+    return 0;
+  }
+  end_block(ex, cell, &cell->owner, owner);
+  return shoal_cas64_release(&cell->owner, &owner, 0);  // [C2]
+}
+
+int shoal_executor_reap(struct shoal_executor *ex) {
+  shoal_process_id_ alive = shoal_process_self_(), dead = 0;
+  int n = 0;
+  for (uint32_t p = 0; p < ex->producers; p++) abandon(ex, shoal_load64_relaxed(&ex->submitting[p].job));
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    // the state first: if it is the same at the end, so was the owner in between
+    uint64_t s = shoal_load64_acquire(&ex->cells[job].state);      // [J2]
+    uint64_t owner = shoal_load64_acquire(&ex->cells[job].owner);  // [C3] pairs with [C1]: not after its job's words
+    shoal_process_id_ process = owner & PROCESS_MASK;
+    if (!owner || process == alive) continue;
+    if (process != dead && !shoal_process_gone_(process)) {
+      alive = process;
+      continue;
+    }
+    dead = process;
+    n += reap_cell(ex, job, s, owner);
+  }
+  return n;
+}
+
+// ---- the argument ----
+
+int shoal_job_argument_(struct shoal_executor *ex, struct shoal_job_shm *cell, void **out, uint64_t *size) {
+  uint64_t usable = SHOAL_JOB_INLINE_, bytes = __atomic_load_n(&cell->size, __ATOMIC_RELAXED);
+  uint64_t kind = __atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_;
+  struct shoal_block_ref ref = cell->block;
+  void *at = cell->argument;
+  if (kind == SHOAL_ARGUMENT_PLACE_) {
+    at = shoal_segment_at(ex->seg, cell->off, bytes);
+    usable = bytes;
+  } else if (kind == SHOAL_ARGUMENT_BLOCK_) {
+    int rc = shoal_block_at_(ex->heap, &ref, ex->object.entry, ex->object.generation, &at, &usable);
+    if (rc) return rc;
+  }
+  if (!at || bytes > usable) return shoal_fail_(-EOVERFLOW, "an argument of %llu bytes", (unsigned long long)bytes);
+  *out = at;
+  *size = bytes;
+  return 0;
+}
+
+// Copies a large argument into a block that is the executor's from then on.
+static int fill_block(struct shoal_executor *ex, struct shoal_job_shm *cell, const struct shoal_submission_ *s) {
+  void *block;
+  int rc = shoal_heap_alloc(ex->heap, s->size, &block);
+  if (rc) return rc;
+  memcpy(block, s->argument, s->size);
+  rc = shoal_block_give_(ex->heap, block, ex->object.entry, ex->object.generation, &cell->block);
+  if (rc) (void)shoal_heap_free(ex->heap, block);
+  return rc;
+}
+
+// Nobody else reads the cell yet, but for its owner, generation and block.
+static int fill(struct shoal_executor *ex, struct shoal_job_shm *cell, const struct shoal_submission_ *s) {
+  uint64_t word = shoal_task_word_(s->task), limit = (uint64_t)ex->limit_ns;
+  if (!word) return shoal_fail_(-ENOENT, "task %s is not registered in this program", s->task->name);
+  uint64_t kind = !s->argument                   ? SHOAL_ARGUMENT_PLACE_
+                  : s->size <= SHOAL_JOB_INLINE_ ? SHOAL_ARGUMENT_INLINE_
+                                                 : SHOAL_ARGUMENT_BLOCK_;
+  if (kind == SHOAL_ARGUMENT_INLINE_) memcpy(cell->argument, s->argument, s->size);
+  int rc = kind == SHOAL_ARGUMENT_BLOCK_ ? fill_block(ex, cell, s) : 0;
+  if (rc) return rc;
+  __atomic_store_n(&cell->task, word | kind | (limit ? SHOAL_JOB_LIMITED_ : 0) | (s->ranges ? SHOAL_JOB_RANGES_ : 0),
+                   __ATOMIC_RELAXED);
+  __atomic_store_n(&cell->size, s->size, __ATOMIC_RELAXED);
+  cell->limit_ns = limit;
+  cell->off = s->off;
+  shoal_store32_relaxed(&cell->progress, 0);
+  return 0;
+}
+
+// ---- submitting ----
+
+static int may_submit(struct shoal_executor *ex) {
+  uint32_t broken = shoal_load32_acquire(&ex->shm->broken);  // [E2] pairs with [E1]: the reason is there
+  if (SHOAL_UNLIKELY(broken)) return shoal_fail_(-ENOTRECOVERABLE, "the executor is broken: %.111s", ex->shm->reason);
+  if (SHOAL_UNLIKELY(shoal_load32_relaxed(&ex->shm->terminated)))
+    return shoal_fail_(-EPIPE, "the executor was terminated");
+  // [X2] pairs with [X1]; a task that runs may still need others
+  if (SHOAL_UNLIKELY(shoal_load32_seq_cst(&ex->shm->closed)) && shoal_executor_current() != ex)
+    return shoal_fail_(-EPIPE, "the executor is closed");
+  return 0;
+}
+
+// One try to put the order, or until the deadline. -EAGAIN: the job is not to be seen any more, the cell still ours.
+static int publish(struct shoal_executor *ex, shoal_atomic64 *submitting, uint32_t job, uint64_t state,
+                   shoal_deadline deadline) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  struct shoal_order_ order = {job, shoal_job_generation_(state)};
+  // [U1] pairs with [U2]: seen by who sees us dead in here
+  shoal_store64_release(submitting, 1 + shoal_job_token_(job, order.generation));
+  shoal_store64_release(&cell->state, state);  // [J1] pairs with [J2]
+  int rc = orders_put(ex->queue, &order, deadline);
+  if (rc) shoal_store64_release(&cell->state, (uint64_t)order.generation << 32 | SHOAL_JOB_FREE_);  // [U1]
+  shoal_store64_release(submitting, 0);                                                             // [U1]
+  return rc;
+}
+
+// A full queue: a worker runs the job itself, others sleep, and look after the workers.
+static int publish_waiting(struct shoal_executor *ex, shoal_atomic64 *submitting, uint32_t job, uint64_t state,
+                           shoal_deadline deadline) {
+  for (;;) {
+    int rc = publish(ex, submitting, job, state, SHOAL_TRY);
+    if (rc != -EAGAIN) return rc;
+    if (shoal_executor_run_new_(ex, job, shoal_job_generation_(state), (state & SHOAL_JOB_DETACHED_) != 0)) return 0;
+    if (shoal_deadline_is_try(deadline)) return rc;
+    rc = shoal_executor_care_(ex);
+    if (!rc) rc = publish(ex, submitting, job, state, shoal_executor_slice_(deadline));
+    if (rc != -ETIMEDOUT && rc != -EAGAIN) return rc;
+    if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
+  }
+}
+
+static void give_up_cell(struct shoal_executor *ex, uint32_t job, uint32_t generation) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  end_block(ex, cell, &cell->owner, shoal_load64_relaxed(&cell->owner));
+  disown(cell, generation);
+  shoal_job_remember_(ex, job);
+}
+
+int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ *s, struct shoal_future *out) {
+  uint32_t job, generation;
+  int rc = may_submit(ex), role = rc ? rc : shoal_role_mine(&ex->queue->wait, SHOAL_PRODUCER);
+  if (role < 0) return role;
+  if ((uint32_t)role > ex->producers) return shoal_fail_(-EPROTO, "producer %d of %u", role, ex->producers);
+  shoal_atomic64 *submitting = &ex->submitting[role - 1].job;
+  uint64_t left = shoal_load64_relaxed(submitting);  // [U2] is [A4] of core/robust.c: the role was a dead one's
+  if (SHOAL_UNLIKELY(left)) abandon(ex, left);       // who had this role before us died in here
+  rc = claim(ex, &job, &generation);
+  if (rc) return rc;
+  rc = fill(ex, &ex->cells[job], s);
+  uint64_t state = (uint64_t)generation << 32 | SHOAL_JOB_PENDING_ | (s->detached ? SHOAL_JOB_DETACHED_ : 0);
+  if (!rc) rc = publish_waiting(ex, submitting, job, state, s->deadline);
+  if (rc == -EPIPE) rc = shoal_fail_(-EPIPE, "the executor is closed");
+  if (rc) give_up_cell(ex, job, generation);
+  else if (out) *out = (struct shoal_future){ex, job, generation};
+  return rc;
+}
+
+int shoal_executor_submit_task(struct shoal_executor *ex, const struct shoal_task *task, const void *argument,
+                               uint64_t size, shoal_deadline deadline, struct shoal_future *out) {
+  if (SHOAL_UNLIKELY(size != task->size))
+    return shoal_fail_(-EBADMSG, "task %s takes a %s of %llu bytes, not %llu", task->name, task->type,
+                       (unsigned long long)task->size, (unsigned long long)size);
+  struct shoal_submission_ s = {task, argument, size, 0, 0, !out, deadline};
+  return shoal_job_submit_(ex, &s, out);
+}
+
+int shoal_executor_submit(struct shoal_executor *ex, const char *task, const void *argument, uint64_t size,
+                          shoal_deadline deadline, struct shoal_future *out) {
+  const struct shoal_task *found;
+  int rc = shoal_task_find(task, &found);
+  return rc ? rc : shoal_executor_submit_task(ex, found, argument, size, deadline, out);
+}
+
+// ---- the end of a job ----
+
+int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  uint64_t more = s & SHOAL_JOB_DETACHED_, flags = SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_, is = s & ~flags;
+  s &= ~more;
+  // [J1] pairs with [J2]: the result, or the failure, is there
+  while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, to) | more))
+    if ((s & ~flags) != is) return 0;
+  s = shoal_job_with_(s, to) | more;
+  if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(cell), INT32_MAX);
+  if (s & SHOAL_JOB_DETACHED_) shoal_job_free_(ex, job, s);
+  return 1;
+}
+
+int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  uint64_t is = s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_);
+  shoal_store32_relaxed(&cell->condemned, (uint32_t)code);
+  // [K1] pairs with [K2] of who fails it: the code is there
+  while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_)))
+    if ((s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_)) != is) return 0;
+  uint32_t worker = shoal_job_worker_(s);
+  if (worker < ex->workers)
+    shoal_store32_release(&ex->desks[worker].kill, 1 + shoal_job_incarnation_(s));  // [K4] pairs with [K3]
+  return 1;
+}

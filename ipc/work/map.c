@@ -1,0 +1,320 @@
+#include "ipc/work/map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "ipc/work/executor_internal.h"
+
+#define CHUNKS_A_WORKER 4u
+
+// ---- map ----
+
+struct shoal_map {
+  struct shoal_executor *ex;
+  char *array;
+  uint64_t n, size, chunk;
+  unsigned jobs;
+  struct shoal_future futures[];
+};
+
+static uint64_t good_chunk(const struct shoal_executor *ex, uint64_t n, uint64_t chunk) {
+  uint64_t jobs = (uint64_t)ex->workers * CHUNKS_A_WORKER, most = ex->jobs / 4;
+  if (!chunk) chunk = (n + jobs - 1) / jobs;
+  uint64_t least = (n + most - 1) / most;  // so that several maps have cells
+  if (chunk < least) chunk = least;
+  return chunk ? chunk : 1;
+}
+
+static uint64_t count_of(const struct shoal_map *m, unsigned i) {
+  uint64_t from = i * m->chunk;
+  return m->n - from < m->chunk ? m->n - from : m->chunk;
+}
+
+static int submit_chunk(struct shoal_map *m, const struct shoal_task *task, unsigned i) {
+  char *at = m->array + i * m->chunk * m->size;
+  shoal_off off = shoal_segment_off(m->ex->seg, at);
+  struct shoal_submission_ s = {.task = task,
+                                .argument = off ? NULL : at,
+                                .size = count_of(m, i) * m->size,
+                                .off = off,
+                                .deadline = SHOAL_FOREVER};
+  return shoal_job_submit_(m->ex, &s, &m->futures[i]);
+}
+
+static int check_task(const struct shoal_task *task, uint64_t size) {
+  if (size == task->size) return 0;
+  return shoal_fail_(-EBADMSG, "task %s takes a %s of %llu bytes, not %llu", task->name, task->type,
+                     (unsigned long long)task->size, (unsigned long long)size);
+}
+
+int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
+                    uint64_t chunk, struct shoal_map **out) {
+  int rc = check_task(task, size);
+  if (!rc && !array && n) rc = shoal_fail_(-EINVAL, "no array");
+  if (!rc && n > INT64_MAX / size) rc = shoal_fail_(-EINVAL, "%llu elements", (unsigned long long)n);
+  if (rc) return rc;
+  chunk = good_chunk(ex, n, chunk);
+  uint64_t jobs = (n + chunk - 1) / chunk;
+  struct shoal_map *m = malloc(sizeof *m + jobs * sizeof *m->futures);
+  if (!m) return shoal_fail_(-ENOMEM, "no memory for %llu futures", (unsigned long long)jobs);
+  *m = (struct shoal_map){ex, array, n, size, chunk, 0};
+  for (; m->jobs < jobs && !rc; m->jobs += rc == 0) rc = submit_chunk(m, task, m->jobs);
+  if (rc) (void)shoal_map_end(m);
+  else *out = m;
+  return rc;
+}
+
+// What a chunk has come to. Results of one that failed by itself are there as well.
+static int get_chunk(struct shoal_map *m, unsigned i, struct shoal_failure *failure, shoal_deadline deadline) {
+  char *at = m->array + i * m->chunk * m->size;
+  uint64_t bytes = count_of(m, i) * m->size;
+  void *out = shoal_segment_off(m->ex->seg, at) ? NULL : at;
+  int rc = shoal_future_get(&m->futures[i], out, bytes, failure, deadline);
+  if (rc != -EREMOTEIO) return rc;
+  failure->element += i * m->chunk;
+  if (out && failure->code != -ENOTRECOVERABLE && failure->code != -ETIMEDOUT)
+    (void)shoal_future_copy_(&m->futures[i], out, bytes);
+  return rc;
+}
+
+int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_deadline deadline) {
+  struct shoal_failure one;
+  int answer = 0;
+  for (unsigned i = 0; i < m->jobs; i++) {
+    int rc = get_chunk(m, i, &one, deadline);
+    if (rc && rc != -EREMOTEIO && rc != -ECANCELED) return rc;
+    if (!rc || answer) continue;
+    answer = rc;
+    if (rc == -EREMOTEIO && failure) *failure = one;
+  }
+  return answer;
+}
+
+int shoal_map_ready(const struct shoal_map *m) {
+  for (unsigned i = 0; i < m->jobs; i++)
+    if (shoal_future_done(&m->futures[i]) == 0) return 0;
+  return 1;
+}
+int shoal_map_successful(const struct shoal_map *m) {
+  if (!shoal_map_ready(m)) return -EAGAIN;
+  for (unsigned i = 0; i < m->jobs; i++)
+    if (shoal_future_succeeded(&m->futures[i]) != 1) return 0;
+  return 1;
+}
+
+static void give_up(const struct shoal_future *f) {
+  (void)shoal_future_cancel(f, 0);
+  (void)shoal_future_release(f);
+}
+int shoal_map_end(struct shoal_map *m) {
+  for (unsigned i = 0; i < m->jobs; i++) give_up(&m->futures[i]);
+  free(m);
+  return 0;
+}
+
+int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
+                   struct shoal_failure *failure, shoal_deadline deadline) {
+  struct shoal_map *m;
+  int rc = shoal_map_async(ex, task, array, n, size, 0, &m);
+  if (rc) return rc;
+  rc = shoal_map_get(m, failure, deadline);
+  (void)shoal_map_end(m);
+  return rc;
+}
+int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t n, uint64_t size,
+              struct shoal_failure *failure, shoal_deadline deadline) {
+  const struct shoal_task *found;
+  int rc = shoal_task_find(task, &found);
+  return rc ? rc : shoal_map_task(ex, found, array, n, size, failure, deadline);
+}
+
+// ---- imap ----
+
+struct shoal_imap {
+  struct shoal_executor *ex;
+  const struct shoal_task *task;
+  int (*next)(void *arg, void *item);
+  void *arg;
+  uint32_t window, unordered;
+  uint32_t first, out;  // of the ring of futures
+  int held;             // an argument that found no room yet
+  int ended;            // 1, or what `next` answered
+  char *item;
+  struct shoal_future *futures;
+};
+
+int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,
+                     int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
+                     struct shoal_imap **out) {
+  uint32_t window = options && options->window ? options->window : ex->workers * CHUNKS_A_WORKER;
+  int rc = check_task(task, size);
+  if (!rc && window > ex->jobs) rc = shoal_fail_(-EINVAL, "a window of %u; the executor has %u jobs", window, ex->jobs);
+  if (rc) return rc;
+  struct shoal_imap *it = calloc(1, sizeof *it);
+  if (it) it->item = malloc(size);
+  if (it) it->futures = malloc(window * sizeof *it->futures);
+  if (!it || !it->item || !it->futures) {
+    if (it) free(it->item), free(it->futures);
+    free(it);
+    return shoal_fail_(-ENOMEM, "no memory for a window of %u", window);
+  }
+  it->ex = ex, it->task = task, it->next = next, it->arg = arg, it->window = window;
+  it->unordered = options ? options->unordered : 0;
+  *out = it;
+  return 0;
+}
+
+static struct shoal_future *ith(struct shoal_imap *it, uint32_t i) {
+  return &it->futures[(it->first + i) % it->window];
+}
+
+// Submits until the window is full, the input has ended, or the queue has no room. Waits for room only if nothing is
+// out.
+static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
+  while (it->out < it->window && (it->held || !it->ended)) {
+    if (!it->held) {
+      int more = it->next(it->arg, it->item);
+      if (more <= 0) it->ended = more ? more : 1;
+      if (more <= 0) break;
+    }
+    it->held = 1;
+    shoal_deadline wait = it->out ? SHOAL_TRY : deadline;
+    int rc = shoal_executor_submit_task(it->ex, it->task, it->item, it->task->size, wait, ith(it, it->out));
+    if (rc) return rc == -EAGAIN && it->out ? 0 : rc;
+    it->held = 0;
+    it->out++;
+  }
+  return 0;
+}
+
+// Unordered: brings one that is over to the front.
+static int bring_front(struct shoal_imap *it, shoal_deadline deadline) {
+  for (;;) {
+    for (uint32_t i = 0; i < it->out; i++) {
+      if (shoal_future_done(ith(it, i)) == 0) continue;
+      struct shoal_future f = *ith(it, i);
+      *ith(it, i) = *ith(it, 0);
+      *ith(it, 0) = f;
+      return 0;
+    }
+    uint32_t straight = it->window - it->first < it->out ? it->window - it->first : it->out;
+    shoal_deadline slice = straight < it->out ? shoal_executor_slice_(deadline) : deadline;
+    if (shoal_deadline_is_try(deadline)) return -EAGAIN;
+    int rc = shoal_future_wait(ith(it, 0), straight, SHOAL_FIRST_DONE, slice);
+    if (rc < 0 && rc != -ETIMEDOUT) return rc;
+    if (rc < 0 && shoal_deadline_passed(deadline)) return rc;
+  }
+}
+
+int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
+                    shoal_deadline deadline) {
+  if (size != it->task->size) return check_task(it->task, size);
+  int rc = fill_window(it, deadline);
+  if (rc) return rc;
+  if (!it->out) return it->ended < 0 ? it->ended : -ENOENT;
+  if (it->unordered) rc = bring_front(it, deadline);
+  if (!rc) rc = shoal_future_get(ith(it, 0), out, size, failure, deadline);
+  if (rc && rc != -EREMOTEIO && rc != -ECANCELED) return rc;
+  (void)shoal_future_release(ith(it, 0));
+  it->first = (it->first + 1) % it->window;
+  it->out--;
+  return rc;
+}
+
+int shoal_imap_end(struct shoal_imap *it) {
+  for (uint32_t i = 0; i < it->out; i++) give_up(ith(it, i));
+  free(it->item);
+  free(it->futures);
+  free(it);
+  return 0;
+}
+
+// ---- for_each ----
+
+struct each {
+  struct shoal_executor *ex;
+  struct shoal_cursor_shm_ *cursor;
+  struct shoal_block_ref ref;
+  unsigned parts;
+  struct shoal_future futures[];
+};
+
+static int new_cursor(struct each *e, uint64_t n, uint64_t grain) {
+  void *block;
+  int rc = shoal_heap_alloc_aligned(e->ex->heap, sizeof *e->cursor, 64, &block);
+  if (rc) return rc;
+  e->cursor = block;
+  shoal_store64_relaxed(&e->cursor->next, 0);
+  e->cursor->end = n;
+  e->cursor->grain = grain ? grain : 1;
+  e->cursor->parts = e->parts;
+  rc = shoal_block_give_(e->ex->heap, block, e->ex->object.entry, e->ex->object.generation, &e->ref);
+  if (rc) (void)shoal_heap_free(e->ex->heap, block);
+  return rc;
+}
+
+static void stop(struct each *e) { shoal_store64_relaxed(&e->cursor->next, e->cursor->end); }
+
+// The first failure, with every part over; or -ETIMEDOUT and the like, just as well.
+static int end_parts(struct each *e, struct shoal_failure *failure, shoal_deadline deadline) {
+  int rc = shoal_future_wait(e->futures, e->parts, SHOAL_FIRST_FAILED, deadline), answer = rc < 0 ? rc : 0;
+  if (rc != (int)e->parts) stop(e);
+  for (unsigned i = 0; i < e->parts; i++) {
+    if (answer) (void)shoal_future_cancel(&e->futures[i], 0);
+    rc = shoal_future_get(&e->futures[i], NULL, 0, answer ? NULL : failure, SHOAL_FOREVER);
+    if (rc && !answer) answer = rc;
+  }
+  return answer;
+}
+
+static int submit_parts(struct each *e, const struct shoal_task *task, const void *argument, unsigned parts,
+                        shoal_deadline deadline) {
+  struct shoal_submission_ s = {.task = task,
+                                .argument = argument,
+                                .size = task->size,
+                                .off = shoal_segment_off(e->ex->seg, e->cursor),
+                                .ranges = 1,
+                                .deadline = deadline};
+  int rc = 0;
+  for (e->parts = 0; e->parts < parts && !rc; e->parts += rc == 0)
+    rc = shoal_job_submit_(e->ex, &s, &e->futures[e->parts]);
+  return rc;
+}
+
+static int gather(struct each *e, void *argument, uint64_t size, void (*call)(void *, const void *)) {
+  void *part = call ? malloc(size) : NULL;
+  int rc = call && !part ? shoal_fail_(-ENOMEM, "no memory for a part") : 0;
+  for (unsigned i = 0; call && i < e->parts && !rc; i++) {
+    rc = shoal_future_get(&e->futures[i], part, size, NULL, SHOAL_FOREVER);
+    if (!rc) call(argument, part);
+  }
+  free(part);
+  return rc;
+}
+
+int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
+                        uint64_t n, const struct shoal_for_each_options *options, struct shoal_failure *failure,
+                        shoal_deadline deadline) {
+  int rc = check_task(task, size);
+  if (!rc && size < sizeof(struct shoal_range))
+    rc = shoal_fail_(-EBADMSG, "a %s does not begin with a struct shoal_range", task->type);
+  if (rc || !n) return rc;
+  unsigned parts = n < ex->workers ? (unsigned)n : ex->workers;
+  struct each *e = malloc(sizeof *e + parts * sizeof *e->futures);
+  if (!e) return shoal_fail_(-ENOMEM, "no memory for %u futures", parts);
+  e->ex = ex;
+  e->parts = parts;
+  rc = new_cursor(e, n, options ? options->grain : 0);
+  if (!rc) {
+    rc = submit_parts(e, task, argument, parts, deadline);
+    if (rc) stop(e);
+    int ended = end_parts(e, failure, rc ? SHOAL_FOREVER : deadline);
+    if (!rc) rc = ended;
+    if (!rc) rc = gather(e, argument, size, options ? options->gather : NULL);
+    for (unsigned i = 0; i < e->parts; i++) (void)shoal_future_release(&e->futures[i]);
+    shoal_block_end_(ex->heap, &e->ref, ex->object.entry, ex->object.generation);
+  }
+  free(e);
+  return rc;
+}

@@ -1,0 +1,100 @@
+// ipc/work/map.h: one task on many arguments.
+//
+// USE
+//   struct square squares[1000];
+//   rc = SHOAL_MAP(ex, square, squares, 1000, NULL, SHOAL_FOREVER);           // results in place
+//
+//   rc = SHOAL_MAP_ASYNC(ex, square, squares, 1000, 0, &map);                 // 0: chunks of a good size
+//   rc = shoal_map_get(map, &failure, SHOAL_FOREVER);                         // now they are there
+//   shoal_map_end(map);
+//
+//   static int input(void *arg, void *item) { ... return 1; }                 // 0: that was the last
+//   rc = SHOAL_IMAP(ex, square, input, NULL, NULL, &it);
+//   while ((rc = shoal_imap_next(it, &s, sizeof s, NULL, SHOAL_FOREVER)) != -ENOENT) ...
+//   shoal_imap_end(it);
+//
+//   struct rows { struct shoal_range range; ... };
+//   SHOAL_TASK(sum_rows, struct rows) { for (uint64_t i = arg->range.begin; i < arg->range.end; i++) ...; return 0; }
+//   rc = SHOAL_FOR_EACH(ex, sum_rows, &rows, n, NULL, NULL, SHOAL_FOREVER);
+//
+// An argument is a struct, so that a map over several arguments (starmap) is this map.
+// An array that lies in the segment is worked on where it lies; another is copied into chunks, and back.
+//
+// SAFETY   a struct shoal_map or shoal_imap: one thread at a time. The array is the map's until the end.
+// CRASH    a chunk is a job, and what ipc/work/executor.h says of jobs holds: a worker's death fails its chunk, or, with
+//          retries, the chunk goes on behind the last struct that was done. Their owner dies: jobs that have been submitted
+//          run. for_each: the owner killed, 64 bytes of the heap are the executor's until its end.
+// COST     a chunk: one submit and one get. for_each: a compare-and-set for each range that a worker claims, which is a
+//          share of what is left.
+#pragma once
+
+#include "ipc/work/future.h"
+
+SHOAL_BEGIN
+
+// ---- map ----
+struct shoal_map;
+// `chunk` 0: about four for each worker. `size`: of one struct. Errors of submit; then nothing runs any more, but what
+// has begun.
+// -EINVAL: no array.
+int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
+                    uint64_t chunk, struct shoal_map **out) SHOAL_MUST_CHECK;
+// Waits for all, and copies the results into the array. 0; -EREMOTEIO: some failed, and the first of them is *failure,
+// its `element` the index; what did not fail is there, but for the rest of a chunk whose worker died. -ECANCELED,
+// -EAGAIN, -ETIMEDOUT, and shoal_future_get's errors.
+int shoal_map_get(struct shoal_map *map, struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
+int shoal_map_ready(const struct shoal_map *map);       // 1, 0
+int shoal_map_successful(const struct shoal_map *map);  // 1, 0, -EAGAIN: not ready
+// What has not begun is cancelled; what has goes on, if need be in the array (of the segment).
+int shoal_map_end(struct shoal_map *map);
+int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t n, uint64_t size,
+              struct shoal_failure *failure, shoal_deadline deadline);
+int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
+                   struct shoal_failure *failure, shoal_deadline deadline);
+
+#define SHOAL_MAP(ex, task, array, n, failure, deadline) \
+  shoal_map_task(ex, &task##_task_, (1 ? (array) : task##_type_), n, sizeof *task##_type_, failure, deadline)
+#define SHOAL_MAP_ASYNC(ex, task, array, n, chunk, out) \
+  shoal_map_async(ex, &task##_task_, (1 ? (array) : task##_type_), n, sizeof *task##_type_, chunk, out)
+
+// ---- imap: results one by one, of an input of any length, in bounded memory ----
+struct shoal_imap;
+struct shoal_imap_options {  // zero: the default
+  uint32_t window;           // arguments that are out at a time, their results included (4 a worker)
+  uint32_t unordered;        // 1: as they complete; 0: in the order of the input
+};
+// `next` writes the next argument: 1 it has, 0 there are no more, <0 an error that shoal_imap_next answers. It is
+// called by shoal_imap_next, no more than `window` arguments ahead. -EINVAL, -ENOMEM, -EBADMSG.
+int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,
+                     int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
+                     struct shoal_imap **out) SHOAL_MUST_CHECK;
+// 0, -ENOENT there are no more. -EREMOTEIO: that one has failed, and the next call has the next. -EAGAIN, -ETIMEDOUT:
+// none is ready; errors of submit, of get, of `next`.
+int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
+                    shoal_deadline deadline);
+// What has not begun is cancelled.
+int shoal_imap_end(struct shoal_imap *it);
+#define SHOAL_IMAP(ex, task, next, arg, options, out) \
+  shoal_imap_begin(ex, &task##_task_, sizeof *task##_type_, next, arg, options, out)
+
+// ---- for_each: a task on ranges of 0..n-1, which the workers claim themselves ----
+struct shoal_range {
+  uint64_t begin, end;  // not `end`
+};
+struct shoal_for_each_options {  // zero: the default
+  uint64_t grain;                // indices that a range has at least (1)
+  void (*gather)(void *argument,
+                 const void *part);  // in the caller, at the end, for each worker's copy of the argument
+};
+// The task's struct begins with a struct shoal_range, which tells what to do; the task is called for many ranges, in
+// each worker on that worker's copy of the argument. 0; -EREMOTEIO: one has failed; ranges not claimed by then are not
+// done. Retries: what a dead worker had claimed is done again, by another. At the deadline, -ETIMEDOUT: no more are
+// claimed; it returns when those that were are done. -EBADMSG, errors of submit.
+int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
+                        uint64_t n, const struct shoal_for_each_options *options, struct shoal_failure *failure,
+                        shoal_deadline deadline);
+#define SHOAL_FOR_EACH(ex, task, argument, n, options, failure, deadline)                                            \
+  shoal_for_each_task(ex, &task##_task_, (1 ? (argument) : task##_type_), sizeof *task##_type_, n, options, failure, \
+                      deadline)
+
+SHOAL_END

@@ -1,0 +1,243 @@
+// What a worker does with an order.
+#include <stdio.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/futex.h"
+#include "ipc/work/executor_internal.h"
+#include "ipc/work/map.h"
+#include "ipc/work/process.h"
+
+static struct {  // in a worker process
+  struct shoal_executor *executor;
+  uint32_t worker, incarnation;
+  uint32_t epoch;
+} self;
+
+struct shoal_executor *shoal_executor_current(void) {
+  return self.epoch == shoal_epoch() ? self.executor : NULL;
+}
+
+// ---- who a worker is ----
+//
+// valid:1 | incarnation:9 | role:12 | tid:24      of the thread whose consumer's role it is
+
+#define TID_BITS 24
+#define ROLE_BITS 12
+#define VALID (UINT64_C(1) << 63)
+
+int shoal_executor_be_worker_(struct shoal_executor *ex, uint32_t worker, uint32_t incarnation) {
+  if (self.executor == ex && self.epoch == shoal_epoch() && self.worker == worker) return 0;
+  int role = shoal_role_mine(&ex->queue->wait, SHOAL_CONSUMER);
+  if (role < 0) return role;
+  self.executor = ex;
+  self.worker = worker;
+  self.incarnation = incarnation;
+  self.epoch = shoal_epoch();
+  uint64_t who =
+      (uint64_t)(incarnation & 511) << (TID_BITS + ROLE_BITS) | (uint64_t)role << TID_BITS | shoal_self_()->tid;
+  shoal_store64_release(&ex->desks[worker].who, VALID | who);  // [I1] pairs with [I2]: before anything is RUNNING by it
+  return 0;
+}
+
+int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s) {
+  uint32_t worker = shoal_job_worker_(s);
+  if (worker >= ex->workers) return 0;
+  uint64_t who = shoal_load64_acquire(&ex->desks[worker].who);  // [I2]
+  uint32_t role = (uint32_t)(who >> TID_BITS) & ((1u << ROLE_BITS) - 1);
+  if ((who >> (TID_BITS + ROLE_BITS) & 511) != shoal_job_incarnation_(s)) return 0;
+  if (!shoal_role_valid_(&ex->queue->wait, role)) return 0;
+  // [A5] of sync/eventcount.h. Who has its order in hand sees the word of an heir, or a later one
+  uint32_t word = shoal_load32_acquire(&shoal_role_at_(&ex->queue->wait, role)->live.word);
+  return !shoal_robust_is_dead(word) && shoal_robust_owner(word) == (who & ((1u << TID_BITS) - 1));
+}
+
+// ---- running ----
+
+struct run {  // a job in hand
+  struct shoal_executor *ex;
+  struct shoal_job_shm *cell;
+  uint32_t job;
+  uint64_t s;  // RUNNING, by us
+};
+
+static int fail(const struct run *r, uint32_t element, int code, const char *why) {
+  if (code >= 0) code = code ? -code : -EPROTO;  // a task's positive answer is an error like any
+  shoal_store32_relaxed(&r->cell->code, (uint32_t)code);
+  r->cell->element = element;
+  snprintf(r->cell->message, sizeof r->cell->message, "%s", why);
+  return code;
+}
+
+// 0, or its first failure, which is written down. All structs are done, whatever some answer.
+static int run_each(const struct run *r, const struct shoal_task *task, char *argument, uint64_t n) {
+  int failed = 0;
+  for (uint64_t i = shoal_load32_relaxed(&r->cell->progress); i < n; i++) {
+    shoal_reason_clear();
+    int rc = task->run(argument + i * task->size);
+    if (SHOAL_UNLIKELY(rc) && !failed) failed = fail(r, (uint32_t)i, rc, shoal_reason());
+    if (n > 1) shoal_store32_release(&r->cell->progress, (uint32_t)(i + 1));  // [N1] pairs with [N2]
+  }
+  return failed;
+}
+
+// Claims a share of what is left for the range at `range`. What is claimed is written there first: killed in between,
+// with retries, it is done again.
+static int claim_range(const struct run *r, struct shoal_cursor_shm_ *cursor, struct shoal_range *range) {
+  uint64_t end = __atomic_load_n(&cursor->end, __ATOMIC_RELAXED), at = shoal_load64_relaxed(&cursor->next);
+  uint64_t grain = cursor->grain, shares = 2 * (uint64_t)(cursor->parts ? cursor->parts : 1);
+  while (at < end) {
+    uint64_t n = (end - at) / shares;
+    if (n < grain) n = grain < end - at ? grain : end - at;
+    if (!n) n = 1;
+    *range = (struct shoal_range){at, at + n};
+    shoal_store32_release(&r->cell->progress, 1);  // [N1] pairs with [N2]: the range is written
+    if (shoal_cas64_relaxed(&cursor->next, &at, at + n)) return 1;
+    shoal_store32_release(&r->cell->progress, 0);  // [N1]
+  }
+  return 0;
+}
+
+static int run_ranges(const struct run *r, const struct shoal_task *task, void *argument) {
+  struct shoal_cursor_shm_ *cursor = shoal_segment_at(r->ex->seg, r->cell->off, sizeof *cursor);
+  if (!cursor || task->size < sizeof(struct shoal_range)) return fail(r, 0, -EOVERFLOW, "no cursor");
+  int rc = 0;
+  while (!rc && (shoal_load32_relaxed(&r->cell->progress) || claim_range(r, cursor, argument))) {
+    shoal_reason_clear();
+    rc = task->run(argument);
+    if (rc) rc = fail(r, 0, rc, shoal_reason());
+    shoal_store32_release(&r->cell->progress, 0);  // [N1]
+  }
+  return rc;
+}
+
+static int run_task(const struct run *r) {
+  uint64_t word = __atomic_load_n(&r->cell->task, __ATOMIC_RELAXED), size;
+  const struct shoal_task *task = shoal_task_of_(word);
+  void *argument;
+  if (SHOAL_UNLIKELY(!task)) return fail(r, 0, -ENOENT, "the workers' program has no such task");
+  int rc = shoal_job_argument_(r->ex, r->cell, &argument, &size);
+  if (SHOAL_UNLIKELY(rc)) return fail(r, 0, rc, shoal_reason());
+  if (SHOAL_UNLIKELY(size < task->size || size % task->size))
+    return fail(r, 0, -EBADMSG, "an argument of another size");
+  if (word & SHOAL_JOB_RANGES_) return run_ranges(r, task, argument);
+  return run_each(r, task, argument, size / task->size);
+}
+
+// When the creator is to condemn it: the job's own word before the desk's, which leads there.
+static void note_limit(const struct run *r, struct shoal_desk_shm *desk) {
+  uint64_t until = (uint64_t)shoal_after_ns((int64_t)r->cell->limit_ns).ns;
+  shoal_store64_release(&r->cell->until_ns, until);                                          // [T1]
+  shoal_store64_release(&desk->job, shoal_job_token_(r->job, shoal_job_generation_(r->s)));  // [T1] pairs with [T2]
+  shoal_store64_release(&desk->until_ns, until);                                             // [T1]
+}
+
+static int run(const struct run *r, uint32_t worker) {
+  struct shoal_desk_shm *desk = &r->ex->desks[worker];
+  uint64_t outer = shoal_load64_relaxed(&desk->job), outer_until = shoal_load64_relaxed(&desk->until_ns);
+  int limited = (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_) != 0;
+  if (limited) note_limit(r, desk);
+  int rc = run_task(r);
+  if (limited) {
+    shoal_store64_release(&desk->until_ns, 0);            // [T1]
+    shoal_store64_release(&desk->job, outer);             // [T1]
+    shoal_store64_release(&desk->until_ns, outer_until);  // [T1]
+  }
+  // Condemned meanwhile: it must not be over, nor anything else begun, while this process lives.
+  if (!shoal_job_finish_(r->ex, r->job, r->s, rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_)) shoal_process_exit(1);
+  return rc;
+}
+
+// Whoever had it in hand before has died with it.
+static int after_death(struct run *r) {
+  int code = shoal_job_state_of_(r->s) == SHOAL_JOB_CONDEMNED_
+                 ? (int)shoal_load32_relaxed(&r->cell->condemned)  // [K2] was the load of the state
+                 : -ENOTRECOVERABLE;
+  const char *why = code == -ETIMEDOUT ? "it took longer than its time limit" : "";
+  fail(r, shoal_load32_relaxed(&r->cell->progress), code, why);
+  shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : SHOAL_JOB_FAILED_);
+  return code;
+}
+
+// It was over when its worker died: whom that did not wake any more, or what it did not free.
+static int after_end(const struct run *r) {
+  if (r->s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(r->cell), INT32_MAX);
+  if (r->s & SHOAL_JOB_DETACHED_) shoal_job_free_(r->ex, r->job, r->s);
+  return 0;
+}
+
+// 1: it is the caller's to run, in state r->s. 0: it is not to be begun (any more).
+static int begin(struct run *r, uint32_t generation, uint32_t worker, uint32_t incarnation) {
+  while (shoal_job_generation_(r->s) == generation) {
+    uint32_t state = shoal_job_state_of_(r->s), attempt = state == SHOAL_JOB_PENDING_ ? 0 : shoal_job_attempt_(r->s);
+    if (state != SHOAL_JOB_PENDING_ && (state != SHOAL_JOB_RUNNING_ || attempt > r->ex->retries)) return 0;
+    if (state == SHOAL_JOB_RUNNING_ && shoal_executor_runner_lives_(r->ex, r->s)) return 0;
+    uint64_t by = shoal_job_by_(worker, incarnation, attempt + 1);
+    uint64_t mine = (r->s & ~(SHOAL_JOB_WORKER_ | 7)) | SHOAL_JOB_RUNNING_ | by;
+    if (!shoal_cas64_acq_rel(&r->cell->state, &r->s, mine)) continue;  // [J2]
+    r->s = mine;
+    return 1;
+  }
+  return 0;
+}
+
+// Of an order whose job is not to be begun: what became of that.
+static int look_back(struct run *r, uint32_t generation) {
+  if (shoal_job_generation_(r->s) != generation) return shoal_job_freed_(r->ex, r->job, generation, r->s), 0;
+  if (shoal_job_over_(r->s)) return after_end(r);
+  if (shoal_job_state_of_(r->s) < SHOAL_JOB_RUNNING_ || shoal_executor_runner_lives_(r->ex, r->s)) return 0;
+  return after_death(r);
+}
+
+int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan) {
+  struct shoal_order_ order = *(const struct shoal_order_ *)loan->data;
+  int rc = 0, begun = 0;
+  struct run r = {ex, NULL, order.job, 0};
+  // terminated: the creator ends what is left
+  if (SHOAL_LIKELY(order.job < ex->jobs && !shoal_load32_relaxed(&ex->shm->terminated))) {
+    r.cell = &ex->cells[order.job];
+    r.s = shoal_load64_acquire(&r.cell->state);  // [J2] pairs with [J1]; [N2] what a dead runner had done
+    begun = begin(&r, order.generation, self.worker, self.incarnation);
+    if (!begun) rc = look_back(&r, order.generation);
+  }
+  // Before it runs: in a ring, what takes long would hold up what comes a lap later. From here on the state says whose
+  // it is
+  int released = shoal_queue_release(ex->queue, loan);
+  if (begun) rc = run(&r, self.worker);
+  return rc ? rc : released;
+}
+
+int shoal_executor_run_(void *arg, unsigned worker, uint32_t incarnation, struct shoal_loan *loan) {
+  int rc = shoal_executor_be_worker_(arg, worker, incarnation);
+  return rc ? rc : shoal_executor_serve_(arg, loan);
+}
+
+// What the task that waits has said is its own.
+static void run_within(const struct run *r) {
+  char reason[192];
+  snprintf(reason, sizeof reason, "%s", shoal_reason());
+  run(r, self.worker);
+  shoal_note_("%s", reason);
+}
+
+int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
+  if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || shoal_executor_current() != ex) return 0;
+  struct run r = {ex, &ex->cells[job], job, s};
+  if (!begin(&r, shoal_job_generation_(s), self.worker, self.incarnation)) return 0;
+  run_within(&r);
+  return 1;
+}
+
+int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t generation, int detached) {
+  if (shoal_executor_current() != ex) return 0;
+  uint64_t by = shoal_job_by_(self.worker, self.incarnation, 1) | (detached ? SHOAL_JOB_DETACHED_ : 0);
+  struct run r = {ex, &ex->cells[job], job, (uint64_t)generation << 32 | by | SHOAL_JOB_RUNNING_};
+  shoal_store64_release(&r.cell->state, r.s);  // [J1] pairs with [J2]
+  run_within(&r);
+  return 1;
+}
+
+void shoal_executor_bury_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
+  struct run r = {ex, &ex->cells[job], job, s};
+  after_death(&r);
+}

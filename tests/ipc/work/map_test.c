@@ -1,0 +1,327 @@
+// Claims
+//   map         results in place, each struct once, for any chunk, of private arrays and of those in the segment
+//   failures    the first failure and its index; the others are done. A worker's death fails its chunk, and no more
+//   resumed     with retries a chunk whose worker died goes on behind what was done
+//   async       ready and successful tell; ended before its time, it leaves nothing behind
+//   imap        in order, and as they complete; of an endless input no more than the window is asked for; failures are
+//   results for_each    every index once, in ranges; parts are gathered; failure stops it; killed workers: with retries
+//   every index at least
+//               once, without at most once
+//   wait        first, first failure, all; as completed gives each once; callbacks run once each
+//   refused     what does not fit changes nothing
+#include "ipc/work/map.h"
+
+#include "core/directory.h"
+#include "tests/ipc/work/executor_support.h"
+
+struct item {
+  uint32_t id, in;
+  uint64_t out;
+};
+SHOAL_TASK(cube, struct item) {
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  arg->out = (uint64_t)arg->in * arg->in * arg->in;
+  return 0;
+}
+SHOAL_TASK(refuse_thirds, struct item) {
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  arg->out = 1;
+  return arg->id % 3 == 2 ? shoal_task_fail(-EDOM, "%u", arg->id) : 0;
+}
+SHOAL_TASK(die_of_13, struct item) {
+  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) == 0 && arg->id == 13) raise(SIGKILL);
+  arg->out = 1;
+  return 0;
+}
+SHOAL_TASK(wait_for_go, struct item) {
+  while (shoal_load32_relaxed(&ledger->go) <= arg->in) usleep(100);
+  return arg->id % 2 ? -EDOM : 0;
+}
+
+struct part {
+  struct shoal_range range;
+  uint64_t sum, ranges, die, fail_at;
+};
+SHOAL_TASK(sum_range, struct part) {
+  arg->ranges++;
+  for (uint64_t i = arg->range.begin; i < arg->range.end; i++) {
+    if (arg->die && i % arg->die == arg->die - 1 && !shoal_add32_relaxed(&ledger->ended[i], 1)) raise(SIGKILL);
+    if (arg->fail_at && i == arg->fail_at) return shoal_task_fail(-EDOM, "at %u", (unsigned)i);
+    if (i < IDS) shoal_add32_relaxed(&ledger->begun[i], 1);
+    arg->sum += i;
+  }
+  return 0;
+}
+static void add_part(void *argument, const void *part) {
+  struct part *all = argument;
+  all->sum += ((const struct part *)part)->sum;
+  all->ranges += ((const struct part *)part)->ranges;
+}
+
+static void fill(struct item *items, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) items[i] = (struct item){i, i, 0};
+}
+static void check_cubes(const struct item *items, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    assert_int_equal(items[i].out, (uint64_t)i * i * i);
+    assert_int_equal(shoal_load32_relaxed(&ledger->begun[i]), 1);
+  }
+}
+static void check_empty(struct shoal_executor *ex) {
+  struct shoal_executor_info info;
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.jobs, 0);
+  end_executor(ex);
+}
+
+static void test_map(void **state) {
+  (void)state;
+  static const uint32_t sizes[] = {0, 1, 2, 7, 1000, 5000}, chunks[] = {0, 1, 3, 10000};
+  static struct item own[5000];
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.jobs = 1024});
+  struct shoal_object object;
+  assert_int_equal(shoal_object_create(seg, NULL, "items", sizeof own, NULL, NULL, &object), 0);
+  for (unsigned k = 0; k < 6 * 4 * 2; k++) {
+    uint32_t n = sizes[k / 8], chunk = chunks[k % 4];
+    struct item *items = k % 8 / 4 ? object.memory : own;
+    struct shoal_map *map;
+    set_up(NULL);
+    fill(items, n);
+    assert_int_equal(SHOAL_MAP_ASYNC(ex, cube, items, n, chunk, &map), 0);
+    assert_int_equal(shoal_map_get(map, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_map_successful(map), 1);
+    assert_int_equal(shoal_map_end(map), 0);
+    check_cubes(items, n);
+  }
+  shoal_object_close(seg, &object);
+  check_empty(ex);
+}
+
+static void test_failures(void **state) {
+  (void)state;
+  struct item items[100];
+  struct shoal_failure failure;
+  struct shoal_map *map;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
+  fill(items, 100);
+  assert_int_equal(SHOAL_MAP(ex, refuse_thirds, items, 100, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.element, 2);
+  assert_int_equal(failure.code, -EDOM);
+  assert_string_equal(failure.message, "2");
+  for (uint32_t i = 0; i < 100; i++) assert_int_equal(items[i].out, 1);
+  set_up(NULL);
+  fill(items, 100);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, die_of_13, items, 100, 5, &map), 0);
+  assert_int_equal(shoal_map_get(map, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  assert_int_equal(failure.element, 13);
+  assert_int_equal(shoal_map_successful(map), 0);
+  shoal_map_end(map);
+  for (uint32_t i = 0; i < 100; i++) assert_int_equal(items[i].out, i / 5 != 2);
+  check_empty(ex);
+}
+
+static void test_resumed(void **state) {
+  (void)state;
+  struct item items[100];
+  struct shoal_map *map;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.retries = 1});
+  fill(items, 100);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, die_of_13, items, 100, 50, &map), 0);
+  assert_int_equal(shoal_map_get(map, NULL, SHOAL_FOREVER), 0);
+  shoal_map_end(map);
+  for (uint32_t i = 0; i < 100; i++) {
+    assert_int_equal(items[i].out, 1);
+    assert_int_equal(shoal_load32_relaxed(&ledger->begun[i]), 1 + (i == 13));
+  }
+  check_empty(ex);
+}
+
+static void test_async(void **state) {
+  (void)state;
+  struct item items[100];
+  struct shoal_map *map;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
+  for (uint32_t i = 0; i < 100; i++) items[i] = (struct item){.id = 2 * i};
+  for (int round = 0; round < 2; round++) {
+    assert_int_equal(SHOAL_MAP_ASYNC(ex, wait_for_go, items, 100, 1, &map), 0);
+    assert_int_equal(shoal_map_ready(map), 0);
+    assert_int_equal(shoal_map_successful(map), -EAGAIN);
+    assert_int_equal(shoal_map_get(map, NULL, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_map_get(map, NULL, shoal_after_ms(1)), -ETIMEDOUT);
+    if (round) shoal_store32_relaxed(&ledger->go, 1);
+    if (round) assert_int_equal(shoal_map_get(map, NULL, SHOAL_FOREVER), 0);
+    if (round) assert_int_equal(shoal_map_ready(map), 1);
+    assert_int_equal(shoal_map_end(map), 0);
+    if (!round) shoal_store32_relaxed(&ledger->go, 1), usleep(1000), shoal_store32_relaxed(&ledger->go, 0);
+  }
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  check_empty(ex);
+}
+
+static uint32_t asked;
+static int count_up(void *arg, void *item) {
+  uint32_t n = *(uint32_t *)arg;
+  if (asked == n) return 0;
+  *(struct item *)item = (struct item){asked, asked, 0};
+  asked++;
+  return 1;
+}
+static void test_imap(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.jobs = 64});
+  struct shoal_imap *it;
+  struct item item;
+  for (uint32_t unordered = 0; unordered < 2; unordered++) {
+    uint32_t n = 2000, got = 0, forever = UINT32_MAX;
+    struct shoal_imap_options o = {.window = 10, .unordered = unordered};
+    set_up(NULL);
+    asked = 0;
+    assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), 0);
+    for (int rc; (rc = shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER)) != -ENOENT; got++) {
+      assert_int_equal(rc, 0);
+      if (!unordered) assert_int_equal(item.id, got);
+      assert_true(asked <= got + 10);
+      assert_int_equal(item.out, (uint64_t)item.in * item.in * item.in);
+      assert_int_equal(shoal_add32_relaxed(&ledger->ended[item.id], 1), 0);
+    }
+    assert_int_equal(got, n);
+    shoal_imap_end(it);
+    asked = 0;
+    assert_int_equal(SHOAL_IMAP(ex, refuse_thirds, count_up, &forever, &o, &it), 0);
+    for (uint32_t i = 0; i < 300; i++) {
+      struct shoal_failure failure;
+      int rc = shoal_imap_next(it, &item, sizeof item, &failure, SHOAL_FOREVER);
+      if (!unordered) assert_int_equal(rc, i % 3 == 2 ? -EREMOTEIO : 0);
+    }
+    shoal_imap_end(it);
+  }
+  uint32_t one = 1;
+  asked = 0;
+  assert_int_equal(SHOAL_IMAP(ex, wait_for_go, count_up, &one, NULL, &it), 0);
+  assert_int_equal(shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_imap_next(it, &item, sizeof item, NULL, shoal_after_ms(1)), -ETIMEDOUT);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER), -ENOENT);
+  shoal_imap_end(it);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  check_empty(ex);
+}
+
+static void test_for_each(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
+  struct shoal_for_each_options o = {.gather = add_part};
+  static const uint64_t sizes[] = {0, 1, 2, 1000, IDS};
+  for (unsigned k = 0; k < 5; k++) {
+    struct part p = {.sum = 0};
+    uint64_t n = sizes[k];
+    set_up(NULL);
+    assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, &p, n, &o, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(p.sum, n ? n * (n - 1) / 2 : 0);
+    assert_true(n < 10 || p.ranges < n);
+    for (uint64_t i = 0; i < n; i++) assert_int_equal(shoal_load32_relaxed(&ledger->begun[i]), 1);
+  }
+  struct part p = {.fail_at = 5000};
+  struct shoal_failure failure;
+  assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, &p, IDS, NULL, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_string_equal(failure.message, "at 5000");
+  p.fail_at = 0;
+  o.grain = 1;
+  check_empty(ex);
+  for (uint32_t retries = 0; retries < 2; retries++) {
+    ex = executor_of((struct shoal_executor_options){.retries = retries * 60});
+    p = (struct part){.die = 5000};
+    set_up(NULL);
+    int rc = SHOAL_FOR_EACH(ex, sum_range, &p, IDS, NULL, NULL, SHOAL_FOREVER);
+    assert_int_equal(rc, retries ? 0 : -EREMOTEIO);
+    for (uint64_t i = 0; i < IDS; i++) {
+      if (retries) assert_true(shoal_load32_relaxed(&ledger->begun[i]) >= 1);
+      else assert_true(shoal_load32_relaxed(&ledger->begun[i]) <= 1);
+    }
+    check_empty(ex);
+  }
+}
+
+static unsigned called;
+static void count_call(const struct shoal_future *f, void *arg) {
+  assert_int_equal(shoal_future_done(f), 1);
+  *(unsigned *)arg += 1;
+}
+
+static void test_wait(void **state) {
+  (void)state;
+  enum { N = 8 };
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = WORKERS});
+  struct shoal_future f[N];
+  unsigned i, calls = 0, seen = 0;
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_FOREVER), 0);
+  for (i = 0; i < N; i++) {
+    struct item item = {.id = i == 5, .in = i};  // an odd one fails
+    assert_int_equal(SHOAL_SUBMIT(ex, wait_for_go, &item, &f[i]), 0);
+    assert_int_equal(shoal_future_on_done(&f[i], count_call, &calls), 0);
+  }
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_executor_poll(ex, shoal_after_ms(1)), -ETIMEDOUT);
+  assert_int_equal(shoal_future_wait(f, N, SHOAL_FIRST_DONE, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_future_wait(f, N, SHOAL_ALL_DONE, shoal_after_ms(1)), -ETIMEDOUT);
+  assert_int_equal(shoal_future_wait(f, 0, SHOAL_ALL_DONE, SHOAL_FOREVER), 0);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_future_wait(f, N, SHOAL_FIRST_DONE, SHOAL_FOREVER), 1);
+  shoal_store32_relaxed(&ledger->go, 6);
+  assert_in_range(shoal_future_wait(f, N, SHOAL_FIRST_FAILED, SHOAL_FOREVER), 4, 6);
+  assert_int_equal(shoal_future_succeeded(&f[5]), 0);
+  while (calls < 6) assert_true(shoal_executor_poll(ex, SHOAL_FOREVER) >= 0);
+  struct shoal_completed c;
+  assert_int_equal(shoal_completed_begin(&c, f, N), 0);
+  for (unsigned k = 0; k < N; k++) {
+    if (k == 6) assert_int_equal(shoal_completed_next(&c, &i, SHOAL_TRY), -EAGAIN);
+    if (k == 6) shoal_store32_relaxed(&ledger->go, 7);
+    if (k == 7) assert_int_equal(shoal_completed_next(&c, &i, shoal_after_ms(1)), -ETIMEDOUT);
+    if (k == 7) shoal_store32_relaxed(&ledger->go, 8);
+    assert_int_equal(shoal_completed_next(&c, &i, SHOAL_FOREVER), 0);
+    assert_false(seen & 1u << i);
+    seen |= 1u << i;
+    if (k >= 6) assert_int_equal(i, k);
+  }
+  assert_int_equal(shoal_completed_next(&c, &i, SHOAL_FOREVER), -ENOENT);
+  shoal_completed_end(&c);
+  assert_int_equal(shoal_future_wait(f, N, SHOAL_ALL_DONE, SHOAL_FOREVER), N);
+  assert_int_equal(calls, N);
+  for (i = 0; i < N; i++) assert_int_equal(shoal_future_release(&f[i]), 0);
+  assert_int_equal(shoal_future_on_done(&f[0], count_call, &called), -EINVAL);
+  check_empty(ex);
+}
+
+static void test_refused(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct item item;
+  struct shoal_map *map;
+  struct shoal_imap *it;
+  uint32_t n = 1;
+  assert_int_equal(shoal_map(ex, "nobody", &item, 1, sizeof item, NULL, SHOAL_FOREVER), -ENOENT);
+  assert_int_equal(shoal_map(ex, "cube", &item, 1, 5, NULL, SHOAL_FOREVER), -EBADMSG);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, cube, (struct item *)NULL, 1, 0, &map), -EINVAL);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, cube, &item, UINT64_MAX / 8, 0, &map), -EINVAL);
+  struct shoal_imap_options o = {.window = 17};
+  assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), -EINVAL);
+  assert_int_equal(shoal_imap_begin(ex, &cube_task_, 3, count_up, &n, NULL, &it), -EBADMSG);
+  struct part p = {.sum = 0};
+  assert_int_equal(shoal_for_each_task(ex, &sum_range_task_, &p, 3, 5, NULL, NULL, SHOAL_FOREVER), -EBADMSG);
+  assert_int_equal(shoal_executor_close(ex), 0);
+  assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, &p, 5, NULL, NULL, SHOAL_FOREVER), -EPIPE);
+  assert_int_equal(SHOAL_MAP(ex, cube, &item, 1, NULL, SHOAL_FOREVER), -EPIPE);
+  check_empty(ex);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(test_map, set_up),     cmocka_unit_test_setup(test_failures, set_up),
+      cmocka_unit_test_setup(test_resumed, set_up), cmocka_unit_test_setup(test_async, set_up),
+      cmocka_unit_test_setup(test_imap, set_up),    cmocka_unit_test_setup(test_for_each, set_up),
+      cmocka_unit_test_setup(test_wait, set_up),    cmocka_unit_test_setup(test_refused, set_up),
+  };
+  return cmocka_run_group_tests(tests, begin_tests, end_tests);
+}
