@@ -1,5 +1,5 @@
-// A clock of its own kind of process: says the time, five times. clock_process [INTERVAL [NOW]]: every INTERVAL seconds; with
-// NOW, seconds since 1970, the time begins there and is counted, not waited for.
+// A clock of its own kind of process: says the time, five times. clock_process [INTERVAL [NOW]]: every INTERVAL
+// seconds; with NOW, seconds since 1970, the time begins there and is counted, not waited for.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -1,4 +1,5 @@
-// A sum that takes a processor's time: by one process, then by two, each its half. Run with an argument it prints the times.
+// A sum that takes a processor's time: by one process, then by two, each its half. Run with an argument it prints the
+// times.
 #include <stdio.h>
 #include <stdlib.h>
 

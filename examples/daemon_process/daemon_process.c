@@ -1,5 +1,5 @@
-// A background process ends with its parent, the other is waited for. The background one would say "Exiting" when its pipe
-// has something to read, which never comes: that it is gone is told by the end of the pipe it alone holds.
+// A background process ends with its parent, the other is waited for. The background one would say "Exiting" when its
+// pipe has something to read, which never comes: that it is gone is told by the end of the pipe it alone holds.
 #include <stdio.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-// exec puts another program into this process: what comes after it is never reached. To a segment that is a death: the lock
-// that the first program held is acquired by the second one as its dead owner's.
+// exec puts another program into this process: what comes after it is never reached. To a segment that is a death: the
+// lock that the first program held is acquired by the second one as its dead owner's.
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

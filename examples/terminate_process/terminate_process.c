@@ -1,5 +1,5 @@
-// The life of a process that is terminated: initial, started, stopped by a signal. It holds SIGTERM off until it is told, so
-// that it is alive for certain when it is asked after terminate.
+// The life of a process that is terminated: initial, started, stopped by a signal. It holds SIGTERM off until it is
+// told, so that it is alive for certain when it is asked after terminate.
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

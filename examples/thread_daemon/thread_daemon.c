@@ -1,5 +1,5 @@
-// Three programs, each in a process of its own: a thread that is no daemon is waited for when main has come to its end; a
-// daemon ends with it, wherever it is; and who is started by a daemon is one, unless it says otherwise.
+// Three programs, each in a process of its own: a thread that is no daemon is waited for when main has come to its end;
+// a daemon ends with it, wherever it is; and who is started by a daemon is one, unless it says otherwise.
 #include <stdio.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-// A value of which each thread has its own: ten threads count to a thousand, and none disturbs another. Each waits for the one
-// before it, so that they show their numbers in order.
+// A value of which each thread has its own: ten threads count to a thousand, and none disturbs another. Each waits for
+// the one before it, so that they show their numbers in order.
 #include <stdio.h>
 
 #include "core/error.h"

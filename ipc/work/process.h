@@ -16,30 +16,32 @@
 //   static int run(struct shoal_process *self) { struct clock *c = SHOAL_EMBEDS(self, struct clock, process); ... }
 //   rc = shoal_process_start_run(&clock.process, run, NULL);
 //
-// METHODS   fork     the child has a copy of everything: a function and any argument. SIGTERM has its default action, other
-//                    signals are as in the parent. A parent with several threads is refused (-EBUSY): the child would have
-//                    their locks without them. The option `threaded` says that the caller knows.
-//           spawn    the program's file is executed anew; instead of main it runs a registered task, on a copy of the argument.
-//                    Descriptors, and signals, as exec leaves them. From any thread; costs what a program's start does.
-//           starter  a small process of one thread, made by the first start or by shoal_starter_make, forks: cheap whatever
-//                    the parent's size, safe whatever its threads do. The child is the parent's own. It runs a registered
-//                    task; it has the parent's standard streams and working directory; environment, umask, priority, limits
-//                    and ignored signals are those at the time when the starter was made; no fork handlers run.
-//           With the last two the child finds the context's segment open: shoal_process_segment(). An argument that lies in it
-//           is worked on in place, as a forked child would; any other is copied.
-// SAFETY  Any thread of the process that started a child, together; close: when no other uses the struct. Others, and the
-//         child with its copy, get -ECHILD. Signals go to the process that was started, never to one that inherited its
-//         number. No handler of SIGCHLD is installed and no other child is ever waited for. A program that ignores SIGCHLD,
-//         or waits for any child, takes exit codes away.
+// METHODS   fork     the child has a copy of everything: a function and any argument. SIGTERM has its default action,
+//                    other signals are as in the parent. A parent with several threads is refused (-EBUSY): the child
+//                    would have their locks without them. The option `threaded` says that the caller knows.
+//           spawn    the program's file is executed anew; instead of main it runs a registered task, on a copy of the
+//                    argument. Descriptors, and signals, as exec leaves them. From any thread; costs what a program's
+//                    start does.
+//           starter  a small process of one thread, made by the first start or by shoal_starter_make, forks: cheap
+//                    whatever the parent's size, safe whatever its threads do. The child is the parent's own. It runs a
+//                    registered task; it has the parent's standard streams and working directory; environment, umask,
+//                    priority, limits and ignored signals are those at the time when the starter was made; no fork
+//                    handlers run.
+//           With the last two the child finds the context's segment open: shoal_process_segment(). An argument that
+//           lies in it is worked on in place, as a forked child would; any other is copied.
+// SAFETY  Any thread of the process that started a child, together; close: when no other uses the struct. Others, and
+//         the child with its copy, get -ECHILD. Signals go to the process that was started, never to one that inherited
+//         its number. No handler of SIGCHLD is installed and no other child is ever waited for. A program that ignores
+//         SIGCHLD, or waits for any child, takes exit codes away.
 // CHILD   Starts with the parent's streams flushed, returns from `work`, waits for its threads that are no daemons
 //         (ipc/work/thread.h), flushes its own streams and ends by _exit: the parent's exit handlers are the parent's.
 // CRASH   The parent dies: its daemon children are killed at once (their parent is the thread that started them, as the
-//         kernel sees it, or the one that made the starter: a thread that stays). The others go on. Killed within start: the
-//         child has begun, or never does. A child dies: its sentinel becomes readable and the exit code tells the signal;
-//         until join, is_alive, exitcode or active look it is a zombie. The starter dies: the next start makes another; its
-//         children are not touched. The starter ends with its parent.
-// COST    fork: 0.2 ms for a small process and 34 us more for each private MiB; starter: as for a small process, and two
-//         messages; spawn: a program's start. Shared memory costs nothing.
+//         kernel sees it, or the one that made the starter: a thread that stays). The others go on. Killed within
+//         start: the child has begun, or never does. A child dies: its sentinel becomes readable and the exit code
+//         tells the signal; until join, is_alive, exitcode or active look it is a zombie. The starter dies: the next
+//         start makes another; its children are not touched. The starter ends with its parent.
+// COST    fork: 0.2 ms for a small process and 34 us more for each private MiB; starter: as for a small process, and
+//         two messages; spawn: a program's start. Shared memory costs nothing.
 #pragma once
 
 #include <sys/types.h>
@@ -95,16 +97,18 @@ struct shoal_process_options {  // zero: the default
 // The context of a process that names none; NULL: by fork. One for the whole program; before it has threads. -EINVAL.
 int shoal_process_default(const struct shoal_context *context) SHOAL_MUST_CHECK;
 
-// Runs work(arg) in a new process, by fork. -EBUSY the caller has threads; -EPERM the caller is a daemon, or the limits are
-// beyond its rights; -ENAMETOOLONG; -EINVAL options that make no sense, or the context is not of fork; -ECHILD it was killed,
-// and its end taken by somebody else's wait, before it began; fork's and the gate's. After an error it has not begun.
+// Runs work(arg) in a new process, by fork. -EBUSY the caller has threads; -EPERM the caller is a daemon, or the limits
+// are beyond its rights; -ENAMETOOLONG; -EINVAL options that make no sense, or the context is not of fork; -ECHILD it
+// was killed, and its end taken by somebody else's wait, before it began; fork's and the gate's. After an error it has
+// not begun.
 int shoal_process_start(struct shoal_process *p, int (*work)(void *arg), void *arg,
                         const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 // Runs run(p), where p is the child's copy, and so is the struct of yours that embeds it: SHOAL_EMBEDS of core/base.h.
 int shoal_process_start_run(struct shoal_process *p, int (*run)(struct shoal_process *self),
                             const struct shoal_process_options *options) SHOAL_MUST_CHECK;
-// Runs a registered task on the child's copy of the argument, by any method. Also -ENOENT, -EEXIST; -EBADMSG the size is not
-// the task's; -EPIPE the starter was killed again and again; -ENOSYS the C library's or the kernel's limits, see README.md.
+// Runs a registered task on the child's copy of the argument, by any method. Also -ENOENT, -EEXIST; -EBADMSG the size
+// is not the task's; -EPIPE the starter was killed again and again; -ENOSYS the C library's or the kernel's limits, see
+// README.md.
 int shoal_process_start_task(struct shoal_process *p, const char *task, void *argument, uint64_t size,
                              const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 
@@ -135,14 +139,15 @@ struct shoal_process_info {
 };
 int shoal_process_info(struct shoal_process *p, struct shoal_process_info *out);
 
-// Calls `each` for every child that runs, in the order of their starts, and waits for those that have ended: they are no
-// zombies any more. Stops at the first non-zero answer and returns it. `each` neither starts nor closes any.
+// Calls `each` for every child that runs, in the order of their starts, and waits for those that have ended: they are
+// no zombies any more. Stops at the first non-zero answer and returns it. `each` neither starts nor closes any.
 int shoal_process_active(int (*each)(struct shoal_process *p, void *arg), void *arg);
 
 // ---- in the child ----
 // Ends the calling child from within `work`: as returning from it does.
 void shoal_process_exit(int code) __attribute__((noreturn));
-// Its last words from here on, for its parent to read when it has ended, however it ends. Cut after SHOAL_WORDS_MAX bytes.
+// Its last words from here on, for its parent to read when it has ended, however it ends. Cut after SHOAL_WORDS_MAX
+// bytes.
 void shoal_process_say(const char *format, ...) SHOAL_PRINTF(1, 2);
 struct shoal_segment *shoal_process_segment(void);  // the context's; NULL there was none
 const char *shoal_process_current_name(void);       // MainProcess where no shoal_process_start made it
@@ -154,7 +159,8 @@ int shoal_process_parent_is_alive(void);      // 1, 0; -ENOENT likewise
 int shoal_process_parent_sentinel(void);
 
 // ---- the starter ----
-// Makes it now, from this thread: as long as the thread lives, daemons do. 0 also if there is one. posix_spawn's errors.
+// Makes it now, from this thread: as long as the thread lives, daemons do. 0 also if there is one. posix_spawn's
+// errors.
 int shoal_starter_make(void) SHOAL_MUST_CHECK;
 // Ends it, and waits for it: a program that waits for all of its children has one less. Its children go on.
 int shoal_starter_end(void);

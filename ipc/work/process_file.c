@@ -1,5 +1,5 @@
-// The memory file in which a child that is no copy of its parent finds its birth, and the fresh image of this program that
-// reads one instead of coming to main.
+// The memory file in which a child that is no copy of its parent finds its birth, and the fresh image of this program
+// that reads one instead of coming to main.
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>

@@ -1,14 +1,15 @@
 // ipc/work/process_internal.h: how a child comes to be: what parent, starter and child tell each other.
 //
-// A child is told two things in memory that it shares with its parent: its birth, once, and a report, which it writes. By fork
-// that is its own copy and an anonymous page; else a memory file, whose number is in the environment of a fresh image or comes
-// with a message to the starter.
+// A child is told two things in memory that it shares with its parent: its birth, once, and a report, which it writes.
+// By fork that is its own copy and an anonymous page; else a memory file, whose number is in the environment of a fresh
+// image or comes with a message to the starter.
 //
 //   page 0    report: the child's last words
 //   page 1    birth, then the argument, then what is to change in the environment, strings that end with NUL
 //
-// All wait at a gate, a pair of sockets, until the parent holds them by a pidfd and has set their limits. The end of the stream
-// there is the end of the parent. A child of the starter says its number there, and so does the starter for it.
+// All wait at a gate, a pair of sockets, until the parent holds them by a pidfd and has set their limits. The end of
+// the stream there is the end of the parent. A child of the starter says its number there, and so does the starter for
+// it.
 // CRASH   The file has no name, the sockets none: whoever dies, they go with the last who has them.
 #pragma once
 

@@ -106,8 +106,8 @@ static void stay_with_parent(const struct shoal_birth_shm_ *birth) {
   if (getppid() != birth->parent) _exit(1);
 }
 
-// The end of the stream: the parent has died, and started nothing. (What another thread of the parent forked at this very
-// instant holds the gate, too: then it waits for the end of both.)
+// The end of the stream: the parent has died, and started nothing. (What another thread of the parent forked at this
+// very instant holds the gate, too: then it waits for the end of both.)
 static void pass_gate(int gate) {
   char word = 0;
   ssize_t n;

@@ -123,9 +123,9 @@ static void undo(struct shoal_start_ *s, int rc) {
 
 // ---- the child at the gate ----
 
-// Opens its pidfd. It does not end by itself there, so the number is its own, unless somebody else has killed it and its end
-// was taken behind our back (SIGCHLD ignored, a foreign wait). Then there is none of that number; or, when all others have
-// been given out since, one that is no child of ours.
+// Opens its pidfd. It does not end by itself there, so the number is its own, unless somebody else has killed it and
+// its end was taken behind our back (SIGCHLD ignored, a foreign wait). Then there is none of that number; or, when all
+// others have been given out since, one that is no child of ours.
 static int hold(struct shoal_process *child) {
   siginfo_t info;
   int fd = (int)syscall(SYS_pidfd_open, child->pid, 0);
@@ -142,7 +142,7 @@ static int limit(const struct shoal_start_ *s) {
   const struct shoal_process_options *o = s->options;
   for (unsigned i = 0; i < o->limit_count; i++) {
     const struct shoal_limit *l = &o->limits[i];
-    if (prlimit(s->child.pid, (__rlimit_resource_t)l->resource, &(struct rlimit){l->soft, l->hard}, NULL))
+    if (prlimit(s->child.pid, l->resource, &(struct rlimit){l->soft, l->hard}, NULL))
       return shoal_fail_(-errno, "limit %u, resource %d: %m", i, l->resource);
   }
   cpu_set_t set;

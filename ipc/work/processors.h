@@ -3,9 +3,9 @@
 // USE
 //   int n = shoal_cpu_count();
 //
-// The smaller of two: the processors that the calling thread may run on (sched_setaffinity, taskset, cpuset), and the time that
-// its control group, and those above it, allow to all in it together, rounded up to whole processors (cgroup v2 cpu.max, v1
-// cpu.cfs_quota_us).
+// The smaller of two: the processors that the calling thread may run on (sched_setaffinity, taskset, cpuset), and the
+// time that its control group, and those above it, allow to all in it together, rounded up to whole processors (cgroup
+// v2 cpu.max, v1 cpu.cfs_quota_us).
 //
 // SAFETY   any thread, any time.
 // COST     reads some files below /proc and /sys: once, not once a task.
@@ -17,7 +17,8 @@ SHOAL_BEGIN
 
 int shoal_cpu_count(void);  // at least 1
 
-// What the control groups allow, in whole processors, as the files below `root` say ("": those of the system); 0: no limit.
+// What the control groups allow, in whole processors, as the files below `root` say ("": those of the system); 0: no
+// limit.
 int shoal_cpu_quota_(const char *root);
 
 SHOAL_END

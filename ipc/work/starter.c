@@ -1,4 +1,5 @@
-// The starter: a fresh image of this program that forks on request. What it forks are its parent's children, not its own.
+// The starter: a fresh image of this program that forks on request. What it forks are its parent's children, not its
+// own.
 //
 //   parent                     starter                                child
 //   ------------------------   ------------------------------------   -------------------------------
@@ -7,8 +8,8 @@
 //   holds it <-- one of the two                                        waits at the gate
 //   go ------------------------------------------------------------->  begins
 //
-// Both tell the number, so that the starter may die as soon as there is a child. When both die before either has, the parent
-// sees the end of the gate, and asks another starter.
+// Both tell the number, so that the starter may die as soon as there is a child. When both die before either has, the
+// parent sees the end of the gate, and asks another starter.
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -25,8 +26,8 @@
 
 enum { FILE_, GATE, STREAMS, FOLDER = STREAMS + 3, SEGMENT, DESCRIPTORS };  // of a request, in this order
 #define SLICE_MS 100                                                        // one that is stopped is seen after so long
-#define PATIENCE_MS 10000  // a starter that does not answer for so long is killed
-#define LAST_MS 1000       // a child tells its number at once, whatever becomes of the starter
+#define PATIENCE_MS 60000  // a starter that does not answer for so long is killed
+#define LAST_MS 10000      // a child tells its number at once, whatever becomes of the starter
 #define ATTEMPTS 3
 
 static struct {  // entered
@@ -64,8 +65,8 @@ static void know_thread(void) {
   if (syscall(SYS_get_robust_list, 0, &me.robust, &me.robust_size)) me.robust = NULL;
 }
 
-// What fork does for a C library's thread besides: its number is the child's, and its list of robust words, which is empty, is
-// known to the kernel. Handlers and locks need nothing: there is one thread.
+// What fork does for a C library's thread besides: its number is the child's, and its list of robust words, which is
+// empty, is known to the kernel. Handlers and locks need nothing: there is one thread.
 static pid_t fork_for_parent(void) {
   struct clone_args args = {.flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID,
                             .child_tid = (uint64_t)(uintptr_t)me.tid};
@@ -259,8 +260,8 @@ static int is_stopped(int sentinel) {
   return waitid(P_PIDFD, (id_t)sentinel, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }
 
-// Until the gate has something to say. The end of the stream there may be long in coming, if another thread forks at this
-// instant: so the starter is looked at, too.
+// Until the gate has something to say. The end of the stream there may be long in coming, if another thread forks at
+// this instant: so the starter is looked at, too.
 static int await_answer(int gate, int sentinel, pid_t who) {
   struct pollfd both[] = {{gate, POLLIN, 0}, {sentinel, POLLIN, 0}};
   for (int ms = SLICE_MS; poll(both, 2, SLICE_MS) == 0; ms += SLICE_MS)
@@ -294,7 +295,7 @@ int shoal_starter_fork_(struct shoal_start_ *s, pid_t *pid) {
   int rc = 0;
   for (unsigned i = 0; i < ATTEMPTS; i++) {
     pid_t who = 0;
-    int sentinel;
+    int sentinel = -1;
     if (i) rc = renew_gate(s);
     if (rc == 0) rc = ask(s, &who, &sentinel);
     if (rc == 0) rc = answer(s, who, sentinel, pid);

@@ -22,7 +22,6 @@ static struct {  // entered
   unsigned started, foreign;  // with default names
   int at_exit;
   struct shoal_thread *first, **last;  // those that run, without the main thread
-  shoal_atomic32 ends;                 // how many have ended
 } all = {.idents = 1, .last = &all.first};
 
 static struct shoal_thread main_thread = {.ident = 1, .state = {RUNNING}, .name = "MainThread"};
@@ -86,18 +85,16 @@ static void end(void *thread) {
   if (enter()) abort();  // it could once
   delist(t);
   uint32_t next = shoal_load32_relaxed(&t->state) == AWAITED ? JOINED : ENDED;
-  shoal_add32_relaxed(&all.ends, 1);
-  shoal_store32_release(&t->state,
-                        next);  // [E1] pairs with [E2]: its result is there; the struct may be gone from here on
+  // [E1] pairs with [E2]: its result is there. The struct may be gone from here on.
+  shoal_store32_release(&t->state, next);
   shoal_futex_wake(&t->state, INT_MAX);
-  shoal_futex_wake(&all.ends, INT_MAX);
   leave();
 }
 
 static void *begin(void *thread) {
   struct shoal_thread *t = thread;
   current = t;
-  if (enter()) abort();  // [E3] whoever started it has written its handle before it let the lock go
+  if (enter()) abort();  // whoever started it has written its handle before it let the lock go
   shoal_store32_relaxed(&t->tid, (uint32_t)syscall(SYS_gettid));
   leave();
   char name[16];

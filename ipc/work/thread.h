@@ -12,14 +12,14 @@
 //   rc = counters_create(&local, NULL);
 //   counters_get(&local)->n++;                                // this thread's own, zeroed at first
 //
-// The process ends when main returns and all threads that are no daemons have ended: exit() and shoal_process_exit wait for
-// them. A daemon ends with the process, wherever it is. Every lock, queue and pipe of this library is used by threads with the
-// same calls as by processes; a thread is a participant of its own in each segment it uses.
+// The process ends when main returns and all threads that are no daemons have ended: exit() and shoal_process_exit wait
+// for them. A daemon ends with the process, wherever it is. Every lock, queue and pipe of this library is used by
+// threads with the same calls as by processes; a thread is a participant of its own in each segment it uses.
 //
-// SAFETY   any thread, together; close: when no other uses the struct. A child of fork has none of its parent's threads, and
-//          gets -ECHILD for their structs; what was a thread there is the main thread here.
-// CRASH    a thread does not die alone: what kills it kills the process. One that ends by pthread_exit or pthread_cancel has
-//          ended; its result is -ENOTRECOVERABLE.
+// SAFETY   any thread, together; close: when no other uses the struct. A child of fork has none of its parent's
+//          threads, and gets -ECHILD for their structs; what was a thread there is the main thread here.
+// CRASH    a thread does not die alone: what kills it kills the process. One that ends by pthread_exit or
+//          pthread_cancel has ended; its result is -ENOTRECOVERABLE.
 // COST     start: pthread_create and a lock. join: one futex, however many wait. A local value: pthread_getspecific.
 #pragma once
 
@@ -61,8 +61,8 @@ int shoal_thread_start(struct shoal_thread *t, int (*work)(void *arg), void *arg
 int shoal_thread_start_run(struct shoal_thread *t, int (*run)(struct shoal_thread *self),
                            const struct shoal_thread_options *options) SHOAL_MUST_CHECK;
 
-// Waits until it has ended and is nothing any more, in no segment either; again and again, by as many as like. 0, -EAGAIN,
-// -ETIMEDOUT; -EDEADLK it is the caller; -EINVAL not started, or closed; -ECHILD a thread of another process.
+// Waits until it has ended and is nothing any more, in no segment either; again and again, by as many as like. 0,
+// -EAGAIN, -ETIMEDOUT; -EDEADLK it is the caller; -EINVAL not started, or closed; -ECHILD a thread of another process.
 int shoal_thread_join(struct shoal_thread *t, shoal_deadline deadline);
 // 1 it runs, 0 it has ended.
 int shoal_thread_is_alive(struct shoal_thread *t);
@@ -71,7 +71,8 @@ int shoal_thread_result(struct shoal_thread *t, int *result);
 // The struct is the caller's again. -EBUSY it runs.
 int shoal_thread_close(struct shoal_thread *t);
 
-// The calling thread; one that shoal_thread_start did not make has a name, too: MainThread, or Foreign-N. Valid in it only.
+// The calling thread; one that shoal_thread_start did not make has a name, too: MainThread, or Foreign-N. Valid in it
+// only.
 const struct shoal_thread *shoal_thread_current(void);
 const struct shoal_thread *shoal_thread_main(void);
 SHOAL_INLINE uint64_t shoal_thread_ident(void) { return shoal_thread_current()->ident; }
@@ -82,8 +83,8 @@ struct shoal_thread_info {
   int daemon;
   char name[SHOAL_NAME_MAX + 1];
 };
-// Calls `each` for the main thread and every one that shoal_thread_start made and that runs, in the order of their starts.
-// Stops at its first non-zero answer and returns it. -ENOMEM.
+// Calls `each` for the main thread and every one that shoal_thread_start made and that runs, in the order of their
+// starts. Stops at its first non-zero answer and returns it. -ENOMEM.
 int shoal_thread_enumerate(int (*each)(const struct shoal_thread_info *, void *arg), void *arg);
 unsigned shoal_thread_active_count(void);  // how many that would be
 

@@ -14,7 +14,8 @@
 //   parent     its end is seen: is_alive, sentinel; where there is none: -ENOENT
 //   ignored    where SIGCHLD is ignored the end is still seen; only the code is lost, and that is said
 //   held       however late the parent comes to it, a child that ends at once is seen to end
-//   numbers    a child that died before it was held, and whose number is another's since: start says so, the other is left alone
+//   numbers    a child that died before it was held, and whose number is another's since: start says so, the other is
+//   left alone
 #include "ipc/work/process.h"
 
 #include <poll.h>

@@ -1,7 +1,7 @@
 // Claims
 //   affinity   no more than the thread may run on
-//   quota      of cgroup v2 and v1, the group's and those above it, rounded up; none, or files that make no sense: no limit
-//   mounts     a hierarchy that is mounted from a group downwards, a path above what is seen
+//   quota      of cgroup v2 and v1, the group's and those above it, rounded up; none, or files that make no sense: no
+//   limit mounts     a hierarchy that is mounted from a group downwards, a path above what is seen
 #include "ipc/work/processors.h"
 
 #include <sched.h>

@@ -10,6 +10,7 @@
 //   streams      the child of a starter has its parent's streams and working directory of now
 //   starter      is made once, ends with its parent, by shoal_starter_end; killed at any time, each start has one child, or says
 //                why not; stopped, another takes its place
+//   nothing      stays of a parent that is killed while it starts daemons, by any method, its starter killed at times, too
 //   refused      a function by spawn or starter; a task that is not there; an argument of another size, or none
 #include <fcntl.h>
 #include <poll.h>
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -534,17 +536,18 @@ static void test_starter_is_stopped(void **state) {
   assert_int_not_equal(shoal_starter_pid(), pid);
 }
 
-// Kills whatever starter there is, after all kinds of delays.
+// Kills starters, each some time after it was first seen.
 static shoal_atomic32 killing;
 static void *kill_starters(void *arg) {
-  unsigned spin = 1;
-  while (shoal_load32_relaxed(&killing)) {
-    for (volatile unsigned i = 0; i < spin % 200000; i++) continue;
+  unsigned spin = 1, kills = 0;
+  for (pid_t last = 0, pid; kills < 12; last = pid) {
+    while ((pid = shoal_starter_pid()) == 0 || pid == last) sched_yield();
     spin = spin * 1103515245u + 12345u;
-    pid_t pid = shoal_starter_pid();
-    if (pid > 0) kill(pid, SIGKILL);  // it may be gone, and its number is nobody's so soon
-    usleep(spin % 3000);
+    for (volatile unsigned i = 0; i < spin % 3000000; i++) continue;
+    kill(pid, SIGKILL);  // if it is gone, its number is nobody's so soon
+    kills++;
   }
+  shoal_store32_relaxed(&killing, 0);
   return arg;
 }
 
@@ -556,15 +559,51 @@ static void test_starter_is_killed_while_it_starts(void **state) {
   by(2);
   shoal_store32_relaxed(&killing, 1);
   assert_int_equal(pthread_create(&killer, NULL, kill_starters, NULL), 0);
-  for (int i = 0, started = 0; i < 200 && started < 20; i++) {
+  while (shoal_load32_relaxed(&killing)) {
     int rc = shoal_process_start_task(&p, "answer", &n, sizeof n, &options);
     if (rc == 0) assert_int_equal(end_of(&p), 9);
     else assert_int_equal(rc, -EPIPE);
-    started += rc == 0;
   }
-  shoal_store32_relaxed(&killing, 0);
   pthread_join(killer, NULL);
   assert_int_equal(code_of("answer", 9), 9);
+}
+
+// ---- nothing stays ----
+
+// Starts daemons by all methods, kills its starter at times, until it is killed.
+static int start_on(void *arg) {
+  struct shoal_process p[64];
+  struct number n = {0};
+  for (unsigned i = 0; i < 64; i++) {
+    by(i % 3);
+    options.daemon = 1;
+    int rc = shoal_process_start_task(&p[i], "rest", &n, sizeof n, &options);
+    if (rc) return fprintf(stderr, "%d: %s\n", rc, shoal_reason()), 1;
+    pid_t starter = shoal_starter_pid();
+    if (i % 6 == 5 && starter > 0) kill(starter, SIGKILL);
+    shoal_store32_relaxed(&told->stage, i + 1);
+  }
+  for (;;) pause();
+  return arg != NULL;
+}
+
+static void test_nothing_stays(void **state) {
+  (void)state;
+  assert_int_equal(shoal_starter_end(), 0);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // whoever loses its parent becomes a child of this process
+  for (unsigned round = 0; round < 8; round++) {
+    struct shoal_process parent;
+    struct shoal_process_options o = {.threaded = THREADED};
+    shoal_store32_relaxed(&told->stage, 0);
+    assert_int_equal(shoal_process_start(&parent, start_on, NULL, &o), 0);
+    while (shoal_load32_relaxed(&told->stage) < round) sched_yield();
+    for (volatile unsigned i = 0; i < round * 60000; i++) continue;
+    assert_int_equal(shoal_process_kill(&parent), 0);
+    assert_int_equal(end_of(&parent), -SIGKILL);
+    while (waitpid(-1, NULL, 0) > 0) continue;  // until there is nobody; else the watchdog
+    assert_int_equal(errno, ECHILD);
+  }
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 int main(void) {
@@ -580,6 +619,7 @@ int main(void) {
       cmocka_unit_test(test_words),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_streams),
+      cmocka_unit_test(test_nothing_stays),
       cmocka_unit_test(test_starter_is_one),
       cmocka_unit_test(test_starter_is_killed),
       cmocka_unit_test(test_starter_is_stopped),
