@@ -499,7 +499,8 @@ int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t
     shoal_sleeper_arm_(&s);
     rc = shoal_sleeper_settle_(&s);
     if (rc != -EAGAIN && s.can_sleep) disarm(&s);
-    if (rc == 0 && role && !slept) role->live.state = shoal_spin_paid(budget);  // had it looked a little longer
+    if (rc == 0 && role && !slept)
+      role->live.state = shoal_spin_paid(budget, SHOAL_SPIN_LONG);  // had it looked a little longer
     if (rc != -EAGAIN) break;
     if (!s.can_sleep || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
     if (s.draining != s.armed_for_end) continue;

@@ -26,7 +26,7 @@ static int spin(const struct shoal_future *f) {
   for (uint32_t n = spin_budget < shoal_spin_max_ ? spin_budget : shoal_spin_max_; n; n--) {
     uint64_t s = look(f);
     if (!s || shoal_job_over_(s)) {
-      spin_budget = shoal_spin_paid(spin_budget);
+      spin_budget = shoal_spin_paid(spin_budget, SHOAL_SPIN_MAX);
       return 1;
     }
     shoal_pause();

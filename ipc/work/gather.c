@@ -69,7 +69,7 @@ static int wait_any(const struct shoal_future *futures, const unsigned *order, u
     if (rc) return any_over(futures, order, n) ? 0 : rc;
     if (shoal_deadline_is_try(deadline)) return -EAGAIN;
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
-    for (uint32_t k = 0; k < shoal_spin_max_ && !over(at(futures, order, 0)); k++) shoal_pause();
+    for (uint32_t k = 0; k < SHOAL_SPIN_MAX && k < shoal_spin_max_ && !over(at(futures, order, 0)); k++) shoal_pause();
     unsigned armed = arm_all(futures, order, n, entries);
     if (armed) shoal_futex_wait_many(entries, armed, shoal_executor_slice_(deadline));
   }
