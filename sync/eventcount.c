@@ -396,12 +396,10 @@ void shoal_sleeper_hand_on_(struct shoal_sleeper_ *s) {
   if ((now ^ s->ev.value) >= SEQUENCE) shoal_eventcount_wake_(s->view->shm, s->side, 1);
 }
 
-// Spins for about what a wake-up costs; the budget learns. Where a sleep has the fence run by all, that stops the other side for
-// as long again: who goes to sleep a little too early makes it do the same.
-static int spin(const struct shoal_eventcount_view *view, struct shoal_role *role, int (*attempt)(void *op), void *op) {
+// Spins for about what a wake-up costs; the budget learns.
+static int spin(struct shoal_role *role, int (*attempt)(void *op), void *op) {
   uint32_t budget = role->live.state < shoal_spin_max_ ? role->live.state : shoal_spin_max_;
-  uint32_t looks = view->flags & SHOAL_EC_UNCLAIMED ? 3 * budget : budget;
-  for (uint32_t i = 0; i < looks; i++) {
+  for (uint32_t i = 0; i < budget; i++) {
     shoal_pause();
     int rc = attempt(op);
     if (rc != -EAGAIN) {
@@ -494,7 +492,7 @@ int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t
                              .room = SHOAL_FUTEX_MANY - WITNESSES_FROM};
   struct shoal_role *role = s.can_sleep && side != SHOAL_JOINER ? shoal_role_at_(view, me) : NULL;
   uint32_t budget = role ? role->live.state : 0;
-  int rc = role ? spin(view, role, attempt, op) : -EAGAIN, late = 0, slept = 0;
+  int rc = role ? spin(role, attempt, op) : -EAGAIN, late = 0, slept = 0;
   while (rc == -EAGAIN) {
     shoal_sleeper_arm_(&s);
     rc = shoal_sleeper_settle_(&s);
