@@ -167,12 +167,16 @@ static int in_order(uint32_t last, uint32_t id) {
   return Q->kind == SHOAL_QUEUE_FIFO ? id > last : id < last;
 }
 void drain(void) {
-  uint32_t last = 0, held = T->word[HELD];
+  uint32_t last = 0, held = T->word[HELD], n = 0;
   if (Q->kind != SHOAL_QUEUE_MPMC) shoal_role_reap(&Q->wait);
   for (int idle = 0; idle < 3; idle += !loan.data) {
     release();
     receive();
     if (!loan.data) continue;
+    if (n++ == CRASH_IDS) {
+      crash_fail("it is never empty");
+      return;
+    }
     uint32_t id = ((struct message *)loan.data)->id;
     T->word[HELD] = held;
     CRASH_EXPECT(in_order(last, id), "%u after %u", id, last);

@@ -3,5 +3,5 @@
 # A block counts as received before it was copied: killed in between, the message is nobody's.
 /^static int take_block/,/^}/{
 /^  end\(op->q, &m\);$/d
-s/^  memcpy\(op->out, data, m\.size\);$/  end(op->q, \&m);\n  SHOAL_COMPILER_BARRIER();\n&/
+s/^  (memcpy|copy)\(op->out, data, m\.size\);$/  end(op->q, \&m);\n  SHOAL_COMPILER_BARRIER();\n&/
 }

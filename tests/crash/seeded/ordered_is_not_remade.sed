@@ -1,4 +1,4 @@
 # file: ipc/queue/ordered.c
-# caught by: ^(lifo|priority): (get, full|put, part full)$
+# caught by: ^lifo: put, part full$
 # Who takes the lock from a dead one trusts the order that it left.
 s/^  if \(SHOAL_UNLIKELY\(rc\)\) remake\(o\);$//
