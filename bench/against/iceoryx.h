@@ -7,6 +7,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <iceoryx_hoofs/log/logmanager.hpp>
+#include <iceoryx_posh/internal/roudi/roudi.hpp>
+#include <iceoryx_posh/popo/publisher.hpp>
+#include <iceoryx_posh/popo/subscriber.hpp>
+#include <iceoryx_posh/roudi/iceoryx_roudi_components.hpp>
+#include <iceoryx_posh/runtime/posh_runtime.hpp>
 #include <stdexcept>
 #include <system_error>
 
