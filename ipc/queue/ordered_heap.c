@@ -99,8 +99,15 @@ static uint32_t least_of(const struct shoal_ordered *o, uint32_t c, uint32_t n) 
   }
   return best;
 }
+// Asks for the keys two steps down while those one step down are compared: near the leaves they lie with another process, often.
+static void fetch_below(const struct shoal_ordered *o, uint64_t child, uint32_t n) {
+  uint64_t below = WAYS * child + 1, end = below + (uint64_t)WAYS * WAYS;
+  if (end > n || end > o->capacity) return;
+  for (uint32_t k = 0; k < WAYS; k++) __builtin_prefetch(key_at(o, (uint32_t)below + k * WAYS));
+}
 static void sink(const struct shoal_ordered *o, uint32_t i, uint32_t n, struct shoal_entry_ e) {
   for (uint64_t child; (child = WAYS * (uint64_t)i + 1) < n;) {
+    fetch_below(o, child, n);
     uint32_t best = least_of(o, (uint32_t)child, n);
     shoal_prefetch_write(place_at(o, best));
     struct shoal_entry_ b = entry_at(o, best);
