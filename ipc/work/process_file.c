@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,6 +150,7 @@ static void run_birth(struct shoal_birth_shm_ *b, int file) {
   struct shoal_report_shm_ *report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (report == MAP_FAILED) _exit(127);
   close(file);
+  prctl(PR_SET_NAME, b->name);  // else it is called as the starter is, or as what was executed; 15 bytes
   shoal_child_run_(b, report, NULL, changes_of(b), run_task, &(struct work){b, b->segment});
 }
 

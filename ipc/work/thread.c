@@ -17,7 +17,7 @@ enum { CLOSED, RUNNING, AWAITED, ENDED, JOINING, JOINED };
 
 static struct {  // entered
   shoal_atomic32 lock;
-  pid_t pid;  // whose threads these are
+  shoal_atomic32 pid;  // whose threads these are; also read by who has not entered
   uint64_t idents;
   unsigned started, foreign;  // with default names
   int at_exit;
@@ -28,12 +28,14 @@ static struct shoal_thread main_thread = {.ident = 1, .state = {RUNNING}, .name 
 static __thread struct shoal_thread *current;
 static __thread struct shoal_thread foreign;
 
+static int are_ours(void) { return (pid_t)shoal_load32_relaxed(&all.pid) == getpid(); }
+
 static int enter(void) {
   int rc = shoal_robust_check();
   if (rc) return rc;
   shoal_private_acquire_(&all.lock);
-  if (all.pid != getpid()) {  // a child of fork has none of its parent's
-    all.pid = getpid();
+  if (!are_ours()) {  // a child of fork has none of its parent's
+    shoal_store32_relaxed(&all.pid, (uint32_t)getpid());
     all.first = NULL;
     all.last = &all.first;
   }
@@ -147,7 +149,7 @@ static int start(struct shoal_thread *t, const struct shoal_thread *what, const 
   if (rc) return rc;
   *t = *what;
   t->daemon = daemon;
-  t->process = all.pid;
+  t->process = getpid();
   t->result = -ENOTRECOVERABLE;
   shoal_store32_relaxed(&t->state, RUNNING);
   rc = start_entered(t, o);
@@ -235,6 +237,7 @@ static int await_one(pthread_t *handle) {
 
 void shoal_threads_await_(void) {
   pthread_t handle;
+  if (!are_ours()) return;  // it never had any: the children of most are spared what entering costs
   while (await_one(&handle)) pthread_join(handle, NULL);
 }
 

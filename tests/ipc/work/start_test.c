@@ -50,7 +50,7 @@ static struct shoal_segment *seg;
 struct told {
   shoal_atomic32 pid, parent, stage;
   int daemon, by_name, limit, processors, tried, parent_alive;
-  char name[64], parent_name[64], environment[64], family[64];
+  char name[64], parent_name[64], environment[64], kernel_name[16];
 };
 static struct told *told;
 static struct shoal_object object;
@@ -158,6 +158,7 @@ SHOAL_TASK(tell, struct number) {
   t->daemon = shoal_process_is_daemon();
   t->parent_alive = shoal_process_parent_is_alive();
   snprintf(t->name, sizeof t->name, "%s", shoal_process_current_name());
+  prctl(PR_GET_NAME, t->kernel_name);
   snprintf(t->parent_name, sizeof t->parent_name, "%s", shoal_process_parent_name());
   const char *value = getenv("SHOAL_TEST"), *gone = getenv("SHOAL_TEST_GONE");
   snprintf(t->environment, sizeof t->environment, "%s %s", value ? value : "", gone ? gone : "gone");
@@ -187,6 +188,7 @@ static void test_names(void **state) {
       assert_int_equal(told->daemon, 0);
       assert_string_equal(told->parent_name, "MainProcess");
       assert_string_equal(told->name, p.name);
+      if (m > 0) assert_string_equal(told->kernel_name, p.name);
       if (m == 1) assert_string_equal(p.name, "reader");
       else assert_int_equal(strncmp(p.name, "Clock-", 6), 0);
       options.name = NULL;
