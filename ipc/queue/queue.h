@@ -269,7 +269,6 @@ struct shoal_queue {
   shoal_atomic64 *keeper[2];  // of kind SPSC: the process that is still to take the role of a side; NULL: not told
   // of kind SPSC: the ring, and the two roles, each for the thread that has it
   struct shoal_spsc_shm *spsc;
-  uint64_t spsc_bytes;
   struct {
     struct shoal_spsc_producer ring;
     uint32_t lent;  // a reservation is out
@@ -280,6 +279,7 @@ struct shoal_queue {
     uint64_t first;  // the first message of this owner: the last one may have died with it
     uint64_t told;   // `released` when a sleeping producer was last told
   } consumer SHOAL_ALIGNED(64);
+  uint64_t spsc_bytes;  // of the ring; here it fills a gap
 };
 
 // ---- inline: what put and get do when nobody has to wait ----
