@@ -484,9 +484,9 @@ static const struct kind {
     {"growing_fifo", growing_fifo, 4},
     {"growing_priority", growing_priority, 4},
     {"lease_letters", lease_letters, 4},
-    {"bytes_mpmc", bytes_mpmc, 8},
-    {"bytes_spsc", bytes_spsc, 8},
-    {"pipe", pipe_both_ways, 8},
+    {"bytes_mpmc", bytes_mpmc, 4},
+    {"bytes_spsc", bytes_spsc, 4},
+    {"pipe", pipe_both_ways, 4},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
