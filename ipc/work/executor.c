@@ -90,8 +90,11 @@ static int new_handle(struct shoal_segment *seg, const struct shoal_object *obje
   ex->epoch = shoal_epoch();
   pthread_mutex_init(&ex->callbacks_lock, NULL);
   int rc = attach(ex);
-  if (!rc && !(ex->free_cells = malloc(ex->jobs * sizeof *ex->free_cells)))
-    rc = shoal_fail_(-ENOMEM, "no memory for a handle");
+  if (!rc) {
+    ex->free_cells = malloc(ex->jobs * sizeof *ex->free_cells);
+    ex->owed = calloc(ex->workers, 1);
+    if (!ex->free_cells || !ex->owed) rc = shoal_fail_(-ENOMEM, "no memory for a handle");
+  }
   if (rc) dispose(ex);
   else *out = ex;
   return rc;
@@ -159,24 +162,24 @@ static int init(void *memory, uint64_t size, void *arg) {
   return rc;
 }
 
-// What a dead worker ran is over, or needs an order, so that another runs it again. A closed queue takes none.
+// What a dead worker ran is over, or needs an order, so that another runs it again. A closed queue takes none. What it had ended
+// may still have to be told of, or freed.
 static void give_orders(struct shoal_executor *ex, unsigned worker) {
   ex->owed[worker] = 0;
   for (uint32_t job = 0; job < ex->jobs; job++) {
     uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2]
     uint32_t state = shoal_job_state_of_(s);
-    if ((state != SHOAL_JOB_RUNNING_ && state != SHOAL_JOB_CONDEMNED_) || shoal_job_worker_(s) != worker) continue;
-    if (shoal_executor_runner_lives_(ex, s)) continue;
+    if (state < SHOAL_JOB_RUNNING_ || shoal_job_worker_(s) != worker || shoal_executor_runner_lives_(ex, s)) continue;
     struct shoal_order_ order = {job, shoal_job_generation_(s)};
     int again = state == SHOAL_JOB_RUNNING_ && shoal_job_attempt_(s) <= ex->retries;
     int rc = again ? shoal_queue_put(ex->queue, &order, SHOAL_TRY) : -EPIPE;
-    if (rc == -EPIPE) shoal_executor_bury_(ex, job, s);
+    if (rc == -EPIPE) shoal_executor_end_(ex, job, s);
     else if (rc) ex->owed[worker] = 1;  // again, when there is room
   }
 }
 
 // In the creator: a worker has ended. How, is for who asks why its job failed.
-static void ended(void *arg, unsigned worker, uint32_t incarnation, int code) {
+void shoal_executor_ended_(void *arg, unsigned worker, uint32_t incarnation, int code) {
   struct shoal_executor *ex = arg;
   uint64_t how = (uint64_t)incarnation << 32 | (uint32_t)code;
   shoal_store64_release(&ex->desks[worker].ended, how);  // [D1] pairs with [D2]: before its jobs are over
@@ -185,7 +188,7 @@ static void ended(void *arg, unsigned worker, uint32_t incarnation, int code) {
 
 static int start_workers(struct shoal_executor *ex, const char *name) {
   const struct shoal_executor_options *o = &ex->options;
-  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, ended, ex};
+  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_, ex};
   struct shoal_pool_options pool = {.queue = ex->queue,
                                     .workers = o->workers,
                                     .name = name ? name : "executor",
@@ -198,15 +201,13 @@ static int start_workers(struct shoal_executor *ex, const char *name) {
                                     .threaded = o->threaded,
                                     .hooks_ = &ex->hooks};
   ex->creator_tid = shoal_self_()->tid;
-  ex->owed = calloc(o->workers, 1);
-  if (!ex->owed) return shoal_fail_(-ENOMEM, "no memory for a handle");
   // else the workers would see the end of the stream before anybody has submitted
   int rc = shoal_queue_join(ex->queue, SHOAL_PRODUCER);
   return rc ? rc : shoal_pool_create(ex->seg, &pool, &ex->pool);
 }
 
-int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
-                          struct shoal_executor **out) {
+int shoal_executor_make_(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
+                         int (*start)(struct shoal_executor *, const char *), struct shoal_executor **out) {
   struct shoal_executor_options o = options ? *options : (struct shoal_executor_options){0};
   struct beginning b = {&o, 0};
   struct shoal_object object;
@@ -219,7 +220,7 @@ int shoal_executor_create(struct shoal_segment *seg, const char *name, const str
   rc = new_handle(seg, &object, &ex);
   if (!rc) {
     ex->options = o;
-    rc = start_workers(ex, name);
+    rc = start ? start(ex, name) : 0;
     if (rc) dispose(ex);
   }
   if (rc) {
@@ -229,6 +230,11 @@ int shoal_executor_create(struct shoal_segment *seg, const char *name, const str
   }
   *out = ex;
   return 0;
+}
+
+int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
+                          struct shoal_executor **out) {
+  return shoal_executor_make_(seg, name, options, start_workers, out);
 }
 
 // ---- the end ----

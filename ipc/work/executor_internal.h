@@ -211,10 +211,15 @@ int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t ge
 // Whether the worker that a job says it runs in, in state `s`, lives. Who has its order in hand, or knows that the
 // worker's process has ended, is not told so by mistake.
 int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
-// Ends a job whose runner is dead.
-void shoal_executor_bury_(struct shoal_executor *ex, uint32_t job, uint64_t s);
+// Ends a job whose runner is dead, or what that has left to do for one that is over.
+void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s);
 
 // ---- executor.c ----
+// shoal_executor_create, whose workers `start` starts; NULL: nobody does.
+int shoal_executor_make_(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
+                         int (*start)(struct shoal_executor *ex, const char *name), struct shoal_executor **out);
+// The pool's hook: a worker has ended.
+void shoal_executor_ended_(void *executor, unsigned worker, uint32_t incarnation, int code);
 // In the creator: looks after the workers, if it has not lately. 0; -ENOTRECOVERABLE, -EPIPE: nothing will ever run any
 // more.
 int shoal_executor_care_(struct shoal_executor *ex);

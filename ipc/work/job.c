@@ -133,6 +133,7 @@ int shoal_executor_reap(struct shoal_executor *ex) {
     uint64_t s = shoal_load64_acquire(&ex->cells[job].state);      // [J2]
     uint64_t owner = shoal_load64_acquire(&ex->cells[job].owner);  // [C3] pairs with [C1]: not after its job's words
     shoal_process_id_ process = owner & PROCESS_MASK;
+    if (shoal_job_over_(s) && (s & SHOAL_JOB_DETACHED_)) n += shoal_job_free_(ex, job, s);
     if (!owner || process == alive) continue;
     if (process != dead && !shoal_process_gone_(process)) {
       alive = process;

@@ -237,7 +237,8 @@ int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t ge
   return 1;
 }
 
-void shoal_executor_bury_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
+void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   struct run r = {ex, &ex->cells[job], job, s};
-  after_death(&r);
+  if (shoal_job_over_(s)) after_end(&r);
+  else after_death(&r);
 }
