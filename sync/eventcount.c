@@ -10,7 +10,7 @@
 #define E SHOAL_EV_E_
 #define SEQUENCE SHOAL_EV_SEQUENCE_
 
-uint32_t shoal_spin_max_ = UINT32_MAX;
+uint32_t shoal_spin_max_ = SHOAL_SPIN_LONG;
 __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_];
 static __thread uint32_t window;  // where the next sleep's choice of witnesses begins
 

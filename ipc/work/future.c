@@ -98,7 +98,7 @@ static void tell(struct shoal_executor *ex, const struct shoal_job_shm *cell, ui
 }
 
 static int failed(const struct shoal_future *f, uint64_t s, struct shoal_failure *out) {
-  struct shoal_failure own = {0}, *failure = out ? out : &own;
+  struct shoal_failure own = {.code = 0}, *failure = out ? out : &own;
   tell(f->executor, &f->executor->cells[f->job], s, failure);
   return shoal_fail_(-EREMOTEIO, "task %s, worker %u, attempt %u: %d, %s", failure->task, failure->worker,
                      failure->attempt, failure->code, failure->message);

@@ -21,15 +21,14 @@ static uint64_t owner_word(shoal_process_id_ process, uint32_t generation) {
 static void lock(struct shoal_executor *ex) {
   uint32_t none = 0;
   while (!shoal_cas32_acquire(&ex->lock, &none, 1)) {  // [L1] pairs with [L2]
-    if (ex->epoch != shoal_epoch()) {
-      ex->epoch = shoal_epoch();
-      ex->free_n = 0;
-      return;
-    }
+    if (__atomic_load_n(&ex->epoch, __ATOMIC_RELAXED) != shoal_epoch()) break;
     none = 0;
     sched_yield();
   }
-  ex->epoch = shoal_epoch();
+  if (__atomic_load_n(&ex->epoch, __ATOMIC_RELAXED) == shoal_epoch()) return;
+  __atomic_store_n(&ex->epoch, shoal_epoch(),
+                   __ATOMIC_RELAXED);  // a child of fork: what its parent saw is no use to it
+  ex->free_n = 0;
 }
 static void unlock(struct shoal_executor *ex) { shoal_store32_release(&ex->lock, 0); }  // [L2]
 

@@ -212,6 +212,8 @@ int shoal_executor_run_(void *arg, unsigned worker, uint32_t incarnation, struct
   return rc ? rc : shoal_executor_serve_(arg, loan);
 }
 
+static int is_worker_of(const struct shoal_executor *ex) { return ex && shoal_executor_current() == ex; }
+
 // What the task that waits has said is its own.
 static void run_within(const struct run *r) {
   char reason[192];
@@ -221,7 +223,7 @@ static void run_within(const struct run *r) {
 }
 
 int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
-  if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !ex || shoal_executor_current() != ex) return 0;
+  if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !is_worker_of(ex)) return 0;
   struct run r = {ex, &ex->cells[job], job, s};
   if (!begin(&r, shoal_job_generation_(s), self.worker, self.incarnation)) return 0;
   run_within(&r);
@@ -229,7 +231,7 @@ int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s
 }
 
 int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t generation, int detached) {
-  if (!ex || shoal_executor_current() != ex) return 0;
+  if (!is_worker_of(ex)) return 0;
   uint64_t by = shoal_job_by_(self.worker, self.incarnation, 1) | (detached ? SHOAL_JOB_DETACHED_ : 0);
   struct run r = {ex, &ex->cells[job], job, (uint64_t)generation << 32 | by | SHOAL_JOB_RUNNING_};
   shoal_store64_release(&r.cell->state, r.s);  // [J1] pairs with [J2]
