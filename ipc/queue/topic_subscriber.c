@@ -41,8 +41,8 @@ static int is_hole(const struct shoal_topic *t, uint64_t at) {
 uint64_t shoal_topic_start_(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat, uint32_t history) {
   raise_top(t, seat);
   uint64_t from = hold_oldest(t, seat), at = shoal_topic_tail_(t);
-  uint64_t capacity = shoal_topic_capacity_(t), tail = at;  // more than that was never kept
-  for (uint32_t n = 0; n < history && at > from && tail - at < capacity; n += !is_hole(t, at)) at--;
+  uint64_t steps = 0;
+  for (uint32_t n = 0; n < history && at > from && !shoal_topic_lost_(t, steps++); n += !is_hole(t, at)) at--;
   shoal_topic_hold_(t, seat, at + 1);
   return at;
 }
