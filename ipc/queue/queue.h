@@ -249,22 +249,9 @@ struct shoal_queue_attempts_ {  // of a struct shoal_queue_op_: 0, -EAGAIN, -EPI
 };
 
 struct shoal_queue {
-  // of kind SPSC: the two roles, each for the thread that has it
-  struct {
-    struct shoal_spsc_producer ring;
-    uint32_t lent;  // a reservation is out
-    uint32_t tid;   // whose the role is; 0: nobody's here
-  } producer SHOAL_ALIGNED(64);
-  struct {
-    struct shoal_spsc_consumer ring;
-    uint32_t lent;  // a message is out
-    uint32_t tid;
-    uint64_t first;  // the first message of this owner: the last one may have died with it
-    uint64_t told;   // `released` when a sleeping producer was last told
-  } consumer SHOAL_ALIGNED(64);
-  struct shoal_eventcount_view wait;
-  struct shoal_mpmc ring;        // of kind MPMC
-  struct shoal_ordered ordered;  // of kinds FIFO, LIFO, PRIORITY
+  struct shoal_eventcount_view wait;  // first: what points at it is seen to hold the handle, by leak checkers too
+  struct shoal_mpmc ring;             // of kind MPMC
+  struct shoal_ordered ordered;       // of kinds FIFO, LIFO, PRIORITY
   const struct shoal_queue_kind_ *ops;
   uint32_t kind;
   uint32_t element_size;  // 0: byte messages
@@ -287,7 +274,20 @@ struct shoal_queue {
   struct shoal_queue *mate;     // whoever joins this one joins it too, on the other side, if that is free
   shoal_atomic64 *keeper[2];    // of kind SPSC: the process that is still to take the role of a side; NULL: not told
   struct shoal_spsc_shm *spsc;  // of kind SPSC: the ring
-  uint64_t spsc_bytes;
+  // of kind SPSC: the two roles, each for the thread that has it
+  struct {
+    struct shoal_spsc_producer ring;
+    uint32_t lent;  // a reservation is out
+    uint32_t tid;   // whose the role is; 0: nobody's here
+  } producer SHOAL_ALIGNED(64);
+  struct {
+    struct shoal_spsc_consumer ring;
+    uint32_t lent;  // a message is out
+    uint32_t tid;
+    uint64_t first;  // the first message of this owner: the last one may have died with it
+    uint64_t told;   // `released` when a sleeping producer was last told
+  } consumer SHOAL_ALIGNED(64);
+  uint64_t spsc_bytes;  // of the ring; here it fills a gap
 };
 
 // ---- inline: what put and get do when nobody has to wait ----
