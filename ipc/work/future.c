@@ -125,7 +125,7 @@ static int result(const struct shoal_future *f, uint64_t s, void *out, uint64_t 
 
 int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
                      shoal_deadline deadline) {
-  uint64_t s;
+  uint64_t s = 0;
   int rc = wait_for(f, &s, deadline);
   if (rc) return rc;
   if (SHOAL_UNLIKELY(shoal_load32_relaxed(&f->executor->callbacks_n))) shoal_future_called_(f->executor);
