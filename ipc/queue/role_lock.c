@@ -38,11 +38,11 @@ static unsigned first_step(void) {
 }
 
 // What wakes it other than the lock may have been meant for a sleeper of the event: all look again. 1: it slept in vain.
-static int sleep_for(struct shoal_role_lock *l, struct shoal_eventcount_view *view, struct shoal_robust *live,
-                     uint32_t live_word, shoal_deadline deadline) {
+static int sleep_for(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t armed,
+                     struct shoal_robust *live, uint32_t live_word, shoal_deadline deadline) {
   struct shoal_eventcount *ec = view->shm;
   struct shoal_futex_entry entries[] = {
-      {&ec->bell, shoal_load32_relaxed(&ec->bell)}, {&l->sleepers, W}, {&live->word, live_word}};
+      {&ec->bell, shoal_load32_relaxed(&ec->bell)}, {&l->sleepers, armed}, {&live->word, live_word}};
   int64_t now = shoal_now_ns();
   int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
   int woke = shoal_futex_wait_many(entries, 3, (shoal_deadline){end});
@@ -57,16 +57,19 @@ static int is_abandoned(uint32_t live_word, int late) {
   return shoal_robust_is_dead(live_word) || (late && !shoal_robust_owner(live_word));
 }
 
-// Whoever releases from here on sees it; who has released before is seen by the next look.
-static void arm(struct shoal_role_lock *l, const struct shoal_eventcount_view *view) {
-  shoal_or32_seq_cst(&l->sleepers, W);                        // [S2] pairs with [S1]
+// Whoever releases from here on sees it; who has released before is seen by the next look. Answers the word to sleep at: W, and
+// what damage there may be.
+static uint32_t arm(struct shoal_role_lock *l, const struct shoal_eventcount_view *view) {
+  uint32_t armed = shoal_or32_seq_cst(&l->sleepers, W) | W;   // [S2] pairs with [S1]
   if (!(view->flags & SHOAL_EC_EXCHANGE)) shoal_fence_all();  // [S2] pairs with [S1]
+  return armed;
 }
 
 int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t me, int heir,
                                   shoal_deadline deadline) {
   unsigned left = SPIN_ALL, step = 0;
-  int late = 0, armed = 0;
+  uint32_t armed = 0;
+  int late = 0;
   for (;;) {
     uint32_t word = shoal_load32_relaxed(&l->word), owner = word & OWNER;
     if (!owner) {
@@ -89,11 +92,10 @@ int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventc
     }
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
     if (!armed) {
-      arm(l, view);
-      armed = 1;
+      armed = arm(l, view);
       continue;
     }
-    late = sleep_for(l, view, live, live_word, deadline);
+    late = sleep_for(l, view, armed, live, live_word, deadline);
     armed = 0;
     left = SPIN_ALL;
   }
