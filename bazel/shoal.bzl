@@ -130,16 +130,17 @@ def shoal_benches(deps, options = {}):
             **options.get(_stem(src), {})
         )
 
-def shoal_example(name, srcs = None, expected = None, deps = [], args = [], size = "small", ids = False, **kwargs):
+def shoal_example(name, srcs = None, expected = None, deps = [], args = [], size = "small", ids = False, threads = False, **kwargs):
     """The program `name` from name.c, and `<name>_test`: its output must be that of name.expected.
 
-    `ids`: numbers that stand alone are those of processes, and may be any."""
+    `threads`: it has some, and so a thread sanitizer something to see. `ids`: numbers that stand alone are those of processes, and may be any."""
     expected = expected or name + ".expected"
     shoal_binary(name = name, srcs = srcs or [name + ".c"], deps = deps, **kwargs)
     native.sh_test(
         name = name + "_test",
         size = size,
         srcs = ["//bazel:compare.sh"],
+        tags = [] if threads else ["no-tsan"],
         args = (["--ids"] if ids else []) + ["$(location {})".format(expected), "$(location {})".format(name)] + args,
         data = [expected, name],
     )
