@@ -22,5 +22,7 @@ int main(void) {
   while (rc == 0 && (rc = letters_get(q, &letter, SHOAL_FOREVER)) == 0) printf("%c\n", letter);
   printf("%s\n", shoal_strerror(rc));
   wait(NULL);
-  return rc != -EPIPE;
+  if (rc != -EPIPE) return 1;
+  shoal_queue_detach(q);
+  return shoal_segment_close(seg) != 0;
 }
