@@ -333,7 +333,7 @@ SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, uint32_t me, void 
 int shoal_queue_put_any_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline);
 int shoal_queue_get_any_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline);
 int shoal_queue_put_claimed_(struct shoal_queue *q, uint64_t at, const void *element, void *pending);
-int shoal_queue_get_claimed_(struct shoal_queue *q, uint64_t at, void *element, void *pending);
+int shoal_queue_get_claimed_(struct shoal_queue *q, uint32_t me, uint64_t at, void *element, void *pending);
 int shoal_queue_put_told_(struct shoal_queue *q, uint64_t at, void *pending);
 int shoal_queue_get_told_(struct shoal_queue *q, uint64_t at, void *pending);
 
@@ -379,7 +379,7 @@ SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t
     shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
     if (SHOAL_LIKELY(shoal_mpmc_claim_get_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
       if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)))
-        return shoal_queue_get_claimed_(q, claim.at, element, pending);
+        return shoal_queue_get_claimed_(q, me, claim.at, element, pending);
       memcpy(element, shoal_claim_data(&claim, size), size);
       shoal_mpmc_commit(&q->ring, &claim);
       // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed

@@ -132,9 +132,9 @@ int shoal_queue_put_claimed_(struct shoal_queue *q, uint64_t at, const void *ele
   shoal_pending_restore_(shoal_self_(), pending);
   return rc;
 }
-int shoal_queue_get_claimed_(struct shoal_queue *q, uint64_t at, void *element, void *pending) {
+int shoal_queue_get_claimed_(struct shoal_queue *q, uint32_t me, uint64_t at, void *element, void *pending) {
   struct shoal_claim claim = claim_at(q, at);
-  struct shoal_role *role = shoal_role_at_(&q->wait, shoal_role_cached_(&q->wait, SHOAL_CONSUMER));
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
   get_claimed(q, &claim, role, shoal_load32_relaxed(&role->busy) - 1, element);
   shoal_pending_restore_(shoal_self_(), pending);
   return 0;
