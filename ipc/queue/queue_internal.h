@@ -120,7 +120,7 @@ SHOAL_INLINE shoal_deadline shoal_queue_inside_(shoal_deadline deadline) {
   return shoal_deadline_is_try(deadline) ? SHOAL_FOREVER : deadline;
 }
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
-  return (struct shoal_queue *)((char *)view - offsetof(struct shoal_queue, wait));
+  return SHOAL_EMBEDS(view, struct shoal_queue, wait);
 }
 
 // ---- queue_mpmc.c ----

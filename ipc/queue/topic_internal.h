@@ -24,7 +24,7 @@ struct shoal_topic_op_ {  // one call
 };
 
 SHOAL_INLINE struct shoal_topic *shoal_topic_of_(struct shoal_eventcount_view *view) {
-  return (struct shoal_topic *)((char *)view - offsetof(struct shoal_topic, wait));
+  return SHOAL_EMBEDS(view, struct shoal_topic, wait);
 }
 SHOAL_INLINE uint64_t shoal_topic_capacity_(const struct shoal_topic *t) { return t->mask + 1; }
 SHOAL_INLINE struct shoal_claim shoal_topic_at_(const struct shoal_topic *t, uint64_t at) {

@@ -401,7 +401,7 @@ static int stand(struct shoal_pool *pool) {
                                   .kind = info.kind,
                                   .producers = info.producers_max,
                                   .consumers = info.consumers_max};
-  void *memory = (char *)pool->queue->wait.shm - offsetof(struct shoal_queue_shm, wait);
+  void *memory = SHOAL_EMBEDS(pool->queue->wait.shm, struct shoal_queue_shm, wait);
   rc = shoal_queue_attach_(memory, shoal_queue_size_(&o), info.element_size, &pool->standing);
   return rc ? rc : shoal_queue_join(pool->standing, SHOAL_CONSUMER);
 }
