@@ -1,6 +1,5 @@
 #include "ipc/work/executor.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "core/futex.h"
 #include "ipc/queue/queue_internal.h"
 #include "ipc/work/executor_internal.h"
+#include "ipc/work/processors.h"
 
 #define MAGIC 0x51784531u
 #define TEND_EVERY_NS INT64_C(1000000)  // who waits, and does not sleep, tends so often
@@ -115,13 +115,8 @@ int shoal_executor_unlink(struct shoal_segment *seg, const char *name) {
 
 // ---- creating ----
 
-static unsigned processors(void) {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) ? 1 : (unsigned)CPU_COUNT(&set);
-}
-
 static int complete(struct shoal_executor_options *o) {
-  if (!o->workers) o->workers = processors();
+  if (!o->workers) o->workers = (uint32_t)shoal_cpu_count();
   if (!o->jobs) o->jobs = 16384;
   if (!o->producers) o->producers = 256;
   if (o->workers > SHOAL_EXECUTOR_WORKERS_MAX)

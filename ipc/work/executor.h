@@ -61,7 +61,7 @@ struct shoal_future {  // private memory; by shoal_future_token, another process
 #define SHOAL_EXECUTOR_WORKERS_MAX 1000u
 
 struct shoal_executor_options {             // zero: the default
-  unsigned workers;                         // one for each processor the creator may run on
+  unsigned workers;                         // shoal_cpu_count()
   uint32_t jobs;                            // futures at a time (16,384), rounded up to a power of two, 16 at least
   uint32_t producers;                       // threads that submit, at a time (256, at most 1,024)
   uint32_t retries;                         // 0: a job whose worker dies has failed; else it runs so often again

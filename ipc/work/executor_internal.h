@@ -5,16 +5,15 @@
 // Who may change a job's words:
 //   owner    0 --CAS--> {process, generation}: the cell is that process's to fill. Back to 0 last, by who has freed it.
 //   state    FREE --store--> PENDING             the owner
-//            PENDING --CAS--> RUNNING            who has the order in hand, and gives it back then; or a worker that
-//            waits for it, or
-//                                                found no room for its order
-//            RUNNING --CAS--> RUNNING            after the runner's death, for which the creator puts an order: who has
-//            that
-//            RUNNING --CAS--> DONE, FAILED       who runs it, or has its order in hand after the runner's death
-//            RUNNING --CAS--> CONDEMNED          anybody; then its worker never begins another job, and is killed
-//            CONDEMNED --CAS--> FAILED, CANCELLED   who has its order in hand after the runner's death
-//            PENDING --CAS--> CANCELLED          anybody
-//            over --CAS--> FREE, generation + 1  who releases it; a worker, if DETACHED
+//            PENDING --> RUNNING      who has the order in hand, and gives it back then; or a worker that waits for the
+//                                     job, or found no room for its order
+//            RUNNING --> RUNNING      after the runner's death: who has the order that the creator put for it
+//            RUNNING --> DONE, FAILED who runs it, or has its order in hand after the runner's death
+//            RUNNING --> CONDEMNED    anybody; then its worker never begins another job, and is killed
+//            CONDEMNED --> FAILED, CANCELLED  who has its order in hand after the runner's death
+//            PENDING --> CANCELLED    anybody
+//            over --> FREE, generation + 1    who releases it; a worker, if DETACHED
+//            All but the first by a CAS.
 //   ASLEEP, DETACHED are added by a CAS at any time before that, and never taken back.
 // The argument is the owner's until PENDING, then of who runs it, then of nobody: read only. An order that is found to
 // be of a job that is over, or runs in a living worker, is dropped: there may be more than one of a job.
@@ -230,6 +229,12 @@ SHOAL_INLINE shoal_deadline shoal_executor_slice_(shoal_deadline deadline) {
 }
 
 // ---- future.c, gather.c ----
+// The state; 0: released, so that nothing more comes of it: a job that was given up is nobody's, even before it is over.
+SHOAL_INLINE uint64_t shoal_future_look_(const struct shoal_future *f) {
+  uint64_t s = shoal_job_look_(f->executor, f->job, f->generation);
+  return SHOAL_UNLIKELY(s & SHOAL_JOB_DETACHED_) ? 0 : s;
+}
+int shoal_future_released_(void);  // -EINVAL
 // Says that somebody sleeps until it is over, and answers its state; 0: it is over, or released, meanwhile.
 uint64_t shoal_future_arm_(const struct shoal_future *f);
 void shoal_future_called_(struct shoal_executor *ex);  // runs callbacks that are due

@@ -12,19 +12,14 @@
 
 static __thread uint32_t spin_budget = SHOAL_SPIN_MAX;
 
-// A job that was given up is nobody's, even before it is over.
-static uint64_t look(const struct shoal_future *f) {
-  uint64_t s = shoal_job_look_(f->executor, f->job, f->generation);
-  return SHOAL_UNLIKELY(s & SHOAL_JOB_DETACHED_) ? 0 : s;
-}
-static int released(void) { return shoal_fail_(-EINVAL, "the future was released, or is of another executor"); }
+int shoal_future_released_(void) { return shoal_fail_(-EINVAL, "the future was released, or is of another executor"); }
 
 // ---- waiting ----
 
 // 1: over, or released, within the time that a wake-up would cost.
 static int spin(const struct shoal_future *f) {
   for (uint32_t n = spin_budget < shoal_spin_max_ ? spin_budget : shoal_spin_max_; n; n--) {
-    uint64_t s = look(f);
+    uint64_t s = shoal_future_look_(f);
     if (!s || shoal_job_over_(s)) {
       spin_budget = shoal_spin_paid(spin_budget, SHOAL_SPIN_MAX);
       return 1;
@@ -37,11 +32,11 @@ static int spin(const struct shoal_future *f) {
 
 uint64_t shoal_future_arm_(const struct shoal_future *f) {
   struct shoal_job_shm *cell = &f->executor->cells[f->job];
-  uint64_t s = look(f);
+  uint64_t s = shoal_future_look_(f);
   while (s && !shoal_job_over_(s) && !(s & SHOAL_JOB_ASLEEP_)) {
     // [W1] pairs with [J1]: who ends the job finds it, or has ended it before
     if (shoal_cas64_acq_rel(&cell->state, &s, s | SHOAL_JOB_ASLEEP_)) return s | SHOAL_JOB_ASLEEP_;
-    s = look(f);
+    s = shoal_future_look_(f);
   }
   return s && !shoal_job_over_(s) ? s : 0;
 }
@@ -55,15 +50,15 @@ static void sleep_for(const struct shoal_future *f, shoal_deadline deadline) {
 static int wait_for(const struct shoal_future *f, uint64_t *state, shoal_deadline deadline) {
   struct shoal_executor *ex = f->executor;
   for (;;) {
-    uint64_t s = look(f);
-    if (SHOAL_UNLIKELY(!s)) return released();
+    uint64_t s = shoal_future_look_(f);
+    if (SHOAL_UNLIKELY(!s)) return shoal_future_released_();
     if (SHOAL_LIKELY(shoal_job_over_(s))) {
       *state = s;
       return 0;
     }
     if (!shoal_deadline_is_try(deadline) && (shoal_executor_run_here_(ex, f->job, s) || spin(f))) continue;
     int rc = shoal_executor_care_(ex);
-    if (rc && !shoal_job_over_(look(f))) return rc;
+    if (rc && !shoal_job_over_(shoal_future_look_(f))) return rc;
     if (rc) continue;
     if (shoal_deadline_is_try(deadline)) return -EAGAIN;
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
@@ -133,30 +128,30 @@ int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, str
 }
 
 int shoal_future_failure(const struct shoal_future *f, struct shoal_failure *out) {
-  uint64_t s = look(f);
-  if (!s) return released();
+  uint64_t s = shoal_future_look_(f);
+  if (!s) return shoal_future_released_();
   if (!shoal_job_over_(s)) return -EAGAIN;
   return result(f, s, NULL, 0, out);
 }
 
 int shoal_future_done(const struct shoal_future *f) {
-  uint64_t s = look(f);
+  uint64_t s = shoal_future_look_(f);
   if (s && !shoal_job_over_(s)) (void)shoal_executor_care_(f->executor);
-  return s ? shoal_job_over_(s) : released();
+  return s ? shoal_job_over_(s) : shoal_future_released_();
 }
 int shoal_future_running(const struct shoal_future *f) {
-  uint64_t s = look(f);
-  if (!s) return released();
+  uint64_t s = shoal_future_look_(f);
+  if (!s) return shoal_future_released_();
   return shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ || shoal_job_state_of_(s) == SHOAL_JOB_CONDEMNED_;
 }
 int shoal_future_succeeded(const struct shoal_future *f) {
-  uint64_t s = look(f);
-  if (!s) return released();
+  uint64_t s = shoal_future_look_(f);
+  if (!s) return shoal_future_released_();
   return shoal_job_over_(s) ? shoal_job_state_of_(s) == SHOAL_JOB_DONE_ : -EAGAIN;
 }
 int shoal_future_cancelled(const struct shoal_future *f) {
-  uint64_t s = look(f);
-  return s ? shoal_job_state_of_(s) == SHOAL_JOB_CANCELLED_ : released();
+  uint64_t s = shoal_future_look_(f);
+  return s ? shoal_job_state_of_(s) == SHOAL_JOB_CANCELLED_ : shoal_future_released_();
 }
 
 // ---- giving up ----
@@ -164,7 +159,7 @@ int shoal_future_cancelled(const struct shoal_future *f) {
 int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
   struct shoal_executor *ex = f->executor;
   if (flags & ~(unsigned)SHOAL_FORCE) return shoal_fail_(-EINVAL, "flags %x", flags);
-  for (uint64_t s; (s = look(f));) {
+  for (uint64_t s; (s = shoal_future_look_(f));) {
     if (shoal_job_over_(s)) return shoal_fail_(-EALREADY, "the task is over");
     if (shoal_job_state_of_(s) == SHOAL_JOB_PENDING_) {
       if (shoal_job_finish_(ex, f->job, s, SHOAL_JOB_CANCELLED_)) return 0;
@@ -175,24 +170,24 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
     (void)shoal_executor_tend(ex, SHOAL_TRY);  // at once, if this is the creator
     return 0;
   }
-  return released();
+  return shoal_future_released_();
 }
 
 int shoal_future_release(const struct shoal_future *f) {
   struct shoal_executor *ex = f->executor;
-  for (uint64_t s; (s = look(f));) {
+  for (uint64_t s; (s = shoal_future_look_(f));) {
     if (shoal_job_over_(s)) {
       if (shoal_job_free_(ex, f->job, s)) return shoal_job_remember_(ex, f->job), 0;
     } else if (shoal_cas64_acq_rel(&ex->cells[f->job].state, &s, s | SHOAL_JOB_DETACHED_)) {  // [J3] pairs with [J1]
       return 0;
     }
   }
-  return released();
+  return shoal_future_released_();
 }
 
 int shoal_future_open(struct shoal_executor *ex, uint64_t token, struct shoal_future *out) {
   struct shoal_future f = {ex, (uint32_t)token, (uint32_t)(token >> 32)};
-  if (!look(&f)) return released();
+  if (!shoal_future_look_(&f)) return shoal_future_released_();
   *out = f;
   return 0;
 }

@@ -6,13 +6,8 @@
 #include "core/futex.h"
 #include "ipc/work/executor_internal.h"
 
-// 0: released, so that nothing more comes of it.
-static uint64_t look(const struct shoal_future *f) {
-  uint64_t s = shoal_job_look_(f->executor, f->job, f->generation);
-  return s & SHOAL_JOB_DETACHED_ ? 0 : s;
-}
 static int over(const struct shoal_future *f) {
-  uint64_t s = look(f);
+  uint64_t s = shoal_future_look_(f);
   return !s || shoal_job_over_(s);
 }
 
@@ -45,7 +40,7 @@ static int run_one(const struct shoal_future *futures, const unsigned *order, un
   if (!shoal_executor_current()) return 0;
   for (unsigned i = 0; i < n; i++) {
     const struct shoal_future *f = at(futures, order, i);
-    if (shoal_executor_run_here_(f->executor, f->job, look(f))) return 1;
+    if (shoal_executor_run_here_(f->executor, f->job, shoal_future_look_(f))) return 1;
   }
   return 0;
 }
@@ -78,7 +73,7 @@ static int wait_any(const struct shoal_future *futures, const unsigned *order, u
 // ---- wait ----
 
 static int have_failed(const struct shoal_future *f) {
-  uint64_t s = look(f);
+  uint64_t s = shoal_future_look_(f);
   return !s || (shoal_job_over_(s) && shoal_job_state_of_(s) != SHOAL_JOB_DONE_);
 }
 
@@ -158,7 +153,7 @@ void shoal_completed_end(struct shoal_completed *c) {
 
 int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *, void *), void *arg) {
   struct shoal_executor *ex = f->executor;
-  if (!look(f)) return shoal_fail_(-EINVAL, "the future was released, or is of another executor");
+  if (!shoal_future_look_(f)) return shoal_future_released_();
   struct shoal_callback_ *c = malloc(sizeof *c);
   if (!c) return shoal_fail_(-ENOMEM, "no memory for a callback");
   *c = (struct shoal_callback_){NULL, *f, call, arg};
