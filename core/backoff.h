@@ -9,9 +9,8 @@
 
 #include "core/base.h"
 
-#define SHOAL_SPIN_MAX 200u  // looks, each with one pause between
-#define SHOAL_SPIN_LONG \
-  800u  // of a stream's two ends, which find nothing only because the other was held up for a moment
+#define SHOAL_SPIN_MAX 200u   // looks, each with one pause between
+#define SHOAL_SPIN_LONG 800u  // of a stream's two ends: one finds nothing because the other was held up for a moment
 #define SHOAL_SPIN_MIN 4u
 
 SHOAL_INLINE void shoal_pause(void) { ck_pr_stall(); }

@@ -273,8 +273,7 @@ int shoal_role_elsewhere_(const struct shoal_eventcount_view *view) {
 
 enum { LOOK_AGAIN = 1 };
 #define WITNESSES_FROM 2  // entries[0] is the bell, [1] the event
-#define LOOKS_MAX \
-  256u  // in a row, each of which said that the next attempt need not fail: by then its words are damaged
+#define LOOKS_MAX 256u    // in a row, each of which said that the next attempt need not fail: its words are damaged
 #define DOUBT_NS INT64_C(1000000)
 
 static void witness(struct shoal_sleeper_ *s, struct shoal_role *role, uint32_t word) {
