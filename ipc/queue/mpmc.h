@@ -215,23 +215,26 @@ SHOAL_INLINE void shoal_mpmc_look_ahead_(const struct shoal_mpmc *ring, int side
   if (need < *left) shoal_prefetch_write(ring->slots + (need & ring->mask) * stride);
 }
 
-// Claims position `at` to write if it is free; 0, and `*c` is what stands there instead.
-SHOAL_INLINE int shoal_mpmc_write_(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, uint64_t at, uint64_t *c,
-                                   struct shoal_claim *claim) {
+// Claims position `at` if it stands as `side` needs it; 0, and `*c` is what stands there instead.
+SHOAL_INLINE int shoal_mpmc_take_(const struct shoal_mpmc *ring, int side, uint32_t me, uint32_t size, uint64_t at,
+                                  uint64_t *c, struct shoal_claim *claim) {
+  uint32_t from = side == SHOAL_PRODUCER ? SHOAL_SLOT_EMPTY_ : SHOAL_SLOT_FULL_;
+  uint32_t to = side == SHOAL_PRODUCER ? SHOAL_SLOT_WRITING_ : SHOAL_SLOT_READING_;
   *claim = shoal_mpmc_at(ring, at, shoal_mpmc_stride_of_(ring, size));
   *c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half, sync/eventcount.h
-  if (SHOAL_UNLIKELY(*c != (claim->lap | shoal_slot_(SHOAL_SLOT_EMPTY_, 0)))) return 0;
-  // [W1] pairs with [F1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered by it.
-  if (SHOAL_UNLIKELY(!shoal_cas64_seq_cst(claim->ctl, c, claim->lap | shoal_slot_(SHOAL_SLOT_WRITING_, me)))) return 0;
-  shoal_mpmc_hint_(&ring->shm->tail, at + 1);
-  shoal_mpmc_look_ahead_(ring, SHOAL_PRODUCER, at, shoal_mpmc_stride_of_(ring, size));
+  if (SHOAL_UNLIKELY(*c != (claim->lap | shoal_slot_(from, 0)))) return 0;
+  // [W1] pairs with [F1], [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered by it,
+  // and gets.
+  if (SHOAL_UNLIKELY(!shoal_cas64_seq_cst(claim->ctl, c, claim->lap | shoal_slot_(to, me)))) return 0;
+  shoal_mpmc_hint_(side == SHOAL_PRODUCER ? &ring->shm->tail : &ring->shm->head, at + 1);
+  shoal_mpmc_look_ahead_(ring, side, at, shoal_mpmc_stride_of_(ring, size));
   return 1;
 }
 // The same where the hint says, and no other.
 SHOAL_INLINE int shoal_mpmc_claim_put_here(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                            struct shoal_claim *claim) {
   uint64_t c;
-  return shoal_mpmc_write_(ring, me, size, shoal_load64_relaxed(&ring->shm->tail), &c, claim);
+  return shoal_mpmc_take_(ring, SHOAL_PRODUCER, me, size, shoal_load64_relaxed(&ring->shm->tail), &c, claim);
 }
 // After so many steps of one walk its words are damaged: laps that go round in a circle, a hint beyond the end of numbers.
 SHOAL_INLINE int shoal_mpmc_lost_(const struct shoal_mpmc *ring, uint64_t steps) {
@@ -244,7 +247,7 @@ SHOAL_INLINE int shoal_mpmc_claim_put(const struct shoal_mpmc *ring, uint32_t me
   uint64_t met = 0;  // others who put
   for (uint64_t t = shoal_load64_relaxed(tail);;) {
     uint64_t c;
-    if (SHOAL_LIKELY(shoal_mpmc_write_(ring, me, size, t, &c, claim))) return 1;
+    if (SHOAL_LIKELY(shoal_mpmc_take_(ring, SHOAL_PRODUCER, me, size, t, &c, claim))) return 1;
     int64_t ahead = shoal_slot_ahead_(c, claim->lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state != SHOAL_SLOT_EMPTY_)) {  // claimed, perhaps laps ago: on to what may be free
@@ -278,22 +281,11 @@ SHOAL_INLINE void shoal_mpmc_commit(const struct shoal_mpmc *ring, const struct 
   shoal_mpmc_set_(ring, claim, claim->lap + SHOAL_SLOT_LAP_);
 }
 
-SHOAL_INLINE int shoal_mpmc_read_(const struct shoal_mpmc *ring, uint32_t me, uint32_t size, uint64_t at, uint64_t *c,
-                                  struct shoal_claim *claim) {
-  *claim = shoal_mpmc_at(ring, at, shoal_mpmc_stride_of_(ring, size));
-  *c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half
-  if (SHOAL_UNLIKELY(*c != (claim->lap | shoal_slot_(SHOAL_SLOT_FULL_, 0)))) return 0;
-  // [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Gets are ordered by it.
-  if (SHOAL_UNLIKELY(!shoal_cas64_seq_cst(claim->ctl, c, claim->lap | shoal_slot_(SHOAL_SLOT_READING_, me)))) return 0;
-  shoal_mpmc_hint_(&ring->shm->head, at + 1);
-  shoal_mpmc_look_ahead_(ring, SHOAL_CONSUMER, at, shoal_mpmc_stride_of_(ring, size));
-  return 1;
-}
 SHOAL_INLINE int shoal_mpmc_claim_get_here(const struct shoal_mpmc *ring, uint32_t me, uint32_t size,
                                            struct shoal_claim *claim) {
   uint64_t c;
   if (SHOAL_UNLIKELY(shoal_load64_seq_cst(&ring->shm->strays) & SHOAL_STRAYS_)) return 0;  // [A1]'s second half
-  return shoal_mpmc_read_(ring, me, size, shoal_load64_relaxed(&ring->shm->head), &c, claim);
+  return shoal_mpmc_take_(ring, SHOAL_CONSUMER, me, size, shoal_load64_relaxed(&ring->shm->head), &c, claim);
 }
 
 // Two loads. 1: the place at the hint awaits its message, and no stray is told of. 0 says nothing.
@@ -314,7 +306,7 @@ SHOAL_INLINE int shoal_mpmc_claim_get(const struct shoal_mpmc *ring, uint32_t me
   }
   for (uint64_t h = shoal_load64_relaxed(head);;) {
     uint64_t c;
-    if (SHOAL_LIKELY(shoal_mpmc_read_(ring, me, size, h, &c, claim))) return 1;
+    if (SHOAL_LIKELY(shoal_mpmc_take_(ring, SHOAL_CONSUMER, me, size, h, &c, claim))) return 1;
     int64_t ahead = shoal_slot_ahead_(c, claim->lap);
     uint32_t state = shoal_slot_state_(c);
     if (ahead > 0 || (ahead == 0 && state == SHOAL_SLOT_READING_)) {  // received, or being received: on
