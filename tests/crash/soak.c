@@ -132,6 +132,13 @@ int soak_ends(int seat, double seconds) {
   }
   return 0;
 }
+void soak_all_end(int workers, int n, const char *kind, const char *other) {
+  for (int seat = 0; seat < workers; seat++) {
+    if (soak_ends(seat, 10)) continue;
+    soak.stalled++;
+    printf("  a %s does not end after the close\n", seat < n ? kind : other);
+  }
+}
 
 uint64_t soak_all_asleep(const pid_t *pid, int n) {
   uint64_t sum = 1, switches;

@@ -53,6 +53,8 @@ void soak_linger(void);                     // sometimes
 void soak_await_other(int seat, uint64_t seen);
 void soak_kill(int seat);
 int soak_ends(int seat, double seconds);  // it exits by itself, status 0
+// All workers do, after a close; who does not counts as stalled. The first `n` are of one kind, the others of another.
+void soak_all_end(int workers, int n, const char *kind, const char *other);
 int64_t soak_now_ns(void);
 void soak_pause_us(uint32_t us);
 pid_t soak_fork(void);  // dies with the driver

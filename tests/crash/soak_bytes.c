@@ -1,7 +1,6 @@
 // tests/crash/soak_bytes.c: messages of any length, in slots and in blocks of the heap; and packed ones. A full ledger, and in the
 // end no block is anybody's.
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -203,11 +202,7 @@ static void end(void) {
   struct shoal_queue_info info;
   *closed = 1;
   shoal_queue_close(q);
-  for (int seat = 0; seat < WORKERS; seat++)
-    if (!soak_ends(seat, 10)) {
-      soak.stalled++;
-      printf("  a %s does not end after the close\n", seat < PRODUCERS ? "producer" : "consumer");
-    }
+  soak_all_end(WORKERS, PRODUCERS, "producer", "consumer");
   shoal_queue_info(q, &info);
   SOAK_EXPECT(info.size == 0, "%lu messages left in a queue that was closed and drained", info.size);
   ledger_settle(&ledger);

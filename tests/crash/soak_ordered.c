@@ -4,7 +4,6 @@
 // As tests/crash/soak_queue.c, but that a consumer only receives and releases: it notes the id before it releases, so what it
 // dies with between the two may be noted, and come again. In the end each acknowledged id was noted, and none was released twice.
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,11 +135,7 @@ static void end(void) {
   struct shoal_queue_info info;
   counters->closed = 1;
   shoal_queue_close(q);
-  for (int seat = 0; seat < WORKERS; seat++)
-    if (!soak_ends(seat, 10)) {
-      soak.stalled++;
-      printf("  a %s does not end after the close\n", seat < PRODUCERS ? "producer" : "consumer");
-    }
+  soak_all_end(WORKERS, PRODUCERS, "producer", "consumer");
   shoal_queue_info(q, &info);
   SOAK_EXPECT(!grows || info.grown || counters->next < 100, "it never grew");
   SOAK_EXPECT(info.size == 0, "%lu messages left in a queue that was closed and drained", info.size);

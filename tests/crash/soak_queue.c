@@ -4,7 +4,6 @@
 // into the ledger itself (hand), so that a message it dies with is known, and logs it afterwards; with receive it logs after
 // the release. In the end each acknowledged id was logged once, or lies in the hand of one that was killed.
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -180,11 +179,7 @@ static void end(void) {
   struct shoal_queue_info info;
   *closed = 1;
   shoal_queue_close(q);
-  for (int seat = 0; seat < WORKERS; seat++)
-    if (!soak_ends(seat, 10)) {
-      soak.stalled++;
-      printf("  a %s does not end after the close\n", seat < PRODUCERS ? "producer" : "consumer");
-    }
+  soak_all_end(WORKERS, PRODUCERS, "producer", "consumer");
   shoal_queue_info(q, &info);
   SOAK_EXPECT(!left(info.capacity), "%u messages left in a queue that was closed and drained", left(info.capacity));
   SOAK_EXPECT(*n_entries < LOG, "the log is too small");

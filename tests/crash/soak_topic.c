@@ -2,7 +2,6 @@
 // waited for misses nothing from its subscription on, and sees nothing twice; who is not waited for sees things in order; what a
 // group received, one of its members did, once: a full ledger.
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -199,11 +198,7 @@ static void end(void) {
   struct shoal_topic_info info;
   t->closed = 1;
   shoal_topic_close(topic);
-  for (int seat = 0; seat < WORKERS; seat++)
-    if (!soak_ends(seat, 10)) {
-      soak.stalled++;
-      printf("  a %s does not end after the close\n", seat < PUBLISHERS ? "publisher" : "subscriber");
-    }
+  soak_all_end(WORKERS, PUBLISHERS, "publisher", "subscriber");
   drain();
   shoal_topic_info(topic, &info);
   SOAK_EXPECT(info.subscribers == 1 && info.publishers == 0, "%u subscribers, %u publishers are left", info.subscribers,
