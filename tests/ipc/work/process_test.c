@@ -37,6 +37,7 @@
 #include "core/atomic.h"
 #include "core/error.h"
 #include "ipc/work/task.h"
+#include "tests/ipc/work/process_support.h"
 
 #ifdef __SANITIZE_THREAD__
 #define THREADED 1  // the sanitizer's own thread
@@ -59,14 +60,6 @@ static int sleep_on(void *arg) {
 
 static void start(struct shoal_process *p, int (*work)(void *), void *arg) {
   assert_int_equal(shoal_process_start(p, work, arg, &plain), 0);
-}
-
-static int end_of(struct shoal_process *p) {
-  int code = 12345;
-  assert_int_equal(shoal_process_join(p, SHOAL_FOREVER), 0);
-  assert_int_equal(shoal_process_exitcode(p, &code), 0);
-  assert_int_equal(shoal_process_close(p), 0);
-  return code;
 }
 
 static int code_of(int (*work)(void *), int arg) {

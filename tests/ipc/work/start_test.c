@@ -36,6 +36,7 @@
 #include "ipc/work/process.h"
 #include "ipc/work/task.h"
 #include "tests/harness/drivers.h"
+#include "tests/ipc/work/process_support.h"
 
 #ifdef __SANITIZE_THREAD__
 #define THREADED 1  // the sanitizer's own thread
@@ -76,14 +77,6 @@ static int teardown(void **state) {
   int rc = shoal_starter_end();
   if (rc == 0) rc = waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : -1;  // no zombie, no child left
   return rc ? rc : shoal_segment_close(seg);
-}
-
-static int end_of(struct shoal_process *p) {
-  int code = 12345;
-  assert_int_equal(shoal_process_join(p, SHOAL_FOREVER), 0);
-  assert_int_equal(shoal_process_exitcode(p, &code), 0);
-  assert_int_equal(shoal_process_close(p), 0);
-  return code;
 }
 
 #define START(p, task, argument) \
