@@ -3,13 +3,13 @@
 // The model of how to build a program on shoal. together.c is the program; walk.c, read.c and count.c are its stages, which
 // know nothing of processes; alone.c runs them in one process, to compare.
 #include <argp.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "examples/wordcount/report.h"
+#include "ipc/work/processors.h"
 
 #define LIMIT_MAX (UINT64_C(8) << 30)  // a word takes two bytes: no count passes 32 bits
 
@@ -24,11 +24,6 @@ static const struct argp_option options[] = {
     {"json", 'j', "FILE", 0, "write the figures there too", 0},
     {0},
 };
-
-static unsigned processors(void) {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) ? 1 : (unsigned)CPU_COUNT(&set);
-}
 
 static uint64_t number(struct argp_state *state, const char *text, uint64_t min, uint64_t max) {
   static const char units[] = "KMG";
@@ -81,7 +76,7 @@ static int same(const struct figures *a, const struct figures *b) {
 
 int main(int argc, char **argv) {
   static const struct argp argp = {options, parse, "[PATH...]", "Counts the words in files.", NULL, NULL, NULL};
-  struct job job = {.limit = UINT64_C(512) << 20, .workers = processors(), .producers = 1};
+  struct job job = {.limit = UINT64_C(512) << 20, .workers = (unsigned)shoal_cpu_count(), .producers = 1};
   struct figures warm = {0}, together = {0}, alone = {0};
   argp_parse(&argp, argc, argv, 0, NULL, &job);
   if (!all_there(job.paths)) return 1;
