@@ -328,8 +328,9 @@ SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, uint32_t me, void 
   return rc;
 }
 
-// Kind MPMC, in the place that the hint names: a leaf, so that little is saved and drained before its atomic. All that calls
-// something ends the call: _any_ does the whole of it, _claimed_ all from the claim on, _told_ what is left when it is through.
+// Kind MPMC, in the place that the hint names: neither a loop nor a call beside the compare-and-set, which waits for every store
+// before it. All that calls something ends the call: _any_ does the whole of it, _claimed_ all from the claim on, _told_ what
+// is left when it is through.
 int shoal_queue_put_any_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline);
 int shoal_queue_get_any_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline);
 int shoal_queue_put_claimed_(struct shoal_queue *q, uint64_t at, const void *element, void *pending);
