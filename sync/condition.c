@@ -108,7 +108,8 @@ static uint64_t find_oldest(const struct shoal_condition *c, struct shoal_seat *
     *dead |= shoal_seat_is_dead_(word);
     if (!waits(event) || !shoal_robust_owner(word)) continue;
     uint64_t its = shoal_load64_relaxed(&seat->record);
-    if (ticket && its > ticket) continue;
+    if (!its || (ticket && its > ticket))
+      continue;  // 0: it has left, or an heir has emptied it, since its event was read
     ticket = its;
     *oldest = seat;
   }
