@@ -56,7 +56,8 @@ int shoal_futex_has_waitv(void) {
   static shoal_atomic32 answer;  // 0 unknown, 1 no, 2 yes
   uint32_t known = shoal_load32_relaxed(&answer);
   if (!known) {
-    known = syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == ENOSYS ? 1 : 2;
+    // waiting for nothing is EINVAL where there is one; a filter's errno may be any other
+    known = syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == EINVAL ? 2 : 1;
     shoal_store32_relaxed(&answer, known);
   }
   return known == 2;
