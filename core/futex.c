@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/error.h"
+
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
 #endif
@@ -85,6 +87,11 @@ int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, s
 
 int shoal_fence_all_register(void) {
   return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) ? -ENOSYS : 0;
+}
+
+int shoal_fence_all_needed_(void) {
+  if (shoal_fence_all_register() == 0) return 0;
+  return shoal_fail_(-ENOSYS, "this process may not use membarrier, which the object was made for");
 }
 
 int shoal_fence_all(void) { return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) ? -ENOSYS : 0; }

@@ -41,5 +41,7 @@ int shoal_futex_has_waitv(void);
 // 0, or -ENOSYS where the kernel has no MEMBARRIER_CMD_GLOBAL_EXPEDITED (shoal_fence_all_register said so too).
 int shoal_fence_all(void);
 int shoal_fence_all_register(void);
+// Of an object that was made where there is one, by a process that opens it: 0, or -ENOSYS, this one may not use it (a filter).
+int shoal_fence_all_needed_(void);
 
 SHOAL_END

@@ -273,7 +273,8 @@ int shoal_rwlock_check_(const struct shoal_rwlock *l, uint64_t size) {
   if (size < sizeof *l || !is_lock(l)) return shoal_fail_(-EPROTO, "no readers-writer lock");
   uint32_t count = __atomic_load_n(&l->seats.count, __ATOMIC_RELAXED);
   uint64_t needed = count ? shoal_rwlock_size(count) : 0;
-  return needed && needed <= size ? 0 : shoal_fail_(-EPROTO, "%u seats do not fit", count);
+  if (!needed || needed > size) return shoal_fail_(-EPROTO, "%u seats do not fit", count);
+  return l->flags & SHOAL_RWLOCK_EXCHANGE_ ? 0 : shoal_fence_all_needed_();
 }
 
 static int check(const void *memory, uint64_t size) { return shoal_rwlock_check_(memory, size); }
