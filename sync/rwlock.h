@@ -79,6 +79,7 @@ int shoal_rwlock_check_(const struct shoal_rwlock *l, uint64_t size);
 SHOAL_NAMED_(shoal_rwlock, uint32_t threads)  // _create, _open, _open_or_create, _close, _unlink
 
 // 0 or, held by the caller alone, -EOWNERDEAD; -EDEADLK, -ENOTRECOVERABLE, -EINVAL; -EAGAIN (SHOAL_TRY), -ETIMEDOUT. Sleep.
+// -EOVERFLOW: the thread reads 2^32 deep, or 2^32 - 1 where it has no seat.
 SHOAL_INLINE int shoal_rwlock_read_acquire(struct shoal_rwlock *l, shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_rwlock_write_acquire(struct shoal_rwlock *l, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // 0; -EPERM: the caller does not read, does not write.
