@@ -48,7 +48,7 @@ struct shoal_event {
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_event) == 64, "a line");
 SHOAL_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "half[0] is the lower one");
 
-// 0, or -ENOSYS.
+// 0, -ENOSYS, -ENOMEM.
 int shoal_event_init(struct shoal_event *e) SHOAL_MUST_CHECK;
 // -EBUSY: somebody sleeps; nothing changed. A destroyed one answers -EINVAL to everything.
 int shoal_event_destroy(struct shoal_event *e);

@@ -70,7 +70,7 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_rwlock, door) == 40, "beside the word"
 
 // Bytes of a lock for so many threads that read; 0 is SHOAL_SEATS_DEFAULT. 0: more than SHOAL_SEATS_MAX.
 uint64_t shoal_rwlock_size(uint32_t threads);
-// Any memory of that size, aligned to 64. 0, -EINVAL, -ENOSYS.
+// Any memory of that size, aligned to 64. 0, -EINVAL, -ENOSYS, -ENOMEM.
 int shoal_rwlock_init(struct shoal_rwlock *l, uint32_t threads) SHOAL_MUST_CHECK;
 // -EBUSY: held, nothing changed. A destroyed lock answers -EINVAL.
 int shoal_rwlock_destroy(struct shoal_rwlock *l);

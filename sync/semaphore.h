@@ -66,7 +66,7 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_semaphore) == 64, "the permits follow on
 
 // Bytes for at most `bound` permits; 0: too many, or none at all. With SHOAL_SEMAPHORE_CONSUMED `bound` does not matter.
 uint64_t shoal_semaphore_size(uint32_t bound, uint32_t flags);
-// `bound` 0: as `value`, or SHOAL_SEMAPHORE_MAX if they are consumed. 0, -EINVAL, -ENOSYS.
+// `bound` 0: as `value`, or SHOAL_SEMAPHORE_MAX if they are consumed. 0, -EINVAL, -ENOSYS, -ENOMEM.
 int shoal_semaphore_init(struct shoal_semaphore *s, uint32_t value, uint32_t bound, uint32_t flags) SHOAL_MUST_CHECK;
 // -EBUSY: one is held, or somebody sleeps; nothing changed. A destroyed one answers -EINVAL to everything.
 int shoal_semaphore_destroy(struct shoal_semaphore *s);
