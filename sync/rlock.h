@@ -28,7 +28,7 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_rlock) == 64, "a line");
 
 #define SHOAL_RLOCK_DEPTH_MAX UINT32_MAX
 
-// 0, or -ENOSYS.
+// 0, -ENOSYS, -ENOMEM.
 int shoal_rlock_init(struct shoal_rlock *l) SHOAL_MUST_CHECK;
 // -EBUSY: held, or somebody sleeps for it; nothing changed. A destroyed lock answers -EINVAL.
 int shoal_rlock_destroy(struct shoal_rlock *l);
