@@ -182,6 +182,8 @@ void shoal_job_remember_(struct shoal_executor *ex, uint32_t job);
 // Seen in state `s`, a later generation: it may have been freed by a worker that was killed before its owner's word
 // said so.
 void shoal_job_freed_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t s);
+// Cancels what producers were killed with before its submit returned: perhaps it has no order, and would never be over.
+void shoal_job_abandon_(struct shoal_executor *ex);
 // Where the argument lies; -ENOENT, -EOVERFLOW: the cell was damaged, or its block is no more.
 int shoal_job_argument_(struct shoal_executor *ex, struct shoal_job_shm *cell, void **out, uint64_t *size);
 // The state of a job, if it is still that generation; else 0.

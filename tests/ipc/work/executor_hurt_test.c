@@ -4,6 +4,7 @@
 //   interrupted SIGINT to the whole group, and a program that handles it: what runs is done, what does not is cancelled,
 //               each once; no process and no segment stays
 //   ended       a program that does not handle SIGINT, or is told SIGTERM: its workers end with it
+//   left        callers killed within submit: a shutdown does not wait for what they left
 //   forked      children are forked while other threads submit, and submit as well
 //   memory      a task without memory fails by itself, or dies, and the next is done
 //   children    workers are daemons: a task starts no process and creates no executor
@@ -190,6 +191,34 @@ static void test_forked(void **state) {
   end_executor(ex);
 }
 
+static int flood(void *ex) {
+  for (;;) {
+    struct small s = {.id = 1};
+    int rc = SHOAL_SUBMIT(ex, square, &s, NULL);
+    if (rc && rc != -ENOSPC) return 1;
+  }
+  return 0;
+}
+static void test_left(void **state) {
+  (void)state;
+  enum { CALLERS = 4 };
+  struct shoal_process_options o = {.threaded = 1};
+  struct shoal_process p[CALLERS];
+  for (int round = 0; round < 3; round++) {
+    struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+    for (int i = 0; i < CALLERS; i++) assert_int_equal(shoal_process_start(&p[i], flood, ex, &o), 0);
+    await_begun(1);
+    for (int i = 0; i < CALLERS; i++) shoal_process_kill(&p[i]);
+    for (int i = 0; i < CALLERS; i++) {
+      assert_int_equal(shoal_process_join(&p[i], SHOAL_FOREVER), 0);
+      shoal_process_close(&p[i]);
+    }
+    assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+    end_executor(ex);
+    set_up(NULL);
+  }
+}
+
 // ---- tasks that do what they should not ----
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -286,7 +315,7 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped), TEST(interrupted), TEST(ended),     TEST(forked),
+      TEST(stopped), TEST(interrupted), TEST(ended),     TEST(left),    TEST(forked),
       TEST(memory),  TEST(children),    TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
