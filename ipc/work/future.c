@@ -118,20 +118,30 @@ static int result(const struct shoal_future *f, uint64_t s, void *out, uint64_t 
   }
 }
 
+// Whether what was read of a job that is over was its own: another may have released it meanwhile, and its cell be the
+// next one's.
+static int is_still(const struct shoal_future *f, uint64_t s) {
+  uint64_t is = s;
+  // [J4] keeps the loads before it; pairs with [J3]
+  return shoal_cas64_acq_rel(&f->executor->cells[f->job].state, &is, s);
+}
+
 int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
                      shoal_deadline deadline) {
   uint64_t s = 0;
   int rc = wait_for(f, &s, deadline);
   if (rc) return rc;
   if (SHOAL_UNLIKELY(shoal_load32_relaxed(&f->executor->callbacks_n))) shoal_future_called_(f->executor);
-  return result(f, s, out, size, failure);
+  rc = result(f, s, out, size, failure);
+  return is_still(f, s) ? rc : shoal_future_released_();
 }
 
 int shoal_future_failure(const struct shoal_future *f, struct shoal_failure *out) {
   uint64_t s = shoal_future_look_(f);
   if (!s) return shoal_future_released_();
   if (!shoal_job_over_(s)) return -EAGAIN;
-  return result(f, s, NULL, 0, out);
+  int rc = result(f, s, NULL, 0, out);
+  return is_still(f, s) ? rc : shoal_future_released_();
 }
 
 int shoal_future_done(const struct shoal_future *f) {

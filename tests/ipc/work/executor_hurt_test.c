@@ -5,6 +5,7 @@
 //               each once; no process and no segment stays
 //   ended       a program that does not handle SIGINT, or is told SIGTERM: its workers end with it
 //   left        callers killed within submit: a shutdown does not wait for what they left
+//   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
 //   memory      a task without memory fails by itself, or dies, and the next is done
 //   children    workers are daemons: a task starts no process and creates no executor
@@ -219,6 +220,43 @@ static void test_left(void **state) {
   }
 }
 
+// ---- shared ----
+
+static int get_others(void *ex) {
+  for (uint32_t got = 0; !shoal_load32_relaxed(&ledger->go);) {
+    struct shoal_future f;
+    struct small s;
+    if (shoal_future_open(ex, __atomic_load_n(&ledger->token, __ATOMIC_ACQUIRE), &f)) continue;
+    int rc = shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_FOREVER);
+    if (rc == 0 && (s.out != s.in * s.in || !s.in)) return 1;
+    if (rc && rc != -EINVAL) return 2;
+    shoal_store32_relaxed(&ledger->begun[70], got += rc == 0);
+  }
+  return 0;
+}
+static void test_shared(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  struct shoal_process_options o = {.threaded = THREADED};
+  struct shoal_process p;
+  int code;
+  assert_int_equal(shoal_process_start(&p, get_others, ex, &o), 0);
+  for (uint32_t i = 1; i <= 20000 || !shoal_load32_relaxed(&ledger->begun[70]); i++) {
+    struct small s = {.id = 1, .in = 1 + i % 1000};
+    struct shoal_future f;
+    assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f), 0);
+    __atomic_store_n(&ledger->token, shoal_future_token(&f), __ATOMIC_RELEASE);
+    assert_int_equal(shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_future_release(&f), 0);
+  }
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_exitcode(&p, &code), 0);
+  assert_int_equal(code, 0);
+  shoal_process_close(&p);
+  end_executor(ex);
+}
+
 // ---- tasks that do what they should not ----
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -315,8 +353,8 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped), TEST(interrupted), TEST(ended),     TEST(left),    TEST(forked),
-      TEST(memory),  TEST(children),    TEST(elsewhere), TEST(default),
+      TEST(stopped), TEST(interrupted), TEST(ended),    TEST(left),      TEST(shared),
+      TEST(forked),  TEST(memory),      TEST(children), TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
