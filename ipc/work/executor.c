@@ -45,11 +45,10 @@ static struct layout lay_out(uint32_t jobs, uint32_t workers, uint32_t producers
 static void dispose(struct shoal_executor *ex) {
   if (ex->queue) shoal_queue_detach(ex->queue);
   if (ex->heap) shoal_heap_close(ex->heap);
-  for (struct shoal_callback_ *c = ex->callbacks, *next; c; c = next) {
+  for (struct shoal_callback_ *c = ex->callbacks_epoch == shoal_epoch() ? ex->callbacks : NULL, *next; c; c = next) {
     next = c->next;
     free(c);
   }
-  pthread_mutex_destroy(&ex->callbacks_lock);
   free(ex->owed);
   free(ex->free_cells);
   free(ex);
@@ -88,7 +87,7 @@ static int new_handle(struct shoal_segment *seg, const struct shoal_object *obje
   ex->seg = seg;
   ex->object = *object;
   ex->epoch = shoal_epoch();
-  pthread_mutex_init(&ex->callbacks_lock, NULL);
+  ex->callbacks_epoch = shoal_epoch();
   int rc = attach(ex);
   if (!rc) {
     ex->free_cells = malloc(ex->jobs * sizeof *ex->free_cells);

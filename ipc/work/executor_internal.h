@@ -19,8 +19,6 @@
 // be of a job that is over, or runs in a living worker, is dropped: there may be more than one of a job.
 #pragma once
 
-#include <pthread.h>
-
 #include "core/heap.h"
 #include "core/identity.h"
 #include "core/proc.h"
@@ -142,7 +140,8 @@ struct shoal_executor {
   uint32_t free_n, cursor;
   uint32_t *free_cells;
   // ---- callbacks ----
-  pthread_mutex_t callbacks_lock;
+  shoal_atomic32 callbacks_lock;  // shoal_private_acquire_
+  uint32_t callbacks_epoch;       // whose they are: not a child's of fork
   struct shoal_callback_ *callbacks;
   shoal_atomic32 callbacks_n;
 };

@@ -7,6 +7,7 @@
 //   left        callers killed within submit: a shutdown does not wait for what they left
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
+//   callbacks   are those of the process that asked: a child's calls run none of its parent's, nor do workers
 //   memory      a task without memory fails by itself, or dies, and the next is done
 //   children    workers are daemons: a task starts no process and creates no executor
 //   elsewhere   who is not the creator ends nothing
@@ -257,6 +258,36 @@ static void test_shared(void **state) {
   end_executor(ex);
 }
 
+// ---- callbacks ----
+
+static void count_call(const struct shoal_future *f, void *arg) {
+  (void)f;
+  (void)arg;
+  shoal_add32_relaxed(&ledger->begun[60], 1);
+}
+static int get_all(void *arg) {
+  struct shoal_future *f = arg;
+  shoal_store32_relaxed(&ledger->go, 1);
+  if (shoal_future_get(f, NULL, 0, NULL, SHOAL_FOREVER)) return 1;
+  if (shoal_executor_poll(f->executor, SHOAL_TRY)) return 2;
+  if (shoal_future_on_done(f, count_call, NULL) || shoal_executor_poll(f->executor, SHOAL_TRY) != 1) return 3;
+  return 0;
+}
+static void test_callbacks(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
+  assert_int_equal(shoal_future_on_done(&f, count_call, NULL), 0);
+  assert_int_equal(run_child(get_all, &f), 0);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[60]), 1);  // the child's own
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_FOREVER), 1);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[60]), 2);
+  assert_int_equal(shoal_future_release(&f), 0);
+  end_executor(ex);
+}
+
 // ---- tasks that do what they should not ----
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -353,8 +384,8 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped), TEST(interrupted), TEST(ended),    TEST(left),      TEST(shared),
-      TEST(forked),  TEST(memory),      TEST(children), TEST(elsewhere), TEST(default),
+      TEST(stopped),   TEST(interrupted), TEST(ended),    TEST(left),      TEST(shared),  TEST(forked),
+      TEST(callbacks), TEST(memory),      TEST(children), TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
