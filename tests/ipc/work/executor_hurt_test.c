@@ -8,6 +8,7 @@
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
 //   callbacks   are those of the process that asked: a child's calls run none of its parent's, nor do workers
+//   jumps       a task that leaves another by longjmp ends its worker: nobody waits for ever
 //   memory      a task without memory fails by itself, or dies, and the next is done
 //   children    workers are daemons: a task starts no process and creates no executor
 //   elsewhere   who is not the creator ends nothing
@@ -290,6 +291,38 @@ static void test_callbacks(void **state) {
 
 // ---- tasks that do what they should not ----
 
+static jmp_buf outside;
+SHOAL_TASK(jump, struct small) {
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  longjmp(outside, 1);
+  return 0;
+}
+SHOAL_TASK(is_left, struct small) {
+  struct shoal_future f;
+  struct small inner = {.id = arg->id + 1};
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  int rc = SHOAL_SUBMIT(shoal_executor_current(), jump, &inner, &f);
+  if (rc) return rc;
+  ledger->token = shoal_future_token(&f);
+  if (setjmp(outside) == 0) return shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER);
+  return 0;
+}
+static void test_jumps(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  struct shoal_failure failure = {.code = 0};
+  struct shoal_future inner;
+  struct small s = {.id = 1};
+  assert_int_equal(SHOAL_APPLY(ex, is_left, &s, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  assert_int_equal(shoal_future_open(ex, ledger->token, &inner), 0);
+  assert_int_equal(shoal_future_get(&inner, NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[2]), 1);
+  squares(ex, 5);
+  end_executor(ex);
+}
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define LIMITED 0  // their shadow needs more than any limit
 #else
@@ -384,8 +417,8 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),   TEST(interrupted), TEST(ended),    TEST(left),      TEST(shared),  TEST(forked),
-      TEST(callbacks), TEST(memory),      TEST(children), TEST(elsewhere), TEST(default),
+      TEST(stopped),   TEST(interrupted), TEST(ended),  TEST(left),     TEST(shared),    TEST(forked),
+      TEST(callbacks), TEST(jumps),       TEST(memory), TEST(children), TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
