@@ -281,6 +281,7 @@ static int drain(struct shoal_executor *ex, shoal_deadline deadline) {
     struct shoal_job_shm *cell = &ex->cells[job];
     uint64_t s;
     while ((s = shoal_load64_acquire(&cell->state)), shoal_job_state_of_(s) && !shoal_job_over_(s)) {  // [J2]
+      shoal_job_kill_(ex, s);
       int rc = shoal_executor_care_(ex);
       if (rc) return rc;
       shoal_job_abandon_(ex);

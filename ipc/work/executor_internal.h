@@ -195,6 +195,9 @@ SHOAL_INLINE uint64_t shoal_job_look_(const struct shoal_executor *ex, uint32_t 
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to);
 // Condemns a job that runs in state `s`, to end with `code`. 1: done.
 int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code);
+// Seen condemned, in state `s`: tells the creator to kill its worker. Who has condemned it may have died before that, so
+// all say so who wait for it.
+void shoal_job_kill_(struct shoal_executor *ex, uint64_t s);
 
 // ---- serve.c: in a worker ----
 // The calling thread is that worker from now on. 0, -EUSERS.

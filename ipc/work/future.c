@@ -56,6 +56,7 @@ static int wait_for(const struct shoal_future *f, uint64_t *state, shoal_deadlin
       *state = s;
       return 0;
     }
+    shoal_job_kill_(ex, s);
     if (!shoal_deadline_is_try(deadline) && (shoal_executor_run_here_(ex, f->job, s) || spin(f))) continue;
     int rc = shoal_executor_care_(ex);
     if (rc && !shoal_job_over_(shoal_future_look_(f))) return rc;
@@ -177,6 +178,7 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
     }
     if (!flags) return shoal_fail_(-EBUSY, "the task has begun");
     if (shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ && !shoal_job_condemn_(ex, f->job, s, -ECANCELED)) continue;
+    shoal_job_kill_(ex, s);
     (void)shoal_executor_tend(ex, SHOAL_TRY);  // at once, if this is the creator
     return 0;
   }

@@ -26,6 +26,7 @@ static unsigned arm_all(const struct shoal_future *futures, const unsigned *orde
     const struct shoal_future *f = at(futures, order, i);
     uint64_t s = shoal_future_arm_(f);
     if (!s) return 0;
+    shoal_job_kill_(f->executor, s);
     entries[armed++] = (struct shoal_futex_entry){shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
   }
   return armed;

@@ -297,6 +297,12 @@ int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum 
   return 1;
 }
 
+void shoal_job_kill_(struct shoal_executor *ex, uint64_t s) {
+  uint32_t worker = shoal_job_worker_(s);
+  if (shoal_job_state_of_(s) != SHOAL_JOB_CONDEMNED_ || worker >= ex->workers) return;
+  shoal_store32_release(&ex->desks[worker].kill, 1 + shoal_job_incarnation_(s));  // [K4] pairs with [K3]
+}
+
 int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code) {
   struct shoal_job_shm *cell = &ex->cells[job];
   uint64_t is = s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_);
@@ -304,8 +310,6 @@ int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int 
   // [K1] pairs with [K2] of who fails it: the code is there
   while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_)))
     if ((s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_)) != is) return 0;
-  uint32_t worker = shoal_job_worker_(s);
-  if (worker < ex->workers)
-    shoal_store32_release(&ex->desks[worker].kill, 1 + shoal_job_incarnation_(s));  // [K4] pairs with [K3]
+  shoal_job_kill_(ex, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_));
   return 1;
 }
