@@ -34,7 +34,8 @@ SHOAL_TASK(large_job, struct large) {
 }
 
 SHOAL_TASK(stuck_job, struct small) {
-  if (T->word[STUCK]) crash_gate();
+  if (__atomic_exchange_n(&T->word[STUCK], 0, __ATOMIC_SEQ_CST)) crash_gate();
+  arg->out = 2 * arg->in;
   return run(arg->id);
 }
 struct indices {
@@ -283,7 +284,6 @@ static void somebody_looks(void) {
 }
 static void check_condemned(void) {
   crash_survivor(somebody_looks);
-  T->word[STUCK] = 0;
   T->word[ACKNOWLEDGED] = (uint32_t)crash_victim_finished();
   crash_kill(0);
   crash_survivor(condemned_is_over);
@@ -292,9 +292,12 @@ EXECUTOR(condemn, "cancel by force, its worker is killed", .setup = with_stuck, 
          .op = op_condemn, .check = check_condemned);
 
 // ---- an order that is there twice ----
-static void work_twice(void) {
+static void order_again(void) {
   struct shoal_order_ order = {F.job, F.generation};
   OK(shoal_queue_put(X->queue, &order, SHOAL_TRY));
+}
+static void work_twice(void) {
+  order_again();
   work_off();
 }
 static void order_it_again(void) { crash_survivor(work_twice); }
@@ -306,6 +309,23 @@ static void check_ran_once(void) { crash_survivor(ran_once); }
 EXECUTOR(work_overtaken, "a worker runs a job, its order comes twice, goes on", .kind = CRASH_RESUMED,
          .setup = with_retries, .prepare = be_worker, .op = work_all, .stopped = order_it_again,
          .check = check_ran_once);
+
+static void it_runs_and_is_ordered(void) {
+  somebody_runs_it();
+  crash_survivor(order_again);
+}
+static void be_worker_1(void) { OK(shoal_executor_be_worker_(X, 1, 0)); }
+static void another_runs_it(void) {
+  heal();
+  ran_once();
+}
+static void check_dropped(void) {
+  CRASH_EXPECT(T->taken[ID] == 0, "another runs what runs already");
+  crash_kill(0);
+  crash_survivor(another_runs_it);
+}
+EXECUTOR(work_dropped, "a worker finds an order of what another runs", .setup = with_stuck, .prepare = be_worker_1,
+         .ready = it_runs_and_is_ordered, .op = work_all, .check = check_dropped);
 
 // ---- several in one job: retried, it goes on behind what was done ----
 static void with_chunk(void) {
@@ -377,7 +397,6 @@ EXECUTOR(retire, "a worker runs a job, and leaves", .setup = with_retries, .prep
          .check = check_work);
 
 // ---- pairs ----
-static void be_worker_1(void) { OK(shoal_executor_be_worker_(X, 1, 0)); }
 static void op_succeed(void) {
   OK(shoal_executor_be_worker_(X, 0, 1));
   work_all();
