@@ -8,18 +8,24 @@
 //     not say so gives the array up
 //   7 without a name: for the children of fork; placed: attached elsewhere, destroyed when nobody holds it
 //   8 whatever words stand there, attach and each call answer, and touch nothing outside
+//   9 a file: what one process wrote the next finds, with the lock of one that is gone, of another boot, too; others share it; what
+//     is no such file, or of something else, is refused
 #include "ipc/data/array.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "core/error.h"
+#include "ipc/data/array_file.h"
 #include "tests/harness/stage.h"
 
 struct point {
@@ -457,6 +463,139 @@ static void test_any_words(void **state) {
   munmap(map, mapped + 4096);
 }
 
+// ---- 9 ----
+static char path[PATH_MAX];
+static const char *fresh_path(void) {
+  const char *folder = getenv("TEST_TMPDIR");
+  snprintf(path, sizeof path, "%s/array-%d", folder ? folder : "/tmp", (int)getpid());
+  (void)unlink(path);
+  return path;
+}
+static int file_open(struct shoal_array *a) { return shoal_array_file_open(path, "int", sizeof(int), 0, a); }
+static int file_make(struct shoal_array *a, const struct shoal_array_options *o) {
+  return shoal_array_file_create(fresh_path(), "int", sizeof(int), 10, o, 0, a);
+}
+static void in_a_child(int (*body)(void), int killed) {
+  int status;
+  pid_t child = fork();
+  if (child == 0) _exit(body());
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(killed ? WIFSIGNALED(status) : status == 0);
+}
+static int makes_and_sets(void) {
+  struct shoal_array a;
+  return shoal_array_file_create(path, "int", sizeof(int), 10, NULL, 0, &a) ||
+         ints_set(&a, 3, &(int){33}, SHOAL_FOREVER) || shoal_array_sync(&a) ||
+         ints_set(&a, 4, &(int){44}, SHOAL_FOREVER);
+}
+static int opens_and_sets(void) {
+  struct shoal_array a;
+  return file_open(&a) || at(&a, 3) != 33 || ints_set(&a, 5, &(int){55}, SHOAL_FOREVER) || shoal_array_file_close(&a);
+}
+static int dies_in_a_block(void) {
+  struct shoal_array a;
+  int rc = file_open(&a);
+  if (rc) return rc;
+  SHOAL_WITH (rc, &a.hold) {
+    ints_data(&a)[0] = 1;
+    raise(SIGKILL);
+  }
+  return 1;
+}
+static void test_a_file(void **state) {
+  (void)state;
+  struct shoal_array a, b;
+  struct stat st;
+  fresh_path();
+  in_a_child(makes_and_sets, 0);
+  assert_ok(file_open(&a));
+  assert_int_equal(a.length, 10);
+  assert_int_equal(at(&a, 3), 33);
+  assert_int_equal(at(&a, 4), 44);
+  in_a_child(opens_and_sets, 0);
+  assert_int_equal(at(&a, 5), 55);
+  assert_ok(shoal_array_file_open_or_create(path, "int", sizeof(int), 10, NULL, 0, &b));
+  assert_ok(ints_set(&b, 6, &(int){66}, SHOAL_FOREVER));
+  assert_int_equal(at(&a, 6), 66);
+  assert_int_equal(shoal_array_close(seg, &b), -EINVAL);
+  assert_ok(shoal_array_acquire(&b, SHOAL_TRY));
+  assert_int_equal(shoal_array_file_close(&b), -EBUSY);
+  assert_ok(shoal_array_release(&b));
+  assert_ok(shoal_array_file_close(&b));
+  assert_int_equal(shoal_array_file_close(&b), -EINVAL);
+  assert_int_equal(shoal_array_sync(&b), -EINVAL);
+  assert_ok(shoal_array_sync(&a));
+  assert_ok(shoal_array_file_close(&a));
+  assert_int_equal(stat(path, &st), 0);
+  assert_int_equal(st.st_mode & 0777, 0600);
+  assert_int_equal(unlink(path), 0);
+}
+static void expect_told(struct shoal_array *a) {
+  int x, rc;
+  assert_int_equal(ints_get(a, 0, &x, SHOAL_FOREVER), -EOWNERDEAD);
+  SHOAL_WITH (rc, &a->hold) {
+    assert_int_equal(rc, -EOWNERDEAD);
+    assert_ok(shoal_array_consistent(a));
+  }
+  assert_int_equal(at(a, 0), 1);
+}
+static void test_a_files_holder_dies(void **state) {
+  (void)state;
+  struct shoal_array a;
+  assert_ok(file_make(&a, NULL));
+  in_a_child(dies_in_a_block, 1);
+  expect_told(&a);
+  assert_ok(shoal_array_file_close(&a));
+  in_a_child(dies_in_a_block, 1);
+  assert_ok(file_open(&a));
+  expect_told(&a);
+  // As the machine's death leaves it: a number in the lock that is somebody else's now, and the boot before in the head.
+  shoal_store64_relaxed(&a.shm->inside, 1);
+  shoal_store32_relaxed(&a.shm->lock.robust.word, FUTEX_WAITERS | 1);
+  assert_ok(shoal_array_file_close(&a));
+  int fd = open(path, O_RDWR);
+  assert_int_equal(pwrite(fd, "another boot----", 16, 24), 16);
+  close(fd);
+  assert_ok(file_open(&a));
+  expect_told(&a);
+  assert_ok(shoal_array_file_close(&a));
+  assert_int_equal(unlink(path), 0);
+}
+static void test_what_is_no_such_file(void **state) {
+  (void)state;
+  struct shoal_array a, b;
+  uint64_t word = 0;
+  fresh_path();
+  assert_int_equal(file_open(&a), -ENOENT);
+  assert_int_equal(shoal_array_file_create("/no/such/folder/x", "int", 4, 1, NULL, 0, &a), -ENOENT);
+  assert_int_equal(shoal_array_file_create("", "int", 4, 1, NULL, 0, &a), -EINVAL);
+  assert_int_equal(shoal_array_file_open("/dev/null", "int", 4, 1, &a), -EPROTO);
+  assert_int_equal(shoal_array_file_create(path, "int", 4, 0, NULL, 0, &a), -EINVAL);
+  assert_int_equal(access(path, F_OK), -1);
+  assert_ok(file_make(&a, NULL));
+  assert_int_equal(shoal_array_file_create(path, "int", 4, 10, NULL, 0, &b), -EEXIST);
+  assert_int_equal(shoal_array_file_open(path, "float", 4, 10, &b), -EBADMSG);
+  assert_int_equal(shoal_array_file_open(path, "int", 4, 11, &b), -EBADMSG);
+  assert_int_equal(pwrite(a.fd_, "not this machine", 16, 24), 16);
+  assert_int_equal(file_open(&b), -EPROTO);  // a has it open
+  assert_ok(shoal_array_file_close(&a));
+  int fd = open(path, O_RDWR);
+  for (uint64_t i = 0; i < 24; i += 8) {
+    uint64_t was;
+    assert_int_equal(pread(fd, &was, 8, (off_t)i), 8);
+    word = ~was;
+    assert_int_equal(pwrite(fd, &word, 8, (off_t)i), 8);
+    assert_int_equal(file_open(&a), -EPROTO);
+    assert_int_equal(pwrite(fd, &was, 8, (off_t)i), 8);
+  }
+  assert_int_equal(ftruncate(fd, 4096), 0);
+  assert_int_equal(file_open(&a), -EPROTO);
+  assert_int_equal(ftruncate(fd, 0), 0);
+  assert_int_equal(file_open(&a), -EPROTO);
+  close(fd);
+  assert_int_equal(unlink(path), 0);
+}
+
 #define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
@@ -476,6 +615,9 @@ int main(void) {
       TEST(for_my_children),
       TEST(placed_with_a_given_lock),
       TEST(any_words),
+      TEST(a_file),
+      TEST(a_files_holder_dies),
+      TEST(what_is_no_such_file),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
