@@ -66,6 +66,8 @@ struct shoal_lock_info {
 };
 int shoal_lock_info(const struct shoal_lock *lock, struct shoal_lock_info *out);
 
+// Only the owner: lets go of it as it is, so what is in doubt stays so, and the next has -EOWNERDEAD again.
+void shoal_lock_pass_on_(struct shoal_lock *lock);
 // 0, or -EPROTO: no lock is there.
 int shoal_lock_check_(const void *memory, uint64_t size);
 
