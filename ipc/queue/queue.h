@@ -148,8 +148,9 @@ int shoal_queue_clear(struct shoal_queue *q);
 // ---- joinable: a message is unfinished from its put until somebody who got it says that it is done with ----
 // A get leaves the message in the hands of its thread: if that dies, another gets it; if it leaves, too. What is unfinished
 // takes room: who puts into a full queue while it has the messages in hand that make it full waits for itself.
-// The oldest message in the hand of the calling thread is done with. -EINVAL: it has none, task_done was called once too often;
-// or not joinable. What was received in place is released as ever: that is the same.
+// The oldest message in the hand of the calling thread (FIFO, LIFO, PRIORITY: the one that it got first) is done with. -EINVAL:
+// it has none, task_done was called once too often; or not joinable. What was received in place is released as ever: that is the
+// same.
 int shoal_queue_task_done(struct shoal_queue *q);
 // Sleeps until there was a moment in which nothing was unfinished, nor being put. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT; -EPIPE: no
 // consumer is left, and something is; -EDEADLK: the caller itself has it, or is the only consumer; -EINVAL: not joinable.
@@ -238,8 +239,8 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_extra_shm) == 128, "two lines; the
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_extra_shm, dead_letters) == 64, "the name has a line");
 SHOAL_STATIC_ASSERT(SHOAL_NAME_MAX < 64, "a name and its end");
 
-struct shoal_queue_taken_ {  // a guess, where its thread's oldest message in hand stands
-  uint64_t from;
+struct shoal_queue_taken_ {  // a guess, where its thread's oldest message in hand stands; the kind knows how
+  uint64_t from, last;
   uint32_t tid, count;
 } SHOAL_ALIGNED(64);
 struct shoal_queue_attempts_ {  // of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY

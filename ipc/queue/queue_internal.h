@@ -54,9 +54,11 @@ struct shoal_queue_kind_ {
   int (*peek)(void *op);                     // copies the next message to op->out, takes nothing
   // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY. NULL: wait->blocker tells.
   int (*ready)(struct shoal_queue *q, int side, uint32_t me);
-  // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `in_hand`: data and token of the loan ----
+  // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `keep` notes what was got and stays in hand; `in_hand` finds
+  // the first of that, and forgets it: data, token and redelivered of the loan. 0: there is none ----
   int (*done)(struct shoal_queue *q, uint32_t *owner);
-  int (*in_hand)(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan);
+  void (*keep)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan);
+  int (*in_hand)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan);
   uint64_t (*held)(struct shoal_queue *q, uint32_t me);  // claims of `me`; or (0) messages in any hands
   // ---- loans; `loan` is what the caller believes to hold ----
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);

@@ -241,11 +241,18 @@ static int peek(void *arg) {
 // ---- joinable ----
 
 static int done(struct shoal_queue *q, uint32_t *owner) { return shoal_mpmc_is_done(&q->ring, owner); }
-static int in_hand(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan) {
-  if (!shoal_mpmc_in_hand(&q->ring, me, from, &loan->token)) return 0;
+static void keep(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan) {
+  (void)q;
+  if (!taken->count++ || loan->token < taken->from) taken->from = loan->token;
+}
+static int in_hand(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan) {
+  if (!shoal_mpmc_in_hand(&q->ring, loan->role, taken->from, &loan->token)) return 0;
   struct shoal_claim claim = claim_at(q, loan->token);
   loan->data = shoal_claim_data(&claim, q->slot_size);
-  return shoal_mpmc_holds(&q->ring, me, loan->token, SHOAL_SLOT_READING_, &loan->redelivered);
+  if (!shoal_mpmc_holds(&q->ring, loan->role, loan->token, SHOAL_SLOT_READING_, &loan->redelivered)) return 0;
+  taken->from = loan->token + 1;
+  if (taken->count) taken->count--;
+  return 1;
 }
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }
 
@@ -379,6 +386,7 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .evict = evict,
     .peek = peek,
     .done = done,
+    .keep = keep,
     .in_hand = in_hand,
     .held = held_by,
     .ready = ready,

@@ -109,8 +109,8 @@ static struct shoal_queue_taken_ *taken_by(struct shoal_queue *q, uint32_t me) {
 }
 
 static void keep(struct shoal_queue_op_ *op) {
-  struct shoal_queue_taken_ *taken = taken_by(op->q, op->me);
-  if (!taken->count++ || op->loan.token < taken->from) taken->from = op->loan.token;
+  op->loan.role = op->me;
+  op->q->ops->keep(op->q, taken_by(op->q, op->me), &op->loan);
 }
 static int get_and_keep(void *arg) {
   struct shoal_queue_op_ *op = arg;
@@ -146,11 +146,8 @@ static int not_joinable(void) { return shoal_fail_(-EINVAL, "the queue was made 
 int shoal_queue_task_done(struct shoal_queue *q) {
   if (!q->joinable) return not_joinable();
   struct shoal_loan loan = {.role = shoal_role_known(&q->wait, SHOAL_CONSUMER), .handle_ = (uint32_t)q->wait.id};
-  struct shoal_queue_taken_ *taken = loan.role ? taken_by(q, loan.role) : NULL;
-  if (!taken || !q->ops->in_hand(q, loan.role, taken->from, &loan))
+  if (!loan.role || !q->ops->in_hand(q, taken_by(q, loan.role), &loan))
     return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
-  taken->from = loan.token + 1;
-  if (taken->count) taken->count--;
   if (q->leased && !q->element_size && shoal_message_resolve_(q, &loan)) loan.block_ = 0;
   return shoal_queue_release(q, &loan);
 }
