@@ -318,7 +318,7 @@ int shoal_queue_put_any_(struct shoal_queue *q, const void *element, uint32_t si
   int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER);
   if (me < 0) return me;
   void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
-  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .in = element};
+  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = deadline, .in = element};
   int rc = q->ops->put_one ? q->ops->put_one(q, op.me, element, op.deadline) : q->ops->put(&op);
   if (rc == -EAGAIN) rc = put_wait(q, &op, deadline);
   shoal_pending_restore_(shoal_self_(), pending);
@@ -330,7 +330,7 @@ int shoal_queue_get_any_(struct shoal_queue *q, void *element, uint32_t size, sh
   int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
   if (me < 0) return me;
   void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
-  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .out = element};
+  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = deadline, .out = element};
   if (q->joinable || q->leased) shoal_role_hold(&q->wait, op.me);
   int bare = q->gets == q->kind && q->ops->get_one;  // no policy
   int rc = bare ? q->ops->get_one(q, op.me, element, op.deadline) : q->attempt.get(&op);
@@ -377,7 +377,7 @@ int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (
   int me = shoal_role_mine(&q->wait, side);
   if (me < 0) return me;
   op->me = (uint32_t)me;
-  op->deadline = shoal_queue_inside_(deadline);
+  op->deadline = deadline;
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   if (holds) shoal_role_hold(&q->wait, op->me);

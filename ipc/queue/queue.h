@@ -44,7 +44,8 @@
 //          if the caller itself holds one). Why -EPIPE - closed, or nobody there any more - shoal_queue_info().closed tells.
 // KINDS    FIFO: as MPMC, but it holds exactly `capacity`, and may grow. LIFO: the last put is the first received. PRIORITY: the
 //          smallest key is; among equals the first put. All three work under a lock (ipc/queue/role_lock.h): every operation,
-//          also one that does not wait, waits for those that are inside. Order is that of put's or commit's moment; nobody is
+//          also one that does not wait, waits for those that are inside; with SHOAL_TRY for a second at most, then -ETIMEDOUT:
+//          somebody is stopped there, or the lock is damaged. Order is that of put's or commit's moment; nobody is
 //          held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
 //          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
@@ -141,7 +142,7 @@ int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_d
 // A copy of the message that a get would have had at some moment of the call; nothing is taken. Errors as get. SPSC: the
 // consumer's. FIFO, LIFO, PRIORITY: copied under the lock.
 int shoal_queue_peek(struct shoal_queue *q, void *element, shoal_deadline deadline);
-// Drops what is inside and in nobody's hands; what comes in meanwhile may go too. How many, or -EUSERS, -EBUSY. SPSC: the
+// Drops what is inside and in nobody's hands; what comes in meanwhile may go too. How many, or -EUSERS, -EBUSY, -ETIMEDOUT. SPSC: the
 // consumer's.
 int shoal_queue_clear(struct shoal_queue *q);
 

@@ -13,7 +13,7 @@ SHOAL_BEGIN
 struct shoal_queue_op_ {  // one call
   struct shoal_queue *q;
   uint32_t me, n, done;
-  shoal_deadline deadline;  // of waits that are no waiting for a message or a place; never SHOAL_TRY
+  shoal_deadline deadline;  // the call's: also of waits that are no waiting for a message or a place
   const char *in;
   char *out;
   struct shoal_loan loan;  // data and token: the kind; the rest: the queue
@@ -118,9 +118,6 @@ int shoal_message_is_there_(const struct shoal_queue *q, const void *slot);
 extern const struct shoal_payload_ops shoal_message_payload_;
 extern const struct shoal_ordered_payload_ shoal_message_in_cell_;
 
-SHOAL_INLINE shoal_deadline shoal_queue_inside_(shoal_deadline deadline) {
-  return shoal_deadline_is_try(deadline) ? SHOAL_FOREVER : deadline;
-}
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
   return SHOAL_EMBEDS(view, struct shoal_queue, wait);
 }

@@ -71,7 +71,7 @@ static void recover(struct shoal_eventcount_view *view, uint32_t role) { empty(s
 // Inside: a consumer that has armed, and sees another's claim here, is seen by who gives it up.
 static int held(struct shoal_eventcount_view *view, uint32_t me) {
   struct shoal_ordered *o = &shoal_queue_of_(view)->ordered;
-  if (shoal_ordered_enter(o, me, SHOAL_FOREVER)) return 1;
+  if (shoal_ordered_enter(o, me, SHOAL_TRY)) return 1;  // who stands inside may hold some
   int held = counted(&o->shm->lent) ? shoal_ordered_held(o, me) : 0;
   shoal_ordered_leave(o, me);
   return held;

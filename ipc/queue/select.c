@@ -98,10 +98,10 @@ static attempt_of_queue attempt_of(const struct shoal_select_ *s, const struct s
   if (is_bytes(c)) return side == SHOAL_CONSUMER ? recv_now : send_now;
   return side == SHOAL_CONSUMER ? c->queue->attempt.get : c->queue->attempt.put;
 }
-static void op_of(const struct shoal_case *c, uint32_t me, struct shoal_queue_op_ *op) {
+static void op_of(const struct shoal_select_ *s, const struct shoal_case *c, uint32_t me, struct shoal_queue_op_ *op) {
   *op = (struct shoal_queue_op_){.q = c->queue,
                                  .me = me,
-                                 .deadline = SHOAL_FOREVER,
+                                 .deadline = s->deadline,
                                  .in = c->element,
                                  .out = c->element,
                                  .size = c->size,
@@ -122,7 +122,7 @@ static int try_queue(const struct shoal_select_ *s, const struct shoal_case *c) 
   struct shoal_queue_op_ op;
   int me = shoal_role_mine(&c->queue->wait, side_of(c));
   if (me < 0) return me;
-  op_of(c, (uint32_t)me, &op);
+  op_of(s, c, (uint32_t)me, &op);
   point_at(c);
   if (keeps(c) && !s->only_look) shoal_role_hold(&c->queue->wait, (uint32_t)me);
   return attempt_of(s, c)(&op);
@@ -234,7 +234,7 @@ static int add_queue(struct shoal_select_ *s, uint32_t i) {
   union shoal_source_ *source = &s->sources[i];
   int side = side_of(c), me = shoal_role_mine(&c->queue->wait, side);
   if (me < 0) return me;
-  op_of(c, (uint32_t)me, &source->queue.op);
+  op_of(s, c, (uint32_t)me, &source->queue.op);
   source->queue.sleeper = (struct shoal_sleeper_){.view = &c->queue->wait,
                                                   .attempt = attempt_of(s, c),
                                                   .op = &source->queue.op,
@@ -483,11 +483,12 @@ static int run(struct shoal_select_ *s, shoal_deadline deadline) {
   return rc ? rc : wait_for_one(s, deadline);
 }
 
-static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n) {
+static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, shoal_deadline deadline) {
   s->cases = cases;
   s->n = n;
   s->first = cases[0].turn_ ? cases[0].turn_ % n : anywhere(n);
-  s->can_sleep = 1;
+  s->deadline = deadline;
+  s->can_sleep = !shoal_deadline_is_try(deadline);
   s->only_look = s->polled = s->opened = 0;
   s->queues = s->events = s->permits = s->others = 0;
 }
@@ -509,8 +510,7 @@ static int call(struct shoal_case *cases, uint32_t n, shoal_deadline deadline, i
   struct shoal_select_ s;  // not zeroed: of most of it a call that need not sleep makes no use
   int rc = check_all(cases, n);
   if (rc) return rc;
-  init(&s, cases, n);
-  s.can_sleep = !shoal_deadline_is_try(deadline);
+  init(&s, cases, n, deadline);
   s.only_look = only_look;
   void *pending = shoal_self_()->head->pending;
   rc = run(&s, deadline);
@@ -553,8 +553,8 @@ static int look_and_arm(struct shoal_select_ *s) {
 int shoal_select_prepare_(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, uint32_t *words) {
   int rc = check_for_loop(cases, n);
   if (rc) return rc;
-  init(s, cases, n);
-  s->only_look = 1;
+  init(s, cases, n, SHOAL_TRY);
+  s->can_sleep = s->only_look = 1;
   void *pending = shoal_self_()->head->pending;
   rc = look_and_arm(s);
   shoal_pending_restore_(&shoal_thread_, pending);

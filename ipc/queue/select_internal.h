@@ -37,6 +37,7 @@ struct shoal_select_ {
   uint8_t permit_at[SHOAL_SELECT_MAX];
   uint32_t words;                       // of `entries`: bells, events of queues, events, semaphores; then witnesses
   shoal_deadline until;                 // the call's deadline, or the first of its times
+  shoal_deadline deadline;              // the call's
   struct pollfd fds[SHOAL_SELECT_MAX];  // by case; -1: none
   union shoal_source_ sources[SHOAL_SELECT_MAX];  // by case
   struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
