@@ -89,9 +89,16 @@ static int join(struct shoal_eventcount_view *view, int side) {
 }
 static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join, NULL, owns};
 
+// Of what is lent.
+static void *place(struct shoal_queue *q, int side) {
+  const struct shoal_spsc_producer *p = &q->producer.ring;
+  const struct shoal_spsc_consumer *c = &q->consumer.ring;
+  return side == SHOAL_PRODUCER ? shoal_spsc_at_(p->count, p->next, p->end, p->shape)
+                                : shoal_spsc_at_(c->count, c->next, c->end, c->shape);
+}
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
   (void)me;
-  if (side == SHOAL_PRODUCER && q->producer.lent && q->heap) shoal_message_end_(q, q->producer.ring.slot);
+  if (side == SHOAL_PRODUCER && q->producer.lent && q->heap) shoal_message_end_(q, place(q, side));
   if (side == SHOAL_PRODUCER) q->producer.tid = 0, shoal_spsc_producer_leave(&q->producer.ring);
   else q->consumer.tid = 0, shoal_spsc_consumer_leave(&q->consumer.ring);
 }
@@ -236,7 +243,7 @@ static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sh
 
 static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side) {
   (void)loan;
-  return side == SHOAL_PRODUCER ? q->producer.ring.slot : q->consumer.ring.slot;
+  return place(q, side);
 }
 
 // ---- byte messages ----
