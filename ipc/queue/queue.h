@@ -293,12 +293,18 @@ struct shoal_queue {
 };
 
 // ---- inline: what put and get do when nobody has to wait ----
-int shoal_queue_spsc_refused_(struct shoal_queue *q);
+// A put that was begun comes to nothing, and says so to who may wait for it. `rc`.
+int shoal_queue_spsc_refused_(struct shoal_queue *q, int rc);
 int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size);
 void shoal_queue_spsc_released_(struct shoal_queue *q);
 
-// Kind SPSC has no claim: busy is shown around a put, so that who was told of the closing can wait for its end, and whoever
-// sleeps or closes has the fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE).
+// Kind SPSC has no claim. Its producer says which message it is about to publish, in its word `busy`: as long as the consumer has
+// not had that one, a put may be on its way, and who was told of the closing waits for it. Whoever sleeps or closes has the
+// fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE). Nor is list_op_pending set: who may sleep on
+// either side is one thread, and it watches the other's live word.
+SHOAL_INLINE void shoal_queue_spsc_begin_(struct shoal_queue *q, uint64_t n) {  // up to `n` are about to be published
+  shoal_store32_relaxed(&q->wait.roles[0].busy, (uint32_t)(q->producer.ring.next + n));
+}
 SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q, struct shoal_role *role) {
   // [C1] pairs with [A1], [C2] pairs with [A2] in sync/eventcount.h
   if (SHOAL_UNLIKELY(q->wait.flags & SHOAL_EC_EXCHANGE)) shoal_add32_seq_cst(&role->busy, 0);
@@ -308,21 +314,23 @@ SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q, struct shoal_
 // 0, -EAGAIN, -EPIPE, -EBUSY
 SHOAL_INLINE int shoal_queue_put_spsc_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
   struct shoal_eventcount *ec = q->wait.shm;
-  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  struct shoal_role *role = q->wait.roles;
+  (void)me;
   if (SHOAL_UNLIKELY(q->producer.lent)) return -EBUSY;
-  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_begin_(q, 1);
   shoal_queue_spsc_barrier_(q, role);
-  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q);
+  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q, -EPIPE);
   int rc = shoal_spsc_put_(&q->producer.ring, element, shoal_spsc_shape_(size));
+  if (SHOAL_UNLIKELY(rc)) return shoal_queue_spsc_refused_(q, rc);
   shoal_queue_spsc_barrier_(q, role);
-  shoal_store32_release(&role->busy, 0);  // [R6]
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
-  return rc;
+  return 0;
 }
 
 // 0, -EAGAIN, -EBUSY
 SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
-  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  struct shoal_role *role = q->wait.roles + 1;
+  (void)me;
   if (SHOAL_UNLIKELY(q->consumer.lent)) return -EBUSY;
   int rc = shoal_spsc_get_(&q->consumer.ring, element, shoal_spsc_shape_(size));
   shoal_queue_spsc_barrier_(q, role);
@@ -346,26 +354,25 @@ SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, ui
   // a handle does not know its type, and more than fits would be written past the slot
   if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->kind > SHOAL_QUEUE_SPSC)))
     return shoal_queue_put_any_(q, element, size, deadline);
+  if (SHOAL_UNLIKELY(q->kind == SHOAL_QUEUE_SPSC)) {
+    int rc = shoal_queue_put_spsc_(q, me, element, size);
+    return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_put_any_(q, element, size, deadline);
+  }
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  if (SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC)) {
-    struct shoal_claim claim;
-    if (SHOAL_LIKELY(shoal_mpmc_claim_put_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
-      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)))
-        return shoal_queue_put_claimed_(q, claim.at, element, pending);
-      memcpy(shoal_claim_data(&claim, size), element, size);
-      shoal_mpmc_publish(&q->ring, &claim);
-      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)))
-        return shoal_queue_put_told_(q, claim.at, pending);
-      shoal_pending_restore_(t, pending);
-      return 0;
-    }
+  struct shoal_claim claim;
+  if (SHOAL_LIKELY(shoal_mpmc_claim_put_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
+    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)))
+      return shoal_queue_put_claimed_(q, claim.at, element, pending);
+    memcpy(shoal_claim_data(&claim, size), element, size);
+    shoal_mpmc_publish(&q->ring, &claim);
+    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)))
+      return shoal_queue_put_told_(q, claim.at, pending);
     shoal_pending_restore_(t, pending);
-    return shoal_queue_put_any_(q, element, size, deadline);
+    return 0;
   }
-  int rc = shoal_queue_put_spsc_(q, me, element, size);
   shoal_pending_restore_(t, pending);
-  return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_put_any_(q, element, size, deadline);
+  return shoal_queue_put_any_(q, element, size, deadline);
 }
 
 SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline) {
@@ -373,31 +380,30 @@ SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t
   uint32_t me = shoal_role_cached_(&q->wait, SHOAL_CONSUMER);
   if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->gets > SHOAL_QUEUE_SPSC)))
     return shoal_queue_get_any_(q, element, size, deadline);
+  if (SHOAL_UNLIKELY(q->gets == SHOAL_QUEUE_SPSC)) {
+    int rc = shoal_queue_get_spsc_(q, me, element, size);
+    return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_get_any_(q, element, size, deadline);
+  }
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_MPMC)) {
-    struct shoal_role *role = shoal_role_at_(&q->wait, me);
-    uint32_t busy = shoal_load32_relaxed(&role->busy);
-    struct shoal_claim claim;
-    shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
-    if (SHOAL_LIKELY(shoal_mpmc_claim_get_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
-      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)))
-        return shoal_queue_get_claimed_(q, me, claim.at, element, pending);
-      memcpy(element, shoal_claim_data(&claim, size), size);
-      shoal_mpmc_commit(&q->ring, &claim);
-      // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
-      shoal_store32_release(&role->busy, busy);
-      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) return shoal_queue_get_told_(q, claim.at, pending);
-      shoal_pending_restore_(t, pending);
-      return 0;
-    }
-    shoal_store32_relaxed(&role->busy, busy);
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_claim claim;
+  shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
+  if (SHOAL_LIKELY(shoal_mpmc_claim_get_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
+    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)))
+      return shoal_queue_get_claimed_(q, me, claim.at, element, pending);
+    memcpy(element, shoal_claim_data(&claim, size), size);
+    shoal_mpmc_commit(&q->ring, &claim);
+    // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
+    shoal_store32_release(&role->busy, busy);
+    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) return shoal_queue_get_told_(q, claim.at, pending);
     shoal_pending_restore_(t, pending);
-    return shoal_queue_get_any_(q, element, size, deadline);
+    return 0;
   }
-  int rc = shoal_queue_get_spsc_(q, me, element, size);
+  shoal_store32_relaxed(&role->busy, busy);
   shoal_pending_restore_(t, pending);
-  return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_get_any_(q, element, size, deadline);
+  return shoal_queue_get_any_(q, element, size, deadline);
 }
 
 SHOAL_END
