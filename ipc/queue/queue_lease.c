@@ -188,7 +188,10 @@ int shoal_queue_receive_leased_(void *arg) {
   struct shoal_queue *q = op->q;
   struct shoal_claim claim;
   while (claim_any(q, op->me, &claim)) {
-    uint64_t c = shoal_load64_relaxed(claim.ctl);  // only if this took a lease's time is it another's by now
+    uint64_t c = shoal_load64_relaxed(claim.ctl);
+    if (shoal_slot_lap_(c) != claim.lap || shoal_slot_state_(c) != SHOAL_SLOT_READING_ ||
+        shoal_slot_owner_(c) != op->me)
+      continue;  // it took a lease's time to come here: another's, or the next message's
     op->loan = (struct shoal_loan){.data = shoal_claim_data(&claim, q->slot_size),
                                    .token = claim.at,
                                    .role = op->me,
