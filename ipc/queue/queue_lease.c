@@ -162,7 +162,7 @@ static int copy_to(struct shoal_queue *dead, const struct shoal_loan *loan) {
                             : shoal_queue_send(dead, loan->data, loan->size, SHOAL_TRY);
 }
 static int bury(struct shoal_queue *q, const struct shoal_loan *loan) {
-  if (q->dead && copy_to(q->dead, loan) < 0) return 0;
+  if (q->dead && copy_to(q->dead, loan)) return 0;  // SHOAL_DROPPED: not there, either
   if (!shoal_queue_finish_leased_(q, loan, SHOAL_RELEASE_))
     shoal_add64_relaxed(q->dead ? &q->extra->buried : &q->ring.shm->dropped, 1);
   return 1;

@@ -807,6 +807,31 @@ static void test_dead_letters(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+// A dead letter that its queue would drop is delivered all the same.
+static void test_dead_letters_are_not_dropped(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *dead;
+  uint64_t n = 0;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 4, .delivery_max = 1, .dead_letters = "dead"};
+  struct shoal_queue_options drops = {.capacity = 2, .overflow = SHOAL_OVERFLOW_DROP_NEWEST};
+  assert_int_equal(number_queue_create(seg, "dead", &drops, &dead), 0);
+  assert_int_equal(number_queue_create(seg, "work", &o, &q), 0);
+  for (; n < 3; n++) {
+    put(q, n);
+    struct shoal_loan loan = receive(q);
+    assert_int_equal(shoal_queue_return(q, &loan), 0);
+  }
+  assert_int_equal(number_queue_get(q, &n, SHOAL_TRY), 0);
+  assert_int_equal(n, 2);
+  assert_int_equal(info_of(q).buried, 2);
+  for (uint64_t i = 0; i < 2; i++) assert_int_equal(get(dead), i);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_detach(dead), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 static void test_leases_that_make_no_sense(void **state) {
   (void)state;
   struct shoal_queue *q = make((struct shoal_queue_options){.capacity = 4});
@@ -964,6 +989,7 @@ int main(void) {
       cmocka_unit_test(test_a_sleeper_takes_what_runs_out),
       cmocka_unit_test(test_deliveries_in_vain_are_counted),
       cmocka_unit_test(test_dead_letters),
+      cmocka_unit_test(test_dead_letters_are_not_dropped),
       cmocka_unit_test(test_leases_that_make_no_sense),
       cmocka_unit_test(test_deaths_count_too),
       cmocka_unit_test(test_released_once_threads),
