@@ -176,6 +176,27 @@ static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *cla
   return shoal_mpmc_claim_get(&q->ring, me, q->slot_size, claim);
 }
 
+// Before a look that takes nothing: what has run out is given back first, delivered once in vain; so the look sees it, and
+// knows when the next one is due. Its holder for this moment: whoever sees it asleep watches the role.
+void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_claim claim;
+  int64_t now = q->lease_ns ? shoal_now_ns() : 0;
+  if (!q->lease_ns || now < shoal_queue_due_(q)) return;
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  shoal_store32_relaxed(&role->busy, busy + 1);
+  while (take_back(q, me, now, &claim)) {
+    uint64_t c = shoal_load64_relaxed(claim.ctl);
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c) != me) continue;
+    forget(q, claim.at, c);
+    if (!shoal_cas64_seq_cst(claim.ctl, &c, c & ~UINT64_C(0xfff))) continue;  // [S3] pairs with [G1]
+    shoal_mpmc_tell_of_strays_(&q->ring);
+    if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  }
+  shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
+}
+
 // Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free.
 static int resolve(struct shoal_queue *q, struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   int rc = shoal_message_resolve_(q, loan);

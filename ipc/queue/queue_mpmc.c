@@ -235,6 +235,7 @@ static void copy_next(void *arg, const void *payload) {
 }
 static int peek(void *arg) {
   struct shoal_queue_op_ *op = arg;
+  shoal_queue_look_due_(op->q, op->me);
   return shoal_mpmc_peek(&op->q->ring, copy_next, op) ? op->rc : -EAGAIN;
 }
 
@@ -257,8 +258,10 @@ static int in_hand(struct shoal_queue *q, struct shoal_queue_taken_ *taken, stru
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }
 
 static int ready(struct shoal_queue *q, int side, uint32_t me) {
-  (void)me;
-  if (side == SHOAL_CONSUMER) return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
+  if (side == SHOAL_CONSUMER) {
+    shoal_queue_look_due_(q, me);
+    return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
+  }
   if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   return shoal_mpmc_blocker(&q->ring, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
 }

@@ -21,7 +21,7 @@
 
 #include "core/error.h"
 #include "core/proc.h"
-#include "ipc/queue/queue.h"
+#include "ipc/queue/select.h"
 #include "tests/harness/drivers.h"
 
 SHOAL_QUEUE_TYPED(number_queue, uint64_t)
@@ -747,6 +747,32 @@ static void test_a_sleeper_takes_what_runs_out(void **state) {
   }
 }
 
+// Nothing is due: it sleeps; something is: it is seen.
+static void test_who_only_looks_at_leases(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_leased(HOUR, 0);
+  uint64_t v = 0;
+  struct shoal_case readable[] = {shoal_on_readable(q)};
+  assert_int_equal(number_queue_peek(q, &v, shoal_after_ms(60)), -ETIMEDOUT);
+  assert_int_equal(shoal_select(readable, 1, shoal_after_ms(60)), -ETIMEDOUT);
+  assert_true(info_of(q).sleeps < 10);
+  for (int way = 0; way < 2; way++) {
+    put(q, 7);
+    struct shoal_loan loan = receive(q);
+    assert_int_equal(number_queue_peek(q, &v, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_select(readable, 1, SHOAL_TRY), -EAGAIN);
+    run_out(q, &loan);
+    if (way == 0) assert_true(number_queue_peek(q, &v, SHOAL_TRY) == 0 && v == 7);
+    else assert_int_equal(shoal_select_ready(readable, 1, SHOAL_TRY), 1);
+    assert_int_equal(shoal_queue_release(q, &loan), -ETIMEDOUT);
+    struct shoal_loan again = receive(q);
+    assert_true(*(uint64_t *)again.data == 7 && again.redelivered == 1);
+    assert_int_equal(shoal_queue_release(q, &again), 0);
+  }
+  assert_int_equal(info_of(q).expired, 2);
+  unmake(q);
+}
+
 static void test_deliveries_in_vain_are_counted(void **state) {
   (void)state;
   struct shoal_queue *q = make_leased(0, 3);
@@ -987,6 +1013,7 @@ int main(void) {
       cmocka_unit_test(test_joined_when_all_is_done_processes),
       cmocka_unit_test(test_a_lease_that_has_run_out_is_over),
       cmocka_unit_test(test_a_sleeper_takes_what_runs_out),
+      cmocka_unit_test(test_who_only_looks_at_leases),
       cmocka_unit_test(test_deliveries_in_vain_are_counted),
       cmocka_unit_test(test_dead_letters),
       cmocka_unit_test(test_dead_letters_are_not_dropped),
