@@ -250,6 +250,12 @@ static struct shoal_select_permit_ *permit(struct shoal_select_ *s, uint32_t k) 
 
 // ---- arm, settle ----
 
+// A queue in several cases is armed several times, and its event moves each time: all sleep on what it was last.
+static void agree_on_events(struct shoal_select_ *s) {
+  for (uint32_t k = 0; s->can_sleep && k < s->queues; k++)
+    for (uint32_t later = k + 1; later < s->queues; later++)
+      if (sleeper(s, later)->ev.word == sleeper(s, k)->ev.word) sleeper(s, k)->ev.value = sleeper(s, later)->ev.value;
+}
 // One fence for all that need it, when all are armed.
 static void arm(struct shoal_select_ *s) {
   int fence = 0;
@@ -258,6 +264,7 @@ static void arm(struct shoal_select_ *s) {
     shoal_sleeper_arm_(sleeper(s, k));
     fence |= !sleeper(s, k)->fenced && !(sleeper(s, k)->view->flags & SHOAL_EC_EXCHANGE);
   }
+  agree_on_events(s);
   for (uint32_t k = 0; s->can_sleep && k < s->events; k++) shoal_event_arm_(&s->sources[s->event_at[k]].event);
   for (uint32_t k = 0; s->can_sleep && k < s->permits; k++) shoal_semaphore_arm_(&permit(s, k)->op);
   if (fence) shoal_fence_all();  // [A1] of sync/eventcount.h

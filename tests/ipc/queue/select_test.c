@@ -321,6 +321,30 @@ static void test_a_loan_of_an_spsc_queue_is_in_the_way(void **state) {
   unmake();
 }
 
+// It sleeps, and is woken.
+static void sleeps_twice(void *memory, unsigned i) {
+  struct shoal_queue *q = attach(memory, 0);
+  uint64_t v = 0;
+  struct shoal_case c[] = {number_queue_on_get(q, &v), shoal_on_readable(q), number_queue_on_get(q, &v)};
+  (void)i;
+  CHECK(shoal_select(c, 3, SHOAL_FOREVER) >= 0);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void test_a_queue_in_several_cases(void **state) {
+  (void)state;
+  make(1);
+  uint64_t v = 0;
+  struct shoal_case c[] = {number_queue_on_get(Q[0], &v), shoal_on_readable(Q[0]), number_queue_on_get(Q[0], &v)};
+  assert_int_equal(shoal_queue_join(Q[0], SHOAL_PRODUCER), 0);
+  assert_int_equal(shoal_select(c, 3, shoal_after_ms(60)), -ETIMEDOUT);
+  assert_true(info_of(Q[0]).sleeps < 30);  // each sleep counts in each case
+  struct peer p = peer_start(&arena, sleeps_twice, 0);
+  peer_asleep(&p);
+  put(Q[0], 1);
+  peer_join(&p);
+  unmake();
+}
+
 static void test_no_role_is_free(void **state) {
   (void)state;
   uint64_t v;
@@ -1368,6 +1392,7 @@ int main(void) {
       cmocka_unit_test(test_what_never_becomes_ready),
       cmocka_unit_test(test_cases_that_make_no_sense),
       cmocka_unit_test(test_a_loan_of_an_spsc_queue_is_in_the_way),
+      cmocka_unit_test(test_a_queue_in_several_cases),
       cmocka_unit_test(test_no_role_is_free),
       cmocka_unit_test(test_a_descriptor_hangs_up),
       cmocka_unit_test(test_an_event_that_is_cleared_at_once),
