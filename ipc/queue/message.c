@@ -273,7 +273,7 @@ static int send(struct shoal_queue_op_ *op, shoal_deadline deadline) {
   struct shoal_queue *q = op->q;
   int rc = shoal_message_prepare_(op);
   if (SHOAL_UNLIKELY(rc)) return rc;
-  rc = shoal_queue_run_(op, SHOAL_PRODUCER, 0, q->attempt.send, shoal_queue_patience_(q, deadline));
+  rc = shoal_queue_run_(op, SHOAL_PRODUCER, 0, q->attempt.send, deadline);
   if (SHOAL_LIKELY(!rc)) return 0;
   shoal_message_drop_(op);
   if (!is_dropped(q, rc)) return rc;
@@ -319,7 +319,7 @@ int shoal_queue_reserve_bytes(struct shoal_queue *q, uint64_t size, struct shoal
   struct shoal_loan place;
   int rc = prepare(q, size, &op.block);
   if (rc) return rc;
-  rc = shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, &place, shoal_queue_patience_(q, deadline));
+  rc = shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, &place, deadline);
   if (rc) {
     drop(q, op.block);
     return rc;
@@ -361,7 +361,7 @@ int shoal_queue_send_n(struct shoal_queue *q, const struct iovec *messages, uint
   for (uint32_t i = 0; i < n && !rc; i++) rc = too_large(q, messages[i].iov_len);
   if (rc) return rc;
   struct shoal_queue_op_ op = {.q = q, .n = n, .messages = (struct iovec *)(uintptr_t)messages};
-  rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, send_each, shoal_queue_patience_(q, deadline));
+  rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, send_each, deadline);
   shoal_message_drop_(&op);
   if (q->overflow == SHOAL_OVERFLOW_DROP_NEWEST && (!rc || rc == -EAGAIN)) {
     shoal_queue_discarded_(q, n - op.done);

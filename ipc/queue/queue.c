@@ -390,6 +390,7 @@ int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (
   if (me < 0) return me;
   op->me = (uint32_t)me;
   op->deadline = deadline;
+  if (side == SHOAL_PRODUCER) deadline = shoal_queue_patience_(q, deadline);
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   if (holds) shoal_role_hold(&q->wait, op->me);
@@ -412,7 +413,7 @@ int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, s
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
   struct shoal_queue_op_ op = {.q = q, .in = elements, .n = n};
-  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->attempt.put_n, shoal_queue_patience_(q, deadline));
+  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->attempt.put_n, deadline);
   if (q->overflow == SHOAL_OVERFLOW_DROP_NEWEST && (!rc || rc == -EAGAIN)) {
     shoal_queue_discarded_(q, n - op.done);
     rc = 0;
@@ -441,7 +442,7 @@ int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), s
 }
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
-  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, loan, shoal_queue_patience_(q, deadline));
+  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, loan, deadline);
 }
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   return shoal_queue_lend_(q, SHOAL_CONSUMER, q->attempt.receive, loan, deadline);

@@ -77,7 +77,7 @@ extern const struct shoal_queue_kind_ shoal_queue_fifo_, shoal_queue_lifo_, shoa
 int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, struct shoal_segment *seg,
                            const struct shoal_object *object, struct shoal_queue **out) SHOAL_MUST_CHECK;
 // Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role. `holds`: it may
-// keep a claim.
+// keep a claim. A producer under a policy that waits for no room does not, but for who is inside it does.
 int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
                      shoal_deadline deadline);
 int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), struct shoal_loan *loan,
