@@ -145,6 +145,7 @@ SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, s
 // ---- queue_lease.c ----
 int64_t shoal_queue_due_(struct shoal_queue *q);
 void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me);
+void shoal_queue_forget_(struct shoal_queue *q, uint32_t me);
 int shoal_queue_receive_leased_(void *op);
 int shoal_queue_get_leased_(void *op);
 int shoal_queue_recv_leased_(void *op);

@@ -88,6 +88,13 @@ static void forget(struct shoal_queue *q, uint64_t at, uint64_t c) {
   uint64_t u = shoal_load64_relaxed(until_at(q, at));
   if ((u & TAG_MASK) == tag_of(c)) shoal_cas64_relaxed(until_at(q, at), &u, 0);
 }
+// What `me` holds is about to be left behind: the same delivery, as it is told, will be another's.
+void shoal_queue_forget_(struct shoal_queue *q, uint32_t me) {
+  for (uint64_t k = 0; q->lease_ns && k <= q->ring.mask; k++) {
+    uint64_t c = shoal_load64_relaxed(claim_at(q, k).ctl);
+    if (shoal_slot_state_(c) == SHOAL_SLOT_READING_ && shoal_slot_owner_(c) == me) forget(q, k, c);
+  }
+}
 // The slot of this delivery is free. -ETIMEDOUT: another has it.
 static int vacate(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   struct shoal_eventcount *ec = q->wait.shm;

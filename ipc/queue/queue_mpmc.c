@@ -37,8 +37,9 @@ static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due
 
 // What is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
-  (void)side;
-  if (shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) shoal_mpmc_give_back(&q->ring, me);
+  if (!shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) return;
+  if (side == SHOAL_CONSUMER) shoal_queue_forget_(q, me);
+  shoal_mpmc_give_back(&q->ring, me);
 }
 
 // ---- beside the fast paths ----

@@ -6,14 +6,14 @@
 #include "ipc/queue/queue_internal.h"
 
 #define LEASE_MIN UINT64_C(1000000)
-#define LEASE_MAX UINT64_C(3155760000000000000)
+#define LEASE_MAX (UINT64_C(1) << 58)  // the word of a lease holds times of twice that
 
 static const char *lease_refuses(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o) {
   if (!kind->leases)
     return "options.lease_ns, .delivery_max, .dead_letters: this kind delivers again only after deaths";
   if (o->drop) return "options.drop: what is dropped is not delivered again";
   if (o->lease_ns && o->lease_ns - LEASE_MIN > LEASE_MAX - LEASE_MIN)
-    return "options.lease_ns: from a millisecond to a hundred years";
+    return "options.lease_ns: from a millisecond to nine years";
   if (o->delivery_max > SHOAL_SLOT_DEATHS_MAX_) return "options.delivery_max: 1,023 at most";
   if (o->dead_letters && !o->delivery_max) return "options.dead_letters: without .delivery_max nothing gets there";
   if (o->dead_letters && strlen(o->dead_letters) - 1 >= SHOAL_NAME_MAX)

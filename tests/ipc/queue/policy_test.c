@@ -717,6 +717,21 @@ static void test_a_lease_that_has_run_out_is_over(void **state) {
   unmake(q);
 }
 
+// Left behind, it is delivered anew: the time that its word said is not the next one's.
+static void test_who_leaves_takes_its_lease_along(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_leased(HOUR, 0);
+  put(q, 1);
+  struct shoal_loan loan = receive(q);
+  assert_true(shoal_load64_relaxed(&q->until[0]) != 0);
+  assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), 0);
+  assert_int_equal(shoal_load64_relaxed(&q->until[0]), 0);
+  assert_int_equal(shoal_queue_release(q, &loan), -EPERM);
+  loan = receive(q);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  unmake(q);
+}
+
 static void get_one_two_three(void *memory, unsigned i) {
   struct shared *s = memory;
   struct shoal_queue *q = attach(memory);
@@ -871,9 +886,11 @@ static void test_leases_that_make_no_sense(void **state) {
   refused((struct shoal_queue_options){.capacity = 4, .drop = 1, .delivery_max = 1},
           "options.drop: what is dropped is not delivered again");
   refused((struct shoal_queue_options){.capacity = 4, .lease_ns = 999999},
-          "options.lease_ns: from a millisecond to a hundred years");
+          "options.lease_ns: from a millisecond to nine years");
+  refused((struct shoal_queue_options){.capacity = 4, .lease_ns = (UINT64_C(1) << 58) + 1},
+          "options.lease_ns: from a millisecond to nine years");
   refused((struct shoal_queue_options){.capacity = 4, .lease_ns = UINT64_MAX},
-          "options.lease_ns: from a millisecond to a hundred years");
+          "options.lease_ns: from a millisecond to nine years");
   refused((struct shoal_queue_options){.capacity = 4, .delivery_max = 1024}, "options.delivery_max: 1,023 at most");
   refused((struct shoal_queue_options){.capacity = 4, .dead_letters = "dead"},
           "options.dead_letters: without .delivery_max nothing gets there");
@@ -1012,6 +1029,7 @@ int main(void) {
       cmocka_unit_test(test_joined_when_all_is_done_threads),
       cmocka_unit_test(test_joined_when_all_is_done_processes),
       cmocka_unit_test(test_a_lease_that_has_run_out_is_over),
+      cmocka_unit_test(test_who_leaves_takes_its_lease_along),
       cmocka_unit_test(test_a_sleeper_takes_what_runs_out),
       cmocka_unit_test(test_who_only_looks_at_leases),
       cmocka_unit_test(test_deliveries_in_vain_are_counted),
