@@ -289,7 +289,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   if (shoal_spsc_info(q->spsc, q->spsc_bytes, &ring)) return;
   out->capacity = (uint32_t)ring.capacity;
   out->size = ring.size;
-  out->full = ring.size >= ring.capacity;
+  out->full = !shoal_spsc_put_slot_(q->spsc, q->spsc_bytes);
 }
 
 const struct shoal_queue_kind_ shoal_queue_spsc_ = {

@@ -270,7 +270,8 @@ static void test_size_empty_and_full(void **state) {
     struct shoal_loan loan;
     int64_t n = 0;
     assert_true(shoal_queue_empty(q) && !shoal_queue_full(q));
-    for (; put(q, 1) == 0; n++) {
+    for (int full = 0; full = shoal_queue_full(q), put(q, 1) == 0; n++) {
+      assert_false(full);
       assert_int_equal(shoal_queue_size(q), n + 1);
       assert_false(shoal_queue_empty(q));
       assert_int_equal(info_of(q).size, n + 1);
