@@ -191,7 +191,8 @@ static const struct shoal_queue *queue_of(const struct shoal_mpmc *ring) {
 static void end_if(const struct shoal_mpmc *ring, const void *payload, const shoal_atomic64 *ctl, uint64_t c) {
   struct message m = look(payload);
   const shoal_atomic64 *off = (const shoal_atomic64 *)&((const struct shoal_message_shm *)payload)->in.block.off;
-  m.block.off = shoal_load64_acquire(off);                      // [B2]
+  m.block.off = shoal_load64_acquire(off);                                                                      // [B2]
+  m.block.seq = __atomic_load_n(&((const struct shoal_message_shm *)payload)->in.block.seq, __ATOMIC_ACQUIRE);  // [B2]
   if (shoal_load64_acquire(ctl) == c) end(queue_of(ring), &m);  // [B2] pairs with [B1]
 }
 static int is_there(const struct shoal_mpmc *ring, const void *payload) {
