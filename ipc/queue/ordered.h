@@ -16,7 +16,7 @@
 //   rc = shoal_ordered_enter(o, me, deadline);
 //   rc = shoal_ordered_take(o, &cell);                        // a free one
 //   memcpy(shoal_ordered_data(o, cell), &x, sizeof x);
-//   shoal_ordered_ready(o, cell, SHOAL_ORDERED_NEW);
+//   shoal_ordered_ready(o, cell, SHOAL_ORDERED_NEW, 0);
 //   shoal_ordered_leave(o, me);
 //
 // SAFETY   everything between enter and leave, but for what says otherwise. init before, once.
@@ -73,7 +73,7 @@ enum { SHOAL_CELL_FREE_ = 0, SHOAL_CELL_WRITING_ = 1, SHOAL_CELL_READY_ = 2, SHO
 #define SHOAL_CELL_DEATHS_MAX_ 1023u
 
 struct shoal_cell_shm {
-  shoal_atomic32 word;  // who holds the lock; commit and release of a claim by its owner, too
+  shoal_atomic32 word;  // who holds the lock
   shoal_atomic32 next;  // of a list: the cell behind it + 1, 0 none; who holds the lock
   shoal_atomic64 key;   // as the heap compares it; who makes it ready
   shoal_atomic64 seq;   // when it was made ready, or reserved
@@ -159,7 +159,7 @@ struct shoal_ordered_options {
 // NULL, or what is wrong with a key for such elements.
 const char *shoal_queue_key_refused_(struct shoal_queue_key key, uint32_t element_size);
 uint64_t shoal_ordered_size(const struct shoal_ordered_options *o);  // bytes, 0: absurd
-// Zeroed memory, aligned to 64. -EINVAL.
+// Zeroed memory, aligned to 64; as large as shoal_ordered_size says. 0.
 int shoal_ordered_init(struct shoal_ordered_shm *shm, const struct shoal_ordered_options *o) SHOAL_MUST_CHECK;
 // -EPROTO
 int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm, uint64_t size, uint32_t by,

@@ -36,6 +36,8 @@
 //          A message that was given back, or whose consumer's death has been noticed (by whoever finds nothing else to do,
 //          at the latest one lap later), is redelivered before newer ones; `redelivered` says how often consumers died
 //          with it. With options.drop it is dropped and counted.
+//          A thread with both roles is a peer of its own: it waits for itself where all others have gone; who has put its
+//          last leaves (shoal_queue_leave) before it gets for ever.
 //          The last producer left or died and nothing is left that could be received: -EPIPE. The last consumer left or died
 //          and the queue is full: -EPIPE.
 //          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.

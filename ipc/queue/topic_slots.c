@@ -168,7 +168,6 @@ static uint64_t places(const struct shoal_topic *t, uint64_t tail) {
 }
 
 // The last of those who were in the way sees, in the order of their exchanges, that the others have passed: it wakes.
-// The others bump, so that a sleeper that is not queued yet looks again: it watches one of them only.
 void shoal_topic_passed_(const struct shoal_topic *t) {
   struct shoal_eventcount *ec = t->wait.shm;
   if (SHOAL_LIKELY(!shoal_eventcount_asleep_for_room_(ec))) return;
