@@ -31,9 +31,8 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   const uint32_t producer = 1;
   if (side == SHOAL_PRODUCER || !shoal_eventcount_closed(view->shm)) return 0;
   const struct shoal_role *role = shoal_role_at_(view, producer);
-  if (shoal_load32_relaxed(&role->tid) != shoal_robust_owner(shoal_load32_acquire(&role->live.word)))
-    return 0;  // not yet
-  uint32_t begun = shoal_load32_acquire(&role->busy);
+  if (shoal_load32_relaxed(&role->tid) != shoal_robust_owner(shoal_load32_relaxed(&role->live.word))) return 0;
+  uint32_t begun = shoal_load32_relaxed(&role->busy);  // after the closing was seen, and a fence: [A2]
   return begun == (uint32_t)shoal_queue_of_(view)->consumer.ring.next ? 0 : producer;
 }
 // The next owner of the role finds all in the ring. Of byte messages, the block of one that was not published is freed; one
