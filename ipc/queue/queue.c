@@ -298,6 +298,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
   uint32_t me = shoal_role_known(&q->wait, side);
   if (me) q->ops->leave(q, side, me);
+  if (me && side == SHOAL_CONSUMER) shoal_queue_gave_back_(q, me);
   if (q->dead && side == SHOAL_CONSUMER) shoal_queue_leave(q->dead, SHOAL_PRODUCER);
   return shoal_role_leave(&q->wait, side);
 }

@@ -152,8 +152,8 @@ int shoal_queue_clear(struct shoal_queue *q);
 // A get leaves the message in the hands of its thread: if that dies, another gets it; if it leaves, too. What is unfinished
 // takes room: who puts into a full queue while it has the messages in hand that make it full waits for itself.
 // The oldest message in the hand of the calling thread (FIFO, LIFO, PRIORITY: the one that it got first) is done with. -EINVAL:
-// it has none, task_done was called once too often; or not joinable. What was received in place is released as ever: that is the
-// same.
+// it has none, task_done was called once too often; or not joinable. -ETIMEDOUT, nothing changed: another has got one of those
+// that it had, whose lease had run out; once for each. What was received in place is released as ever: that is the same.
 int shoal_queue_task_done(struct shoal_queue *q);
 // Sleeps until there was a moment in which nothing was unfinished, nor being put. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT; -EPIPE: no
 // consumer is left, and something is; -EDEADLK: the caller itself has it, or is the only consumer; -EINVAL: not joinable.

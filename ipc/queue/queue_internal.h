@@ -132,6 +132,7 @@ const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, co
 int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size);
 void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out);
 void shoal_queue_policy_detach_(struct shoal_queue *q);
+void shoal_queue_gave_back_(struct shoal_queue *q, uint32_t me);  // all that it had got
 // After something in a joinable queue was done with by role `me`.
 void shoal_queue_done_(struct shoal_queue *q, uint32_t me);
 void shoal_queue_discarded_(struct shoal_queue *q, uint64_t n);

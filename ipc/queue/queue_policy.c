@@ -143,11 +143,28 @@ static int get_each(void *arg) {
 
 static int not_joinable(void) { return shoal_fail_(-EINVAL, "the queue was made without options.joinable"); }
 
+void shoal_queue_gave_back_(struct shoal_queue *q, uint32_t me) {
+  if (q->joinable) taken_by(q, me)->count = 0;
+}
+
+// Of what the thread has got, something went to another: that is what is said first, whichever it is. Asked after the look at what
+// is in hand: what is lost after that the release itself will say.
+static int is_late(const struct shoal_queue_taken_ *taken, struct shoal_queue *q, uint32_t me) {
+  return q->lease_ns && taken->count > q->ops->held(q, me);
+}
+
 int shoal_queue_task_done(struct shoal_queue *q) {
   if (!q->joinable) return not_joinable();
   struct shoal_loan loan = {.role = shoal_role_known(&q->wait, SHOAL_CONSUMER), .handle_ = (uint32_t)q->wait.id};
-  if (!loan.role || !q->ops->in_hand(q, taken_by(q, loan.role), &loan))
-    return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
+  struct shoal_queue_taken_ *taken = loan.role ? taken_by(q, loan.role) : NULL, before = {.count = 0};
+  if (taken) before = *taken;
+  int found = taken && q->ops->in_hand(q, taken, &loan);
+  if (taken && is_late(&before, q, loan.role)) {
+    *taken = before;
+    taken->count--;
+    return shoal_fail_(-ETIMEDOUT, "the lease of a message that this thread had got has run out");
+  }
+  if (!found) return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
   if (q->leased && !q->element_size && shoal_message_resolve_(q, &loan)) loan.block_ = 0;
   return shoal_queue_release(q, &loan);
 }

@@ -968,10 +968,45 @@ static void test_joinable_with_leases(void **state) {
   struct shoal_loan taken = {.token = 0};
   run_out(q, &taken);
   assert_int_equal(get(q), 1);
+  assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);  // the first time it was got
   assert_int_equal(shoal_queue_task_done(q), 0);
   assert_int_equal(shoal_queue_task_done(q), -EINVAL);
   assert_int_equal(shoal_queue_join_tasks(q, SHOAL_FOREVER), 0);
   unmake(q);
+}
+
+static void get_and_be_done(void *memory, unsigned i) {
+  (void)i;
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  CHECK(get(q) == 1);
+  CHECK(shoal_queue_task_done(q) == 0);
+  shoal_add32_seq_cst(&s->done, 1);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+// Another got it meanwhile: who is late hears of it, and ends no other message in its stead.
+static void test_a_late_task_done_ends_no_other(void **state) {
+  (void)state;
+  for (uint64_t more = 0; more < 2; more++) {
+    struct shoal_queue *q = make((struct shoal_queue_options){.capacity = 4, .joinable = 1, .lease_ns = HOUR});
+    for (uint64_t i = 0; i <= more; i++) put(q, 1 + i);
+    for (uint64_t i = 0; i <= more; i++) assert_int_equal(get(q), 1 + i);
+    struct shoal_loan taken = {.token = 0};
+    run_out(q, &taken);
+    struct peer p = peer_start(&arena, get_and_be_done, 0);
+    peer_join(&p);
+    assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);
+    assert_int_equal(info_of(q).held, more);
+    if (more) assert_int_equal(shoal_queue_task_done(q), 0);
+    assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+    put(q, 3);
+    assert_int_equal(get(q), 3);
+    shoal_queue_leave(q, SHOAL_CONSUMER);
+    assert_int_equal(shoal_queue_task_done(q), -EINVAL);  // given back, not late
+    assert_int_equal(get(q), 3);
+    assert_int_equal(shoal_queue_task_done(q), 0);
+    unmake(q);
+  }
 }
 
 // What stands there is not believed.
@@ -1041,6 +1076,7 @@ int main(void) {
       cmocka_unit_test(test_released_once_threads),
       cmocka_unit_test(test_released_once_processes),
       cmocka_unit_test(test_joinable_with_leases),
+      cmocka_unit_test(test_a_late_task_done_ends_no_other),
       cmocka_unit_test(test_damaged_policies_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
