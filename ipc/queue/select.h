@@ -206,8 +206,8 @@ SHOAL_INLINE struct shoal_case shoal_on_process(pid_t pid) {
 // subscribe to a topic; -EBADMSG: an
 // element's size is not the queue's, or one has byte messages and the other has not; -EMSGSIZE: a send of more than the segment
 // can ever hold; -EPERM: not a direction of that pipe's end; -EUSERS: no role is free; -EBUSY: kind SPSC, a pipe, or a topic's
-// subscriber, and a loan is out; -ENOSYS, -ENOMEM, -ENOSPC: no pidfd, none of the library's descriptors, or no memory for what is sent. After an
-// error nothing has been performed.
+// subscriber, and a loan is out; -ENOSYS, -ENOMEM, -ENOSPC: no pidfd, none of the library's descriptors, or no memory for what is
+// sent; -EPROTO: a damaged byte message, which is gone. After any other error nothing has been performed.
 int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // How many are ready, 1 or more: `ready` of each says whether it is, `result` as above; nothing is performed, so another may be
 // faster. Sleeps, and errors, as shoal_select.
