@@ -244,6 +244,17 @@ int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t e
   return rc;
 }
 
+// Detached and -EBADMSG: the one there does not do what is asked for. How much it holds is no promise of that kind.
+static int check_policy(int rc, struct shoal_queue *q, const struct shoal_queue_options *o) {
+  if (rc) return rc;
+  int same = q->kind == kind_of(o) && q->overflow == o->overflow && q->joinable == (o->joinable != 0) &&
+             (uint64_t)q->lease_ns == o->lease_ns && q->delivery_max == o->delivery_max;
+  if (same) return 0;
+  rc = shoal_fail_(-EBADMSG, "the queue there has another kind, overflow, joinable, lease_ns or delivery_max");
+  shoal_queue_detach(q);
+  return rc;
+}
+
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) {
   struct shoal_queue_options o = *options;
@@ -260,6 +271,7 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
   if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
   if (!rc) rc = attach_whole(seg, object, o.element_size, &q);
   if (o.kind == SHOAL_QUEUE_PRIORITY) rc = check_key(rc, q, ring_options(&o).key);
+  if (size) rc = check_policy(rc, q, &o);
   if (!rc) *out = q;
   return rc;
 }

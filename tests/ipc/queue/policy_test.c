@@ -899,6 +899,35 @@ static void test_leases_that_make_no_sense(void **state) {
           "options.dead_letters: no such name can be");
 }
 
+// Who asks for a promise that the queue there does not give is told, and who asks for none takes it as it is.
+static void test_another_policy_is_not_opened(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *other = NULL;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 4, .lease_ns = HOUR, .delivery_max = 3, .joinable = 1};
+  assert_int_equal(number_queue_create(seg, "q", &o, &q), 0);
+  struct shoal_queue_options others[5] = {o, o, o, o, o};
+  others[0].lease_ns = 0;
+  others[1].delivery_max = 2;
+  others[2].joinable = 0;
+  others[3].overflow = SHOAL_OVERFLOW_REFUSE;
+  others[4] = (struct shoal_queue_options){.capacity = 4, .kind = SHOAL_QUEUE_FIFO};
+  for (int i = 0; i < 5; i++) {
+    assert_int_equal(number_queue_open_or_create(seg, "q", &others[i], &other), -EBADMSG);
+    assert_null(other);
+  }
+  assert_string_equal(shoal_reason(), "the queue there has another kind, overflow, joinable, lease_ns or delivery_max");
+  struct shoal_queue_options none = {.capacity = 0};
+  assert_int_equal(number_queue_open_or_create(seg, "q", &none, &other), 0);
+  assert_int_equal(shoal_queue_detach(other), 0);
+  o.capacity = 2;
+  assert_int_equal(number_queue_open_or_create(seg, "q", &o, &other), 0);
+  assert_int_equal(shoal_queue_detach(other), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 static void receive_and_die(void *memory, unsigned i) {
   (void)i;
   struct shared *s = memory;
@@ -1072,6 +1101,7 @@ int main(void) {
       cmocka_unit_test(test_dead_letters),
       cmocka_unit_test(test_dead_letters_are_not_dropped),
       cmocka_unit_test(test_leases_that_make_no_sense),
+      cmocka_unit_test(test_another_policy_is_not_opened),
       cmocka_unit_test(test_deaths_count_too),
       cmocka_unit_test(test_released_once_threads),
       cmocka_unit_test(test_released_once_processes),
