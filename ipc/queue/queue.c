@@ -467,9 +467,9 @@ static int check(struct shoal_queue *q, int side, const struct shoal_loan *loan)
   if (loan->handle_ != (uint32_t)q->wait.id || shoal_role_known(&q->wait, side) != loan->role)
     return shoal_fail_(-EPERM, "the loan of another thread, queue, or side");
   if (q->leased && side == SHOAL_CONSUMER) return 0;  // the word itself will say
-  if (!q->ops->is_lent(q, side, loan))
-    return shoal_fail_(-EINVAL, "position %llu is not on loan", (unsigned long long)loan->token);
-  return 0;
+  int lent = q->ops->is_lent(q, side, loan);
+  if (!lent) return shoal_fail_(-EINVAL, "position %llu is not on loan", (unsigned long long)loan->token);
+  return lent < 0 ? lent : 0;
 }
 
 int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum shoal_queue_end_ how) {

@@ -61,6 +61,7 @@ struct shoal_queue_kind_ {
   int (*in_hand)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan);
   uint64_t (*held)(struct shoal_queue *q, uint32_t me);  // claims of `me`; or (0) messages in any hands
   // ---- loans; `loan` is what the caller believes to hold ----
+  // 1, 0; -EDEADLK: the thread has been interrupted where it cannot end.
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
   void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
   void *(*slot)(struct shoal_queue *q, const struct shoal_loan *loan, int side);  // of what is lent

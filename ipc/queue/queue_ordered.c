@@ -212,8 +212,15 @@ static int receive(void *arg) {
 
 // ---- loans ----
 
+// The thread is inside, and was interrupted: what ends a loan has to go in, too.
+static int is_inside(const struct shoal_queue *q) {
+  uint32_t owner = shoal_load32_relaxed(&q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
+  if (!shoal_role_valid_(&q->wait, owner)) return 0;
+  return shoal_robust_owner(shoal_load32_relaxed(&shoal_role_at_(&q->wait, owner)->live.word)) == shoal_self_()->tid;
+}
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
   uint32_t deaths;
+  if (is_inside(q)) return shoal_fail_(-EDEADLK, "interrupted by this call, the thread is inside the queue");
   return shoal_ordered_holds(&q->ordered, loan->role, loan->token,
                              side == SHOAL_PRODUCER ? SHOAL_CELL_WRITING_ : SHOAL_CELL_READING_, &deaths);
 }
