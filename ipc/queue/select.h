@@ -108,7 +108,8 @@ SHOAL_INLINE struct shoal_case shoal_on_queue_(uint32_t kind, struct shoal_queue
   c.size = size;
   return c;
 }
-// Gets into `element`; puts what stands there when the case is performed. As shoal_queue_get and _put.
+// Gets into `element`; puts what stands there when the case is performed. As shoal_queue_get and _put,
+// but that it waits for room under every policy but DROP_OLDEST: no case is refused or dropped while others may go.
 SHOAL_INLINE struct shoal_case shoal_on_get(struct shoal_queue *q, void *element) {
   return shoal_on_queue_(SHOAL_CASE_GET, q, element, 0);
 }
