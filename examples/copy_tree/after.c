@@ -52,7 +52,8 @@ static void finish_dir(struct copy *c, shoal_off dir) {
   if (rc) complain(c, dir, NULL, step, rc);
 }
 
-// Children first: what they are given changes no parent's times, and a parent that may not be written to is made so last.
+// Children first: what they are given changes no parent's times, and a parent that may not be written to is made so
+// last.
 void finish_dirs(struct copy *c) {
   const struct stat *top = &c->job->top;
   const struct timespec times[2] = {top->st_atim, top->st_mtim};

@@ -1,5 +1,5 @@
-// copy.h: the walker's side of a copy. copy.c goes through the tree; large.c cuts large files; after.c does what comes when all
-// contents are there: further names of files, what directories keep, and --verify.
+// copy.h: the walker's side of a copy. copy.c goes through the tree; large.c cuts large files; after.c does what comes
+// when all contents are there: further names of files, what directories keep, and --verify.
 #pragma once
 
 #include "examples/copy_tree/crew.h"

@@ -35,7 +35,8 @@ same expected copy
 [[ $(field failed) == 0 && $(field skipped) == 0 && $(field links) == 5 ]] || fail "figures: $(cat figures.json)"
 copy --workers 3 --verify tree/ again
 same expected again
-[[ $(field differing) == 0 && $(field verified) == $(find tree ! -type d -printf . | wc -c) ]] || fail "$(cat figures.json)"
+all=$(find tree ! -type d -printf . | wc -c)
+[[ $(field differing) == 0 && $(field verified) == "$all" ]] || fail "$(cat figures.json)"
 
 "$tool" deep deep
 "$tool" list deep >deep.list
@@ -67,7 +68,7 @@ copy --resume tree partly
 same expected partly
 
 # Workers are killed: as many runs as it takes. Then the whole of it is.
-"$tool" bulk bulk 2000 40
+"$tool" bulk bulk 1000 32
 "$tool" list bulk >bulk.list
 kills=0
 for ((run = 0; kills < 3; run++)); do
@@ -89,6 +90,15 @@ copy --resume bulk killed
 same bulk.list killed
 no_parts killed
 (($(field skipped) >= there && there > 0)) || fail "--resume copied again what was there"
+
+# Told to end, it leaves no parts and says so.
+"$program" --quiet bulk ended &
+while [[ ! -e ended/d1/150 ]]; do kill -0 $! || break; done
+kill -TERM $! || true
+rc=0
+wait $! || rc=$?
+[[ $rc == 143 || $rc == 0 ]] || fail "SIGTERM: $rc"
+no_parts ended
 
 # Refused, before anything is done.
 status 2 tree

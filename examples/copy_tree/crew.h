@@ -2,8 +2,8 @@
 //
 //     walker --units--> workers --results--> walker
 //
-// A worker that is killed leaves its unit to another, and if its result had been sent the other sends it again: the numbers
-// tell. What the unit is about is done by then and not touched again (unit.h).
+// A worker that is killed leaves its unit to another, and if its result had been sent the other sends it again: the
+// numbers tell. What the unit is about is done by then and not touched again (unit.h).
 #pragma once
 
 #include "core/deadline.h"

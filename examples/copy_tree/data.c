@@ -31,7 +31,8 @@ static ssize_t get(int from, char *data, size_t size, int64_t at) {
   return n < 0 ? -errno : n;
 }
 
-// Copies until `end` or the end of the file, which is looked for when `size` bytes of it are there. How many, or -errno.
+// Copies until `end` or the end of the file, which is looked for when `size` bytes of it are there. How many, or
+// -errno.
 static int64_t by_hand(int from, int to, int64_t at, int64_t end, int64_t size) {
   int64_t begin = at;
   while (at < end) {

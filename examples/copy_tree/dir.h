@@ -1,5 +1,6 @@
-// dir.h: a directory of the tree, known to all processes by the offset of a struct in the segment: what it is called, and the
-// one that it lies in. So neither a path nor a descriptor is handed around, and a tree may be as deep as it likes.
+// dir.h: a directory of the tree, known to all processes by the offset of a struct in the segment: what it is called,
+// and the one that it lies in. So neither a path nor a descriptor is handed around, and a tree may be as deep as it
+// likes.
 #pragma once
 
 #include <stdint.h>

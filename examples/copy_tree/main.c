@@ -2,10 +2,11 @@
 //
 //     copy_tree [OPTIONS] SOURCE DEST
 //
-// DEST becomes what SOURCE is: contents, holes, modes, owners, times, extended attributes and access control lists, symbolic and
-// hard links, fifos, devices, sockets. What is in DEST besides stays. A file has its name when all of it is there: killed in
-// between, neither a half nor (but for large files and file systems without O_TMPFILE) a trace of it is left; --resume goes on.
-// copy.c is the walker, crew.c its workers, entry.c what one does with one file.
+// DEST becomes what SOURCE is: contents, holes, modes, owners, times, extended attributes and access control lists,
+// symbolic and hard links, fifos, devices, sockets. What is in DEST besides stays. A file has its name when all of it
+// is there: killed in between, neither a half nor (but for large files, replaced ones, and file systems without
+// O_TMPFILE) a trace of it is left; --resume goes on, and removes such traces. copy.c is the walker, crew.c its
+// workers, entry.c what one does with one file.
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +46,11 @@ static unsigned number(struct argp_state *state, const char *text, unsigned long
   return (unsigned)n;
 }
 
+static char *without_slashes(char *path) {
+  for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--) path[n - 1] = '\0';
+  return path;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state) {
   struct job *job = state->input;
   switch (key) {
@@ -56,7 +62,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case 'j': job->json = arg; return 0;
     case ARGP_KEY_ARG:
       if (state->arg_num > 1) argp_usage(state);
-      *(state->arg_num ? &job->dest : &job->source) = arg;
+      *(state->arg_num ? &job->dest : &job->source) = without_slashes(arg);
       return 0;
     case ARGP_KEY_END:
       if (state->arg_num < 2) argp_usage(state);

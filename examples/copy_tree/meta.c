@@ -41,29 +41,26 @@ const char *step_text(enum step step) {
 // ---- extended attributes ----
 
 // No descriptor of a symbolic link or a device is to be had; this names it, and no link is followed.
-struct route {
-  char path[PATH_MAX];
-};
-static const char *route_to(struct route *r, struct spot s) {
-  snprintf(r->path, sizeof r->path, "/proc/self/fd/%d/%s", s.dir, s.name);
-  return r->path;
+static const char *route_to(char *path, struct spot s) {
+  snprintf(path, PATH_MAX, "/proc/self/fd/%d/%s", s.dir, s.name);
+  return path;
 }
 
 static ssize_t list_xattr(struct spot s, char *names, size_t size) {
-  struct route r;
-  return s.fd >= 0 ? flistxattr(s.fd, names, size) : llistxattr(route_to(&r, s), names, size);
+  char r[PATH_MAX];
+  return s.fd >= 0 ? flistxattr(s.fd, names, size) : llistxattr(route_to(r, s), names, size);
 }
 static ssize_t get_xattr(struct spot s, const char *name, void *value, size_t size) {
-  struct route r;
-  return s.fd >= 0 ? fgetxattr(s.fd, name, value, size) : lgetxattr(route_to(&r, s), name, value, size);
+  char r[PATH_MAX];
+  return s.fd >= 0 ? fgetxattr(s.fd, name, value, size) : lgetxattr(route_to(r, s), name, value, size);
 }
 static int set_xattr(struct spot s, const char *name, const void *value, size_t size) {
-  struct route r;
-  return s.fd >= 0 ? fsetxattr(s.fd, name, value, size, 0) : lsetxattr(route_to(&r, s), name, value, size, 0);
+  char r[PATH_MAX];
+  return s.fd >= 0 ? fsetxattr(s.fd, name, value, size, 0) : lsetxattr(route_to(r, s), name, value, size, 0);
 }
 static int remove_xattr(struct spot s, const char *name) {
-  struct route r;
-  return s.fd >= 0 ? fremovexattr(s.fd, name) : lremovexattr(route_to(&r, s), name);
+  char r[PATH_MAX];
+  return s.fd >= 0 ? fremovexattr(s.fd, name) : lremovexattr(route_to(r, s), name);
 }
 
 // The whole of what `name` says, or of the names if it is NULL, to be freed; its size, or -errno.
@@ -94,7 +91,8 @@ static int copy_xattr(struct spot from, struct spot to, const char *name) {
   return rc && !not_there(error) ? -1 : 0;
 }
 
-// How many were there, or -1. What the target's file system does not know, or the user may not set, is left out, as by cp -a.
+// How many were there, or -1. What the target's file system does not know, or the user may not set, is left out, as by
+// cp -a.
 static int copy_xattrs(struct spot from, struct spot to) {
   char *names;
   int count = 0, rc = 0;
@@ -110,7 +108,7 @@ static int copy_xattrs(struct spot from, struct spot to) {
 }
 
 static int same_xattr(struct spot from, struct spot to, const char *name) {
-  char *a, *b;
+  char *a = NULL, *b = NULL;
   ssize_t n = whole_xattr(from, name, &a);
   if (n < 0) return (int)n;
   ssize_t m = whole_xattr(to, name, &b);

@@ -35,9 +35,9 @@ enum step {  // what failed, or differs
 };
 const char *step_text(enum step step);
 
-// Gives `to`, as it stands in *have, all that `from` has by *st, but not the times, which go last: meta_times. `inherits`: it may
-// have an access control list from its directory. `root`: owners must be kept; else they are if that is allowed. 0, or -1,
-// *step and errno.
+// Gives `to`, as it stands in *have, all that `from` has by *st, but not the times, which go last: meta_times.
+// `inherits`: it may have an access control list from its directory. `root`: owners must be kept; else they are if
+// that is allowed. 0, or -1, *step and errno.
 int meta_copy(struct spot from, struct spot to, const struct stat *st, const struct stat *have, int inherits, int root,
               enum step *step);
 int meta_times(struct spot to, const struct timespec *times, enum step *step);

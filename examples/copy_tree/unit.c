@@ -24,33 +24,34 @@ static void note(struct unit *u, struct state *s, const struct failure *f, const
 }
 
 // `lost`: no hand can be laid on the directories.
-static void each_entry(struct unit *u, struct hand *h, int lost) {
-  for (struct state s = u->state[u->now & 1]; s.done < u->count; advance(u, &s)) {
-    const char type = u->names[s.at], *name = u->names + s.at + 1;
-    h->tally = &s.tally;
-    h->entry = s.done;
+static void each_entry(struct unit *u, struct state *s, struct hand *h, int lost) {
+  for (; s->done < u->count; advance(u, s)) {
+    const char type = u->names[s->at], *name = u->names + s->at + 1;
+    h->entry = s->done;
     if (lost || (u->work == COPY_ENTRIES ? entry_copy : entry_verify)(h, type, name))
-      note(u, &s, &(struct failure){h->code, (uint8_t)h->step}, name);
-    s.done++;
-    s.at += (uint32_t)strlen(name) + 2;
+      note(u, s, &(struct failure){h->code, (uint8_t)h->step}, name);
+    s->done++;
+    s->at += (uint32_t)strlen(name) + 2;
   }
 }
 
 // Piece by piece, so that it comes to an end although workers live no longer than a few of them take.
-static void each_piece(struct unit *u, struct hand *h, int lost) {
-  for (struct state s = u->state[u->now & 1]; s.done < u->count; advance(u, &s)) {
-    int64_t from = u->from + s.at, to = u->to - from < PIECE_BYTES ? u->to : from + PIECE_BYTES;
+static void each_piece(struct unit *u, struct state *s, struct hand *h, int lost) {
+  for (; s->done < u->count; advance(u, s)) {
+    int64_t from = u->from + s->at, to = u->to - from < PIECE_BYTES ? u->to : from + PIECE_BYTES;
     const char *name = u->names + 1;
-    h->tally = &s.tally;
     int failed = lost || (u->work == COPY_RANGE ? range_copy : range_verify)(h, name, from, to);
-    if (failed) note(u, &s, &(struct failure){h->code, (uint8_t)h->step}, name);
-    s.at = (uint32_t)(to - u->from);
-    s.done = failed || to == u->to;
+    if (failed) note(u, s, &(struct failure){h->code, (uint8_t)h->step}, name);
+    s->at = (uint32_t)(to - u->from);
+    s->done = failed || to == u->to;
   }
 }
 
 static void each(struct unit *u, struct hand *h, int lost) {
-  (u->work == COPY_RANGE || u->work == VERIFY_RANGE ? each_piece : each_entry)(u, h, lost);
+  struct state s = u->state[u->now & 1];
+  struct hand mine = *h;
+  mine.tally = &s.tally;
+  (u->work == COPY_RANGE || u->work == VERIFY_RANGE ? each_piece : each_entry)(u, &s, &mine, lost);
 }
 
 void unit_do(struct unit *u, struct trees *trees, const struct job *job) {

@@ -1,8 +1,9 @@
-// unit.h: what a worker is given at a time: some entries of one directory, or a range of a large file; and how far it is with it.
+// unit.h: what a worker is given at a time: some entries of one directory, or a range of a large file; and how far it
+// is with it.
 //
-// The unit lies in the queue, in the hands of one worker. What that has done it writes into the unit itself, state after state:
-// who receives it after a death goes on behind what was done, and one whose result may have been sent is not worked on any
-// more. So when the result of a unit has come, nobody writes to what it was about.
+// The unit lies in the queue, in the hands of one worker. What that has done it writes into the unit itself, state
+// after state: who receives it after a death goes on behind what was done, and one whose result may have been sent is
+// not worked on any more. So when the result of a unit has come, nobody writes to what it was about.
 #pragma once
 
 #include <stdint.h>
