@@ -1,8 +1,8 @@
 // thread_vs_process: the same work one after the other, by threads, and by processes, for 1, 2, 4 and 8 workers.
 //
-// What is to be seen: starting costs more than doing nothing; work that needs a processor gets faster by as many workers as
-// there are processors, threads as well as processes (C has no global lock); waiting costs nothing, so that eight wait in the
-// time of one.
+// What is to be seen: starting costs more than doing nothing; work that needs a processor gets faster by as many
+// workers as there are processors, threads as well as processes (C has no global lock); waiting costs nothing, so that
+// eight wait in the time of one.
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -94,7 +94,7 @@ int server_listen(uint16_t *port) {
 
 static int answer(void *arg) {
   static const char page[PAGE];
-  const struct timespec distance = {0, DISTANCE_US * 1000};
+  const struct timespec distance = {0, DISTANCE_US * INT64_C(1000)};
   int fd = (int)(intptr_t)arg;
   char question;
   while (recv(fd, &question, 1, 0) == 1) {
