@@ -55,6 +55,21 @@ static void take(void) {
   T->word[ITEMS]--;
   release();
 }
+static int there_is_one(void *arg) {
+  (void)arg;
+  return T->word[ITEMS] != 0;
+}
+static void take_for(void) {
+  acquire();
+  int rc = shoal_condition_wait_for(C, L, there_is_one, NULL, SHOAL_FOREVER);
+  while (rc == -EOWNERDEAD) {
+    repair(rc);
+    rc = shoal_condition_wait_for(C, L, there_is_one, NULL, SHOAL_FOREVER);
+  }
+  CRASH_EXPECT(rc == 0 && T->word[ITEMS], "wait_for answered %d, %u items", rc, T->word[ITEMS]);
+  T->word[ITEMS]--;
+  release();
+}
 static void put_n(uint32_t n) {
   acquire();
   T->word[ITEMS] += n;
@@ -156,7 +171,27 @@ static void the_other_takes_it(void) {
 CRASH_SCENARIO(condition_wait, .name = "condition: wait, one behind", .setup = setup, .op = take,
                .asleep = one_behind_and_an_item, .check = the_other_takes_it);
 
-// The same, and it falls asleep again at the lock, which the notifier keeps.
+CRASH_SCENARIO(condition_wait_for, .name = "condition: wait for an item, one behind", .setup = setup, .op = take_for,
+               .asleep = one_behind_and_an_item, .check = the_other_takes_it);
+
+// In line for a moment, behind another.
+static void try_once(void) {
+  acquire();
+  int rc = shoal_condition_wait(C, L, SHOAL_TRY);
+  CRASH_EXPECT(rc == -EAGAIN || rc == -EOWNERDEAD, "a try in vain: %d", rc);
+  if (rc == -EOWNERDEAD) repair(rc);
+  release();
+}
+static void a_taker_is_left(void) {
+  crash_survivor(look_after_the_lock);
+  crash_survivor(put);
+  all_are_taken();
+}
+static void one_asleep(void) { a_taker_asleep(); }
+CRASH_SCENARIO(condition_try, .name = "condition: tried in vain, one asleep", .setup = setup, .ready = one_asleep,
+               .op = try_once, .check = a_taker_is_left);
+
+// As before, and it falls asleep again at the lock, which the notifier keeps.
 static void one_behind_and_a_slow_putter(void) {
   if (T->word[SLEEPS]++) {
     crash_open_gate();
@@ -243,11 +278,14 @@ static void wait_briefly(void) {
 static void one_behind(void) {
   if (T->word[SLEEPS]++ == 0) T->word[BEHIND] = (uint32_t)a_taker_asleep();
 }
-static void one_behind_and_it_is_late(void) {
-  one_behind();
+static void its_deadline_passes(void) {
   for (int i = 0; i < PLACES; i++)
     if (shoal_robust_owner(shoal_seat_word_(&room()->seats[i])) == T->word[TID])
       crash_deadline_passes(&room()->seats[i].event);
+}
+static void one_behind_and_it_is_late(void) {
+  one_behind();
+  its_deadline_passes();
 }
 static void the_first_is_notified_and_dies(void) {
   if (T->word[SLEEPS] == 0) one_behind();
@@ -260,6 +298,25 @@ static void the_first_is_notified_and_dies(void) {
 CRASH_SCENARIO(condition_late, .name = "condition: wait until a deadline, one before and one behind", .setup = setup,
                .ready = one_before, .op = wait_briefly, .asleep = one_behind_and_it_is_late,
                .check = the_first_is_notified_and_dies);
+
+// As before, but the last one looked for whom to watch while the victim was out of line: it watches the first. So nobody sees
+// the victim die.
+enum { MIDDLE = 2, LAST };  // tickets
+static void one_behind_who_watches_the_first(void) {
+  one_before();
+  shoal_store64_relaxed(&C->tickets, LAST - 1);
+  a_taker_asleep();
+  shoal_store64_relaxed(&C->tickets, MIDDLE - 1);
+}
+static void both_others_take_one(void) {
+  shoal_store64_relaxed(&C->tickets, LAST);
+  crash_survivor(look_after_the_lock);
+  crash_survivor(put_two);
+  all_are_taken();
+}
+CRASH_SCENARIO(condition_late_unseen, .name = "condition: wait until a deadline, unseen by the one behind",
+               .setup = setup, .ready = one_behind_who_watches_the_first, .op = wait_briefly,
+               .asleep = its_deadline_passes, .check = both_others_take_one, .times = 3);
 
 // It is notified, and leaves before the first one does, who was notified, too, and is held up. That one dies.
 static void both_are_notified(void) {
