@@ -298,6 +298,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
   uint32_t me = shoal_role_known(&q->wait, side);
   if (me) q->ops->leave(q, side, me);
+  if (me && side == SHOAL_CONSUMER) shoal_queue_gave_back_(q, me);
   if (q->dead && side == SHOAL_CONSUMER) shoal_queue_leave(q->dead, SHOAL_PRODUCER);
   return shoal_role_leave(&q->wait, side);
 }
@@ -313,29 +314,41 @@ static int put_wait(struct shoal_queue *q, struct shoal_queue_op_ *op, shoal_dea
   return SHOAL_DROPPED;
 }
 
+// After the first attempt; or (`first`) that, too, of a kind that has none without an op, or under a policy.
+static SHOAL_NOINLINE int put_on(struct shoal_queue *q, uint32_t me, const void *element, int first,
+                                 shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .in = element};
+  int rc = first ? q->ops->put(&op) : -EAGAIN;
+  return rc == -EAGAIN ? put_wait(q, &op, deadline) : rc;
+}
 int shoal_queue_put_any_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
   if (q->element_size != size) return shoal_queue_misfit_(q, size);
-  int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER);
+  int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER), first = !q->ops->put_one;
   if (me < 0) return me;
-  void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
-  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .in = element};
-  int rc = q->ops->put_one ? q->ops->put_one(q, op.me, element, op.deadline) : q->ops->put(&op);
-  if (rc == -EAGAIN) rc = put_wait(q, &op, deadline);
-  shoal_pending_restore_(shoal_self_(), pending);
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  int rc = first ? -EAGAIN : q->ops->put_one(q, (uint32_t)me, element, deadline);
+  if (rc == -EAGAIN) rc = put_on(q, (uint32_t)me, element, first, deadline);
+  shoal_pending_restore_(t, pending);
   return rc;
 }
 
+static SHOAL_NOINLINE int get_on(struct shoal_queue *q, uint32_t me, void *element, int first,
+                                 shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .out = element};
+  if (q->joinable || q->leased) shoal_role_hold(&q->wait, me);
+  int rc = first ? q->attempt.get(&op) : -EAGAIN;
+  return rc == -EAGAIN ? shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->attempt.get, &op, deadline) : rc;
+}
 int shoal_queue_get_any_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline) {
   if (q->element_size != size) return shoal_queue_misfit_(q, size);
-  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER), first = q->gets != q->kind || !q->ops->get_one;
   if (me < 0) return me;
-  void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
-  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .out = element};
-  if (q->joinable || q->leased) shoal_role_hold(&q->wait, op.me);
-  int bare = q->gets == q->kind && q->ops->get_one;  // no policy
-  int rc = bare ? q->ops->get_one(q, op.me, element, op.deadline) : q->attempt.get(&op);
-  if (rc == -EAGAIN) rc = shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, op.me, q->attempt.get, &op, deadline);
-  shoal_pending_restore_(shoal_self_(), pending);
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  int rc = first ? -EAGAIN : q->ops->get_one(q, (uint32_t)me, element, deadline);
+  if (rc == -EAGAIN) rc = get_on(q, (uint32_t)me, element, first, deadline);
+  shoal_pending_restore_(t, pending);
   return rc;
 }
 
@@ -377,7 +390,8 @@ int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (
   int me = shoal_role_mine(&q->wait, side);
   if (me < 0) return me;
   op->me = (uint32_t)me;
-  op->deadline = shoal_queue_inside_(deadline);
+  op->deadline = deadline;
+  if (side == SHOAL_PRODUCER) deadline = shoal_queue_patience_(q, deadline);
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   if (holds) shoal_role_hold(&q->wait, op->me);
@@ -400,7 +414,7 @@ int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, s
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
   struct shoal_queue_op_ op = {.q = q, .in = elements, .n = n};
-  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->attempt.put_n, shoal_queue_patience_(q, deadline));
+  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->attempt.put_n, deadline);
   if (q->overflow == SHOAL_OVERFLOW_DROP_NEWEST && (!rc || rc == -EAGAIN)) {
     shoal_queue_discarded_(q, n - op.done);
     rc = 0;
@@ -429,7 +443,7 @@ int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), s
 }
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
-  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, loan, shoal_queue_patience_(q, deadline));
+  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, loan, deadline);
 }
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   return shoal_queue_lend_(q, SHOAL_CONSUMER, q->attempt.receive, loan, deadline);

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "core/error.h"
-#include "ipc/queue/queue.h"
+#include "ipc/queue/select.h"
 #include "tests/harness/drivers.h"
 
 struct job {
@@ -934,6 +934,42 @@ static void test_a_lock_that_names_nobody_is_taken(void **state) {
   }
 }
 
+// Its lock names one who lives, and is not inside: nobody who only tries waits for him.
+static void live_on(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  (void)i;
+  CHECK(shoal_queue_join(q, SHOAL_PRODUCER) == 0);
+  shoal_store32_seq_cst(&s->done, shoal_role_known(&q->wait, SHOAL_PRODUCER));
+  for (;;) pause();
+}
+static void try_each_way(void *memory, unsigned i) {
+  struct shoal_queue *q = attach(memory);
+  uint64_t v = 1;
+  struct shoal_case cases[] = {shoal_on_get(q, &v)};
+  int rc = i == 0   ? numbers_put(q, &v, SHOAL_TRY)
+           : i == 1 ? numbers_get(q, &v, SHOAL_TRY)
+           : i == 2 ? shoal_queue_clear(q)
+           : i == 3 ? numbers_get_n(q, &v, 1, SHOAL_TRY)
+                    : shoal_select(cases, 1, SHOAL_TRY);
+  CHECK(rc == -ETIMEDOUT);
+  CHECK(strcmp(shoal_reason(), "somebody stands inside the queue, or its lock is damaged") == 0);
+  _exit(0);
+}
+static void test_a_lock_that_names_the_living_is_no_trap(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(SHOAL_QUEUE_PRIORITY, 4);
+  put_number(q, 1);
+  struct peer lives = peer_start(&arena, live_on, 0), tries[5];
+  await(&shared()->done, 1);
+  shoal_store32_relaxed(&q->ordered.shm->lock.word, shoal_load32_relaxed(&shared()->done));
+  for (unsigned i = 0; i < 5; i++) tries[i] = peer_start(&arena, try_each_way, i);
+  for (unsigned i = 0; i < 5; i++) peer_join(&tries[i]);
+  peer_kill(&lives);
+  assert_int_equal(get_number(q), 1);
+  unmake(q);
+}
+
 int main(void) {
   watchdog(280);
   const struct CMUnitTest tests[] = {
@@ -965,6 +1001,7 @@ int main(void) {
       cmocka_unit_test(test_a_damaged_header_is_refused),
       cmocka_unit_test(test_scribbled_memory_is_survived),
       cmocka_unit_test(test_a_lock_that_names_nobody_is_taken),
+      cmocka_unit_test(test_a_lock_that_names_the_living_is_no_trap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
