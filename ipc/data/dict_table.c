@@ -131,7 +131,7 @@ void shoal_dict_unlock_all_(struct shoal_dict *d) {
 // ---- under all stripes: another table ----
 
 static void place(struct shoal_table_shm *to, uint64_t mask, uint64_t hash, uint64_t word) {
-  uint64_t at = hash & mask;
+  uint64_t at = shoal_table_home_(hash, mask);
   while (shoal_load64_relaxed(&to->word[at])) at = (at + 1) & mask;
   shoal_store64_relaxed(&to->word[at], word);
 }
