@@ -34,7 +34,7 @@
 //          failed (-ENOTRECOVERABLE, and the signal) or, with `retries`, run again: so every job ends in exactly one state,
 //          having run at most once, or with retries at least once. A process that has futures: its jobs run all the same,
 //          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
-//          (-EPIPE), as nothing runs any more. Killed inside a release of another process's future: the cell may be free
+//          (-EPIPE), as nothing runs any more. A task that leaves another by longjmp ends its worker when it returns. Killed inside a release of another process's future: the cell may be free
 //          only when that process ends.
 // HEALING  the creator's calls (get, wait and the like included) replace dead workers, kill the condemned and watch the
 //          time limits, every 20 ms while they sleep. A creator that makes none for long calls shoal_executor_tend.
