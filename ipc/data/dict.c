@@ -162,7 +162,8 @@ struct op {
 static int reserve(struct op *o, int tight) {
   if (!o->f.table.shm) return 0;
   uint64_t words = o->f.table.mask + 1, most = tight ? words - 1 : shoal_table_limit_(words);
-  if (shoal_add64_relaxed(&o->d->shm->used, 1) < most) return o->reserved = 1;
+  o->reserved = shoal_add64_relaxed(&o->d->shm->used, 1) < most;
+  if (o->reserved) return 1;
   shoal_add64_relaxed(&o->d->shm->used, UINT64_MAX);
   return 0;
 }
