@@ -10,6 +10,7 @@ _LIBRARIES = {
     "benchmark": struct(package = "libbenchmark-dev", pc = "benchmark"),
     "dpdk": struct(package = "libdpdk-dev", pc = "libdpdk", link = ["-lrte_ring", "-lrte_eal"]),
     "absl": struct(package = "libabsl-dev", pc = "absl_synchronization"),
+    "absl_map": struct(package = "libabsl-dev", pc = "absl_flat_hash_map"),
     "nsync": struct(package = "libnsync-dev", header = "nsync.h", link = ["-lnsync_cpp"]),
     "boost": struct(package = "libboost-dev", header = "boost/version.hpp"),
     "concurrentqueue": struct(package = "libconcurrentqueue-dev", header = "concurrentqueue/concurrentqueue.h"),

@@ -337,6 +337,18 @@ int shoal_block_take_(struct shoal_heap *heap, const struct shoal_block_ref *ref
   return shoal_cas64_acq_rel(s.word, &w, shoal_word_next_(w, PROCESS, cache->owner)) ? 0 : not_the_objects();
 }
 
+void shoal_block_prefetch_(struct shoal_heap *heap, const void *block) {
+  const struct shoal_chunk_ *c = chunk_of(heap, block);
+  if (!c) return;
+  uint64_t at = (uintptr_t)block - (uintptr_t)c->data, page = at / SHOAL_PAGE_;
+  uint32_t tag = shoal_load32_relaxed(&c->page[page].tag), back = tag & 0xff, class_ = (tag >> 8) - 1;
+  if (class_ >= SHOAL_CLASSES_ || back > page) return;
+  const struct shoal_class_ *k = &shoal_class_[class_];
+  uint32_t from = (uint32_t)(at - (page - back) * SHOAL_PAGE_) - k->first;
+  shoal_prefetch_write(&shoal_slab_words_(c, page - back)[(uint64_t)from * k->reciprocal >> 32]);
+  shoal_prefetch_write(&c->page[page - back].owner);
+}
+
 int shoal_block_end_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation) {
   int rc = 0;
   struct shoal_spot_ s;

@@ -97,6 +97,8 @@ int shoal_block_at_(struct shoal_heap *heap, const struct shoal_block_ref *ref, 
 // It is this process's from here on, to be freed as any. -ENOENT: it is not the object's, or somebody was faster.
 int shoal_block_take_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry,
                       uint32_t generation) SHOAL_MUST_CHECK;
+// Has what shoal_block_end_ of that block will read brought here meanwhile. A hint; any address.
+void shoal_block_prefetch_(struct shoal_heap *heap, const void *block);
 // It is free from here on. -ENOENT.
 int shoal_block_end_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation);
 

@@ -37,6 +37,8 @@ static int is_it(struct shoal_dict *d, const struct key *k, struct found *f) {
   for (unsigned tries = 0; tries < 64; tries++) {
     f->word = shoal_load64_acquire(f->at);  // [D2] pairs with [D1]
     if (((f->word >> 10 ^ k->hash >> 52) & 0xfff) || f->word <= SHOAL_ITEM_REMOVED_) return 0;
+    __builtin_prefetch(d->keep.base + shoal_item_off_(f->word) +
+                       SHOAL_CACHE_LINE);  // most items are longer than a line
     if (SHOAL_UNLIKELY(shoal_item_look_(&d->keep, f->word, &f->item))) continue;
     int same = shoal_item_has_key_(&f->item, k->bytes, k->size);
     if (shoal_item_is_whole_(&f->item, f->at, f->word)) return same;
@@ -45,18 +47,43 @@ static int is_it(struct shoal_dict *d, const struct key *k, struct found *f) {
   return shoal_table_is_current_(d, &f->table) ? damaged() : -EAGAIN;
 }
 
+// Which words of a bucket may lead to the key, a bit each; *ends: one leads nowhere, so no search goes on behind it.
+SHOAL_INLINE unsigned candidates(const shoal_atomic64 *bucket, uint64_t hash, unsigned *ends) {
+  uint64_t fragment = hash >> 52 << 10;
+  unsigned match = 0, none = 0;
+#pragma GCC unroll 8
+  for (unsigned i = 0; i < SHOAL_BUCKET_; i++) {
+    uint64_t word = shoal_load64_relaxed(&bucket[i]);
+    match |= (unsigned)(((word ^ fragment) & SHOAL_ITEM_FRAGMENT_) == 0) << i;
+    none |= word == SHOAL_ITEM_NONE_;
+  }
+  *ends = none;
+  return match;
+}
+
+// 1: found; 0: not in this bucket. -EAGAIN, -EPROTO.
+SHOAL_INLINE int find_in(struct shoal_dict *d, const struct key *k, struct found *f, shoal_atomic64 *bucket,
+                         unsigned *ends) {
+  unsigned match = candidates(bucket, k->hash, ends);
+  for (; match; match &= match - 1) {
+    f->at = &bucket[__builtin_ctz(match)];
+    int rc = is_it(d, k, f);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
 // 0; -ENOENT, -EPROTO. It was whole, and of this key, at some moment.
 static int find(struct shoal_dict *d, const struct key *k, struct found *f) {
   do {
     int rc = shoal_dict_table_(d, &f->table);
-    if (rc) return rc;
+    if (SHOAL_UNLIKELY(rc)) return rc;
     if (!f->table.shm) return not_there(d);
-    uint64_t at = k->hash & f->table.mask;
-    for (uint64_t i = 0; i <= f->table.mask; i++, at = (at + 1) & f->table.mask) {
-      f->at = &f->table.shm->word[at];
-      if (shoal_load64_acquire(f->at) == SHOAL_ITEM_NONE_) break;  // [D2]
-      rc = is_it(d, k, f);
-      if (rc == 1 && shoal_table_is_current_(d, &f->table)) return 0;
+    uint64_t mask = f->table.mask, at = shoal_table_home_(k->hash, mask);
+    unsigned ends = 0;
+    for (uint64_t i = 0; i <= mask && !ends; i += SHOAL_BUCKET_, at = (at + SHOAL_BUCKET_) & mask) {
+      rc = find_in(d, k, f, &f->table.shm->word[at], &ends);
+      if (SHOAL_LIKELY(rc == 1 && shoal_table_is_current_(d, &f->table))) return 0;
       if (rc == -EPROTO) return rc;
       if (rc) break;
     }
@@ -135,7 +162,8 @@ struct op {
 static int reserve(struct op *o, int tight) {
   if (!o->f.table.shm) return 0;
   uint64_t words = o->f.table.mask + 1, most = tight ? words - 1 : shoal_table_limit_(words);
-  if (shoal_add64_relaxed(&o->d->shm->used, 1) < most) return o->reserved = 1;
+  o->reserved = shoal_add64_relaxed(&o->d->shm->used, 1) < most;
+  if (o->reserved) return 1;
   shoal_add64_relaxed(&o->d->shm->used, UINT64_MAX);
   return 0;
 }
@@ -156,6 +184,7 @@ static int begin(struct op *o, struct shoal_dict *d, const void *key, uint64_t k
     if (SHOAL_UNLIKELY(rc)) return rc;
     rc = find(d, &o->k, &o->f);
     o->there = rc == 0;
+    if (o->there) shoal_block_prefetch_(d->keep.heap, o->f.item.shm);
     if (rc == 0 || (rc == -ENOENT && (!adds || reserve(o, full)))) return 0;
     finish(o);
     if (rc != -ENOENT || full) return full ? full : rc;
@@ -183,7 +212,7 @@ static void intend(struct op *o, uint32_t state, uint64_t entries, uint64_t byte
 // Makes the first word on the key's way that is nobody's lead to it.
 static int add(struct op *o, uint64_t word) {
   const struct shoal_table_ *t = &o->f.table;
-  uint64_t at = o->k.hash & t->mask;
+  uint64_t at = shoal_table_home_(o->k.hash, t->mask);
   for (uint64_t i = 0; i <= t->mask; i++, at = (at + 1) & t->mask) {
     uint64_t now = shoal_load64_relaxed(&t->shm->word[at]);
     if (now > SHOAL_ITEM_REMOVED_) continue;
@@ -242,6 +271,13 @@ static int make(struct shoal_dict *d, const void *key, uint64_t key_size, const 
 }
 static void unmake(struct shoal_dict *d, struct shoal_item_shm *it) { (void)shoal_heap_free(d->keep.heap, it); }
 
+// The key's bucket is on its way while its item is written.
+static void prefetch(struct shoal_dict *d, const void *key, uint64_t key_size) {
+  struct shoal_table_ t;
+  if (shoal_dict_table_(d, &t) || !t.shm) return;
+  shoal_prefetch_write(&t.shm->word[shoal_table_home_(shoal_hash_(d->seed, key, key_size), t.mask)]);
+}
+
 // The item becomes the key's, or is freed.
 static int set(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_item_shm *it, uint64_t size,
                shoal_deadline deadline) {
@@ -258,6 +294,7 @@ static int set(struct shoal_dict *d, const void *key, uint64_t key_size, struct 
 int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, const void *value, uint64_t size,
                    shoal_deadline deadline) {
   struct shoal_item_shm *it = NULL;
+  if (SHOAL_LIKELY(!is_too_long(key_size))) prefetch(d, key, key_size);
   int rc = make(d, key, key_size, value, size, &it);
   return SHOAL_UNLIKELY(rc) ? rc : set(d, key, key_size, it, size, deadline);
 }

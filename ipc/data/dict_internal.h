@@ -2,7 +2,8 @@
 //
 //   head      root, what a change of the table left | used
 //   stripes   two lines each: a robust word and the intent of who has it
-//   table     a block: seq | words, a power of two of them; a key's first place is its hash; then the next, up to an empty one
+//   table     a block: seq | words, a power of two of them, in buckets of a line; a key's bucket is its hash; then the
+//             next, up to one with an empty word
 //
 // A word of the table is NONE, REMOVED, or leads to an item. NONE becomes something for good: so what was passed once on the way
 // to a key stays passed, until another table is published. A stripe's holder changes the words of its own keys by stores, and
@@ -95,6 +96,10 @@ int shoal_dict_table_(struct shoal_dict *d, struct shoal_table_ *t);
 SHOAL_INLINE int shoal_table_is_current_(const struct shoal_dict *d, const struct shoal_table_ *t) {
   return SHOAL_LIKELY(shoal_load64_acquire(&d->shm->root) == t->root &&            // [D4] pairs with [D3]
                       (!t->shm || shoal_load32_acquire(&t->shm->seq) == t->seq));  // [D4]
+}
+#define SHOAL_BUCKET_ 8u  // words: a line
+SHOAL_INLINE uint64_t shoal_table_home_(uint64_t hash, uint64_t mask) {
+  return hash & mask & ~(uint64_t)(SHOAL_BUCKET_ - 1);
 }
 SHOAL_INLINE uint64_t shoal_table_limit_(uint64_t words) { return words / 4 * 3; }
 

@@ -131,7 +131,7 @@ void shoal_dict_unlock_all_(struct shoal_dict *d) {
 // ---- under all stripes: another table ----
 
 static void place(struct shoal_table_shm *to, uint64_t mask, uint64_t hash, uint64_t word) {
-  uint64_t at = hash & mask;
+  uint64_t at = shoal_table_home_(hash, mask);
   while (shoal_load64_relaxed(&to->word[at])) at = (at + 1) & mask;
   shoal_store64_relaxed(&to->word[at], word);
 }
@@ -263,8 +263,8 @@ static uint64_t record_size(const struct shoal_item_ *it) {
 static void measure(struct shoal_dict_snapshot *s, const struct shoal_item_ *it) { s->length += record_size(it); }
 static void copy(struct shoal_dict_snapshot *s, const struct shoal_item_ *it) {
   struct record r = {it->key, it->value};
+  if (!s->bytes || record_size(it) > s->length - s->at) return;  // its length has changed: a peer scribbles
   char *to = s->bytes + s->at;
-  if (record_size(it) > s->length - s->at) return;  // its length has changed: a peer scribbles
   memcpy(to, &r, sizeof r);
   shoal_racing_read_(shoal_item_key_(it->shm), to + sizeof r, it->key);
   shoal_racing_read_(shoal_item_value_(it), to + sizeof r + shoal_padded_(it->key), it->value);

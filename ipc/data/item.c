@@ -74,35 +74,6 @@ int shoal_item_copy_(const struct shoal_item_ *i, void **out) {
   return 0;
 }
 
-// ---- hash: wyhash's folded multiplication (Wang Yi, public domain), 16 bytes a turn ----
-
-#define K0 UINT64_C(0xa0761d6478bd642f)
-#define K1 UINT64_C(0xe7037ed1a0b428db)
-static inline uint64_t fold(uint64_t a, uint64_t b) {
-  __uint128_t r = (__uint128_t)a * b;
-  return (uint64_t)r ^ (uint64_t)(r >> 64);
-}
-static inline uint64_t read8(const char *p) {
-  uint64_t v;
-  memcpy(&v, p, 8);
-  return v;
-}
-static inline uint64_t read4(const char *p) {
-  uint32_t v;
-  memcpy(&v, p, 4);
-  return v;
-}
-
-uint64_t shoal_hash_(uint64_t seed, const void *key, uint64_t size) {
-  const char *p = key;
-  uint64_t h = seed ^ fold(size ^ K0, K1), n = size, a = 0, b = 0;
-  for (; n > 16; n -= 16, p += 16) h = fold(read8(p) ^ K0, read8(p + 8) ^ h);
-  if (n >= 8) a = read8(p), b = read8(p + n - 8);
-  else if (n >= 4) a = read4(p), b = read4(p + n - 4);
-  else if (n) a = (uint64_t)(uint8_t)p[0] << 16 | (uint64_t)(uint8_t)p[n >> 1] << 8 | (uint8_t)p[n - 1];
-  return fold(K1 ^ size, fold(a ^ K0, b ^ h));
-}
-
 // ---- ending many ----
 
 // What the word leads to, if anything, in *ref.

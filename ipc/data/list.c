@@ -323,7 +323,7 @@ static int copy_places(const struct place *p, uint64_t n, struct shoal_list_slic
   if (s->length && !(s->bytes = malloc(s->length)))
     return shoal_fail_(-ENOMEM, "%llu bytes", (unsigned long long)s->length);
   char *to = s->bytes;
-  for (uint64_t i = 0; i < n; i++) {
+  for (uint64_t i = 0; i < n && to; i++) {
     uint64_t size = p[i].value.iov_len;
     memcpy(to, &size, 8);
     shoal_racing_read_(p[i].value.iov_base, to + 8, size);

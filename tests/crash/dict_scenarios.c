@@ -151,19 +151,19 @@ static void sparse(void) {                                           // of 64 wo
     OK(shoal_dict_remove(D, &fillers, sizeof fillers, F));
   }
 }
-// All that is before k's place is taken by keys that begin there, one of which has gone.
-static void colliding(void) {
-  dict_of(0, 1), texts("2 -", "3 new");
+// k's bucket is full of others, of which `gone` have gone.
+static void crowd(int gone) {
+  dict_of(0, 1);
   OK(set("x", "x"));
-  uint64_t home = shoal_hash_(D->seed, "k", 1) & 15;
-  int found = 0, gone = 0;
-  for (int i = 1000; found < 2; i++) {
-    if ((shoal_hash_(D->seed, &i, sizeof i) & 15) != home) continue;
+  uint64_t home = shoal_table_home_(shoal_hash_(D->seed, "k", 1), 15);
+  for (int i = 1000, found = 0; found < 8; i++) {
+    if (shoal_table_home_(shoal_hash_(D->seed, &i, sizeof i), 15) != home) continue;
     OK(shoal_dict_set(D, &i, sizeof i, "fill", 4, F));
-    if (!found++) gone = i;
+    if (found++ < gone) OK(shoal_dict_remove(D, &i, sizeof i, F));
   }
-  OK(shoal_dict_remove(D, &gone, sizeof gone, F));
 }
+static void colliding(void) { crowd(0), texts("9 -", "10 new"); }
+static void reusing(void) { crowd(2), texts("7 -", "8 new"); }
 static void op_set(void) { OK(set("k", "new")); }
 static void op_set_n(void) {
   struct shoal_dict_item one = {"k", 1, "new", 3};
@@ -208,6 +208,7 @@ DICT(set_unjoined, "set, joining by it", .setup = three, .op = op_set, .check = 
 DICT(set_again, "set, the value of one", .setup = three_and_k, .prepare = warm, .op = op_set, .check = check_dict);
 DICT(set_colliding, "set, where others collide", .setup = colliding, .prepare = warm, .op = op_set,
      .check = check_dict);
+DICT(set_reusing, "set, where others were", .setup = reusing, .prepare = warm, .op = op_set, .check = check_dict);
 DICT(set_grows, "set, the table grows", .setup = full, .prepare = warm, .op = op_set, .check = check_dict);
 DICT(set_n, "set several", .setup = three_and_k, .prepare = warm, .op = op_set_n, .check = check_dict);
 DICT(remove, "remove", .setup = to_be_removed, .prepare = warm, .op = op_remove, .check = check_dict);

@@ -2,6 +2,7 @@
 // - every call does what Python's dict does, against a private model, while the table grows, shrinks and is cleared
 // - the heap holds one block an entry, and one for the table; when the dict has gone, none
 // - what makes no sense is refused, with its code, and nothing is changed by it; a full segment, too
+#include "ipc/data/namespace.h"
 #include "tests/ipc/data/dict_fixture.h"
 
 // ---- one process ----
@@ -306,13 +307,56 @@ static void test_placed(void **state) {
   done();
 }
 
+// ---- namespace ----
+
+static int counts_ten(const char *attribute, const void *value, uint64_t size, void *arg) {
+  (void)value;
+  ++*(int *)arg;
+  return strcmp(attribute, "x") == 0 && size == 3 ? 10 : 0;
+}
+static void test_namespace(void **state) {
+  (void)state;
+  struct shoal_namespace *ns, *other;
+  struct shoal_dict *wrong;
+  char text[8], name[300];
+  uint64_t size;
+  void *copy;
+  int n = 0;
+  make(&small, NULL);
+  memset(name, 'n', sizeof name - 1), name[299] = 0;
+  assert_int_equal(shoal_namespace_create(seg, "ns", &ns), 0);
+  assert_int_equal(shoal_namespace_create(seg, "ns", &other), -EEXIST);
+  assert_int_equal(shoal_namespace_open(seg, "d", &other), -EBADMSG);
+  assert_int_equal(shoal_dict_open(seg, "ns", &wrong), -EBADMSG);
+  assert_int_equal(shoal_namespace_open_or_create(seg, "ns", &other), 0);
+  assert_int_equal(shoal_namespace_set(ns, "x", "one", 3, F), 0);
+  assert_int_equal(shoal_namespace_get(other, "x", text, 8, &size), 0);
+  assert_int_equal(size, 3);
+  assert_int_equal(shoal_namespace_get_alloc(other, "x", &copy, &size), 0);
+  assert_string_equal(copy, "one");
+  free(copy);
+  assert_int_equal(shoal_namespace_list(other, counts_ten, &n, F), 10);
+  assert_int_equal(n, 1);
+  assert_int_equal(shoal_namespace_has(other, "y"), 0);
+  assert_int_equal(shoal_namespace_get(ns, "y", text, 8, &size), -ENOENT);
+  assert_int_equal(shoal_namespace_set(ns, "", "one", 3, F), -EINVAL);
+  assert_int_equal(shoal_namespace_set(ns, name, "one", 3, F), -ENAMETOOLONG);
+  assert_int_equal(shoal_namespace_delete(other, "x", F), 0);
+  assert_int_equal(shoal_namespace_delete(ns, "x", F), -ENOENT);
+  assert_int_equal(shoal_namespace_close(other), 0);
+  assert_int_equal(shoal_namespace_close(ns), 0);
+  assert_int_equal(shoal_namespace_unlink(seg, "d"), -EBADMSG);
+  assert_int_equal(shoal_namespace_unlink(seg, "ns"), 0);
+  done();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_set_get_remove), cmocka_unit_test(test_compound),
       cmocka_unit_test(test_update),         cmocka_unit_test(test_many),
       cmocka_unit_test(test_as_a_model),     cmocka_unit_test(test_grows_and_shrinks),
       cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_a_full_segment),
-      cmocka_unit_test(test_placed),
+      cmocka_unit_test(test_placed),         cmocka_unit_test(test_namespace),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,230 @@
+// bench/dict_bench.cc: what does a dict in shared memory cost, which no death damages and no reader waits in, beside a private hash
+// table without any lock, and beside a shared one under a mutex; and do two read twice as much as one?
+
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "bench/against/dicts.h"
+#include "bench/harness/must.h"
+#include "bench/harness/workloads.h"
+#include "bench/modules.h"
+#include "core/heap.h"
+#include "ipc/data/dict.h"
+#include "ipc/data/list.h"
+
+namespace bench {
+
+namespace {
+
+constexpr uint64_t kEntries = 1 << 20;
+constexpr size_t kPayload = sizeof(DictKey) + sizeof(DictValue);
+
+struct Shoal {
+  static constexpr bool kThreads = false;
+  shoal_segment *seg = nullptr;
+  shoal_dict *dict = nullptr;
+  explicit Shoal(size_t) {
+    shoal_segment_options options{};
+    options.size_max = uint64_t{1} << 30;
+    must(shoal_segment_create(nullptr, &options, &seg), "segment_create");
+    must(shoal_dict_create(seg, "dict", nullptr, &dict), "dict_create");
+  }
+  bool get(const DictKey &k, DictValue &v) {
+    uint64_t size;
+    return shoal_dict_get(dict, &k, sizeof k, &v, sizeof v, &size) == 0;
+  }
+  void set(const DictKey &k, const DictValue &v) {
+    must(shoal_dict_set(dict, &k, sizeof k, &v, sizeof v, SHOAL_FOREVER), "dict_set");
+  }
+};
+
+DictKey key(uint64_t n) { return {{n * 0x9e3779b97f4a7c15, n}}; }
+DictValue value(uint64_t n) { return {{n, n, n, n, n, n, n, n}}; }
+
+// With a million entries; made once, used by all cases.
+template <class D>
+D &filled() {
+  static std::unique_ptr<D> d;
+  if (!d) {
+    d = std::make_unique<D>(kEntries);
+    for (uint64_t n = 0; n < kEntries; n++) d->set(key(n), value(n));
+  }
+  return *d;
+}
+
+uint64_t next(uint64_t &random) {
+  random ^= random << 13, random ^= random >> 7;
+  return random ^= random << 17;
+}
+
+// `sets` of a hundred operations are sets.
+template <class D>
+void use(Lane &lane, D *dict, unsigned sets) {
+  uint64_t n = 0, wrong = 0, random = 88172645463325252 + lane.index;
+  DictValue v;
+  for (uint64_t k = 0; k < kEntries; k++) wrong += !dict->get(key(k), v);  // a lane is born without the pages
+  lane.start();
+  do {
+    for (unsigned k = 0; k < kLook / 8; k++, n++) {
+      uint64_t which = next(random) % kEntries;
+      if (sets && random >> 32 < sets * (uint64_t{1} << 32) / 100) {
+        dict->set(key(which), value(which));
+      } else {
+        bool found = dict->get(key(which), v);
+        touch(v);
+        wrong += !found || v.word[0] != which || v.word[7] != which;
+      }
+    }
+  } while (!lane.late());
+  lane.stop(n);
+  lane.tally().wrong = wrong;
+}
+
+// Millions of operations a second, of all lanes.
+template <class D, unsigned Sets, unsigned Lanes>
+Measurement million(double seconds) {
+  D *dict = &filled<D>();
+  std::vector<Work> lanes(Lanes, [=](Lane &lane) { use(lane, dict, Sets); });
+  Measurement m;
+  m.outcome = run(lanes, {seconds, nullptr, D::kThreads});
+  Outcome &o = m.outcome;
+  uint64_t sum = 0, wrong = 0;
+  for (auto &lane : o.lanes) sum += lane.count, wrong += lane.wrong;
+  if (o.hung) o.fault = "hung";
+  if (o.fault.empty() && wrong) o.fault = std::to_string(wrong) + " values were wrong or missing";
+  m.values = {static_cast<double>(sum) / o.seconds / 1e6};
+  return m;
+}
+
+// Bytes of the heap in use, by those of keys and values.
+Measurement overhead(double) {
+  Shoal &d = filled<Shoal>();
+  shoal_heap *heap;
+  struct shoal_heap_info info {};
+  must(shoal_heap_open(d.seg, &heap), "heap_open");
+  must(shoal_heap_info(heap, &info), "heap_info");
+  must(shoal_heap_close(heap), "heap_close");
+  Measurement m;
+  m.outcome.lanes.resize(1);
+  m.values = {static_cast<double>(info.used) / static_cast<double>(kEntries * kPayload)};
+  return m;
+}
+
+// ---- list ----
+
+constexpr size_t kList = 4096;
+
+struct ShoalList {
+  shoal_segment *seg = nullptr;
+  shoal_list *list = nullptr;
+  ShoalList() {
+    must(shoal_segment_create(nullptr, nullptr, &seg), "segment_create");
+    must(shoal_list_create(seg, "list", &list), "list_create");
+  }
+  ~ShoalList() {
+    shoal_list_close(list);
+    (void)shoal_segment_close(seg);
+  }
+  ShoalList(const ShoalList &) = delete;
+  ShoalList &operator=(const ShoalList &) = delete;
+  void append(const DictValue &v) { must(shoal_list_append(list, &v, sizeof v, SHOAL_FOREVER), "list_append"); }
+  size_t size() { return shoal_list_len(list); }
+  void clear() { must(shoal_list_clear(list, SHOAL_FOREVER), "list_clear"); }
+};
+struct Deque {
+  std::deque<std::string> list;
+  void append(const DictValue &v) { list.emplace_back(reinterpret_cast<const char *>(&v), sizeof v); }
+  size_t size() { return list.size(); }
+  void clear() { list.clear(); }
+};
+
+template <class L>
+void append(Lane &lane) {
+  L list;
+  uint64_t n = 0, wrong = 0;
+  lane.start();
+  do {
+    for (size_t k = 0; k < kList; k++, n++) list.append(value(n));
+    wrong += list.size() != kList;
+    list.clear();
+  } while (!lane.late());
+  lane.stop(n);
+  lane.tally().wrong = wrong;
+}
+template <class L>
+Measurement appends(double seconds) {
+  Measurement m;
+  m.outcome = run({append<L>}, {seconds});
+  Outcome &o = m.outcome;
+  if (o.hung) o.fault = "hung";
+  if (o.fault.empty() && o.lanes[0].wrong) o.fault = "values were lost";
+  m.values = {static_cast<double>(o.lanes[0].count) / o.seconds / 1e6};
+  return m;
+}
+
+// Each repetition begins with a look at every entry.
+constexpr int kFew = 5;
+constexpr double kSeconds = .2;
+
+}  // namespace
+
+void add_dict(Suite &suite) {
+  Case one;
+  one.name = "dict/get/1";
+  one.figures = {{"",
+                  "M op/s",
+                  Better::kHigher,
+                  ">= 0.6 x absl, 4 x boost",
+                  {{Target::kNamed, .6, "absl (private)"}, {Target::kNamed, 4, "boost, mutex"}}}};
+  one.contenders = {{"shoal", Role::kOurs, million<Shoal, 0, 1>},
+                    {"absl (private)", Role::kPeer, million<FlatHashMap, 0, 1>},
+                    {"boost, mutex", Role::kPeer, million<BoostDict, 0, 1>}};
+  one.repetitions = kFew;
+  one.seconds = kSeconds;
+  suite.add(one);
+
+  Case two;
+  two.name = "dict/get/2";
+  two.figures = {{"", "M op/s", Better::kHigher, ">= 1.7 x one", {{Target::kLimit, 1.7}}}};
+  two.contenders = {{"shoal", Role::kOurs, million<Shoal, 0, 2>},
+                    {"boost, mutex", Role::kPeer, million<BoostDict, 0, 2>},
+                    {"shoal, one", Role::kLimit, million<Shoal, 0, 1>}};
+  two.repetitions = kFew;
+  two.seconds = kSeconds;
+  suite.add(two);
+
+  Case set;
+  set.name = "dict/set";
+  set.figures = {{"", "M op/s", Better::kHigher, ">= 0.35 x absl", {{Target::kNamed, .35, "absl (private)"}}}};
+  set.contenders = {{"shoal", Role::kOurs, million<Shoal, 100, 1>},
+                    {"absl (private)", Role::kPeer, million<FlatHashMap, 100, 1>},
+                    {"boost, mutex", Role::kPeer, million<BoostDict, 100, 1>}};
+  set.repetitions = kFew;
+  set.seconds = kSeconds;
+  suite.add(set);
+
+  Case mixed;
+  mixed.name = "dict/mixed/2";
+  mixed.figures = {{"", "M op/s", Better::kHigher, ">= 4 x boost", {{Target::kNamed, 4, "boost, mutex"}}}};
+  mixed.contenders = {{"shoal", Role::kOurs, million<Shoal, 5, 2>},
+                      {"boost, mutex", Role::kPeer, million<BoostDict, 5, 2>}};
+  mixed.repetitions = kFew;
+  mixed.seconds = kSeconds;
+  suite.add(mixed);
+
+  Case memory;
+  memory.name = "dict/memory";
+  memory.figures = {{"", "x payload", Better::kLower, "<= 1.6", {{Target::kValue, 1.6}}}};
+  memory.contenders = {{"shoal", Role::kOurs, overhead}};
+  memory.repetitions = 1;
+  suite.add(memory);
+
+  Case list;
+  list.name = "list/append";
+  list.figures = {{"", "M op/s", Better::kHigher, ">= 0.3 x deque", {{Target::kNamed, .3, "std::deque (private)"}}}};
+  list.contenders = {{"shoal", Role::kOurs, appends<ShoalList>}, {"std::deque (private)", Role::kPeer, appends<Deque>}};
+  suite.add(list);
+}
+
+}  // namespace bench
