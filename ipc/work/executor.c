@@ -12,7 +12,6 @@
 #include "ipc/work/processors.h"
 
 #define MAGIC 0x51784531u
-#define TEND_EVERY_NS INT64_C(1000000)  // who waits, and does not sleep, tends so often
 #define ALIGN(n) (((n) + 63) & ~UINT64_C(63))
 
 // ---- layout ----
@@ -157,30 +156,6 @@ static int init(void *memory, uint64_t size, void *arg) {
   return rc;
 }
 
-// What a dead worker ran is over, or needs an order, so that another runs it again. A closed queue takes none. What it had ended
-// may still have to be told of, or freed.
-static void give_orders(struct shoal_executor *ex, unsigned worker) {
-  ex->owed[worker] = 0;
-  for (uint32_t job = 0; job < ex->jobs; job++) {
-    uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2]
-    uint32_t state = shoal_job_state_of_(s);
-    if (state < SHOAL_JOB_RUNNING_ || shoal_job_worker_(s) != worker || shoal_executor_runner_lives_(ex, s)) continue;
-    struct shoal_order_ order = {job, shoal_job_generation_(s)};
-    int again = state == SHOAL_JOB_RUNNING_ && shoal_job_attempt_(s) <= ex->retries;
-    int rc = again ? shoal_queue_put(ex->queue, &order, SHOAL_TRY) : -EPIPE;
-    if (rc == -EPIPE) shoal_executor_end_(ex, job, s);
-    else if (rc) ex->owed[worker] = 1;  // again, when there is room
-  }
-}
-
-// In the creator: a worker has ended. How, is for who asks why its job failed.
-void shoal_executor_ended_(void *arg, unsigned worker, uint32_t incarnation, int code) {
-  struct shoal_executor *ex = arg;
-  uint64_t how = (uint64_t)incarnation << 32 | (uint32_t)code;
-  shoal_store64_release(&ex->desks[worker].ended, how);  // [D1] pairs with [D2]: before its jobs are over
-  give_orders(ex, worker);
-}
-
 static int start_workers(struct shoal_executor *ex, const char *name) {
   const struct shoal_executor_options *o = &ex->options;
   ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_, ex};
@@ -234,12 +209,6 @@ int shoal_executor_create(struct shoal_segment *seg, const char *name, const str
 
 // ---- the end ----
 
-// A child of fork has inherited the handle, and is another thread.
-static int is_creator(const struct shoal_executor *ex) { return ex->pool && ex->creator_tid == shoal_self_()->tid; }
-static int check_creator(const struct shoal_executor *ex) {
-  return is_creator(ex) ? 0 : shoal_fail_(-ECHILD, "the executor is another thread's to look after");
-}
-
 int shoal_executor_close(struct shoal_executor *ex) {
   shoal_store32_seq_cst(&ex->shm->closed, 1);  // [X1] pairs with [X2] of who submits
   return 0;
@@ -266,7 +235,7 @@ static void end_all(struct shoal_executor *ex) {
 }
 
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline) {
-  int rc = check_creator(ex);
+  int rc = shoal_executor_check_creator_(ex);
   if (rc) return rc;
   shoal_store32_relaxed(&ex->shm->terminated, 1);
   (void)shoal_executor_close(ex);
@@ -287,14 +256,15 @@ static int drain(struct shoal_executor *ex, shoal_deadline deadline) {
       if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
       uint64_t armed = s | SHOAL_JOB_ASLEEP_;
       if (armed != s && !shoal_cas64_acq_rel(&cell->state, &s, armed)) continue;  // [W1] pairs with [J1]
-      shoal_futex_wait(shoal_job_futex_(cell), (uint32_t)armed, shoal_executor_slice_(deadline));
+      struct shoal_futex_entry entry = {shoal_job_futex_(cell), (uint32_t)armed};
+      shoal_executor_sleep_(ex, &entry, 1, deadline);
     }
   }
   return 0;
 }
 
 int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline) {
-  int rc = check_creator(ex);
+  int rc = shoal_executor_check_creator_(ex);
   if (rc) return rc;
   if (!shoal_load32_relaxed(&ex->shm->closed)) return shoal_fail_(-EINVAL, "the executor is not closed");
   rc = drain(ex, deadline);
@@ -302,7 +272,7 @@ int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline) {
   shoal_queue_close(ex->queue);
   struct shoal_pool_info info;
   do {
-    rc = shoal_executor_tend(ex, shoal_executor_slice_(deadline));
+    rc = shoal_executor_tend(ex, deadline);
     shoal_pool_info(ex->pool, &info);
     if (rc == -ENOTRECOVERABLE || info.alive == 0) return rc == -ENOTRECOVERABLE ? rc : 0;
   } while (!shoal_deadline_is_try(deadline) && !shoal_deadline_passed(deadline));
@@ -311,7 +281,7 @@ int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline) {
 
 int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_deadline deadline) {
   if (flags & ~(unsigned)SHOAL_CANCEL_PENDING) return shoal_fail_(-EINVAL, "flags %x", flags);
-  int rc = check_creator(ex);
+  int rc = shoal_executor_check_creator_(ex);
   if (!rc) rc = shoal_executor_close(ex);
   if (rc) return rc;
   if (flags & SHOAL_CANCEL_PENDING) cancel_pending(ex);
@@ -321,7 +291,7 @@ int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_dea
 int shoal_executor_detach(struct shoal_executor *ex) {
   if (shoal_role_elsewhere_(&ex->queue->wait))
     return shoal_fail_(-EBUSY, "another thread submits through this handle, or created it");
-  if (is_creator(ex)) {
+  if (shoal_executor_is_creator_(ex)) {
     int rc = shoal_executor_terminate(ex, SHOAL_TRY);
     if (!rc) rc = shoal_pool_destroy(ex->pool);
     if (rc) return rc;
@@ -333,57 +303,6 @@ int shoal_executor_detach(struct shoal_executor *ex) {
 }
 
 // ---- looking after it ----
-
-static int broken(struct shoal_executor *ex) {
-  return shoal_fail_(-ENOTRECOVERABLE, "the executor is broken: %.111s", ex->shm->reason);
-}
-
-static int pool_tend(struct shoal_executor *ex, shoal_deadline deadline) {
-  int rc = shoal_pool_tend(ex->pool, deadline);
-  ex->tended_ns = shoal_now_ns();
-  for (unsigned w = 0; w < ex->workers; w++)
-    if (ex->owed[w]) give_orders(ex, w);
-  if (rc != -ENOTRECOVERABLE || shoal_load32_relaxed(&ex->shm->broken)) return rc;
-  snprintf(ex->shm->reason, sizeof ex->shm->reason, "%s", shoal_reason());
-  shoal_store32_release(&ex->shm->broken, 1);  // [E1] pairs with [E2]
-  return rc;
-}
-
-// What a worker runs takes too long, or was condemned by somebody who died before he said so here.
-static void look_at_desk(struct shoal_executor *ex, unsigned w) {
-  struct shoal_desk_shm *desk = &ex->desks[w];
-  uint64_t until = shoal_load64_acquire(&desk->until_ns), token = shoal_load64_acquire(&desk->job);  // [T2]
-  uint64_t s = until ? shoal_job_look_(ex, (uint32_t)token, (uint32_t)(token >> 32)) : 0;
-  if (s && shoal_job_worker_(s) == w && shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ &&
-      (uint64_t)shoal_now_ns() > shoal_load64_acquire(&ex->cells[(uint32_t)token].until_ns))  // [T2] pairs with [T1]
-    shoal_job_condemn_(ex, (uint32_t)token, s, -ETIMEDOUT);
-  uint32_t kill = shoal_load32_acquire(&desk->kill);  // [K3] pairs with [K4] of ipc/work/job.c
-  if (!kill) return;
-  uint64_t is = shoal_pool_incarnation_(ex->pool, w);
-  if ((is & 511) == kill - 1) shoal_pool_kill_(ex->pool, w, (uint32_t)is);
-  shoal_cas32_relaxed(&desk->kill, &kill, 0);
-}
-
-int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline) {
-  int rc = check_creator(ex);
-  while (!rc) {
-    for (unsigned w = 0; w < ex->workers; w++) look_at_desk(ex, w);
-    rc = pool_tend(ex, shoal_deadline_is_try(deadline) ? deadline : shoal_executor_slice_(deadline));
-    if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) break;
-    if (!rc && !shoal_pool_alive_(ex->pool)) break;
-  }
-  return rc;
-}
-
-int shoal_executor_care_(struct shoal_executor *ex) {
-  if (shoal_load32_acquire(&ex->shm->broken)) return broken(ex);  // [E2]
-  if (is_creator(ex)) {
-    if (shoal_now_ns() - ex->tended_ns < TEND_EVERY_NS) return 0;
-    return shoal_executor_tend(ex, SHOAL_TRY) == -ENOTRECOVERABLE ? broken(ex) : 0;
-  }
-  if (shoal_proc_alive(ex->seg, ex->creator, 1)) return 0;
-  return shoal_fail_(-EPIPE, "the executor's creator has gone, and its workers with it");
-}
 
 int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out) {
   struct shoal_executor_info info = {.workers = ex->workers, .alive = ex->workers, .jobs_max = ex->jobs};
@@ -397,11 +316,11 @@ int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *o
     info.finished += shoal_job_over_(s);
   }
   info.closed = (int)shoal_load32_relaxed(&ex->shm->closed);
-  if (shoal_load32_acquire(&ex->shm->broken)) {  // [E2]
+  if (shoal_load32_acquire(&ex->shm->broken)) {  // [E2] pairs with [E1] of ipc/work/tend.c
     info.broken = -ENOTRECOVERABLE;
     snprintf(info.reason, sizeof info.reason, "%.111s", ex->shm->reason);
   }
-  if (is_creator(ex) && !shoal_pool_info(ex->pool, &pool)) {
+  if (shoal_executor_is_creator_(ex) && !shoal_pool_info(ex->pool, &pool)) {
     info.alive = pool.alive;
     info.done = pool.done, info.failed = pool.failed;
     info.restarts = pool.restarts, info.recycled = pool.recycled;
@@ -412,7 +331,7 @@ int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *o
 
 int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out) {
   struct shoal_worker_info info;
-  int rc = check_creator(ex);
+  int rc = shoal_executor_check_creator_(ex);
   if (!rc) rc = shoal_pool_worker(ex->pool, worker, &info);
   if (!rc) *out = (struct shoal_executor_worker){info.pid, info.restarts};
   return rc;

@@ -21,6 +21,7 @@
 
 #include <pthread.h>
 
+#include "core/futex.h"
 #include "core/heap.h"
 #include "core/identity.h"
 #include "core/proc.h"
@@ -97,7 +98,7 @@ struct shoal_executor_shm {
   shoal_atomic32 broken;      // the creator, after the reason
   shoal_atomic32 terminated;  // the creator: no job begins any more
   shoal_atomic32 closed;      // anybody: only tasks submit, from now on
-  uint32_t reserved2_;
+  shoal_atomic32 attention;   // who condemns, after it has said so at the desk: changes; the creator sleeps on it
   char reason[112];
   uint64_t reserved3_[8];
 } SHOAL_ALIGNED(64);
@@ -135,6 +136,7 @@ struct shoal_executor {
   struct shoal_executor_options options;
   uint32_t creator_tid;  // of the thread that looks after the workers
   int64_t tended_ns;
+  uint32_t attention;   // as it was before it last looked
   unsigned char *owed;  // by worker: it has died, and what it ran still needs an order
   // ---- cells that were free when last seen; a stack ----
   shoal_atomic32 lock;
@@ -213,7 +215,7 @@ int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
 // Ends a job whose runner is dead, or what that has left to do for one that is over.
 void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s);
 
-// ---- executor.c ----
+// ---- executor.c, tend.c ----
 // shoal_executor_create, whose workers `start` starts; NULL: nobody does.
 int shoal_executor_make_(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                          int (*start)(struct shoal_executor *ex, const char *name), struct shoal_executor **out);
@@ -222,7 +224,18 @@ void shoal_executor_ended_(void *executor, unsigned worker, uint32_t incarnation
 // In the creator: looks after the workers, if it has not lately. 0; -ENOTRECOVERABLE, -EPIPE: nothing will ever run any
 // more.
 int shoal_executor_care_(struct shoal_executor *ex);
-#define SHOAL_EXECUTOR_SLICE_NS_ INT64_C(20000000)  // who waits cares so often
+// The creator; a child of fork has inherited the handle, and is another thread.
+SHOAL_INLINE int shoal_executor_is_creator_(const struct shoal_executor *ex) {
+  return ex->pool && ex->creator_tid == shoal_self_()->tid;
+}
+int shoal_executor_check_creator_(const struct shoal_executor *ex);  // 0, -ECHILD
+// Sleeps until one of these words of jobs changes, or there may be something for shoal_executor_care_; a second at most.
+// n <= SHOAL_EXECUTOR_WORDS_.
+#define SHOAL_EXECUTOR_WORDS_ (SHOAL_FUTEX_MANY / 2)
+void shoal_executor_sleep_(struct shoal_executor *ex, const struct shoal_futex_entry *jobs, unsigned n,
+                           shoal_deadline deadline);
+// For what cannot sleep so: who waits for room, or for jobs of several executors, or more than there are words.
+#define SHOAL_EXECUTOR_SLICE_NS_ INT64_C(20000000)
 SHOAL_INLINE shoal_deadline shoal_executor_slice_(shoal_deadline deadline) {
   int64_t slice = shoal_now_ns() + SHOAL_EXECUTOR_SLICE_NS_;
   return (shoal_deadline){slice < deadline.ns ? slice : deadline.ns};

@@ -43,7 +43,8 @@ uint64_t shoal_future_arm_(const struct shoal_future *f) {
 
 static void sleep_for(const struct shoal_future *f, shoal_deadline deadline) {
   uint64_t s = shoal_future_arm_(f);
-  if (s) shoal_futex_wait(shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s, shoal_executor_slice_(deadline));
+  struct shoal_futex_entry entry = {shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
+  if (s) shoal_executor_sleep_(f->executor, &entry, 1, deadline);
 }
 
 // 0 and the state it is over in.

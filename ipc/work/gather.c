@@ -20,7 +20,7 @@ static const struct shoal_future *at(const struct shoal_future *futures, const u
 static unsigned arm_all(const struct shoal_future *futures, const unsigned *order, unsigned n,
                         struct shoal_futex_entry *entries) {
   unsigned armed = 0;
-  for (unsigned i = 0; i < n && armed < SHOAL_FUTEX_MANY; i++) {
+  for (unsigned i = 0; i < n && armed < SHOAL_EXECUTOR_WORDS_; i++) {
     const struct shoal_future *f = at(futures, order, i);
     uint64_t s = shoal_future_arm_(f);
     if (!s) return 0;
@@ -54,9 +54,16 @@ static int care(const struct shoal_future *futures, const unsigned *order, unsig
   return rc;
 }
 
+// Not all may be slept on, or looked after, at once.
+static int must_slice(const struct shoal_future *futures, const unsigned *order, unsigned n) {
+  for (unsigned i = 1; i < n; i++)
+    if (at(futures, order, i)->executor != at(futures, order, 0)->executor) return 1;
+  return n > SHOAL_EXECUTOR_WORDS_;
+}
+
 // Until one of them is over. None is when it is called; 0, or why not.
 static int wait_any(const struct shoal_future *futures, const unsigned *order, unsigned n, shoal_deadline deadline) {
-  struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
+  struct shoal_futex_entry entries[SHOAL_EXECUTOR_WORDS_];
   for (;;) {
     if (any_over(futures, order, n)) return 0;
     if (!shoal_deadline_is_try(deadline) && run_one(futures, order, n)) continue;
@@ -66,7 +73,8 @@ static int wait_any(const struct shoal_future *futures, const unsigned *order, u
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
     for (uint32_t k = 0; k < SHOAL_SPIN_MAX && k < shoal_spin_max_ && !over(at(futures, order, 0)); k++) shoal_pause();
     unsigned armed = arm_all(futures, order, n, entries);
-    if (armed) shoal_futex_wait_many(entries, armed, shoal_executor_slice_(deadline));
+    shoal_deadline until = must_slice(futures, order, n) ? shoal_executor_slice_(deadline) : deadline;
+    if (armed) shoal_executor_sleep_(at(futures, order, 0)->executor, entries, armed, until);
   }
 }
 

@@ -301,7 +301,10 @@ int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int 
   while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_)))
     if ((s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_)) != is) return 0;
   uint32_t worker = shoal_job_worker_(s);
-  if (worker < ex->workers)
-    shoal_store32_release(&ex->desks[worker].kill, 1 + shoal_job_incarnation_(s));  // [K4] pairs with [K3]
+  if (worker >= ex->workers) return 1;
+  shoal_store32_release(&ex->desks[worker].kill, 1 + shoal_job_incarnation_(s));  // [K4] pairs with [K3]
+  if (shoal_executor_is_creator_(ex)) return 1;
+  shoal_add32_seq_cst(&ex->shm->attention, 1);  // [K5] pairs with [K6]
+  shoal_futex_wake(&ex->shm->attention, INT32_MAX);
   return 1;
 }

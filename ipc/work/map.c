@@ -137,7 +137,7 @@ struct shoal_imap {
   int (*next)(void *arg, void *item);
   void *arg;
   uint32_t window, unordered;
-  uint32_t first, out;  // of the ring of futures
+  uint32_t first, out;  // of the ring of futures; unordered, `first` stays 0
   int held;             // an argument that found no room yet
   int ended;            // 1, or what `next` answered
   char *item;
@@ -192,19 +192,22 @@ static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
 static int bring_front(struct shoal_imap *it, shoal_deadline deadline) {
   for (;;) {
     for (uint32_t i = 0; i < it->out; i++) {
-      if (shoal_future_done(ith(it, i)) == 0) continue;
-      struct shoal_future f = *ith(it, i);
-      *ith(it, i) = *ith(it, 0);
-      *ith(it, 0) = f;
+      if (shoal_future_done(&it->futures[i]) == 0) continue;
+      struct shoal_future f = it->futures[i];
+      it->futures[i] = it->futures[0];
+      it->futures[0] = f;
       return 0;
     }
-    uint32_t straight = it->window - it->first < it->out ? it->window - it->first : it->out;
-    shoal_deadline slice = straight < it->out ? shoal_executor_slice_(deadline) : deadline;
-    if (shoal_deadline_is_try(deadline)) return -EAGAIN;
-    int rc = shoal_future_wait(ith(it, 0), straight, SHOAL_FIRST_DONE, slice);
-    if (rc < 0 && rc != -ETIMEDOUT) return rc;
-    if (rc < 0 && shoal_deadline_passed(deadline)) return rc;
+    int rc = shoal_future_wait(it->futures, it->out, SHOAL_FIRST_DONE, deadline);
+    if (rc < 0) return rc;
   }
+}
+
+// The front has been given out. Unordered, they stay together at the beginning.
+static void take_front(struct shoal_imap *it) {
+  it->out--;
+  if (it->unordered) it->futures[0] = it->futures[it->out];
+  else it->first = (it->first + 1) % it->window;
 }
 
 int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
@@ -217,8 +220,7 @@ int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoa
   if (!rc) rc = shoal_future_get(ith(it, 0), out, size, failure, deadline);
   if (rc && rc != -EREMOTEIO && rc != -ECANCELED) return rc;
   (void)shoal_future_release(ith(it, 0));
-  it->first = (it->first + 1) % it->window;
-  it->out--;
+  take_front(it);
   return rc;
 }
 

@@ -20,6 +20,8 @@
 #define DELIVERIES_MAX (SHOAL_SLOT_DEATHS_MAX_ / 2)  // twice as many deaths are counted
 #define TEND_EVERY_NS INT64_C(10000000)              // a submit that does not wait tends so often
 #define SLICE_NS INT64_C(50000000)                   // a submit that waits, too
+#define DYING_MS 2                                   // from a thread's death to that of its process, mostly
+#define KILLED_NS INT64_C(50000000)                  // no process takes so long; or it does no harm
 
 enum { STARTING, READY, AT_END, INIT_FAILED, REFUSED, RECYCLED };
 
@@ -41,14 +43,18 @@ struct shoal_worker_shm {  // written by the worker of this place; `state` also 
   shoal_atomic32 error;     // why it went, if the state says so
   shoal_atomic32 state;
   uint32_t reserved_[6];
+  struct shoal_robust live;  // the worker, from its first instruction; the kernel at its death
+  uint32_t reserved2_[6];
   struct failure_shm failures[2];
 } SHOAL_ALIGNED(64);
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 320, "a line that is written for each task, and four");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 384, "a line that is written for each task, and five");
 
 struct place {
   struct shoal_process process;
   uint64_t restarts;
   uint32_t incarnation;  // workers started here before
+  int64_t since_ns;      // it was started; or `dying`: its thread was seen dead, its process not yet
+  int dying;
   enum { VACANT, OUTWORN, WORKING, ENDED } is;
 };
 
@@ -62,7 +68,8 @@ struct shoal_pool {
   struct shoal_pool_options options;
   pid_t creator;
   unsigned workers;
-  int stopping;  // terminate: nobody is replaced
+  int stopping;      // terminate: nobody is replaced
+  unsigned watched;  // more workers than can be slept on: where to go on
   int64_t tended_ns, window_ns;
   uint32_t window_restarts;
   uint64_t restarts, recycled;
@@ -142,6 +149,7 @@ static int be_worker(void *arg) {
   struct worker *w = arg;
   struct shoal_pool *pool = w->pool;
   struct shoal_worker_shm *me = &pool->shared[w->place];
+  if (shoal_live_take_(&me->live)) return 1;
   int rc = pool->options.init ? pool->options.init(pool->options.init_arg, w->place) : 0;
   if (rc) {
     shoal_store32_relaxed(&me->error, (uint32_t)rc);
@@ -191,9 +199,12 @@ static int start_worker(struct shoal_pool *pool, unsigned i) {
   struct shoal_process_options o = {.name = name, .daemon = 1, .threaded = pool->options.threaded};
   shoal_store64_relaxed(&shared->began_ns, 0);
   shoal_store32_relaxed(&shared->state, STARTING);
+  shoal_store32_relaxed(&shared->live.word, 0);  // whose word it was is dead
   int rc = shoal_process_start(&pool->places[i].process, be_worker, &worker, &o);
   if (rc) return rc;
   pool->places[i].is = WORKING;
+  pool->places[i].since_ns = shoal_now_ns();
+  pool->places[i].dying = 0;
   pool->sentinels[i] = (struct pollfd){pool->places[i].process.sentinel, POLLIN, 0};
   return 0;
 }
@@ -258,8 +269,28 @@ static unsigned alive(const struct shoal_pool *pool) {
   return n;
 }
 
+static int is_dying(const struct shoal_pool *pool, unsigned i) {
+  if (pool->places[i].is != WORKING) return 0;
+  return shoal_robust_is_dead(shoal_load32_acquire(&pool->shared[i].live.word));  // [A5] of sync/eventcount.h
+}
+
+// Its thread is dead, its process about to be: waited for, as whoever asks is about to replace it. One that does not end has
+// lost its thread only (pthread_exit in a task), and serves nobody any more.
+static void hasten(struct shoal_pool *pool, unsigned i) {
+  struct place *place = &pool->places[i];
+  if (!place->dying) {
+    place->dying = 1;
+    place->since_ns = shoal_now_ns();
+    poll(&pool->sentinels[i], 1, DYING_MS);
+  } else if (shoal_now_ns() - place->since_ns > KILLED_NS) {
+    shoal_process_kill(&place->process);
+  }
+}
+
 // Waits for a worker to end, takes note of all that have. How many, or an error.
 static int notice(struct shoal_pool *pool, shoal_deadline deadline) {
+  for (unsigned i = 0; i < pool->workers; i++)
+    if (is_dying(pool, i)) hasten(pool, i);
   int64_t left = shoal_deadline_is_try(deadline) ? 0 : deadline.ns - shoal_now_ns();
   struct timespec timeout = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
   int n = ppoll(pool->sentinels, pool->workers, shoal_deadline_is_forever(deadline) ? NULL : &timeout, NULL);
@@ -336,6 +367,40 @@ uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker)
   return worker < pool->workers ? pool->places[worker].incarnation : 0;
 }
 unsigned shoal_pool_alive_(const struct shoal_pool *pool) { return alive(pool); }
+
+int shoal_pool_dying_(const struct shoal_pool *pool) {
+  for (unsigned i = 0; i < pool->workers; i++)
+    if (is_dying(pool, i)) return 1;
+  return 0;
+}
+
+// For what cannot be slept on: looked at soon, and later again and again.
+static void look_soon(const struct place *place, shoal_deadline *until) {
+  int64_t now = shoal_now_ns(), wait = 1000000 + (now - place->since_ns) / 2;
+  if (wait > SLICE_NS) wait = SLICE_NS;
+  if (now + wait < until->ns) until->ns = now + wait;
+}
+
+int shoal_pool_watch_(struct shoal_pool *pool, struct shoal_futex_entry *end, unsigned room, unsigned *n,
+                      shoal_deadline *until) {
+  for (unsigned k = 0; k < pool->workers; k++) {
+    unsigned i = (pool->watched + k) % pool->workers;
+    struct place *place = &pool->places[i];
+    if (place->is != WORKING) continue;
+    uint32_t word = shoal_load32_acquire(&pool->shared[i].live.word);  // [A5] of sync/eventcount.h
+    if (shoal_robust_owner(word) == 0) {
+      if (shoal_robust_is_dead(word) && !place->dying) return 1;
+      look_soon(place, until);
+    } else if (*n < room) {
+      end[-1 - (int)(*n)++] = (struct shoal_futex_entry){&pool->shared[i].live.word, word};
+    } else {
+      pool->watched = i;
+      if (until->ns > shoal_now_ns() + SLICE_NS) until->ns = shoal_now_ns() + SLICE_NS;
+      break;
+    }
+  }
+  return 0;
+}
 
 static void signal_all(struct shoal_pool *pool, int (*send)(struct shoal_process *)) {
   for (unsigned i = 0; i < pool->workers; i++)

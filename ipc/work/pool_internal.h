@@ -1,6 +1,7 @@
 // What an executor asks of the pool that its workers are.
 #pragma once
 
+#include "core/futex.h"
 #include "ipc/work/pool.h"
 
 SHOAL_BEGIN
@@ -20,5 +21,11 @@ int shoal_pool_kill_(struct shoal_pool *pool, unsigned worker, uint32_t incarnat
 
 uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker);
 unsigned shoal_pool_alive_(const struct shoal_pool *pool);
+// Whether a worker's thread is dead and its process has not been taken note of.
+int shoal_pool_dying_(const struct shoal_pool *pool);
+// For who sleeps on something else as well: the words of workers that run, before `end`, as many as there is room for; when
+// to look again at the latest, as others cannot be watched. 1: one has died: tend.
+int shoal_pool_watch_(struct shoal_pool *pool, struct shoal_futex_entry *end, unsigned room, unsigned *n,
+                      shoal_deadline *until);
 
 SHOAL_END
