@@ -23,155 +23,6 @@
 #define DYING_MS 2                                   // from a thread's death to that of its process, mostly
 #define KILLED_NS INT64_C(50000000)                  // no process takes so long; or it does no harm
 
-enum { STARTING, READY, AT_END, INIT_FAILED, REFUSED, RECYCLED };
-
-#define MESSAGE_WORDS 14
-
-struct failure_shm {
-  shoal_atomic64 at_ns;
-  shoal_atomic32 code, attempt;
-  shoal_atomic64 message[MESSAGE_WORDS];
-};
-SHOAL_STATIC_ASSERT(sizeof(struct failure_shm) == 128, "two lines");
-SHOAL_STATIC_ASSERT(sizeof(((struct shoal_failure *)0)->message) == sizeof(uint64_t[MESSAGE_WORDS]),
-                    "a message and its words");
-
-struct shoal_worker_shm {  // written by the worker of this place; `state` also by the creator, while there is none
-  shoal_atomic64 done, failed;
-  shoal_atomic64 began_ns;  // CLOCK_MONOTONIC; 0 no task
-  shoal_atomic64 told;      // failures; the last of them is failures[told % 2], whole whenever its teller is killed
-  shoal_atomic32 error;     // why it went, if the state says so
-  shoal_atomic32 state;
-  uint32_t reserved_[6];
-  struct shoal_robust live;  // the worker, from its first instruction; the kernel at its death
-  uint32_t reserved2_[6];
-  struct failure_shm failures[2];
-} SHOAL_ALIGNED(64);
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 384, "a line that is written for each task, and five");
-
-struct place {
-  struct shoal_process process;
-  uint64_t restarts;
-  uint32_t incarnation;  // workers started here before
-  int64_t since_ns;      // it was started; or `dying`: its thread was seen dead, its process not yet
-  int dying;
-  enum { VACANT, OUTWORN, WORKING, ENDED } is;
-};
-
-struct shoal_pool {
-  struct shoal_segment *seg;
-  struct shoal_object object;
-  struct shoal_worker_shm *shared;
-  struct shoal_queue *queue;
-  struct shoal_queue *standing;  // the same one: through this handle the creator stands for workers that are dead
-  const struct shoal_task *task;
-  struct shoal_pool_options options;
-  pid_t creator;
-  unsigned workers;
-  int stopping;      // terminate: nobody is replaced
-  unsigned watched;  // more workers than can be slept on: where to go on
-  int64_t tended_ns, window_ns;
-  uint32_t window_restarts;
-  uint64_t restarts, recycled;
-  int broken;
-  char reason[128];
-  char name[SHOAL_NAME_MAX + 1];
-  struct pollfd *sentinels;
-  struct place places[];
-};
-
-// ---- in the worker ----
-
-struct worker {
-  struct shoal_pool *pool;
-  unsigned place;
-};
-
-static void tell(struct shoal_worker_shm *me, const struct shoal_failure *f) {
-  uint64_t told = shoal_load64_relaxed(&me->told) + 1, words[MESSAGE_WORDS];
-  struct failure_shm *to = &me->failures[told % 2];
-  memcpy(words, f->message, sizeof words);
-  // [F3] pairs with [F4]: who reads a word of this failure reads, after it, that the last but one is no longer the last
-  shoal_store64_release(&to->at_ns, (uint64_t)shoal_now_ns());
-  shoal_store32_release(&to->code, (uint32_t)f->code);                                            // [F3]
-  shoal_store32_release(&to->attempt, f->attempt);                                                // [F3]
-  for (unsigned i = 0; i < MESSAGE_WORDS; i++) shoal_store64_release(&to->message[i], words[i]);  // [F3]
-  shoal_store64_release(&me->told, told);  // [F1] pairs with [F2]: it is whole
-}
-
-static void count_task(struct shoal_worker_shm *me, int rc) {
-  shoal_atomic64 *count = rc ? &me->failed : &me->done;
-  shoal_store64_relaxed(count, shoal_load64_relaxed(count) + 1);
-}
-
-static int serve_hook(const struct worker *w, struct shoal_loan *loan) {
-  const struct shoal_pool_hooks_ *h = w->pool->options.hooks_;
-  count_task(&w->pool->shared[w->place], h->run(h->arg, w->place, w->pool->places[w->place].incarnation, loan));
-  return 0;
-}
-
-static int serve(const struct worker *w, struct shoal_loan *loan) {
-  const struct shoal_pool_options *o = &w->pool->options;
-  struct shoal_worker_shm *me = &w->pool->shared[w->place];
-  uint32_t deaths = loan->redelivered;
-  int given_up = o->deliveries_max && deaths >= o->deliveries_max;
-  int told_to_death = given_up && deaths >= 2 * o->deliveries_max;  // `failed` is what kills
-  shoal_store64_relaxed(&me->began_ns, (uint64_t)shoal_now_ns());
-  shoal_reason_clear();
-  int rc =
-      given_up ? shoal_fail_(-ENOTRECOVERABLE, "%u workers have died with it", deaths) : w->pool->task->run(loan->data);
-  if (rc) {
-    struct shoal_failure f = {
-        .code = rc, .worker = w->place, .attempt = deaths + !given_up, .task = w->pool->task->name};
-    snprintf(f.message, sizeof f.message, "%s", shoal_reason());
-    tell(me, &f);
-    if (o->failed && !told_to_death) o->failed(o->failed_arg, &f, loan->data);
-  }
-  count_task(me, rc);
-  shoal_store64_relaxed(&me->began_ns, 0);
-  return shoal_queue_release(w->pool->queue, loan);
-}
-
-// At the end of the stream (-EPIPE), after its share of tasks (0), or refused.
-static int work(const struct worker *w) {
-  struct shoal_pool *pool = w->pool;
-  struct shoal_loan loan;
-  for (uint64_t left = pool->options.tasks_max ? pool->options.tasks_max : UINT64_MAX; left; left--) {
-    int rc = shoal_queue_receive(pool->queue, &loan, SHOAL_FOREVER);
-    if (rc) return rc;
-    rc = pool->options.hooks_ ? serve_hook(w, &loan) : serve(w, &loan);
-    if (rc) return rc;
-  }
-  return 0;
-}
-
-static int be_worker(void *arg) {
-  struct worker *w = arg;
-  struct shoal_pool *pool = w->pool;
-  struct shoal_worker_shm *me = &pool->shared[w->place];
-  if (shoal_live_take_(&me->live)) return 1;
-  int rc = pool->options.init ? pool->options.init(pool->options.init_arg, w->place) : 0;
-  if (rc) {
-    shoal_store32_relaxed(&me->error, (uint32_t)rc);
-    shoal_store32_relaxed(&me->state, INIT_FAILED);
-    return 1;
-  }
-  shoal_store32_relaxed(&me->state, READY);
-  rc = work(w);
-  if (rc && rc != -EPIPE) {
-    fprintf(stderr, "%s: %s: %s\n", shoal_process_current_name(), shoal_strerror(rc), shoal_reason());
-    shoal_store32_relaxed(&me->error, (uint32_t)rc);
-    shoal_store32_relaxed(&me->state, REFUSED);
-    return 1;
-  }
-  shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
-  if (pool->options.finalize) pool->options.finalize(pool->options.init_arg, w->place);
-  // The last word: an exit without it, even with code 0, came from inside a task, and is a death. The creator reads it
-  // after it has seen this process end.
-  shoal_store32_relaxed(&me->state, rc ? AT_END : RECYCLED);
-  return 0;
-}
-
 // ---- in the creator ----
 
 static int say_broken(struct shoal_pool *pool) { return shoal_fail_(pool->broken, "%s: %s", pool->name, pool->reason); }
@@ -192,17 +43,17 @@ static int break_pool_for(struct shoal_pool *pool, unsigned i, const char *what)
 
 static int start_worker(struct shoal_pool *pool, unsigned i) {
   struct shoal_worker_shm *shared = &pool->shared[i];
-  struct worker worker = {pool, i};
+  struct shoal_pool_worker_ worker = {pool, i};
   char name[SHOAL_NAME_MAX + 12];
   snprintf(name, sizeof name, "%s-%u", pool->name, i + 1);
   name[SHOAL_NAME_MAX] = 0;
   struct shoal_process_options o = {.name = name, .daemon = 1, .threaded = pool->options.threaded};
   shoal_store64_relaxed(&shared->began_ns, 0);
-  shoal_store32_relaxed(&shared->state, STARTING);
+  shoal_store32_relaxed(&shared->state, SHOAL_WORKER_STARTING_);
   shoal_store32_relaxed(&shared->live.word, 0);  // whose word it was is dead
-  int rc = shoal_process_start(&pool->places[i].process, be_worker, &worker, &o);
+  int rc = shoal_process_start(&pool->places[i].process, shoal_pool_be_worker_, &worker, &o);
   if (rc) return rc;
-  pool->places[i].is = WORKING;
+  pool->places[i].is = SHOAL_PLACE_WORKING_;
   pool->places[i].since_ns = shoal_now_ns();
   pool->places[i].dying = 0;
   pool->sentinels[i] = (struct pollfd){pool->places[i].process.sentinel, POLLIN, 0};
@@ -223,24 +74,26 @@ static int may_restart(struct shoal_pool *pool) {
 
 // The worker in this place has ended: at the end of the stream, or by dying.
 static int worker_ended(struct shoal_pool *pool, unsigned i) {
-  struct place *place = &pool->places[i];
+  struct shoal_place_of_worker_ *place = &pool->places[i];
   uint32_t state = shoal_load32_relaxed(&pool->shared[i].state);
   pool->sentinels[i].fd = -1;
   int code = 0;
   (void)shoal_process_exitcode(&place->process, &code);
-  if (state != AT_END && pool->options.hooks_)
+  if (state != SHOAL_WORKER_AT_END_ && pool->options.hooks_)
     pool->options.hooks_->ended(pool->options.hooks_->arg, i, place->incarnation, code);
-  place->is = state == AT_END || pool->stopping ? ENDED : state == RECYCLED ? OUTWORN : VACANT;
+  place->is = state == SHOAL_WORKER_AT_END_ || pool->stopping ? SHOAL_PLACE_ENDED_
+              : state == SHOAL_WORKER_RECYCLED_               ? SHOAL_PLACE_OUTWORN_
+                                                              : SHOAL_PLACE_VACANT_;
   place->incarnation++;
   shoal_process_close(&place->process);
-  if (state == INIT_FAILED) return break_pool_for(pool, i, "the initializer failed");
-  if (state == REFUSED) return break_pool_for(pool, i, "the queue refused a worker");
+  if (state == SHOAL_WORKER_INIT_FAILED_) return break_pool_for(pool, i, "the initializer failed");
+  if (state == SHOAL_WORKER_REFUSED_) return break_pool_for(pool, i, "the queue refused a worker");
   return 0;
 }
 
 // A dead worker, or one that has done its share, has a successor: only the first is a restart.
 static int replace(struct shoal_pool *pool, unsigned i) {
-  int died = pool->places[i].is == VACANT;
+  int died = pool->places[i].is == SHOAL_PLACE_VACANT_;
   int rc = died ? may_restart(pool) : 0;
   if (!rc) rc = start_worker(pool, i);
   if (rc) return rc;
@@ -255,7 +108,7 @@ static int replace(struct shoal_pool *pool, unsigned i) {
 static int fill(struct shoal_pool *pool) {
   int started = 0;
   for (unsigned i = 0; i < pool->workers; i++) {
-    if (pool->places[i].is > OUTWORN || pool->stopping) continue;
+    if (pool->places[i].is > SHOAL_PLACE_OUTWORN_ || pool->stopping) continue;
     int rc = replace(pool, i);
     if (rc) return rc;
     started++;
@@ -265,19 +118,19 @@ static int fill(struct shoal_pool *pool) {
 
 static unsigned alive(const struct shoal_pool *pool) {
   unsigned n = 0;
-  for (unsigned i = 0; i < pool->workers; i++) n += pool->places[i].is == WORKING;
+  for (unsigned i = 0; i < pool->workers; i++) n += pool->places[i].is == SHOAL_PLACE_WORKING_;
   return n;
 }
 
 static int is_dying(const struct shoal_pool *pool, unsigned i) {
-  if (pool->places[i].is != WORKING) return 0;
+  if (pool->places[i].is != SHOAL_PLACE_WORKING_) return 0;
   return shoal_robust_is_dead(shoal_load32_acquire(&pool->shared[i].live.word));  // [A5] of sync/eventcount.h
 }
 
 // Its thread is dead, its process about to be: waited for, as whoever asks is about to replace it. One that does not end has
 // lost its thread only (pthread_exit in a task), and serves nobody any more.
 static void hasten(struct shoal_pool *pool, unsigned i) {
-  struct place *place = &pool->places[i];
+  struct shoal_place_of_worker_ *place = &pool->places[i];
   if (!place->dying) {
     place->dying = 1;
     place->since_ns = shoal_now_ns();
@@ -359,8 +212,9 @@ int shoal_pool_join(struct shoal_pool *pool, shoal_deadline deadline) {
 int shoal_pool_kill_(struct shoal_pool *pool, unsigned worker, uint32_t incarnation) {
   int rc = check_creator(pool);
   if (rc || worker >= pool->workers) return rc;
-  struct place *place = &pool->places[worker];
-  return place->is == WORKING && place->incarnation == incarnation ? shoal_process_kill(&place->process) : 0;
+  struct shoal_place_of_worker_ *place = &pool->places[worker];
+  return place->is == SHOAL_PLACE_WORKING_ && place->incarnation == incarnation ? shoal_process_kill(&place->process)
+                                                                                : 0;
 }
 
 uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker) {
@@ -375,7 +229,7 @@ int shoal_pool_dying_(const struct shoal_pool *pool) {
 }
 
 // For what cannot be slept on: looked at soon, and later again and again.
-static void look_soon(const struct place *place, shoal_deadline *until) {
+static void look_soon(const struct shoal_place_of_worker_ *place, shoal_deadline *until) {
   int64_t now = shoal_now_ns(), wait = 1000000 + (now - place->since_ns) / 2;
   if (wait > SLICE_NS) wait = SLICE_NS;
   if (now + wait < until->ns) until->ns = now + wait;
@@ -385,8 +239,8 @@ int shoal_pool_watch_(struct shoal_pool *pool, struct shoal_futex_entry *end, un
                       shoal_deadline *until) {
   for (unsigned k = 0; k < pool->workers; k++) {
     unsigned i = (pool->watched + k) % pool->workers;
-    struct place *place = &pool->places[i];
-    if (place->is != WORKING) continue;
+    struct shoal_place_of_worker_ *place = &pool->places[i];
+    if (place->is != SHOAL_PLACE_WORKING_) continue;
     uint32_t word = shoal_load32_acquire(&pool->shared[i].live.word);  // [A5] of sync/eventcount.h
     if (shoal_robust_owner(word) == 0) {
       if (shoal_robust_is_dead(word) && !place->dying) return 1;
@@ -404,7 +258,7 @@ int shoal_pool_watch_(struct shoal_pool *pool, struct shoal_futex_entry *end, un
 
 static void signal_all(struct shoal_pool *pool, int (*send)(struct shoal_process *)) {
   for (unsigned i = 0; i < pool->workers; i++)
-    if (pool->places[i].is == WORKING) send(&pool->places[i].process);
+    if (pool->places[i].is == SHOAL_PLACE_WORKING_) send(&pool->places[i].process);
 }
 
 int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline) {
@@ -520,12 +374,13 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
 // The last failure in this place, and when it was; 0: none.
 static uint64_t last_failure(const struct shoal_pool *pool, unsigned i, struct shoal_failure *out) {
   const struct shoal_worker_shm *w = &pool->shared[i];
-  for (uint64_t told; (told = shoal_load64_acquire(&w->told));) {  // [F2]
-    const struct failure_shm *from = &w->failures[told % 2];
-    uint64_t at = shoal_load64_acquire(&from->at_ns), words[MESSAGE_WORDS];                           // [F4]
-    out->code = (int)shoal_load32_acquire(&from->code);                                               // [F4]
-    out->attempt = shoal_load32_acquire(&from->attempt);                                              // [F4]
-    for (unsigned k = 0; k < MESSAGE_WORDS; k++) words[k] = shoal_load64_acquire(&from->message[k]);  // [F4]
+  for (uint64_t told;
+       (told = shoal_load64_acquire(&w->told));) {  // [F2] pairs with [F1], [F4] with [F3] of ipc/work/pool_worker.c
+    const struct shoal_worker_failure_shm *from = &w->failures[told % 2];
+    uint64_t at = shoal_load64_acquire(&from->at_ns), words[SHOAL_MESSAGE_WORDS_];                           // [F4]
+    out->code = (int)shoal_load32_acquire(&from->code);                                                      // [F4]
+    out->attempt = shoal_load32_acquire(&from->attempt);                                                     // [F4]
+    for (unsigned k = 0; k < SHOAL_MESSAGE_WORDS_; k++) words[k] = shoal_load64_acquire(&from->message[k]);  // [F4]
     if (shoal_load64_relaxed(&w->told) != told) continue;
     out->worker = i;
     out->task = pool->task->name;
@@ -558,11 +413,11 @@ int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out) {
 
 int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_worker_info *out) {
   if (worker >= pool->workers) return shoal_fail_(-EINVAL, "worker %u of %u", worker, pool->workers);
-  const struct place *place = &pool->places[worker];
+  const struct shoal_place_of_worker_ *place = &pool->places[worker];
   const struct shoal_worker_shm *w = &pool->shared[worker];
   uint64_t began = shoal_load64_relaxed(&w->began_ns);
   *out = (struct shoal_worker_info){
-      .pid = place->is == WORKING ? place->process.pid : 0,
+      .pid = place->is == SHOAL_PLACE_WORKING_ ? place->process.pid : 0,
       .restarts = place->restarts,
       .done = shoal_load64_relaxed(&w->done),
       .failed = shoal_load64_relaxed(&w->failed),

@@ -1,8 +1,14 @@
 // What an executor asks of the pool that its workers are.
 #pragma once
 
+#include <poll.h>
+
+#include "core/directory.h"
 #include "core/futex.h"
+#include "core/robust.h"
 #include "ipc/work/pool.h"
+#include "ipc/work/process.h"
+#include "ipc/work/task.h"
 
 SHOAL_BEGIN
 
@@ -27,5 +33,79 @@ int shoal_pool_dying_(const struct shoal_pool *pool);
 // to look again at the latest, as others cannot be watched. 1: one has died: tend.
 int shoal_pool_watch_(struct shoal_pool *pool, struct shoal_futex_entry *end, unsigned room, unsigned *n,
                       shoal_deadline *until);
+
+// ---- in the segment ----
+enum {
+  SHOAL_WORKER_STARTING_,
+  SHOAL_WORKER_READY_,
+  SHOAL_WORKER_AT_END_,
+  SHOAL_WORKER_INIT_FAILED_,
+  SHOAL_WORKER_REFUSED_,
+  SHOAL_WORKER_RECYCLED_
+};
+
+#define SHOAL_MESSAGE_WORDS_ 14
+
+struct shoal_worker_failure_shm {
+  shoal_atomic64 at_ns;
+  shoal_atomic32 code, attempt;
+  shoal_atomic64 message[SHOAL_MESSAGE_WORDS_];
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_failure_shm) == 128, "two lines");
+SHOAL_STATIC_ASSERT(sizeof(((struct shoal_failure *)0)->message) == sizeof(uint64_t[SHOAL_MESSAGE_WORDS_]),
+                    "a message and its words");
+
+struct shoal_worker_shm {  // written by the worker of this place; `state` also by the creator, while there is none
+  shoal_atomic64 done, failed;
+  shoal_atomic64 began_ns;  // CLOCK_MONOTONIC; 0 no task
+  shoal_atomic64 told;      // failures; the last of them is failures[told % 2], whole whenever its teller is killed
+  shoal_atomic32 error;     // why it went, if the state says so
+  shoal_atomic32 state;
+  uint32_t reserved_[6];
+  struct shoal_robust live;  // the worker, from its first instruction; the kernel at its death
+  uint32_t reserved2_[6];
+  struct shoal_worker_failure_shm failures[2];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 384, "a line that is written for each task, and five");
+
+// ---- in a process ----
+struct shoal_place_of_worker_ {
+  struct shoal_process process;
+  uint64_t restarts;
+  uint32_t incarnation;  // workers started here before
+  int64_t since_ns;      // it was started; or `dying`: its thread was seen dead, its process not yet
+  int dying;
+  enum { SHOAL_PLACE_VACANT_, SHOAL_PLACE_OUTWORN_, SHOAL_PLACE_WORKING_, SHOAL_PLACE_ENDED_ } is;
+};
+
+struct shoal_pool {
+  struct shoal_segment *seg;
+  struct shoal_object object;
+  struct shoal_worker_shm *shared;
+  struct shoal_queue *queue;
+  struct shoal_queue *standing;  // the same one: through this handle the creator stands for workers that are dead
+  const struct shoal_task *task;
+  struct shoal_pool_options options;
+  pid_t creator;
+  unsigned workers;
+  int stopping;      // terminate: nobody is replaced
+  unsigned watched;  // more workers than can be slept on: where to go on
+  int64_t tended_ns, window_ns;
+  uint32_t window_restarts;
+  uint64_t restarts, recycled;
+  int broken;
+  char reason[128];
+  char name[SHOAL_NAME_MAX + 1];
+  struct pollfd *sentinels;
+  struct shoal_place_of_worker_ places[];
+};
+
+struct shoal_pool_worker_ {
+  struct shoal_pool *pool;
+  unsigned place;
+};
+
+// What a worker of `w->place` does, from its first instruction; its exit code.
+int shoal_pool_be_worker_(void *w);
 
 SHOAL_END

@@ -1,0 +1,92 @@
+// The worker of a pool: receives, runs, gives back.
+#include <stdio.h>
+#include <string.h>
+
+#include "core/atomic.h"
+#include "core/error.h"
+#include "ipc/work/pool_internal.h"
+
+static void tell(struct shoal_worker_shm *me, const struct shoal_failure *f) {
+  uint64_t told = shoal_load64_relaxed(&me->told) + 1, words[SHOAL_MESSAGE_WORDS_];
+  struct shoal_worker_failure_shm *to = &me->failures[told % 2];
+  memcpy(words, f->message, sizeof words);
+  // [F3] pairs with [F4]: who reads a word of this failure reads, after it, that the last but one is no longer the last
+  shoal_store64_release(&to->at_ns, (uint64_t)shoal_now_ns());
+  shoal_store32_release(&to->code, (uint32_t)f->code);                                                   // [F3]
+  shoal_store32_release(&to->attempt, f->attempt);                                                       // [F3]
+  for (unsigned i = 0; i < SHOAL_MESSAGE_WORDS_; i++) shoal_store64_release(&to->message[i], words[i]);  // [F3]
+  shoal_store64_release(&me->told, told);  // [F1] pairs with [F2]: it is whole
+}
+
+static void count_task(struct shoal_worker_shm *me, int rc) {
+  shoal_atomic64 *count = rc ? &me->failed : &me->done;
+  shoal_store64_relaxed(count, shoal_load64_relaxed(count) + 1);
+}
+
+static int serve_hook(const struct shoal_pool_worker_ *w, struct shoal_loan *loan) {
+  const struct shoal_pool_hooks_ *h = w->pool->options.hooks_;
+  count_task(&w->pool->shared[w->place], h->run(h->arg, w->place, w->pool->places[w->place].incarnation, loan));
+  return 0;
+}
+
+static int serve(const struct shoal_pool_worker_ *w, struct shoal_loan *loan) {
+  const struct shoal_pool_options *o = &w->pool->options;
+  struct shoal_worker_shm *me = &w->pool->shared[w->place];
+  uint32_t deaths = loan->redelivered;
+  int given_up = o->deliveries_max && deaths >= o->deliveries_max;
+  int told_to_death = given_up && deaths >= 2 * o->deliveries_max;  // `failed` is what kills
+  shoal_store64_relaxed(&me->began_ns, (uint64_t)shoal_now_ns());
+  shoal_reason_clear();
+  int rc =
+      given_up ? shoal_fail_(-ENOTRECOVERABLE, "%u workers have died with it", deaths) : w->pool->task->run(loan->data);
+  if (rc) {
+    struct shoal_failure f = {
+        .code = rc, .worker = w->place, .attempt = deaths + !given_up, .task = w->pool->task->name};
+    snprintf(f.message, sizeof f.message, "%s", shoal_reason());
+    tell(me, &f);
+    if (o->failed && !told_to_death) o->failed(o->failed_arg, &f, loan->data);
+  }
+  count_task(me, rc);
+  shoal_store64_relaxed(&me->began_ns, 0);
+  return shoal_queue_release(w->pool->queue, loan);
+}
+
+// At the end of the stream (-EPIPE), after its share of tasks (0), or refused.
+static int work(const struct shoal_pool_worker_ *w) {
+  struct shoal_pool *pool = w->pool;
+  struct shoal_loan loan;
+  for (uint64_t left = pool->options.tasks_max ? pool->options.tasks_max : UINT64_MAX; left; left--) {
+    int rc = shoal_queue_receive(pool->queue, &loan, SHOAL_FOREVER);
+    if (rc) return rc;
+    rc = pool->options.hooks_ ? serve_hook(w, &loan) : serve(w, &loan);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+int shoal_pool_be_worker_(void *arg) {
+  struct shoal_pool_worker_ *w = arg;
+  struct shoal_pool *pool = w->pool;
+  struct shoal_worker_shm *me = &pool->shared[w->place];
+  if (shoal_live_take_(&me->live)) return 1;
+  int rc = pool->options.init ? pool->options.init(pool->options.init_arg, w->place) : 0;
+  if (rc) {
+    shoal_store32_relaxed(&me->error, (uint32_t)rc);
+    shoal_store32_relaxed(&me->state, SHOAL_WORKER_INIT_FAILED_);
+    return 1;
+  }
+  shoal_store32_relaxed(&me->state, SHOAL_WORKER_READY_);
+  rc = work(w);
+  if (rc && rc != -EPIPE) {
+    fprintf(stderr, "%s: %s: %s\n", shoal_process_current_name(), shoal_strerror(rc), shoal_reason());
+    shoal_store32_relaxed(&me->error, (uint32_t)rc);
+    shoal_store32_relaxed(&me->state, SHOAL_WORKER_REFUSED_);
+    return 1;
+  }
+  shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
+  if (pool->options.finalize) pool->options.finalize(pool->options.init_arg, w->place);
+  // The last word: an exit without it, even with code 0, came from inside a task, and is a death. The creator reads it
+  // after it has seen this process end.
+  shoal_store32_relaxed(&me->state, rc ? SHOAL_WORKER_AT_END_ : SHOAL_WORKER_RECYCLED_);
+  return 0;
+}
