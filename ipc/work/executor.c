@@ -62,6 +62,7 @@ static int attach(struct shoal_executor *ex) {
   ex->workers = __atomic_load_n(&shm->workers, __ATOMIC_RELAXED);
   ex->producers = __atomic_load_n(&shm->producers, __ATOMIC_RELAXED);
   ex->retries = __atomic_load_n(&shm->retries, __ATOMIC_RELAXED);
+  ex->threads = __atomic_load_n(&shm->threads, __ATOMIC_RELAXED) != 0;
   ex->limit_ns = (int64_t)__atomic_load_n(&shm->limit_ns, __ATOMIC_RELAXED);
   ex->creator = __atomic_load_n(&shm->creator, __ATOMIC_RELAXED);
   if (ex->jobs < 16 || ex->jobs > SHOAL_EXECUTOR_JOBS_MAX || (ex->jobs & (ex->jobs - 1)) ||
@@ -127,6 +128,8 @@ static int complete(struct shoal_executor_options *o) {
   if (o->retries > SHOAL_EXECUTOR_RETRIES_MAX)
     return shoal_fail_(-EINVAL, "%u retries; at most %u", o->retries, SHOAL_EXECUTOR_RETRIES_MAX);
   if (o->time_limit_ns < 0) return shoal_fail_(-EINVAL, "a time limit of %lld ns", (long long)o->time_limit_ns);
+  if (o->threads && o->time_limit_ns)
+    return shoal_fail_(-ENOTSUP, "a time limit: a thread that runs too long cannot be killed");
   uint32_t jobs = 16;
   while (jobs < o->jobs) jobs *= 2;
   o->jobs = jobs;
@@ -149,6 +152,7 @@ static int init(void *memory, uint64_t size, void *arg) {
   shm->jobs = o->jobs;
   shm->producers = o->producers;
   shm->retries = o->retries;
+  shm->threads = o->threads != 0;
   shm->limit_ns = (uint64_t)o->time_limit_ns;
   shm->creator = b->creator;
   int rc = shoal_queue_place_((char *)memory + l.queue, l.cells - l.queue, &q);
@@ -158,7 +162,7 @@ static int init(void *memory, uint64_t size, void *arg) {
 
 static int start_workers(struct shoal_executor *ex, const char *name) {
   const struct shoal_executor_options *o = &ex->options;
-  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_, ex};
+  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_, ex, o->threads};
   struct shoal_pool_options pool = {.queue = ex->queue,
                                     .workers = o->workers,
                                     .name = name ? name : "executor",
@@ -288,14 +292,20 @@ int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_dea
   return shoal_deadline_is_try(deadline) ? 0 : shoal_executor_join(ex, deadline);
 }
 
+// Threads that work through this handle first.
+static int end_workers(struct shoal_executor *ex) {
+  if (!shoal_executor_is_creator_(ex)) return 0;
+  return shoal_executor_terminate(ex, ex->threads ? SHOAL_FOREVER : SHOAL_TRY);
+}
+
 int shoal_executor_detach(struct shoal_executor *ex) {
+  int rc = ex->threads ? end_workers(ex) : 0;
+  if (rc) return rc;
   if (shoal_role_elsewhere_(&ex->queue->wait))
     return shoal_fail_(-EBUSY, "another thread submits through this handle, or created it");
-  if (shoal_executor_is_creator_(ex)) {
-    int rc = shoal_executor_terminate(ex, SHOAL_TRY);
-    if (!rc) rc = shoal_pool_destroy(ex->pool);
-    if (rc) return rc;
-  }
+  rc = end_workers(ex);
+  if (!rc && shoal_executor_is_creator_(ex)) rc = shoal_pool_destroy(ex->pool);
+  if (rc) return rc;
   struct shoal_segment *seg = ex->seg;
   struct shoal_object object = ex->object;
   dispose(ex);

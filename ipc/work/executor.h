@@ -1,4 +1,5 @@
-// ipc/work/executor.h: registered tasks run by worker processes, submitted from any process; each is a future.
+// ipc/work/executor.h: registered tasks run by worker processes, or by threads, submitted from any process; each is a
+// future.
 //
 // USE
 //   struct square { double in, out; };
@@ -36,8 +37,14 @@
 //          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
 //          (-EPIPE), as nothing runs any more. Killed inside a release of another process's future: the cell may be free
 //          only when that process ends.
+// THREADS  with options.threads the workers are threads of the creator's process: the same calls, the same results. A
+//          thread cannot be killed: cancel(force) and a time limit are refused (-ENOTSUP), terminate and detach wait for
+//          what runs. A task that crashes takes the process with it; one that ends its thread (pthread_exit) has failed.
 // HEALING  the creator's calls (get, wait and the like included) replace dead workers, kill the condemned and watch the
-//          time limits, every 20 ms while they sleep. A creator that makes none for long calls shoal_executor_tend.
+//          time limits; while they sleep, too: a death, a job condemned elsewhere and a limit wake them. A creator that
+//          makes none for long calls shoal_executor_tend. Who waits elsewhere is woken by the creator's death. An idle
+//          waiter looks once a second, and every 50 ms as long as a worker has not begun, or beyond 60 of them. A worker
+//          whose serving thread has ended (pthread_exit, exec) is killed.
 // COST     submit: a line written, a compare-and-set, a put; the worker: a receive and two compare-and-sets. No system
 //          call unless somebody sleeps. An argument of up to 48 bytes lies in the job's own line, a larger one in a block
 //          of the segment's heap.
@@ -73,10 +80,12 @@ struct shoal_executor_options {             // zero: the default
   uint32_t restarts_max;       // no limit; else more than this within restarts_within break the executor
   int64_t restarts_within_ns;  // one second
   int threaded;
+  int threads;  // 1: the workers are threads of this process
 };
 
 // ---- lifecycle ----
-// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads), fork's.
+// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads), -ENOTSUP
+// (a time limit for threads), fork's.
 int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                           struct shoal_executor **out) SHOAL_MUST_CHECK;
 // Somebody else's, to submit and to open futures. -ENOENT, -EBADMSG, -EPROTO, -ENOMEM.
@@ -91,11 +100,12 @@ int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline);
 enum { SHOAL_CANCEL_PENDING = 1 };
 int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_deadline deadline);
 // Creator: SIGTERM to the workers, SIGKILL at the deadline. Jobs not begun are cancelled, those in hand have failed.
+// Threads: those in hand are done; -EBUSY at the deadline: one still runs, call again.
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline);
-// Mine: the handle. The creator's: terminates what still runs. Futures of this handle are of no use any more. -EBUSY:
+// Mine: the handle. The creator's: terminates what still runs (threads: waits for it). Futures of this handle are of no use any more. -EBUSY:
 // another thread of this process has submitted through it, and lives.
 int shoal_executor_detach(struct shoal_executor *ex);
-// The executor whose worker the calling process is; NULL: none's.
+// The executor whose worker the calling thread is; NULL: none's.
 struct shoal_executor *shoal_executor_current(void);
 
 // ---- submitting ----
@@ -142,7 +152,7 @@ struct shoal_executor_info {
 int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out);
 
 struct shoal_executor_worker {
-  pid_t pid;  // 0: ended
+  pid_t pid;  // 0: ended; of threads, the creator's
   uint64_t restarts;
 };
 int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out);

@@ -94,7 +94,8 @@ struct shoal_executor_shm {
   uint32_t retries, creator;                 // constant; a shoal_proc_id
   uint64_t limit_ns;                         // constant
   uint64_t queue_size;                       // constant
-  uint64_t reserved_[3];
+  uint32_t threads, reserved4_;              // constant: workers are threads of the creator
+  uint64_t reserved_[2];
   shoal_atomic32 broken;      // the creator, after the reason
   shoal_atomic32 terminated;  // the creator: no job begins any more
   shoal_atomic32 closed;      // anybody: only tasks submit, from now on
@@ -129,6 +130,7 @@ struct shoal_executor {
   struct shoal_job_shm *cells;
   uint32_t jobs, workers, producers, retries;  // checked copies
   int64_t limit_ns;
+  int threads;
   shoal_proc_id creator;
   // ---- of the creator ----
   struct shoal_pool *pool;

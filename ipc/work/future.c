@@ -167,6 +167,7 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
       continue;
     }
     if (!flags) return shoal_fail_(-EBUSY, "the task has begun");
+    if (ex->threads) return shoal_fail_(-ENOTSUP, "the task has begun in a thread, which cannot be killed");
     if (shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ && !shoal_job_condemn_(ex, f->job, s, -ECANCELED)) continue;
     (void)shoal_executor_tend(ex, SHOAL_TRY);  // at once, if this is the creator
     return 0;

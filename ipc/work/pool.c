@@ -20,8 +20,6 @@
 #define DELIVERIES_MAX (SHOAL_SLOT_DEATHS_MAX_ / 2)  // twice as many deaths are counted
 #define TEND_EVERY_NS INT64_C(10000000)              // a submit that does not wait tends so often
 #define SLICE_NS INT64_C(50000000)                   // a submit that waits, too
-#define DYING_MS 2                                   // from a thread's death to that of its process, mostly
-#define KILLED_NS INT64_C(50000000)                  // no process takes so long; or it does no harm
 
 // ---- in the creator ----
 
@@ -41,25 +39,6 @@ static int break_pool_for(struct shoal_pool *pool, unsigned i, const char *what)
   return break_pool(pool, why);
 }
 
-static int start_worker(struct shoal_pool *pool, unsigned i) {
-  struct shoal_worker_shm *shared = &pool->shared[i];
-  struct shoal_pool_worker_ worker = {pool, i};
-  char name[SHOAL_NAME_MAX + 12];
-  snprintf(name, sizeof name, "%s-%u", pool->name, i + 1);
-  name[SHOAL_NAME_MAX] = 0;
-  struct shoal_process_options o = {.name = name, .daemon = 1, .threaded = pool->options.threaded};
-  shoal_store64_relaxed(&shared->began_ns, 0);
-  shoal_store32_relaxed(&shared->state, SHOAL_WORKER_STARTING_);
-  shoal_store32_relaxed(&shared->live.word, 0);  // whose word it was is dead
-  int rc = shoal_process_start(&pool->places[i].process, shoal_pool_be_worker_, &worker, &o);
-  if (rc) return rc;
-  pool->places[i].is = SHOAL_PLACE_WORKING_;
-  pool->places[i].since_ns = shoal_now_ns();
-  pool->places[i].dying = 0;
-  pool->sentinels[i] = (struct pollfd){pool->places[i].process.sentinel, POLLIN, 0};
-  return 0;
-}
-
 // Whether one more restart is within the limit; counted is what was started.
 static int may_restart(struct shoal_pool *pool) {
   const struct shoal_pool_options *o = &pool->options;
@@ -73,19 +52,16 @@ static int may_restart(struct shoal_pool *pool) {
 }
 
 // The worker in this place has ended: at the end of the stream, or by dying.
-static int worker_ended(struct shoal_pool *pool, unsigned i) {
+static int worker_ended(struct shoal_pool *pool, unsigned i, int code) {
   struct shoal_place_of_worker_ *place = &pool->places[i];
   uint32_t state = shoal_load32_relaxed(&pool->shared[i].state);
   pool->sentinels[i].fd = -1;
-  int code = 0;
-  (void)shoal_process_exitcode(&place->process, &code);
   if (state != SHOAL_WORKER_AT_END_ && pool->options.hooks_)
     pool->options.hooks_->ended(pool->options.hooks_->arg, i, place->incarnation, code);
   place->is = state == SHOAL_WORKER_AT_END_ || pool->stopping ? SHOAL_PLACE_ENDED_
               : state == SHOAL_WORKER_RECYCLED_               ? SHOAL_PLACE_OUTWORN_
                                                               : SHOAL_PLACE_VACANT_;
   place->incarnation++;
-  shoal_process_close(&place->process);
   if (state == SHOAL_WORKER_INIT_FAILED_) return break_pool_for(pool, i, "the initializer failed");
   if (state == SHOAL_WORKER_REFUSED_) return break_pool_for(pool, i, "the queue refused a worker");
   return 0;
@@ -95,7 +71,7 @@ static int worker_ended(struct shoal_pool *pool, unsigned i) {
 static int replace(struct shoal_pool *pool, unsigned i) {
   int died = pool->places[i].is == SHOAL_PLACE_VACANT_;
   int rc = died ? may_restart(pool) : 0;
-  if (!rc) rc = start_worker(pool, i);
+  if (!rc) rc = shoal_place_start_(pool, i);
   if (rc) return rc;
   pool->places[i].restarts += died;
   pool->window_restarts += died;
@@ -122,39 +98,13 @@ static unsigned alive(const struct shoal_pool *pool) {
   return n;
 }
 
-static int is_dying(const struct shoal_pool *pool, unsigned i) {
-  if (pool->places[i].is != SHOAL_PLACE_WORKING_) return 0;
-  return shoal_robust_is_dead(shoal_load32_acquire(&pool->shared[i].live.word));  // [A5] of sync/eventcount.h
-}
-
-// Its thread is dead, its process about to be: waited for, as whoever asks is about to replace it. One that does not end has
-// lost its thread only (pthread_exit in a task), and serves nobody any more.
-static void hasten(struct shoal_pool *pool, unsigned i) {
-  struct shoal_place_of_worker_ *place = &pool->places[i];
-  if (!place->dying) {
-    place->dying = 1;
-    place->since_ns = shoal_now_ns();
-    poll(&pool->sentinels[i], 1, DYING_MS);
-  } else if (shoal_now_ns() - place->since_ns > KILLED_NS) {
-    shoal_process_kill(&place->process);
-  }
-}
-
 // Waits for a worker to end, takes note of all that have. How many, or an error.
 static int notice(struct shoal_pool *pool, shoal_deadline deadline) {
-  for (unsigned i = 0; i < pool->workers; i++)
-    if (is_dying(pool, i)) hasten(pool, i);
-  int64_t left = shoal_deadline_is_try(deadline) ? 0 : deadline.ns - shoal_now_ns();
-  struct timespec timeout = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
-  int n = ppoll(pool->sentinels, pool->workers, shoal_deadline_is_forever(deadline) ? NULL : &timeout, NULL);
-  if (n < 0) return errno == EINTR ? 0 : shoal_fail_(-errno, "poll: %m");
-  int ended = 0, rc = 0;
-  for (unsigned i = 0; i < pool->workers && n > 0; i++) {
-    if (pool->sentinels[i].fd < 0 || pool->sentinels[i].revents == 0) continue;
-    n--;
-    if (shoal_process_join(&pool->places[i].process, SHOAL_TRY)) continue;
+  int rc = shoal_places_wait_(pool, deadline), ended = 0, code;
+  for (unsigned i = 0; i < pool->workers; i++) {
+    if (!shoal_place_has_ended_(pool, i, &code)) continue;
     ended++;
-    int bad = worker_ended(pool, i);
+    int bad = worker_ended(pool, i, code);
     if (bad) rc = bad;
   }
   if (ended)
@@ -211,10 +161,9 @@ int shoal_pool_join(struct shoal_pool *pool, shoal_deadline deadline) {
 
 int shoal_pool_kill_(struct shoal_pool *pool, unsigned worker, uint32_t incarnation) {
   int rc = check_creator(pool);
-  if (rc || worker >= pool->workers) return rc;
-  struct shoal_place_of_worker_ *place = &pool->places[worker];
-  return place->is == SHOAL_PLACE_WORKING_ && place->incarnation == incarnation ? shoal_process_kill(&place->process)
-                                                                                : 0;
+  if (rc || worker >= pool->workers || pool->places[worker].incarnation != incarnation) return rc;
+  shoal_place_signal_(pool, worker, SIGKILL);
+  return 0;
 }
 
 uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker) {
@@ -222,58 +171,25 @@ uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker)
 }
 unsigned shoal_pool_alive_(const struct shoal_pool *pool) { return alive(pool); }
 
-int shoal_pool_dying_(const struct shoal_pool *pool) {
-  for (unsigned i = 0; i < pool->workers; i++)
-    if (is_dying(pool, i)) return 1;
-  return 0;
-}
-
-// For what cannot be slept on: looked at soon, and later again and again.
-static void look_soon(const struct shoal_place_of_worker_ *place, shoal_deadline *until) {
-  int64_t now = shoal_now_ns(), wait = 1000000 + (now - place->since_ns) / 2;
-  if (wait > SLICE_NS) wait = SLICE_NS;
-  if (now + wait < until->ns) until->ns = now + wait;
-}
-
-int shoal_pool_watch_(struct shoal_pool *pool, struct shoal_futex_entry *end, unsigned room, unsigned *n,
-                      shoal_deadline *until) {
-  for (unsigned k = 0; k < pool->workers; k++) {
-    unsigned i = (pool->watched + k) % pool->workers;
-    struct shoal_place_of_worker_ *place = &pool->places[i];
-    if (place->is != SHOAL_PLACE_WORKING_) continue;
-    uint32_t word = shoal_load32_acquire(&pool->shared[i].live.word);  // [A5] of sync/eventcount.h
-    if (shoal_robust_owner(word) == 0) {
-      if (shoal_robust_is_dead(word) && !place->dying) return 1;
-      look_soon(place, until);
-    } else if (*n < room) {
-      end[-1 - (int)(*n)++] = (struct shoal_futex_entry){&pool->shared[i].live.word, word};
-    } else {
-      pool->watched = i;
-      if (until->ns > shoal_now_ns() + SLICE_NS) until->ns = shoal_now_ns() + SLICE_NS;
-      break;
-    }
-  }
-  return 0;
-}
-
-static void signal_all(struct shoal_pool *pool, int (*send)(struct shoal_process *)) {
-  for (unsigned i = 0; i < pool->workers; i++)
-    if (pool->places[i].is == SHOAL_PLACE_WORKING_) send(&pool->places[i].process);
+static void signal_all(struct shoal_pool *pool, int signal) {
+  for (unsigned i = 0; i < pool->workers; i++) shoal_place_signal_(pool, i, signal);
 }
 
 int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline) {
   int rc = check_creator(pool);
   if (rc) return rc;
   pool->stopping = 1;
-  signal_all(pool, shoal_process_terminate);
+  signal_all(pool, SIGTERM);
   while (alive(pool) && !shoal_deadline_is_try(deadline) && !shoal_deadline_passed(deadline)) notice(pool, deadline);
-  signal_all(pool, shoal_process_kill);
+  if (shoal_pool_of_threads_(pool) && notice(pool, SHOAL_TRY) >= 0 && alive(pool))
+    return shoal_fail_(-EBUSY, "%s: a thread that runs a task cannot be killed", pool->name);
+  signal_all(pool, SIGKILL);
   while (alive(pool)) notice(pool, SHOAL_FOREVER);
   return 0;
 }
 
 int shoal_pool_destroy(struct shoal_pool *pool) {
-  int rc = shoal_pool_terminate(pool, SHOAL_TRY);
+  int rc = shoal_pool_terminate(pool, shoal_pool_of_threads_(pool) ? SHOAL_FOREVER : SHOAL_TRY);
   if (!rc && pool->standing) rc = shoal_queue_detach(pool->standing);
   if (rc) return rc;
   shoal_object_close(pool->seg, &pool->object);
@@ -360,7 +276,7 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
   }
   pool->shared = pool->object.memory;
   rc = stand(pool);
-  for (unsigned i = 0; i < pool->workers && !rc; i++) rc = start_worker(pool, i);
+  for (unsigned i = 0; i < pool->workers && !rc; i++) rc = shoal_place_start_(pool, i);
   if (rc) {
     shoal_pool_destroy(pool);
     return rc;
@@ -417,7 +333,9 @@ int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_wor
   const struct shoal_worker_shm *w = &pool->shared[worker];
   uint64_t began = shoal_load64_relaxed(&w->began_ns);
   *out = (struct shoal_worker_info){
-      .pid = place->is == SHOAL_PLACE_WORKING_ ? place->process.pid : 0,
+      .pid = place->is != SHOAL_PLACE_WORKING_ ? 0
+             : shoal_pool_of_threads_(pool)    ? getpid()
+                                               : place->process.pid,
       .restarts = place->restarts,
       .done = shoal_load64_relaxed(&w->done),
       .failed = shoal_load64_relaxed(&w->failed),

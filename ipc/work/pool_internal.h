@@ -9,6 +9,7 @@
 #include "ipc/work/pool.h"
 #include "ipc/work/process.h"
 #include "ipc/work/task.h"
+#include "ipc/work/thread.h"
 
 SHOAL_BEGIN
 
@@ -20,6 +21,7 @@ struct shoal_pool_hooks_ {
   // as shoal_process_exitcode.
   void (*ended)(void *arg, unsigned worker, uint32_t incarnation, int code);
   void *arg;
+  int threads;  // workers are threads of the creator
 };
 
 // SIGKILL to the worker of that place, if it is still that incarnation. 0, -ECHILD.
@@ -69,11 +71,19 @@ struct shoal_worker_shm {  // written by the worker of this place; `state` also 
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 384, "a line that is written for each task, and five");
 
 // ---- in a process ----
-struct shoal_place_of_worker_ {
-  struct shoal_process process;
-  uint64_t restarts;
+struct shoal_pool_worker_ {  // who works there, as it knows itself
+  struct shoal_pool *pool;
+  unsigned place;
   uint32_t incarnation;  // workers started here before
-  int64_t since_ns;      // it was started; or `dying`: its thread was seen dead, its process not yet
+};
+
+struct shoal_place_of_worker_ {
+  struct shoal_process process;  // one of the two
+  struct shoal_thread thread;
+  struct shoal_pool_worker_ worker;
+  uint64_t restarts;
+  uint32_t incarnation;
+  int64_t since_ns;  // it was started; or `dying`: its thread was seen dead, its process not yet
   int dying;
   enum { SHOAL_PLACE_VACANT_, SHOAL_PLACE_OUTWORN_, SHOAL_PLACE_WORKING_, SHOAL_PLACE_ENDED_ } is;
 };
@@ -100,12 +110,22 @@ struct shoal_pool {
   struct shoal_place_of_worker_ places[];
 };
 
-struct shoal_pool_worker_ {
-  struct shoal_pool *pool;
-  unsigned place;
-};
+SHOAL_INLINE int shoal_pool_of_threads_(const struct shoal_pool *pool) {
+  return pool->options.hooks_ && pool->options.hooks_->threads;
+}
 
-// What a worker of `w->place` does, from its first instruction; its exit code.
-int shoal_pool_be_worker_(void *w);
+// ---- pool_place.c: places, by the creator ----
+// Starts a worker there. Errors of the start.
+int shoal_place_start_(struct shoal_pool *pool, unsigned i);
+// Until one of them may have ended. 0, or poll's error.
+int shoal_places_wait_(struct shoal_pool *pool, shoal_deadline deadline);
+// 1: what worked there, when shoal_places_wait_ last looked, has ended, and is nothing any more. `code` as
+// shoal_process_exitcode; a thread's is 0.
+int shoal_place_has_ended_(struct shoal_pool *pool, unsigned i, int *code);
+void shoal_place_signal_(struct shoal_pool *pool, unsigned i, int signal);  // SIGTERM, SIGKILL; not to threads
+
+// ---- pool_worker.c ----
+// What a struct shoal_pool_worker_ does, from its first instruction; its exit code.
+int shoal_pool_be_worker_(void *worker);
 
 SHOAL_END

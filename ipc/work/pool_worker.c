@@ -25,7 +25,7 @@ static void count_task(struct shoal_worker_shm *me, int rc) {
 
 static int serve_hook(const struct shoal_pool_worker_ *w, struct shoal_loan *loan) {
   const struct shoal_pool_hooks_ *h = w->pool->options.hooks_;
-  count_task(&w->pool->shared[w->place], h->run(h->arg, w->place, w->pool->places[w->place].incarnation, loan));
+  count_task(&w->pool->shared[w->place], h->run(h->arg, w->place, w->incarnation, loan));
   return 0;
 }
 
@@ -78,12 +78,13 @@ int shoal_pool_be_worker_(void *arg) {
   shoal_store32_relaxed(&me->state, SHOAL_WORKER_READY_);
   rc = work(w);
   if (rc && rc != -EPIPE) {
-    fprintf(stderr, "%s: %s: %s\n", shoal_process_current_name(), shoal_strerror(rc), shoal_reason());
+    fprintf(stderr, "%s-%u: %s: %s\n", pool->name, w->place + 1, shoal_strerror(rc), shoal_reason());
     shoal_store32_relaxed(&me->error, (uint32_t)rc);
     shoal_store32_relaxed(&me->state, SHOAL_WORKER_REFUSED_);
     return 1;
   }
   shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
+  shoal_queue_leave(pool->queue, SHOAL_PRODUCER);  // of a task that submitted: a thread's handle is the creator's
   if (pool->options.finalize) pool->options.finalize(pool->options.init_arg, w->place);
   // The last word: an exit without it, even with code 0, came from inside a task, and is a death. The creator reads it
   // after it has seen this process end.

@@ -8,7 +8,7 @@
 #include "ipc/work/map.h"
 #include "ipc/work/process.h"
 
-static struct {  // in a worker process
+static __thread struct {  // in a worker
   struct shoal_executor *executor;
   uint32_t worker, incarnation;
   uint32_t epoch;
@@ -144,7 +144,8 @@ static int run(const struct run *r, uint32_t worker) {
     shoal_store64_release(&desk->until_ns, outer_until);  // [T1]
   }
   // Condemned meanwhile: it must not be over, nor anything else begun, while this process lives.
-  if (!shoal_job_finish_(r->ex, r->job, r->s, rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_)) shoal_process_exit(1);
+  if (!shoal_job_finish_(r->ex, r->job, r->s, rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_) && !r->ex->threads)
+    shoal_process_exit(1);
   return rc;
 }
 

@@ -2,6 +2,8 @@
 //   idle        who waits for what does not come uses no processor: it is hardly ever woken, the creator nor another
 //   noticed     the creator asleep in a wait notices a worker's death, a condemned job and a time limit, and other waiters
 //               the creator's death and a broken executor, by themselves
+//   threads     workers that are threads: results, failures, nested, callbacks, imap, for_each, resubmission, recycling; a task
+//               that ends its thread has failed, or runs again; what needs a kill is refused; terminate waits for what runs
 #include <sys/resource.h>
 
 #include "ipc/work/map.h"
@@ -131,10 +133,118 @@ static void test_noticed(void **state) {
   end_executor(ex);
 }
 
+// ---- threads ----
+
+struct deep {
+  uint32_t n, leaves;
+};
+SHOAL_TASK(fork_join, struct deep) {
+  struct shoal_executor *ex = shoal_executor_current();
+  struct shoal_future f[2];
+  if (!ex) return shoal_task_fail(-ENOENT, "no executor");
+  arg->leaves = arg->n == 0;
+  for (unsigned i = 0; i < 2 && arg->n; i++) {
+    struct deep half = {arg->n - 1, 0};
+    int rc = SHOAL_SUBMIT(ex, fork_join, &half, &f[i]);
+    if (rc) return rc;
+  }
+  for (unsigned i = 0; i < 2 && arg->n; i++) {
+    struct deep half;
+    int rc = shoal_future_get(&f[i], &half, sizeof half, NULL, SHOAL_FOREVER);
+    if (!rc) rc = shoal_future_release(&f[i]);
+    if (rc) return rc;
+    arg->leaves += half.leaves;
+  }
+  return 0;
+}
+SHOAL_TASK(refuse_odd, struct small) { return arg->in % 2 ? shoal_task_fail(-EDOM, "%u is odd", arg->in) : 0; }
+SHOAL_TASK(end_thread, struct small) {
+  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) < arg->in) pthread_exit(NULL);
+  return 0;
+}
+static int three_more(void *arg, void *item) {
+  uint32_t *next = arg;
+  *(struct small *)item = (struct small){.id = 50 + *next, .in = *next};
+  return ++*next <= 40;
+}
+static void count_call(const struct shoal_future *f, void *arg) {
+  (void)f;
+  ++*(int *)arg;
+}
+static void results_of_threads(struct shoal_executor *ex) {
+  struct small all[100], s = {.in = 7};
+  struct shoal_failure failure;
+  struct shoal_imap *it;
+  struct shoal_future f;
+  struct deep d = {8, 0};
+  uint32_t next = 0, got = 0;
+  int calls = 0, rc = SHOAL_APPLY(ex, fork_join, &d, NULL, SHOAL_FOREVER);
+  assert_int_equal(rc, 0);
+  assert_int_equal(d.leaves, 256);
+  rc = SHOAL_APPLY(ex, refuse_odd, &s, &failure, SHOAL_FOREVER);
+  assert_int_equal(rc, -EREMOTEIO);
+  assert_int_equal(failure.code, -EDOM);
+  assert_string_equal(failure.message, "7 is odd");
+  for (uint32_t i = 0; i < 100; i++) all[i] = (struct small){.id = 100 + i, .in = i};
+  rc = SHOAL_MAP(ex, square, all, 100, NULL, SHOAL_FOREVER);
+  assert_int_equal(rc, 0);
+  for (uint32_t i = 0; i < 100; i++) assert_int_equal(all[i].out, i * i);
+  struct shoal_imap_options unordered = {.unordered = 1};
+  assert_int_equal(SHOAL_IMAP(ex, square, three_more, &next, &unordered, &it), 0);
+  while ((rc = shoal_imap_next(it, &s, sizeof s, NULL, SHOAL_FOREVER)) == 0) got += s.out == s.in * s.in;
+  assert_int_equal(rc, -ENOENT);
+  assert_int_equal(got, 40);
+  assert_int_equal(shoal_imap_end(it), 0);
+  assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f), 0);
+  assert_int_equal(shoal_future_on_done(&f, count_call, &calls), 0);
+  while (!calls) assert_true(shoal_executor_poll(ex, SHOAL_FOREVER) >= 0);
+  assert_int_equal(shoal_future_release(&f), 0);
+}
+static void test_threads(void **state) {
+  (void)state;
+  struct shoal_executor_options o = {.threads = 1, .workers = 2, .retries = 1};
+  struct shoal_executor *ex = executor_of(o), *none;
+  struct shoal_executor_info info;
+  struct shoal_failure failure;
+  struct shoal_future f;
+  results_of_threads(ex);
+  struct small s = {.id = 1, .in = 1};
+  int rc = SHOAL_APPLY(ex, end_thread, &s, NULL, SHOAL_FOREVER);
+  assert_int_equal(rc, 0);
+  s = (struct small){.id = 2, .in = 9};
+  rc = SHOAL_APPLY(ex, end_thread, &s, &failure, SHOAL_FOREVER);
+  assert_int_equal(rc, -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  assert_int_equal(failure.attempt, 2);
+  s = (struct small){.id = 3, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
+  await_begun(3);
+  assert_int_equal(shoal_future_cancel(&f, SHOAL_FORCE), -ENOTSUP);
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.restarts, 3);
+  assert_int_equal(shoal_executor_terminate(ex, shoal_after_ms(20)), -EBUSY);
+  assert_int_equal(SHOAL_SUBMIT(ex, square, &s, NULL), -EPIPE);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_executor_terminate(ex, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_TRY), 0);
+  end_executor(ex);
+  o.time_limit_ns = 1;
+  assert_int_equal(make_executor(o, &none), -ENOTSUP);
+  o = (struct shoal_executor_options){.threads = 1, .workers = 1, .tasks_max = 10};
+  ex = executor_of(o);
+  for (s = (struct small){.id = 1000}; s.id < 1095; s.id++)
+    if (SHOAL_APPLY(ex, square, &s, NULL, SHOAL_FOREVER)) fail();
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.recycled, 9);
+  end_executor(ex);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_idle, set_up),
       cmocka_unit_test_setup(test_noticed, set_up),
+      cmocka_unit_test_setup(test_threads, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
