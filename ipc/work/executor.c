@@ -100,6 +100,10 @@ static int new_handle(struct shoal_segment *seg, const struct shoal_object *obje
   return rc;
 }
 
+int shoal_executor_adopt_(struct shoal_segment *seg, const struct shoal_object *object, struct shoal_executor **out) {
+  return new_handle(seg, object, out);
+}
+
 int shoal_executor_open(struct shoal_segment *seg, const char *name, struct shoal_executor **out) {
   struct shoal_object object;
   int rc = shoal_object_open(seg, name, "executor", &object);
@@ -162,7 +166,8 @@ static int init(void *memory, uint64_t size, void *arg) {
 
 static int start_workers(struct shoal_executor *ex, const char *name) {
   const struct shoal_executor_options *o = &ex->options;
-  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_, ex, o->threads};
+  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_,     ex,
+                                         o->threads,          "shoal_work_for_executor", &ex->object};
   struct shoal_pool_options pool = {.queue = ex->queue,
                                     .workers = o->workers,
                                     .name = name ? name : "executor",
@@ -173,6 +178,7 @@ static int start_workers(struct shoal_executor *ex, const char *name) {
                                     .restarts_max = o->restarts_max,
                                     .restarts_within_ns = o->restarts_within_ns,
                                     .threaded = o->threaded,
+                                    .context = o->context,
                                     .hooks_ = &ex->hooks};
   ex->creator_tid = shoal_self_()->tid;
   // else the workers would see the end of the stream before anybody has submitted

@@ -25,8 +25,8 @@
 //      `-----cancel--> CANCELLED
 //
 // SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any process,
-//          together. create: a thread which stays (workers are its daemons), before there are others, or `threaded`: from
-//          here on it is the creator. tend, shutdown, join, terminate, detach: that thread. After fork the child submits
+//          together. create: a thread which stays (workers are its daemons); by fork before there are others, or
+//          `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator. tend, shutdown, join, terminate, detach: that thread. After fork the child submits
 //          through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
 //          what it waits for, and nobody has begun, it runs itself. Not in a signal handler.
 // ORDERING what was written before a submit is seen by the task; what the task wrote, by who finds its future done: [J1],
@@ -80,11 +80,12 @@ struct shoal_executor_options {             // zero: the default
   uint32_t restarts_max;       // no limit; else more than this within restarts_within break the executor
   int64_t restarts_within_ns;  // one second
   int threaded;
-  int threads;  // 1: the workers are threads of this process
+  int threads;                          // 1: the workers are threads of this process
+  const struct shoal_context *context;  // how processes start, as in struct shoal_pool_options
 };
 
 // ---- lifecycle ----
-// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads), -ENOTSUP
+// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads, by fork), -ENOTSUP
 // (a time limit for threads), fork's.
 int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                           struct shoal_executor **out) SHOAL_MUST_CHECK;

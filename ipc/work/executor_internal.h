@@ -221,6 +221,8 @@ void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s);
 // shoal_executor_create, whose workers `start` starts; NULL: nobody does.
 int shoal_executor_make_(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                          int (*start)(struct shoal_executor *ex, const char *name), struct shoal_executor **out);
+// A handle of an object that this process has open.
+int shoal_executor_adopt_(struct shoal_segment *seg, const struct shoal_object *object, struct shoal_executor **out);
 // The pool's hook: a worker has ended.
 void shoal_executor_ended_(void *executor, unsigned worker, uint32_t incarnation, int code);
 // In the creator: looks after the workers, if it has not lately. 0; -ENOTRECOVERABLE, -EPIPE: nothing will ever run any

@@ -275,7 +275,8 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
     return rc;
   }
   pool->shared = pool->object.memory;
-  rc = stand(pool);
+  rc = shoal_pool_choose_method_(pool);
+  if (!rc) rc = stand(pool);
   for (unsigned i = 0; i < pool->workers && !rc; i++) rc = shoal_place_start_(pool, i);
   if (rc) {
     shoal_pool_destroy(pool);

@@ -1,4 +1,4 @@
-// What an executor asks of the pool that its workers are.
+// What the files of a pool know of each other, and what an executor asks of the pool that its workers are.
 #pragma once
 
 #include <poll.h>
@@ -22,6 +22,10 @@ struct shoal_pool_hooks_ {
   void (*ended)(void *arg, unsigned worker, uint32_t incarnation, int code);
   void *arg;
   int threads;  // workers are threads of the creator
+  // For workers that are no copies of the creator: the task of a struct shoal_pool_birth_ that they run, and the object
+  // that they need beside the pool's.
+  const char *task;
+  const struct shoal_object *object;
 };
 
 // SIGKILL to the worker of that place, if it is still that incarnation. 0, -ECHILD.
@@ -70,6 +74,19 @@ struct shoal_worker_shm {  // written by the worker of this place; `state` also 
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 384, "a line that is written for each task, and five");
 
+// ---- told to a worker that is no copy of the creator ----
+struct shoal_pool_birth_ {
+  struct shoal_named_place_ {
+    uint64_t off, size;
+    uint32_t entry, generation;
+  } pool, queue, other;  // objects; `other`: the hooks'
+  uint64_t tasks_max;
+  uint32_t place, workers, incarnation, element_size, deliveries_max, reserved_;
+  char name[SHOAL_NAME_MAX + 1];
+  char task[128];
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_pool_birth_) == 296, "no holes");
+
 // ---- in a process ----
 struct shoal_pool_worker_ {  // who works there, as it knows itself
   struct shoal_pool *pool;
@@ -98,8 +115,10 @@ struct shoal_pool {
   struct shoal_pool_options options;
   pid_t creator;
   unsigned workers;
-  int stopping;      // terminate: nobody is replaced
-  unsigned watched;  // more workers than can be slept on: where to go on
+  enum shoal_start_method method;
+  struct shoal_object queue_object;  // if they are started as no copies
+  int stopping;                      // terminate: nobody is replaced
+  unsigned watched;                  // more workers than can be slept on: where to go on
   int64_t tended_ns, window_ns;
   uint32_t window_restarts;
   uint64_t restarts, recycled;
@@ -124,7 +143,17 @@ int shoal_places_wait_(struct shoal_pool *pool, shoal_deadline deadline);
 int shoal_place_has_ended_(struct shoal_pool *pool, unsigned i, int *code);
 void shoal_place_signal_(struct shoal_pool *pool, unsigned i, int signal);  // SIGTERM, SIGKILL; not to threads
 
+// How its workers start. -EINVAL: not so.
+int shoal_pool_choose_method_(struct shoal_pool *pool);
+
 // ---- pool_worker.c ----
+// In a worker that is no copy: a pool as far as a worker needs one, and who it is. Opens what was told. Errors of that.
+int shoal_pool_born_(const struct shoal_pool_birth_ *birth, struct shoal_pool **pool,
+                     struct shoal_pool_worker_ *worker);
+// It cannot be one: breaks the pool, and answers the exit code.
+int shoal_pool_refuse_(const struct shoal_pool_worker_ *worker, int rc);
+// What was told, open.
+int shoal_pool_told_(const struct shoal_named_place_ *told, struct shoal_object *out);
 // What a struct shoal_pool_worker_ does, from its first instruction; its exit code.
 int shoal_pool_be_worker_(void *worker);
 

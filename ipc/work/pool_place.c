@@ -1,9 +1,11 @@
 // A place of a pool: what works there is started, watched, and seen to end: a process, or a thread of the creator.
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/error.h"
 #include "ipc/work/pool_internal.h"
+#include "ipc/work/process_internal.h"
 
 #define DYING_MS 2                   // from a thread's death to that of its process, mostly
 #define KILLED_NS INT64_C(50000000)  // no process takes so long; or it does no harm
@@ -16,12 +18,66 @@ static int start_thread(struct shoal_place_of_worker_ *place, const char *name) 
   return shoal_thread_start(&place->thread, shoal_pool_be_worker_, &place->worker, &o);
 }
 
+static struct shoal_named_place_ name_object(const struct shoal_object *o) {
+  return (struct shoal_named_place_){o->off, o->size, o->entry, o->generation};
+}
+
+static void tell_birth(const struct shoal_pool *pool, unsigned i, struct shoal_pool_birth_ *b) {
+  const struct shoal_pool_options *o = &pool->options;
+  *b = (struct shoal_pool_birth_){.pool = name_object(&pool->object),
+                                  .tasks_max = o->tasks_max,
+                                  .place = i,
+                                  .workers = pool->workers,
+                                  .incarnation = pool->places[i].incarnation,
+                                  .element_size = pool->queue->element_size,
+                                  .deliveries_max = o->deliveries_max};
+  if (o->hooks_) b->other = name_object(o->hooks_->object);
+  else b->queue = name_object(&pool->queue_object);
+  snprintf(b->name, sizeof b->name, "%s", pool->name);
+  snprintf(b->task, sizeof b->task, "%s", o->task ? o->task : "");
+}
+
 static int start_process(struct shoal_pool *pool, unsigned i, const char *name) {
   struct shoal_place_of_worker_ *place = &pool->places[i];
-  struct shoal_process_options o = {.name = name, .daemon = 1, .threaded = pool->options.threaded};
-  int rc = shoal_process_start(&place->process, shoal_pool_be_worker_, &place->worker, &o);
+  struct shoal_context context = {pool->method, pool->seg};
+  struct shoal_process_options o = {.name = name, .daemon = 1, .threaded = pool->options.threaded, .context = &context};
+  const char *task = pool->options.hooks_ ? pool->options.hooks_->task : "shoal_work_for_pool";
+  struct shoal_pool_birth_ birth;
+  tell_birth(pool, i, &birth);
+  int rc = pool->method == SHOAL_START_FORK
+               ? shoal_process_start(&place->process, shoal_pool_be_worker_, &place->worker, &o)
+               : shoal_process_start_task(&place->process, task, &birth, sizeof birth, &o);
   if (!rc) pool->sentinels[i] = (struct pollfd){place->process.sentinel, POLLIN, 0};
   return rc;
+}
+
+// Whether another process can do with what it is told.
+static int check_told(struct shoal_pool *pool) {
+  const struct shoal_pool_options *o = &pool->options;
+  if (o->init || o->finalize || o->failed)
+    return shoal_fail_(-EINVAL, "only fork has functions at the same address: init, finalize and failed need it");
+  if (o->hooks_) return 0;
+  void *memory = SHOAL_EMBEDS(pool->queue->wait.shm, struct shoal_queue_shm, wait);
+  if (strlen(o->task) > SHOAL_TASK_NAME_MAX_ || !pool->queue->element_size || pool->queue->leased ||
+      shoal_object_at(pool->seg, memory, &pool->queue_object))
+    return shoal_fail_(-EINVAL, "only fork has this queue: it is no plain object of elements in the pool's segment");
+  return 0;
+}
+
+int shoal_pool_choose_method_(struct shoal_pool *pool) {
+  const struct shoal_context *asked = pool->options.context;
+  pool->method = SHOAL_START_FORK;
+  if (shoal_pool_of_threads_(pool)) return 0;
+  if (asked && asked->segment && asked->segment != pool->seg)
+    return shoal_fail_(-EINVAL, "the context has another segment open than the pool's");
+  if (asked && asked->method > SHOAL_START_STARTER) return shoal_fail_(-EINVAL, "start method %d", (int)asked->method);
+  enum shoal_start_method method = asked                 ? asked->method
+                                   : shoal_starter_pid() ? SHOAL_START_STARTER
+                                                         : shoal_process_default_()->method;
+  int rc = method == SHOAL_START_FORK ? 0 : check_told(pool);
+  if (rc && asked) return rc;
+  if (!rc) pool->method = method;
+  return 0;
 }
 
 int shoal_place_start_(struct shoal_pool *pool, unsigned i) {

@@ -1,9 +1,11 @@
 // The worker of a pool: receives, runs, gives back.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/atomic.h"
 #include "core/error.h"
+#include "ipc/queue/queue_internal.h"
 #include "ipc/work/pool_internal.h"
 
 static void tell(struct shoal_worker_shm *me, const struct shoal_failure *f) {
@@ -64,6 +66,14 @@ static int work(const struct shoal_pool_worker_ *w) {
   return 0;
 }
 
+int shoal_pool_refuse_(const struct shoal_pool_worker_ *w, int rc) {
+  struct shoal_worker_shm *me = &w->pool->shared[w->place];
+  fprintf(stderr, "%s-%u: %s: %s\n", w->pool->name, w->place + 1, shoal_strerror(rc), shoal_reason());
+  shoal_store32_relaxed(&me->error, (uint32_t)rc);
+  shoal_store32_relaxed(&me->state, SHOAL_WORKER_REFUSED_);
+  return 1;
+}
+
 int shoal_pool_be_worker_(void *arg) {
   struct shoal_pool_worker_ *w = arg;
   struct shoal_pool *pool = w->pool;
@@ -77,12 +87,7 @@ int shoal_pool_be_worker_(void *arg) {
   }
   shoal_store32_relaxed(&me->state, SHOAL_WORKER_READY_);
   rc = work(w);
-  if (rc && rc != -EPIPE) {
-    fprintf(stderr, "%s-%u: %s: %s\n", pool->name, w->place + 1, shoal_strerror(rc), shoal_reason());
-    shoal_store32_relaxed(&me->error, (uint32_t)rc);
-    shoal_store32_relaxed(&me->state, SHOAL_WORKER_REFUSED_);
-    return 1;
-  }
+  if (rc && rc != -EPIPE) return shoal_pool_refuse_(w, rc);
   shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
   shoal_queue_leave(pool->queue, SHOAL_PRODUCER);  // of a task that submitted: a thread's handle is the creator's
   if (pool->options.finalize) pool->options.finalize(pool->options.init_arg, w->place);
@@ -90,4 +95,47 @@ int shoal_pool_be_worker_(void *arg) {
   // after it has seen this process end.
   shoal_store32_relaxed(&me->state, rc ? SHOAL_WORKER_AT_END_ : SHOAL_WORKER_RECYCLED_);
   return 0;
+}
+
+// ---- one that is no copy of the creator ----
+
+int shoal_pool_told_(const struct shoal_named_place_ *told, struct shoal_object *out) {
+  struct shoal_segment *seg = shoal_process_segment();
+  void *memory = seg ? shoal_segment_at(seg, told->off, told->size) : NULL;
+  if (!memory) return shoal_fail_(-EOVERFLOW, "the pool's object lies outside of the segment");
+  *out = (struct shoal_object){memory, told->size, told->off, told->entry, told->generation};
+  return shoal_object_hold_(seg, out);
+}
+
+int shoal_pool_born_(const struct shoal_pool_birth_ *b, struct shoal_pool **out, struct shoal_pool_worker_ *worker) {
+  struct shoal_pool *pool = calloc(1, sizeof *pool);
+  if (!pool) return shoal_fail_(-ENOMEM, "no memory for a pool");
+  int rc = shoal_pool_told_(&b->pool, &pool->object);
+  if (!rc && (b->place >= b->workers || pool->object.size / sizeof *pool->shared < b->workers))
+    rc = shoal_fail_(-EPROTO, "worker %u of %u", b->place, b->workers);
+  if (rc) {
+    free(pool);
+    return rc;
+  }
+  pool->seg = shoal_process_segment();
+  pool->shared = pool->object.memory;
+  pool->workers = b->workers;
+  pool->options.tasks_max = b->tasks_max;
+  pool->options.deliveries_max = b->deliveries_max;
+  snprintf(pool->name, sizeof pool->name, "%.*s", SHOAL_NAME_MAX, b->name);
+  *worker = (struct shoal_pool_worker_){pool, b->place, b->incarnation};
+  *out = pool;
+  return 0;
+}
+
+SHOAL_TASK(shoal_work_for_pool, struct shoal_pool_birth_) {
+  struct shoal_pool *pool;
+  struct shoal_pool_worker_ worker;
+  struct shoal_object object = {.size = 0};
+  int rc = shoal_pool_born_(arg, &pool, &worker);
+  if (rc) return rc;
+  rc = shoal_task_find(arg->task, &pool->task);
+  if (!rc) rc = shoal_pool_told_(&arg->queue, &object);
+  if (!rc) rc = shoal_queue_attach_at_(object.memory, object.size, arg->element_size, pool->seg, &object, &pool->queue);
+  return rc ? shoal_pool_refuse_(&worker, rc) : shoal_pool_be_worker_(&worker);
 }

@@ -245,3 +245,21 @@ void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   if (shoal_job_over_(s)) after_end(&r);
   else after_death(&r);
 }
+
+// ---- a worker that is no copy of the creator ----
+
+SHOAL_TASK(shoal_work_for_executor, struct shoal_pool_birth_) {
+  struct shoal_executor *ex;
+  struct shoal_pool *pool;
+  struct shoal_pool_worker_ worker;
+  struct shoal_object object;
+  int rc = shoal_pool_born_(arg, &pool, &worker);
+  if (rc) return rc;
+  rc = shoal_pool_told_(&arg->other, &object);
+  if (!rc) rc = shoal_executor_adopt_(pool->seg, &object, &ex);
+  if (rc) return shoal_pool_refuse_(&worker, rc);
+  struct shoal_pool_hooks_ hooks = {.run = shoal_executor_run_, .arg = ex};
+  pool->options.hooks_ = &hooks;
+  pool->queue = ex->queue;
+  return shoal_pool_be_worker_(&worker);
+}

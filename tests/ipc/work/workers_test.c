@@ -4,6 +4,8 @@
 //               the creator's death and a broken executor, by themselves
 //   threads     workers that are threads: results, failures, nested, callbacks, imap, for_each, resubmission, recycling; a task
 //               that ends its thread has failed, or runs again; what needs a kill is refused; terminate waits for what runs
+//   fresh       workers by starter and by spawn, of an executor and of a pool, whose creator has threads: results, nested, killed
+//               and replaced; what they cannot have is refused; a program with a starter has them without asking
 #include <sys/resource.h>
 
 #include "ipc/work/map.h"
@@ -240,11 +242,107 @@ static void test_threads(void **state) {
   end_executor(ex);
 }
 
+// ---- fresh ----
+
+SHOAL_TASK(triple, struct small) {  // without the ledger, which a fresh image has not
+  if (arg->in == 13) raise(SIGKILL);
+  arg->out = 3 * arg->in;
+  return 0;
+}
+SHOAL_TASK(in_place, struct small) {
+  shoal_atomic32 *sum = shoal_segment_at(shoal_process_segment(), arg->id, sizeof *sum);
+  return sum ? (shoal_add32_relaxed(sum, arg->in), 0) : shoal_task_fail(-ENOENT, "no segment");
+}
+SHOAL_TASK(whose_child, struct small) {
+  arg->out = shoal_starter_pid() == 0 && getppid() == shoal_process_parent_pid();
+  return 0;
+}
+static int no_init(void *arg, unsigned worker) {
+  (void)arg, (void)worker;
+  return 0;
+}
+static void results_of_fresh(const struct shoal_context *context) {
+  struct shoal_executor *ex =
+      executor_of((struct shoal_executor_options){.workers = 2, .context = context, .tasks_max = 60});
+  struct shoal_failure failure;
+  struct shoal_executor_info info;
+  struct deep d = {6, 0};
+  int rc = SHOAL_APPLY(ex, fork_join, &d, &failure, SHOAL_FOREVER);
+  assert_int_equal(rc, 0);
+  assert_int_equal(d.leaves, 64);
+  struct small s = {.in = 13};
+  rc = SHOAL_APPLY(ex, triple, &s, &failure, SHOAL_FOREVER);
+  assert_int_equal(rc, -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  for (uint32_t i = 20; i < 120; i++) {
+    s.in = i;
+    rc = SHOAL_APPLY(ex, triple, &s, NULL, SHOAL_FOREVER);
+    assert_int_equal(rc, 0);
+    assert_int_equal(s.out, 3 * i);
+  }
+  rc = SHOAL_APPLY(ex, whose_child, &s, NULL, SHOAL_FOREVER);
+  assert_int_equal(rc, 0);
+  assert_int_equal(s.out, 1);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.restarts, 1);
+  assert_true(info.recycled > 0);
+  end_executor(ex);
+}
+static void pool_of_fresh(const struct shoal_context *context) {
+  struct shoal_queue_options q = {.capacity = 64, .element_size = sizeof(struct small)};
+  struct shoal_pool_options o = {.task = "in_place", .workers = 2, .context = context, .threaded = THREADED};
+  struct shoal_object object;
+  struct shoal_pool *pool;
+  assert_int_equal(shoal_object_create(seg, NULL, "sum", 64, NULL, NULL, &object), 0);
+  assert_int_equal(shoal_queue_create(seg, NULL, &q, &o.queue), 0);
+  assert_int_equal(shoal_pool_create(seg, &o, &pool), 0);
+  for (uint32_t i = 1; i <= 100; i++) {
+    struct small s = {.id = (uint32_t)object.off, .in = i};
+    assert_int_equal(shoal_pool_submit(pool, &s, SHOAL_FOREVER), 0);
+  }
+  assert_int_equal(shoal_pool_close(pool), 0);
+  assert_int_equal(shoal_pool_join(pool, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_load32_relaxed((shoal_atomic32 *)object.memory), 5050);
+  assert_int_equal(shoal_pool_destroy(pool), 0);
+  o.init = no_init;
+  if (context) assert_int_equal(shoal_pool_create(seg, &o, &pool), -EINVAL);
+  assert_int_equal(shoal_queue_detach(o.queue), 0);
+  assert_int_equal(shoal_object_close(seg, &object), 0);
+}
+static void *await_go(void *go) {
+  while (!shoal_load32_relaxed(go)) usleep(1000);
+  return NULL;
+}
+static void test_fresh(void **state) {
+  (void)state;
+  struct shoal_context by[] = {{.method = SHOAL_START_STARTER}, {.method = SHOAL_START_SPAWN}};
+  struct shoal_context bad = {.method = SHOAL_START_SPAWN + 2};
+  struct shoal_executor *none;
+  pthread_t thread;
+  shoal_atomic32 *go = &ledger->go;
+  assert_int_equal(pthread_create(&thread, NULL, await_go, go), 0);
+  for (int m = 0; m < 2; m++) {
+    results_of_fresh(&by[m]);
+    pool_of_fresh(&by[m]);
+    assert_int_equal(make_executor((struct shoal_executor_options){.context = &by[m], .init = no_init}, &none),
+                     -EINVAL);
+  }
+  assert_int_equal(make_executor((struct shoal_executor_options){.context = &bad}, &none), -EINVAL);
+  assert_int_not_equal(shoal_starter_pid(), 0);
+  results_of_fresh(NULL);  // whose program has a starter, and a thread
+  pool_of_fresh(NULL);
+  shoal_store32_relaxed(go, 1);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_int_equal(shoal_starter_end(), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_idle, set_up),
       cmocka_unit_test_setup(test_noticed, set_up),
       cmocka_unit_test_setup(test_threads, set_up),
+      cmocka_unit_test_setup(test_fresh, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
