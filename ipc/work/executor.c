@@ -121,10 +121,13 @@ int shoal_executor_unlink(struct shoal_segment *seg, const char *name) {
 
 static int complete(struct shoal_executor_options *o) {
   if (!o->workers) o->workers = (uint32_t)shoal_cpu_count();
+  if (!o->workers_max) o->workers_max = o->workers;
   if (!o->jobs) o->jobs = 16384;
   if (!o->producers) o->producers = 256;
-  if (o->workers > SHOAL_EXECUTOR_WORKERS_MAX)
-    return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers, SHOAL_EXECUTOR_WORKERS_MAX);
+  if (o->workers_max > SHOAL_EXECUTOR_WORKERS_MAX)
+    return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers_max, SHOAL_EXECUTOR_WORKERS_MAX);
+  if (o->workers > o->workers_max)
+    return shoal_fail_(-EINVAL, "%u workers, and at most %u", o->workers, o->workers_max);
   if (o->jobs > SHOAL_EXECUTOR_JOBS_MAX)
     return shoal_fail_(-EINVAL, "%u jobs; at most %u", o->jobs, SHOAL_EXECUTOR_JOBS_MAX);
   if (o->producers > SHOAL_ROLES_MAX)
@@ -149,10 +152,11 @@ static int init(void *memory, uint64_t size, void *arg) {
   const struct beginning *b = arg;
   const struct shoal_executor_options *o = b->options;
   struct shoal_executor_shm *shm = memory;
-  struct layout l = lay_out(o->jobs, o->workers, o->producers);
-  struct shoal_queue_options q = queue_options(o->jobs, o->workers, o->producers);
+  struct layout l = lay_out(o->jobs, o->workers_max, o->producers);
+  struct shoal_queue_options q = queue_options(o->jobs, o->workers_max, o->producers);
   (void)size;
-  shm->workers = o->workers;
+  shm->workers = o->workers_max;
+  shoal_store32_relaxed(&shm->wanted, o->workers);
   shm->jobs = o->jobs;
   shm->producers = o->producers;
   shm->retries = o->retries;
@@ -166,15 +170,21 @@ static int init(void *memory, uint64_t size, void *arg) {
 
 static int start_workers(struct shoal_executor *ex, const char *name) {
   const struct shoal_executor_options *o = &ex->options;
-  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_,     ex,
-                                         o->threads,          "shoal_work_for_executor", &ex->object};
+  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_,     ex,         o->threads,
+                                         o->workers_max,      "shoal_work_for_executor", &ex->object};
   struct shoal_pool_options pool = {.queue = ex->queue,
                                     .workers = o->workers,
-                                    .name = name ? name : "executor",
+                                    .name = o->workers_name ? o->workers_name
+                                            : name          ? name
+                                                            : "executor",
                                     .init = o->init,
                                     .init_arg = o->arg,
                                     .finalize = o->finalize,
                                     .tasks_max = o->tasks_max,
+                                    .memory_max = o->memory_max,
+                                    .age_max_ns = o->age_max_ns,
+                                    .processors = o->processors,
+                                    .processor_count = o->processor_count,
                                     .restarts_max = o->restarts_max,
                                     .restarts_within_ns = o->restarts_within_ns,
                                     .threaded = o->threaded,
@@ -195,7 +205,8 @@ int shoal_executor_make_(struct shoal_segment *seg, const char *name, const stru
   int rc = complete(&o);
   if (!rc) rc = shoal_proc_self(seg, &b.creator);
   if (!rc)
-    rc = shoal_object_create(seg, name, "executor", lay_out(o.jobs, o.workers, o.producers).size, init, &b, &object);
+    rc =
+        shoal_object_create(seg, name, "executor", lay_out(o.jobs, o.workers_max, o.producers).size, init, &b, &object);
   if (rc) return rc;
   rc = new_handle(seg, &object, &ex);
   if (!rc) {
@@ -321,7 +332,8 @@ int shoal_executor_detach(struct shoal_executor *ex) {
 // ---- looking after it ----
 
 int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out) {
-  struct shoal_executor_info info = {.workers = ex->workers, .alive = ex->workers, .jobs_max = ex->jobs};
+  struct shoal_executor_info info = {
+      .workers = shoal_executor_wanted_(ex), .alive = shoal_executor_wanted_(ex), .jobs_max = ex->jobs};
   struct shoal_pool_info pool;
   for (uint32_t job = 0; job < ex->jobs; job++) {
     uint64_t s = shoal_load64_relaxed(&ex->cells[job].state);
@@ -349,6 +361,8 @@ int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct sho
   struct shoal_worker_info info;
   int rc = shoal_executor_check_creator_(ex);
   if (!rc) rc = shoal_pool_worker(ex->pool, worker, &info);
-  if (!rc) *out = (struct shoal_executor_worker){info.pid, info.restarts};
-  return rc;
+  if (rc) return rc;
+  *out = (struct shoal_executor_worker){.pid = info.pid, .restarts = info.restarts};
+  memcpy(out->name, info.name, sizeof out->name);
+  return 0;
 }

@@ -69,14 +69,20 @@ struct shoal_future {  // private memory; by shoal_future_token, another process
 
 struct shoal_executor_options {             // zero: the default
   unsigned workers;                         // shoal_cpu_count()
+  unsigned workers_max;                     // that it may be resized to (workers)
   uint32_t jobs;                            // futures at a time (16,384), rounded up to a power of two, 16 at least
   uint32_t producers;                       // threads that submit, at a time (256, at most 1,024)
   uint32_t retries;                         // 0: a job whose worker dies has failed; else it runs so often again
   int64_t time_limit_ns;                    // none; else for each attempt, what it runs while it waits included
   int (*init)(void *arg, unsigned worker);  // these four as in struct shoal_pool_options
   void (*finalize)(void *arg, unsigned worker);
-  void *arg;  // of both
-  uint64_t tasks_max;
+  void *arg;            // of both
+  uint64_t tasks_max;   // as there, as are these
+  uint64_t memory_max;  // not for threads: -ENOTSUP
+  int64_t age_max_ns;
+  const uint16_t *processors;
+  unsigned processor_count;
+  const char *workers_name;    // NAME-1, NAME-2...; the executor's name
   uint32_t restarts_max;       // no limit; else more than this within restarts_within break the executor
   int64_t restarts_within_ns;  // one second
   int threaded;
@@ -138,6 +144,10 @@ int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task
 // Creator: replaces dead workers, kills the condemned; waits for one to end, until the deadline. How many were replaced,
 // or -ENOTRECOVERABLE: broken.
 int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline);
+// Creator: from now on so many workers, 1..workers_max: starts them, or has as many end, each after what it runs. Waits
+// until the deadline for those; at SHOAL_TRY -EAGAIN, later -ETIMEDOUT: they end without it. -EINVAL, -EPIPE closed,
+// -ENOTRECOVERABLE, the errors of a start.
+int shoal_executor_resize(struct shoal_executor *ex, unsigned workers, shoal_deadline deadline);
 // Frees the cells of processes that are gone. Submitting does so when it finds none free. How many.
 int shoal_executor_reap(struct shoal_executor *ex);
 
@@ -153,8 +163,9 @@ struct shoal_executor_info {
 int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out);
 
 struct shoal_executor_worker {
-  pid_t pid;  // 0: ended; of threads, the creator's
+  pid_t pid;  // 0: there is none; of threads, the creator's
   uint64_t restarts;
+  char name[SHOAL_NAME_MAX + 1];
 };
 int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out);
 

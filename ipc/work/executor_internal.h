@@ -94,7 +94,8 @@ struct shoal_executor_shm {
   uint32_t retries, creator;                 // constant; a shoal_proc_id
   uint64_t limit_ns;                         // constant
   uint64_t queue_size;                       // constant
-  uint32_t threads, reserved4_;              // constant: workers are threads of the creator
+  uint32_t threads;                          // constant: workers are threads of the creator
+  shoal_atomic32 wanted;                     // the creator: workers; of `workers` places
   uint64_t reserved_[2];
   shoal_atomic32 broken;      // the creator, after the reason
   shoal_atomic32 terminated;  // the creator: no job begins any more
@@ -128,7 +129,7 @@ struct shoal_executor {
   struct shoal_desk_shm *desks;
   struct shoal_submitting_shm *submitting;
   struct shoal_job_shm *cells;
-  uint32_t jobs, workers, producers, retries;  // checked copies
+  uint32_t jobs, workers, producers, retries;  // checked copies; `workers` is how many there may be
   int64_t limit_ns;
   int threads;
   shoal_proc_id creator;
@@ -218,6 +219,11 @@ int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
 void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s);
 
 // ---- executor.c, tend.c ----
+// How many workers there are to be, 1 to ex->workers.
+SHOAL_INLINE uint32_t shoal_executor_wanted_(const struct shoal_executor *ex) {
+  uint32_t n = shoal_load32_relaxed(&ex->shm->wanted);
+  return n - 1 < ex->workers ? n : ex->workers;
+}
 // shoal_executor_create, whose workers `start` starts; NULL: nobody does.
 int shoal_executor_make_(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                          int (*start)(struct shoal_executor *ex, const char *name), struct shoal_executor **out);

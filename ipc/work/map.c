@@ -19,7 +19,7 @@ struct shoal_map {
 };
 
 static uint64_t good_chunk(const struct shoal_executor *ex, uint64_t n, uint64_t chunk) {
-  uint64_t jobs = (uint64_t)ex->workers * CHUNKS_A_WORKER, most = ex->jobs / 4;
+  uint64_t jobs = (uint64_t)shoal_executor_wanted_(ex) * CHUNKS_A_WORKER, most = ex->jobs / 4;
   if (!chunk) chunk = (n + jobs - 1) / jobs;
   uint64_t least = (n + most - 1) / most;  // so that several maps have cells
   if (chunk < least) chunk = least;
@@ -147,7 +147,7 @@ struct shoal_imap {
 int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,
                      int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
                      struct shoal_imap **out) {
-  uint32_t window = options && options->window ? options->window : ex->workers * CHUNKS_A_WORKER;
+  uint32_t window = options && options->window ? options->window : shoal_executor_wanted_(ex) * CHUNKS_A_WORKER;
   int rc = check_task(task, size);
   if (!rc && window > ex->jobs) rc = shoal_fail_(-EINVAL, "a window of %u; the executor has %u jobs", window, ex->jobs);
   if (rc) return rc;
@@ -302,7 +302,7 @@ int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task
   if (!rc && size < sizeof(struct shoal_range))
     rc = shoal_fail_(-EBADMSG, "a %s does not begin with a struct shoal_range", task->type);
   if (rc || !n) return rc;
-  unsigned parts = n < ex->workers ? (unsigned)n : ex->workers;
+  unsigned workers = shoal_executor_wanted_(ex), parts = n < workers ? (unsigned)n : workers;
   struct each *e = malloc(sizeof *e + parts * sizeof *e->futures);
   if (!e) return shoal_fail_(-ENOMEM, "no memory for %u futures", parts);
   e->ex = ex;

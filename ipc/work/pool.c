@@ -51,6 +51,12 @@ static int may_restart(struct shoal_pool *pool) {
   return pool->window_restarts >= o->restarts_max ? break_pool(pool, "too many workers died in too short a time") : 0;
 }
 
+static int place_after(const struct shoal_pool *pool, uint32_t state) {
+  if (state == SHOAL_WORKER_AT_END_ || pool->stopping) return SHOAL_PLACE_ENDED_;
+  if (state == SHOAL_WORKER_RETIRED_) return SHOAL_PLACE_EMPTY_;
+  return state == SHOAL_WORKER_RECYCLED_ ? SHOAL_PLACE_OUTWORN_ : SHOAL_PLACE_VACANT_;
+}
+
 // The worker in this place has ended: at the end of the stream, or by dying.
 static int worker_ended(struct shoal_pool *pool, unsigned i, int code) {
   struct shoal_place_of_worker_ *place = &pool->places[i];
@@ -58,9 +64,7 @@ static int worker_ended(struct shoal_pool *pool, unsigned i, int code) {
   pool->sentinels[i].fd = -1;
   if (state != SHOAL_WORKER_AT_END_ && pool->options.hooks_)
     pool->options.hooks_->ended(pool->options.hooks_->arg, i, place->incarnation, code);
-  place->is = state == SHOAL_WORKER_AT_END_ || pool->stopping ? SHOAL_PLACE_ENDED_
-              : state == SHOAL_WORKER_RECYCLED_               ? SHOAL_PLACE_OUTWORN_
-                                                              : SHOAL_PLACE_VACANT_;
+  place->is = place_after(pool, state);
   place->incarnation++;
   if (state == SHOAL_WORKER_INIT_FAILED_) return break_pool_for(pool, i, "the initializer failed");
   if (state == SHOAL_WORKER_REFUSED_) return break_pool_for(pool, i, "the queue refused a worker");
@@ -80,22 +84,39 @@ static int replace(struct shoal_pool *pool, unsigned i) {
   return 0;
 }
 
-// Starts workers where there are none and should be. How many, or an error.
+static unsigned count(const struct shoal_pool *pool, int is) {
+  unsigned n = 0;
+  for (unsigned i = 0; i < pool->workers; i++) n += (int)pool->places[i].is == is;
+  return n;
+}
+static unsigned alive(const struct shoal_pool *pool) { return count(pool, SHOAL_PLACE_WORKING_); }
+
+// Starts workers where there are none and should be: in place of others first. How many, or an error.
 static int fill(struct shoal_pool *pool) {
+  unsigned there = alive(pool) + count(pool, SHOAL_PLACE_ENDED_);
   int started = 0;
-  for (unsigned i = 0; i < pool->workers; i++) {
-    if (pool->places[i].is > SHOAL_PLACE_OUTWORN_ || pool->stopping) continue;
-    int rc = replace(pool, i);
+  for (unsigned i = 0; i < pool->workers && !pool->stopping; i++) {
+    struct shoal_place_of_worker_ *place = &pool->places[i];
+    if (place->is != SHOAL_PLACE_VACANT_ && place->is != SHOAL_PLACE_OUTWORN_) continue;
+    int rc = there < pool->target ? replace(pool, i) : 0;
     if (rc) return rc;
-    started++;
+    if (there < pool->target) there++, started++;
+    else place->is = SHOAL_PLACE_EMPTY_;
+  }
+  for (unsigned i = 0; i < pool->workers && there < pool->target && !pool->stopping; i++) {
+    if (pool->places[i].is != SHOAL_PLACE_EMPTY_) continue;
+    int rc = shoal_place_start_(pool, i);
+    if (rc) return rc;
+    there++, started++;
   }
   return started;
 }
 
-static unsigned alive(const struct shoal_pool *pool) {
-  unsigned n = 0;
-  for (unsigned i = 0; i < pool->workers; i++) n += pool->places[i].is == SHOAL_PLACE_WORKING_;
-  return n;
+// One that has taken itself off, and runs still, is counted twice at worst: then one too many ends, and is replaced.
+static unsigned set_surplus(struct shoal_pool *pool) {
+  unsigned n = alive(pool), surplus = n > pool->target ? n - pool->target : 0;
+  shoal_store32_relaxed(&pool->header->surplus, surplus);
+  return surplus;
 }
 
 // Waits for a worker to end, takes note of all that have. How many, or an error.
@@ -110,6 +131,7 @@ static int notice(struct shoal_pool *pool, shoal_deadline deadline) {
   if (ended)
     shoal_role_reap(&pool->queue->wait);  // what they held is redelivered next, not when somebody has nothing to do
   if (ended) shoal_proc_reap(pool->seg);
+  if (ended) set_surplus(pool);
   return rc ? rc : ended;
 }
 
@@ -166,6 +188,15 @@ int shoal_pool_kill_(struct shoal_pool *pool, unsigned worker, uint32_t incarnat
   return 0;
 }
 
+int shoal_pool_resize_(struct shoal_pool *pool, unsigned workers) {
+  int rc = check_creator(pool);
+  if (rc) return rc;
+  if (workers - 1 >= pool->workers) return shoal_fail_(-EINVAL, "%u workers: 1..%u", workers, pool->workers);
+  pool->target = workers;
+  rc = pool->broken ? say_broken(pool) : fill(pool);
+  return rc < 0 ? rc : (int)set_surplus(pool);
+}
+
 uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker) {
   return worker < pool->workers ? pool->places[worker].incarnation : 0;
 }
@@ -188,13 +219,18 @@ int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline) {
   return 0;
 }
 
+static void dispose(struct shoal_pool *pool) {
+  free(pool->processors);
+  free(pool->sentinels);
+  free(pool);
+}
+
 int shoal_pool_destroy(struct shoal_pool *pool) {
   int rc = shoal_pool_terminate(pool, shoal_pool_of_threads_(pool) ? SHOAL_FOREVER : SHOAL_TRY);
   if (!rc && pool->standing) rc = shoal_queue_detach(pool->standing);
   if (rc) return rc;
   shoal_object_close(pool->seg, &pool->object);
-  free(pool->sentinels);
-  free(pool);
+  dispose(pool);
   return 0;
 }
 
@@ -242,17 +278,20 @@ static int stand(struct shoal_pool *pool) {
 }
 
 static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
-  unsigned workers = o->workers ? o->workers : (unsigned)shoal_cpu_count();
+  unsigned wanted = o->workers ? o->workers : (unsigned)shoal_cpu_count();
+  unsigned workers = o->hooks_ && o->hooks_->workers_max > wanted ? o->hooks_->workers_max : wanted;
   struct shoal_pool *pool = calloc(1, sizeof *pool + workers * sizeof *pool->places);
   if (!pool) return NULL;
   pool->sentinels = calloc(workers, sizeof *pool->sentinels);
-  if (!pool->sentinels) {
-    free(pool);
-    return NULL;
-  }
+  uint64_t list = o->processors ? o->processor_count * sizeof *o->processors : 0;
+  pool->processors = list ? malloc(list) : NULL;
+  if (!pool->sentinels || (list && !pool->processors)) return dispose(pool), NULL;
   pool->options = *o;
+  if (list) memcpy(pool->processors, o->processors, list);
+  pool->options.processors = pool->processors;
   if (pool->options.restarts_within_ns <= 0) pool->options.restarts_within_ns = 1000000000;
   pool->workers = workers;
+  pool->target = wanted;
   pool->queue = o->queue;
   pool->creator = getpid();
   snprintf(pool->name, sizeof pool->name, "%s", o->name ? o->name : o->task ? o->task : "worker");
@@ -268,17 +307,18 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
   if (!pool) return shoal_fail_(-ENOMEM, "no memory for a pool");
   pool->seg = seg;
   pool->task = task;
-  rc = shoal_object_create(seg, NULL, "pool", pool->workers * sizeof *pool->shared, NULL, NULL, &pool->object);
+  rc = shoal_object_create(seg, NULL, "pool", sizeof *pool->header + pool->workers * sizeof *pool->shared, NULL, NULL,
+                           &pool->object);
   if (rc) {
-    free(pool->sentinels);
-    free(pool);
+    dispose(pool);
     return rc;
   }
-  pool->shared = pool->object.memory;
+  pool->header = pool->object.memory;
+  pool->shared = (struct shoal_worker_shm *)(pool->header + 1);
   rc = shoal_pool_choose_method_(pool);
   if (!rc) rc = stand(pool);
-  for (unsigned i = 0; i < pool->workers && !rc; i++) rc = shoal_place_start_(pool, i);
-  if (rc) {
+  if (!rc) rc = fill(pool);
+  if (rc < 0) {
     shoal_pool_destroy(pool);
     return rc;
   }
@@ -310,7 +350,7 @@ static uint64_t last_failure(const struct shoal_pool *pool, unsigned i, struct s
 int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out) {
   uint64_t latest = 0;
   shoal_pool_tend(pool, SHOAL_TRY);
-  *out = (struct shoal_pool_info){.workers = pool->workers,
+  *out = (struct shoal_pool_info){.workers = pool->target,
                                   .alive = alive(pool),
                                   .restarts = pool->restarts,
                                   .recycled = pool->recycled,
@@ -342,5 +382,6 @@ int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_wor
       .failed = shoal_load64_relaxed(&w->failed),
       .busy_ns = began ? shoal_now_ns() - (int64_t)began : 0,
   };
+  shoal_place_name_(pool, worker, out->name);
   return 0;
 }

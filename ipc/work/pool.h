@@ -57,6 +57,10 @@ struct shoal_pool_options {                 // zero: the default
   void *init_arg;                           // of finalize, too
   void (*finalize)(void *arg, unsigned worker);  // in a worker that ends by itself, after its last task
   uint64_t tasks_max;                            // no limit; else a worker ends after so many, and is replaced
+  uint64_t memory_max;         // no limit; else a worker that has more bytes of its own resident after a task, likewise
+  int64_t age_max_ns;          // no limit; else one that is older, idle or after a task
+  const uint16_t *processors;  // worker i works on the i-th, and so on from the first; NULL: where the creator may
+  unsigned processor_count;
   // In the worker, for each task that failed, before its element is released; like a task, at least once. Not any more once
   // it has killed deliveries_max workers itself.
   void (*failed)(void *arg, const struct shoal_failure *failure, void *element);
@@ -95,7 +99,7 @@ int shoal_pool_destroy(struct shoal_pool *pool);
 struct shoal_pool_info {
   unsigned workers, alive;
   uint64_t restarts;          // dead workers replaced
-  uint64_t recycled;          // workers replaced after tasks_max
+  uint64_t recycled;          // workers replaced after tasks_max, memory_max, age_max
   uint64_t done, failed;      // tasks that answered 0, or not; a worker killed right after a task has not counted it
   struct shoal_failure last;  // of those that failed
   int broken;                 // 0 or -ENOTRECOVERABLE
@@ -108,6 +112,7 @@ struct shoal_worker_info {
   uint64_t restarts;  // in this place, as what follows
   uint64_t done, failed;
   int64_t busy_ns;  // since it began the task it runs; 0 it runs none
+  char name[SHOAL_NAME_MAX + 1];
 };
 int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_worker_info *out);
 

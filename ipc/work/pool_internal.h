@@ -15,13 +15,14 @@ SHOAL_BEGIN
 
 struct shoal_pool_hooks_ {
   // In a worker: an element, in place of options.task, to be given back by it. `incarnation`: how many workers this
-  // place had before this one. 0, or what its task answered.
+  // place had before this one. 0, or what its task answered; 1: it was none.
   int (*run)(void *arg, unsigned worker, uint32_t incarnation, struct shoal_loan *loan);
   // In the creator: that worker has ended, but for one at the end of the stream; its successor is not there yet. `code`
   // as shoal_process_exitcode.
   void (*ended)(void *arg, unsigned worker, uint32_t incarnation, int code);
   void *arg;
-  int threads;  // workers are threads of the creator
+  int threads;           // workers are threads of the creator
+  unsigned workers_max;  // that it may be resized to; 0: options.workers
   // For workers that are no copies of the creator: the task of a struct shoal_pool_birth_ that they run, and the object
   // that they need beside the pool's.
   const char *task;
@@ -33,6 +34,9 @@ int shoal_pool_kill_(struct shoal_pool *pool, unsigned worker, uint32_t incarnat
 
 uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker);
 unsigned shoal_pool_alive_(const struct shoal_pool *pool);
+// From now on so many are wanted: starts them; those that are too many end after what they run, once they look: they are to
+// be woken. How many are too many, or the errors of a start.
+int shoal_pool_resize_(struct shoal_pool *pool, unsigned workers);
 // Whether a worker's thread is dead and its process has not been taken note of.
 int shoal_pool_dying_(const struct shoal_pool *pool);
 // For who sleeps on something else as well: the words of workers that run, before `end`, as many as there is room for; when
@@ -47,7 +51,8 @@ enum {
   SHOAL_WORKER_AT_END_,
   SHOAL_WORKER_INIT_FAILED_,
   SHOAL_WORKER_REFUSED_,
-  SHOAL_WORKER_RECYCLED_
+  SHOAL_WORKER_RECYCLED_,
+  SHOAL_WORKER_RETIRED_
 };
 
 #define SHOAL_MESSAGE_WORDS_ 14
@@ -60,6 +65,12 @@ struct shoal_worker_failure_shm {
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_failure_shm) == 128, "two lines");
 SHOAL_STATIC_ASSERT(sizeof(((struct shoal_failure *)0)->message) == sizeof(uint64_t[SHOAL_MESSAGE_WORDS_]),
                     "a message and its words");
+
+struct shoal_pool_shm {    // before the workers' own
+  shoal_atomic32 surplus;  // the creator, when there are more workers than are wanted; a worker takes one off, and ends
+  uint32_t reserved_[15];
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_pool_shm) == 64, "a line");
 
 struct shoal_worker_shm {  // written by the worker of this place; `state` also by the creator, while there is none
   shoal_atomic64 done, failed;
@@ -80,12 +91,13 @@ struct shoal_pool_birth_ {
     uint64_t off, size;
     uint32_t entry, generation;
   } pool, queue, other;  // objects; `other`: the hooks'
-  uint64_t tasks_max;
+  uint64_t tasks_max, memory_max;
+  int64_t age_max_ns;
   uint32_t place, workers, incarnation, element_size, deliveries_max, reserved_;
   char name[SHOAL_NAME_MAX + 1];
   char task[128];
 };
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_pool_birth_) == 296, "no holes");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_pool_birth_) == 312, "no holes");
 
 // ---- in a process ----
 struct shoal_pool_worker_ {  // who works there, as it knows itself
@@ -102,19 +114,20 @@ struct shoal_place_of_worker_ {
   uint32_t incarnation;
   int64_t since_ns;  // it was started; or `dying`: its thread was seen dead, its process not yet
   int dying;
-  enum { SHOAL_PLACE_VACANT_, SHOAL_PLACE_OUTWORN_, SHOAL_PLACE_WORKING_, SHOAL_PLACE_ENDED_ } is;
+  enum { SHOAL_PLACE_EMPTY_, SHOAL_PLACE_VACANT_, SHOAL_PLACE_OUTWORN_, SHOAL_PLACE_WORKING_, SHOAL_PLACE_ENDED_ } is;
 };
 
 struct shoal_pool {
   struct shoal_segment *seg;
   struct shoal_object object;
+  struct shoal_pool_shm *header;
   struct shoal_worker_shm *shared;
   struct shoal_queue *queue;
   struct shoal_queue *standing;  // the same one: through this handle the creator stands for workers that are dead
   const struct shoal_task *task;
   struct shoal_pool_options options;
   pid_t creator;
-  unsigned workers;
+  unsigned workers, target;  // places; workers that are wanted
   enum shoal_start_method method;
   struct shoal_object queue_object;  // if they are started as no copies
   int stopping;                      // terminate: nobody is replaced
@@ -126,6 +139,7 @@ struct shoal_pool {
   char reason[128];
   char name[SHOAL_NAME_MAX + 1];
   struct pollfd *sentinels;
+  uint16_t *processors;  // a copy
   struct shoal_place_of_worker_ places[];
 };
 
@@ -136,6 +150,9 @@ SHOAL_INLINE int shoal_pool_of_threads_(const struct shoal_pool *pool) {
 // ---- pool_place.c: places, by the creator ----
 // Starts a worker there. Errors of the start.
 int shoal_place_start_(struct shoal_pool *pool, unsigned i);
+void shoal_place_name_(const struct shoal_pool *pool, unsigned i, char *out);  // SHOAL_NAME_MAX + 1 bytes
+// The calling thread, its worker, works on its processor from now on. -EINVAL.
+int shoal_place_bind_(const struct shoal_pool *pool, unsigned i);
 // Until one of them may have ended. 0, or poll's error.
 int shoal_places_wait_(struct shoal_pool *pool, shoal_deadline deadline);
 // 1: what worked there, when shoal_places_wait_ last looked, has ended, and is nothing any more. `code` as
@@ -143,7 +160,7 @@ int shoal_places_wait_(struct shoal_pool *pool, shoal_deadline deadline);
 int shoal_place_has_ended_(struct shoal_pool *pool, unsigned i, int *code);
 void shoal_place_signal_(struct shoal_pool *pool, unsigned i, int signal);  // SIGTERM, SIGKILL; not to threads
 
-// How its workers start. -EINVAL: not so.
+// How its workers start. -EINVAL: not so, or not on those processors; -ENOTSUP.
 int shoal_pool_choose_method_(struct shoal_pool *pool);
 
 // ---- pool_worker.c ----

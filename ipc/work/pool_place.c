@@ -1,4 +1,5 @@
 // A place of a pool: what works there is started, watched, and seen to end: a process, or a thread of the creator.
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,8 @@ static void tell_birth(const struct shoal_pool *pool, unsigned i, struct shoal_p
   const struct shoal_pool_options *o = &pool->options;
   *b = (struct shoal_pool_birth_){.pool = name_object(&pool->object),
                                   .tasks_max = o->tasks_max,
+                                  .memory_max = o->memory_max,
+                                  .age_max_ns = o->age_max_ns,
                                   .place = i,
                                   .workers = pool->workers,
                                   .incarnation = pool->places[i].incarnation,
@@ -41,6 +44,8 @@ static int start_process(struct shoal_pool *pool, unsigned i, const char *name) 
   struct shoal_place_of_worker_ *place = &pool->places[i];
   struct shoal_context context = {pool->method, pool->seg};
   struct shoal_process_options o = {.name = name, .daemon = 1, .threaded = pool->options.threaded, .context = &context};
+  o.processor_count = pool->options.processor_count ? 1 : 0;
+  if (o.processor_count) o.processors = &pool->options.processors[i % pool->options.processor_count];
   const char *task = pool->options.hooks_ ? pool->options.hooks_->task : "shoal_work_for_pool";
   struct shoal_pool_birth_ birth;
   tell_birth(pool, i, &birth);
@@ -64,8 +69,28 @@ static int check_told(struct shoal_pool *pool) {
   return 0;
 }
 
+int shoal_place_bind_(const struct shoal_pool *pool, unsigned i) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(pool->options.processors[i % pool->options.processor_count], &set);
+  return sched_setaffinity(0, sizeof set, &set) ? shoal_fail_(-EINVAL, "worker %u's processor: %m", i) : 0;
+}
+
+static int check_shares(const struct shoal_pool *pool) {
+  const struct shoal_pool_options *o = &pool->options;
+  if (o->age_max_ns < 0) return shoal_fail_(-EINVAL, "an age of %lld ns", (long long)o->age_max_ns);
+  if (o->memory_max && shoal_pool_of_threads_(pool))
+    return shoal_fail_(-ENOTSUP, "the memory of a thread is that of its process");
+  if (!o->processors != !o->processor_count) return shoal_fail_(-EINVAL, "%u processors", o->processor_count);
+  for (unsigned i = 0; i < o->processor_count; i++)
+    if (o->processors[i] >= CPU_SETSIZE) return shoal_fail_(-EINVAL, "processor %u", o->processors[i]);
+  return 0;
+}
+
 int shoal_pool_choose_method_(struct shoal_pool *pool) {
   const struct shoal_context *asked = pool->options.context;
+  int refused = check_shares(pool);
+  if (refused) return refused;
   pool->method = SHOAL_START_FORK;
   if (shoal_pool_of_threads_(pool)) return 0;
   if (asked && asked->segment && asked->segment != pool->seg)
@@ -80,12 +105,17 @@ int shoal_pool_choose_method_(struct shoal_pool *pool) {
   return 0;
 }
 
+void shoal_place_name_(const struct shoal_pool *pool, unsigned i, char *out) {
+  char name[SHOAL_NAME_MAX + 12];
+  snprintf(name, sizeof name, "%s-%u", pool->name, i + 1);
+  snprintf(out, SHOAL_NAME_MAX + 1, "%.*s", SHOAL_NAME_MAX, name);
+}
+
 int shoal_place_start_(struct shoal_pool *pool, unsigned i) {
   struct shoal_worker_shm *shared = &pool->shared[i];
   struct shoal_place_of_worker_ *place = &pool->places[i];
-  char name[SHOAL_NAME_MAX + 12];
-  snprintf(name, sizeof name, "%s-%u", pool->name, i + 1);
-  name[SHOAL_NAME_MAX] = 0;
+  char name[SHOAL_NAME_MAX + 1];
+  shoal_place_name_(pool, i, name);
   shoal_store64_relaxed(&shared->began_ns, 0);
   shoal_store32_relaxed(&shared->state, SHOAL_WORKER_STARTING_);
   shoal_store32_relaxed(&shared->live.word, 0);  // whose word it was is dead

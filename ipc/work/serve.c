@@ -205,7 +205,8 @@ int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan) {
   // it is
   int released = shoal_queue_release(ex->queue, loan);
   if (begun) rc = run(&r, self.worker);
-  return rc ? rc : released;
+  if (released) return rc ? rc : released;
+  return begun || rc ? rc : 1;
 }
 
 int shoal_executor_run_(void *arg, unsigned worker, uint32_t incarnation, struct shoal_loan *loan) {

@@ -96,6 +96,27 @@ int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline) {
   return rc;
 }
 
+// What is no job: whoever receives it looks whether it is one too many.
+static void wake_workers(struct shoal_executor *ex, int n) {
+  struct shoal_order_ none = {UINT32_MAX, 0};
+  while (n-- > 0 && shoal_queue_put(ex->queue, &none, SHOAL_TRY) == 0) continue;  // full: none is idle
+}
+
+int shoal_executor_resize(struct shoal_executor *ex, unsigned workers, shoal_deadline deadline) {
+  int rc = shoal_executor_check_creator_(ex);
+  if (!rc && shoal_load32_relaxed(&ex->shm->closed)) rc = shoal_fail_(-EPIPE, "the executor is closed");
+  if (!rc) rc = shoal_pool_resize_(ex->pool, workers);
+  if (rc < 0) return rc;
+  shoal_store32_relaxed(&ex->shm->wanted, workers);
+  wake_workers(ex, rc);
+  for (;;) {
+    rc = tend_now(ex);
+    if (rc < 0 || shoal_pool_alive_(ex->pool) <= workers) return rc < 0 ? rc : 0;
+    if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
+    shoal_executor_sleep_(ex, NULL, 0, deadline);
+  }
+}
+
 int shoal_executor_care_(struct shoal_executor *ex) {
   if (shoal_load32_acquire(&ex->shm->broken)) return broken(ex);  // [E2]
   if (shoal_executor_is_creator_(ex)) {

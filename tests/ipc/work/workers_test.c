@@ -6,6 +6,10 @@
 //               that ends its thread has failed, or runs again; what needs a kill is refused; terminate waits for what runs
 //   fresh       workers by starter and by spawn, of an executor and of a pool, whose creator has threads: results, nested, killed
 //               and replaced; what they cannot have is refused; a program with a starter has them without asking
+//   resized     more workers, and fewer, idle or under load, of processes and of threads; each job is done; what makes no sense is
+//               refused
+//   outworn     by age, idle or not, and by memory: recycled, which is no restart; each on its processor, by its name
+#include <sched.h>
 #include <sys/resource.h>
 
 #include "ipc/work/map.h"
@@ -337,12 +341,138 @@ static void test_fresh(void **state) {
   assert_int_equal(shoal_starter_end(), 0);
 }
 
+// ---- resized ----
+
+static void expect_workers(struct shoal_executor *ex, unsigned n) {
+  struct shoal_executor_info info;
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.workers, n);
+  assert_int_equal(info.alive, n);
+  assert_int_equal(info.restarts, 0);
+}
+static void resize_under_load(struct shoal_executor *ex, uint32_t *id) {
+  struct shoal_future f[200];
+  for (uint32_t i = 0; i < 200; i++) {
+    struct small s = {.id = ++*id, .in = i};
+    assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f[i]), 0);
+    if (i % 20) continue;
+    int rc = shoal_executor_resize(ex, 1 + i / 20 % 4, SHOAL_TRY);
+    assert_true(rc == 0 || rc == -EAGAIN);
+  }
+  for (uint32_t i = 0; i < 200; i++) {
+    assert_int_equal(shoal_future_get(&f[i], NULL, 0, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_future_release(&f[i]), 0);
+  }
+}
+static void resize_one(struct shoal_executor_options o, uint32_t *id) {
+  o.workers = 2, o.workers_max = 4;
+  struct shoal_executor *ex = executor_of(o);
+  static const unsigned to[] = {4, 1, 3, 2, 4};
+  uint32_t first = *id;
+  for (unsigned i = 0; i < 5; i++) {
+    assert_int_equal(shoal_executor_resize(ex, to[i], SHOAL_FOREVER), 0);
+    expect_workers(ex, to[i]);
+    struct small s = {.id = ++*id, .in = 5};
+    if (SHOAL_APPLY(ex, square, &s, NULL, SHOAL_FOREVER)) fail();
+  }
+  resize_under_load(ex, id);
+  assert_int_equal(shoal_executor_resize(ex, 1, SHOAL_FOREVER), 0);
+  expect_workers(ex, 1);
+  struct small held_one = {.id = ++*id, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &held_one, NULL), 0);
+  assert_int_equal(shoal_executor_resize(ex, 2, SHOAL_FOREVER), 0);
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, (held_one.id = ++*id, &held_one), NULL), 0);
+  await_begun(*id);
+  assert_int_equal(shoal_executor_resize(ex, 1, shoal_after_ms(10)), -ETIMEDOUT);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_executor_resize(ex, 1, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_executor_resize(ex, 0, SHOAL_FOREVER), -EINVAL);
+  assert_int_equal(shoal_executor_resize(ex, 5, SHOAL_FOREVER), -EINVAL);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_executor_resize(ex, 2, SHOAL_FOREVER), -EPIPE);
+  for (uint32_t i = first + 1; i <= *id; i++) assert_int_equal(shoal_load32_relaxed(&ledger->ended[i]), 1);
+  end_executor(ex);
+  shoal_store32_relaxed(&ledger->go, 0);
+}
+static void test_resized(void **state) {
+  (void)state;
+  uint32_t id = 0;
+  resize_one((struct shoal_executor_options){0}, &id);
+  resize_one((struct shoal_executor_options){.threads = 1}, &id);
+}
+
+// ---- outworn ----
+
+struct where {
+  uint32_t processor, processors, bytes;
+  char name[64];
+};
+SHOAL_TASK(look_around, struct where) {
+  cpu_set_t set;
+  arg->processors = sched_getaffinity(0, sizeof set, &set) ? 0 : (uint32_t)CPU_COUNT(&set);
+  arg->processor = (uint32_t)sched_getcpu();
+  snprintf(arg->name, sizeof arg->name, "%s", shoal_process_current_name());
+  static char *volatile kept;
+  if (arg->bytes && (kept = malloc(arg->bytes))) memset(kept, 1, arg->bytes);
+  return 0;
+}
+static uint64_t recycled_of(struct shoal_executor *ex) {
+  struct shoal_executor_info info;
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.restarts, 0);
+  return info.recycled;
+}
+static void test_outworn(void **state) {
+  (void)state;
+  cpu_set_t set;
+  uint16_t list[CPU_SETSIZE];
+  unsigned n = 0;
+  assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);
+  for (unsigned i = 0; i < CPU_SETSIZE; i++)
+    if (CPU_ISSET(i, &set)) list[n++] = (uint16_t)i;
+  for (int threads = 0; threads < 2; threads++) {
+    struct shoal_executor_options o = {.workers = 1, .threads = threads, .workers_name = "miller"};
+    o.age_max_ns = 30000000, o.processors = list, o.processor_count = n;
+    struct shoal_executor *ex = executor_of(o);
+    struct shoal_executor_worker w;
+    struct where where = {0};
+    if (SHOAL_APPLY(ex, look_around, &where, NULL, SHOAL_FOREVER)) fail();
+    assert_int_equal(where.processors, 1);
+    assert_int_equal(where.processor, list[0]);
+    if (!threads) assert_string_equal(where.name, "miller-1");
+    while (recycled_of(ex) < 3) assert_true(shoal_executor_tend(ex, shoal_after_ms(20)) >= 0);
+    assert_int_equal(shoal_executor_worker(ex, 0, &w), 0);
+    assert_string_equal(w.name, "miller-1");
+    end_executor(ex);
+  }
+  struct shoal_executor_options o = {.workers = 1, .memory_max = (THREADED ? 512 : 64) << 20};
+  struct shoal_executor *ex = executor_of(o);
+  struct where where = {.bytes = 8 << 20};
+  for (int i = 0; i < 5; i++)
+    if (SHOAL_APPLY(ex, look_around, &where, NULL, SHOAL_FOREVER)) fail();
+  uint64_t before = recycled_of(ex);
+  where.bytes = (THREADED ? 600 : 80) << 20;
+  for (int i = 0; i < 3; i++)
+    if (SHOAL_APPLY(ex, look_around, &where, NULL, SHOAL_FOREVER)) fail();
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_int_equal(before, 0);
+  assert_true(recycled_of(ex) >= 2);
+  end_executor(ex);
+  o.threads = 1;
+  assert_int_equal(make_executor(o, &ex), -ENOTSUP);
+  o = (struct shoal_executor_options){.age_max_ns = -1};
+  assert_int_equal(make_executor(o, &ex), -EINVAL);
+  o = (struct shoal_executor_options){.processor_count = 2};
+  assert_int_equal(make_executor(o, &ex), -EINVAL);
+  o = (struct shoal_executor_options){.workers = 3, .workers_max = 2};
+  assert_int_equal(make_executor(o, &ex), -EINVAL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_idle, set_up),
-      cmocka_unit_test_setup(test_noticed, set_up),
-      cmocka_unit_test_setup(test_threads, set_up),
-      cmocka_unit_test_setup(test_fresh, set_up),
+      cmocka_unit_test_setup(test_idle, set_up),    cmocka_unit_test_setup(test_noticed, set_up),
+      cmocka_unit_test_setup(test_threads, set_up), cmocka_unit_test_setup(test_fresh, set_up),
+      cmocka_unit_test_setup(test_resized, set_up), cmocka_unit_test_setup(test_outworn, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
