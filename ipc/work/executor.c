@@ -49,6 +49,7 @@ static void dispose(struct shoal_executor *ex) {
     free(c);
   }
   pthread_mutex_destroy(&ex->callbacks_lock);
+  free(ex->retry);
   free(ex->owed);
   free(ex->free_cells);
   free(ex);
@@ -63,6 +64,8 @@ static int attach(struct shoal_executor *ex) {
   ex->producers = __atomic_load_n(&shm->producers, __ATOMIC_RELAXED);
   ex->retries = __atomic_load_n(&shm->retries, __ATOMIC_RELAXED);
   ex->threads = __atomic_load_n(&shm->threads, __ATOMIC_RELAXED) != 0;
+  ex->letters = __atomic_load_n(&shm->letters, __ATOMIC_RELAXED) != 0;
+  ex->backoff = __atomic_load_n(&shm->backoff, __ATOMIC_RELAXED) != 0;
   ex->limit_ns = (int64_t)__atomic_load_n(&shm->limit_ns, __ATOMIC_RELAXED);
   ex->creator = __atomic_load_n(&shm->creator, __ATOMIC_RELAXED);
   if (ex->jobs < 16 || ex->jobs > SHOAL_EXECUTOR_JOBS_MAX || (ex->jobs & (ex->jobs - 1)) ||
@@ -134,6 +137,9 @@ static int complete(struct shoal_executor_options *o) {
     return shoal_fail_(-EINVAL, "%u producers; at most %u", o->producers, SHOAL_ROLES_MAX);
   if (o->retries > SHOAL_EXECUTOR_RETRIES_MAX)
     return shoal_fail_(-EINVAL, "%u retries; at most %u", o->retries, SHOAL_EXECUTOR_RETRIES_MAX);
+  if (o->retry_delay_ns < 0 || o->retry_delay_max_ns < 0)
+    return shoal_fail_(-EINVAL, "a delay of %lld ns, at most %lld", (long long)o->retry_delay_ns,
+                       (long long)o->retry_delay_max_ns);
   if (o->time_limit_ns < 0) return shoal_fail_(-EINVAL, "a time limit of %lld ns", (long long)o->time_limit_ns);
   if (o->threads && o->time_limit_ns)
     return shoal_fail_(-ENOTSUP, "a time limit: a thread that runs too long cannot be killed");
@@ -161,6 +167,8 @@ static int init(void *memory, uint64_t size, void *arg) {
   shm->producers = o->producers;
   shm->retries = o->retries;
   shm->threads = o->threads != 0;
+  shm->letters = o->dead_letters != 0;
+  shm->backoff = o->retry_delay_ns != 0;
   shm->limit_ns = (uint64_t)o->time_limit_ns;
   shm->creator = b->creator;
   int rc = shoal_queue_place_((char *)memory + l.queue, l.cells - l.queue, &q);
@@ -342,6 +350,7 @@ int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *o
     info.pending += state == SHOAL_JOB_PENDING_;
     info.running += state == SHOAL_JOB_RUNNING_ || state == SHOAL_JOB_CONDEMNED_;
     info.finished += shoal_job_over_(s);
+    info.letters += state == SHOAL_JOB_DEAD_;
   }
   info.closed = (int)shoal_load32_relaxed(&ex->shm->closed);
   if (shoal_load32_acquire(&ex->shm->broken)) {  // [E2] pairs with [E1] of ipc/work/tend.c
@@ -365,4 +374,38 @@ int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct sho
   *out = (struct shoal_executor_worker){.pid = info.pid, .restarts = info.restarts};
   memcpy(out->name, info.name, sizeof out->name);
   return 0;
+}
+
+// ---- dead letters ----
+
+// Of one: what it says. It is there until its state says otherwise, and nobody writes there.
+static int read_letter(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_letter *out, void *argument,
+                       uint64_t room) {
+  void *at;
+  int rc = shoal_job_argument_(ex, &ex->cells[job], &at, &out->size);
+  shoal_future_tell_(ex, job, s, &out->failure);
+  out->token = shoal_job_token_(job, shoal_job_generation_(s));
+  if (rc) return out->size = 0, 0;  // its block is lost
+  if (out->size > room)
+    return shoal_fail_(-EMSGSIZE, "an argument of %llu bytes, room for %llu", (unsigned long long)out->size,
+                       (unsigned long long)room);
+  if (out->size) memcpy(argument, at, out->size);
+  return 0;
+}
+
+int shoal_executor_letter(struct shoal_executor *ex, struct shoal_letter *out, void *argument, uint64_t room) {
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    struct shoal_job_shm *cell = &ex->cells[job];
+    uint64_t s = shoal_load64_acquire(&cell->state);  // [J2]
+    while (shoal_job_state_of_(s) == SHOAL_JOB_DEAD_) {
+      struct shoal_letter letter = {.size = 0};
+      int rc = read_letter(ex, job, s, &letter, argument, room);
+      // [J3] pairs with [C1] of ipc/work/job.c: it was read before who has the cell next
+      if (!rc && !shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_FAILED_))) continue;
+      if (!rc && (s & SHOAL_JOB_DETACHED_)) shoal_job_free_(ex, job, shoal_job_with_(s, SHOAL_JOB_FAILED_));
+      *out = letter;
+      return rc;
+    }
+  }
+  return -ENOENT;
 }

@@ -24,6 +24,8 @@
 //      |                     `-----cancel(force), time limit--> CONDEMNED --its worker is killed--> CANCELLED, FAILED
 //      `-----cancel--> CANCELLED
 //
+// With retry_delay_ns a job whose worker died is PENDING again, and begins when that time is over; it can be cancelled.
+//
 // SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any process,
 //          together. create: a thread which stays (workers are its daemons); by fork before there are others, or
 //          `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator. tend, shutdown, join, terminate, detach: that thread. After fork the child submits
@@ -67,13 +69,16 @@ struct shoal_future {  // private memory; by shoal_future_token, another process
 #define SHOAL_EXECUTOR_RETRIES_MAX 62u
 #define SHOAL_EXECUTOR_WORKERS_MAX 1000u
 
-struct shoal_executor_options {             // zero: the default
-  unsigned workers;                         // shoal_cpu_count()
-  unsigned workers_max;                     // that it may be resized to (workers)
-  uint32_t jobs;                            // futures at a time (16,384), rounded up to a power of two, 16 at least
-  uint32_t producers;                       // threads that submit, at a time (256, at most 1,024)
-  uint32_t retries;                         // 0: a job whose worker dies has failed; else it runs so often again
-  int64_t time_limit_ns;                    // none; else for each attempt, what it runs while it waits included
+struct shoal_executor_options {  // zero: the default
+  unsigned workers;              // shoal_cpu_count()
+  unsigned workers_max;          // that it may be resized to (workers)
+  uint32_t jobs;                 // futures at a time (16,384), rounded up to a power of two, 16 at least
+  uint32_t producers;            // threads that submit, at a time (256, at most 1,024)
+  uint32_t retries;              // 0: a job whose worker dies has failed; else it runs so often again
+  int64_t retry_delay_ns;        // at once; else the first time after so long, then after twice as long, and so on
+  int64_t retry_delay_max_ns;    // no limit; else no longer than that
+  int dead_letters;       // 1: jobs that failed with their workers, or at their limit, are kept: shoal_executor_letter
+  int64_t time_limit_ns;  // none; else for each attempt, what it runs while it waits included
   int (*init)(void *arg, unsigned worker);  // these four as in struct shoal_pool_options
   void (*finalize)(void *arg, unsigned worker);
   void *arg;            // of both
@@ -151,10 +156,21 @@ int shoal_executor_resize(struct shoal_executor *ex, unsigned workers, shoal_dea
 // Frees the cells of processes that are gone. Submitting does so when it finds none free. How many.
 int shoal_executor_reap(struct shoal_executor *ex);
 
+struct shoal_letter {  // of a job that failed with the last of its workers, or at its time limit
+  struct shoal_failure failure;
+  uint64_t token;  // shoal_future_token's
+  uint64_t size;   // of the argument
+};
+// Takes the next dead letter, in no order: the argument, as the last attempt left it, is copied, `room` bytes at most; its
+// cell is free when its future has been released, too. Any process; together: one of them has it. Killed meanwhile, it is
+// taken or is not. It looks through the table. -ENOENT: there is none; -EMSGSIZE: the letter stays, *out says how large.
+int shoal_executor_letter(struct shoal_executor *ex, struct shoal_letter *out, void *argument, uint64_t room);
+
 struct shoal_executor_info {
   unsigned workers, alive;              // alive: as the creator knows; others are told `workers`
   uint32_t jobs_max, jobs;              // jobs: cells in use
   uint32_t pending, running, finished;  // of those; finished: not released yet
+  uint32_t letters;                     // of the finished
   uint64_t done, failed;                // since the beginning, counted by workers; the creator knows, as what follows
   uint64_t restarts, recycled;
   int closed, broken;  // 0 or -ENOTRECOVERABLE

@@ -11,6 +11,8 @@
 //            RUNNING --> DONE, FAILED who runs it, or has its order in hand after the runner's death
 //            RUNNING --> CONDEMNED    anybody; then its worker never begins another job, and is killed
 //            CONDEMNED --> FAILED, CANCELLED  who has its order in hand after the runner's death
+//            RUNNING --> PENDING      with a back-off, after the runner's death: the creator; attempts stay counted
+//            RUNNING, CONDEMNED --> DEAD  as FAILED, where dead letters are kept; DEAD --> FAILED  who reads the letter
 //            PENDING --> CANCELLED    anybody
 //            over --> FREE, generation + 1    who releases it; a worker, if DETACHED
 //            All but the first by a CAS.
@@ -39,7 +41,8 @@ enum shoal_job_state_ {
   SHOAL_JOB_CONDEMNED_,
   SHOAL_JOB_DONE_,
   SHOAL_JOB_FAILED_,
-  SHOAL_JOB_CANCELLED_
+  SHOAL_JOB_CANCELLED_,
+  SHOAL_JOB_DEAD_  // failed, and kept until its letter is read
 };
 // generation:32 | worker:12 | incarnation:9 | attempt:6 | detached:1 | asleep:1 | state:3
 #define SHOAL_JOB_ASLEEP_ UINT64_C(8)
@@ -61,7 +64,7 @@ struct shoal_job_shm {
   uint64_t limit_ns;
   shoal_off off;                 // SHOAL_ARGUMENT_PLACE_: where it is
   struct shoal_block_ref block;  // SHOAL_ARGUMENT_BLOCK_: which it is
-  shoal_atomic64 until_ns;       // who has the order: CLOCK_MONOTONIC
+  shoal_atomic64 until_ns;       // who has the order: CLOCK_MONOTONIC; the creator: not to be begun again before
   shoal_atomic32 condemned;      // who condemns: the code it fails with
   shoal_atomic32 progress;       // who has the order: structs done
   shoal_atomic32 code;           // who has the order, before FAILED, as what follows
@@ -96,7 +99,8 @@ struct shoal_executor_shm {
   uint64_t queue_size;                       // constant
   uint32_t threads;                          // constant: workers are threads of the creator
   shoal_atomic32 wanted;                     // the creator: workers; of `workers` places
-  uint64_t reserved_[2];
+  uint32_t letters, backoff;                 // constant: dead letters are kept; retries wait
+  uint64_t reserved_[1];
   shoal_atomic32 broken;      // the creator, after the reason
   shoal_atomic32 terminated;  // the creator: no job begins any more
   shoal_atomic32 closed;      // anybody: only tasks submit, from now on
@@ -131,7 +135,7 @@ struct shoal_executor {
   struct shoal_job_shm *cells;
   uint32_t jobs, workers, producers, retries;  // checked copies; `workers` is how many there may be
   int64_t limit_ns;
-  int threads;
+  int threads, letters, backoff;
   shoal_proc_id creator;
   // ---- of the creator ----
   struct shoal_pool *pool;
@@ -139,7 +143,12 @@ struct shoal_executor {
   struct shoal_executor_options options;
   uint32_t creator_tid;  // of the thread that looks after the workers
   int64_t tended_ns;
-  uint32_t attention;   // as it was before it last looked
+  uint32_t attention;  // as it was before it last looked
+  struct shoal_retry_ {
+    int64_t due_ns;
+    struct shoal_order_ order;
+  } * retry;  // jobs whose orders are to be put then
+  uint32_t retry_n, retry_room;
   unsigned char *owed;  // by worker: it has died, and what it ran still needs an order
   // ---- cells that were free when last seen; a stack ----
   shoal_atomic32 lock;
@@ -194,6 +203,11 @@ SHOAL_INLINE uint64_t shoal_job_look_(const struct shoal_executor *ex, uint32_t 
   if (job >= ex->jobs) return 0;
   uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2] pairs with [J1]: the result is there
   return shoal_job_generation_(s) == generation && shoal_job_state_of_(s) != SHOAL_JOB_FREE_ ? s : 0;
+}
+// Of a job seen in state `s`: when it may be begun, as it waits to be tried again; INT64_MAX: it does not.
+SHOAL_INLINE int64_t shoal_job_due_(const struct shoal_job_shm *cell, uint64_t s) {
+  if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !shoal_job_attempt_(s)) return INT64_MAX;
+  return (int64_t)shoal_load64_relaxed(&cell->until_ns);  // [J2] was the load of the state
 }
 // From `s` to `to`, which is over, keeping ASLEEP and DETACHED; wakes, frees. 0: it is in another state by now.
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to);
@@ -258,6 +272,9 @@ SHOAL_INLINE uint64_t shoal_future_look_(const struct shoal_future *f) {
   return SHOAL_UNLIKELY(s & SHOAL_JOB_DETACHED_) ? 0 : s;
 }
 int shoal_future_released_(void);  // -EINVAL
+void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_failure *out);
+// Until when a waiter sleeps at most: a worker that waits for a job may have to begin it itself.
+shoal_deadline shoal_future_until_(const struct shoal_future *f, uint64_t s, shoal_deadline deadline);
 // Says that somebody sleeps until it is over, and answers its state; 0: it is over, or released, meanwhile.
 uint64_t shoal_future_arm_(const struct shoal_future *f);
 void shoal_future_called_(struct shoal_executor *ex);  // runs callbacks that are due

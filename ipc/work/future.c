@@ -41,10 +41,17 @@ uint64_t shoal_future_arm_(const struct shoal_future *f) {
   return s && !shoal_job_over_(s) ? s : 0;
 }
 
+shoal_deadline shoal_future_until_(const struct shoal_future *f, uint64_t s, shoal_deadline deadline) {
+  if (shoal_executor_current() != f->executor) return deadline;
+  int64_t due = shoal_job_due_(&f->executor->cells[f->job], s);
+  if (due < deadline.ns) deadline.ns = due;
+  return deadline;
+}
+
 static void sleep_for(const struct shoal_future *f, shoal_deadline deadline) {
   uint64_t s = shoal_future_arm_(f);
   struct shoal_futex_entry entry = {shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
-  if (s) shoal_executor_sleep_(f->executor, &entry, 1, deadline);
+  if (s) shoal_executor_sleep_(f->executor, &entry, 1, shoal_future_until_(f, s, deadline));
 }
 
 // 0 and the state it is over in.
@@ -79,7 +86,8 @@ static int signal_of(struct shoal_executor *ex, uint64_t s) {
   return code < 0 && (ended >> 32 & 511) == shoal_job_incarnation_(s) ? -code : 0;
 }
 
-static void tell(struct shoal_executor *ex, const struct shoal_job_shm *cell, uint64_t s, struct shoal_failure *out) {
+void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_failure *out) {
+  const struct shoal_job_shm *cell = &ex->cells[job];
   const struct shoal_task *task = shoal_task_of_(__atomic_load_n(&cell->task, __ATOMIC_RELAXED));
   *out = (struct shoal_failure){.code = (int)shoal_load32_relaxed(&cell->code),
                                 .worker = shoal_job_worker_(s),
@@ -95,7 +103,7 @@ static void tell(struct shoal_executor *ex, const struct shoal_job_shm *cell, ui
 
 static int failed(const struct shoal_future *f, uint64_t s, struct shoal_failure *out) {
   struct shoal_failure own = {.code = 0}, *failure = out ? out : &own;
-  tell(f->executor, &f->executor->cells[f->job], s, failure);
+  shoal_future_tell_(f->executor, f->job, s, failure);
   return shoal_fail_(-EREMOTEIO, "task %s, worker %u, attempt %u: %d, %s", failure->task, failure->worker,
                      failure->attempt, failure->code, failure->message);
 }
@@ -178,7 +186,7 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
 int shoal_future_release(const struct shoal_future *f) {
   struct shoal_executor *ex = f->executor;
   for (uint64_t s; (s = shoal_future_look_(f));) {
-    if (shoal_job_over_(s)) {
+    if (shoal_job_over_(s) && shoal_job_state_of_(s) != SHOAL_JOB_DEAD_) {
       if (shoal_job_free_(ex, f->job, s)) return shoal_job_remember_(ex, f->job), 0;
     } else if (shoal_cas64_acq_rel(&ex->cells[f->job].state, &s, s | SHOAL_JOB_DETACHED_)) {  // [J3] pairs with [J1]
       return 0;

@@ -18,12 +18,13 @@ static const struct shoal_future *at(const struct shoal_future *futures, const u
 
 // Says of as many as can be slept on that somebody sleeps. How many; 0: one is over.
 static unsigned arm_all(const struct shoal_future *futures, const unsigned *order, unsigned n,
-                        struct shoal_futex_entry *entries) {
+                        struct shoal_futex_entry *entries, shoal_deadline *until) {
   unsigned armed = 0;
   for (unsigned i = 0; i < n && armed < SHOAL_EXECUTOR_WORDS_; i++) {
     const struct shoal_future *f = at(futures, order, i);
     uint64_t s = shoal_future_arm_(f);
     if (!s) return 0;
+    *until = shoal_future_until_(f, s, *until);
     entries[armed++] = (struct shoal_futex_entry){shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
   }
   return armed;
@@ -72,8 +73,8 @@ static int wait_any(const struct shoal_future *futures, const unsigned *order, u
     if (shoal_deadline_is_try(deadline)) return -EAGAIN;
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
     for (uint32_t k = 0; k < SHOAL_SPIN_MAX && k < shoal_spin_max_ && !over(at(futures, order, 0)); k++) shoal_pause();
-    unsigned armed = arm_all(futures, order, n, entries);
     shoal_deadline until = must_slice(futures, order, n) ? shoal_executor_slice_(deadline) : deadline;
+    unsigned armed = arm_all(futures, order, n, entries, &until);
     if (armed) shoal_executor_sleep_(at(futures, order, 0)->executor, entries, armed, until);
   }
 }

@@ -65,7 +65,7 @@ static int claim(struct shoal_executor *ex, uint32_t *job, uint32_t *generation)
       if (claim_cell(ex, *job = guess(ex), generation)) return 0;
     if (reaped || shoal_executor_reap(ex) == 0) break;
   }
-  return shoal_fail_(-ENOSPC, "%u jobs, and no future of theirs has been released", ex->jobs);
+  return shoal_fail_(-ENOSPC, "%u jobs, and no future of theirs has been released, no letter read", ex->jobs);
 }
 
 static void disown(struct shoal_job_shm *cell, uint32_t generation) {
@@ -86,6 +86,10 @@ static void end_block(struct shoal_executor *ex, struct shoal_job_shm *cell, sho
 int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   struct shoal_job_shm *cell = &ex->cells[job];
   uint32_t generation = shoal_job_generation_(s);
+  if (shoal_job_state_of_(s) == SHOAL_JOB_DEAD_) {  // who reads its letter frees it
+    if (!(s & SHOAL_JOB_DETACHED_)) shoal_cas64_acq_rel(&cell->state, &s, s | SHOAL_JOB_DETACHED_);  // [J3]
+    return 0;
+  }
   if ((__atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_) == SHOAL_ARGUMENT_BLOCK_)
     end_block(ex, cell, &cell->state, s);
   // [J3] what was read of the result was read before; pairs with [C1]

@@ -156,7 +156,8 @@ static int after_death(struct run *r) {
                  : -ENOTRECOVERABLE;
   const char *why = code == -ETIMEDOUT ? "it took longer than its time limit" : "";
   fail(r, shoal_load32_relaxed(&r->cell->progress), code, why);
-  shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : SHOAL_JOB_FAILED_);
+  enum shoal_job_state_ failed = r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_;
+  shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : failed);
   return code;
 }
 
@@ -167,13 +168,26 @@ static int after_end(const struct run *r) {
   return 0;
 }
 
+// Its runner has died, and the creator will have it tried again, later.
+static int is_for_later(const struct run *r) {
+  return r->ex->backoff && shoal_job_state_of_(r->s) == SHOAL_JOB_RUNNING_ &&
+         shoal_job_attempt_(r->s) <= r->ex->retries;
+}
+
+static int may_begin(const struct run *r) {
+  uint32_t state = shoal_job_state_of_(r->s);
+  if (state == SHOAL_JOB_PENDING_) {
+    int64_t due = shoal_job_due_(r->cell, r->s);
+    return due == INT64_MAX || shoal_now_ns() >= due;
+  }
+  if (state != SHOAL_JOB_RUNNING_ || shoal_job_attempt_(r->s) > r->ex->retries || is_for_later(r)) return 0;
+  return !shoal_executor_runner_lives_(r->ex, r->s);
+}
+
 // 1: it is the caller's to run, in state r->s. 0: it is not to be begun (any more).
 static int begin(struct run *r, uint32_t generation, uint32_t worker, uint32_t incarnation) {
-  while (shoal_job_generation_(r->s) == generation) {
-    uint32_t state = shoal_job_state_of_(r->s), attempt = state == SHOAL_JOB_PENDING_ ? 0 : shoal_job_attempt_(r->s);
-    if (state != SHOAL_JOB_PENDING_ && (state != SHOAL_JOB_RUNNING_ || attempt > r->ex->retries)) return 0;
-    if (state == SHOAL_JOB_RUNNING_ && shoal_executor_runner_lives_(r->ex, r->s)) return 0;
-    uint64_t by = shoal_job_by_(worker, incarnation, attempt + 1);
+  while (shoal_job_generation_(r->s) == generation && may_begin(r)) {
+    uint64_t by = shoal_job_by_(worker, incarnation, shoal_job_attempt_(r->s) + 1);
     uint64_t mine = (r->s & ~(SHOAL_JOB_WORKER_ | 7)) | SHOAL_JOB_RUNNING_ | by;
     if (!shoal_cas64_acq_rel(&r->cell->state, &r->s, mine)) continue;  // [J2]
     r->s = mine;
@@ -187,7 +201,7 @@ static int look_back(struct run *r, uint32_t generation) {
   if (shoal_job_generation_(r->s) != generation) return shoal_job_freed_(r->ex, r->job, generation, r->s), 0;
   if (shoal_job_over_(r->s)) return after_end(r);
   if (shoal_job_state_of_(r->s) < SHOAL_JOB_RUNNING_ || shoal_executor_runner_lives_(r->ex, r->s)) return 0;
-  return after_death(r);
+  return is_for_later(r) ? 0 : after_death(r);
 }
 
 int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan) {

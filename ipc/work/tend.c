@@ -1,6 +1,7 @@
 // The creator looks after the workers; who waits sleeps until there is something to do.
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -12,19 +13,71 @@
 
 // ---- what the dead have left ----
 
-// What a dead worker ran is over, or needs an order, so that another runs it again. A closed queue takes none. What it had ended
-// may still have to be told of, or freed.
+// How long after its attempt, so and so many, a job is tried again: twice as long each time.
+static int64_t delay_of(const struct shoal_executor *ex, uint32_t attempt) {
+  int64_t delay = ex->options.retry_delay_ns, most = ex->options.retry_delay_max_ns;
+  if (!most) most = INT64_MAX / 4;
+  while (--attempt && delay < most) delay *= 2;
+  return delay < most ? delay : most;
+}
+
+static int note_retry(struct shoal_executor *ex, struct shoal_retry_ retry) {
+  if (ex->retry_n == ex->retry_room) {
+    uint32_t room = ex->retry_room ? 2 * ex->retry_room : 16;
+    struct shoal_retry_ *more = realloc(ex->retry, room * sizeof *more);
+    if (!more) return -ENOMEM;
+    ex->retry = more;
+    ex->retry_room = room;
+  }
+  ex->retry[ex->retry_n++] = retry;
+  return 0;
+}
+
+// Pending again, and not before it is due; whoever waits for it looks again, as a worker may have to begin it itself.
+static int retry_later(struct shoal_executor *ex, uint32_t job, uint64_t s) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  uint64_t flags = SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_, is = s & ~flags;
+  struct shoal_retry_ retry = {shoal_after_ns(delay_of(ex, shoal_job_attempt_(s))).ns, {job, shoal_job_generation_(s)}};
+  int rc = note_retry(ex, retry);
+  if (rc) return rc;
+  shoal_store64_relaxed(&cell->until_ns, (uint64_t)retry.due_ns);
+  // [J1] pairs with [J2]: when it is due; what the dead one left of its argument
+  while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_PENDING_)))
+    if ((s & ~flags) != is) return 0;
+  if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(cell), INT32_MAX);
+  return 0;
+}
+
+// A closed queue takes no order.
+static int try_again(struct shoal_executor *ex, uint32_t job, uint64_t s) {
+  struct shoal_order_ order = {job, shoal_job_generation_(s)};
+  if (shoal_job_state_of_(s) != SHOAL_JOB_RUNNING_ || shoal_job_attempt_(s) > ex->retries) return -EPIPE;
+  return ex->backoff ? retry_later(ex, job, s) : shoal_queue_put(ex->queue, &order, SHOAL_TRY);
+}
+
+// What a dead worker ran is over, or needs an order, so that another runs it again. What it had ended may still have to
+// be told of, or freed.
 static void give_orders(struct shoal_executor *ex, unsigned worker) {
   ex->owed[worker] = 0;
   for (uint32_t job = 0; job < ex->jobs; job++) {
     uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2]
     uint32_t state = shoal_job_state_of_(s);
     if (state < SHOAL_JOB_RUNNING_ || shoal_job_worker_(s) != worker || shoal_executor_runner_lives_(ex, s)) continue;
-    struct shoal_order_ order = {job, shoal_job_generation_(s)};
-    int again = state == SHOAL_JOB_RUNNING_ && shoal_job_attempt_(s) <= ex->retries;
-    int rc = again ? shoal_queue_put(ex->queue, &order, SHOAL_TRY) : -EPIPE;
+    int rc = try_again(ex, job, s);
     if (rc == -EPIPE) shoal_executor_end_(ex, job, s);
     else if (rc) ex->owed[worker] = 1;  // again, when there is room
+  }
+}
+
+// Orders that are due. A full queue is tried again soon.
+static void put_due(struct shoal_executor *ex) {
+  int64_t now = ex->retry_n ? shoal_now_ns() : 0;
+  for (uint32_t i = 0; i < ex->retry_n;) {
+    struct shoal_retry_ *r = &ex->retry[i];
+    int rc = r->due_ns > now ? -EAGAIN : shoal_queue_put(ex->queue, &r->order, SHOAL_TRY);
+    if (rc == -EAGAIN && r->due_ns <= now) r->due_ns = now + TEND_EVERY_NS;
+    if (rc == -EAGAIN) i++;
+    else *r = ex->retry[--ex->retry_n];
   }
 }
 
@@ -52,6 +105,7 @@ static int pool_tend(struct shoal_executor *ex) {
   ex->tended_ns = shoal_now_ns();
   for (unsigned w = 0; w < ex->workers; w++)
     if (ex->owed[w]) give_orders(ex, w);
+  put_due(ex);
   if (rc != -ENOTRECOVERABLE || shoal_load32_relaxed(&ex->shm->broken)) return rc;
   snprintf(ex->shm->reason, sizeof ex->shm->reason, "%s", shoal_reason());
   shoal_store32_release(&ex->shm->broken, 1);  // [E1] pairs with [E2]
@@ -153,6 +207,7 @@ static void sleep_as_creator(struct shoal_executor *ex, struct shoal_futex_entry
                              shoal_deadline until) {
   unsigned watched = 0;
   until_limit(ex, &until);
+  for (uint32_t i = 0; i < ex->retry_n; i++) sooner(&until, ex->retry[i].due_ns);
   struct shoal_futex_entry *first = words + room;  // what is watched stands before the jobs' words
   *--first = (struct shoal_futex_entry){&ex->shm->attention, ex->attention};
   int rc = shoal_pool_watch_(ex->pool, first, room - 1, &watched, &until) ? -EAGAIN : 0;

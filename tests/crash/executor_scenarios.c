@@ -42,14 +42,16 @@ static struct shoal_future F;
     CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
   } while (0)
 
-static void make(uint32_t retries) {
-  struct shoal_executor_options o = {.workers = 2, .jobs = 16, .producers = 8, .retries = retries};
+static void make_with(uint32_t retries, int letters) {
+  struct shoal_executor_options o = {
+      .workers = 2, .jobs = 16, .producers = 8, .retries = retries, .dead_letters = letters};
   shoal_spin_max_ = 3;
   T->word[RETRIES] = retries;
   OK(shoal_segment_create(NULL, &options, &S));
   OK(shoal_executor_make_(S, NULL, &o, NULL, &X));
   OK(shoal_queue_join(X->queue, SHOAL_PRODUCER));
 }
+static void make(uint32_t retries) { make_with(retries, 0); }
 static void end(void) {
   shoal_executor_detach(X);
   shoal_segment_close(S);
@@ -207,3 +209,36 @@ EXECUTOR(give_up, "cancel and release", .setup = with_nothing, .prepare = own_jo
          .check = check_given_up);
 EXECUTOR(release, "release what is not over", .setup = with_nothing, .prepare = own_job, .op = op_release,
          .check = check_given_up);
+
+// ---- a dead letter ----
+static void with_letter(void) {
+  make_with(0, 1);
+  submit_small();
+  uint64_t s = shoal_load64_acquire(&X->cells[F.job].state);  // worker 0 begins it, and dies
+  s = shoal_job_with_(s, SHOAL_JOB_RUNNING_) | shoal_job_by_(0, 0, 1);
+  shoal_store64_release(&X->cells[F.job].state, s);
+  shoal_executor_end_(X, F.job, s);
+}
+static int read_one(struct small *s) {
+  struct shoal_letter letter;
+  int rc = shoal_executor_letter(X, &letter, s, sizeof *s);
+  if (rc == 0)
+    CRASH_EXPECT(s->in == 21 && letter.failure.code == -ENOTRECOVERABLE, "%u, %d", s->in, letter.failure.code);
+  return rc;
+}
+static void op_letter(void) {
+  struct small s;
+  OK(read_one(&s));
+  OK(shoal_future_release(&F));
+}
+static void letter_is_read(void) {
+  struct small s;
+  int rc = read_one(&s);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "a letter: %d", rc);
+  CRASH_EXPECT(read_one(&s) == -ENOENT, "it is there twice");
+  (void)shoal_future_release(&F);
+  all_cells_are_free();
+}
+static void check_letter(void) { crash_survivor(letter_is_read); }
+EXECUTOR(letter, "a dead letter is read, and its future released", .setup = with_letter, .op = op_letter,
+         .check = check_letter);

@@ -9,6 +9,9 @@
 //   resized     more workers, and fewer, idle or under load, of processes and of threads; each job is done; what makes no sense is
 //               refused
 //   outworn     by age, idle or not, and by memory: recycled, which is no restart; each on its processor, by its name
+//   backoff     a job whose worker died begins again no sooner than its delay says, also where tasks wait for it; meanwhile it can
+//               be cancelled
+//   letters     what failed for good is kept: argument, task, failure, once each; nothing else is; then its cell is free
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -468,11 +471,117 @@ static void test_outworn(void **state) {
   assert_int_equal(make_executor(o, &ex), -EINVAL);
 }
 
+// ---- retried, and given up ----
+
+SHOAL_TASK(die_at_first, struct small) {
+  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) < arg->in) raise(SIGKILL);
+  arg->out = arg->id;
+  return 0;
+}
+SHOAL_TASK(wait_for_one, struct small) {
+  struct shoal_executor *ex = shoal_executor_current();
+  struct small inner = {.id = arg->id + 1, .in = arg->in};
+  struct shoal_future f;
+  int rc = SHOAL_SUBMIT(ex, die_at_first, &inner, &f);
+  while (!rc && !shoal_load32_relaxed(&ledger->begun[inner.id])) usleep(100);
+  if (!rc) rc = shoal_future_get(&f, &inner, sizeof inner, NULL, SHOAL_FOREVER);
+  arg->out = inner.out;
+  return rc ? rc : shoal_future_release(&f);
+}
+static void test_backoff(void **state) {
+  (void)state;
+  struct shoal_executor_options o = {
+      .workers = 2, .retries = 5, .retry_delay_ns = 20000000, .retry_delay_max_ns = 30000000};
+  struct shoal_executor *ex = executor_of(o), *none;
+  struct shoal_future f;
+  int64_t begin = shoal_now_ns();
+  struct small s = {.id = 1, .in = 4};
+  if (SHOAL_APPLY(ex, die_at_first, &s, NULL, SHOAL_FOREVER)) fail();
+  assert_int_equal(s.out, 1);
+  assert_true(shoal_now_ns() - begin >= 20000000 + 3 * 30000000);
+  s = (struct small){.id = 2, .in = 2};
+  if (SHOAL_APPLY(ex, wait_for_one, &s, NULL, SHOAL_FOREVER)) fail();
+  assert_int_equal(s.out, 3);
+  end_executor(ex);
+  o.retry_delay_ns = o.retry_delay_max_ns = INT64_C(3600000000000);
+  ex = executor_of(o);
+  s = (struct small){.id = 5, .in = 9};
+  assert_int_equal(SHOAL_SUBMIT(ex, die_at_first, &s, &f), 0);
+  while (shoal_future_running(&f) || !shoal_load32_relaxed(&ledger->begun[5]))
+    assert_true(shoal_executor_tend(ex, shoal_after_ms(1)) >= 0);
+  assert_int_equal(shoal_future_cancel(&f, 0), 0);
+  assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER), -ECANCELED);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[5]), 1);
+  end_executor(ex);
+  o.retry_delay_ns = -1;
+  assert_int_equal(make_executor(o, &none), -EINVAL);
+}
+
+struct wide {
+  struct small s;
+  char text[200];
+};
+SHOAL_TASK(die_wide, struct wide) {
+  arg->s.out++;
+  raise(SIGKILL);
+  return 0;
+}
+static int read_letter(void *arg) {
+  struct shoal_letter letter;
+  struct wide w;
+  if (shoal_executor_letter(arg, &letter, &w, sizeof w)) return 1;
+  return letter.size == sizeof w && w.s.out == 2 && strcmp(w.text, "text") == 0 ? 0 : 2;
+}
+static void test_letters(void **state) {
+  (void)state;
+  struct shoal_executor *ex =
+      executor_of((struct shoal_executor_options){.workers = 2, .retries = 1, .dead_letters = 1, .jobs = 16});
+  struct shoal_executor_info info;
+  struct shoal_letter letter;
+  struct shoal_process p;
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 9}, back;
+  struct wide w = {.text = "text"};
+  assert_int_equal(shoal_executor_letter(ex, &letter, &back, sizeof back), -ENOENT);
+  int rc = SHOAL_APPLY(ex, refuse_odd, &s, NULL, SHOAL_FOREVER);
+  assert_int_equal(rc, -EREMOTEIO);
+  assert_int_equal(SHOAL_SUBMIT(ex, die_at_first, &s, &f), 0);
+  assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(shoal_executor_letter(ex, &letter, &back, 3), -EMSGSIZE);
+  assert_int_equal(letter.size, sizeof back);
+  assert_int_equal(shoal_executor_letter(ex, &letter, &back, sizeof back), 0);
+  assert_int_equal(letter.token, shoal_future_token(&f));
+  assert_int_equal(letter.failure.code, -ENOTRECOVERABLE);
+  assert_int_equal(letter.failure.attempt, 2);
+  assert_string_equal(letter.failure.task, "die_at_first");
+  assert_int_equal(back.in, 9);
+  assert_int_equal(shoal_executor_letter(ex, &letter, &back, sizeof back), -ENOENT);
+  assert_int_equal(shoal_future_failure(&f, &letter.failure), -EREMOTEIO);
+  assert_int_equal(shoal_future_release(&f), 0);
+  assert_int_equal(SHOAL_SUBMIT(ex, die_wide, &w, NULL), 0);
+  do assert_int_equal(shoal_executor_info(ex, &info), 0);
+  while (!info.letters && shoal_executor_tend(ex, shoal_after_ms(1)) >= 0);
+  in_child(read_letter, ex, &p);
+  end_child(&p);
+  for (uint32_t i = 0; i < 40; i++) {  // released before they are read
+    s = (struct small){.id = 10 + i, .in = 9};
+    rc = SHOAL_APPLY(ex, die_at_first, &s, NULL, SHOAL_FOREVER);
+    assert_int_equal(rc, -EREMOTEIO);
+    assert_int_equal(shoal_executor_letter(ex, &letter, &back, sizeof back), 0);
+    assert_int_equal(back.id, 10 + i);
+  }
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.jobs, 0);
+  assert_int_equal(info.letters, 0);
+  end_executor(ex);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_idle, set_up),    cmocka_unit_test_setup(test_noticed, set_up),
       cmocka_unit_test_setup(test_threads, set_up), cmocka_unit_test_setup(test_fresh, set_up),
       cmocka_unit_test_setup(test_resized, set_up), cmocka_unit_test_setup(test_outworn, set_up),
+      cmocka_unit_test_setup(test_backoff, set_up), cmocka_unit_test_setup(test_letters, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
