@@ -282,6 +282,7 @@ static int drain(struct shoal_executor *ex, shoal_deadline deadline) {
     while ((s = shoal_load64_acquire(&cell->state)), shoal_job_state_of_(s) && !shoal_job_over_(s)) {  // [J2]
       int rc = shoal_executor_care_(ex);
       if (rc) return rc;
+      shoal_job_waits_(ex, job, s);
       if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
       uint64_t armed = s | SHOAL_JOB_ASLEEP_;
       if (armed != s && !shoal_cas64_acq_rel(&cell->state, &s, armed)) continue;  // [W1] pairs with [J1]

@@ -28,8 +28,8 @@
 //
 // SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any process,
 //          together. create: a thread which stays (workers are its daemons); by fork before there are others, or
-//          `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator. tend, shutdown, join, terminate, detach: that thread. After fork the child submits
-//          through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
+//          `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator. tend, shutdown,
+//          join, terminate, detach: that thread. After fork the child submits through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
 //          what it waits for, and nobody has begun, it runs itself. Not in a signal handler.
 // ORDERING what was written before a submit is seen by the task; what the task wrote, by who finds its future done: [J1],
 //          [J2]. Jobs begin in the order in which one thread submitted them.

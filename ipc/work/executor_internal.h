@@ -57,19 +57,20 @@ enum { SHOAL_ARGUMENT_INLINE_ = 0, SHOAL_ARGUMENT_BLOCK_ = 1, SHOAL_ARGUMENT_PLA
 #define SHOAL_JOB_INLINE_ 48u
 struct shoal_job_shm {
   shoal_atomic64 state;  // its low half is a futex
-  uint64_t task;         // shoal_task_word_, as all up to `until_ns` the owner's, before PENDING
+  uint64_t task;         // shoal_task_word_, as all up to `after` the owner's, before PENDING
   unsigned char argument[SHOAL_JOB_INLINE_];
-  shoal_atomic64 owner;  // generation:20 | process:44
-  uint64_t size;         // of the argument, in bytes: one struct or several
-  uint64_t limit_ns;
+  shoal_atomic64 owner;          // generation:20 | process:44
+  uint64_t size;                 // of the argument, in bytes: one struct or several
   shoal_off off;                 // SHOAL_ARGUMENT_PLACE_: where it is
   struct shoal_block_ref block;  // SHOAL_ARGUMENT_BLOCK_: which it is
-  shoal_atomic64 until_ns;       // who has the order: CLOCK_MONOTONIC; the creator: not to be begun again before
+  shoal_atomic64 next;           // generation:32 | 1 + the job that begins when this one is over, or 0: see job_then.c
+  shoal_atomic64 after;          // 1 + the token of the job that has to be over first; 0: none, or it has been
   shoal_atomic32 condemned;      // who condemns: the code it fails with
   shoal_atomic32 progress;       // who has the order: structs done
   shoal_atomic32 code;           // who has the order, before FAILED, as what follows
   uint32_t element;              // the first struct that failed
-  char message[120];
+  shoal_atomic64 until_ns;       // who has the order: CLOCK_MONOTONIC; the creator: not to be begun again before
+  char message[112];
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_job_shm) == 256, "four lines");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_job_shm, owner) == 64, "small arguments travel in the state's line");
@@ -100,7 +101,8 @@ struct shoal_executor_shm {
   uint32_t threads;                          // constant: workers are threads of the creator
   shoal_atomic32 wanted;                     // the creator: workers; of `workers` places
   uint32_t letters, backoff;                 // constant: dead letters are kept; retries wait
-  uint64_t reserved_[1];
+  shoal_atomic32 behind;                     // anybody: jobs are to be caught up with; the creator, before it does
+  uint32_t reserved4_;
   shoal_atomic32 broken;      // the creator, after the reason
   shoal_atomic32 terminated;  // the creator: no job begins any more
   shoal_atomic32 closed;      // anybody: only tasks submit, from now on
@@ -185,11 +187,13 @@ struct shoal_submission_ {
   uint64_t size;
   shoal_off off;
   uint32_t ranges;  // SHOAL_JOB_RANGES_
+  uint64_t after;   // as in the cell; the argument is that job's
   int detached;
   shoal_deadline deadline;
 };
 int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ *s, struct shoal_future *out);
-// Frees the cell of a job that is over in state `s`, unless somebody was faster. 1: it was us.
+// Frees the cell of a job that is over in state `s`, unless somebody was faster. 1: it was us. 2: it is DETACHED, and
+// freed by who still needs what it came to.
 int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s);
 // This process is to try that cell first.
 void shoal_job_remember_(struct shoal_executor *ex, uint32_t job);
@@ -213,6 +217,18 @@ SHOAL_INLINE int64_t shoal_job_due_(const struct shoal_job_shm *cell, uint64_t s
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to);
 // Condemns a job that runs in state `s`, to end with `code`. 1: done.
 int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code);
+
+// ---- job_then.c: jobs that begin when another is over ----
+// Of a job that is over: has the next one begin, if there is one.
+void shoal_job_follow_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next);
+// Of a pending job: helps, if what it waits for is over and nobody has said so. 1: it still waits.
+int shoal_job_waits_(struct shoal_executor *ex, uint32_t job, uint64_t s);
+// Whether the job named in `next` still needs what this one came to.
+int shoal_job_is_needed_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next);
+// The job `after`, which this one waited for, is needed no more.
+void shoal_job_let_go_(struct shoal_executor *ex, uint32_t job, uint64_t after);
+// In the creator: all that somebody could not have begin, because the queue was full.
+void shoal_job_catch_up_(struct shoal_executor *ex);
 
 // ---- serve.c: in a worker ----
 // The calling thread is that worker from now on. 0, -EUSERS.
@@ -258,6 +274,9 @@ int shoal_executor_check_creator_(const struct shoal_executor *ex);  // 0, -ECHI
 #define SHOAL_EXECUTOR_WORDS_ (SHOAL_FUTEX_MANY / 2)
 void shoal_executor_sleep_(struct shoal_executor *ex, const struct shoal_futex_entry *jobs, unsigned n,
                            shoal_deadline deadline);
+// For who sleeps elsewhere: what it watches for the executor, 2 words or more, and until when. How many; 0: look first.
+unsigned shoal_executor_arm_(struct shoal_executor *ex, struct shoal_futex_entry *entries, unsigned room,
+                             shoal_deadline *until);
 // For what cannot sleep so: who waits for room, or for jobs of several executors, or more than there are words.
 #define SHOAL_EXECUTOR_SLICE_NS_ INT64_C(20000000)
 SHOAL_INLINE shoal_deadline shoal_executor_slice_(shoal_deadline deadline) {

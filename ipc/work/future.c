@@ -68,6 +68,7 @@ static int wait_for(const struct shoal_future *f, uint64_t *state, shoal_deadlin
     int rc = shoal_executor_care_(ex);
     if (rc && !shoal_job_over_(shoal_future_look_(f))) return rc;
     if (rc) continue;
+    shoal_job_waits_(ex, f->job, s);
     if (shoal_deadline_is_try(deadline)) return -EAGAIN;
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
     sleep_for(f, deadline);
@@ -187,7 +188,9 @@ int shoal_future_release(const struct shoal_future *f) {
   struct shoal_executor *ex = f->executor;
   for (uint64_t s; (s = shoal_future_look_(f));) {
     if (shoal_job_over_(s) && shoal_job_state_of_(s) != SHOAL_JOB_DEAD_) {
-      if (shoal_job_free_(ex, f->job, s)) return shoal_job_remember_(ex, f->job), 0;
+      int freed = shoal_job_free_(ex, f->job, s);
+      if (freed == 1) shoal_job_remember_(ex, f->job);
+      if (freed) return 0;
     } else if (shoal_cas64_acq_rel(&ex->cells[f->job].state, &s, s | SHOAL_JOB_DETACHED_)) {  // [J3] pairs with [J1]
       return 0;
     }

@@ -24,6 +24,7 @@ static unsigned arm_all(const struct shoal_future *futures, const unsigned *orde
     const struct shoal_future *f = at(futures, order, i);
     uint64_t s = shoal_future_arm_(f);
     if (!s) return 0;
+    shoal_job_waits_(f->executor, f->job, s);
     *until = shoal_future_until_(f, s, *until);
     entries[armed++] = (struct shoal_futex_entry){shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
   }
@@ -157,6 +158,31 @@ void shoal_completed_end(struct shoal_completed *c) {
   free(c->order);
   *c = (struct shoal_completed){0};
 }
+
+// ---- as a case of a select ----
+
+static int look_for_select(const void *future) {
+  const struct shoal_future *f = future;
+  int rc = shoal_future_done(f);
+  if (rc > 0) return 0;
+  if (rc == 0) rc = shoal_executor_care_(f->executor);
+  if (rc == 0) shoal_job_waits_(f->executor, f->job, shoal_future_look_(f));
+  return rc ? rc : -EAGAIN;
+}
+
+// Its own word last: where the kernel has no futex_waitv, it is slept on.
+static unsigned arm_for_select(const void *future, struct shoal_futex_entry *entries, unsigned room,
+                               shoal_deadline *until) {
+  const struct shoal_future *f = future;
+  uint64_t s = shoal_future_arm_(f);
+  unsigned n = s && room > 2 ? shoal_executor_arm_(f->executor, entries, room - 1, until) : 0;
+  if (!s || (!n && room > 2)) return 0;
+  *until = shoal_future_until_(f, s, *until);
+  entries[n] = (struct shoal_futex_entry){shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
+  return n + 1;
+}
+
+const struct shoal_word_source_ shoal_future_source_ = {look_for_select, arm_for_select};
 
 // ---- callbacks ----
 

@@ -111,7 +111,29 @@ static int run_ranges(const struct run *r, const struct shoal_task *task, void *
   return rc;
 }
 
-static int run_task(const struct run *r) {
+// The result of the job that had to be over first becomes the argument; its failure becomes ours. Copied again, if that
+// is cut short, as it is kept until `after` says that it was.
+static int inherit(const struct run *r, void *argument, uint64_t size, int *cancelled) {
+  uint64_t after = shoal_load64_relaxed(&r->cell->after), has = 0;
+  uint32_t job = (uint32_t)(after - 1);
+  uint64_t s = shoal_job_look_(r->ex, job, (uint32_t)((after - 1) >> 32));
+  void *from;
+  if (!s || !shoal_job_over_(s)) return fail(r, 0, -EPROTO, "what it waited for is no more");
+  if (shoal_job_state_of_(s) == SHOAL_JOB_CANCELLED_) return *cancelled = 1, -ECANCELED;
+  if (shoal_job_state_of_(s) != SHOAL_JOB_DONE_) {
+    struct shoal_failure failure;
+    shoal_future_tell_(r->ex, job, s, &failure);
+    return fail(r, (uint32_t)failure.element, failure.code, failure.message);
+  }
+  int rc = shoal_job_argument_(r->ex, &r->ex->cells[job], &from, &has);
+  if (rc || has != size) return fail(r, 0, rc ? rc : -EBADMSG, rc ? shoal_reason() : "a result of another size");
+  memcpy(argument, from, size);
+  shoal_store64_release(&r->cell->after, 0);  // [Y8] pairs with [Y9] of ipc/work/job_then.c
+  shoal_job_let_go_(r->ex, r->job, after);
+  return 0;
+}
+
+static int run_task(const struct run *r, int *cancelled) {
   uint64_t word = __atomic_load_n(&r->cell->task, __ATOMIC_RELAXED), size;
   const struct shoal_task *task = shoal_task_of_(word);
   void *argument;
@@ -120,13 +142,15 @@ static int run_task(const struct run *r) {
   if (SHOAL_UNLIKELY(rc)) return fail(r, 0, rc, shoal_reason());
   if (SHOAL_UNLIKELY(size < task->size || size % task->size))
     return fail(r, 0, -EBADMSG, "an argument of another size");
+  if (SHOAL_UNLIKELY(shoal_load64_relaxed(&r->cell->after))) rc = inherit(r, argument, size, cancelled);
+  if (rc) return rc;
   if (word & SHOAL_JOB_RANGES_) return run_ranges(r, task, argument);
   return run_each(r, task, argument, size / task->size);
 }
 
 // When the creator is to condemn it: the job's own word before the desk's, which leads there.
 static void note_limit(const struct run *r, struct shoal_desk_shm *desk) {
-  uint64_t until = (uint64_t)shoal_after_ns((int64_t)r->cell->limit_ns).ns;
+  uint64_t until = (uint64_t)shoal_after_ns(r->ex->limit_ns).ns;
   shoal_store64_release(&r->cell->until_ns, until);                                          // [T1]
   shoal_store64_release(&desk->job, shoal_job_token_(r->job, shoal_job_generation_(r->s)));  // [T1] pairs with [T2]
   shoal_store64_release(&desk->until_ns, until);                                             // [T1]
@@ -137,15 +161,15 @@ static int run(const struct run *r, uint32_t worker) {
   uint64_t outer = shoal_load64_relaxed(&desk->job), outer_until = shoal_load64_relaxed(&desk->until_ns);
   int limited = (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_) != 0;
   if (limited) note_limit(r, desk);
-  int rc = run_task(r);
+  int cancelled = 0, rc = run_task(r, &cancelled);
   if (limited) {
     shoal_store64_release(&desk->until_ns, 0);            // [T1]
     shoal_store64_release(&desk->job, outer);             // [T1]
     shoal_store64_release(&desk->until_ns, outer_until);  // [T1]
   }
   // Condemned meanwhile: it must not be over, nor anything else begun, while this process lives.
-  if (!shoal_job_finish_(r->ex, r->job, r->s, rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_) && !r->ex->threads)
-    shoal_process_exit(1);
+  enum shoal_job_state_ to = cancelled ? SHOAL_JOB_CANCELLED_ : rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_;
+  if (!shoal_job_finish_(r->ex, r->job, r->s, to) && !r->ex->threads) shoal_process_exit(1);
   return rc;
 }
 
@@ -163,6 +187,9 @@ static int after_death(struct run *r) {
 
 // It was over when its worker died: whom that did not wake any more, or what it did not free.
 static int after_end(const struct run *r) {
+  uint64_t next = shoal_load64_relaxed(&r->cell->next), after = shoal_load64_relaxed(&r->cell->after);
+  if ((uint32_t)next) shoal_job_follow_(r->ex, r->job, shoal_job_generation_(r->s), next);
+  if (after) shoal_job_let_go_(r->ex, r->job, after);
   if (r->s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(r->cell), INT32_MAX);
   if (r->s & SHOAL_JOB_DETACHED_) shoal_job_free_(r->ex, r->job, r->s);
   return 0;
@@ -174,10 +201,18 @@ static int is_for_later(const struct run *r) {
          shoal_job_attempt_(r->s) <= r->ex->retries;
 }
 
+// For a job that is not over.
+static int waits(const struct run *r) {
+  uint64_t after = shoal_load64_relaxed(&r->cell->after);
+  uint64_t s = after ? shoal_job_look_(r->ex, (uint32_t)(after - 1), (uint32_t)((after - 1) >> 32)) : 0;
+  return s && !shoal_job_over_(s);
+}
+
 static int may_begin(const struct run *r) {
   uint32_t state = shoal_job_state_of_(r->s);
   if (state == SHOAL_JOB_PENDING_) {
     int64_t due = shoal_job_due_(r->cell, r->s);
+    if (SHOAL_UNLIKELY(shoal_load64_relaxed(&r->cell->after)) && waits(r)) return 0;
     return due == INT64_MAX || shoal_now_ns() >= due;
   }
   if (state != SHOAL_JOB_RUNNING_ || shoal_job_attempt_(r->s) > r->ex->retries || is_for_later(r)) return 0;
@@ -238,8 +273,21 @@ static void run_within(const struct run *r) {
   shoal_note_("%s", reason);
 }
 
+// What that job waits for, and nobody has begun: the first of them.
+static uint32_t first_of(const struct shoal_executor *ex, uint32_t job, uint64_t *s) {
+  for (uint32_t n = ex->jobs; n; n--) {
+    uint64_t after = shoal_load64_relaxed(&ex->cells[job].after);
+    uint64_t is = after ? shoal_job_look_(ex, (uint32_t)(after - 1), (uint32_t)((after - 1) >> 32)) : 0;
+    if (shoal_job_state_of_(is) != SHOAL_JOB_PENDING_) break;
+    job = (uint32_t)(after - 1);
+    *s = is;
+  }
+  return job;
+}
+
 int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !is_worker_of(ex)) return 0;
+  job = first_of(ex, job, &s);
   struct run r = {ex, &ex->cells[job], job, s};
   if (!begin(&r, shoal_job_generation_(s), self.worker, self.incarnation)) return 0;
   run_within(&r);

@@ -106,6 +106,7 @@ static int pool_tend(struct shoal_executor *ex) {
   for (unsigned w = 0; w < ex->workers; w++)
     if (ex->owed[w]) give_orders(ex, w);
   put_due(ex);
+  shoal_job_catch_up_(ex);
   if (rc != -ENOTRECOVERABLE || shoal_load32_relaxed(&ex->shm->broken)) return rc;
   snprintf(ex->shm->reason, sizeof ex->shm->reason, "%s", shoal_reason());
   shoal_store32_release(&ex->shm->broken, 1);  // [E1] pairs with [E2]
@@ -178,6 +179,9 @@ int shoal_executor_care_(struct shoal_executor *ex) {
     return tend_now(ex) == -ENOTRECOVERABLE ? broken(ex) : 0;
   }
   if (shoal_proc_alive(ex->seg, ex->creator, 1)) return 0;
+  uint32_t slot = (ex->creator & 0xffff) - 1;
+  if (slot < ex->seg->g.participants)
+    shoal_futex_wake(&ex->seg->procs[slot].live.word, INT_MAX);  // the kernel wakes one
   return shoal_fail_(-EPIPE, "the executor's creator has gone, and its workers with it");
 }
 
@@ -203,17 +207,22 @@ static void until_limit(struct shoal_executor *ex, shoal_deadline *until) {
   }
 }
 
+// What the creator sleeps on beside jobs: the words before `end`. How many; 0: it is to look first.
+static unsigned watch_workers(struct shoal_executor *ex, struct shoal_futex_entry *end, unsigned room,
+                              shoal_deadline *until) {
+  unsigned watched = 0;
+  until_limit(ex, until);
+  for (uint32_t i = 0; i < ex->retry_n; i++) sooner(until, ex->retry[i].due_ns);
+  *--end = (struct shoal_futex_entry){&ex->shm->attention, ex->attention};
+  return shoal_pool_watch_(ex->pool, end, room - 1, &watched, until) ? 0 : watched + 1;
+}
+
 static void sleep_as_creator(struct shoal_executor *ex, struct shoal_futex_entry *words, unsigned room, unsigned n,
                              shoal_deadline until) {
-  unsigned watched = 0;
-  until_limit(ex, &until);
-  for (uint32_t i = 0; i < ex->retry_n; i++) sooner(&until, ex->retry[i].due_ns);
-  struct shoal_futex_entry *first = words + room;  // what is watched stands before the jobs' words
-  *--first = (struct shoal_futex_entry){&ex->shm->attention, ex->attention};
-  int rc = shoal_pool_watch_(ex->pool, first, room - 1, &watched, &until) ? -EAGAIN : 0;
-  first -= watched;
-  if (!rc) rc = shoal_futex_wait_many(first, watched + 1 + n, until);
-  int by_job = rc >= (int)watched + 1 || (rc == -EAGAIN && shoal_load32_relaxed(&ex->shm->attention) == ex->attention);
+  unsigned watched = watch_workers(ex, words + room, room, &until);
+  struct shoal_futex_entry *first = words + room - watched;  // they stand before the jobs' words
+  int rc = watched ? shoal_futex_wait_many(first, watched + n, until) : -EAGAIN;
+  int by_job = rc >= (int)watched || (rc == -EAGAIN && shoal_load32_relaxed(&ex->shm->attention) == ex->attention);
   if (!by_job || shoal_pool_dying_(ex->pool)) ex->tended_ns = 0;  // look now
 }
 
@@ -238,4 +247,20 @@ void shoal_executor_sleep_(struct shoal_executor *ex, const struct shoal_futex_e
   if (n) memcpy(words + room, jobs, n * sizeof *jobs);
   if (shoal_executor_is_creator_(ex)) sleep_as_creator(ex, words, room, n, until);
   else sleep_as_other(ex, words, room, n, until);
+}
+
+// ---- the same, for a select ----
+
+unsigned shoal_executor_arm_(struct shoal_executor *ex, struct shoal_futex_entry *entries, unsigned room,
+                             shoal_deadline *until) {
+  if (!shoal_executor_is_creator_(ex)) {
+    entries[0] = (struct shoal_futex_entry){&ex->shm->broken, 0};
+    return shoal_proc_witness_(ex->seg, ex->creator, &entries[1]) ? 2 : 0;
+  }
+  unsigned n = watch_workers(ex, entries + room, room, until);
+  if (!n || shoal_pool_dying_(ex->pool) || shoal_load32_relaxed(&ex->shm->attention) != ex->attention)
+    ex->tended_ns = 0;
+  if (!n) return 0;
+  memmove(entries, entries + room - n, n * sizeof *entries);
+  return n;
 }

@@ -242,3 +242,54 @@ static void letter_is_read(void) {
 static void check_letter(void) { crash_survivor(letter_is_read); }
 EXECUTOR(letter, "a dead letter is read, and its future released", .setup = with_letter, .op = op_letter,
          .check = check_letter);
+
+// ---- one after another ----
+static struct shoal_future G;
+
+static void op_then(void) {
+  OK(SHOAL_THEN(&F, small_job, &G));
+  T->word[ACKNOWLEDGED] = 1;
+  OK(shoal_future_release(&G));
+  OK(shoal_future_release(&F));
+}
+// Both are of the same struct, and number.
+static void then_is_exact(void) {
+  heal();
+  uint32_t ran = T->taken[ID];
+  shoal_executor_reap(X);
+  work_off();
+  CRASH_EXPECT(T->taken[ID] == ran, "it ran when it had been given up");
+  CRASH_EXPECT(ran <= 2 && ran >= 1 + T->word[ACKNOWLEDGED], "submitted %u, they ran %u times", T->word[ACKNOWLEDGED],
+               ran);
+  all_cells_are_free();
+}
+static void check_then(void) { crash_survivor(then_is_exact); }
+EXECUTOR(then, "a job after another, and both released", .setup = with_nothing, .prepare = own_job, .op = op_then,
+         .check = check_then);
+
+static void with_next(void) {
+  with_job();
+  OK(SHOAL_THEN(&F, small_job, &G));
+}
+static void op_work_both(void) {
+  op_work();
+  op_work();
+}
+static void next_is_over(void) {
+  struct small s;
+  struct shoal_failure failure = {.code = 0};
+  heal();
+  int rc = shoal_future_get(&G, &s, sizeof s, &failure, SHOAL_TRY);  // which helps
+  if (rc == -EAGAIN) work_off(), rc = shoal_future_get(&G, &s, sizeof s, &failure, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -ECANCELED || (rc == -EREMOTEIO && failure.code == -ENOTRECOVERABLE),
+               "it ended with %d, %d", rc, failure.code);
+  CRASH_EXPECT(rc == 0 ? T->taken[ID] == 2 : T->taken[ID] <= 2, "%d, run %u times", rc, T->taken[ID]);
+  (void)shoal_future_release(&F);
+  OK(shoal_future_release(&G));
+  all_cells_are_free();
+}
+static void check_next(void) { crash_survivor(next_is_over); }
+EXECUTOR(work_next, "a worker runs a job and the next", .setup = with_next, .prepare = be_worker, .op = op_work_both,
+         .check = check_next);
+EXECUTOR(give_up_first, "cancel and release the first of two", .setup = with_next, .op = op_give_up,
+         .check = check_next);
