@@ -10,23 +10,30 @@
 #include "core/futex.h"
 #include "ipc/work/executor_internal.h"
 
-static __thread uint32_t spin_budget = SHOAL_SPIN_MAX;
-
 int shoal_future_released_(void) { return shoal_fail_(-EINVAL, "the future was released, or is of another executor"); }
 
 // ---- waiting ----
 
-// 1: over, or released, within the time that a wake-up would cost.
+// Who submits to a worker that sleeps has its job done a wake-up later, and would need as long again to wake up itself: so
+// it looks for about that long. From then on the worker finds the next job while it still looks, and neither sleeps. A
+// look that was in vain shortens the next ones; one in PROBE looks as long as can be, or nobody would learn any better.
+#define LOOKS_MAX (5 * SHOAL_SPIN_LONG)
+#define PROBE 32u
+static __thread struct { uint32_t looks, failed; } budget = {SHOAL_SPIN_LONG, 0};
+
+// 1: over, or released, meanwhile.
 static int spin(const struct shoal_future *f) {
-  for (uint32_t n = spin_budget < shoal_spin_max_ ? spin_budget : shoal_spin_max_; n; n--) {
+  uint32_t most = 5 * shoal_spin_max_, looks = budget.failed % PROBE == PROBE - 1 ? LOOKS_MAX : budget.looks;
+  for (uint32_t n = 0; n < looks && n < most; n++) {
     uint64_t s = shoal_future_look_(f);
     if (!s || shoal_job_over_(s)) {
-      spin_budget = shoal_spin_paid(spin_budget, SHOAL_SPIN_MAX);
+      budget.looks = shoal_spin_paid(2 * n > budget.looks ? 2 * n : budget.looks, LOOKS_MAX);
       return 1;
     }
     shoal_pause();
   }
-  spin_budget = shoal_spin_failed(spin_budget);
+  budget.failed++;
+  budget.looks = shoal_spin_failed(budget.looks);
   return 0;
 }
 

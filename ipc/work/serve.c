@@ -246,6 +246,7 @@ int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan) {
   // terminated: the creator ends what is left
   if (SHOAL_LIKELY(order.job < ex->jobs && !shoal_load32_relaxed(&ex->shm->terminated))) {
     r.cell = &ex->cells[order.job];
+    __builtin_prefetch(&r.cell->owner, 0, 3);    // the line of what is read next
     r.s = shoal_load64_acquire(&r.cell->state);  // [J2] pairs with [J1]; [N2] what a dead runner had done
     begun = begin(&r, order.generation, self.worker, self.incarnation);
     if (!begun) rc = look_back(&r, order.generation);
