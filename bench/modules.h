@@ -21,6 +21,7 @@ void add_barrier(Suite &suite);
 void add_rwlock(Suite &suite);
 void add_seqlock(Suite &suite);
 void add_heap(Suite &suite);
+void add_data(Suite &suite);
 void add_ordered(Suite &suite);
 
 }  // namespace bench

@@ -100,6 +100,7 @@ bool report(const Options &options) {
   bench::add_rwlock(suite);
   bench::add_seqlock(suite);
   bench::add_heap(suite);
+  bench::add_data(suite);
   bench::add_ordered(suite);
   bool right = suite.run(options.only);
   std::cout << bench::table(suite.rows());

@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/error.h"
+
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
 #endif
@@ -56,7 +58,8 @@ int shoal_futex_has_waitv(void) {
   static shoal_atomic32 answer;  // 0 unknown, 1 no, 2 yes
   uint32_t known = shoal_load32_relaxed(&answer);
   if (!known) {
-    known = syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == ENOSYS ? 1 : 2;
+    // waiting for nothing is EINVAL where there is one; a filter's errno may be any other
+    known = syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == EINVAL ? 2 : 1;
     shoal_store32_relaxed(&answer, known);
   }
   return known == 2;
@@ -84,6 +87,11 @@ int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, s
 
 int shoal_fence_all_register(void) {
   return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) ? -ENOSYS : 0;
+}
+
+int shoal_fence_all_needed_(void) {
+  if (shoal_fence_all_register() == 0) return 0;
+  return shoal_fail_(-ENOSYS, "this process may not use membarrier, which the object was made for");
 }
 
 int shoal_fence_all(void) { return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) ? -ENOSYS : 0; }

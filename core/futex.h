@@ -29,11 +29,11 @@ struct shoal_futex_entry {
 #define SHOAL_FUTEX_MANY 128
 
 // Sleeps while every word has its value; they are queued and compared in order. The index of the word that woke it,
-// -EAGAIN (a word differs, or a signal), -ETIMEDOUT. `n` is 1..SHOAL_FUTEX_MANY. A kernel without futex_waitv (before 5.16)
+// -EAGAIN (a word differs, or a signal), -ETIMEDOUT. `n` is 1..SHOAL_FUTEX_MANY. Without futex_waitv it
 // sleeps on the last word only, 10 ms at a time, and answers -EAGAIN.
 int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, shoal_deadline deadline);
 
-// Whether this kernel has futex_waitv.
+// Whether there is a futex_waitv: kernels before 5.16 have none, nor has a process whose filter (seccomp) refuses it.
 int shoal_futex_has_waitv(void);
 
 // Every running thread of every registered process passes a full memory barrier before this returns: what the others had
@@ -41,5 +41,7 @@ int shoal_futex_has_waitv(void);
 // 0, or -ENOSYS where the kernel has no MEMBARRIER_CMD_GLOBAL_EXPEDITED (shoal_fence_all_register said so too).
 int shoal_fence_all(void);
 int shoal_fence_all_register(void);
+// Of an object that was made where there is one, by a process that opens it: 0, or -ENOSYS, this one may not use it (a filter).
+int shoal_fence_all_needed_(void);
 
 SHOAL_END

@@ -67,7 +67,8 @@ SHOAL_INLINE uint32_t shoal_epoch(void) {
 }
 void shoal_thread_start_(void);
 
-// 0, or -ENOSYS: this C library's robust list is not one we know. Called once by whoever creates or opens something.
+// 0; -ENOSYS: this C library's robust list is not one we know; -ENOMEM: no page for what fork wipes. Called once by whoever
+// creates or opens something.
 int shoal_robust_check(void);
 
 // The calling thread. Never fails after shoal_robust_check() answered 0 in this process.

@@ -72,7 +72,7 @@ struct shoal_barrier_options {
 
 // Bytes of a barrier of so many parties; 0: none, or more than SHOAL_BARRIER_MAX.
 uint64_t shoal_barrier_size(uint32_t parties);
-// 0, -EINVAL, -ENOSYS. `options` may be NULL.
+// 0, -EINVAL, -ENOSYS, -ENOMEM. `options` may be NULL.
 int shoal_barrier_init(struct shoal_barrier *b, uint32_t parties,
                        const struct shoal_barrier_options *options) SHOAL_MUST_CHECK;
 // -EBUSY: somebody waits or acts, or another living party has not left; nothing changed. The caller leaves. -EINVAL: destroyed
@@ -92,7 +92,8 @@ int shoal_barrier_leave(struct shoal_barrier *b);
 // Waits until all have arrived; joins. 0, and `*index`, if not NULL: 0 .. parties - 1, another for each, 0 for the last to
 // arrive. -ETIMEDOUT: the caller's deadline has passed, and the barrier is broken, unless the caller is a newcomer and the others'
 // action still runs; -EPIPE broken, or reset meanwhile. SHOAL_TRY:
-// does not arrive unless it is the last, else -EAGAIN and nothing has changed. -EUSERS, -EINVAL as join. Sleeps.
+// does not arrive unless it is the last, else -EAGAIN; a newcomer has joined all the same: it is waited for, its exit is a death,
+// and where it took a dropped place the turn starts over. -EUSERS, -EINVAL as join. Sleeps.
 int shoal_barrier_wait(struct shoal_barrier *b, shoal_deadline deadline, uint32_t *index) SHOAL_MUST_CHECK;
 // The same; the last to arrive runs action(arg) before any goes on. If that answers anything but 0 the barrier is broken, and
 // that is its caller's answer. A deadline of others that passes meanwhile breaks it, too. -EDEADLK: a wait within the action.

@@ -108,7 +108,8 @@ static uint64_t find_oldest(const struct shoal_condition *c, struct shoal_seat *
     *dead |= shoal_seat_is_dead_(word);
     if (!waits(event) || !shoal_robust_owner(word)) continue;
     uint64_t its = shoal_load64_relaxed(&seat->record);
-    if (ticket && its > ticket) continue;
+    if (!its || (ticket && its > ticket))
+      continue;  // 0: it has left, or an heir has emptied it, since its event was read
     ticket = its;
     *oldest = seat;
   }
@@ -187,12 +188,16 @@ static struct neighbours look(const struct shoal_condition *c, const struct shoa
 }
 
 // It has left while older ones are in line: who watches it watches one of them instead. One that is notified already
-// does the same when it leaves.
+// does the same when it leaves. Killed after the compare-and-set: as in grant(), or the next grant would wake nobody.
 static void hand_on(struct shoal_condition *c, struct shoal_seat *seat) {
+  struct shoal_thread_ *t = shoal_self_();
   struct neighbours n = look(c, seat);
   uint32_t asleep = ASLEEP;
-  if (!n.before || !n.behind || !shoal_cas32_seq_cst(&n.behind->event, &asleep, AWAKE)) return;  // [C2] pairs with [C1]
-  shoal_futex_wake(&n.behind->event, 1);
+  if (!n.before || !n.behind) return;
+  void *pending = shoal_pending_set_(t, &n.behind->event);
+  if (shoal_cas32_seq_cst(&n.behind->event, &asleep, AWAKE))  // [C2] pairs with [C1]
+    shoal_futex_wake(&n.behind->event, 1);
+  shoal_pending_restore_(t, pending);
 }
 
 // ---- waiting ----

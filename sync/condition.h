@@ -14,7 +14,8 @@
 //          time. info: anybody. One place is needed by each living thread that has ever waited. Not in signal handlers.
 //          init before, destroy after everything else. The memory stays mapped while the thread waits.
 // FAIRNESS a notification goes to the one that has waited longest. Who then gets the lock first is the lock's affair.
-// SPURIOUS a wait may end without a notification, but hardly ever does: after two deaths, or when the lock is in doubt.
+// SPURIOUS a wait may end without a notification, but hardly ever does: after a death - what a dead one was notified of, and had
+//          nobody behind it to be given to, ends the next wait, or two deaths notify one too many - or when the lock is in doubt.
 //          So look again, in a loop, or use wait_for.
 // ORDERING [C1] falling asleep, then the look at the line | [C2] leaving it, then the look at who stands behind. Both
 //          sequentially consistent: who falls asleep sees that the one before it has left, or is seen asleep and told.
@@ -58,7 +59,7 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_condition) == 128, "the seats follow on 
 
 // Bytes for `threads` that wait, 0: SHOAL_SEATS_DEFAULT; 0 if they are more than SHOAL_SEATS_MAX.
 uint64_t shoal_condition_size(uint32_t threads);
-// 0, -EINVAL too many, -ENOSYS.
+// 0, -EINVAL too many, -ENOSYS, -ENOMEM.
 int shoal_condition_init(struct shoal_condition *c, uint32_t threads) SHOAL_MUST_CHECK;
 // -EBUSY: somebody is in line, nothing changed. A destroyed condition answers -EINVAL.
 int shoal_condition_destroy(struct shoal_condition *c);

@@ -85,8 +85,8 @@ static void clear(struct shoal_event *e) {
     }
   }
   if (!(word & CLEARED) || shoal_load32_acquire(&e->fenced)) return;  // [E5] pairs with [E6]
-  shoal_fence_all();                                                  // [E4]
-  shoal_store32_release(&e->fenced, 1);                               // [E6] pairs with [E5]: after the fence
+  if (shoal_fence_all() == 0)                                         // [E4]
+    shoal_store32_release(&e->fenced, 1);                             // [E6] pairs with [E5]: after the fence
 }
 
 static int change(struct shoal_event *e, void (*how)(struct shoal_event *)) {
@@ -127,8 +127,9 @@ int shoal_event_destroy(struct shoal_event *e) {
 
 int shoal_event_check_(const void *memory, uint64_t size) {
   const struct shoal_event *e = memory;
-  if (size >= sizeof *e && kind_of(e) == SHOAL_EVENT_KIND_) return 0;
-  return shoal_fail_(-EPROTO, "no event in these %llu bytes", (unsigned long long)size);
+  if (size < sizeof *e || kind_of(e) != SHOAL_EVENT_KIND_)
+    return shoal_fail_(-EPROTO, "no event in these %llu bytes", (unsigned long long)size);
+  return shoal_load32_acquire(&e->fenced) ? 0 : shoal_fence_all_needed_();  // [E5]
 }
 
 int shoal_event_info(const struct shoal_event *e, struct shoal_event_info *out) {

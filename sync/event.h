@@ -10,6 +10,8 @@
 //          set. One compare-and-set changes both, so that whoever waits when it is set, and cleared at once, goes on.
 // SAFETY   every operation from any thread of any process; set, and clear, also in a signal handler, if its thread has used this
 //          library before. init before, destroy after everything else.
+//          -ENOSYS to open: this process may not use membarrier, and nobody has cleared it yet. Of an event in memory of the
+//          caller's nobody asks: there a process that may not is to make it.
 // ORDERING [E1] set pairs with [E2] wait, is_set: what was written before is seen after.
 //          [E3] what is written, then: is it set already?   |  [E4] clear, then what is read
 //          Of "x = 1, set" and "clear, read x, wait" one must see the other, though a set that finds it set changes nothing.
@@ -17,7 +19,8 @@
 //          (shoal_fence_all), once for good; from then on such a set passes one itself.
 // CRASH    nothing is held. A setter killed before it has woken everybody: the kernel wakes one (list_op_pending points at the
 //          gate), who wakes all. No clear leaves such sleepers behind: it wakes them first.
-// COST     wait when it is set, set when it is set and has never been cleared: a load. 64 bytes.
+// COST     wait when it is set, set when it is set and has never been cleared: a load, and two of
+//          the thread's own. 64 bytes.
 // SOURCE   of this house.
 #pragma once
 
@@ -45,12 +48,12 @@ struct shoal_event {
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_event) == 64, "a line");
 SHOAL_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "half[0] is the lower one");
 
-// 0, or -ENOSYS.
+// 0, -ENOSYS, -ENOMEM.
 int shoal_event_init(struct shoal_event *e) SHOAL_MUST_CHECK;
 // -EBUSY: somebody sleeps; nothing changed. A destroyed one answers -EINVAL to everything.
 int shoal_event_destroy(struct shoal_event *e);
 SHOAL_NAMED_(shoal_event)  // _create, _open, _open_or_create, _close, _unlink
-// Of what stands in `size` bytes: 0, or -EPROTO, it is no event.
+// Of what stands in `size` bytes: 0, or -EPROTO, it is no event; -ENOSYS.
 int shoal_event_check_(const void *memory, uint64_t size) SHOAL_MUST_CHECK;
 
 // 0: it is set, or was while we waited. -EAGAIN (SHOAL_TRY), -ETIMEDOUT, -EINVAL. Sleeps.
@@ -97,6 +100,7 @@ SHOAL_INLINE int shoal_event_wait(struct shoal_event *e, shoal_deadline deadline
 }
 SHOAL_INLINE int shoal_event_set(struct shoal_event *e) {
   const uint64_t matters = SHOAL_EVENT_CLEARED_ | SHOAL_EVENT_SET_ | SHOAL_EVENT_W_;
+  (void)shoal_self_();  // its process has registered: the fence of the first clear reaches it
   SHOAL_COMPILER_BARRIER();
   // [E3] pairs with [E4]
   if (SHOAL_LIKELY((shoal_load64_seq_cst(&e->word) & matters) == SHOAL_EVENT_SET_)) return 0;

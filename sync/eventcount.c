@@ -52,8 +52,7 @@ int shoal_eventcount_attach(struct shoal_eventcount_view *view, struct shoal_eve
   for (int side = 0; side < 2; side++) v.count[side] = __atomic_load_n(&shm->roles[side], __ATOMIC_RELAXED);
   uint64_t needed = shoal_eventcount_size(v.count[0], v.count[1]);
   if (!needed || needed > size) return shoal_fail_(-EPROTO, "%u and %u roles do not fit", v.count[0], v.count[1]);
-  if (!(v.flags & SHOAL_EC_EXCHANGE) && shoal_fence_all_register())
-    return shoal_fail_(-ENOSYS, "this process may not use membarrier, which the object was made for");
+  if (!(v.flags & SHOAL_EC_EXCHANGE) && (rc = shoal_fence_all_needed_())) return rc;
   v.id = new_id();
   *view = v;
   return 0;

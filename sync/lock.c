@@ -101,6 +101,11 @@ int shoal_lock_release_slow_(struct shoal_lock *lock) {
   return 0;
 }
 
+void shoal_lock_pass_on_(struct shoal_lock *lock) {
+  if (is_ordered(lock)) shoal_ordered_leave_(&lock->ordered);
+  shoal_robust_release_(&lock->robust);
+}
+
 int shoal_lock_consistent(struct shoal_lock *lock) {
   int rc = not_mine(lock);
   if (rc) return rc;

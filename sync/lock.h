@@ -42,7 +42,7 @@ struct shoal_lock {
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_lock) == 64, "a line");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_lock, robust) == 0, "a lock is found by its word");
 
-// 0, or -ENOSYS.
+// 0, -ENOSYS, -ENOMEM.
 int shoal_lock_init(struct shoal_lock *lock) SHOAL_MUST_CHECK;
 // -EBUSY: held, or somebody sleeps for it; nothing changed. A destroyed lock answers -EINVAL.
 int shoal_lock_destroy(struct shoal_lock *lock);
@@ -66,6 +66,8 @@ struct shoal_lock_info {
 };
 int shoal_lock_info(const struct shoal_lock *lock, struct shoal_lock_info *out);
 
+// Only the owner: lets go of it as it is, so what is in doubt stays so, and the next has -EOWNERDEAD again.
+void shoal_lock_pass_on_(struct shoal_lock *lock);
 // 0, or -EPROTO: no lock is there.
 int shoal_lock_check_(const void *memory, uint64_t size);
 

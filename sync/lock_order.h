@@ -60,7 +60,7 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_lock_order, seats) % 64 == 0, "layout"
 
 // Bytes, for so many threads that wait at a time (0: SHOAL_SEATS_DEFAULT); 0: too many.
 uint64_t shoal_lock_order_size(uint32_t threads);
-// 0, -EINVAL, -ENOSYS.
+// 0, -EINVAL, -ENOSYS, -ENOMEM.
 int shoal_lock_order_init(struct shoal_lock_order *order, uint32_t flags, uint32_t threads) SHOAL_MUST_CHECK;
 // When no lock is attached any more. -EINVAL: destroyed already.
 int shoal_lock_order_destroy(struct shoal_lock_order *order);

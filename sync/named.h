@@ -14,6 +14,7 @@
 //
 //   create          -EEXIST, -ENOSPC, what init answers, and the codes of shoal_object_create
 //   open            -ENOENT; -EBADMSG an object of another type; -EPROTO too small, or what `check` answers
+//                   (-ENOSYS: this process may not use membarrier, which the object relies on)
 //   open_or_create  opens what is there as it was made - its parameters count only if it makes it - and sleeps while
 //                   somebody alive is making it. -EBADMSG: it is there, of another size than these parameters ask for
 //   close           -EBUSY: the calling thread holds it, or sits in it. -EINVAL: not open. No other thread of this
@@ -31,7 +32,7 @@ SHOAL_BEGIN
 struct shoal_kind_ {  // constant
   const char *type;
   uint64_t least;                                   // bytes
-  int (*check)(const void *memory, uint64_t size);  // 0, or -EPROTO: damaged, or does not fit. May be NULL
+  int (*check)(const void *memory, uint64_t size);  // 0; -EPROTO: damaged, or does not fit; -ENOSYS. May be NULL
 };
 
 int shoal_named_begin_(struct shoal_segment *seg, const char *name, const struct shoal_kind_ *kind, uint64_t size,

@@ -35,7 +35,7 @@ struct shoal_once {
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_once) == 64, "a line");
 
-// 0, or -ENOSYS.
+// 0, -ENOSYS, -ENOMEM.
 int shoal_once_init(struct shoal_once *once) SHOAL_MUST_CHECK;
 // -EBUSY: running, or somebody waits for its end; nothing changed. Destroyed, it answers -EINVAL.
 int shoal_once_destroy(struct shoal_once *once);

@@ -35,6 +35,7 @@ int shoal_rlock_release_slow_(struct shoal_rlock *l) {
 
 uint32_t shoal_rlock_unlock_all_(struct shoal_rlock *l) {
   uint32_t depth = shoal_rlock_depth_(l);
+  if (mine(l)) shoal_rlock_set_depth_(l, 1);
   return shoal_lock_release(&l->lock) ? 0 : depth;
 }
 

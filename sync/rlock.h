@@ -11,9 +11,9 @@
 // SAFETY   as of sync/lock.h, but that a holder acquires again at once. It is free when the holder has released as
 //          often.
 // ORDERING as of sync/lock.h. The depth is the holder's: nobody else reads it, but shoal_rlock_info.
-// CRASH    as of sync/lock.h. However often a dead holder had acquired it, its heir holds it once: the depth is written
-//          anew by whoever takes the word, so what the dead left there is never read.
-// COST     uncontended pair: as a lock, and a store. Acquired again: two loads, a store.
+// CRASH    as of sync/lock.h. However often a dead holder had acquired it, its heir holds it once: it writes
+//          the depth anew, and reads nothing of what the dead left there. Who releases wholly has left it at once.
+// COST     uncontended pair: as a lock, and two loads. Acquired again: two loads, a store.
 // SOURCE   sync/lock.h.
 #pragma once
 
@@ -22,13 +22,13 @@
 SHOAL_BEGIN
 
 struct shoal_rlock {
-  struct shoal_lock lock;  // robust.user_: the depth, the holder's
+  struct shoal_lock lock;  // robust.user_: the depth less one, the holder's
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_rlock) == 64, "a line");
 
 #define SHOAL_RLOCK_DEPTH_MAX UINT32_MAX
 
-// 0, or -ENOSYS.
+// 0, -ENOSYS, -ENOMEM.
 int shoal_rlock_init(struct shoal_rlock *l) SHOAL_MUST_CHECK;
 // -EBUSY: held, or somebody sleeps for it; nothing changed. A destroyed lock answers -EINVAL.
 int shoal_rlock_destroy(struct shoal_rlock *l);
@@ -64,11 +64,12 @@ int shoal_rlock_acquired_(struct shoal_rlock *l, int rc, shoal_deadline deadline
 int shoal_rlock_acquire_again_(struct shoal_rlock *l);
 int shoal_rlock_release_slow_(struct shoal_rlock *l);
 
+// One less is what stands there: who acquires a free lock has nothing to write.
 SHOAL_INLINE uint32_t shoal_rlock_depth_(const struct shoal_rlock *l) {
-  return (uint32_t)shoal_load64_relaxed(&l->lock.robust.user_);
+  return (uint32_t)shoal_load64_relaxed(&l->lock.robust.user_) + 1;
 }
 SHOAL_INLINE void shoal_rlock_set_depth_(struct shoal_rlock *l, uint32_t depth) {
-  shoal_store64_relaxed(&l->lock.robust.user_, depth);
+  shoal_store64_relaxed(&l->lock.robust.user_, depth - 1);
 }
 
 SHOAL_INLINE int shoal_rlock_acquire(struct shoal_rlock *l, shoal_deadline deadline) {
@@ -76,9 +77,8 @@ SHOAL_INLINE int shoal_rlock_acquire(struct shoal_rlock *l, shoal_deadline deadl
   if (shoal_robust_owner(word) == shoal_self_()->tid) return shoal_rlock_acquire_again_(l);
   // [L1] is [A1] of core/robust.h
   int rc = shoal_robust_acquire_by_(&l->lock.robust, deadline, shoal_lock_acquire_slow_);
-  if (SHOAL_UNLIKELY(rc != 0 || !shoal_lock_is_plain_(&l->lock))) return shoal_rlock_acquired_(l, rc, deadline);
-  shoal_rlock_set_depth_(l, 1);
-  return 0;
+  if (SHOAL_LIKELY(rc == 0 && shoal_lock_is_plain_(&l->lock))) return 0;
+  return shoal_rlock_acquired_(l, rc, deadline);
 }
 
 SHOAL_INLINE int shoal_rlock_release(struct shoal_rlock *l) {

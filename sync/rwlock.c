@@ -162,10 +162,16 @@ static struct shoal_seat *find_seat(struct shoal_rwlock *l) {
   return seat;
 }
 
+static int deeper(uint32_t *depth) {
+  if (*depth == UINT32_MAX) return shoal_fail_(-EOVERFLOW, "the calling thread reads %u deep", *depth);
+  ++*depth;
+  return 0;
+}
+
 // By the writer's word. Who has it, no writer has; the next one sees who sits.
 static int queue_up(struct shoal_rwlock *l, struct shoal_seat *seat, shoal_deadline deadline) {
   struct shoal_thread_ *t = shoal_self_();
-  if (owner_of(l) == t->tid) return l->writer.state ? (l->writer.state++, 0) : refuse(l);
+  if (owner_of(l) == t->tid) return l->writer.state ? deeper(&l->writer.state) : refuse(l);
   int rc = take_word(l, deadline);
   if (rc && rc != -EOWNERDEAD) return rc;
   if (rc || !seat) return be_alone(l, 1, rc, deadline);
@@ -185,10 +191,7 @@ int shoal_rwlock_read_again_(struct shoal_rwlock *l, shoal_deadline deadline) {
   struct shoal_thread_ *t = shoal_self_();
   struct shoal_seat *seat = find_seat(l);
   if (!seat) return queue_up(l, NULL, deadline);
-  if (shoal_rwlock_reads_(t, seat)) {
-    seat->live.state++;
-    return 0;
-  }
+  if (shoal_rwlock_reads_(t, seat)) return deeper(&seat->live.state);
   shoal_rwlock_sit_(t, seat);
   if (shoal_load32_seq_cst(&l->door) == SHOAL_RWLOCK_OPEN) return 0;  // [B1]
   return shoal_rwlock_turned_away_(l, seat, deadline);
@@ -273,7 +276,8 @@ int shoal_rwlock_check_(const struct shoal_rwlock *l, uint64_t size) {
   if (size < sizeof *l || !is_lock(l)) return shoal_fail_(-EPROTO, "no readers-writer lock");
   uint32_t count = __atomic_load_n(&l->seats.count, __ATOMIC_RELAXED);
   uint64_t needed = count ? shoal_rwlock_size(count) : 0;
-  return needed && needed <= size ? 0 : shoal_fail_(-EPROTO, "%u seats do not fit", count);
+  if (!needed || needed > size) return shoal_fail_(-EPROTO, "%u seats do not fit", count);
+  return l->flags & SHOAL_RWLOCK_EXCHANGE_ ? 0 : shoal_fence_all_needed_();
 }
 
 static int check(const void *memory, uint64_t size) { return shoal_rwlock_check_(memory, size); }

@@ -17,6 +17,8 @@
 //          again, writers waiting or not, and releases as often. A writer that would read, and a reader that would write, is
 //          refused (-EDEADLK). A child of fork holds nothing. Not in signal handlers. The memory stays mapped while the lock is
 //          held. init before, destroy after everything else. SHOAL_TRY may answer -EAGAIN because of another's try.
+//          -ENOSYS to open: this process may not use membarrier. Of a lock in memory of the caller's nobody asks: there a process
+//          that may not is to make it.
 //          A reader for whom there is no seat has the lock alone, as a writer has.
 // ORDERING [W1] the writer shuts the door, then looks at the seats  |  [B1] the reader sits down, then looks at the door
 //            All sequentially consistent: one sees the other.
@@ -68,15 +70,16 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_rwlock, door) == 40, "beside the word"
 
 // Bytes of a lock for so many threads that read; 0 is SHOAL_SEATS_DEFAULT. 0: more than SHOAL_SEATS_MAX.
 uint64_t shoal_rwlock_size(uint32_t threads);
-// Any memory of that size, aligned to 64. 0, -EINVAL, -ENOSYS.
+// Any memory of that size, aligned to 64. 0, -EINVAL, -ENOSYS, -ENOMEM.
 int shoal_rwlock_init(struct shoal_rwlock *l, uint32_t threads) SHOAL_MUST_CHECK;
 // -EBUSY: held, nothing changed. A destroyed lock answers -EINVAL.
 int shoal_rwlock_destroy(struct shoal_rwlock *l);
-// Whether a lock stands in these `size` bytes: 0, -EPROTO.
+// Whether a lock stands in these `size` bytes: 0, -EPROTO; -ENOSYS.
 int shoal_rwlock_check_(const struct shoal_rwlock *l, uint64_t size);
 SHOAL_NAMED_(shoal_rwlock, uint32_t threads)  // _create, _open, _open_or_create, _close, _unlink
 
 // 0 or, held by the caller alone, -EOWNERDEAD; -EDEADLK, -ENOTRECOVERABLE, -EINVAL; -EAGAIN (SHOAL_TRY), -ETIMEDOUT. Sleep.
+// -EOVERFLOW: the thread reads 2^32 deep, or 2^32 - 1 where it has no seat.
 SHOAL_INLINE int shoal_rwlock_read_acquire(struct shoal_rwlock *l, shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_rwlock_write_acquire(struct shoal_rwlock *l, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // 0; -EPERM: the caller does not read, does not write.

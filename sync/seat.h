@@ -22,7 +22,8 @@
 //          sits has the object's memory in its robust list: it stays mapped until it has risen. The table is found behind
 //          struct shoal_seats, which is the last member of its object.
 // CRASH    reaping: an heir at a time adopts the word, undoes, frees. If it dies, its own death marks the word again.
-//          Whoever died without sitting counts as alive until its parent has waited for it.
+//          Whoever died without sitting counts as alive until its parent has waited for it, and as long as another thread has its
+//          number: after exec, its own. Such a seat is another's late, at worst -EUSERS says so.
 // COST     mine: two loads of thread-local memory, one of the table's head and one of the seat. 64 bytes a seat.
 #pragma once
 
@@ -53,7 +54,7 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_seats) == 64, "the seats follow on lines
 
 // Bytes of `count` seats, without struct shoal_seats; 0 is SHOAL_SEATS_DEFAULT. 0: more than SHOAL_SEATS_MAX.
 uint64_t shoal_seats_size_(uint32_t count);
-// Zeroed memory. 0, -EINVAL, -ENOSYS.
+// Zeroed memory. 0, -EINVAL, -ENOSYS, -ENOMEM.
 int shoal_seats_init_(struct shoal_seats *s, uint32_t count) SHOAL_MUST_CHECK;
 
 SHOAL_INLINE struct shoal_seat *shoal_seat_at_(const struct shoal_seats *s, uint32_t i) {

@@ -67,11 +67,12 @@ static int attempt_held(void *op) {
   return -EAGAIN;
 }
 
-// The first sleeper of all makes sure that whoever has not seen that somebody sleeps here has its release seen.
+// The first sleeper of all makes sure that whoever has not seen that somebody sleeps here has its release seen. One that may not
+// leaves that to the next; what it misses until then, it sees when it looks again.
 static int fence_once(struct shoal_semaphore *s) {
   if (shoal_load32_acquire(&s->fenced)) return 0;  // [P5] pairs with [P6]
   shoal_or32_seq_cst(&s->gate, SHOAL_GATE_FLAG);   // [P4] pairs with [P3]
-  shoal_fence_all();
+  if (shoal_fence_all()) return 0;
   shoal_store32_release(&s->fenced, 1);  // [P6] pairs with [P5]: after the fence
   return 1;
 }
@@ -264,7 +265,7 @@ int shoal_semaphore_check_(const void *memory, uint64_t size) {
       size < sizeof *s ? 0 : shoal_semaphore_size(bound_of(s), is_consumed(s) ? SHOAL_SEMAPHORE_CONSUMED : 0);
   if (!needed || check(s) || needed > size)
     return shoal_fail_(-EPROTO, "no semaphore in these %llu bytes", (unsigned long long)size);
-  return 0;
+  return shoal_load32_acquire(&s->fenced) ? 0 : shoal_fence_all_needed_();  // [P5]
 }
 
 int shoal_semaphore_info(const struct shoal_semaphore *s, struct shoal_semaphore_info *out) {

@@ -20,6 +20,8 @@
 //          CONSUMED one also in a signal handler, if its thread has used this library before. The memory stays mapped while
 //          a permit is held; where a process has mapped it twice, a thread keeps to one of the two. init before, destroy
 //          after everything else.
+//          -ENOSYS to open: this process may not use membarrier, and nobody has slept here yet. Of an object in memory of the
+//          caller's nobody asks: there a process that may not is to make it.
 // ORDERING [P1] a release pairs with [P2] the acquisition of the same permit: what was written before is seen after.
 //          [P3] give back, then: does anybody sleep?   |  [P4] arm the gate, then: is a permit free?
 //          Until somebody has slept here the first is a store and a load, and the first sleeper makes all running threads pass
@@ -64,13 +66,13 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_semaphore) == 64, "the permits follow on
 
 // Bytes for at most `bound` permits; 0: too many, or none at all. With SHOAL_SEMAPHORE_CONSUMED `bound` does not matter.
 uint64_t shoal_semaphore_size(uint32_t bound, uint32_t flags);
-// `bound` 0: as `value`, or SHOAL_SEMAPHORE_MAX if they are consumed. 0, -EINVAL, -ENOSYS.
+// `bound` 0: as `value`, or SHOAL_SEMAPHORE_MAX if they are consumed. 0, -EINVAL, -ENOSYS, -ENOMEM.
 int shoal_semaphore_init(struct shoal_semaphore *s, uint32_t value, uint32_t bound, uint32_t flags) SHOAL_MUST_CHECK;
 // -EBUSY: one is held, or somebody sleeps; nothing changed. A destroyed one answers -EINVAL to everything.
 int shoal_semaphore_destroy(struct shoal_semaphore *s);
 // _create, _open, _open_or_create, _close (-EBUSY: the calling thread holds a permit), _unlink
 SHOAL_NAMED_(shoal_semaphore, uint32_t value, uint32_t bound, uint32_t flags)
-// Of what stands in `size` bytes: 0, or -EPROTO, it is no semaphore of that size.
+// Of what stands in `size` bytes: 0, or -EPROTO, it is no semaphore of that size; -ENOSYS.
 int shoal_semaphore_check_(const void *memory, uint64_t size) SHOAL_MUST_CHECK;
 
 // 0; -EAGAIN (SHOAL_TRY), -ETIMEDOUT, -EINVAL. Sleeps.

@@ -57,7 +57,7 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_seqlock, sequence) == 64, "readers kee
 
 // Bytes of a lock with values of `size` bytes; 0: none, or more than SHOAL_SEQLOCK_MAX.
 uint64_t shoal_seqlock_size(uint64_t size);
-// Any memory of that size, aligned to 64. `first`: the value, NULL: zeros. 0, -EINVAL, -ENOSYS.
+// Any memory of that size, aligned to 64. `first`: the value, NULL: zeros. 0, -EINVAL, -ENOSYS, -ENOMEM.
 int shoal_seqlock_init(struct shoal_seqlock *s, uint64_t size, const void *first) SHOAL_MUST_CHECK;
 // -EBUSY: a writer has it, nothing changed. A destroyed one answers -EINVAL.
 int shoal_seqlock_destroy(struct shoal_seqlock *s);

@@ -26,6 +26,7 @@
 //   monitor         a condition and its lock (sync/monitor.h): the lock is held, and the block may wait for the condition.
 //                   A condition alone does not know its lock, so it cannot be held. Where a wait in the block has lost the
 //                   lock (-ENOTRECOVERABLE, -EDEADLK), leaving it lets go of nothing
+//   holdable        what the rooms above have: the member `hold` of the view of a value or an array, `&a.hold`
 //
 // A TYPE is known here by one line of SHOAL_WITH_KINDS_ and its header's #include: (name, acquire, release), for
 // `struct name *`. acquire takes the object and a deadline, and answers 0 or -EOWNERDEAD if it is held; release takes
@@ -43,11 +44,22 @@
 #include "sync/rwlock.h"
 #include "sync/semaphore.h"
 
+// Of an object that this room does not know: the first member of a process's own view of it. The functions are the view's.
+struct shoal_holdable {
+  int (*acquire)(struct shoal_holdable *it, shoal_deadline deadline);  // 0 or, held just as well, -EOWNERDEAD
+  int (*release)(struct shoal_holdable *it);
+};
+SHOAL_INLINE int shoal_holdable_acquire_(struct shoal_holdable *it, shoal_deadline deadline) {
+  return it->acquire(it, deadline);
+}
+SHOAL_INLINE int shoal_holdable_release_(struct shoal_holdable *it) { return it->release(it); }
+
 #define SHOAL_WITH_KINDS_(X)                                                        \
   X(shoal_lock, shoal_lock_acquire, shoal_lock_release)                             \
   X(shoal_rlock, shoal_rlock_acquire, shoal_rlock_release)                          \
   X(shoal_semaphore, shoal_semaphore_acquire, shoal_semaphore_release)              \
   X(shoal_monitor, shoal_monitor_acquire, shoal_monitor_release)                    \
+  X(shoal_holdable, shoal_holdable_acquire_, shoal_holdable_release_)               \
   X(shoal_rwlock_reading, shoal_rwlock_reading_enter_, shoal_rwlock_reading_leave_) \
   X(shoal_rwlock_writing, shoal_rwlock_writing_enter_, shoal_rwlock_writing_leave_)
 

@@ -44,11 +44,10 @@ static struct layout lay_out(uint32_t jobs, uint32_t workers, uint32_t producers
 static void dispose(struct shoal_executor *ex) {
   if (ex->queue) shoal_queue_detach(ex->queue);
   if (ex->heap) shoal_heap_close(ex->heap);
-  for (struct shoal_callback_ *c = ex->callbacks, *next; c; c = next) {
+  for (struct shoal_callback_ *c = ex->callbacks_epoch == shoal_epoch() ? ex->callbacks : NULL, *next; c; c = next) {
     next = c->next;
     free(c);
   }
-  pthread_mutex_destroy(&ex->callbacks_lock);
   free(ex->retry);
   free(ex->owed);
   free(ex->free_cells);
@@ -91,7 +90,7 @@ static int new_handle(struct shoal_segment *seg, const struct shoal_object *obje
   ex->seg = seg;
   ex->object = *object;
   ex->epoch = shoal_epoch();
-  pthread_mutex_init(&ex->callbacks_lock, NULL);
+  ex->callbacks_epoch = shoal_epoch();
   int rc = attach(ex);
   if (!rc) {
     ex->free_cells = malloc(ex->jobs * sizeof *ex->free_cells);
@@ -280,9 +279,11 @@ static int drain(struct shoal_executor *ex, shoal_deadline deadline) {
     struct shoal_job_shm *cell = &ex->cells[job];
     uint64_t s;
     while ((s = shoal_load64_acquire(&cell->state)), shoal_job_state_of_(s) && !shoal_job_over_(s)) {  // [J2]
+      shoal_job_kill_(ex, s);
       int rc = shoal_executor_care_(ex);
       if (rc) return rc;
       shoal_job_waits_(ex, job, s);
+      shoal_job_abandon_(ex);
       if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
       uint64_t armed = s | SHOAL_JOB_ASLEEP_;
       if (armed != s && !shoal_cas64_acq_rel(&cell->state, &s, armed)) continue;  // [W1] pairs with [J1]

@@ -37,7 +37,7 @@
 //          failed (-ENOTRECOVERABLE, and the signal) or, with `retries`, run again: so every job ends in exactly one state,
 //          having run at most once, or with retries at least once. A process that has futures: its jobs run all the same,
 //          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
-//          (-EPIPE), as nothing runs any more. Killed inside a release of another process's future: the cell may be free
+//          (-EPIPE), as nothing runs any more. A task that leaves another by longjmp ends its worker when it returns. Killed inside a release of another process's future: the cell may be free
 //          only when that process ends.
 // THREADS  with options.threads the workers are threads of the creator's process: the same calls, the same results. A
 //          thread cannot be killed: cancel(force) and a time limit are refused (-ENOTSUP), terminate and detach wait for

@@ -21,8 +21,6 @@
 // be of a job that is over, or runs in a living worker, is dropped: there may be more than one of a job.
 #pragma once
 
-#include <pthread.h>
-
 #include "core/futex.h"
 #include "core/heap.h"
 #include "core/identity.h"
@@ -158,7 +156,8 @@ struct shoal_executor {
   uint32_t free_n, cursor;
   uint32_t *free_cells;
   // ---- callbacks ----
-  pthread_mutex_t callbacks_lock;
+  shoal_atomic32 callbacks_lock;  // shoal_private_acquire_
+  uint32_t callbacks_epoch;       // whose they are: not a child's of fork
   struct shoal_callback_ *callbacks;
   shoal_atomic32 callbacks_n;
 };
@@ -200,6 +199,8 @@ void shoal_job_remember_(struct shoal_executor *ex, uint32_t job);
 // Seen in state `s`, a later generation: it may have been freed by a worker that was killed before its owner's word
 // said so.
 void shoal_job_freed_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t s);
+// Cancels what producers were killed with before its submit returned: perhaps it has no order, and would never be over.
+void shoal_job_abandon_(struct shoal_executor *ex);
 // Where the argument lies; -ENOENT, -EOVERFLOW: the cell was damaged, or its block is no more.
 int shoal_job_argument_(struct shoal_executor *ex, struct shoal_job_shm *cell, void **out, uint64_t *size);
 // The state of a job, if it is still that generation; else 0.
@@ -217,6 +218,9 @@ SHOAL_INLINE int64_t shoal_job_due_(const struct shoal_job_shm *cell, uint64_t s
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to);
 // Condemns a job that runs in state `s`, to end with `code`. 1: done.
 int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code);
+// Seen condemned, in state `s`: tells the creator to kill its worker. Who has condemned it may have died before that, so
+// all say so who wait for it.
+void shoal_job_kill_(struct shoal_executor *ex, uint64_t s);
 
 // ---- job_then.c: jobs that begin when another is over ----
 // Of a job that is over: has the next one begin, if there is one.
@@ -274,6 +278,7 @@ int shoal_executor_check_creator_(const struct shoal_executor *ex);  // 0, -ECHI
 #define SHOAL_EXECUTOR_WORDS_ (SHOAL_FUTEX_MANY / 2)
 void shoal_executor_sleep_(struct shoal_executor *ex, const struct shoal_futex_entry *jobs, unsigned n,
                            shoal_deadline deadline);
+void shoal_executor_attend_(struct shoal_executor *ex);  // the creator is to look
 // For who sleeps elsewhere: what it watches for the executor, 2 words or more, and until when. How many; 0: look first.
 unsigned shoal_executor_arm_(struct shoal_executor *ex, struct shoal_futex_entry *entries, unsigned room,
                              shoal_deadline *until);

@@ -71,6 +71,7 @@ static int wait_for(const struct shoal_future *f, uint64_t *state, shoal_deadlin
       *state = s;
       return 0;
     }
+    shoal_job_kill_(ex, s);
     if (!shoal_deadline_is_try(deadline) && (shoal_executor_run_here_(ex, f->job, s) || spin(f))) continue;
     int rc = shoal_executor_care_(ex);
     if (rc && !shoal_job_over_(shoal_future_look_(f))) return rc;
@@ -135,20 +136,33 @@ static int result(const struct shoal_future *f, uint64_t s, void *out, uint64_t 
   }
 }
 
+// Whether what was read of a job that is over was its own: another may have released it meanwhile, and its cell be the
+// next one's.
+static int is_still(const struct shoal_future *f, uint64_t s) {
+  for (; s; s = shoal_future_look_(f)) {  // a letter of it may have been read
+    uint64_t is = s;
+    // [J4] keeps the loads before it; pairs with [J3]
+    if (shoal_cas64_acq_rel(&f->executor->cells[f->job].state, &is, s)) return 1;
+  }
+  return 0;
+}
+
 int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
                      shoal_deadline deadline) {
   uint64_t s = 0;
   int rc = wait_for(f, &s, deadline);
   if (rc) return rc;
   if (SHOAL_UNLIKELY(shoal_load32_relaxed(&f->executor->callbacks_n))) shoal_future_called_(f->executor);
-  return result(f, s, out, size, failure);
+  rc = result(f, s, out, size, failure);
+  return is_still(f, s) ? rc : shoal_future_released_();
 }
 
 int shoal_future_failure(const struct shoal_future *f, struct shoal_failure *out) {
   uint64_t s = shoal_future_look_(f);
   if (!s) return shoal_future_released_();
   if (!shoal_job_over_(s)) return -EAGAIN;
-  return result(f, s, NULL, 0, out);
+  int rc = result(f, s, NULL, 0, out);
+  return is_still(f, s) ? rc : shoal_future_released_();
 }
 
 int shoal_future_done(const struct shoal_future *f) {
@@ -185,6 +199,7 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
     if (!flags) return shoal_fail_(-EBUSY, "the task has begun");
     if (ex->threads) return shoal_fail_(-ENOTSUP, "the task has begun in a thread, which cannot be killed");
     if (shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ && !shoal_job_condemn_(ex, f->job, s, -ECANCELED)) continue;
+    shoal_job_kill_(ex, s);
     (void)shoal_executor_tend(ex, SHOAL_TRY);  // at once, if this is the creator
     return 0;
   }

@@ -4,6 +4,8 @@
 #include "core/backoff.h"
 #include "core/error.h"
 #include "core/futex.h"
+#include "core/heap_internal.h"
+#include "core/robust.h"
 #include "ipc/work/executor_internal.h"
 
 static int over(const struct shoal_future *f) {
@@ -24,6 +26,7 @@ static unsigned arm_all(const struct shoal_future *futures, const unsigned *orde
     const struct shoal_future *f = at(futures, order, i);
     uint64_t s = shoal_future_arm_(f);
     if (!s) return 0;
+    shoal_job_kill_(f->executor, s);
     shoal_job_waits_(f->executor, f->job, s);
     *until = shoal_future_until_(f, s, *until);
     entries[armed++] = (struct shoal_futex_entry){shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
@@ -186,30 +189,42 @@ const struct shoal_word_source_ shoal_future_source_ = {look_for_select, arm_for
 
 // ---- callbacks ----
 
+// A child of fork has its parent's list, perhaps half changed, and the lock perhaps as another thread of the parent held it:
+// those calls are the parent's to make.
+static void lock_callbacks(struct shoal_executor *ex) {
+  uint32_t epoch = shoal_self_()->epoch;  // whose first call this may be in here: the lock knows threads by it
+  shoal_private_acquire_(&ex->callbacks_lock);
+  if (ex->callbacks_epoch == epoch) return;
+  ex->callbacks_epoch = epoch;
+  ex->callbacks = NULL;
+  shoal_store32_relaxed(&ex->callbacks_n, 0);
+}
+static void unlock_callbacks(struct shoal_executor *ex) { shoal_private_release_(&ex->callbacks_lock); }
+
 int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *, void *), void *arg) {
   struct shoal_executor *ex = f->executor;
   if (!shoal_future_look_(f)) return shoal_future_released_();
   struct shoal_callback_ *c = malloc(sizeof *c);
   if (!c) return shoal_fail_(-ENOMEM, "no memory for a callback");
   *c = (struct shoal_callback_){NULL, *f, call, arg};
-  pthread_mutex_lock(&ex->callbacks_lock);
+  lock_callbacks(ex);
   struct shoal_callback_ **last = &ex->callbacks;
   while (*last) last = &(*last)->next;
   *last = c;
-  pthread_mutex_unlock(&ex->callbacks_lock);
   shoal_add32_relaxed(&ex->callbacks_n, 1);
+  unlock_callbacks(ex);
   return 0;
 }
 
 // The first that is due, taken out of the list; NULL: none is.
 static struct shoal_callback_ *take_due(struct shoal_executor *ex) {
-  pthread_mutex_lock(&ex->callbacks_lock);
+  lock_callbacks(ex);
   struct shoal_callback_ **at_it = &ex->callbacks;
   while (*at_it && !over(&(*at_it)->future)) at_it = &(*at_it)->next;
   struct shoal_callback_ *c = *at_it;
   if (c) *at_it = c->next;
-  pthread_mutex_unlock(&ex->callbacks_lock);
   if (c) shoal_add32_relaxed(&ex->callbacks_n, UINT32_MAX);
+  unlock_callbacks(ex);
   return c;
 }
 
@@ -226,9 +241,9 @@ void shoal_future_called_(struct shoal_executor *ex) { run_due(ex); }
 // The futures that are waited for, as many as can be at a time.
 static unsigned awaited(struct shoal_executor *ex, struct shoal_future *out) {
   unsigned n = 0;
-  pthread_mutex_lock(&ex->callbacks_lock);
+  lock_callbacks(ex);
   for (struct shoal_callback_ *c = ex->callbacks; c && n < SHOAL_FUTEX_MANY; c = c->next) out[n++] = c->future;
-  pthread_mutex_unlock(&ex->callbacks_lock);
+  unlock_callbacks(ex);
   return n;
 }
 

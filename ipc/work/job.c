@@ -131,6 +131,10 @@ static void abandon(struct shoal_executor *ex, uint64_t word) {
   shoal_job_finish_(ex, job, s | SHOAL_JOB_DETACHED_, SHOAL_JOB_CANCELLED_);
 }
 
+void shoal_job_abandon_(struct shoal_executor *ex) {
+  for (uint32_t p = 0; p < ex->producers; p++) abandon(ex, shoal_load64_relaxed(&ex->submitting[p].job));
+}
+
 // A cell of a process that is gone. 1: it is free now.
 static int reap_cell(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64_t owner) {
   struct shoal_job_shm *cell = &ex->cells[job];
@@ -146,7 +150,7 @@ static int reap_cell(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64
 int shoal_executor_reap(struct shoal_executor *ex) {
   shoal_process_id_ alive = shoal_process_self_(), dead = 0;
   int n = 0;
-  for (uint32_t p = 0; p < ex->producers; p++) abandon(ex, shoal_load64_relaxed(&ex->submitting[p].job));
+  shoal_job_abandon_(ex);
   for (uint32_t job = 0; job < ex->jobs; job++) {
     // the state first: if it is the same at the end, so was the owner in between
     uint64_t s = shoal_load64_acquire(&ex->cells[job].state);      // [J2]
@@ -341,6 +345,14 @@ int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum 
   return 1;
 }
 
+void shoal_job_kill_(struct shoal_executor *ex, uint64_t s) {
+  uint32_t worker = shoal_job_worker_(s);
+  if (shoal_job_state_of_(s) != SHOAL_JOB_CONDEMNED_ || worker >= ex->workers) return;
+  shoal_store32_release(&ex->desks[worker].kill, 1 + shoal_job_incarnation_(s));  // [K4] pairs with [K3]
+  if (shoal_executor_is_creator_(ex)) ex->tended_ns = 0;                          // it looks before it sleeps
+  else shoal_executor_attend_(ex);
+}
+
 int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code) {
   struct shoal_job_shm *cell = &ex->cells[job];
   uint64_t is = s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_);
@@ -348,11 +360,6 @@ int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int 
   // [K1] pairs with [K2] of who fails it: the code is there
   while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_)))
     if ((s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_)) != is) return 0;
-  uint32_t worker = shoal_job_worker_(s);
-  if (worker >= ex->workers) return 1;
-  shoal_store32_release(&ex->desks[worker].kill, 1 + shoal_job_incarnation_(s));  // [K4] pairs with [K3]
-  if (shoal_executor_is_creator_(ex)) return 1;
-  shoal_add32_seq_cst(&ex->shm->attention, 1);  // [K5] pairs with [K6]
-  shoal_futex_wake(&ex->shm->attention, INT32_MAX);
+  shoal_job_kill_(ex, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_));
   return 1;
 }

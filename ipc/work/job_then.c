@@ -41,8 +41,7 @@ void shoal_job_follow_(struct shoal_executor *ex, uint32_t job, uint32_t generat
   if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(&ex->cells[order.job]), INT32_MAX);
   if (rc == 0) return;
   shoal_store32_relaxed(&ex->shm->behind, 1);
-  shoal_add32_seq_cst(&ex->shm->attention, 1);  // [K5] pairs with [K6] of ipc/work/tend.c
-  shoal_futex_wake(&ex->shm->attention, INT32_MAX);
+  shoal_executor_attend_(ex);
 }
 
 int shoal_job_waits_(struct shoal_executor *ex, uint32_t job, uint64_t s) {

@@ -12,6 +12,7 @@ static __thread struct {  // in a worker
   struct shoal_executor *executor;
   uint32_t worker, incarnation;
   uint32_t epoch;
+  uint32_t depth;  // tasks that run, one within another
 } self;
 
 struct shoal_executor *shoal_executor_current(void) {
@@ -161,7 +162,10 @@ static int run(const struct run *r, uint32_t worker) {
   uint64_t outer = shoal_load64_relaxed(&desk->job), outer_until = shoal_load64_relaxed(&desk->until_ns);
   int limited = (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_) != 0;
   if (limited) note_limit(r, desk);
+  uint32_t depth = ++self.depth;
   int cancelled = 0, rc = run_task(r, &cancelled);
+  if (self.depth != depth) shoal_process_exit(1);  // by longjmp, out of another that runs still: nobody would end it
+  self.depth = depth - 1;
   if (limited) {
     shoal_store64_release(&desk->until_ns, 0);            // [T1]
     shoal_store64_release(&desk->job, outer);             // [T1]

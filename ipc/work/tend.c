@@ -172,6 +172,11 @@ int shoal_executor_resize(struct shoal_executor *ex, unsigned workers, shoal_dea
   }
 }
 
+void shoal_executor_attend_(struct shoal_executor *ex) {
+  shoal_add32_seq_cst(&ex->shm->attention, 1);  // [K5] pairs with [K6]
+  shoal_futex_wake(&ex->shm->attention, INT_MAX);
+}
+
 int shoal_executor_care_(struct shoal_executor *ex) {
   if (shoal_load32_acquire(&ex->shm->broken)) return broken(ex);  // [E2]
   if (shoal_executor_is_creator_(ex)) {

@@ -243,11 +243,14 @@ static void wait_briefly(void) {
 static void one_behind(void) {
   if (T->word[SLEEPS]++ == 0) T->word[BEHIND] = (uint32_t)a_taker_asleep();
 }
-static void one_behind_and_it_is_late(void) {
-  one_behind();
+static void its_deadline_passes(void) {
   for (int i = 0; i < PLACES; i++)
     if (shoal_robust_owner(shoal_seat_word_(&room()->seats[i])) == T->word[TID])
       crash_deadline_passes(&room()->seats[i].event);
+}
+static void one_behind_and_it_is_late(void) {
+  one_behind();
+  its_deadline_passes();
 }
 static void the_first_is_notified_and_dies(void) {
   if (T->word[SLEEPS] == 0) one_behind();
@@ -260,6 +263,25 @@ static void the_first_is_notified_and_dies(void) {
 CRASH_SCENARIO(condition_late, .name = "condition: wait until a deadline, one before and one behind", .setup = setup,
                .ready = one_before, .op = wait_briefly, .asleep = one_behind_and_it_is_late,
                .check = the_first_is_notified_and_dies);
+
+// As before, but the last one looked for whom to watch while the victim was out of line: it watches the first. So nobody sees
+// the victim die.
+enum { MIDDLE = 2, LAST };  // tickets
+static void one_behind_who_watches_the_first(void) {
+  one_before();
+  shoal_store64_relaxed(&C->tickets, LAST - 1);
+  a_taker_asleep();
+  shoal_store64_relaxed(&C->tickets, MIDDLE - 1);
+}
+static void both_others_take_one(void) {
+  shoal_store64_relaxed(&C->tickets, LAST);
+  crash_survivor(look_after_the_lock);
+  crash_survivor(put_two);
+  all_are_taken();
+}
+CRASH_SCENARIO(condition_late_unseen, .name = "condition: wait until a deadline, unseen by the one behind",
+               .setup = setup, .ready = one_behind_who_watches_the_first, .op = wait_briefly,
+               .asleep = its_deadline_passes, .check = both_others_take_one, .times = 3);
 
 // It is notified, and leaves before the first one does, who was notified, too, and is held up. That one dies.
 static void both_are_notified(void) {

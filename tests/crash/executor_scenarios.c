@@ -5,9 +5,14 @@
 
 #include "core/error.h"
 #include "ipc/work/executor_internal.h"
+#include "ipc/work/map.h"
 #include "tests/crash/crash.h"
 
 #define ID 7u
+#define FIRST 20u  // of several
+#define MANY 3u
+
+enum { ACKNOWLEDGED, RETRIES, GOT, STUCK };  // T->word
 
 struct small {
   uint32_t id, in, out;
@@ -28,7 +33,19 @@ SHOAL_TASK(large_job, struct large) {
   return run(arg->id);
 }
 
-enum { ACKNOWLEDGED, RETRIES, GOT };  // T->word
+SHOAL_TASK(stuck_job, struct small) {
+  if (__atomic_exchange_n(&T->word[STUCK], 0, __ATOMIC_SEQ_CST)) crash_gate();
+  arg->out = 2 * arg->in;
+  return run(arg->id);
+}
+struct indices {
+  struct shoal_range range;
+  uint32_t first;
+};
+SHOAL_TASK(index_job, struct indices) {
+  for (uint64_t i = arg->range.begin; i < arg->range.end; i++) run(arg->first + (uint32_t)i);
+  return 0;
+}
 
 static const struct shoal_segment_options options = {
     .size = 1100 << 10, .size_max = 1100 << 10, .participants = 16, .objects = 16};
@@ -44,7 +61,7 @@ static struct shoal_future F;
 
 static void make_with(uint32_t retries, int letters) {
   struct shoal_executor_options o = {
-      .workers = 2, .jobs = 16, .producers = 8, .retries = retries, .dead_letters = letters};
+      .workers = 3, .jobs = 16, .producers = 8, .retries = retries, .dead_letters = letters};
   shoal_spin_max_ = 3;
   T->word[RETRIES] = retries;
   OK(shoal_segment_create(NULL, &options, &S));
@@ -63,21 +80,36 @@ static void submit_small(void) {
   OK(SHOAL_SUBMIT(X, small_job, &s, &F));
 }
 
-// ---- who is left: worker 1, and what the creator does about worker 0 ----
-static void work_off(void) {
+// ---- who is left: worker 2, and what the creator does about worker 0, its successor, and worker 1 ----
+static void work_all(void) {
   struct shoal_loan loan;
-  OK(shoal_executor_be_worker_(X, 1, 0));
   while (shoal_queue_receive(X->queue, &loan, SHOAL_TRY) == 0) shoal_executor_serve_(X, &loan);
 }
-static void heal(void) {
+static void work_off(void) {
+  OK(shoal_executor_be_worker_(X, 2, 0));
+  work_all();
+}
+static void repair(void) {
   shoal_role_reap(&X->queue->wait);
   shoal_executor_ended_(X, 0, 0, -9);
+}
+static void heal(void) {
+  repair();
+  shoal_executor_ended_(X, 0, 1, -9);
+  shoal_executor_ended_(X, 1, 0, -9);
   work_off();
+}
+static void no_block_is_lost(void) {
+  struct shoal_heap_info info = {.blocks = 0};
+  shoal_heap_reap(X->heap);
+  OK(shoal_heap_info(X->heap, &info));
+  CRASH_EXPECT(info.blocks == 0, "%lu blocks are left", info.blocks);
 }
 static void all_cells_are_free(void) {
   struct shoal_executor_info info;
   struct small s = {.id = 9, .in = 4};
   shoal_executor_reap(X);
+  no_block_is_lost();
   OK(shoal_executor_info(X, &info));
   CRASH_EXPECT(info.jobs == 0, "%u cells are not free", info.jobs);
   for (int i = 0; i < 40; i++) {
@@ -210,6 +242,207 @@ EXECUTOR(give_up, "cancel and release", .setup = with_nothing, .prepare = own_jo
 EXECUTOR(release, "release what is not over", .setup = with_nothing, .prepare = own_job, .op = op_release,
          .check = check_given_up);
 
+// ---- giving up what a worker ends meanwhile ----
+static void freed_all_the_same(void) {
+  CRASH_EXPECT(T->taken[ID] == 1, "it ran %u times", T->taken[ID]);
+  all_cells_are_free();
+}
+static void check_freed(void) { crash_survivor(freed_all_the_same); }
+EXECUTOR(release_overtaken, "release, others end it, goes on", .kind = CRASH_RESUMED, .setup = with_nothing,
+         .prepare = own_job, .op = op_release, .stopped = run_it, .check = check_freed);
+
+static void with_stuck(void) {
+  struct small s = {.id = ID, .in = 21};
+  make(3);
+  T->word[STUCK] = 1;
+  OK(SHOAL_SUBMIT(X, stuck_job, &s, &F));
+}
+static void work_as(int worker) {
+  OK(shoal_executor_be_worker_(X, (uint32_t)worker, 0));
+  work_all();
+}
+static void somebody_runs_it(void) {
+  crash_actor(work_as, 0);
+  crash_at_gate(1);
+}
+static void op_condemn(void) { OK(shoal_future_cancel(&F, SHOAL_FORCE)); }
+static void condemned_is_over(void) {
+  struct small s;
+  heal();
+  int rc = shoal_future_get(&F, &s, sizeof s, NULL, SHOAL_TRY);
+  CRASH_EXPECT(rc == -ECANCELED || (rc == 0 && !T->word[ACKNOWLEDGED] && T->taken[ID] == 1), "it ended with %d", rc);
+  CRASH_EXPECT(rc == 0 || T->taken[ID] == 0, "cancelled, it ran %u times", T->taken[ID]);
+  OK(shoal_future_release(&F));
+  all_cells_are_free();
+}
+// Who is killed before the creator is told whom to kill: who waits says so.
+static void somebody_looks(void) {
+  (void)shoal_future_done(&F);
+  int rc = shoal_future_get(&F, NULL, 0, NULL, SHOAL_TRY);
+  uint64_t s = shoal_job_look_(X, F.job, F.generation);
+  CRASH_EXPECT(rc == -EAGAIN, "get answered %d", rc);
+  CRASH_EXPECT(shoal_job_state_of_(s) != SHOAL_JOB_CONDEMNED_ || shoal_load32_relaxed(&X->desks[0].kill) == 1,
+               "condemned, and nobody kills its worker");
+}
+static void check_condemned(void) {
+  crash_survivor(somebody_looks);
+  T->word[ACKNOWLEDGED] = (uint32_t)crash_victim_finished();
+  crash_kill(0);
+  crash_survivor(condemned_is_over);
+}
+EXECUTOR(condemn, "cancel by force, its worker is killed", .setup = with_stuck, .ready = somebody_runs_it,
+         .op = op_condemn, .check = check_condemned);
+
+// ---- an order that is there twice ----
+static void order_again(void) {
+  struct shoal_order_ order = {F.job, F.generation};
+  OK(shoal_queue_put(X->queue, &order, SHOAL_TRY));
+}
+static void work_twice(void) {
+  order_again();
+  work_off();
+}
+static void order_it_again(void) { crash_survivor(work_twice); }
+static void ran_once(void) {
+  CRASH_EXPECT(T->taken[ID] == 1, "it ran %u times", T->taken[ID]);
+  job_is_over();
+}
+static void check_ran_once(void) { crash_survivor(ran_once); }
+EXECUTOR(work_overtaken, "a worker runs a job, its order comes twice, goes on", .kind = CRASH_RESUMED,
+         .setup = with_retries, .prepare = be_worker, .op = work_all, .stopped = order_it_again,
+         .check = check_ran_once);
+
+static void it_runs_and_is_ordered(void) {
+  somebody_runs_it();
+  crash_survivor(order_again);
+}
+static void be_worker_1(void) { OK(shoal_executor_be_worker_(X, 1, 0)); }
+static void another_runs_it(void) {
+  heal();
+  ran_once();
+}
+static void check_dropped(void) {
+  CRASH_EXPECT(T->taken[ID] == 0, "another runs what runs already");
+  crash_kill(0);
+  crash_survivor(another_runs_it);
+}
+EXECUTOR(work_dropped, "a worker finds an order of what another runs", .setup = with_stuck, .prepare = be_worker_1,
+         .ready = it_runs_and_is_ordered, .op = work_all, .check = check_dropped);
+
+// ---- several in one job: retried, it goes on behind what was done ----
+static void with_chunk(void) {
+  static struct small chunk[MANY];
+  make(3);
+  for (uint32_t i = 0; i < MANY; i++) chunk[i] = (struct small){.id = FIRST + i, .in = i};
+  struct shoal_submission_ s = {
+      .task = &small_job_task_, .argument = chunk, .size = sizeof chunk, .deadline = SHOAL_FOREVER};
+  OK(shoal_job_submit_(X, &s, &F));
+}
+static uint32_t several_are_done(void) {
+  uint32_t more = 0;
+  for (uint32_t i = 0; i < MANY; i++) {
+    CRASH_EXPECT(T->taken[FIRST + i], "%u is not done", i);
+    more += T->taken[FIRST + i] - 1;
+  }
+  return more;
+}
+static void chunk_is_done(void) {
+  struct small chunk[MANY];
+  heal();
+  OK(shoal_future_get(&F, chunk, sizeof chunk, NULL, SHOAL_TRY));
+  uint32_t more = several_are_done();
+  CRASH_EXPECT(more <= 1, "%u were done again", more);
+  for (uint32_t i = 0; i < MANY; i++) CRASH_EXPECT(chunk[i].out == 2 * i, "%u: %u", i, chunk[i].out);
+  OK(shoal_future_release(&F));
+  all_cells_are_free();
+}
+static void check_chunk(void) { crash_survivor(chunk_is_done); }
+EXECUTOR(work_chunk, "a worker runs several, retried", .setup = with_chunk, .prepare = be_worker, .op = op_work,
+         .check = check_chunk);
+
+static struct shoal_block_ref cursor_ref;
+static void with_ranges(void) {
+  struct indices all = {.first = FIRST};
+  void *block;
+  make(3);
+  OK(shoal_heap_alloc_aligned(X->heap, sizeof(struct shoal_cursor_shm_), 64, &block));
+  struct shoal_cursor_shm_ *cursor = block;
+  memset(block, 0, sizeof *cursor);
+  cursor->end = MANY, cursor->grain = cursor->parts = 1;
+  OK(shoal_block_give_(X->heap, block, X->object.entry, X->object.generation, &cursor_ref));
+  struct shoal_submission_ s = {.task = &index_job_task_,
+                                .argument = &all,
+                                .size = sizeof all,
+                                .off = shoal_segment_off(S, block),
+                                .ranges = 1,
+                                .deadline = SHOAL_FOREVER};
+  OK(shoal_job_submit_(X, &s, &F));
+}
+static void ranges_are_done(void) {
+  heal();
+  OK(shoal_future_get(&F, NULL, 0, NULL, SHOAL_TRY));
+  several_are_done();
+  OK(shoal_future_release(&F));
+  shoal_block_end_(X->heap, &cursor_ref, X->object.entry, X->object.generation);
+  all_cells_are_free();
+}
+static void check_ranges(void) { crash_survivor(ranges_are_done); }
+EXECUTOR(work_ranges, "a worker claims ranges, retried", .setup = with_ranges, .prepare = be_worker, .op = op_work,
+         .check = check_ranges);
+
+// ---- a worker that goes ----
+static void op_retire(void) {
+  op_work();
+  OK(shoal_queue_leave(X->queue, SHOAL_CONSUMER));
+}
+EXECUTOR(retire, "a worker runs a job, and leaves", .setup = with_retries, .prepare = be_worker, .op = op_retire,
+         .check = check_work);
+
+// ---- pairs ----
+static void op_succeed(void) {
+  OK(shoal_executor_be_worker_(X, 0, 1));
+  work_all();
+}
+static void have_repaired(void) { crash_survivor(repair); }
+static void retries_only(void) { make(3); }
+static void op_submit_other(void) {
+  struct small s = {.id = ID + 1, .in = 21};
+  OK(SHOAL_SUBMIT(X, small_job, &s, NULL));
+}
+static void submitted_is_over(void) {
+  struct shoal_executor_info info;
+  heal();
+  uint32_t ran = T->taken[ID];
+  CRASH_EXPECT(T->word[RETRIES] || ran <= 1, "it ran %u times", ran);
+  CRASH_EXPECT(!T->word[RETRIES] || ran >= T->word[ACKNOWLEDGED], "submitted, it did not run");
+  shoal_executor_reap(X);
+  OK(shoal_executor_info(X, &info));
+  CRASH_EXPECT(info.pending + info.running == 0, "it is not over");
+  all_cells_are_free();
+}
+static void check_submitted(void) { crash_survivor(submitted_is_over); }
+#define PAIR(id, text, ...) EXECUTOR(id, "pair, " text, .kind = CRASH_PAIR, __VA_ARGS__)
+
+PAIR(pair_submit, "submit, then the worker, retried", .setup = retries_only, .prepare = produce, .op = op_submit,
+     .prepare2 = be_worker, .op2 = work_all, .check = check_submitted);
+PAIR(pair_submit_large, "submit a large one, then who finds its cell", .setup = with_nothing, .prepare = produce,
+     .op = op_submit_large, .prepare2 = produce, .op2 = op_submit_other, .check = check_submitted);
+PAIR(pair_work, "a worker, then the next", .setup = with_job, .prepare = be_worker, .op = op_work,
+     .prepare2 = be_worker_1, .op2 = work_all, .check = check_work);
+PAIR(pair_work_retried, "a worker, then the next, retried", .setup = with_retries, .prepare = be_worker, .op = op_work,
+     .prepare2 = be_worker_1, .op2 = work_all, .check = check_work);
+PAIR(pair_repair, "a worker, then who repairs, retried", .setup = with_retries, .prepare = be_worker, .op = op_work,
+     .op2 = repair, .check = check_work);
+PAIR(pair_replace, "a worker, then its successor, retried", .setup = with_retries, .prepare = be_worker, .op = op_work,
+     .ready2 = have_repaired, .op2 = op_succeed, .check = check_work);
+PAIR(pair_awaited, "a worker, then who repairs, and somebody waits", .setup = with_job, .prepare = be_worker,
+     .ready = somebody_waits, .op = op_work, .op2 = repair, .check = check_woken);
+PAIR(pair_get, "who waits, then the worker", .setup = with_job, .op = op_get, .asleep = run_it, .prepare2 = be_worker,
+     .op2 = work_all, .check = check_work);
+PAIR(pair_give_up, "cancel and release, then the worker", .setup = with_nothing, .prepare = own_job, .op = op_give_up,
+     .prepare2 = be_worker, .op2 = work_all, .check = check_given_up);
+PAIR(pair_release, "release, then the worker", .setup = with_nothing, .prepare = own_job, .op = op_release,
+     .prepare2 = be_worker, .op2 = work_all, .check = check_given_up);
 // ---- a dead letter ----
 static void with_letter(void) {
   make_with(0, 1);

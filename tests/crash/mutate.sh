@@ -1,6 +1,6 @@
 #!/bin/bash
-# mutate.sh CC OUT.a SOURCE...: the sources, each compiled on its own.
-# mutate.sh CC OUT MUTANT.sed WHOLE.a SOURCE...: the program made of them, one of them changed by the sed script, whose first
+# mutate.sh CC OUT.a SOURCE...: the sources, each compiled on its own; in OUT.a.d, a line each, what each reads.
+# mutate.sh CC OUT MUTANT.sed WHOLE.a WHOLE.a.d SOURCE...: the program made of them, one changed by the sed script, whose first
 # lines say which:
 #   # file: core/robust.h
 #   # caught by: REGEX of scenarios
@@ -12,14 +12,12 @@ shift 2
 compile() { # SOURCE...: each into ./path_to_source.o
     local source
     for source; do
-        "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -pthread -w -I. -c "$source" -o "${source//\//_}.o"
+        "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -pthread -w -I. -MMD -c "$source" -o "${source//\//_}.o"
     done
 }
 
-who_reads() { # FILE: the sources that it is, or is included by
-    [[ $1 != *.c ]] || { echo "$1"; return; }
-    find -- * -name '*.c' -print0 | xargs -0 "$cc" -std=gnu11 -D_GNU_SOURCE -I. -MM |
-        sed -e ':a; /\\$/ { N; s/\\\n//; ba }' | awk -v file="$1" '{ for (i = 3; i <= NF; i++) if ($i == file) print $2 }'
+who_reads() { # FILE WHOLE.a.d: the sources that it is, or is included by
+    awk -v file="$1" '{ for (i = 2; i <= NF; i++) if ($i == file) print $2 }' "$2"
 }
 
 tree=$(mktemp -d)
@@ -30,11 +28,12 @@ if [[ $out == *.a ]]; then
     mapfile -t sources < <(find -- * -name '*.c')
     compile "${sources[@]}"
     ar rcs "$out" ./*.o
+    cat ./*.d | sed -e ':a; /\\$/ { N; s/\\\n//; ba }' >"$out.d"
     exit
 fi
 
-mutant=$1 whole=$2
-shift 2
+mutant=$1 whole=$2 reads=$(realpath "$3")
+shift 3
 file=$(sed -n 's/^# file: //p' "$mutant")
 cp -L --parents "$@" "$tree"
 cp "$whole" "$tree/mutant.a"
@@ -44,7 +43,7 @@ if cmp -s "$tree/$file" "$tree/$file.before"; then
     exit 1
 fi
 cd "$tree"
-mapfile -t sources < <(who_reads "$file")
+mapfile -t sources < <(who_reads "$file" "$reads")
 compile "${sources[@]}"
 chmod u+w mutant.a
 ar rs mutant.a ./*.o

@@ -34,6 +34,11 @@ void arena_free(struct arena *a);
 typedef void (*arena_body)(void *memory, unsigned i);
 
 enum driver { THREADS, PROCESSES };
+#ifdef __SANITIZE_THREAD__
+#define DRIVERS 1  // it sees one process only
+#else
+#define DRIVERS 2
+#endif
 void run(struct arena *a, enum driver driver, unsigned n, arena_body body);
 
 struct peer {

@@ -15,15 +15,19 @@
  *          not point list_op_pending; M5 nor does a sleeper; M6 a dead one's notification is not passed on; M7 it is
  *          forgotten before it is passed on; M8 an heir wakes nobody; M9 who looks at the line does so before it is seen asleep;
  *          M10 a grant that went to a thread which came back under a new ticket counts; M11 the woken one does not look at
- *          the seat it watched.
+ *          the seat it watched; M12 a seat that is emptied while it is looked at counts as the oldest; M13 who hands on does not point
+ *          list_op_pending.
  *          M11 has no line: whoever does not look there looks at the whole line before it sleeps again, and if it leaves instead,
  *          it has the one behind it look.
  * LINES    LINED: the waiters stand in line, asleep, when it begins. STALE: the first watches the second, as after a seat was
  *          taken anew. UP: the last is awake. SPARE: nobody dies who has the lock. NG: items a put, all notified at once.
  *          GIVEN: and the first has been notified of an item that is there, so that nobody need notify (NN=0).
- *          FINE: each look at a seat is a step. Not with M1: LINED, for who begins asleep has chosen whom to watch.
+ *          FINE: each look at a seat is two steps, its event and live word, then its ticket.
+ *          ONLY: nobody but that one dies, or has a deadline. AFTER: the notifiers come when it has died; if it lives it comes no further
+ *          than to the lock.
+ *          Not with M1: LINED, for who begins asleep has chosen whom to watch.
  * ABSTRACT A seat is its thread's for ever. Spinning is no step: a grant may come before the first sleep. Steps that touch no
- *          shared word are folded into their neighbours; a look at another's seat is one step (event, live word, ticket).
+ *          shared word are folded into their neighbours; but for FINE, a look at all seats is one step.
  * RUN: -DND=0 ok
  * RUN: -DND=1 ok
  * RUN: -DND=0 -DNT=1 ok
@@ -32,6 +36,8 @@
  * RUN: -DND=1 -DLINED -DNW=3 -DNG=2 -DM2 error
  * RUN: -DND=1 -DLINED -DNW=3 -DNT=1 -DM3 error
  * RUN: -DND=1 -DM4 error
+ * RUN: -DND=1 -DLINED -DSTALE -DFINE ok
+ * RUN: -DND=1 -DLINED -DSTALE -DFINE -DM12 error
  * RUN: -DND=2 -DLINED ok
  * RUN: -DND=2 -DLINED -DNW=3 -DNN=0 -DGIVEN ok
  * RUN: -DND=2 -DLINED -DNW=3 -DNN=0 -DGIVEN -DSTALE ok
@@ -42,6 +48,8 @@
  * RUN: -DND=1 -DLINED -DNW=3 -DNN=0 -DGIVEN -DUP -DNT=1 -DM9 error
  * RUN: -DND=1 -DLINED -DNW=3 -DNN=0 -DGIVEN -DUP -DNT=1 -DM10 error
  * LONG: -DND=1 -DLINED -DNW=3 ok
+ * LONG: -DND=1 -DLINED -DNW=3 -DNG=2 -DNT=1 -DUP -DONLY=1 -DAFTER ok
+ * LONG: -DND=1 -DLINED -DNW=3 -DNG=2 -DNT=1 -DUP -DONLY=1 -DAFTER -DM13 error
  * LONG: -DND=1 -DLINED -DNW=3 -DNN=0 -DGIVEN -DUP -DNT=1 -DSPARE ok
  */
 
@@ -97,6 +105,7 @@ byte pending[NP];       /* 0, LIVE + seat, EVENT + seat */
 #define LIVE 1
 #define EVENT 8
 byte expired;
+bool died;
 chan sigkill = [0] of { byte };
 
 #define IF_QUEUED(s, r) HAS(on_live[s], r) -> CLEAR(on_live[s], r); SET(at_live, r)
@@ -137,8 +146,19 @@ inline find_oldest() {
 #ifdef FINE
   d_step { i = 0; to = NONE; its = 0 };
   do
-  :: d_step { i < NW -> if :: IS_OLDER(i) -> to = i; its = ticket[i] :: else fi; i++ }
-  :: atomic { i == NW -> i = 0; break }
+  :: d_step { i < NW && WAITS(event[i]) && live[i] != FREE && live[i] != DEAD -> seen = 1 };
+     d_step { seen = 0;
+       if
+#ifdef M12
+       :: to == NONE || ticket[i] <= its -> to = i; its = ticket[i]
+#else
+       :: ticket[i] != 0 && (to == NONE || ticket[i] <= its) -> to = i; its = ticket[i]
+#endif
+       :: else
+       fi;
+       i++ }
+  :: d_step { i < NW && !(WAITS(event[i]) && live[i] != FREE && live[i] != DEAD) -> i++ }
+  :: atomic { i == NW -> i = 0; if :: its == 0 -> to = NONE :: else fi; break }
   od
 #else
   d_step {
@@ -209,7 +229,12 @@ inline reap(s) {
 #ifndef M6
      if :: event[s] == GRANTED -> grant_oldest(); its = 0 :: else fi;
 #endif
+#ifdef FINE
+     ticket[s] = 0;
      event[s] = OUT;
+#else
+     d_step { ticket[s] = 0; event[s] = OUT };
+#endif
 #endif
      d_step { given = false; its = 0; saved2 = pending[me]; pending[me] = LIVE + s; live[s] = FREE };
 #ifndef M8
@@ -256,14 +281,16 @@ inline look() {
 #ifdef FINE
   d_step { i = 0; before = NONE; behind = NONE; b_ticket = 0; h_ticket = 0; expect = 0; dead = false };
   do
-  :: d_step { i < NW ->
-       dead = dead || live[i] == DEAD;
+  :: d_step { i < NW && IN_LINE(i) -> dead = dead || live[i] == DEAD; seen = live[i] };
+     d_step {
        if
-       :: IS_BEFORE(i) -> NOTE_BEFORE(i)
-       :: IS_BEHIND(i) -> NOTE_BEHIND(i)
+       :: ticket[i] < ticket[me] && ticket[i] >= b_ticket -> before = i; b_ticket = ticket[i]; expect = seen
+       :: ticket[i] > ticket[me] && (behind == NONE || ticket[i] < h_ticket) -> NOTE_BEHIND(i)
        :: else
        fi;
+       seen = 0;
        i++ }
+  :: d_step { i < NW && !IN_LINE(i) -> dead = dead || live[i] == DEAD; i++ }
   :: atomic { i == NW -> i = 0; b_ticket = 0; h_ticket = 0; break }
   od
 #else
@@ -284,26 +311,39 @@ inline hand_on() {
   look();
   if
   :: before != NONE && behind != NONE ->
+#ifndef M13
+     d_step { saved = pending[me]; pending[me] = EVENT + behind };
+#endif
      d_step { if :: event[behind] == ASLEEP -> event[behind] = AWAKE; told = true :: else fi };
      if
      :: told -> wake_event(behind); told = false
      :: else
-     fi
+     fi;
+#ifndef M13
+     d_step { pending[me] = saved; saved = 0 }
+#endif
   :: else
   fi;
   d_step { before = NONE; behind = NONE; dead = false; expect = 0 }
 }
 
 /* ---- death ---- */
-#define LOCALS \
+#ifdef FINE
+#define SEEN byte seen;
+#define FORGET_SEEN seen = 0;
+#else
+#define SEEN
+#define FORGET_SEEN
+#endif
+#define LOCALS SEEN \
   byte i, d, to, its, was, any, saved, saved2, before, behind, b_ticket, h_ticket, expect, done; \
   bool given, adopted, told, dead, first, was_granted
-#define FORGET \
+#define FORGET FORGET_SEEN \
   i = 0; d = 0; to = 0; its = 0; was = 0; any = 0; saved = 0; saved2 = 0; before = 0; behind = 0; b_ticket = 0; h_ticket = 0; \
   expect = 0; done = 0; given = 0; adopted = 0; told = 0; dead = 0; first = 0; was_granted = 0
 #define MINE(s) (live[s] == HEIR + me || (s == me && live[s] == ALIVE))
 inline die() {
-  d_step { unqueue(); FORGET; if :: owner == me + 1 -> owner = 0; lost = true :: else fi };
+  d_step { unqueue(); FORGET; died = true; if :: owner == me + 1 -> owner = 0; lost = true :: else fi };
   do
   :: atomic { i < NW && MINE(i) -> live[i] = DEAD; wake_one_watcher(i); i++ }
   :: d_step { i < NW && !MINE(i) -> i++ }
@@ -327,6 +367,11 @@ inline die() {
 #define SLEEPS_POINTING(r)
 #else
 #define SLEEPS_POINTING(r) ; pending[r] = LIVE + WATCHED(r)
+#endif
+#ifdef ONLY
+#define LATE (me == ONLY)
+#else
+#define LATE true
 #endif
 #ifdef SPARE
 #define MORTAL (owner == me + 1 -> 255 : me)
@@ -361,7 +406,7 @@ asleep_:
     :: atomic { event[me] == GRANTED -> goto woken }
     :: event[me] != GRANTED
 #if NT > 0
-    :: atomic { event[me] != GRANTED && expired < NT -> expired++; goto give_up }
+    :: atomic { event[me] != GRANTED && expired < NT && LATE -> expired++; goto give_up }
 #endif
     fi;
 #ifdef M9
@@ -406,7 +451,7 @@ end_asleep:
 #endif
     :: d_step { HAS(at_event, me) && !HAS(at_live, me) -> unqueue() }
 #if NT > 0
-    :: atomic { !HAS(at_event, me) && !HAS(at_live, me) && expired < NT -> expired++; unqueue(); goto give_up }
+    :: atomic { !HAS(at_event, me) && !HAS(at_live, me) && expired < NT && LATE -> expired++; unqueue(); goto give_up }
 #endif
     fi;
 looked:
@@ -422,6 +467,13 @@ give_up:
 #endif
 #endif
 woken:
+#ifdef AFTER
+    if
+    :: me == ONLY ->
+end_only: false
+    :: else
+    fi;
+#endif
     atomic { pending[me] = 0; before = NONE; behind = NONE; expect = 0 };
     acquire();
     if
@@ -446,6 +498,10 @@ proctype notifier(byte me) {
   {
     skip;
 again:
+end_before:
+#ifdef AFTER
+    died -> skip;
+#endif
     acquire();
     repair();
     items = items + NG;
@@ -461,6 +517,9 @@ proctype killer() {
   do
   :: deaths < ND ->
      if
+#ifdef ONLY
+     :: sigkill!ONLY
+#else
      :: sigkill!0
      :: sigkill!1
      :: sigkill!2
@@ -469,6 +528,7 @@ proctype killer() {
 #endif
 #if NP > 4
      :: sigkill!4
+#endif
 #endif
      :: break
      fi;

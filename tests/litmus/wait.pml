@@ -19,7 +19,8 @@
  *          after the event; M9 no ring at the first hold; M10 a holder is no witness; M11 holders of the other side are none;
  *          M12 a cancelled reservation wakes nobody; M13 no bump before the commit; M14 a commit wakes one, though younger
  *          slots were free already; M15 an event may hide a bell; M16 the holder says so only after its claim; M17 no
- *          membarrier before the wait for the end; M18 a claim in the way keeps a sender from the end of the stream.
+ *          membarrier before the wait for the end; M18 a claim in the way keeps a sender from the end of the stream;
+ *          M19 who armed, and need not sleep, disarms though another armed before; M20 though another was told, or armed, since.
  * ABSTRACT An event's value is "unchanged since I read it" (no wrap). Position p needs p - NS to be free: no laps. Head and
  *          tail are exact: mpmc.pml has the hints. Steps that touch no shared word are folded into their neighbours. So are:
  *          the live words of one sleep, queued in one step (a change of one between is one before: it is compared, or it wakes);
@@ -35,12 +36,15 @@
  * LONG: -DND=2 -DNC=1 -DNP=2 -DNS=1 -DWHOM=3 ok
  * LONG: -DND=0 -DLEAVE ok
  * RUN: -DND=0 -DNC=1 -DNP=2 -DNS=1 ok
+ * RUN: -DND=0 -DNM=2 -DHOLD=2 ok
  * RUN: -DND=0 -DM4 error
  * RUN: -DND=1 -DNC=1 -DNP=2 -DM5 error
  * RUN: -DND=0 -DM7 error
  * RUN: -DND=0 -DNC=1 -DNP=2 -DHOLD=2 -DM12 error
  * RUN: -DND=0 -DLEAVE -DM17 error
  * RUN: -DND=1 -DNC=1 -DNP=2 -DNS=1 -DM18 error
+ * RUN: -DND=0 -DNM=2 -DHOLD=2 -DM19 error
+ * RUN: -DND=0 -DNM=2 -DHOLD=2 -DM20 error
  *
  * Known from the form before, with partial-order reduction: -DND=1 -DHOLD=1 8.9 M, -DND=1 -DHOLD=4 10.4 M: no error;
  *   caught: -DND=1 -DNC=1 -DNP=2 with -DM1, -DM3; -DND=1 with -DM2, -DM6, -DM8; -DND=1 -DHOLD=1 with -DM10, -DM16
@@ -350,6 +354,20 @@ inline arm(side) {
     if :: draining -> until_end = true; armed_e = true :: else fi
   }
 }
+/* disarm(): it armed, and need not sleep */
+#if defined(M19)
+#define UNTOUCHED(side) (HAS(fresh[side], me) && armed[side] != 0)
+#elif defined(M20)
+#define UNTOUCHED(side) (armed[side] == 1)
+#else
+#define UNTOUCHED(side) (HAS(fresh[side], me) && armed[side] == 1)
+#endif
+inline disarm(side) {
+  if
+  :: UNTOUCHED(side) -> armed[side] = 0; if :: side == RX -> until_end = false :: else fi
+  :: else
+  fi
+}
 inline unqueue() {
   d_step {
     CLEAR(asleep, me); CLEAR(on_bell, me); CLEAR(on_event, me); CLEAR(fresh[RX], me); CLEAR(fresh[TX], me);
@@ -435,7 +453,7 @@ inline look_and_sleep(side) {
        :: else
        fi;
        if
-       :: !held -> forget_witnesses(); goto give_up
+       :: !held -> forget_witnesses(); goto ended
        :: held && !armed_e -> held = false; draining = true; forget_witnesses(); goto arm_
        :: held && armed_e -> held = false; i = 0; break
        fi }
@@ -522,9 +540,11 @@ inline die() {
   pending[me] = 0
 }
 
+#define HAVE(side) got = false; phase = FIRST; draining = false; armed_e = false; CLEAR(fresh[side], me); goto claimed
 #define HAVE_OR_LOOK(side) \
   if \
-  :: got -> got = false; phase = FIRST; draining = false; armed_e = false; CLEAR(fresh[side], me); goto claimed \
+  :: got && phase == FIRST -> HAVE(side) \
+  :: got && phase != FIRST -> goto disarm_ \
   :: !got && phase == FIRST -> goto arm_ \
   :: !got && phase != FIRST -> goto look \
   fi
@@ -560,6 +580,8 @@ arm_:
     goto attempt;
 look:
     look_and_sleep(RX);
+disarm_:
+    atomic { disarm(RX); HAVE(RX) };
 claimed:
 #if HOLD
     if
@@ -602,6 +624,8 @@ hand_back:
     wake(RX, 1);
 done:
     atomic { see_rx = 0; see_tx = 0; see_end = 0; n = 0; pos = 0; pending[me] = 0; goto receive };
+ended:
+    atomic { disarm(RX) };
 give_up:  /* its deadline has passed, or the stream has ended: it lives, but does not come back */
     atomic { phase = FIRST; draining = false; armed_e = false; CLEAR(fresh[RX], me); pending[me] = 0 };
 end_away:
@@ -633,6 +657,8 @@ arm_:
     atomic { arm(TX); goto attempt };
 look:
     look_and_sleep(TX);
+disarm_:
+    atomic { disarm(TX); HAVE(TX) };
 claimed:
 #if HOLD
     if
@@ -690,6 +716,8 @@ leave:
     atomic { i = 0; pending[me] = 0 };
 #endif
     goto end_away;
+ended:
+    atomic { disarm(TX) };
 give_up:
     atomic { phase = FIRST; CLEAR(fresh[TX], me); pending[me] = 0 };
 end_away:
@@ -752,7 +780,7 @@ inline check() {
   if
   :: p < NPOS && (ROOM(p) || IS_HOLE(p - NS)) -> work = true
 #ifdef DROP
-  :: p < NPOS && !ROOM(p) && state[p - NS] == READING && !LIVES(owner[p - NS]) -> work = true
+  :: p < NPOS && !ROOM(p) && state[p - NS] == READING && owner[p - NS] != NOBODY && !LIVES(owner[p - NS]) -> work = true
 #endif
   :: else
   fi;

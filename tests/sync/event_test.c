@@ -193,6 +193,21 @@ static void test_lifecycle(void **state) {
   assert_int_equal(shoal_event_set(e), -EINVAL);
 }
 
+// A child of fork that uses it before anything else: the fence of whoever clears it first has to reach that one, too.
+static void set_first(void *memory, unsigned i) {
+  struct shoal_event *e = memory;
+  (void)i;
+  CHECK(shoal_epoch() == 0);
+  CHECK(shoal_event_set(e) == 0);
+  CHECK(shoal_epoch() != 0);
+}
+static void test_a_set_that_is_a_process_first(void **state) {
+  (void)state;
+  assert_int_equal(shoal_event_set(&at->e), 0);
+  struct peer p = peer_start(&arena, set_first, 0);
+  peer_join(&p);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_all_go_on, setup, arena_end),
@@ -202,6 +217,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_set_when_set_is_not_lost, setup, arena_end),
       cmocka_unit_test_setup_teardown(test_a_setter_dies, setup, arena_end),
       cmocka_unit_test_setup_teardown(test_a_setter_is_held_up, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_a_set_that_is_a_process_first, setup, arena_end),
       cmocka_unit_test_setup_teardown(test_lifecycle, setup, arena_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 //   1 a word that has the caller's number, though the caller has not taken it, is answered; the thread's list stays in order
 //   2 a number of seats, parties or permits that is not that of the table leads nowhere: operations end, with an answer, and behind
 //     the object nothing is touched: what follows the mapping cannot be, and what follows a named object is as it was
+//   3 a place in line that is read while it is emptied hides nobody else's
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,6 +25,7 @@ struct with_seats {
   union {
     struct shoal_rwlock rwlock;
     struct shoal_barrier barrier;
+    struct shoal_condition condition;
     char room[512];
   };
   struct shoal_seat seats[SEATS];
@@ -213,13 +215,42 @@ static void test_count_of_what_has_a_name(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+// ---- 3 ----
+
+static void wait_in_line(void *memory, unsigned i) {
+  struct shared *m = memory;
+  (void)i;
+  CHECK(shoal_lock_acquire(&m->mine, SHOAL_FOREVER) == 0);
+  CHECK(shoal_condition_wait(&m->any.condition, &m->mine, SHOAL_FOREVER) == 0);
+  CHECK(shoal_lock_release(&m->mine) == 0);
+}
+// As an heir that is just emptying it leaves it for a moment: its event has been read, its ticket is gone.
+static void test_ticket_that_is_gone(void **state) {
+  struct shoal_condition *c = &s->any.condition;
+  struct peer first, second;
+  (void)state;
+  assert_int_equal(shoal_condition_init(c, SEATS), 0);
+  first = asleep(wait_in_line, 0);
+  second = asleep(wait_in_line, 1);
+  assert_int_equal(shoal_load64_relaxed(&shoal_seat_at_(&c->seats, 1)->record), 2);
+  shoal_store64_relaxed(&shoal_seat_at_(&c->seats, 1)->record, 0);
+  assert_int_equal(shoal_lock_acquire(&s->mine, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_condition_notify(c, &s->mine, 1), 0);
+  struct shoal_condition_info info;
+  assert_int_equal(shoal_condition_info(c, &info), 0);
+  assert_int_equal(info.granted, 1);
+  assert_int_equal(shoal_lock_release(&s->mine), 0);
+  peer_join(&first);
+  peer_kill(&second);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
   const struct CMUnitTest tests[] = {
       TEST(own_number_in_a_lock),     TEST(own_number_in_a_once), TEST(own_number_in_a_permit),
       TEST(own_number_in_a_seqlock),  TEST(own_number_in_a_seat), TEST(count_of_a_condition),
       TEST(count_of_a_rwlock),        TEST(count_of_a_barrier),   TEST(count_of_permits),
-      TEST(count_of_what_has_a_name),
+      TEST(count_of_what_has_a_name), TEST(ticket_that_is_gone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

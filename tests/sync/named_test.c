@@ -5,12 +5,14 @@
 //   3 an object that this thread holds is not closed; one that is not open is not, either
 //   4 its memory is reused when the name has gone and all have closed it, or died
 //   5 many that open or create together have one object
+//   6 a process that may not use membarrier is refused what relies on it, and nothing else
 #include "sync/named.h"
 
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,8 +25,10 @@
 #include "sync/lock.h"
 #include "sync/once.h"
 #include "sync/rlock.h"
+#include "sync/rwlock.h"
 #include "sync/semaphore.h"
 #include "tests/harness/drivers.h"
+#include "tests/harness/refuse.h"
 
 static struct shoal_segment *seg, *other;  // two mappings of one segment
 
@@ -337,6 +341,61 @@ static void test_conditions(void **state) {
   assert_int_equal(shoal_condition_unlink(seg, "c"), 0);
 }
 
+// ---- 6 ----
+
+static int refuse_membarrier(void) {
+  refuse_call(SYS_membarrier, EPERM);
+  return 0;
+}
+static int open_refused(void) {
+  struct shoal_semaphore *s, *mine;
+  struct shoal_event *e;
+  struct shoal_rwlock *l;
+  refuse_membarrier();
+  CHECK(shoal_semaphore_open(other, "s", &s) == -ENOSYS && strstr(shoal_reason(), "membarrier"));
+  CHECK(shoal_event_open(other, "e", &e) == -ENOSYS && strstr(shoal_reason(), "membarrier"));
+  CHECK(shoal_rwlock_open(other, "l", &l) == -ENOSYS && strstr(shoal_reason(), "membarrier"));
+  CHECK(shoal_semaphore_create(other, "mine", 1, 1, 0, &mine) == 0);  // made without it
+  CHECK(shoal_semaphore_open(other, "mine", &s) == 0);
+  CHECK(shoal_event_create(other, "my event", &e) == 0 && shoal_rwlock_create(other, "my lock", 4, &l) == 0);
+  CHECK(shoal_rwlock_open(other, "my lock", &l) == 0);
+  return 0;
+}
+// What is not done is not said to be done.
+static int refused_later(void) {
+  struct shoal_semaphore *s;
+  struct shoal_event *e;
+  CHECK(shoal_semaphore_open(other, "s", &s) == 0 && shoal_event_open(other, "e", &e) == 0);
+  refuse_membarrier();
+  CHECK(shoal_semaphore_acquire(s, shoal_after_ms(1)) == -ETIMEDOUT);
+  CHECK(shoal_event_set(e) == 0 && shoal_event_clear(e) == 0);
+  CHECK(!shoal_load32_relaxed(&s->fenced) && !shoal_load32_relaxed(&e->fenced));
+  return 0;
+}
+static int open_fenced(void) {
+  struct shoal_semaphore *s;
+  struct shoal_event *e;
+  refuse_membarrier();
+  CHECK(shoal_semaphore_open(other, "s", &s) == 0 && shoal_event_open(other, "e", &e) == 0);
+  return 0;
+}
+static void test_membarrier_refused(void **state) {
+  (void)state;
+  struct shoal_semaphore *s;
+  struct shoal_event *e;
+  struct shoal_rwlock *l;
+  if (shoal_fence_all_register()) skip();
+  assert_int_equal(shoal_semaphore_create(seg, "s", 0, 1, 0, &s), 0);
+  assert_int_equal(shoal_event_create(seg, "e", &e), 0);
+  assert_int_equal(shoal_rwlock_create(seg, "l", 4, &l), 0);
+  ends_well(child(open_refused));
+  ends_well(child(refused_later));
+  // from the first sleep and the first clear on nobody relies on it
+  assert_int_equal(shoal_semaphore_acquire(s, shoal_after_ms(1)), -ETIMEDOUT);
+  assert_int_equal(shoal_event_clear(e), 0);
+  ends_well(child(open_fenced));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -350,6 +409,7 @@ int main(void) {
       TEST(semaphores_that_are_consumed),
       TEST(events),
       TEST(conditions),
+      TEST(membarrier_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,8 @@
 //   2 words that no thread wrote: an answer, whatever it is, no crash and no loop without an end
 //   3 a seat's word that names no thread is not waited for
 //   4 a child of fork holds none of its parent's
-//   5 by name: what one process makes another opens, if it is whole and of that size; a reader does not close it
+//   5 a depth that was driven up to its end is refused, and nothing changed
+//   6 by name: what one process makes another opens, if it is whole and of that size; a reader does not close it
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -130,11 +131,32 @@ static void test_a_child_holds_nothing(void **state) {
   assert_int_equal(shoal_rwlock_write_release(l), 0);
 }
 
+// One more than can be counted, with a seat and alone.
+static void expect_too_deep(struct shoal_rwlock *l, uint32_t *depth, uint32_t once) {
+  *depth = UINT32_MAX;
+  assert_int_equal(shoal_rwlock_read_acquire(l, SHOAL_FOREVER), -EOVERFLOW);
+  assert_int_equal(*depth, UINT32_MAX);
+  assert_int_equal(shoal_rwlock_read_release(l), 0);
+  assert_int_equal(*depth, UINT32_MAX - 1);
+  assert_int_equal(shoal_rwlock_read_acquire(l, SHOAL_FOREVER), 0);
+  *depth = once;
+  assert_int_equal(shoal_rwlock_read_release(l), 0);
+  assert_int_equal(shoal_rwlock_read_release(l), -EPERM);
+}
+static void test_too_deep(void **state) {
+  struct shoal_rwlock *l = *state;
+  assert_int_equal(shoal_rwlock_read_acquire(l, SHOAL_FOREVER), 0);
+  expect_too_deep(l, &shoal_seat_at_(&l->seats, 0)->live.state, 0);
+  assert_int_equal(shoal_rwlock_write_acquire(l, SHOAL_FOREVER), 0);
+  l->writer.state = 1;  // as a reader without a seat
+  expect_too_deep(l, &l->writer.state, 1);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(test_##name, setup)
   const struct CMUnitTest tests[] = {
       TEST(what_is_no_lock),       TEST(any_words), TEST(a_seat_that_nobody_owns_is_not_waited_for),
-      TEST(a_child_holds_nothing), TEST(by_name),
+      TEST(a_child_holds_nothing), TEST(by_name),   TEST(too_deep),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,414 @@
+// A dict: found, read, changed. [D1]..[D4]: ipc/data/dict.h.
+#include "ipc/data/dict.h"
+
+#include <stdlib.h>
+
+#include "ipc/data/dict_internal.h"
+
+struct key {
+  const void *bytes;
+  uint64_t hash;
+  uint32_t size;
+};
+struct found {
+  struct shoal_table_ table;
+  shoal_atomic64 *at;
+  uint64_t word;
+  struct shoal_item_ item;
+};
+
+static int damaged(void) { return shoal_fail_(-EPROTO, "the dict is damaged"); }
+static int not_there(const struct shoal_dict *d) {
+  if (SHOAL_LIKELY(__atomic_load_n(&d->shm->kind, __ATOMIC_RELAXED) == SHOAL_DICT_KIND_)) return -ENOENT;
+  return shoal_fail_(-EINVAL, "the dict has been destroyed");
+}
+
+static struct key key_of(const struct shoal_dict *d, const void *bytes, uint64_t size) {
+  struct key k = {bytes, shoal_hash_(d->seed, bytes, size), (uint32_t)size};
+  return k;
+}
+static int is_too_long(uint64_t key_size) { return key_size > UINT32_MAX; }
+static int too_long(uint64_t size) { return shoal_fail_(-EOVERFLOW, "a key of %llu bytes", (unsigned long long)size); }
+
+// ---- find ----
+
+// 1: this word leads to the key; 0: to another. Again, if it changed meanwhile. -EAGAIN: it is no longer in the table.
+static int is_it(struct shoal_dict *d, const struct key *k, struct found *f) {
+  for (unsigned tries = 0; tries < 64; tries++) {
+    f->word = shoal_load64_acquire(f->at);  // [D2] pairs with [D1]
+    if (((f->word >> 10 ^ k->hash >> 52) & 0xfff) || f->word <= SHOAL_ITEM_REMOVED_) return 0;
+    if (SHOAL_UNLIKELY(shoal_item_look_(&d->keep, f->word, &f->item))) continue;
+    int same = shoal_item_has_key_(&f->item, k->bytes, k->size);
+    if (shoal_item_is_whole_(&f->item, f->at, f->word)) return same;
+    tries = 0;
+  }
+  return shoal_table_is_current_(d, &f->table) ? damaged() : -EAGAIN;
+}
+
+// 0; -ENOENT, -EPROTO. It was whole, and of this key, at some moment.
+static int find(struct shoal_dict *d, const struct key *k, struct found *f) {
+  do {
+    int rc = shoal_dict_table_(d, &f->table);
+    if (rc) return rc;
+    if (!f->table.shm) return not_there(d);
+    uint64_t at = k->hash & f->table.mask;
+    for (uint64_t i = 0; i <= f->table.mask; i++, at = (at + 1) & f->table.mask) {
+      f->at = &f->table.shm->word[at];
+      if (shoal_load64_acquire(f->at) == SHOAL_ITEM_NONE_) break;  // [D2]
+      rc = is_it(d, k, f);
+      if (rc == 1 && shoal_table_is_current_(d, &f->table)) return 0;
+      if (rc == -EPROTO) return rc;
+      if (rc) break;
+    }
+  } while (SHOAL_UNLIKELY(!shoal_table_is_current_(d, &f->table)));
+  return not_there(d);
+}
+
+// All that was read of it since was of that moment.
+static int is_whole(const struct shoal_dict *d, const struct found *f) {
+  return shoal_item_is_whole_(&f->item, f->at, f->word) && shoal_table_is_current_(d, &f->table);
+}
+
+// ---- read ----
+
+static uint64_t version_of(const struct found *f) {
+  return (uint64_t)f->item.seq << 32 | (uint32_t)(shoal_item_off_(f->word) >> 4);
+}
+
+int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
+                             uint64_t *size, uint64_t *version) {
+  struct key k = key_of(d, key, key_size);
+  struct found f;
+  do {
+    int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
+    if (rc) return rc;
+    if (f.item.value <= capacity) shoal_racing_read_(shoal_item_value_(&f.item), buffer, f.item.value);
+  } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
+  *size = f.item.value;
+  if (version) *version = version_of(&f);
+  return f.item.value <= capacity ? 0 : -EMSGSIZE;
+}
+int shoal_dict_get(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
+                   uint64_t *size) {
+  return shoal_dict_get_versioned(d, key, key_size, buffer, capacity, size, NULL);
+}
+
+int shoal_dict_get_alloc(struct shoal_dict *d, const void *key, uint64_t key_size, void **value, uint64_t *size) {
+  struct key k = key_of(d, key, key_size);
+  struct found f;
+  for (;;) {
+    void *copy = NULL;
+    int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
+    if (rc) return rc;
+    rc = shoal_item_copy_(&f.item, &copy);
+    if (is_whole(d, &f)) {
+      if (rc == 0) *value = copy;
+      if (rc == 0) *size = f.item.value;
+      return rc;
+    }
+    free(copy);
+  }
+}
+
+int shoal_dict_contains(struct shoal_dict *d, const void *key, uint64_t key_size) {
+  struct key k = key_of(d, key, key_size);
+  struct found f;
+  int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
+  return rc == -ENOENT ? 0 : rc ? rc : 1;
+}
+
+uint64_t shoal_dict_len(struct shoal_dict *d) { return shoal_dict_entries_(d); }
+
+// ---- one key, under its stripe ----
+
+struct op {
+  struct shoal_dict *d;
+  struct shoal_dict_stripe_shm *s;
+  uint32_t stripe;
+  uint32_t reserved;  // a word of the table, by `used`
+  int there;
+  struct key k;
+  struct found f;
+};
+
+// Of the table's words one is NONE for this one alone. `tight`: as long as a search ends.
+static int reserve(struct op *o, int tight) {
+  if (!o->f.table.shm) return 0;
+  uint64_t words = o->f.table.mask + 1, most = tight ? words - 1 : shoal_table_limit_(words);
+  if (shoal_add64_relaxed(&o->d->shm->used, 1) < most) return o->reserved = 1;
+  shoal_add64_relaxed(&o->d->shm->used, UINT64_MAX);
+  return 0;
+}
+static void finish(struct op *o) {
+  if (o->reserved) shoal_add64_relaxed(&o->d->shm->used, UINT64_MAX);
+  shoal_dict_unlock_(o->d, o->stripe);
+}
+
+// 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. Ended by finish().
+static int begin(struct op *o, struct shoal_dict *d, const void *key, uint64_t key_size, int adds,
+                 shoal_deadline deadline) {
+  if (SHOAL_UNLIKELY(is_too_long(key_size))) return too_long(key_size);
+  *o = (struct op){.d = d, .k = key_of(d, key, key_size)};
+  o->stripe = (uint32_t)(o->k.hash >> 40) & (d->stripes - 1);
+  o->s = &d->shm->stripe[o->stripe];
+  for (int tries = 0, full = 0; tries < 1000; tries++) {
+    int rc = shoal_dict_lock_(d, o->stripe, deadline);
+    if (SHOAL_UNLIKELY(rc)) return rc;
+    rc = find(d, &o->k, &o->f);
+    o->there = rc == 0;
+    if (rc == 0 || (rc == -ENOENT && (!adds || reserve(o, full)))) return 0;
+    finish(o);
+    if (rc != -ENOENT || full) return full ? full : rc;
+    full = shoal_dict_resize_(d, deadline);
+  }
+  return damaged();
+}
+
+static uint64_t bytes_of(const struct op *o) { return (uint64_t)o->f.item.key + o->f.item.value; }
+
+static void intend(struct op *o, uint32_t state, uint64_t entries, uint64_t bytes) {
+  struct shoal_dict_stripe_shm *s = o->s;
+  s->slot = (uint64_t)(o->f.at - o->f.table.shm->word);
+  s->word = UINT64_MAX;  // no word is
+  s->was = o->f.word;
+  s->entries_then = shoal_load64_relaxed(&s->entries) + entries;
+  s->bytes_then = shoal_load64_relaxed(&s->bytes) + bytes;
+  s->fresh = (struct shoal_block_ref){.off = 0};
+  s->old = o->there ? shoal_item_ref_(&o->f.item, o->f.word) : s->fresh;
+  SHOAL_COMPILER_BARRIER();
+  s->lock.state = state;
+  SHOAL_COMPILER_BARRIER();
+}
+
+// Makes the first word on the key's way that is nobody's lead to it.
+static int add(struct op *o, uint64_t word) {
+  const struct shoal_table_ *t = &o->f.table;
+  uint64_t at = o->k.hash & t->mask;
+  for (uint64_t i = 0; i <= t->mask; i++, at = (at + 1) & t->mask) {
+    uint64_t now = shoal_load64_relaxed(&t->shm->word[at]);
+    if (now > SHOAL_ITEM_REMOVED_) continue;
+    o->s->slot = at;
+    SHOAL_COMPILER_BARRIER();
+    if (!shoal_cas64_acq_rel(&t->shm->word[at], &now, word)) continue;  // [D1] pairs with [D2]
+    if (now == SHOAL_ITEM_NONE_) o->reserved = 0;
+    return 0;
+  }
+  return damaged();
+}
+
+// The item, this process's, is the key's from here on; else it is freed.
+static int put(struct op *o, struct shoal_item_shm *it, uint64_t size) {
+  struct shoal_dict *d = o->d;
+  uint64_t bytes = o->k.size + size;
+  intend(o, o->there ? SHOAL_DICT_REPLACE_ : SHOAL_DICT_ADD_, !o->there, o->there ? bytes - bytes_of(o) : bytes);
+  int rc = shoal_keep_give_(&d->keep, it, &o->s->fresh);
+  if (SHOAL_UNLIKELY(rc)) {
+    o->s->lock.state = SHOAL_DICT_IDLE_;
+    (void)shoal_heap_free(d->keep.heap, it);
+    return shoal_fail_(-EPROTO, "the heap is damaged: it says that our block is not ours");
+  }
+  uint64_t word = shoal_item_word_(o->s->fresh.off, o->k.hash, o->s->fresh.seq);
+  o->s->word = word;
+  SHOAL_COMPILER_BARRIER();
+  if (o->there) shoal_store64_release(o->f.at, word);  // [D1]
+  else rc = add(o, word);
+  SHOAL_COMPILER_BARRIER();
+  if (rc == 0) (void)shoal_dict_settle_(d, o->s);
+  return rc;
+}
+
+static void drop(struct op *o) {
+  intend(o, SHOAL_DICT_REMOVE_, UINT64_MAX, UINT64_C(0) - bytes_of(o));
+  shoal_store64_release(o->f.at, SHOAL_ITEM_REMOVED_);  // [D1]
+  SHOAL_COMPILER_BARRIER();
+  (void)shoal_dict_settle_(o->d, o->s);
+}
+
+// After a removal, and only if nobody has to be waited for: a table that is mostly empty gets smaller.
+static void finish_smaller(struct op *o) {
+  uint64_t words = o->f.table.mask + 1, here = shoal_load64_relaxed(&o->s->entries);
+  struct shoal_dict *d = o->d;
+  int may_shrink = shoal_table_limit_(words / 2) >= d->capacity && words > 8 && here * d->stripes < words / 8;
+  finish(o);
+  if (SHOAL_UNLIKELY(may_shrink && shoal_dict_entries_(d) + 1 < words / 8)) (void)shoal_dict_resize_(d, SHOAL_TRY);
+}
+
+// ---- write ----
+
+static int make(struct shoal_dict *d, const void *key, uint64_t key_size, const void *value, uint64_t size,
+                struct shoal_item_shm **out) {
+  if (SHOAL_UNLIKELY(is_too_long(key_size))) return too_long(key_size);
+  return shoal_item_make_(&d->keep, key, (uint32_t)key_size, value, size, out);
+}
+static void unmake(struct shoal_dict *d, struct shoal_item_shm *it) { (void)shoal_heap_free(d->keep.heap, it); }
+
+// The item becomes the key's, or is freed.
+static int set(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_item_shm *it, uint64_t size,
+               shoal_deadline deadline) {
+  struct op o;
+  int rc = begin(&o, d, key, key_size, 1, deadline);
+  if (SHOAL_UNLIKELY(rc)) {
+    unmake(d, it);
+    return rc;
+  }
+  rc = put(&o, it, size);
+  finish(&o);
+  return rc;
+}
+int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, const void *value, uint64_t size,
+                   shoal_deadline deadline) {
+  struct shoal_item_shm *it = NULL;
+  int rc = make(d, key, key_size, value, size, &it);
+  return SHOAL_UNLIKELY(rc) ? rc : set(d, key, key_size, it, size, deadline);
+}
+
+// 0; -EMSGSIZE. Nobody changes it meanwhile.
+static int copy_out(const struct op *o, void *buffer, uint64_t capacity, uint64_t *size) {
+  *size = o->f.item.value;
+  if (o->f.item.value > capacity) return -EMSGSIZE;
+  shoal_racing_read_(shoal_item_value_(&o->f.item), buffer, o->f.item.value);
+  return 0;
+}
+
+int shoal_dict_setdefault(struct shoal_dict *d, const void *key, uint64_t key_size, const void *value, uint64_t size,
+                          void *buffer, uint64_t capacity, uint64_t *found, shoal_deadline deadline) {
+  struct shoal_item_shm *it = NULL;
+  struct op o;
+  int rc = shoal_dict_get(d, key, key_size, buffer, capacity, found);
+  if (rc != -ENOENT) return rc ? rc : 1;
+  rc = make(d, key, key_size, value, size, &it);
+  if (rc) return rc;
+  rc = begin(&o, d, key, key_size, 1, deadline);
+  if (rc || o.there) unmake(d, it);
+  if (rc) return rc;
+  if (o.there) rc = copy_out(&o, buffer, capacity, found);
+  else rc = put(&o, it, size);
+  finish(&o);
+  return rc ? rc : o.there;
+}
+
+int shoal_dict_pop(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
+                   uint64_t *size, shoal_deadline deadline) {
+  struct op o;
+  int rc = begin(&o, d, key, key_size, 0, deadline);
+  if (rc) return rc;
+  rc = o.there ? copy_out(&o, buffer, capacity, size) : not_there(d);
+  if (rc == 0) drop(&o);
+  finish_smaller(&o);
+  return rc;
+}
+
+int shoal_dict_remove(struct shoal_dict *d, const void *key, uint64_t key_size, shoal_deadline deadline) {
+  struct op o;
+  int rc = begin(&o, d, key, key_size, 0, deadline);
+  if (rc) return rc;
+  if (o.there) drop(&o);
+  else rc = not_there(d);
+  finish_smaller(&o);
+  return rc;
+}
+
+// ---- compare and set ----
+
+struct expected {
+  const void *value;  // NULL: by version
+  uint64_t size, version;
+};
+static int is_expected(const struct op *o, const struct expected *e) {
+  if (!o->there || (!e->value && !e->version)) return !o->there && !e->value && !e->version;
+  if (!e->value) return version_of(&o->f) == e->version;
+  if (o->f.item.value != e->size) return 0;
+  const shoal_atomic64 *at = shoal_item_value_(&o->f.item);
+  for (uint64_t i = 0; i < e->size; i += 8) {
+    uint64_t n = e->size - i < 8 ? e->size - i : 8, word = shoal_load64_relaxed(&at[i / 8]);
+    if (memcmp(&word, (const char *)e->value + i, n) != 0) return 0;
+  }
+  return 1;
+}
+
+static int set_expected(struct shoal_dict *d, const void *key, uint64_t key_size, const struct expected *e,
+                        const void *value, uint64_t size, shoal_deadline deadline) {
+  struct shoal_item_shm *it = NULL;
+  struct op o;
+  int rc = make(d, key, key_size, value, size, &it);
+  if (rc) return rc;
+  rc = begin(&o, d, key, key_size, !e->value && !e->version, deadline);
+  int as_expected = rc == 0 && is_expected(&o, e);
+  if (!as_expected) unmake(d, it);
+  if (rc) return rc;
+  rc = as_expected ? put(&o, it, size) : SHOAL_DICT_OTHER;
+  finish(&o);
+  return rc;
+}
+int shoal_dict_set_if(struct shoal_dict *d, const void *key, uint64_t key_size, uint64_t version, const void *value,
+                      uint64_t size, shoal_deadline deadline) {
+  return set_expected(d, key, key_size, &(struct expected){.version = version}, value, size, deadline);
+}
+int shoal_dict_compare_and_set(struct shoal_dict *d, const void *key, uint64_t key_size, const void *old,
+                               uint64_t old_size, const void *value, uint64_t size, shoal_deadline deadline) {
+  return set_expected(d, key, key_size, &(struct expected){.value = old, .size = old_size}, value, size, deadline);
+}
+
+// ---- update ----
+
+// What `change` decides of it. `copy`, from malloc, is what it sees.
+static int decide(struct op *o, int (*change)(struct shoal_dict_change *, void *), void *arg,
+                  struct shoal_dict_change *c, void **copy) {
+  int rc = o->there ? shoal_item_copy_(&o->f.item, copy) : 0;
+  if (rc) return rc;
+  *c = (struct shoal_dict_change){*copy, o->there ? o->f.item.value : 0};
+  shoal_inside_++;
+  rc = change(c, arg);
+  shoal_inside_--;
+  return rc > SHOAL_DICT_REMOVE_ ? shoal_fail_(-EINVAL, "the callback answered %d", rc) : rc;
+}
+
+static int change_it(struct op *o, const struct shoal_dict_change *c) {
+  struct shoal_item_shm *it = NULL;
+  int rc = make(o->d, o->k.bytes, o->k.size, c->value, c->size, &it);
+  return rc ? rc : put(o, it, c->size);
+}
+
+int shoal_dict_update(struct shoal_dict *d, const void *key, uint64_t key_size,
+                      int (*change)(struct shoal_dict_change *c, void *arg), void *arg, shoal_deadline deadline) {
+  struct shoal_dict_change c;
+  struct op o;
+  void *copy = NULL;
+  int rc = begin(&o, d, key, key_size, 1, deadline);
+  if (rc) return rc;
+  int how = decide(&o, change, arg, &c, &copy);
+  rc = how < 0 ? how : 0;
+  if (how == SHOAL_DICT_SET) rc = change_it(&o, &c);
+  if (how == SHOAL_DICT_REMOVE && o.there) drop(&o);
+  free(copy);
+  if (how == SHOAL_DICT_REMOVE) finish_smaller(&o);
+  else finish(&o);
+  return rc;
+}
+
+// ---- many ----
+
+static int make_all(struct shoal_dict *d, const struct shoal_dict_item *items, uint64_t n,
+                    struct shoal_item_shm **all) {
+  int rc = 0;
+  uint64_t i = 0;
+  for (; i < n && !rc; i += !rc) rc = make(d, items[i].key, items[i].key_size, items[i].value, items[i].size, &all[i]);
+  while (rc && i--) unmake(d, all[i]);
+  return rc;
+}
+
+int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, uint64_t n, uint64_t *done,
+                     shoal_deadline deadline) {
+  struct shoal_item_shm **all = calloc(n ? n : 1, sizeof(struct shoal_item_shm *));
+  uint64_t i = 0;
+  *done = 0;
+  if (!all) return shoal_fail_(-ENOMEM, "%llu entries", (unsigned long long)n);
+  int rc = make_all(d, items, n, all), made = rc == 0;
+  for (; i < n && !rc; i++) {
+    rc = set(d, items[i].key, items[i].key_size, all[i], items[i].size, deadline);
+    *done += !rc;
+  }
+  for (; made && i < n; i++) unmake(d, all[i]);
+  free(all);
+  return rc;
+}

@@ -1,0 +1,122 @@
+// ipc/data/dict_internal.h: what a dict holds in its segment.
+//
+//   head      root, what a change of the table left | used
+//   stripes   two lines each: a robust word and the intent of who has it
+//   table     a block: seq | words, a power of two of them; a key's first place is its hash; then the next, up to an empty one
+//
+// A word of the table is NONE, REMOVED, or leads to an item. NONE becomes something for good: so what was passed once on the way
+// to a key stays passed, until another table is published. A stripe's holder changes the words of its own keys by stores, and
+// makes words its own, NONE or REMOVED before, by compare-and-set.
+//
+// INTENT of a stripe (lock.state): what is being done. Done, if the word is what it was to become:
+//   ADD      slot := word          else `fresh` is ended
+//   REPLACE  slot := word, not was; `old` is ended          else `fresh` is ended
+//   REMOVE   slot no longer was; `old` is ended
+// INTENT of the table, under all stripes: root := `then`; `old` is ended, and what it led to if it was CLEARed; else `fresh` is.
+// Whoever gets a stripe finds no other's intent of the table but a dead one's, and has it ended under all stripes, first.
+//
+// `used` is never less than the words of the table that are not NONE: it is raised before, lowered after.
+#pragma once
+
+#include "core/robust.h"
+#include "ipc/data/dict.h"
+#include "ipc/data/item_internal.h"
+
+SHOAL_BEGIN
+
+enum { SHOAL_DICT_IDLE_, SHOAL_DICT_ADD_, SHOAL_DICT_REPLACE_, SHOAL_DICT_REMOVE_ };  // a stripe's intent
+enum { SHOAL_DICT_STILL_, SHOAL_DICT_MOVE_, SHOAL_DICT_CLEAR_ };                      // the table's
+
+struct shoal_dict_stripe_shm {  // who has the lock
+  struct shoal_robust lock;     // lock.state: the intent
+  uint64_t slot, word, was;
+  shoal_atomic64 entries, bytes;      // bytes: of keys and values
+  uint64_t entries_then, bytes_then;  // if it is done
+  struct shoal_block_ref fresh, old;
+} SHOAL_ALIGNED(64);
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_dict_stripe_shm) == 128, "two lines");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_dict_stripe_shm, entries) == 64, "the intent's place lies beside the lock");
+
+struct shoal_dict_shm {
+  // Constant until it is destroyed.
+  uint64_t kind;
+  uint64_t seed;
+  uint64_t capacity;
+  uint32_t stripes;
+  uint32_t unused_;
+  // Who has all stripes.
+  shoal_atomic64 root;    // where its block is, in 16 bytes:42 | log2 of its words:6 | how many roots before it:16
+  shoal_atomic32 moving;  // the table's intent; known to every writer by its look at the root's line
+  uint32_t unused2_;
+  uint64_t was, then;  // the root before, and if it is done
+  struct shoal_block_ref fresh, old;
+  struct shoal_sweep_shm sweep;
+  // Whoever adds.
+  shoal_atomic64 used SHOAL_ALIGNED(64);
+  uint64_t unused3_[7];
+  struct shoal_dict_stripe_shm stripe[];
+};
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_dict_shm, root) == 32, "layout");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_dict_shm, then) == 56, "layout");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_dict_shm, sweep) == 96, "layout");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_dict_shm, used) == 128, "layout");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_dict_shm) == 192, "layout");
+
+#define SHOAL_DICT_KIND_ UINT64_C(0x746369646c616f68)  // "hoaldict"
+
+struct shoal_table_shm {
+  shoal_atomic32 seq;  // the life of its block
+  uint32_t unused_[15];
+  shoal_atomic64 word[];
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_table_shm) == 64, "words begin at a line");
+
+struct shoal_dict {
+  struct shoal_keep_ keep;
+  struct shoal_dict_shm *shm;
+  uint64_t seed, capacity;
+  uint32_t stripes;
+  uint32_t named;  // close closes the object
+  struct shoal_object object;
+};
+
+#define SHOAL_ROOT_OFF_(root) ((root) >> 22 << 4)
+#define SHOAL_ROOT_LOG_(root) ((unsigned)((root) >> 16) & 63u)
+#define SHOAL_TABLE_LOG_MIN_ 3u
+#define SHOAL_TABLE_LOG_MAX_ 40u
+
+struct shoal_table_ {           // private: where the words are, as a root said it
+  struct shoal_table_shm *shm;  // NULL: there are none
+  uint64_t mask, root;
+  uint32_t seq;
+};
+// 0, or -EPROTO: nothing that can be a table.
+int shoal_dict_table_(struct shoal_dict *d, struct shoal_table_ *t);
+SHOAL_INLINE int shoal_table_is_current_(const struct shoal_dict *d, const struct shoal_table_ *t) {
+  return SHOAL_LIKELY(shoal_load64_acquire(&d->shm->root) == t->root &&            // [D4] pairs with [D3]
+                      (!t->shm || shoal_load32_acquire(&t->shm->seq) == t->seq));  // [D4]
+}
+SHOAL_INLINE uint64_t shoal_table_limit_(uint64_t words) { return words / 4 * 3; }
+
+// ---- by name, as an object of another type (ipc/data/dict_view.c) ----
+int shoal_dict_create_as_(struct shoal_segment *seg, const char *name, const char *type,
+                          const struct shoal_dict_options *options, struct shoal_dict **out);
+int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char *type, struct shoal_dict **out);
+int shoal_dict_open_or_create_as_(struct shoal_segment *seg, const char *name, const char *type,
+                                  const struct shoal_dict_options *options, struct shoal_dict **out);
+
+// ---- locks (ipc/data/dict_table.c) ----
+// The stripe, repaired. Not in a callback: -EDEADLK.
+int shoal_dict_lock_(struct shoal_dict *d, uint32_t stripe, shoal_deadline deadline);
+void shoal_dict_unlock_(struct shoal_dict *d, uint32_t stripe);
+int shoal_dict_lock_all_(struct shoal_dict *d, shoal_deadline deadline);
+void shoal_dict_unlock_all_(struct shoal_dict *d);
+// What the stripe's intent says is done: it is counted, and what it replaced is ended.
+int shoal_dict_settle_(struct shoal_dict *d, struct shoal_dict_stripe_shm *s);
+
+// ---- tables ----
+// Another table, of the size that the entries want and at least one more than there are. Without a stripe.
+int shoal_dict_resize_(struct shoal_dict *d, shoal_deadline deadline);
+uint64_t shoal_dict_entries_(const struct shoal_dict *d);
+
+SHOAL_END

@@ -1,0 +1,127 @@
+// A key and a value in a block. [I1], [I2], [I3], [I4], [I5], [I6]: ipc/data/item_internal.h.
+#include <stdlib.h>
+
+#include "ipc/data/item_internal.h"
+
+__thread uint32_t shoal_inside_;
+
+// ---- where ----
+
+int shoal_keep_open_(struct shoal_keep_ *k, struct shoal_segment *seg, const struct shoal_object *object) {
+  struct shoal_segment_info info;
+  int rc = shoal_segment_info(seg, &info);
+  if (rc == 0) rc = shoal_heap_open(seg, &k->heap);
+  if (rc) return rc;
+  k->seg = seg;
+  k->base = (char *)object->memory - object->off;
+  k->size_max = info.size_max;
+  k->entry = object->entry;
+  k->generation = object->generation;
+  shoal_store64_release(&k->known, object->off + object->size);  // [I5] pairs with [I6]
+  return 0;
+}
+
+int shoal_keep_close_(struct shoal_keep_ *k) { return shoal_heap_close(k->heap); }
+
+void *shoal_keep_at_slow_(struct shoal_keep_ *k, shoal_off off, uint64_t size) {
+  char *at = shoal_segment_at(k->seg, off, size);
+  uint64_t known = shoal_load64_relaxed(&k->known);
+  while (at && known < off + size && !shoal_cas64_acq_rel(&k->known, &known, off + size)) continue;  // [I5]
+  return at;
+}
+
+// ---- whose ----
+
+int shoal_keep_give_(struct shoal_keep_ *k, void *block, struct shoal_block_ref *ref) {
+  int rc = shoal_block_give_(k->heap, block, k->entry, k->generation, ref);
+  if (rc) return rc;
+  shoal_store32_release((shoal_atomic32 *)block, ref->seq);  // [I1], [I3]
+  SHOAL_COMPILER_BARRIER();
+  return 0;
+}
+
+int shoal_keep_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref) {
+  struct shoal_block_ref r = shoal_ref_read_(ref);
+  int rc = r.off ? shoal_block_end_(k->heap, &r, k->entry, k->generation) : 0;
+  return rc == -ENOENT ? 0 : rc;
+}
+
+// ---- items ----
+
+int shoal_item_make_(struct shoal_keep_ *k, const void *key, uint32_t key_size, const void *value, uint64_t size,
+                     struct shoal_item_shm **out) {
+  void *block = NULL;
+  if (size > k->size_max)
+    return shoal_fail_(-EMSGSIZE, "%llu bytes: the segment never holds more than %llu", (unsigned long long)size,
+                       (unsigned long long)k->size_max);
+  int rc = shoal_heap_alloc(k->heap, shoal_item_size_(key_size, size), &block);
+  if (rc) return rc;
+  struct shoal_item_shm *it = block;
+  shoal_store32_release(&it->key, key_size);  // [I1]
+  shoal_store64_release(&it->value, size);    // [I1]
+  shoal_racing_write_(shoal_item_key_(it), key, key_size);
+  shoal_racing_write_(shoal_item_key_(it) + shoal_padded_(key_size) / 8, value, size);
+  *out = it;
+  return 0;
+}
+
+int shoal_item_copy_(const struct shoal_item_ *i, void **out) {
+  char *copy = malloc(i->value + 1);
+  if (!copy) return shoal_fail_(-ENOMEM, "%llu bytes", (unsigned long long)i->value);
+  shoal_racing_read_(shoal_item_value_(i), copy, i->value);
+  copy[i->value] = 0;
+  *out = copy;
+  return 0;
+}
+
+// ---- hash: wyhash's folded multiplication (Wang Yi, public domain), 16 bytes a turn ----
+
+#define K0 UINT64_C(0xa0761d6478bd642f)
+#define K1 UINT64_C(0xe7037ed1a0b428db)
+static inline uint64_t fold(uint64_t a, uint64_t b) {
+  __uint128_t r = (__uint128_t)a * b;
+  return (uint64_t)r ^ (uint64_t)(r >> 64);
+}
+static inline uint64_t read8(const char *p) {
+  uint64_t v;
+  memcpy(&v, p, 8);
+  return v;
+}
+static inline uint64_t read4(const char *p) {
+  uint32_t v;
+  memcpy(&v, p, 4);
+  return v;
+}
+
+uint64_t shoal_hash_(uint64_t seed, const void *key, uint64_t size) {
+  const char *p = key;
+  uint64_t h = seed ^ fold(size ^ K0, K1), n = size, a = 0, b = 0;
+  for (; n > 16; n -= 16, p += 16) h = fold(read8(p) ^ K0, read8(p + 8) ^ h);
+  if (n >= 8) a = read8(p), b = read8(p + n - 8);
+  else if (n >= 4) a = read4(p), b = read4(p + n - 4);
+  else if (n) a = (uint64_t)(uint8_t)p[0] << 16 | (uint64_t)(uint8_t)p[n >> 1] << 8 | (uint8_t)p[n - 1];
+  return fold(K1 ^ size, fold(a ^ K0, b ^ h));
+}
+
+// ---- ending many ----
+
+// What the word leads to, if anything, in *ref.
+static void note(struct shoal_keep_ *k, uint64_t word, struct shoal_block_ref *ref) {
+  struct shoal_item_ i;
+  *ref = (struct shoal_block_ref){.off = 0};
+  if (word > SHOAL_ITEM_REMOVED_ && shoal_item_look_(k, word, &i) == 0) *ref = shoal_item_ref_(&i, word);
+}
+
+int shoal_sweep_run_(struct shoal_keep_ *k, struct shoal_sweep_shm *s, const shoal_atomic64 *words, uint64_t n) {
+  uint64_t phase = __atomic_load_n(&s->phase, __ATOMIC_RELAXED);
+  for (; phase / 2 < n; phase++) {
+    int rc = 0;
+    if (phase & 1) rc = shoal_keep_end_(k, &s->ref);
+    else note(k, shoal_load64_relaxed(&words[phase / 2]), &s->ref);
+    if (rc) return rc;
+    SHOAL_COMPILER_BARRIER();
+    __atomic_store_n(&s->phase, phase + 1, __ATOMIC_RELAXED);
+    SHOAL_COMPILER_BARRIER();
+  }
+  return 0;
+}

@@ -1,0 +1,170 @@
+// ipc/data/item_internal.h: a key and a value in a block of the heap, and the word that leads to it.
+//
+//   block   seq | bytes of the key || bytes of the value | key, to 8 bytes | value, to 8 bytes
+//   word    where the block is, in 16 bytes:42 | of the hash:12 | low bits of seq:10          0: nothing; 1: removed
+//
+// A block is written while it is its process's, then given to the container's object, then published by one store of a word,
+// and never changed while it is. Who reads takes no lock: the word, the block, then the word and seq again. Both unchanged:
+// what was read is of one life of that block. The memory of a block that was freed stays mapped.
+//
+// ORDERING
+//   [I1] every word of a block is released when it is written; pairs with [I2], who reads it acquired: a reader of a later life
+//        sees, after it, that the word which led it here was changed before that life began.
+//   [I3] a block's life is written, and the block, before the word that leads to it is published; pairs with [I4].
+//   [I5] how far memory was seen to reach; pairs with [I6].
+#pragma once
+
+#include <string.h>
+
+#include "core/atomic.h"
+#include "core/directory.h"
+#include "core/error.h"
+#include "core/heap.h"
+
+SHOAL_BEGIN
+
+struct shoal_item_shm {  // who has the block, before it is published
+  shoal_atomic32 seq;    // the life of the block, as the heap counts
+  shoal_atomic32 key;    // bytes
+  shoal_atomic64 value;  // bytes
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_item_shm) == 16, "before its key");
+
+#define SHOAL_ITEM_NONE_ UINT64_C(0)
+#define SHOAL_ITEM_REMOVED_ UINT64_C(1)
+#define SHOAL_ITEM_TAG_ UINT64_C(0x3ff)
+#define SHOAL_ITEM_FRAGMENT_ UINT64_C(0x3ffc00)
+
+SHOAL_INLINE uint64_t shoal_item_word_(shoal_off off, uint64_t hash, uint32_t seq) {
+  return off >> 4 << 22 | (hash >> 52) << 10 | (seq & SHOAL_ITEM_TAG_);
+}
+SHOAL_INLINE shoal_off shoal_item_off_(uint64_t word) { return word >> 22 << 4; }
+SHOAL_INLINE uint64_t shoal_padded_(uint64_t bytes) { return (bytes + 7) & ~UINT64_C(7); }
+SHOAL_INLINE uint64_t shoal_item_size_(uint64_t key, uint64_t value) {
+  return sizeof(struct shoal_item_shm) + shoal_padded_(key) + shoal_padded_(value);
+}
+
+extern __thread uint32_t shoal_inside_;  // callbacks, which change no container
+
+// ---- private: where a container's blocks are, and whose ----
+struct shoal_keep_ {
+  struct shoal_segment *seg;
+  struct shoal_heap *heap;
+  char *base;            // address of offset 0
+  shoal_atomic64 known;  // below this offset all is mapped
+  uint64_t size_max;
+  uint32_t entry, generation;  // of the object
+};
+int shoal_keep_open_(struct shoal_keep_ *k, struct shoal_segment *seg, const struct shoal_object *object);
+int shoal_keep_close_(struct shoal_keep_ *k);
+void *shoal_keep_at_slow_(struct shoal_keep_ *k, shoal_off off, uint64_t size);
+// The address of `size` bytes at `off`, at 16 bytes; NULL: not wholly inside.
+SHOAL_INLINE void *shoal_keep_at_(struct shoal_keep_ *k, shoal_off off, uint64_t size) {
+  uint64_t known = shoal_load64_acquire(&k->known);  // [I6] pairs with [I5]
+  if (SHOAL_LIKELY(off - 1 < known && size <= known - off)) return k->base + off;
+  return shoal_keep_at_slow_(k, off, size);
+}
+
+// A reference in shared memory, each word read once.
+SHOAL_INLINE struct shoal_block_ref shoal_ref_read_(const struct shoal_block_ref *ref) {
+  struct shoal_block_ref r = {__atomic_load_n(&ref->off, __ATOMIC_RELAXED),
+                              __atomic_load_n(&ref->seq, __ATOMIC_RELAXED), 0};
+  return r;
+}
+// Gives the block, whose first word becomes its life. *ref, in the intent of whoever has the lock, is written first.
+int shoal_keep_give_(struct shoal_keep_ *k, void *block, struct shoal_block_ref *ref);
+// Ends it, if it is the object's still. 0; or why that cannot be known.
+int shoal_keep_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref);
+
+// ---- bytes that others may change ----
+SHOAL_INLINE void shoal_racing_read_word_(const shoal_atomic64 *from, char *to, uint64_t size) {
+  uint64_t word = shoal_load64_acquire(from);  // [I2] pairs with [I1]
+  memcpy(to, &word, size);
+}
+SHOAL_INLINE void shoal_racing_read_(const shoal_atomic64 *from, void *out, uint64_t size) {
+  char *to = (char *)out;
+  for (; size >= 32; size -= 32, from += 4, to += 32) {
+    shoal_racing_read_word_(from, to, 8);
+    shoal_racing_read_word_(from + 1, to + 8, 8);
+    shoal_racing_read_word_(from + 2, to + 16, 8);
+    shoal_racing_read_word_(from + 3, to + 24, 8);
+  }
+  for (; size >= 8; size -= 8, from++, to += 8) shoal_racing_read_word_(from, to, 8);
+  if (size) shoal_racing_read_word_(from, to, size);
+}
+SHOAL_INLINE void shoal_racing_write_(shoal_atomic64 *to, const void *in, uint64_t size) {
+  const char *from = (const char *)in;
+  uint64_t word = 0;
+  for (; size >= 8; size -= 8, to++, from += 8) {
+    memcpy(&word, from, 8);
+    shoal_store64_release(to, word);  // [I1] pairs with [I2]
+  }
+  word = 0;
+  if (size) memcpy(&word, from, size);
+  if (size) shoal_store64_release(to, word);  // [I1]
+}
+
+// ---- items ----
+SHOAL_INLINE shoal_atomic64 *shoal_item_key_(struct shoal_item_shm *it) { return (shoal_atomic64 *)(void *)(it + 1); }
+// A block of this process's with that key and value in it. -ENOSPC, -EUSERS, -ENOMEM.
+int shoal_item_make_(struct shoal_keep_ *k, const void *key, uint32_t key_size, const void *value, uint64_t size,
+                     struct shoal_item_shm **out) SHOAL_MUST_CHECK;
+
+struct shoal_item_ {  // what a word led to; private, to be confirmed
+  struct shoal_item_shm *shm;
+  uint64_t value;  // bytes
+  uint32_t seq, key;
+};
+// 0: the lengths are inside the segment, and its life is the word's. -EAGAIN: not so; the word has changed, or is damaged.
+SHOAL_INLINE int shoal_item_look_(struct shoal_keep_ *k, uint64_t word, struct shoal_item_ *out) {
+  shoal_off off = shoal_item_off_(word);
+  struct shoal_item_shm *it = (struct shoal_item_shm *)shoal_keep_at_(k, off, sizeof *it);
+  if (SHOAL_UNLIKELY(!it)) return -EAGAIN;
+  out->shm = it;
+  out->seq = shoal_load32_acquire(&it->seq);      // [I2]
+  out->key = shoal_load32_acquire(&it->key);      // [I2]
+  out->value = shoal_load64_acquire(&it->value);  // [I2]
+  if (SHOAL_UNLIKELY(((out->seq ^ word) & SHOAL_ITEM_TAG_) || out->value > k->size_max)) return -EAGAIN;
+  return shoal_keep_at_(k, off, shoal_item_size_(out->key, out->value)) ? 0 : -EAGAIN;
+}
+SHOAL_INLINE const shoal_atomic64 *shoal_item_value_(const struct shoal_item_ *i) {
+  return shoal_item_key_(i->shm) + shoal_padded_(i->key) / 8;
+}
+SHOAL_INLINE int shoal_item_has_key_(const struct shoal_item_ *i, const void *key, uint32_t size) {
+  const shoal_atomic64 *at = shoal_item_key_(i->shm);
+  const char *from = (const char *)key;
+  uint64_t word = 0;
+  if (i->key != size) return 0;
+  for (; size >= 8; size -= 8, at++, from += 8) {
+    memcpy(&word, from, 8);
+    if (shoal_load64_acquire(at) != word) return 0;  // [I2]
+  }
+  word = 0;
+  if (size) memcpy(&word, from, size);
+  return !size || shoal_load64_acquire(at) == word;  // [I2]
+}
+// Whether it was of one life, all the time since it was looked at: `at` has led there before.
+SHOAL_INLINE int shoal_item_is_whole_(const struct shoal_item_ *i, const shoal_atomic64 *at, uint64_t word) {
+  return SHOAL_LIKELY(shoal_load64_acquire(at) == word &&             // [I4] pairs with [I3]
+                      shoal_load32_acquire(&i->shm->seq) == i->seq);  // [I4]
+}
+SHOAL_INLINE struct shoal_block_ref shoal_item_ref_(const struct shoal_item_ *i, uint64_t word) {
+  struct shoal_block_ref r = {shoal_item_off_(word), i->seq, 0};
+  return r;
+}
+// A copy of its value in malloc's memory, a byte longer than it is.
+int shoal_item_copy_(const struct shoal_item_ *i, void **out) SHOAL_MUST_CHECK;
+
+uint64_t shoal_hash_(uint64_t seed, const void *key, uint64_t size);
+
+// ---- ending many: one after another, whoever is killed between ----
+// The holder's intent. `phase`: twice the number of the word that is next; one more: `ref` says what it led to.
+struct shoal_sweep_shm {
+  uint64_t phase;
+  struct shoal_block_ref ref;
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_sweep_shm) == 24, "layout");
+// Ends what words phase / 2 up to `n` of `words` lead to. Nobody else changes them. 0, as shoal_keep_end_.
+int shoal_sweep_run_(struct shoal_keep_ *k, struct shoal_sweep_shm *s, const shoal_atomic64 *words, uint64_t n);
+
+SHOAL_END

@@ -1,0 +1,20 @@
+#include "ipc/data/value.h"
+
+#define KIND "value"
+
+int shoal_value_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                       const struct shoal_array_options *o, struct shoal_array *out) {
+  return shoal_array_make_(seg, name, KIND, type, size, 1, o, out);
+}
+int shoal_value_open(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                     struct shoal_array *out) {
+  return shoal_array_find_(seg, name, KIND, type, size, 1, out);
+}
+int shoal_value_open_or_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                               const struct shoal_array_options *o, struct shoal_array *out) {
+  return shoal_array_find_or_make_(seg, name, KIND, type, size, 1, o, out);
+}
+int shoal_value_close(struct shoal_segment *seg, struct shoal_array *v) { return shoal_array_close(seg, v); }
+int shoal_value_unlink(struct shoal_segment *seg, const char *name) {
+  return shoal_object_remove_typed(seg, name, KIND);
+}

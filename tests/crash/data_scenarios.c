@@ -1,0 +1,271 @@
+// ipc/data: arrays, values, vectors, texts. Claims, whatever dies where: an element that was set is the old one or the new one, and
+// nobody is told; what a block or a range left is told to the next block, and only then; what was appended is there, or not, and
+// later appends follow it; a text is one that somebody wrote; what was not created never was.
+#include "ipc/data/text.h"
+#include "ipc/data/value.h"
+#include "ipc/data/vector.h"
+#include "tests/crash/fixture.h"
+
+struct wide {
+  uint64_t word[9];
+};
+SHOAL_ARRAY_TYPED(wides, struct wide)
+SHOAL_VECTOR_TYPED(words, uint64_t)
+
+// T->word: numbers that were begun to be written, and of which it is certain.
+enum { BEGUN = OWN_WORDS, CERTAIN };
+
+static struct wide all(uint64_t number) {
+  struct wide w;
+  for (unsigned i = 0; i < 9; i++) w.word[i] = number;
+  return w;
+}
+static int is_whole(const struct wide *w) {
+  for (unsigned i = 1; i < 9; i++)
+    if (w->word[i] != w->word[0]) return 0;
+  return 1;
+}
+
+// ---- arrays: two elements in T->raw ----
+static struct shoal_array a;  // all processes see T at one address
+static void placed(void) {
+  CRASH_EXPECT(wides_bytes(2) <= sizeof T->raw, "no room");
+  CRASH_OK(wides_init(T->raw, 2, NULL, &a));
+  T->word[BEGUN] = T->word[CERTAIN] = 0;
+  shoal_spin_max_ = 3;
+}
+static void join(void) { CRASH_EXPECT(shoal_robust_check() == 0, "no robust list"); }
+
+static void set(void) {
+  struct wide w = all(++T->word[BEGUN]);
+  CRASH_OK(wides_set(&a, 0, &w, SHOAL_FOREVER));
+  T->word[CERTAIN] = T->word[BEGUN];
+}
+static void get(void) {
+  struct wide w = all(0);
+  CRASH_OK(wides_get(&a, 0, &w, SHOAL_FOREVER));
+  CRASH_EXPECT(is_whole(&w), "half an element");
+  CRASH_EXPECT(w.word[0] >= T->word[CERTAIN] && w.word[0] <= T->word[BEGUN], "read %lu of %u..%u", w.word[0],
+               T->word[CERTAIN], T->word[BEGUN]);
+}
+static void get_set_get(void) {
+  crash_survivor(get);
+  crash_survivor(set);
+  crash_survivor(get);
+  CRASH_EXPECT(T->word[CERTAIN] == T->word[BEGUN], "the last set is not certain");
+}
+static void placed_and_set(void) {
+  placed();
+  crash_survivor(set);
+}
+// Under a given lock every death is told, but the element is whole all the same.
+#define LOCK ((struct shoal_lock *)(T->raw + 3072))
+static void placed_under_a_lock(void) {
+  CRASH_OK(shoal_lock_init(LOCK));
+  CRASH_OK(wides_init(T->raw, 2, &(struct shoal_array_options){.lock = LOCK}, &a));
+  T->word[BEGUN] = T->word[CERTAIN] = 0;
+  crash_survivor(set);
+}
+static void repair(void) {
+  int rc;
+  SHOAL_WITH (rc, &a.hold) {
+    if (rc == -EOWNERDEAD) CRASH_OK(shoal_array_consistent(&a));
+    get();
+  }
+  CRASH_EXPECT(rc == 0 || rc == -EOWNERDEAD, "block: %d", rc);
+}
+static void repair_get_set_get(void) {
+  crash_survivor(repair);
+  get_set_get();
+}
+CRASH_SCENARIO(data_set, .name = "array: set", .setup = placed_and_set, .prepare = join, .op = set,
+               .check = get_set_get);
+CRASH_SCENARIO(data_set_given, .name = "array: set under a given lock", .setup = placed_under_a_lock, .prepare = join,
+               .op = set, .check = repair_get_set_get);
+CRASH_SCENARIO(data_set_pair, .name = "array: pair, a set, then a set", .kind = CRASH_PAIR, .setup = placed_and_set,
+               .prepare = join, .op = set, .prepare2 = join, .op2 = set, .check = get_set_get);
+CRASH_SCENARIO(data_get, .name = "array: get", .setup = placed_and_set, .prepare = join, .op = get,
+               .check = get_set_get);
+
+// ---- a block: both elements are the same before it and behind it; half of it is told ----
+static void block(void) {
+  int rc;
+  SHOAL_WITH (rc, &a.hold) {
+    struct wide w = all(7);
+    CRASH_OK(wides_set(&a, 0, &w, SHOAL_FOREVER));
+    CRASH_OK(wides_set(&a, 1, &w, SHOAL_FOREVER));
+  }
+  CRASH_OK(rc);
+}
+static void fill(void) {
+  struct wide w = all(7);
+  CRASH_OK(wides_fill(&a, 0, 2, &w, SHOAL_FOREVER));
+}
+static void both_or_told(void) {
+  struct wide w[2] = {all(0), all(1)}, now;
+  int rc;
+  T->rc[0] = wides_read(&a, 0, 1, 2, w, SHOAL_FOREVER);
+  SHOAL_WITH (rc, &a.hold) {
+    now = wides_data(&a)[0];
+    if (rc == -EOWNERDEAD) {
+      wides_data(&a)[0] = wides_data(&a)[1] = all(0);
+      CRASH_OK(shoal_array_consistent(&a));
+    }
+  }
+  CRASH_EXPECT(rc == T->rc[0], "a call answered %d, then a block %d", T->rc[0], rc);
+  CRASH_EXPECT(rc == 0 || rc == -EOWNERDEAD, "block: %d", rc);
+  if (rc) return;
+  CRASH_EXPECT(is_whole(&w[0]) && is_whole(&w[1]) && w[0].word[0] == w[1].word[0], "half a block, and nobody is told");
+  CRASH_EXPECT(now.word[0] == w[0].word[0], "read another");
+}
+static void both_then_again(void) {
+  crash_survivor(both_or_told);
+  T->rc[1] = T->rc[0];
+  crash_survivor(block);
+  crash_survivor(both_or_told);
+  CRASH_EXPECT(T->rc[0] == 0, "told again");
+}
+static void told_only_of_half(void) {
+  both_then_again();
+  CRASH_EXPECT(!crash_victim_finished() || T->rc[1] == 0, "a block that has ended is told");
+}
+CRASH_SCENARIO(data_block, .name = "array: a block of two sets", .setup = placed, .prepare = join, .op = block,
+               .check = told_only_of_half);
+CRASH_SCENARIO(data_fill, .name = "array: fill", .setup = placed, .prepare = join, .op = fill,
+               .check = told_only_of_half);
+CRASH_SCENARIO(data_block_pair, .name = "array: pair, a block, then its repair", .kind = CRASH_PAIR, .setup = placed,
+               .prepare = join, .op = block, .prepare2 = join, .op2 = both_or_told, .check = both_then_again);
+
+// ---- by name ----
+static uint64_t used_before;
+static uint64_t used(void) {
+  struct shoal_segment_info info;
+  CRASH_OK(shoal_segment_info(S, &info));
+  return info.used;
+}
+static void segment(void) {
+  fixture_segment(1 << 20);
+  used_before = used();
+}
+static void use(void) {
+  shoal_proc_id me;
+  CRASH_OK(shoal_proc_self(S, &me));
+}
+static void create(void) {
+  struct shoal_array it;
+  struct wide w = all(3);
+  CRASH_OK(wides_create(S, "a", 1, &(struct shoal_array_options){.first = &w}, &it));
+}
+static void open_or_create(void) {
+  struct shoal_array it;
+  struct wide w = all(3);
+  CRASH_OK(wides_open_or_create(S, "a", 1, &(struct shoal_array_options){.first = &w}, &it));
+  CRASH_OK(wides_get(&it, 0, &w, SHOAL_FOREVER));
+  CRASH_EXPECT(is_whole(&w) && w.word[0] == 3, "it was made of something else");
+  CRASH_OK(shoal_array_close(S, &it));
+  CRASH_OK(shoal_array_unlink(S, "a"));
+}
+static void made_whole_or_not(void) {
+  crash_survivor(open_or_create);
+  (void)shoal_proc_reap(S);
+  CRASH_EXPECT(used() == used_before, "%lu bytes stay", used() - used_before);
+}
+CRASH_SCENARIO(data_create, .name = "array: create", .setup = segment, .prepare = use, .op = create,
+               .check = made_whole_or_not, .cleanup = fixture_segment_end);
+
+// ---- vectors ----
+static struct shoal_vector v;
+static void append(void) {
+  uint64_t number = T->word[BEGUN]++;
+  CRASH_OK(words_append(&v, &number, NULL, SHOAL_FOREVER));
+  T->word[CERTAIN] = T->word[BEGUN];
+}
+static void vector_of(unsigned n) {
+  segment();
+  CRASH_OK(words_create(S, "v", &(struct shoal_vector_options){.first = 2}, &v));
+  T->word[BEGUN] = T->word[CERTAIN] = 0;
+  while (n--) append();
+}
+static void vector_with_room(void) { vector_of(3); }
+static void vector_full(void) { vector_of(4); }
+static void extend(void) {
+  uint64_t numbers[5];
+  for (unsigned i = 0; i < 5; i++) numbers[i] = T->word[BEGUN] + i;
+  T->word[BEGUN] += 5;
+  CRASH_OK(words_extend(&v, numbers, 5, NULL, SHOAL_FOREVER));
+  T->word[CERTAIN] = T->word[BEGUN];
+}
+// Each number in its place, but those that nobody finished appending: what comes after them takes their places.
+static void look(void) {
+  uint64_t n = shoal_vector_length(&v), last = 0, number = 0;
+  CRASH_EXPECT(n >= T->word[CERTAIN] - T->word[ENDED] && n <= T->word[BEGUN], "%lu elements of %u..%u", n,
+               T->word[CERTAIN], T->word[BEGUN]);
+  for (uint64_t i = 0; i < n; i++, last = number) {
+    CRASH_OK(words_get(&v, i, &number));
+    CRASH_EXPECT(number < T->word[BEGUN] && (i == 0 || number > last), "%lu behind %lu", number, last);
+  }
+  T->out[0] = n;
+}
+static void append_more(void) {
+  use();
+  look();
+  uint64_t n = T->out[0];
+  T->word[ENDED] = T->word[BEGUN] - (uint32_t)n;  // that many were lost with those who began them
+  for (int i = 0; i < 6; i++) append();
+  look();
+  CRASH_EXPECT(T->out[0] == n + 6, "%lu elements, and 6: %lu", n, T->out[0]);
+}
+static void alone(void) {
+  CRASH_EXPECT(shoal_vector_close(&v) == 0 && shoal_vector_unlink(S, "v") == 0, "close: %s", shoal_reason());
+}
+static void append_more_and_end(void) {
+  uint32_t first = T->word[BEGUN] - T->word[CERTAIN];
+  crash_survivor(append_more);
+  CRASH_EXPECT(T->word[ENDED] == 0 || T->word[ENDED] == first, "%u of %u at once", T->word[ENDED], first);
+  (void)shoal_proc_reap(S);
+  alone();
+  (void)shoal_proc_reap(S);
+  CRASH_EXPECT(used() == used_before, "%lu bytes stay", used() - used_before);
+}
+CRASH_SCENARIO(data_append, .name = "vector: append", .setup = vector_with_room, .prepare = use, .op = append,
+               .check = append_more_and_end, .cleanup = fixture_segment_end);
+CRASH_SCENARIO(data_append_grows, .name = "vector: append, growing", .setup = vector_full, .prepare = use, .op = append,
+               .check = append_more_and_end, .cleanup = fixture_segment_end);
+CRASH_SCENARIO(data_extend, .name = "vector: extend over two chunks", .setup = vector_full, .prepare = use,
+               .op = extend, .check = append_more_and_end, .cleanup = fixture_segment_end);
+
+// ---- texts ----
+static struct shoal_text t;
+static void text(void) {
+  CRASH_EXPECT(shoal_text_bytes(40) <= sizeof T->raw, "no room");
+  CRASH_OK(shoal_text_init(T->raw, 40, "old", &t));
+  shoal_spin_max_ = 3;
+}
+static void change(void) { CRASH_OK(shoal_text_set(&t, "something new", 13, SHOAL_FOREVER)); }
+static void add(void) { CRASH_OK(shoal_text_append(&t, " and new", 8, SHOAL_FOREVER)); }
+static void old_or_new(const char *wanted) {
+  char now[41] = "";
+  CRASH_OK(shoal_text_get(&t, now, sizeof now, NULL));
+  CRASH_EXPECT(strcmp(now, "old") == 0 || strcmp(now, wanted) == 0, "\"%s\"", now);
+  CRASH_EXPECT(!crash_victim_finished() || strcmp(now, wanted) == 0, "still the old one");
+}
+static void change_more(void) {
+  char now[41] = "";
+  CRASH_OK(shoal_text_set(&t, "x", 1, SHOAL_FOREVER));
+  CRASH_OK(shoal_text_printf(&t, SHOAL_FOREVER, "%d", 42));
+  CRASH_OK(shoal_text_append(&t, "!", 1, SHOAL_FOREVER));
+  CRASH_OK(shoal_text_get(&t, now, sizeof now, NULL));
+  CRASH_EXPECT(strcmp(now, "42!") == 0, "\"%s\"", now);
+}
+static void changed_or_not(void) {
+  old_or_new("something new");
+  crash_survivor(change_more);
+}
+static void added_or_not(void) {
+  old_or_new("old and new");
+  crash_survivor(change_more);
+}
+CRASH_SCENARIO(data_text_set, .name = "text: set", .setup = text, .prepare = join, .op = change,
+               .check = changed_or_not);
+CRASH_SCENARIO(data_text_append, .name = "text: append", .setup = text, .prepare = join, .op = add,
+               .check = added_or_not);

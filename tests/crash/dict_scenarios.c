@@ -1,0 +1,446 @@
+// ipc/data: dict and list. Claims: whoever is killed inside an operation, what was there or what was to be there is there, whole;
+// readers see it before anybody repairs; the next writer has the stripe, or the lock, and then the heap holds one block an entry
+// and one for the table, or the row: not one is lost, not one is ended twice.
+#include <errno.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/proc.h"
+#include "ipc/data/dict_internal.h"
+#include "ipc/data/list_internal.h"
+#include "tests/crash/crash.h"
+#include "tests/harness/heap_audit.h"
+
+#define F SHOAL_FOREVER
+#define OK(call)                                                               \
+  do {                                                                         \
+    int rc_ = (call);                                                          \
+    CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
+  } while (0)
+
+static const struct shoal_segment_options options = {
+    .size = 2200 << 10, .size_max = 2200 << 10, .participants = 8, .objects = 8};
+static struct shoal_segment *S;
+static struct shoal_dict *D;
+static struct shoal_list *L;
+static struct shoal_heap *H;
+static const char *before, *after;  // what is there, as text
+
+static struct heap_account audit(void) {
+  struct heap_account a;
+  char text[128];
+  OK(shoal_heap_reap(H));
+  const char *wrong = heap_audit(H, &a, text);
+  CRASH_EXPECT(!wrong, "%s", wrong);
+  CRASH_EXPECT(a.strangers == 0, "%u are the dead's", a.strangers);
+  return a;
+}
+static void expect_blocks(uint64_t n, const char *when) {
+  struct shoal_heap_info info;
+  audit();
+  OK(shoal_heap_info(H, &info));
+  CRASH_EXPECT(info.objects == n && info.blocks == n, "%s: %u of %lu blocks are the object's, not %lu", when,
+               info.objects, (unsigned long)info.blocks, (unsigned long)n);
+}
+static void expect_text(const char *is, const char *when) {
+  int finished = crash_victim_finished();
+  CRASH_EXPECT(!strcmp(is, after) || (!finished && !strcmp(is, before)), "%s: \"%s\", not \"%s\"%s%s%s", when, is,
+               after, finished ? "" : " or \"", finished ? "" : before, finished ? "" : "\"");
+}
+static void open_segment(void) {
+  D = NULL;
+  L = NULL;
+  OK(shoal_segment_create(NULL, &options, &S));
+  OK(shoal_heap_open(S, &H));
+}
+static void close_all(void) {
+  if (D) OK(shoal_dict_close(D));
+  if (L) OK(shoal_list_close(L));
+  OK(shoal_heap_close(H));
+  OK(shoal_segment_close(S));
+}
+static void join(void) {
+  int rc = 0;
+  CRASH_EXPECT(shoal_cache_of_(H, &rc) != NULL, "no place in the heap: %d", rc);
+}
+static void warm(void) {  // it has a block of each size in its lists
+  void *block;
+  join();
+  for (unsigned size = 32; size < 400; size += 32) {
+    OK(shoal_heap_alloc(H, size, &block));
+    OK(shoal_heap_free(H, block));
+  }
+}
+
+// ---- dict: "entries value-of-k" ----
+
+static int set(const char *key, const char *value) {
+  return shoal_dict_set(D, key, strlen(key), value, strlen(value), F);
+}
+static void dict_text(char *out, size_t room) {
+  char value[16] = "-";
+  uint64_t size;
+  int rc = shoal_dict_get(D, "k", 1, value, sizeof value - 1, &size);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "get answered %d", rc);
+  if (rc == 0) value[size] = 0;
+  snprintf(out, room, "%lu %s", (unsigned long)shoal_dict_len(D), value);
+}
+// Any reader, at once: the value, and all others.
+static void readable(const char *when, int entries) {
+  char text[40];
+  const char *now = (dict_text(text, sizeof text), strchr(text, ' ') + 1);
+  const char *was = strchr(before, ' ') + 1, *is = strchr(after, ' ') + 1;
+  CRASH_EXPECT(!strcmp(now, was) || !strcmp(now, is), "%s: k is %s, not %s or %s", when, now, was, is);
+  for (int i = 0; i < entries; i++) {
+    char value[8];
+    uint64_t size;
+    OK(shoal_dict_get(D, &i, sizeof i, value, 8, &size));
+    CRASH_EXPECT(size == 4 && !memcmp(value, "fill", 4), "%s: another entry's value", when);
+  }
+}
+static int fillers;  // keys 0.. that are never touched
+static void dict_survives(void) {
+  struct shoal_dict_snapshot all;
+  struct shoal_dict_info info;
+  char text[40];
+  if (strcmp(after, "0 -") != 0) readable("before a repair", fillers);
+  OK(shoal_dict_snapshot(D, &all, F));
+  dict_text(text, sizeof text);
+  expect_text(text, "after a repair");
+  OK(shoal_dict_info(D, &info));
+  CRASH_EXPECT(all.entries == info.entries, "%lu entries in a snapshot, %lu counted", (unsigned long)all.entries,
+               (unsigned long)info.entries);
+  shoal_dict_snapshot_free(&all);
+  expect_blocks(info.entries + (info.table != 0), "after a repair");
+  for (int i = 100; i < 130; i++) OK(shoal_dict_set(D, &i, sizeof i, "more", 4, F));
+  OK(set("k", "last"));
+  OK(set("l", "last"));
+  OK(shoal_dict_remove(D, "k", 1, F));
+  OK(shoal_dict_remove(D, "l", 1, F));
+  for (int i = 100; i < 130; i++) OK(shoal_dict_remove(D, &i, sizeof i, F));
+  for (uint32_t i = 0; i < D->stripes; i++)
+    CRASH_EXPECT(D->shm->stripe[i].lock.state == 0, "stripe %u is in doubt in the end", i);
+  OK(shoal_dict_clear(D, F));
+  expect_blocks(0, "in the end");
+}
+static void check_dict(void) {
+  crash_kill_victim();
+  crash_survivor(dict_survives);
+}
+
+static void dict_of(int n, uint32_t stripes) {
+  open_segment();
+  OK(shoal_dict_create(S, "d", &(struct shoal_dict_options){.stripes = stripes}, &D));
+  for (fillers = 0; fillers < n; fillers++) OK(shoal_dict_set(D, &fillers, sizeof fillers, "fill", 4, F));
+}
+static void texts(const char *b, const char *a) { before = b, after = a; }
+static void empty(void) { dict_of(0, 1), texts("0 -", "1 new"); }
+static void three(void) { dict_of(3, 2), texts("3 -", "4 new"); }
+static void three_and_k(void) {
+  dict_of(3, 2), texts("4 old", "4 new");
+  OK(set("k", "old"));
+}
+static void to_be_removed(void) { three_and_k(), texts("4 old", "3 -"); }
+static void to_be_cleared(void) { three_and_k(), texts("4 old", "0 -"), fillers = 0; }
+static void full(void) { dict_of(12, 1), texts("12 -", "13 new"); }  // of 16 words 12 are used: the next one needs 32
+static void sparse(void) {                                           // of 64 words, 7 entries: one less, and it shrinks
+  dict_of(40, 1), texts("7 old", "6 -");
+  OK(set("k", "old"));
+  while (fillers > 6) {
+    fillers--;
+    OK(shoal_dict_remove(D, &fillers, sizeof fillers, F));
+  }
+}
+// All that is before k's place is taken by keys that begin there, one of which has gone.
+static void colliding(void) {
+  dict_of(0, 1), texts("2 -", "3 new");
+  OK(set("x", "x"));
+  uint64_t home = shoal_hash_(D->seed, "k", 1) & 15;
+  int found = 0, gone = 0;
+  for (int i = 1000; found < 2; i++) {
+    if ((shoal_hash_(D->seed, &i, sizeof i) & 15) != home) continue;
+    OK(shoal_dict_set(D, &i, sizeof i, "fill", 4, F));
+    if (!found++) gone = i;
+  }
+  OK(shoal_dict_remove(D, &gone, sizeof gone, F));
+}
+static void op_set(void) { OK(set("k", "new")); }
+static void op_set_n(void) {
+  struct shoal_dict_item one = {"k", 1, "new", 3};
+  uint64_t n;
+  OK(shoal_dict_set_n(D, &one, 1, &n, F));
+}
+static void op_remove(void) { OK(shoal_dict_remove(D, "k", 1, F)); }
+static void op_pop(void) {
+  char value[8];
+  uint64_t size;
+  OK(shoal_dict_pop(D, "k", 1, value, 8, &size, F));
+}
+static void op_clear(void) { OK(shoal_dict_clear(D, F)); }
+static void op_setdefault(void) {
+  char value[8];
+  uint64_t size;
+  OK(shoal_dict_setdefault(D, "k", 1, "new", 3, value, 8, &size, F));
+}
+static int to_new(struct shoal_dict_change *c, void *arg) {
+  c->value = arg, c->size = 3;
+  return SHOAL_DICT_SET;
+}
+static int to_nothing(struct shoal_dict_change *c, void *arg) {
+  (void)c, (void)arg;
+  return SHOAL_DICT_REMOVE;
+}
+static void op_update(void) { OK(shoal_dict_update(D, "k", 1, to_new, (void *)(uintptr_t) "new", F)); }
+static void op_update_away(void) { OK(shoal_dict_update(D, "k", 1, to_nothing, NULL, F)); }
+static void op_swap(void) { OK(shoal_dict_compare_and_set(D, "k", 1, "old", 3, "new", 3, F)); }
+static void op_snapshot(void) {
+  struct shoal_dict_snapshot all;
+  OK(shoal_dict_snapshot(D, &all, F));
+  shoal_dict_snapshot_free(&all);
+}
+static void unchanged(void) { three_and_k(), texts("4 old", "4 old"); }
+
+#define DICT(id, text, ...) CRASH_SCENARIO(dict_##id, .name = "dict: " text, .cleanup = close_all, __VA_ARGS__)
+
+DICT(set_first, "set, the first", .setup = empty, .prepare = warm, .op = op_set, .check = check_dict);
+DICT(set_new, "set, another", .setup = three, .prepare = warm, .op = op_set, .check = check_dict);
+DICT(set_unjoined, "set, joining by it", .setup = three, .op = op_set, .check = check_dict);
+DICT(set_again, "set, the value of one", .setup = three_and_k, .prepare = warm, .op = op_set, .check = check_dict);
+DICT(set_colliding, "set, where others collide", .setup = colliding, .prepare = warm, .op = op_set,
+     .check = check_dict);
+DICT(set_grows, "set, the table grows", .setup = full, .prepare = warm, .op = op_set, .check = check_dict);
+DICT(set_n, "set several", .setup = three_and_k, .prepare = warm, .op = op_set_n, .check = check_dict);
+DICT(remove, "remove", .setup = to_be_removed, .prepare = warm, .op = op_remove, .check = check_dict);
+DICT(remove_shrinks, "remove, the table shrinks", .setup = sparse, .prepare = warm, .op = op_remove,
+     .check = check_dict);
+DICT(pop, "pop", .setup = to_be_removed, .prepare = warm, .op = op_pop, .check = check_dict);
+DICT(clear, "clear", .setup = to_be_cleared, .prepare = warm, .op = op_clear, .check = check_dict);
+DICT(setdefault, "setdefault", .setup = three, .prepare = warm, .op = op_setdefault, .check = check_dict);
+DICT(update, "update", .setup = three_and_k, .prepare = warm, .op = op_update, .check = check_dict);
+DICT(update_new, "update, of nothing", .setup = three, .prepare = warm, .op = op_update, .check = check_dict);
+DICT(update_away, "update, to nothing", .setup = to_be_removed, .prepare = warm, .op = op_update_away,
+     .check = check_dict);
+DICT(swap, "compare and set", .setup = three_and_k, .prepare = warm, .op = op_swap, .check = check_dict);
+DICT(snapshot, "snapshot", .setup = unchanged, .prepare = warm, .op = op_snapshot, .check = check_dict);
+
+// The one who repairs what the first left is killed, too.
+static void op_repair(void) { OK(shoal_dict_clear(D, F)); }
+static void op_set_l(void) {
+  OK(set("l", "too"));
+  OK(shoal_dict_remove(D, "l", 1, F));
+}
+static void one_stripe(void) {
+  dict_of(3, 1), texts("4 old", "4 new");
+  OK(set("k", "old"));
+}
+static void check_either(void);
+DICT(pair_set, "pair, set, then the next writer", .kind = CRASH_PAIR, .setup = one_stripe, .prepare = warm,
+     .op = op_set, .prepare2 = warm, .op2 = op_set_l, .check = check_either);
+DICT(pair_grow, "pair, the table grows, then the next writer", .kind = CRASH_PAIR, .setup = full, .prepare = warm,
+     .op = op_set, .prepare2 = warm, .op2 = op_set_l, .check = check_either);
+DICT(pair_remove, "pair, remove, then the next writer", .kind = CRASH_PAIR, .setup = to_be_removed, .prepare = warm,
+     .op = op_remove, .prepare2 = warm, .op2 = op_repair, .check = check_either);
+DICT(pair_clear, "pair, clear, then the next writer", .kind = CRASH_PAIR, .setup = to_be_cleared, .prepare = warm,
+     .op = op_clear, .prepare2 = warm, .op2 = op_set_l, .check = check_either);
+
+// Of two, the second's own key may be there or not.
+static void either_survives(void) {
+  struct shoal_dict_snapshot all;
+  struct shoal_dict_info info;
+  OK(shoal_dict_snapshot(D, &all, F));
+  OK(shoal_dict_info(D, &info));
+  CRASH_EXPECT(all.entries == info.entries, "%lu entries in a snapshot, %lu counted", (unsigned long)all.entries,
+               (unsigned long)info.entries);
+  shoal_dict_snapshot_free(&all);
+  readable("of two", 0);
+  expect_blocks(info.entries + (info.table != 0), "of two");
+  OK(shoal_dict_clear(D, F));
+  expect_blocks(0, "in the end");
+}
+static void check_either(void) {
+  crash_kill_victim();
+  crash_survivor(either_survives);
+}
+
+// Who reads stands in the middle of it, while what it reads is replaced, moved, and its memory used again.
+static void op_get(void) {
+  char value[8] = "";
+  uint64_t size = 0;
+  int rc = shoal_dict_get(D, "k", 1, value, 8, &size);
+  CRASH_EXPECT((rc == 0 && size == 3 && (!memcmp(value, "old", 3) || !memcmp(value, "new", 3))) || rc == -ENOENT,
+               "get answered %d, \"%.*s\"", rc, (int)size, value);
+  CRASH_EXPECT(rc == 0 || T->word[0], "get missed what was there");
+}
+static void others_replace(void) {
+  for (int i = 0; i < 3; i++) OK(set("k", i % 2 ? "old" : "new"));
+  for (int i = 0; i < 20; i++) OK(shoal_dict_set(D, &i, sizeof i, "XXX", 3, F));
+}
+static void others_clear(void) {
+  T->word[0] = 1;
+  OK(shoal_dict_clear(D, F));
+  for (int i = 0; i < 8; i++) OK(shoal_dict_set(D, &i, sizeof i, "XXX", 3, F));
+}
+static void check_read(void) {}
+DICT(get_replaced, "get, beside set", .kind = CRASH_RESUMED, .setup = unchanged, .prepare = join, .op = op_get,
+     .stopped = others_replace, .check = check_read);
+DICT(get_cleared, "get, beside clear", .kind = CRASH_RESUMED, .setup = unchanged, .prepare = join, .op = op_get,
+     .stopped = others_clear, .check = check_read);
+
+// ---- by name ----
+static void only_heap(void) {
+  void *block;
+  open_segment();
+  OK(shoal_heap_alloc(H, 40, &block));
+  OK(shoal_heap_free(H, block));
+}
+static void op_create(void) {
+  struct shoal_dict *d;
+  OK(shoal_dict_open_or_create(S, "d", NULL, &d));
+  OK(shoal_dict_set(d, "k", 1, "new", 3, F));
+}
+static void op_unlink(void) { OK(shoal_dict_unlink(S, "d")); }
+static void created_or_not(void) {
+  struct shoal_dict *d;
+  OK(shoal_dict_open_or_create(S, "d", NULL, &d));
+  D = d;
+  OK(set("k", "mine"));
+  CRASH_EXPECT(shoal_dict_len(D) == 1, "%lu entries", (unsigned long)shoal_dict_len(D));
+  expect_blocks(2, "of a new one");
+  OK(shoal_dict_close(D));
+  OK(shoal_dict_unlink(S, "d"));
+  OK(shoal_proc_reap(S) < 0 ? -1 : 0);
+  expect_blocks(0, "when it has gone");
+}
+static void unlinked_or_not(void) {
+  struct shoal_dict *d;
+  int rc = shoal_dict_open(S, "d", &d);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d", rc);
+  CRASH_EXPECT(rc == -ENOENT || !crash_victim_finished(), "unlinked, and there");
+  if (rc == 0) OK(shoal_dict_close(d));
+  if (rc == 0) OK(shoal_dict_unlink(S, "d"));
+}
+static void check_created(void) { crash_survivor(created_or_not); }
+static void check_unlinked(void) {
+  crash_survivor(unlinked_or_not);
+  OK(shoal_dict_close(D));
+  D = NULL;
+  OK(shoal_proc_reap(S) < 0 ? -1 : 0);
+  expect_blocks(0, "when it has gone");
+}
+DICT(create, "create, and the first entry", .setup = only_heap, .prepare = join, .op = op_create,
+     .check = check_created);
+DICT(unlink, "unlink", .setup = unchanged, .prepare = join, .op = op_unlink, .check = check_unlinked);
+
+// ---- list: "a b c" ----
+
+static int append(const char *text) { return shoal_list_append(L, text, strlen(text), F); }
+static const char *list_text(void) {
+  static char text[400];
+  struct shoal_list_slice s;
+  struct iovec v;
+  size_t n = 0;
+  OK(shoal_list_slice(L, 0, SHOAL_LIST_END, &s, F));
+  while (shoal_list_next(&s, &v))
+    n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s", n ? " " : "", (int)v.iov_len, (char *)v.iov_base);
+  shoal_list_slice_free(&s);
+  text[n] = 0;
+  return text;
+}
+static void list_survives(void) {
+  char value[8];
+  uint64_t size, n = shoal_list_len(L);
+  struct shoal_list_info info;
+  for (uint64_t i = 0; i < n; i++) OK(shoal_list_get(L, (int64_t)i, value, 8, &size));
+  expect_text(list_text(), "after a repair");
+  OK(shoal_list_info(L, &info));
+  expect_blocks(info.length + (info.row != 0), "after a repair");
+  for (int i = 0; i < 20; i++) OK(append("more"));
+  OK(shoal_list_insert(L, 3, "here", 4, F));
+  for (int i = 0; i < 15; i++) OK(shoal_list_pop(L, i % 2 ? -1 : 0, value, 8, &size, F));
+  CRASH_EXPECT(L->shm->lock.state == 0, "in doubt in the end");
+  OK(shoal_list_clear(L, F));
+  expect_blocks(0, "in the end");
+}
+static void check_list(void) {
+  crash_kill_victim();
+  crash_survivor(list_survives);
+}
+static void list_of(int n, const char *b, const char *a) {
+  static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+  open_segment();
+  OK(shoal_list_create(S, "l", &L));
+  for (int i = 0; i < n; i++) OK(append(names[i]));
+  before = b, after = a;
+}
+static void l_empty(void) { list_of(0, "", "new"); }
+static void l_append(void) { list_of(3, "a b c", "a b c new"); }
+static void l_full(void) { list_of(8, "a b c d e f g h", "a b c d e f g h new"); }
+static void l_insert(void) { list_of(3, "a b c", "a new b c"); }
+static void l_set(void) { list_of(3, "a b c", "a new c"); }
+static void l_pop(void) { list_of(3, "a b c", "a b"); }
+static void l_pop_only(void) { list_of(1, "a", ""); }
+static void l_pop_first(void) { list_of(3, "a b c", "b c"); }
+static void l_extend(void) { list_of(3, "a b c", "a b c x y"); }
+static void l_extend_full(void) { list_of(7, "a b c d e f g", "a b c d e f g x y"); }
+static void l_replace(void) { list_of(4, "a b c d", "a x y d"); }
+static void l_clear(void) { list_of(3, "a b c", ""); }
+static void l_reverse(void) { list_of(3, "a b c", "c b a"); }
+static void l_sort(void) {
+  list_of(3, "a b c 0", "0 a b c");
+  OK(append("0"));
+}
+static const struct iovec two[] = {{(void *)(uintptr_t) "x", 1}, {(void *)(uintptr_t) "y", 1}};
+static void op_append(void) { OK(append("new")); }
+static void op_insert(void) { OK(shoal_list_insert(L, 1, "new", 3, F)); }
+static void op_list_set(void) { OK(shoal_list_set(L, 1, "new", 3, F)); }
+static void op_list_pop(void) {
+  char value[8];
+  uint64_t size;
+  OK(shoal_list_pop(L, -1, value, 8, &size, F));
+}
+static void op_pop_first(void) {
+  char value[8];
+  uint64_t size;
+  OK(shoal_list_pop(L, 0, value, 8, &size, F));
+}
+static void op_extend(void) { OK(shoal_list_extend(L, two, 2, F)); }
+static void op_replace(void) { OK(shoal_list_replace(L, 1, 3, two, 2, F)); }
+static void op_list_clear(void) { OK(shoal_list_clear(L, F)); }
+static void op_reverse(void) { OK(shoal_list_reverse(L, F)); }
+static void op_sort(void) { OK(shoal_list_sort(L, NULL, NULL, F)); }
+
+#define LIST(id, text, ...) CRASH_SCENARIO(list_##id, .name = "list: " text, .cleanup = close_all, __VA_ARGS__)
+LIST(append_first, "append, the first", .setup = l_empty, .prepare = warm, .op = op_append, .check = check_list);
+LIST(append, "append", .setup = l_append, .prepare = warm, .op = op_append, .check = check_list);
+LIST(append_grows, "append, the row grows", .setup = l_full, .prepare = warm, .op = op_append, .check = check_list);
+LIST(insert, "insert", .setup = l_insert, .prepare = warm, .op = op_insert, .check = check_list);
+LIST(set, "set", .setup = l_set, .prepare = warm, .op = op_list_set, .check = check_list);
+LIST(pop, "pop, the last", .setup = l_pop, .prepare = warm, .op = op_list_pop, .check = check_list);
+LIST(pop_only, "pop, the only one", .setup = l_pop_only, .prepare = warm, .op = op_list_pop, .check = check_list);
+LIST(pop_first, "pop, the first", .setup = l_pop_first, .prepare = warm, .op = op_pop_first, .check = check_list);
+LIST(extend, "extend", .setup = l_extend, .prepare = warm, .op = op_extend, .check = check_list);
+LIST(extend_grows, "extend, the row grows", .setup = l_extend_full, .prepare = warm, .op = op_extend,
+     .check = check_list);
+LIST(replace, "replace a slice", .setup = l_replace, .prepare = warm, .op = op_replace, .check = check_list);
+LIST(clear, "clear", .setup = l_clear, .prepare = warm, .op = op_list_clear, .check = check_list);
+LIST(reverse, "reverse", .setup = l_reverse, .prepare = warm, .op = op_reverse, .check = check_list);
+LIST(sort, "sort", .setup = l_sort, .prepare = warm, .op = op_sort, .check = check_list);
+
+static void list_of_two_survives(void) {
+  struct shoal_list_info info;
+  (void)list_text();
+  OK(shoal_list_info(L, &info));
+  expect_blocks(info.length + (info.row != 0), "of two");
+  OK(shoal_list_clear(L, F));
+  expect_blocks(0, "in the end");
+}
+static void check_two(void) {
+  crash_kill_victim();
+  crash_survivor(list_of_two_survives);
+}
+LIST(pair_replace, "pair, replace a slice, then the next writer", .kind = CRASH_PAIR, .setup = l_replace,
+     .prepare = warm, .op = op_replace, .prepare2 = warm, .op2 = op_append, .check = check_two);
+LIST(pair_extend, "pair, extend, then the next writer", .kind = CRASH_PAIR, .setup = l_extend, .prepare = warm,
+     .op = op_extend, .prepare2 = warm, .op2 = op_list_set, .check = check_two);
+LIST(pair_clear, "pair, clear, then the next writer", .kind = CRASH_PAIR, .setup = l_clear, .prepare = warm,
+     .op = op_list_clear, .prepare2 = warm, .op2 = op_append, .check = check_two);

@@ -1,0 +1,472 @@
+// tests/crash/soak_executor.c: executors, one after another. Callers submit, cancel, map and wait, and are killed by the driver;
+// each worker is killed at a random instant by its timer; creators shut down, terminate, or are killed.
+//
+// The ledger has a record a job, written by whoever does something about it. Whatever dies: a job without retries has begun
+// once at most; cancelled before it began, never; everybody who asks is told the same end. If its executor was shut down in
+// order, each job whose submit had returned was done, or, without retries, fell with its worker. In the end no cell and no
+// block is anybody's, and no process is left.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "ipc/work/map.h"
+#include "tests/crash/soak_ledger.h"
+
+#define WORKERS 10  // of the room: callers
+#define PLACES (1u << 22)
+#define ERAS 1024u
+#define WINDOW 12u
+#define MAIL 8u
+#define MANY 24u
+#define RETRIES 62u
+
+enum { DONE = 1, FAILED, CANCELLED };            // record.end
+enum { ACKED = 1, UNBEGUN = 2, FORCED = 4 };     // record.flags: submit returned; a cancel did, and so did one by force
+enum { PLAIN, SLOW, FAILS, LONG, NESTS };        // job.kind
+enum { RUNNING, ORDERLY, EMPTIED, TERMINATED };  // era.fate
+
+static struct table {
+  struct record {
+    volatile uint8_t begun, ended, end, flags;
+    volatile uint32_t era;
+  } record[PLACES];
+  struct era {
+    volatile uint32_t fate, retries, limited, deaths;
+  } era[ERAS];
+  volatile uint64_t next, done, twice, restarts;
+  volatile uint64_t mail[MAIL];  // era:12 | a future's token, whose generation is below 2^20
+  volatile uint32_t now, closing, closed;
+} * t;
+static struct shoal_segment *seg;
+static pid_t creator;
+static uint32_t eras;
+
+struct job {
+  uint32_t place, in, out, kind;
+};
+struct large {
+  struct job job;
+  uint32_t more[60];
+};
+
+// ---- the ledger ----
+
+static uint32_t new_place(uint32_t era) {
+  uint64_t place = __atomic_fetch_add(&t->next, 1, __ATOMIC_SEQ_CST) % PLACES;  // full() ends the round long before
+  t->record[place].era = era;
+  return (uint32_t)place;
+}
+static struct job new_job(uint32_t era) {
+  static const uint32_t kinds[] = {PLAIN, PLAIN, PLAIN, SLOW, FAILS, NESTS, NESTS, LONG};
+  uint32_t kind = kinds[soak_below(8)];
+  if (kind == LONG && soak_below(8)) kind = PLAIN;
+  return (struct job){new_place(era), soak_below(1000), 0, kind};
+}
+static uint32_t answer_of(uint32_t in) { return 3 * in + 1; }
+static void flag(uint32_t place, uint8_t what) { __atomic_fetch_or(&t->record[place].flags, what, __ATOMIC_SEQ_CST); }
+static const struct era *era_of(uint32_t place) { return &t->era[t->record[place].era]; }
+
+static void expect_failure(uint32_t place, const struct shoal_failure *f) {
+  const struct record *r = &t->record[place];
+  switch (f->code) {
+    case -EDOM: SOAK_EXPECT(r->ended, "job %u failed by itself, and has not ended", place); break;
+    case -ETIMEDOUT: SOAK_EXPECT(era_of(place)->limited, "job %u has a time limit", place); break;
+    case -ENOTRECOVERABLE:
+      SOAK_EXPECT(!era_of(place)->retries || f->attempt > RETRIES || era_of(place)->fate == TERMINATED,
+                  "job %u fell with its worker, attempt %u", place, f->attempt);
+      break;
+    default: soak_fault("job %u failed with %d (%s)", place, f->code, f->message);
+  }
+}
+// What somebody was told of the end of a job.
+static void ended(uint32_t place, int rc, const struct shoal_failure *f) {
+  struct record *r = &t->record[place];
+  uint8_t is = rc == 0 ? DONE : rc == -ECANCELED ? CANCELLED : FAILED, was = 0;
+  if (!__atomic_compare_exchange_n(&r->end, &was, is, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    SOAK_EXPECT(was == is, "job %u ended as %u, and as %u", place, was, is);
+  if (is == DONE) SOAK_EXPECT(r->ended, "job %u is done, and has not ended", place);
+  if (is == FAILED && f) expect_failure(place, f);
+}
+static void expect_answer(const struct job *j) {
+  SOAK_EXPECT(j->out == answer_of(j->in), "job %u: %u of %u", j->place, j->out, j->in);
+}
+// 1: the job is over, and that is in the ledger.
+static int told(uint32_t place, int rc, const struct shoal_failure *f) {
+  if (rc == 0 || rc == -EREMOTEIO || rc == -ECANCELED) return ended(place, rc, f), 1;
+  SOAK_EXPECT(soak_gave_up(rc) || rc == -EPIPE, "job %u: get answered %d (%s)", place, rc, shoal_reason());
+  return 0;
+}
+
+// ---- tasks ----
+
+static void nest(uint32_t era);
+static int run(struct job *j) {
+  struct record *r = &t->record[j->place % PLACES];
+  if (__atomic_fetch_add(&r->begun, 1, __ATOMIC_SEQ_CST) && !era_of(j->place)->retries)
+    __atomic_fetch_add(&t->twice, 1, __ATOMIC_SEQ_CST);
+  SOAK_EXPECT(!(r->flags & UNBEGUN), "job %u was cancelled, and begins", j->place);
+  if (j->kind == SLOW) soak_pause_us(soak_below(300));
+  if (j->kind == LONG) soak_pause_us(10000);
+  if (j->kind == NESTS) nest(r->era);
+  j->out = answer_of(j->in);
+  __atomic_fetch_add(&r->ended, 1, __ATOMIC_SEQ_CST);
+  __atomic_fetch_add(&t->done, 1, __ATOMIC_SEQ_CST);
+  return j->kind == FAILS ? shoal_task_fail(-EDOM, "as asked") : 0;
+}
+SHOAL_TASK(small_job, struct job) { return run(arg); }
+SHOAL_TASK(large_job, struct large) { return run(&arg->job); }
+struct indices {
+  struct shoal_range range;
+  uint32_t first;
+};
+SHOAL_TASK(index_job, struct indices) {
+  for (uint64_t i = arg->range.begin; i < arg->range.end; i++)
+    run(&(struct job){.place = arg->first + (uint32_t)i, .kind = i % 8 ? PLAIN : SLOW});
+  return 0;
+}
+
+// A task that submits another, and waits for it.
+static void nest(uint32_t era) {
+  struct shoal_executor *ex = shoal_executor_current();
+  struct job j = {new_place(era), soak_below(1000), 0, PLAIN};
+  struct shoal_future f;
+  struct shoal_failure failure = {.code = 0};
+  if (SHOAL_SUBMIT(ex, small_job, &j, &f)) return;  // no cell is free, or it was terminated
+  flag(j.place, ACKED);
+  int rc = shoal_future_get(&f, &j, sizeof j, &failure, SHOAL_FOREVER);
+  if (told(j.place, rc, &failure) && rc == 0) expect_answer(&j);
+  (void)shoal_future_release(&f);
+}
+
+// ---- callers ----
+
+static struct held {
+  struct shoal_future f;
+  uint32_t place;
+  int is_large, given;
+} held[WINDOW];
+static uint32_t held_n;
+static uint32_t era;  // that of this process
+static struct shoal_executor *ex;
+
+static int refused(int rc) {  // of a submit: 1: it is no more
+  if (rc == -EPIPE) return 1;
+  SOAK_EXPECT(soak_gave_up(rc) || rc == -ENOSPC || rc == -EUSERS, "submit answered %d (%s)", rc, shoal_reason());
+  return 0;
+}
+static void drop(uint32_t i) {
+  int rc = shoal_future_release(&held[i].f);
+  SOAK_EXPECT(rc == 0 || (rc == -EINVAL && held[i].given), "release answered %d", rc);
+  held[i] = held[--held_n];
+}
+static int get(uint32_t i, shoal_deadline deadline) {
+  struct large l;
+  struct shoal_failure failure = {.code = 0};
+  struct held *h = &held[i];
+  int rc = shoal_future_get(&h->f, &l, h->is_large ? sizeof l : sizeof l.job, &failure, deadline);
+  if (rc == -EINVAL && h->given) return held[i] = held[--held_n], 0;  // whom it was given to has released it
+  if (rc == 0) expect_answer(&l.job);
+  if (told(h->place, rc, &failure)) drop(i);
+  return rc;
+}
+
+static int submit(void) {
+  struct large l = {.job = new_job(era)};
+  struct held *h = &held[held_n];
+  int nobody = soak_below(6) == 0, rc;
+  *h = (struct held){.place = l.job.place, .is_large = soak_below(4) == 0};
+  struct shoal_future *f = nobody ? NULL : &h->f;
+  if (h->is_large) rc = SHOAL_SUBMIT_UNTIL(ex, large_job, &l, soak_deadline(), f);
+  else rc = SHOAL_SUBMIT_UNTIL(ex, small_job, &l.job, soak_deadline(), f);
+  if (rc) return refused(rc);
+  flag(l.job.place, ACKED);
+  held_n += !nobody;
+  return 0;
+}
+static void cancel(uint32_t i) {
+  int force = soak_below(4) == 0, rc = shoal_future_cancel(&held[i].f, force ? SHOAL_FORCE : 0);
+  if (rc == 0) flag(held[i].place, force ? FORCED : UNBEGUN);
+  SOAK_EXPECT(rc == 0 || rc == -EALREADY || (rc == -EBUSY && !force) || (rc == -EINVAL && held[i].given),
+              "cancel answered %d (%s)", rc, shoal_reason());
+}
+static void wait_any(void) {
+  struct shoal_future f[WINDOW];
+  for (uint32_t i = 0; i < held_n; i++) f[i] = held[i].f;
+  int rc = shoal_future_wait(f, held_n, soak_below(2) ? SHOAL_FIRST_DONE : SHOAL_FIRST_FAILED, soak_deadline());
+  SOAK_EXPECT(rc >= 0 || soak_gave_up(rc) || rc == -EPIPE, "wait answered %d (%s)", rc, shoal_reason());
+  for (uint32_t i = held_n; i-- && rc >= 0;)
+    if (shoal_future_done(&held[i].f) == 1) (void)get(i, SHOAL_TRY);
+}
+
+// To another caller, who releases it, too.
+static void give(uint32_t i) {
+  held[i].given = 1;
+  t->mail[soak_below(MAIL)] = shoal_future_token(&held[i].f) | (uint64_t)era << 52;
+}
+static void take(void) {
+  uint64_t mail = __atomic_exchange_n(&t->mail[soak_below(MAIL)], 0, __ATOMIC_SEQ_CST);
+  struct shoal_future f;
+  struct job j;
+  if (mail >> 52 != era || shoal_future_open(ex, mail & ((UINT64_C(1) << 52) - 1), &f)) return;
+  int rc = shoal_future_get(&f, &j, sizeof j, NULL, soak_deadline());
+  if (rc == 0) ended(j.place, 0, NULL), expect_answer(&j);  // -EBADMSG: it is a large one
+  (void)shoal_future_release(&f);
+}
+
+static int apply(void) {
+  struct job j = new_job(era);
+  struct shoal_failure failure = {.code = 0};
+  int rc = SHOAL_APPLY(ex, small_job, &j, &failure, soak_deadline());
+  if (rc == -EREMOTEIO || rc == -ECANCELED || rc == 0) ended(j.place, rc, &failure);
+  else return refused(rc);
+  if (rc == 0) expect_answer(&j);
+  return 0;
+}
+static int map(void) {
+  struct job jobs[MANY];
+  struct shoal_failure failure = {.code = 0};
+  uint32_t n = 1 + soak_below(MANY);
+  for (uint32_t i = 0; i < n; i++) jobs[i] = (struct job){new_place(era), i, 0, PLAIN};
+  int rc = SHOAL_MAP(ex, small_job, jobs, n, &failure, soak_deadline());
+  for (uint32_t i = 0; i < n && rc == 0; i++) ended(jobs[i].place, 0, NULL), expect_answer(&jobs[i]);
+  return rc == 0 || rc == -EREMOTEIO || rc == -ECANCELED ? 0 : refused(rc);
+}
+static int next_item(void *left, void *item) {
+  if (!*(uint32_t *)left) return 0;
+  --*(uint32_t *)left;
+  *(struct job *)item = (struct job){new_place(era), soak_below(1000), 0, PLAIN};
+  return 1;
+}
+static int imap(void) {
+  struct shoal_imap_options o = {.window = 1 + soak_below(4), .unordered = soak_below(2)};
+  struct shoal_imap *it;
+  struct job j;
+  uint32_t left = 1 + soak_below(MANY);
+  int rc = SHOAL_IMAP(ex, small_job, next_item, &left, &o, &it);
+  SOAK_EXPECT(rc == 0, "imap answered %d (%s)", rc, shoal_reason());
+  if (rc) return 0;
+  do {
+    rc = shoal_imap_next(it, &j, sizeof j, NULL, soak_deadline());
+    if (rc == 0) ended(j.place, 0, NULL), expect_answer(&j);
+  } while (rc == 0 || rc == -EREMOTEIO || rc == -ECANCELED);
+  (void)shoal_imap_end(it);
+  return rc == -ENOENT ? 0 : refused(rc);
+}
+static int for_each(void) {
+  uint32_t n = 1 + soak_below(MANY), first = new_place(era);
+  for (uint32_t i = 1; i < n; i++)
+    if (new_place(era) != first + i) n = i;  // another had the next one; it stays unused
+  struct indices all = {.first = first};
+  int rc = SHOAL_FOR_EACH(ex, index_job, &all, n, NULL, NULL, soak_deadline());
+  for (uint32_t i = 0; i < n && rc == 0; i++)
+    SOAK_EXPECT(t->record[first + i].ended, "index %u of %u is not done", i, n);
+  return rc == 0 || rc == -EREMOTEIO || rc == -ECANCELED ? 0 : refused(rc);
+}
+
+// 1: this executor takes no more.
+static int step(void) {
+  uint32_t what = soak_below(32), i = held_n ? soak_below(held_n) : 0;
+  if (held_n < WINDOW && (what < 12 || !held_n)) return submit();
+  if (what < 18) return get(i, soak_deadline()) == -EPIPE;
+  switch (what) {
+    case 18: return map();
+    case 19: return imap();
+    case 20: return for_each();
+    case 21: wait_any(); return 0;
+    case 22: give(i); return 0;
+    case 23: take(); return 0;
+    case 24: drop(i); return 0;
+    case 25:
+    case 26: cancel(i); return 0;
+    default: return apply();
+  }
+}
+static void name_of(uint32_t which, char *out) { sprintf(out, "executor %u", which); }
+static void work(uint32_t id, int seat) {
+  char name[32];
+  (void)id, (void)seat;
+  for (; !t->closing; soak_pause_us(100)) {
+    era = t->now;
+    name_of(era, name);
+    if (!era || shoal_executor_open(seg, name, &ex)) continue;
+    while (!t->closing && !step()) continue;
+    while (held_n) {
+      uint32_t before = held_n;
+      int rc = get(0, SHOAL_FOREVER);
+      SOAK_EXPECT(!soak_gave_up(rc), "waiting for ever answered %d", rc);
+      if (held_n == before) drop(0);  // the creator has gone
+    }
+    int rc = shoal_executor_detach(ex);
+    SOAK_EXPECT(rc == 0, "detach answered %d (%s)", rc, shoal_reason());
+  }
+  _exit(0);
+}
+
+// ---- creators, and their workers ----
+
+static int arm(void *arg, unsigned worker) {  // dies at some instant, wherever it is then
+  (void)arg, (void)worker;
+  for (int n = getpid() % 97; n; n--) soak_random();
+  uint32_t us = soak_below(2) ? 500 + soak_below(20000) : 20000 + soak_below(200000);
+  return setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, us}}, NULL);
+}
+static struct shoal_executor_options options_of(uint32_t which) {
+  struct era *e = &t->era[which];
+  e->retries = soak_below(2) ? RETRIES : 0;
+  e->limited = soak_below(4) == 0;
+  return (struct shoal_executor_options){.workers = 2 + soak_below(2),
+                                         .jobs = 16u << soak_below(4),
+                                         .producers = 64,
+                                         .retries = e->retries,
+                                         .time_limit_ns = e->limited ? 3000000 : 0,
+                                         .tasks_max = soak_below(4) ? 0 : 20,
+                                         .init = arm};
+}
+static void shut_down(struct era *e, unsigned flags) {
+  struct shoal_executor_info info = {0};
+  int rc = shoal_executor_shutdown(ex, flags, SHOAL_FOREVER);
+  SOAK_EXPECT(rc == 0, "shutdown answered %d (%s)", rc, shoal_reason());
+  shoal_executor_info(ex, &info);
+  SOAK_EXPECT(info.pending + info.running == 0, "shut down: %u pending, %u running", info.pending, info.running);
+  e->deaths = (uint32_t)info.restarts + info.workers;
+  if (rc == 0) e->fate = flags ? EMPTIED : ORDERLY;
+  if (!t->closed) return;
+  shoal_executor_reap(ex);  // the callers are no more
+  shoal_executor_info(ex, &info);
+  SOAK_EXPECT(info.jobs == 0, "%u cells are not free", info.jobs);
+}
+static void create(uint32_t which) {
+  struct shoal_executor_options o = options_of(which);
+  struct shoal_executor_info info = {0};
+  struct era *e = &t->era[which];
+  char name[32], last[32];
+  for (uint32_t n = which % 61; n; n--) soak_random();
+  name_of(which - 1, last);
+  name_of(which, name);
+  (void)shoal_executor_unlink(seg, last);  // its creator may have been killed
+  int rc = shoal_executor_create(seg, name, &o, &ex);
+  SOAK_EXPECT(rc == 0, "create answered %d (%s)", rc, shoal_reason());
+  if (rc) _exit(1);
+  t->now = which;
+  uint32_t fate = soak_below(4), ms = 20 + soak_below(300);
+  for (shoal_deadline end = fate ? shoal_after_ms(ms) : SHOAL_FOREVER; !t->closed && !shoal_deadline_passed(end);) {
+    rc = shoal_executor_tend(ex, shoal_after_us(soak_below(5000)));
+    SOAK_EXPECT(rc >= 0, "tend answered %d (%s)", rc, shoal_reason());
+  }
+  if (t->closed || fate < EMPTIED) {
+    shut_down(e, 0);
+  } else if (fate == EMPTIED) {
+    shut_down(e, SHOAL_CANCEL_PENDING);
+  } else {
+    e->fate = TERMINATED;
+    rc = shoal_executor_terminate(ex, soak_deadline());
+    SOAK_EXPECT(rc == 0, "terminate answered %d (%s)", rc, shoal_reason());
+  }
+  shoal_executor_info(ex, &info);
+  __atomic_fetch_add(&t->restarts, info.restarts, __ATOMIC_SEQ_CST);
+  rc = shoal_executor_unlink(seg, name);
+  SOAK_EXPECT(rc == 0, "unlink answered %d (%s)", rc, shoal_reason());
+  rc = shoal_executor_detach(ex);
+  SOAK_EXPECT(rc == 0, "detach answered %d (%s)", rc, shoal_reason());
+  _exit(0);
+}
+
+// ---- the driver ----
+
+static void next_creator(void) {
+  creator = 0;
+  if (++eras >= ERAS) return;
+  creator = soak_fork();
+  if (!creator) create(eras);
+}
+static void creator_ended(int status) {
+  int killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  SOAK_EXPECT(killed || (WIFEXITED(status) && !WEXITSTATUS(status)), "a creator ended with %x", (unsigned)status);
+}
+static void look_at_creator(void) {
+  int status, doomed = soak_below(100) == 0;
+  if (creator && doomed) kill(creator, SIGKILL);
+  if (creator && waitpid(creator, &status, doomed ? 0 : WNOHANG) != creator) return;
+  soak.kills += (uint64_t)doomed;
+  if (creator) creator_ended(status);
+  next_creator();
+}
+static void buried(int seat) {
+  (void)seat;
+  look_at_creator();
+}
+
+static void begin(void) {
+  static const struct shoal_segment_options small = {
+      .size = 1 << 20, .size_max = 1 << 26, .participants = 1024, .objects = 64};
+  if (!t) t = soak_shared(sizeof *t);
+  memset((void *)t->record, 0, (t->next < PLACES ? t->next : PLACES) * sizeof *t->record);
+  memset((void *)t->era, 0, sizeof *t - offsetof(struct table, era));
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // what nobody else waits for comes to us
+  int rc = shoal_segment_create(NULL, &small, &seg);
+  SOAK_EXPECT(rc == 0, "segment: %d %s", rc, shoal_reason());
+  shoal_spin_max_ = soak_below(2) ? SHOAL_SPIN_MAX : 0;
+  eras = 0;
+  next_creator();
+}
+static uint64_t progress(void) { return t->done; }
+static int full(void) { return t->next > PLACES / 2 || eras + 1 >= ERAS; }
+
+// 0: pid has not ended within ten seconds. -1: any child.
+static int ends(pid_t pid, int *status) {
+  pid_t is = 0;
+  for (int64_t end = soak_now_ns() + INT64_C(10000000000); !is && soak_now_ns() < end; soak_pause_us(is ? 0 : 300))
+    is = waitpid(pid, status, WNOHANG);
+  return is != 0;
+}
+static void end_creator(void) {
+  int status;
+  if (!creator) return;
+  if (ends(creator, &status)) return creator_ended(status);
+  soak.stalled++;
+  printf("  a creator does not end\n");
+  kill(creator, SIGKILL);
+  waitpid(creator, NULL, 0);
+}
+static void no_orphan(void) {
+  while (ends(-1, NULL))
+    if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD) return;
+  soak_fault("a process is left");
+}
+static void settle(void) {
+  uint32_t missing[ERAS] = {0};
+  for (uint64_t i = 0; i < t->next && i < PLACES; i++) {
+    const struct record *r = &t->record[i];
+    const struct era *e = &t->era[r->era];
+    SOAK_EXPECT(!(r->flags & UNBEGUN) || !r->begun, "job %lu was cancelled, and had begun", i);
+    if (!(r->flags & ACKED) || r->flags & (UNBEGUN | FORCED) || e->fate != ORDERLY || e->limited) continue;
+    if (e->retries) soak.lost += !r->ended;
+    else missing[r->era] += !r->begun && r->end != FAILED;  // its worker died between claim and begin, and its caller
+  }
+  for (uint32_t i = 0; i < ERAS; i++)
+    if (missing[i] > t->era[i].deaths) soak.lost += missing[i] - t->era[i].deaths;
+  soak.doubled += t->twice;
+  soak.done += t->done;
+  soak.kills += t->restarts;
+}
+static void end(void) {
+  t->closing = 1;
+  soak_all_end(WORKERS, WORKERS, "caller", "");
+  for (int seat = 0; seat < WORKERS; seat++) soak_kill(seat);
+  t->closed = 1;
+  end_creator();
+  no_orphan();
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
+  settle();
+  if (!soak.stalled) ledger_expect_no_block(seg);
+  int rc = shoal_segment_close(seg);
+  SOAK_EXPECT(rc == 0, "closing the segment: %d %s", rc, shoal_reason());
+}
+
+const struct soak_room soak_executor = {"executor", WORKERS, begin, work, progress, full, end, NULL, buried};

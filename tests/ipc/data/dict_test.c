@@ -1,0 +1,318 @@
+// What ipc/data/dict.h claims, of one process:
+// - every call does what Python's dict does, against a private model, while the table grows, shrinks and is cleared
+// - the heap holds one block an entry, and one for the table; when the dict has gone, none
+// - what makes no sense is refused, with its code, and nothing is changed by it; a full segment, too
+#include "tests/ipc/data/dict_fixture.h"
+
+// ---- one process ----
+
+static void test_set_get_remove(void **state) {
+  (void)state;
+  char text[64];
+  uint64_t size, version, version2;
+  void *copy;
+  make(&small, NULL);
+  assert_null(get("a"));
+  assert_int_equal(shoal_dict_len(dict), 0);
+  assert_int_equal(set("a", "one"), 0);
+  assert_int_equal(set("", "nothing"), 0);
+  assert_string_equal(get("a"), "one");
+  assert_string_equal(get(""), "nothing");
+  assert_int_equal(shoal_dict_contains(dict, "a", 1), 1);
+  assert_int_equal(shoal_dict_contains(dict, "b", 1), 0);
+  assert_int_equal(shoal_dict_get_versioned(dict, "a", 1, text, 64, &size, &version), 0);
+  assert_int_equal(set("a", ""), 0);
+  assert_string_equal(get("a"), "");
+  assert_int_equal(shoal_dict_get_versioned(dict, "a", 1, text, 64, &size, &version2), 0);
+  assert_int_not_equal(version, version2);
+  assert_int_equal(shoal_dict_len(dict), 2);
+  assert_int_equal(shoal_dict_get_alloc(dict, "", 0, &copy, &size), 0);
+  assert_string_equal(copy, "nothing");
+  free(copy);
+  assert_int_equal(shoal_dict_get(dict, "", 0, text, 6, &size), -EMSGSIZE);
+  assert_int_equal(size, 7);
+  assert_int_equal(shoal_dict_pop(dict, "", 0, text, 6, &size, F), -EMSGSIZE);
+  assert_int_equal(shoal_dict_pop(dict, "", 0, text, 7, &size, F), 0);
+  assert_memory_equal(text, "nothing", 7);
+  assert_int_equal(shoal_dict_pop(dict, "", 0, text, 7, &size, F), -ENOENT);
+  assert_int_equal(shoal_dict_remove(dict, "a", 1, F), 0);
+  assert_int_equal(shoal_dict_remove(dict, "a", 1, F), -ENOENT);
+  assert_int_equal(shoal_dict_len(dict), 0);
+  done();
+}
+
+static void test_compound(void **state) {
+  (void)state;
+  char text[8];
+  uint64_t size, version;
+  make(&small, NULL);
+  assert_int_equal(shoal_dict_setdefault(dict, "k", 1, "x", 1, text, 8, &size, F), 0);
+  assert_int_equal(shoal_dict_setdefault(dict, "k", 1, "y", 1, text, 8, &size, F), 1);
+  assert_int_equal(text[0], 'x');
+  assert_int_equal(shoal_dict_setdefault(dict, "k", 1, "y", 1, text, 0, &size, F), -EMSGSIZE);
+  assert_int_equal(shoal_dict_set_if(dict, "k", 1, SHOAL_DICT_ABSENT, "z", 1, F), SHOAL_DICT_OTHER);
+  assert_int_equal(shoal_dict_set_if(dict, "n", 1, SHOAL_DICT_ABSENT, "z", 1, F), 0);
+  assert_int_equal(shoal_dict_get_versioned(dict, "k", 1, text, 8, &size, &version), 0);
+  assert_int_equal(shoal_dict_set_if(dict, "k", 1, version, "12345678", 8, F), 0);
+  assert_int_equal(shoal_dict_set_if(dict, "k", 1, version, "z", 1, F), SHOAL_DICT_OTHER);
+  assert_int_equal(shoal_dict_set_if(dict, "q", 1, version, "z", 1, F), SHOAL_DICT_OTHER);
+  assert_int_equal(shoal_dict_compare_and_set(dict, "k", 1, "12345679", 8, "z", 1, F), SHOAL_DICT_OTHER);
+  assert_int_equal(shoal_dict_compare_and_set(dict, "k", 1, "1234567", 7, "z", 1, F), SHOAL_DICT_OTHER);
+  assert_int_equal(shoal_dict_compare_and_set(dict, "k", 1, NULL, 0, "z", 1, F), SHOAL_DICT_OTHER);
+  assert_int_equal(shoal_dict_compare_and_set(dict, "k", 1, "12345678", 8, "z", 1, F), 0);
+  assert_int_equal(shoal_dict_compare_and_set(dict, "w", 1, NULL, 0, "w", 1, F), 0);
+  assert_string_equal(get("k"), "z");
+  assert_string_equal(get("w"), "w");
+  assert_int_equal(shoal_dict_len(dict), 3);
+  done();
+}
+
+struct wish {
+  int answer;
+  const char *value;
+  int seen;
+};
+static int wished(struct shoal_dict_change *c, void *arg) {
+  struct wish *w = arg;
+  w->seen = c->value ? (int)c->size : -1;
+  if (w->value) c->value = (void *)(uintptr_t)w->value, c->size = strlen(w->value);
+  return w->answer;
+}
+static int writes_inside(struct shoal_dict_change *c, void *arg) {
+  uint64_t size;
+  struct shoal_dict_snapshot all;
+  (void)c, (void)arg;
+  CHECK(shoal_dict_set(dict, "o", 1, "x", 1, F) == -EDEADLK);
+  CHECK(shoal_dict_clear(dict, F) == -EDEADLK);
+  CHECK(shoal_dict_snapshot(dict, &all, F) == -EDEADLK);
+  CHECK(shoal_dict_get(dict, "u", 1, NULL, 0, &size) == -EMSGSIZE);
+  return SHOAL_DICT_KEEP;
+}
+static void test_update(void **state) {
+  (void)state;
+  struct wish w = {SHOAL_DICT_KEEP, "new", 0};
+  make(&small, NULL);
+  assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), 0);
+  assert_int_equal(w.seen, -1);
+  assert_null(get("u"));
+  w.answer = SHOAL_DICT_REMOVE;
+  assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), 0);
+  w.answer = SHOAL_DICT_SET;
+  assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), 0);
+  assert_string_equal(get("u"), "new");
+  w.answer = -ECANCELED, w.value = "newer";
+  assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), -ECANCELED);
+  assert_int_equal(w.seen, 3);
+  w.answer = 7;
+  assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), -EINVAL);
+  assert_string_equal(get("u"), "new");
+  assert_int_equal(shoal_dict_update(dict, "u", 1, writes_inside, NULL, F), 0);
+  w.answer = SHOAL_DICT_REMOVE;
+  assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), 0);
+  assert_null(get("u"));
+  done();
+}
+
+static void test_many(void **state) {
+  (void)state;
+  struct shoal_dict_item items[100];
+  char keys[100][8];
+  uint64_t n;
+  make(&small, NULL);
+  for (int i = 0; i < 100; i++) {
+    snprintf(keys[i], 8, "k%d", i % 90);
+    items[i] = (struct shoal_dict_item){keys[i], strlen(keys[i]), &keys[i], 8};
+  }
+  assert_int_equal(shoal_dict_set_n(dict, items, 100, &n, F), 0);
+  assert_int_equal(n, 100);
+  assert_int_equal(shoal_dict_len(dict), 90);
+  assert_exact();
+  items[50].size = UINT64_C(1) << 40;
+  items[0].size = 1;
+  assert_int_equal(shoal_dict_set_n(dict, items, 100, &n, F), -EMSGSIZE);
+  assert_int_equal(n, 0);
+  assert_int_equal(strlen(get("k0")), 2);
+  assert_int_equal(shoal_dict_set_n(dict, items, 0, &n, F), 0);
+  assert_exact();
+  assert_int_equal(shoal_dict_clear(dict, F), 0);
+  assert_int_equal(shoal_dict_len(dict), 0);
+  assert_null(get("k1"));
+  assert_int_equal(shoal_dict_clear(dict, F), 0);
+  assert_int_equal(set("k1", "again"), 0);
+  done();
+}
+
+// Every operation, at random, and what must be there after it.
+#define MODEL 600
+static uint32_t model[MODEL];  // 0: not there; else the seed of its value
+static unsigned fill(char *value, uint32_t seed) {
+  unsigned n = seed % 7 ? seed % 61 : seed % 5000;
+  for (unsigned i = 0; i < n; i++) value[i] = (char)(seed + i);
+  return n;
+}
+static int decrement(struct shoal_dict_change *c, void *arg) {
+  *(int *)arg = c->value != NULL;
+  return c->value ? SHOAL_DICT_REMOVE : SHOAL_DICT_KEEP;
+}
+static uint64_t key_for(char *key, uint32_t k) {  // keys of 0 to 40 bytes
+  memset(key, (int)k, 40);
+  memcpy(key + k % 37, &k, 4);
+  return k % 37 + 4;
+}
+static void test_as_a_model(void **state) {
+  (void)state;
+  static char value[5000], other[5000], key[48];
+  uint32_t random = 2463534242u, entries = 0;
+  make(&small, NULL);
+  memset(model, 0, sizeof model);
+  for (unsigned i = 0; i < 30000; i++) {
+    uint32_t range = i / 5000 % 2 ? 40 : MODEL, k = rnd(&random) % range, seed = rnd(&random) | 1;
+    uint64_t key_size = key_for(key, k), n, there = model[k] != 0;
+    int was = 0;
+    switch (rnd(&random) % (i % 9000 > 6000 ? 12 : 8)) {
+      case 0 ... 3:
+        assert_int_equal(shoal_dict_set(dict, key, key_size, value, fill(value, seed), F), 0);
+        model[k] = seed;
+        break;
+      case 4:
+        assert_int_equal(shoal_dict_setdefault(dict, key, key_size, value, fill(value, seed), other, 5000, &n, F),
+                         there);
+        if (!there) model[k] = seed;
+        break;
+      case 5: assert_int_equal(shoal_dict_contains(dict, key, key_size), there); break;
+      case 6:
+        assert_int_equal(shoal_dict_update(dict, key, key_size, decrement, &was, F), 0);
+        assert_int_equal(was, there);
+        model[k] = 0;
+        break;
+      case 7:
+        if (rnd(&random) % 4096) break;
+        assert_int_equal(shoal_dict_clear(dict, F), 0);
+        memset(model, 0, sizeof model);
+        break;
+      default: assert_int_equal(shoal_dict_remove(dict, key, key_size, F), there ? 0 : -ENOENT); model[k] = 0;
+    }
+    int rc = shoal_dict_get(dict, key, key_size, other, sizeof other, &n);
+    assert_int_equal(rc, model[k] ? 0 : -ENOENT);
+    if (model[k]) assert_int_equal(n, fill(value, model[k]));
+    if (model[k]) assert_memory_equal(value, other, n);
+    if (i % 1024 == 0) assert_exact();
+  }
+  for (uint32_t k = 0; k < MODEL; k++) {
+    uint64_t key_size = key_for(key, k);
+    entries += model[k] != 0;
+    assert_int_equal(shoal_dict_contains(dict, key, key_size), model[k] != 0);
+  }
+  assert_int_equal(shoal_dict_len(dict), entries);
+  done();
+}
+
+static void test_grows_and_shrinks(void **state) {
+  (void)state;
+  struct shoal_dict_info info;
+  make(&(struct shoal_segment_options){.size_max = 256 << 20}, &(struct shoal_dict_options){.stripes = 4});
+  for (uint32_t i = 0; i < 50000; i++) assert_int_equal(shoal_dict_set(dict, &i, 4, &i, 4, F), 0);
+  assert_int_equal(shoal_dict_len(dict), 50000);
+  assert_exact();
+  assert_int_equal(shoal_dict_info(dict, &info), 0);
+  assert_true(info.capacity >= 50000 && info.capacity <= 200000);
+  for (uint32_t i = 0; i < 50000; i++) {
+    uint32_t value;
+    uint64_t n;
+    assert_int_equal(shoal_dict_pop(dict, &i, 4, &value, 4, &n, F), 0);
+    assert_int_equal(value, i);
+  }
+  assert_int_equal(shoal_dict_info(dict, &info), 0);
+  assert_true(info.capacity < 1000);
+  // keys that come and go need no larger table
+  for (uint32_t i = 0; i < 100000; i++) {
+    uint32_t old = i - 50;
+    assert_int_equal(shoal_dict_set(dict, &i, 4, &i, 4, F), 0);
+    if (i >= 50) assert_int_equal(shoal_dict_remove(dict, &old, 4, F), 0);
+  }
+  assert_int_equal(shoal_dict_info(dict, &info), 0);
+  assert_true(info.capacity < 1000);
+  done();
+}
+
+static void test_bad_input(void **state) {
+  (void)state;
+  struct shoal_dict *other = NULL;
+  struct shoal_object object;
+  char c;
+  uint64_t n;
+  make(&small, NULL);
+  assert_int_equal(shoal_dict_create(seg, "d", NULL, &other), -EEXIST);
+  assert_int_equal(shoal_dict_open(seg, "e", &other), -ENOENT);
+  assert_int_equal(shoal_dict_create(seg, "e", &(struct shoal_dict_options){.stripes = 3}, &other), -EINVAL);
+  assert_int_equal(shoal_dict_create(seg, "e", &(struct shoal_dict_options){.stripes = 128}, &other), -EINVAL);
+  assert_int_equal(shoal_dict_size(&(struct shoal_dict_options){.stripes = 5}), 0);
+  assert_int_equal(shoal_object_create(seg, "x", "queue", 64, NULL, NULL, &object), 0);
+  assert_int_equal(shoal_dict_open(seg, "x", &other), -EBADMSG);
+  assert_int_equal(shoal_dict_unlink(seg, "x"), -EBADMSG);
+  assert_int_equal(shoal_object_close(seg, &object), 0);
+  assert_int_equal(shoal_object_create(seg, "y", "dict", 64, NULL, NULL, &object), 0);
+  assert_int_equal(shoal_dict_open(seg, "y", &other), -EPROTO);
+  assert_int_equal(shoal_object_close(seg, &object), 0);
+  assert_null(other);
+  assert_int_equal(shoal_dict_set(dict, &c, UINT64_C(1) << 32, "", 0, F), -EOVERFLOW);
+  assert_int_equal(shoal_dict_remove(dict, &c, UINT64_C(1) << 32, F), -EOVERFLOW);
+  assert_int_equal(shoal_dict_set(dict, "k", 1, &c, UINT64_C(1) << 50, F), -EMSGSIZE);
+  assert_int_equal(shoal_dict_get(dict, "k", 1, &c, 1, &n), -ENOENT);
+  done();
+}
+
+// All of it is filled; what fails changes nothing; what is removed can be used again.
+static void test_a_full_segment(void **state) {
+  (void)state;
+  static char value[3000];
+  uint32_t n = 0;
+  struct wish w = {SHOAL_DICT_SET, value, 0};
+  memset(value, 'x', sizeof value - 1);
+  make(&(struct shoal_segment_options){.size = 256 << 10, .size_max = 3 << 20, .participants = 8, .objects = 16}, NULL);
+  while (shoal_dict_set(dict, &n, 4, value, sizeof value, F) == 0) n++;
+  assert_true(n > 300);
+  assert_int_equal(shoal_dict_set(dict, &n, 4, value, sizeof value, F), -ENOSPC);
+  assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), -ENOSPC);
+  uint32_t key = 0;
+  assert_int_equal(shoal_dict_update(dict, &key, 4, wished, &w, F), -ENOSPC);
+  assert_int_equal(shoal_dict_len(dict), n);
+  assert_exact();
+  for (uint32_t i = 0; i < n; i += 2) assert_int_equal(shoal_dict_remove(dict, &i, 4, F), 0);
+  for (uint32_t i = 0; i < n; i += 2) assert_int_equal(shoal_dict_set(dict, &i, 4, value, sizeof value, F), 0);
+  done();
+}
+
+static void test_placed(void **state) {
+  (void)state;
+  struct shoal_dict_options how = {.stripes = 2};
+  struct shoal_object object;
+  struct shoal_dict *other;
+  make(&small, NULL);
+  assert_int_equal(shoal_object_create(seg, "mine", "mine", 4096, NULL, NULL, &object), 0);
+  struct shoal_dict *named = dict;
+  void *at = (char *)object.memory + 128;
+  assert_int_equal(shoal_dict_attach(seg, &object, at, &dict), -EPROTO);
+  assert_int_equal(shoal_dict_init(seg, &object, at, &how, &dict), 0);
+  assert_int_equal(shoal_dict_attach(seg, &object, at, &other), 0);
+  for (uint32_t i = 0; i < 1000; i++) assert_int_equal(shoal_dict_set(dict, &i, 4, &i, 4, F), 0);
+  assert_int_equal(shoal_dict_len(other), 1000);
+  assert_int_equal(shoal_dict_destroy(dict, F), 0);
+  assert_int_equal(shoal_dict_set(other, "a", 1, "a", 1, F), -EINVAL);
+  assert_int_equal(shoal_dict_contains(other, "a", 1), -EINVAL);
+  assert_int_equal(shoal_dict_close(other), 0);
+  assert_int_equal(shoal_object_close(seg, &object), 0);
+  dict = named;
+  done();
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_set_get_remove), cmocka_unit_test(test_compound),
+      cmocka_unit_test(test_update),         cmocka_unit_test(test_many),
+      cmocka_unit_test(test_as_a_model),     cmocka_unit_test(test_grows_and_shrinks),
+      cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_a_full_segment),
+      cmocka_unit_test(test_placed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,580 @@
+// What ipc/data/list.h claims:
+// - every call does what Python's list does, against a private model
+// - the heap holds one block a value, and one for the row; when the list has gone, none
+// - beside writers nobody reads a torn value; appends of many are all there, each one's in its order; a slice is of one moment
+// - a sort with a callback that contradicts itself, or an index that is none, changes nothing
+// - readers wait for nobody, stopped or dead; whoever writes next finds the list whole
+// - whatever stands in its words, an error comes of it, and no access outside the segment
+#include "ipc/data/list.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+// cmocka wants those above first
+#include <cmocka.h>
+
+#include "core/heap.h"
+#include "ipc/data/list_internal.h"
+#include "tests/harness/stage.h"
+
+#define F SHOAL_FOREVER
+
+static const struct shoal_segment_options small = {
+    .size = 256 << 10, .size_max = 64 << 20, .participants = 32, .objects = 32};
+static struct shoal_segment *seg;
+static struct shoal_list *list;
+
+static void make(const struct shoal_segment_options *o) {
+  CHECK(shoal_segment_create(NULL, o, &seg) == 0);
+  CHECK(shoal_list_create(seg, "l", &list) == 0);
+}
+static struct shoal_heap_info heap_info(void) {
+  struct shoal_heap_info info;
+  struct shoal_heap *heap;
+  CHECK(shoal_heap_open(seg, &heap) == 0);
+  CHECK(shoal_heap_reap(heap) >= 0);
+  CHECK(shoal_heap_info(heap, &info) == 0);
+  CHECK(shoal_heap_close(heap) == 0);
+  return info;
+}
+static void assert_exact(void) {
+  struct shoal_list_info info;
+  struct shoal_list_slice all;
+  assert_int_equal(shoal_list_slice(list, 0, SHOAL_LIST_END, &all, F), 0);
+  assert_int_equal(shoal_list_info(list, &info), 0);
+  assert_int_equal(info.length, all.values);
+  assert_int_equal(shoal_list_len(list), all.values);
+  shoal_list_slice_free(&all);
+  assert_int_equal(heap_info().objects, info.length + (info.row != 0));
+}
+static void done(void) {
+  assert_exact();
+  CHECK(shoal_list_close(list) == 0);
+  CHECK(shoal_list_unlink(seg, "l") == 0);
+  CHECK(heap_info().blocks == 0);
+  CHECK(shoal_segment_close(seg) == 0);
+}
+static uint32_t rnd(uint32_t *state) {
+  *state ^= *state << 13, *state ^= *state >> 17;
+  return *state ^= *state << 5;
+}
+
+static int append(const char *text) { return shoal_list_append(list, text, strlen(text), F); }
+// "a b c"
+static const char *shown(int64_t from, int64_t to) {
+  static char text[4096];
+  struct shoal_list_slice s;
+  struct iovec v;
+  size_t n = 0;
+  CHECK(shoal_list_slice(list, from, to, &s, F) == 0);
+  while (shoal_list_next(&s, &v))
+    n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s", n ? " " : "", (int)v.iov_len, (char *)v.iov_base);
+  shoal_list_slice_free(&s);
+  text[n] = 0;
+  return text;
+}
+#define ALL shown(0, SHOAL_LIST_END)
+
+// ---- one process ----
+
+static void test_as_pythons(void **state) {
+  (void)state;
+  char text[16];
+  uint64_t size, at;
+  void *copy;
+  make(&small);
+  assert_string_equal(ALL, "");
+  assert_int_equal(shoal_list_get(list, 0, text, 16, &size), -ERANGE);
+  assert_int_equal(append("b"), 0);
+  assert_int_equal(append("d"), 0);
+  assert_int_equal(shoal_list_insert(list, 0, "a", 1, F), 0);
+  assert_int_equal(shoal_list_insert(list, -1, "c", 1, F), 0);
+  assert_int_equal(shoal_list_insert(list, 100, "e", 1, F), 0);
+  assert_int_equal(shoal_list_insert(list, -100, "0", 1, F), 0);
+  assert_string_equal(ALL, "0 a b c d e");
+  assert_string_equal(shown(1, 3), "a b");
+  assert_string_equal(shown(-2, SHOAL_LIST_END), "d e");
+  assert_string_equal(shown(4, 2), "");
+  struct iovec two[] = {{"x", 1}, {"yy", 2}};
+  assert_int_equal(shoal_list_extend(list, two, 2, F), 0);
+  assert_int_equal(shoal_list_extend(list, two, 0, F), 0);
+  assert_string_equal(ALL, "0 a b c d e x yy");
+  assert_int_equal(shoal_list_replace(list, 1, 6, two, 2, F), 0);
+  assert_string_equal(ALL, "0 x yy x yy");
+  assert_int_equal(shoal_list_replace(list, -2, SHOAL_LIST_END, two, 1, F), 0);
+  assert_string_equal(ALL, "0 x yy x");
+  assert_int_equal(shoal_list_set(list, -1, "last", 4, F), 0);
+  assert_int_equal(shoal_list_set(list, 4, "none", 4, F), -ERANGE);
+  assert_int_equal(shoal_list_set(list, -5, "none", 4, F), -ERANGE);
+  assert_int_equal(shoal_list_get_alloc(list, 3, &copy, &size), 0);
+  assert_string_equal(copy, "last");
+  free(copy);
+  assert_int_equal(shoal_list_get(list, 3, text, 3, &size), -EMSGSIZE);
+  assert_int_equal(size, 4);
+  assert_int_equal(shoal_list_pop(list, -1, text, 3, &size, F), -EMSGSIZE);
+  assert_int_equal(shoal_list_pop(list, 1, text, 16, &size, F), 0);
+  assert_int_equal(text[0], 'x');
+  assert_int_equal(shoal_list_index(list, "last", 4, 0, &at, F), 0);
+  assert_int_equal(at, 2);
+  assert_int_equal(shoal_list_index(list, "0", 1, 1, &at, F), -ENOENT);
+  assert_int_equal(shoal_list_reverse(list, F), 0);
+  assert_string_equal(ALL, "last yy 0");
+  assert_int_equal(shoal_list_pop(list, -4, text, 16, &size, F), -ERANGE);
+  assert_int_equal(shoal_list_clear(list, F), 0);
+  assert_int_equal(shoal_list_clear(list, F), 0);
+  assert_int_equal(shoal_list_reverse(list, F), 0);
+  assert_int_equal(append("again"), 0);
+  assert_string_equal(ALL, "again");
+  done();
+}
+
+static int by_length(const struct iovec *a, const struct iovec *b, void *arg) {
+  (void)arg;
+  return (a->iov_len > b->iov_len) - (a->iov_len < b->iov_len);
+}
+static int contradicts(const struct iovec *a, const struct iovec *b, void *arg) {
+  uint32_t *random = arg;
+  (void)a, (void)b;
+  return rnd(random) % 2 ? 1 : -1;
+}
+static int always_more(const struct iovec *a, const struct iovec *b, void *arg) {
+  (void)a, (void)b, (void)arg;
+  return 1;
+}
+static int writes(const struct iovec *a, const struct iovec *b, void *arg) {
+  uint64_t size;
+  char text[8];
+  (void)arg;
+  CHECK(append("x") == -EDEADLK);
+  CHECK(shoal_list_reverse(list, F) == -EDEADLK);
+  CHECK(shoal_list_get(list, 0, text, 8, &size) == 0);
+  return by_length(a, b, NULL);
+}
+static void test_sort(void **state) {
+  (void)state;
+  uint32_t random = 7;
+  make(&small);
+  const char *words[] = {"pear", "fig", "apple", "kiwi", "fig", "banana", "plum"};
+  for (int i = 0; i < 7; i++) assert_int_equal(append(words[i]), 0);
+  assert_int_equal(shoal_list_sort(list, by_length, NULL, F), 0);
+  assert_string_equal(ALL, "fig fig pear kiwi plum apple banana");
+  assert_int_equal(shoal_list_sort(list, NULL, NULL, F), 0);
+  assert_string_equal(ALL, "apple banana fig fig kiwi pear plum");
+  assert_int_equal(shoal_list_sort(list, contradicts, &random, F), -EINVAL);
+  assert_int_equal(shoal_list_sort(list, always_more, NULL, F), -EINVAL);
+  assert_string_equal(ALL, "apple banana fig fig kiwi pear plum");
+  assert_int_equal(shoal_list_sort(list, writes, NULL, F), 0);
+  assert_string_equal(ALL, "fig fig kiwi pear plum apple banana");
+  done();
+}
+
+#define MODEL 400
+static uint32_t model[MODEL + 8], length;
+static unsigned fill(char *value, uint32_t seed) {
+  unsigned n = seed % 9 ? seed % 50 : seed % 3000;
+  for (unsigned i = 0; i < n; i++) value[i] = (char)(seed + i);
+  return n;
+}
+static void model_replace(uint32_t from, uint32_t drop, const uint32_t *seeds, uint32_t n) {
+  memmove(model + from + n, model + from + drop, 4 * (length - from - drop));
+  for (uint32_t i = 0; i < n; i++) model[from + i] = seeds[i];
+  length += n - drop;
+}
+static int by_seed(const struct iovec *a, const struct iovec *b, void *arg) {
+  (void)arg;
+  return by_length(a, b, NULL);
+}
+static void model_sort(void) {  // stable, by length
+  for (uint32_t i = 1; i < length; i++)
+    for (uint32_t k = i; k; k--) {
+      static char unused[5000];
+      if (fill(unused, model[k - 1]) <= fill(unused, model[k])) break;
+      uint32_t m = model[k];
+      model[k] = model[k - 1], model[k - 1] = m;
+    }
+}
+static void test_as_a_model(void **state) {
+  (void)state;
+  static char value[3000], other[3000], three[3][3000];
+  uint32_t random = 88172645u;
+  uint64_t n;
+  make(&small);
+  length = 0;
+  for (unsigned i = 0; i < 20000; i++) {
+    uint32_t seed = rnd(&random) | 1, from = rnd(&random) % (length + 1), drop, seeds[3];
+    struct iovec v[3];
+    int grows = length < 4 || (length < MODEL && i / 3000 % 2 == 0);
+    switch (rnd(&random) % 12) {
+      case 0 ... 2:
+        if (!grows) break;
+        assert_int_equal(shoal_list_append(list, value, fill(value, seed), F), 0);
+        model_replace(length, 0, &seed, 1);
+        break;
+      case 3:
+        if (!grows) break;
+        assert_int_equal(shoal_list_insert(list, from, value, fill(value, seed), F), 0);
+        model_replace(from, 0, &seed, 1);
+        break;
+      case 4:
+        assert_int_equal(shoal_list_pop(list, from, other, sizeof other, &n, F), from < length ? 0 : -ERANGE);
+        if (from < length) model_replace(from, 1, NULL, 0);
+        break;
+      case 5:
+        assert_int_equal(shoal_list_pop(list, -1, other, sizeof other, &n, F), length ? 0 : -ERANGE);
+        if (length) model_replace(length - 1, 1, NULL, 0);
+        break;
+      case 6:
+        if (from == length) break;
+        assert_int_equal(shoal_list_set(list, from, value, fill(value, seed), F), 0);
+        model[from] = seed;
+        break;
+      case 7:
+        drop = rnd(&random) % 4 < length - from ? rnd(&random) % 4 : 0;
+        if (drop > length - from) drop = 0;
+        for (int k = 0; k < 3; k++)
+          seeds[k] = seed + (uint32_t)k, v[k] = (struct iovec){three[k], fill(three[k], seeds[k])};
+        if (!grows) break;
+        assert_int_equal(shoal_list_replace(list, from, from + drop, v, 3, F), 0);
+        model_replace(from, drop, seeds, 3);
+        break;
+      case 8:
+        if (i % 37) break;
+        assert_int_equal(shoal_list_reverse(list, F), 0);
+        for (uint32_t k = 0; k < length / 2; k++) {
+          uint32_t m = model[k];
+          model[k] = model[length - 1 - k], model[length - 1 - k] = m;
+        }
+        break;
+      case 9:
+        if (i % 37) break;
+        assert_int_equal(shoal_list_sort(list, by_seed, NULL, F), 0);
+        model_sort();
+        break;
+      case 10:
+        if (i % 997) break;
+        assert_int_equal(shoal_list_clear(list, F), 0);
+        length = 0;
+        break;
+      default: break;
+    }
+    assert_int_equal(shoal_list_len(list), length);
+    for (unsigned k = 0; k < 4 && length; k++) {
+      uint32_t at = rnd(&random) % length;
+      assert_int_equal(shoal_list_get(list, at, other, sizeof other, &n), 0);
+      assert_int_equal(n, fill(value, model[at]));
+      assert_memory_equal(value, other, n);
+    }
+    if (i % 1024 == 0) assert_exact();
+  }
+  done();
+}
+
+static void test_a_full_segment(void **state) {
+  (void)state;
+  static char value[3000];
+  uint64_t n = 0, size;
+  make(&(struct shoal_segment_options){.size = 256 << 10, .size_max = 3 << 20, .participants = 8, .objects = 16});
+  while (shoal_list_append(list, value, sizeof value, F) == 0) n++;
+  assert_true(n > 300);
+  assert_int_equal(shoal_list_append(list, value, sizeof value, F), -ENOSPC);
+  assert_int_equal(shoal_list_insert(list, 3, value, sizeof value, F), -ENOSPC);
+  struct iovec many[3] = {{value, UINT64_C(1) << 50}, {value, 10}, {value, 10}};
+  assert_int_equal(shoal_list_extend(list, many, 3, F), -EMSGSIZE);
+  assert_int_equal(shoal_list_len(list), n);
+  assert_exact();
+  assert_int_equal(shoal_list_pop(list, -1, value, sizeof value, &size, F), 0);
+  assert_int_equal(shoal_list_append(list, value, sizeof value, F), 0);
+  done();
+}
+
+static void test_bad_input(void **state) {
+  (void)state;
+  struct shoal_list *other = NULL;
+  struct shoal_object object;
+  make(&small);
+  assert_int_equal(shoal_list_create(seg, "l", &other), -EEXIST);
+  assert_int_equal(shoal_list_open(seg, "m", &other), -ENOENT);
+  assert_int_equal(shoal_object_create(seg, "x", "dict", 4096, NULL, NULL, &object), 0);
+  assert_int_equal(shoal_list_open(seg, "x", &other), -EBADMSG);
+  assert_int_equal(shoal_list_attach(seg, &object, object.memory, &other), -EPROTO);
+  struct shoal_list *named = list;
+  assert_int_equal(shoal_list_init(seg, &object, (char *)object.memory + 64, &list), 0);
+  assert_int_equal(shoal_list_attach(seg, &object, (char *)object.memory + 64, &other), 0);
+  for (int i = 0; i < 100; i++) assert_int_equal(append("one"), 0);
+  assert_int_equal(shoal_list_len(other), 100);
+  assert_int_equal(shoal_list_destroy(list, F), 0);
+  assert_int_equal(shoal_list_append(other, "x", 1, F), -EINVAL);
+  assert_int_equal(shoal_list_get(other, 0, NULL, 0, &(uint64_t){0}), -EINVAL);
+  assert_int_equal(shoal_list_close(other), 0);
+  assert_int_equal(shoal_object_close(seg, &object), 0);
+  list = named;
+  done();
+}
+
+// ---- several ----
+
+static enum driver driver_now;
+static struct shoal_list *mine(void) {
+  struct shoal_list *l;
+  struct shoal_segment *other;
+  if (driver_now == THREADS) return list;
+  CHECK(shoal_segment_open_fd(shoal_segment_fd(seg), &other) == 0);
+  CHECK(shoal_list_open(other, "l", &l) == 0);
+  return l;
+}
+static void together(unsigned n, arena_body body, void (*check)(void)) {
+  for (driver_now = THREADS; driver_now <= PROCESSES; driver_now++) {
+    make(&small);
+    arena_begin(4096);
+    run(&arena, driver_now, n, body);
+    check();
+    arena_end(NULL);
+    done();
+  }
+}
+static void nothing(void) {}
+
+#ifdef __SANITIZE_THREAD__
+#define ROUNDS 600u
+#define KILLS 8u
+#else
+#define ROUNDS 3000u
+#define KILLS 25u
+#endif
+static void changes_and_reads(void *memory, unsigned i) {
+  struct shoal_list *l = mine();
+  uint32_t random = i + 77;
+  static __thread char value[700];
+  (void)memory;
+  for (uint32_t n = 0; n < ROUNDS; n++) {
+    uint32_t c = rnd(&random) % 100, at = rnd(&random) % 6;
+    uint64_t size = 0;
+    int rc;
+    memset(value, (int)c, sizeof value);
+    if (i >= 2) {
+      rc = shoal_list_get(l, at, value, sizeof value, &size);
+      CHECK(rc == 0 || rc == -ERANGE);
+      if (rc == 0) CHECK(size % 7 == 0);
+      for (uint64_t k = 0; rc == 0 && k < size; k++) CHECK((uint8_t)value[k] == size / 7);
+    } else if (rnd(&random) % 2 == 0) {
+      CHECK((rc = shoal_list_set(l, at, value, c * 7, F)) == 0 || rc == -ERANGE);
+    } else if (shoal_list_len(l) < 8) {
+      CHECK(shoal_list_insert(l, at, value, c * 7, F) == 0);
+    } else {
+      CHECK((rc = shoal_list_pop(l, rnd(&random) % 2 ? -1 : (int64_t)at, value, sizeof value, &size, F)) == 0 ||
+            rc == -ERANGE);
+    }
+  }
+}
+static void test_no_torn_values(void **state) {
+  (void)state;
+  together(4, changes_and_reads, nothing);
+}
+
+static void appends(void *memory, unsigned i) {
+  struct shoal_list *l = mine();
+  (void)memory;
+  for (uint32_t n = 0; n < ROUNDS; n++) {
+    uint32_t value[2] = {i, n};
+    CHECK(shoal_list_append(l, value, sizeof value, F) == 0);
+  }
+}
+static void all_are_there(void) {
+  uint32_t next[4] = {0, 0, 0, 0};
+  struct shoal_list_slice s;
+  struct iovec v;
+  assert_int_equal(shoal_list_slice(list, 0, SHOAL_LIST_END, &s, F), 0);
+  while (shoal_list_next(&s, &v)) {
+    const uint32_t *value = v.iov_base;
+    assert_int_equal(v.iov_len, 8);
+    assert_int_equal(value[1], next[value[0]]++);
+  }
+  shoal_list_slice_free(&s);
+  for (int i = 0; i < 4; i++) assert_int_equal(next[i], ROUNDS);
+}
+static void test_all_appends_are_there(void **state) {
+  (void)state;
+  together(4, appends, all_are_there);
+}
+
+// Two at a time come and go: a slice never sees one of them.
+static void pairs(void *memory, unsigned i) {
+  struct shoal_list *l = mine();
+  (void)memory;
+  for (uint32_t n = 0; n < ROUNDS / 2; n++) {
+    uint32_t value[2] = {n, n};
+    struct iovec two[2] = {{&value[0], 4}, {&value[1], 4}};
+    struct shoal_list_slice s;
+    struct iovec v;
+    if (i == 0) {
+      CHECK(shoal_list_replace(l, 0, n % 3 ? 0 : 2, two, 2, F) == 0);
+      if (n % 16 == 15) CHECK(shoal_list_replace(l, -4, SHOAL_LIST_END, NULL, 0, F) == 0);
+      continue;
+    }
+    CHECK(shoal_list_slice(l, 0, SHOAL_LIST_END, &s, F) == 0);
+    CHECK(s.values % 2 == 0);
+    while (shoal_list_next(&s, &v)) {
+      uint32_t first = *(uint32_t *)v.iov_base;
+      CHECK(shoal_list_next(&s, &v) == 1 && *(uint32_t *)v.iov_base == first);
+    }
+    shoal_list_slice_free(&s);
+  }
+}
+static void test_a_slice_is_of_one_moment(void **state) {
+  (void)state;
+  together(2, pairs, nothing);
+}
+
+// ---- the dead and the stopped ----
+
+static void holds(void *memory, unsigned i) {
+  (void)i;
+  CHECK(shoal_list_lock_(list, F) == 0);
+  say(memory, 1);
+  for (;;) pause();
+}
+static void test_readers_wait_for_nobody(void **state) {
+  (void)state;
+  char text[8];
+  uint64_t size;
+  make(&small);
+  shoal_atomic32 *stage = arena_begin(4096);
+  assert_int_equal(append("old"), 0);
+  struct peer p = peer_start(&arena, holds, 0);
+  await(stage, 1);
+  assert_int_equal(shoal_list_get(list, 0, text, 8, &size), 0);
+  assert_int_equal(shoal_list_len(list), 1);
+  assert_int_equal(shoal_list_append(list, "x", 1, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_list_append(list, "x", 1, shoal_after_ms(1)), -ETIMEDOUT);
+  peer_kill(&p);
+  assert_int_equal(shoal_list_get(list, 0, text, 8, &size), 0);
+  assert_int_equal(append("new"), 0);
+  assert_string_equal(ALL, "old new");
+  arena_end(NULL);
+  done();
+}
+
+static void churns(void *memory, unsigned i) {
+  uint32_t random = i + 5;
+  uint64_t size;
+  (void)memory;
+  for (uint32_t n = 0;; n++) {
+    struct iovec three[3] = {{&n, 4}, {&n, 4}, {&random, 4}};
+    int64_t at = rnd(&random) % 40;
+    uint32_t value;
+    switch (rnd(&random) % 6) {
+      case 0: CHECK(shoal_list_insert(list, at, &n, 4, F) == 0); break;
+      case 1: CHECK(shoal_list_extend(list, three, 3, F) == 0); break;
+      case 2: CHECK(shoal_list_set(list, at, &n, 4, F) <= 0); break;
+      case 3: CHECK(shoal_list_pop(list, -1, &value, 4, &size, F) <= 0); break;
+      case 4: CHECK(shoal_list_replace(list, at, at + 5, three, 3, F) == 0); break;
+      default: CHECK(shoal_list_replace(list, 30, SHOAL_LIST_END, NULL, 0, F) == 0);
+    }
+  }
+}
+static void test_killed_at_random(void **state) {
+  (void)state;
+  make(&small);
+  arena_begin(4096);
+  for (unsigned round = 0; round < KILLS; round++) {
+    struct peer p[3];
+    for (unsigned i = 0; i < 3; i++) p[i] = peer_start(&arena, churns, i + round * 3);
+    for (unsigned n = 0; n < 100 + round * 10; n++) assert_int_equal(append("mine"), 0);
+    for (unsigned i = 0; i < 3; i++) peer_kill(&p[i]);
+    assert_exact();
+  }
+  arena_end(NULL);
+  done();
+}
+
+// ---- hostile words ----
+
+static void every_call(uint32_t *random) {
+  char value[100];
+  uint64_t n;
+  int64_t at = rnd(random) % 40 - 5;
+  struct shoal_list_slice all;
+  struct shoal_list_info info;
+  struct iovec v, two[2] = {{value, 3}, {value, 90}};
+  (void)shoal_list_get(list, at, value, 100, &n);
+  (void)shoal_list_set(list, at, value, rnd(random) % 100, SHOAL_TRY);
+  (void)shoal_list_append(list, value, rnd(random) % 100, SHOAL_TRY);
+  (void)shoal_list_replace(list, at, at + 3, two, 2, SHOAL_TRY);
+  (void)shoal_list_pop(list, at, value, 100, &n, SHOAL_TRY);
+  (void)shoal_list_pop(list, -1, value, 100, &n, SHOAL_TRY);
+  (void)shoal_list_reverse(list, SHOAL_TRY);
+  (void)shoal_list_sort(list, NULL, NULL, SHOAL_TRY);
+  (void)shoal_list_index(list, "x", 1, 0, &n, SHOAL_TRY);
+  if (shoal_list_slice(list, 0, SHOAL_LIST_END, &all, SHOAL_TRY) == 0) {
+    while (shoal_list_next(&all, &v)) n += v.iov_len ? *(char *)v.iov_base : 0;
+    shoal_list_slice_free(&all);
+  }
+  (void)shoal_list_info(list, &info);
+  if (rnd(random) % 16 == 0) (void)shoal_list_clear(list, SHOAL_TRY);
+}
+static uint64_t *victim_word(uint32_t *random) {
+  struct shoal_row_ r;
+  struct shoal_item_ it;
+  if (rnd(random) % 4 == 0) return (uint64_t *)&list->shm->slot + rnd(random) % 19;
+  if (rnd(random) % 8 == 0) return (uint64_t *)(void *)&list->shm->lock;
+  if (rnd(random) % 8 == 0) return (uint64_t *)&list->shm->root;
+  if (shoal_list_look_(list, &r) || !r.shm) return (uint64_t *)&list->shm->root;
+  if (rnd(random) % 4 == 0) return (uint64_t *)r.shm + rnd(random) % 2;
+  uint64_t word = shoal_load64_relaxed(&r.shm->word[rnd(random) % r.room]);
+  if (rnd(random) % 2 && shoal_item_look_(&list->keep, word, &it) == 0)
+    return (uint64_t *)(void *)it.shm + rnd(random) % 3;
+  return (uint64_t *)&r.shm->word[rnd(random) % r.room];
+}
+static void scribble(uint32_t *random) {
+  uint64_t *at = victim_word(random), r = (uint64_t)rnd(random) << 32 | rnd(random);
+  switch (rnd(random) % 6) {
+    case 0: *at = r; break;
+    case 1: *at = UINT64_MAX; break;
+    case 2: *at ^= UINT64_C(1) << r % 64; break;
+    case 3: *at = r >> r % 64; break;
+    case 4: *at = *victim_word(random); break;
+    default: *at += r % 5 - 2;
+  }
+}
+static void is_scribbled_over(void *memory, unsigned i) {
+  uint32_t random = i * 2654435761u + 1;
+  (void)memory;
+  for (unsigned round = 0; round < 30; round++) {
+    make(&(struct shoal_segment_options){.size = 256 << 10, .size_max = 1 << 20, .participants = 4, .objects = 16});
+    for (uint32_t k = 0; k < 30; k++) CHECK(shoal_list_append(list, &k, 4, F) == 0);
+    for (unsigned n = 0; n < 20; n++) {
+      scribble(&random);
+      every_call(&random);
+    }
+    (void)shoal_list_close(list);
+    (void)shoal_segment_close(seg);
+  }
+}
+static void test_hostile_words(void **state) {
+  (void)state;
+  arena_begin(4096);
+  for (unsigned i = 0; i < 8; i++) {
+    struct peer p = peer_start(&arena, is_scribbled_over, i);
+    peer_join(&p);
+  }
+  arena_end(NULL);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_as_pythons),
+      cmocka_unit_test(test_sort),
+      cmocka_unit_test(test_as_a_model),
+      cmocka_unit_test(test_a_full_segment),
+      cmocka_unit_test(test_bad_input),
+      cmocka_unit_test(test_no_torn_values),
+      cmocka_unit_test(test_all_appends_are_there),
+      cmocka_unit_test(test_a_slice_is_of_one_moment),
+      cmocka_unit_test(test_readers_wait_for_nobody),
+      cmocka_unit_test(test_killed_at_random),
+      cmocka_unit_test(test_hostile_words),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,424 @@
+// What programs and people do to an executor. Claims
+//   stopped     a worker that is stopped holds up its own job only, and is killed by that job's time limit; one that is
+//               stopped between jobs holds up nobody, but a shutdown until its deadline
+//   interrupted SIGINT to the whole group, and a program that handles it: what runs is done, what does not is cancelled,
+//               each once; no process and no segment stays
+//   ended       a program that does not handle SIGINT, or is told SIGTERM: its workers end with it
+//   left        callers killed within submit: a shutdown does not wait for what they left
+//   shared      a result that is got by one while another releases it is that result, or -EINVAL
+//   forked      children are forked while other threads submit, and submit as well
+//   callbacks   are those of the process that asked: a child's calls run none of its parent's, nor do workers
+//   jumps       a task that leaves another by longjmp ends its worker: nobody waits for ever
+//   memory      a task without memory fails by itself, or dies, and the next is done
+//   children    workers are daemons: a task starts no process and creates no executor
+//   elsewhere   who is not the creator ends nothing
+//   default     no number of workers: as many as processors
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "ipc/work/processors.h"
+#include "tests/ipc/work/executor_support.h"
+
+struct small {
+  uint32_t id, in, out;
+};
+SHOAL_TASK(square, struct small) {
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  arg->out = arg->in * arg->in;
+  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
+  return 0;
+}
+SHOAL_TASK(hold, struct small) {
+  ledger->token = (uint64_t)getpid();
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  while (shoal_load32_relaxed(&ledger->go) < arg->in) usleep(100);
+  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
+  return 0;
+}
+static void await_begun(uint32_t id) {
+  while (!shoal_load32_relaxed(&ledger->begun[id])) usleep(100);
+}
+static void squares(struct shoal_executor *ex, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    struct small s = {.id = 100 + i, .in = i};
+    assert_int_equal(SHOAL_APPLY(ex, square, &s, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(s.out, i * i);
+  }
+}
+
+// ---- stopped ----
+
+static void test_stopped(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 2, .time_limit_ns = 500000000});
+  struct shoal_executor_worker w;
+  struct shoal_failure failure;
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
+  await_begun(1);
+  assert_int_equal(kill((pid_t)ledger->token, SIGSTOP), 0);
+  squares(ex, 50);
+  assert_int_equal(shoal_future_get(&f, NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ETIMEDOUT);
+  assert_int_equal(shoal_future_release(&f), 0);
+  squares(ex, 5);
+  assert_int_equal(shoal_executor_worker(ex, 0, &w), 0);
+  assert_int_equal(kill(w.pid, SIGSTOP), 0);
+  squares(ex, 20);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, shoal_after_ms(20)), -ETIMEDOUT);
+  assert_int_equal(shoal_executor_terminate(ex, SHOAL_TRY), 0);
+  end_executor(ex);
+}
+
+// ---- signals ----
+
+static volatile sig_atomic_t interrupted;
+static void interrupt(int signal) { interrupted = signal; }
+
+// A program in a group of its own. Two of its jobs run when it is told; two more wait. 0: it ends in order.
+static int program(void *handles) {
+  struct shoal_segment *own;
+  struct shoal_executor *ex;
+  struct shoal_future f[4];
+  char name[32];
+  setpgid(0, 0);
+  if (handles) signal(SIGINT, interrupt);
+  snprintf(name, sizeof name, "hurt-%d", getppid());
+  if (shoal_segment_create(handles ? name : NULL, NULL, &own)) return 1;
+  struct shoal_executor_options o = {.workers = 2, .threaded = THREADED};
+  if (shoal_executor_create(own, NULL, &o, &ex)) return 2;
+  for (uint32_t i = 0; i < 4; i++) {
+    struct small s = {.id = i, .in = 1};
+    if (SHOAL_SUBMIT(ex, hold, &s, &f[i])) return 3;
+  }
+  await_begun(0), await_begun(1);
+  shoal_store32_relaxed(&ledger->begun[50], 1);
+  while (!interrupted)
+    if (shoal_executor_tend(ex, shoal_after_ms(5)) < 0) return 4;
+  for (uint32_t i = 2; i < 4; i++)
+    if (shoal_future_cancel(&f[i], 0)) return 5;
+  shoal_store32_relaxed(&ledger->go, 1);
+  if (shoal_executor_shutdown(ex, SHOAL_CANCEL_PENDING, SHOAL_FOREVER)) return 6;
+  for (uint32_t i = 0; i < 4; i++)
+    if (shoal_future_get(&f[i], NULL, 0, NULL, SHOAL_TRY) != (i < 2 ? 0 : -ECANCELED)) return 7;
+  if (shoal_executor_detach(ex) || shoal_segment_close(own)) return 8;
+  return shoal_segment_unlink(name) ? 9 : 0;
+}
+static pid_t begin_program(struct shoal_process *p, int handles) {
+  struct shoal_process_options o = {.threaded = THREADED};
+  set_up(NULL);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // its orphans would be ours
+  assert_int_equal(shoal_process_start(p, program, handles ? p : NULL, &o), 0);
+  await_begun(50);
+  return p->pid;
+}
+// Its exit code; all it has started has ended, too.
+static int end_program(struct shoal_process *p) {
+  int code;
+  assert_int_equal(shoal_process_join(p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_exitcode(p, &code), 0);
+  assert_int_equal(shoal_process_close(p), 0);
+  while (waitpid(-1, NULL, 0) > 0) continue;
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
+  return code;
+}
+
+static void test_interrupted(void **state) {
+  (void)state;
+  struct shoal_process p;
+  struct shoal_segment *left;
+  char name[32];
+  snprintf(name, sizeof name, "hurt-%d", getpid());
+  pid_t group = begin_program(&p, 1);
+  assert_int_equal(kill(-group, SIGINT), 0);
+  assert_int_equal(end_program(&p), 0);
+  assert_int_equal(kill(-group, 0), -1);
+  for (uint32_t i = 0; i < 4; i++) {
+    assert_int_equal(shoal_load32_relaxed(&ledger->begun[i]), i < 2);
+    assert_int_equal(shoal_load32_relaxed(&ledger->ended[i]), i < 2);
+  }
+  assert_int_equal(shoal_segment_open(name, NULL, &left), -ENOENT);
+}
+static void test_ended(void **state) {
+  (void)state;
+  struct shoal_process p;
+  pid_t group = begin_program(&p, 0);
+  assert_int_equal(kill(-group, SIGINT), 0);
+  assert_int_equal(end_program(&p), -SIGINT);
+  assert_int_equal(kill(-group, 0), -1);
+  group = begin_program(&p, 0);
+  assert_int_equal(kill(group, SIGTERM), 0);
+  assert_int_equal(end_program(&p), -SIGTERM);
+  assert_int_equal(kill(-group, 0), -1);
+}
+
+// ---- forked ----
+
+static int submit_some(void *ex) {
+  for (uint32_t i = 0; i < 20; i++) {
+    struct small s = {.id = 1, .in = i};
+    if (SHOAL_APPLY(ex, square, &s, NULL, SHOAL_FOREVER) || s.out != i * i) return 1;
+  }
+  return 0;
+}
+static void *submit_on(void *ex) {
+  intptr_t rc = 0;
+  while (!rc && !shoal_load32_relaxed(&ledger->go)) rc = submit_some(ex);
+  return (void *)rc;
+}
+static int run_child(int (*work)(void *), void *arg) {
+  struct shoal_process_options o = {.threaded = 1};
+  struct shoal_process p;
+  int code;
+  assert_int_equal(shoal_process_start(&p, work, arg, &o), 0);
+  assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_exitcode(&p, &code), 0);
+  shoal_process_close(&p);
+  return code;
+}
+static void test_forked(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.jobs = 64});
+  pthread_t t[2];
+  void *answer;
+  for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&t[i], NULL, submit_on, ex), 0);
+  for (int i = 0; i < 15; i++) assert_int_equal(run_child(submit_some, ex), 0);
+  shoal_store32_relaxed(&ledger->go, 1);
+  for (int i = 0; i < 2; i++) {
+    pthread_join(t[i], &answer);
+    assert_null(answer);
+  }
+  end_executor(ex);
+}
+
+static int flood(void *ex) {
+  for (;;) {
+    struct small s = {.id = 1};
+    int rc = SHOAL_SUBMIT(ex, square, &s, NULL);
+    if (rc && rc != -ENOSPC) return 1;
+  }
+  return 0;
+}
+static void test_left(void **state) {
+  (void)state;
+  enum { CALLERS = 4 };
+  struct shoal_process_options o = {.threaded = 1};
+  struct shoal_process p[CALLERS];
+  for (int round = 0; round < 3; round++) {
+    struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+    for (int i = 0; i < CALLERS; i++) assert_int_equal(shoal_process_start(&p[i], flood, ex, &o), 0);
+    await_begun(1);
+    for (int i = 0; i < CALLERS; i++) shoal_process_kill(&p[i]);
+    for (int i = 0; i < CALLERS; i++) {
+      assert_int_equal(shoal_process_join(&p[i], SHOAL_FOREVER), 0);
+      shoal_process_close(&p[i]);
+    }
+    assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+    end_executor(ex);
+    set_up(NULL);
+  }
+}
+
+// ---- shared ----
+
+static int get_others(void *ex) {
+  for (uint32_t got = 0; !shoal_load32_relaxed(&ledger->go);) {
+    struct shoal_future f;
+    struct small s;
+    if (shoal_future_open(ex, __atomic_load_n(&ledger->token, __ATOMIC_ACQUIRE), &f)) continue;
+    int rc = shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_FOREVER);
+    if (rc == 0 && (s.out != s.in * s.in || !s.in)) return 1;
+    if (rc && rc != -EINVAL) return 2;
+    shoal_store32_relaxed(&ledger->begun[70], got += rc == 0);
+  }
+  return 0;
+}
+static void test_shared(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  struct shoal_process_options o = {.threaded = THREADED};
+  struct shoal_process p;
+  int code;
+  assert_int_equal(shoal_process_start(&p, get_others, ex, &o), 0);
+  for (uint32_t i = 1; i <= 20000 || !shoal_load32_relaxed(&ledger->begun[70]); i++) {
+    struct small s = {.id = 1, .in = 1 + i % 1000};
+    struct shoal_future f;
+    assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f), 0);
+    __atomic_store_n(&ledger->token, shoal_future_token(&f), __ATOMIC_RELEASE);
+    assert_int_equal(shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_future_release(&f), 0);
+  }
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_exitcode(&p, &code), 0);
+  assert_int_equal(code, 0);
+  shoal_process_close(&p);
+  end_executor(ex);
+}
+
+// ---- callbacks ----
+
+static void count_call(const struct shoal_future *f, void *arg) {
+  (void)f;
+  (void)arg;
+  shoal_add32_relaxed(&ledger->begun[60], 1);
+}
+static int get_all(void *arg) {
+  struct shoal_future *f = arg;
+  shoal_store32_relaxed(&ledger->go, 1);
+  if (shoal_future_get(f, NULL, 0, NULL, SHOAL_FOREVER)) return 1;
+  if (shoal_executor_poll(f->executor, SHOAL_TRY)) return 2;
+  if (shoal_future_on_done(f, count_call, NULL) || shoal_executor_poll(f->executor, SHOAL_TRY) != 1) return 3;
+  return 0;
+}
+static void test_callbacks(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
+  assert_int_equal(shoal_future_on_done(&f, count_call, NULL), 0);
+  assert_int_equal(run_child(get_all, &f), 0);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[60]), 1);  // the child's own
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_FOREVER), 1);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[60]), 2);
+  assert_int_equal(shoal_future_release(&f), 0);
+  end_executor(ex);
+}
+
+// ---- tasks that do what they should not ----
+
+static jmp_buf outside;
+SHOAL_TASK(jump, struct small) {
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  longjmp(outside, 1);
+  return 0;
+}
+SHOAL_TASK(is_left, struct small) {
+  struct shoal_future f;
+  struct small inner = {.id = arg->id + 1};
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  int rc = SHOAL_SUBMIT(shoal_executor_current(), jump, &inner, &f);
+  if (rc) return rc;
+  ledger->token = shoal_future_token(&f);
+  if (setjmp(outside) == 0) return shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER);
+  return 0;
+}
+static void test_jumps(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  struct shoal_failure failure = {.code = 0};
+  struct shoal_future inner;
+  struct small s = {.id = 1};
+  assert_int_equal(SHOAL_APPLY(ex, is_left, &s, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  assert_int_equal(shoal_future_open(ex, ledger->token, &inner), 0);
+  assert_int_equal(shoal_future_get(&inner, NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[2]), 1);
+  squares(ex, 5);
+  end_executor(ex);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LIMITED 0  // their shadow needs more than any limit
+#else
+#define LIMITED 1
+#endif
+static int limit_memory(void *arg, unsigned worker) {
+  (void)arg, (void)worker;
+  signal(SIGSEGV, SIG_DFL);  // not the handler of the test's framework
+  char text[32] = "";
+  int fd = open("/proc/self/statm", O_RDONLY);
+  if (fd < 0 || read(fd, text, sizeof text - 1) <= 0) return -errno;
+  close(fd);
+  rlim_t most = strtoul(text, NULL, 10) * 4096 + (64 << 20);
+  return setrlimit(RLIMIT_AS, &(struct rlimit){most, most}) ? -errno : 0;
+}
+SHOAL_TASK(eat, struct small) {
+  char *block = NULL;
+  for (int i = 0; i < 4096 && (block = malloc(1 << 20)); i++) memset(block, 1, 1 << 20);
+  if (arg->in) *(volatile char *)block = 1;  // as if there always were some
+  return block ? 0 : shoal_task_fail(-ENOMEM, "no memory");
+}
+static void test_memory(void **state) {
+  (void)state;
+  if (!LIMITED) skip();
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .init = limit_memory});
+  struct shoal_failure failure;
+  struct small s = {.in = 0};
+  assert_int_equal(SHOAL_APPLY(ex, eat, &s, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOMEM);
+  assert_string_equal(failure.message, "no memory");
+  squares(ex, 3);  // by the same worker, without any
+  s.in = 1;
+  assert_int_equal(SHOAL_APPLY(ex, eat, &s, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  squares(ex, 3);
+  end_executor(ex);
+}
+
+static int nothing(void *arg) { return arg != NULL; }
+SHOAL_TASK(start_children, struct small) {
+  struct shoal_process p;
+  struct shoal_executor *ex;
+  struct shoal_executor_options o = {.workers = 1, .jobs = 16, .threaded = THREADED};
+  struct shoal_process_options forked = {.threaded = THREADED};
+  int started = shoal_process_start(&p, nothing, NULL, &forked);
+  int created = shoal_executor_create(seg, "within", &o, &ex);
+  arg->out = started == -EPERM && created == -EPERM;
+  return 0;
+}
+static void test_children(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0}), *none;
+  struct small s = {.id = 1};
+  for (int i = 0; i < 3; i++) {
+    s.out = 0;
+    assert_int_equal(SHOAL_APPLY(ex, start_children, &s, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(s.out, 1);
+  }
+  assert_int_equal(shoal_executor_open(seg, "within", &none), -ENOENT);
+  end_executor(ex);
+}
+
+// ---- whose it is ----
+
+static int end_it(void *ex) {
+  if (shoal_executor_join(ex, SHOAL_FOREVER) != -ECHILD) return 1;
+  if (shoal_executor_shutdown(ex, 0, SHOAL_FOREVER) != -ECHILD) return 2;
+  if (shoal_executor_terminate(ex, SHOAL_FOREVER) != -ECHILD) return 3;
+  if (shoal_executor_tend(ex, SHOAL_FOREVER) != -ECHILD) return 4;
+  return submit_some(ex);
+}
+static void test_elsewhere(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
+  assert_int_equal(run_child(end_it, ex), 0);
+  squares(ex, 3);
+  end_executor(ex);
+}
+static void test_default(void **state) {
+  (void)state;
+  struct shoal_executor *ex = NULL;
+  struct shoal_executor_options o = {.workers = 0, .threaded = THREADED};
+  struct shoal_executor_info info;
+  assert_int_equal(shoal_executor_create(seg, NULL, &o, &ex), 0);
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.workers, shoal_cpu_count());
+  squares(ex, 3);
+  end_executor(ex);
+}
+
+#define TEST(name) cmocka_unit_test_setup(test_##name, set_up)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(stopped),   TEST(interrupted), TEST(ended),  TEST(left),     TEST(shared),    TEST(forked),
+      TEST(callbacks), TEST(jumps),       TEST(memory), TEST(children), TEST(elsewhere), TEST(default),
+  };
+  return cmocka_run_group_tests(tests, begin_tests, end_tests);
+}
