@@ -282,6 +282,13 @@ int shoal_rwlock_check_(const struct shoal_rwlock *l, uint64_t size) {
 
 static int check(const void *memory, uint64_t size) { return shoal_rwlock_check_(memory, size); }
 
+static void list_readers(const struct shoal_rwlock *l, struct shoal_rwlock_info *out) {
+  for (uint32_t i = 0, k = 0, n = shoal_seats_top_(&l->seats); i < n && k < SHOAL_RWLOCK_READERS; i++) {
+    uint32_t owner = shoal_robust_owner(shoal_seat_word_(shoal_seat_at_(&l->seats, i)));
+    if (owner) out->reader[k++] = owner;
+  }
+}
+
 int shoal_rwlock_info(const struct shoal_rwlock *l, struct shoal_rwlock_info *out) {
   uint32_t word = shoal_load32_relaxed(&l->writer.word);
   *out = (struct shoal_rwlock_info){.writer = shoal_robust_owner(word),
@@ -289,6 +296,7 @@ int shoal_rwlock_info(const struct shoal_rwlock *l, struct shoal_rwlock_info *ou
                                     .waiters = (word & FUTEX_WAITERS) != 0 || door_of(l) == SHOAL_RWLOCK_AWAITED,
                                     .dead = shoal_robust_is_dead(word) && !shoal_robust_owner(word),
                                     .state = door_of(l)};
+  list_readers(l, out);
   return 0;
 }
 

@@ -56,6 +56,7 @@ enum {
   SHOAL_RWLOCK_NOTRECOVERABLE,     // released in doubt
   SHOAL_RWLOCK_DESTROYED
 };
+#define SHOAL_RWLOCK_READERS 16u   // that info names
 #define SHOAL_RWLOCK_EXCHANGE_ 1u  // flags: no shoal_fence_all here
 
 struct shoal_rwlock {
@@ -103,11 +104,12 @@ SHOAL_INLINE struct shoal_rwlock_writing *shoal_writing(struct shoal_rwlock *l) 
 }
 
 struct shoal_rwlock_info {
-  uint32_t writer;   // tid of who is inside alone, or is about to be; 0: nobody
-  uint32_t readers;  // threads that read; a snapshot
-  uint32_t waiters;  // 1: somebody may sleep
-  uint32_t dead;     // 1: who had it alone died, nobody has taken it since
-  uint32_t state;    // SHOAL_RWLOCK_*
+  uint32_t writer;                        // tid of who is inside alone, or is about to be; 0: nobody
+  uint32_t readers;                       // threads that read; a snapshot
+  uint32_t waiters;                       // 1: somebody may sleep
+  uint32_t dead;                          // 1: who had it alone died, nobody has taken it since
+  uint32_t state;                         // SHOAL_RWLOCK_*
+  uint32_t reader[SHOAL_RWLOCK_READERS];  // tids of the first so many that read; 0 behind the last
 };
 int shoal_rwlock_info(const struct shoal_rwlock *l, struct shoal_rwlock_info *out);
 

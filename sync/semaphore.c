@@ -268,6 +268,13 @@ int shoal_semaphore_check_(const void *memory, uint64_t size) {
   return shoal_load32_acquire(&s->fenced) ? 0 : shoal_fence_all_needed_();  // [P5]
 }
 
+static void list_holders(const struct shoal_semaphore *s, struct shoal_semaphore_info *out) {
+  for (uint32_t i = 0, k = 0, n = count_of(s); i < n && k < SHOAL_SEMAPHORE_HOLDERS; i++) {
+    uint32_t owner = shoal_robust_owner(shoal_load32_relaxed(word_at(s, i)));
+    if (owner) out->holders[k++] = owner;
+  }
+}
+
 int shoal_semaphore_info(const struct shoal_semaphore *s, struct shoal_semaphore_info *out) {
   int rc = check(s);
   if (rc) return rc;
@@ -278,6 +285,7 @@ int shoal_semaphore_info(const struct shoal_semaphore *s, struct shoal_semaphore
                                        .bound = bound_of(s),
                                        .returned = shoal_load32_relaxed(&s->returned),
                                        .flags = is_held(s) ? 0 : SHOAL_SEMAPHORE_CONSUMED};
+  if (is_held(s)) list_holders(s, out);
   return 0;
 }
 

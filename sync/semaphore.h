@@ -43,6 +43,7 @@ SHOAL_BEGIN
 #define SHOAL_SEMAPHORE_CONSUMED 1u      // init: a permit acquired is used up; a death returns nothing
 #define SHOAL_SEMAPHORE_HELD_MAX 1024u   // permits that can be held
 #define SHOAL_SEMAPHORE_MAX 0x7fffffffu  // permits that are consumed
+#define SHOAL_SEMAPHORE_HOLDERS 16u      // that info names
 
 #define SHOAL_SEMAPHORE_KIND_HELD_ 0x9e3779b1u  // what stands here; anything else is no semaphore, or no longer
 #define SHOAL_SEMAPHORE_KIND_CONSUMED_ 0x9e3779b2u
@@ -89,8 +90,10 @@ struct shoal_semaphore_info {
   uint32_t bound;
   uint32_t returned;  // permits of the dead that others have taken since
   uint32_t flags;
+  uint32_t
+      holders[SHOAL_SEMAPHORE_HOLDERS];  // tids, a permit each, of the first so many that are held; 0 behind the last
 };
-// -EINVAL: no semaphore.
+// A snapshot. -EINVAL: no semaphore.
 int shoal_semaphore_info(const struct shoal_semaphore *s, struct shoal_semaphore_info *out);
 
 // ---- the steps of a wait, for who waits for several things at once (ipc/queue/select.c); list_op_pending at the gate ----

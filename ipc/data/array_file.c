@@ -153,8 +153,8 @@ static int renew(const struct shoal_array *a, int fd, const struct shoal_place_ 
 }
 
 static int attach(int fd, int alone, const char *type, uint64_t size, uint64_t count, struct shoal_array *out) {
-  struct shoal_array_file_shm h;
-  struct shoal_place_ here;
+  struct shoal_array_file_shm h = {.magic = 0};
+  struct shoal_place_ here = {{0}, 0, 0};
   struct shoal_array a;
   char *base = NULL;
   int rc = header_read(fd, &h);

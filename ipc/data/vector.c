@@ -79,6 +79,7 @@ static int found(struct shoal_segment *seg, struct shoal_object *object, const s
 static int made(struct shoal_segment *seg, struct shoal_object *object, const struct shape *s,
                 struct shoal_vector *out) {
   struct shoal_vector_shm *shm = object->memory;
+  if (!shm) return shoal_fail_(-EPROTO, "it lies nowhere");
   shm->kind = SHOAL_VECTOR_KIND_;
   shm->size = s->size;
   shm->first = s->first;

@@ -191,7 +191,8 @@ static const struct shoal_queue *queue_of(const struct shoal_mpmc *ring) {
 static void end_if(const struct shoal_mpmc *ring, const void *payload, const shoal_atomic64 *ctl, uint64_t c) {
   struct message m = look(payload);
   const shoal_atomic64 *off = (const shoal_atomic64 *)&((const struct shoal_message_shm *)payload)->in.block.off;
-  m.block.off = shoal_load64_acquire(off);                      // [B2]
+  m.block.off = shoal_load64_acquire(off);                                                                      // [B2]
+  m.block.seq = __atomic_load_n(&((const struct shoal_message_shm *)payload)->in.block.seq, __ATOMIC_ACQUIRE);  // [B2]
   if (shoal_load64_acquire(ctl) == c) end(queue_of(ring), &m);  // [B2] pairs with [B1]
 }
 static int is_there(const struct shoal_mpmc *ring, const void *payload) {
@@ -273,7 +274,7 @@ static int send(struct shoal_queue_op_ *op, shoal_deadline deadline) {
   struct shoal_queue *q = op->q;
   int rc = shoal_message_prepare_(op);
   if (SHOAL_UNLIKELY(rc)) return rc;
-  rc = shoal_queue_run_(op, SHOAL_PRODUCER, 0, q->attempt.send, shoal_queue_patience_(q, deadline));
+  rc = shoal_queue_run_(op, SHOAL_PRODUCER, 0, q->attempt.send, deadline);
   if (SHOAL_LIKELY(!rc)) return 0;
   shoal_message_drop_(op);
   if (!is_dropped(q, rc)) return rc;
@@ -319,7 +320,7 @@ int shoal_queue_reserve_bytes(struct shoal_queue *q, uint64_t size, struct shoal
   struct shoal_loan place;
   int rc = prepare(q, size, &op.block);
   if (rc) return rc;
-  rc = shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, &place, shoal_queue_patience_(q, deadline));
+  rc = shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, &place, deadline);
   if (rc) {
     drop(q, op.block);
     return rc;
@@ -361,7 +362,7 @@ int shoal_queue_send_n(struct shoal_queue *q, const struct iovec *messages, uint
   for (uint32_t i = 0; i < n && !rc; i++) rc = too_large(q, messages[i].iov_len);
   if (rc) return rc;
   struct shoal_queue_op_ op = {.q = q, .n = n, .messages = (struct iovec *)(uintptr_t)messages};
-  rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, send_each, shoal_queue_patience_(q, deadline));
+  rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, send_each, deadline);
   shoal_message_drop_(&op);
   if (q->overflow == SHOAL_OVERFLOW_DROP_NEWEST && (!rc || rc == -EAGAIN)) {
     shoal_queue_discarded_(q, n - op.done);

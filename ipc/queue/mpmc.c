@@ -168,14 +168,17 @@ void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me) {
   shoal_mpmc_tell_of_strays_(ring);
 }
 
+// By compare-and-set: its lease may have run out meanwhile, and the slot be another's by now, or that of the next message.
+static int vacate(shoal_atomic64 *ctl, uint64_t c) {
+  return shoal_cas64_release(ctl, &c, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1] pairs with [W1]
+}
 static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
   uint32_t deaths = shoal_slot_deaths_(c);
   if (!is_there(ring, ctl)) {
-    shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1]
+    (void)vacate(ctl, c);
   } else if (ring->drop) {
     end_payload(ring, ctl, c);
-    shoal_store64_release(ctl, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1]
-    shoal_add64_relaxed(&ring->shm->dropped, 1);
+    if (vacate(ctl, c)) shoal_add64_relaxed(&ring->shm->dropped, 1);
   } else if (stray(ctl, c, deaths < SHOAL_SLOT_DEATHS_MAX_ ? deaths + 1 : deaths)) {
     shoal_add64_relaxed(&ring->shm->redelivered, 1);
   }

@@ -35,7 +35,7 @@ static uint32_t word_at(const struct shoal_ordered *o, uint32_t c) {
 // The point at which an operation happens: what it wrote before is in memory if it is killed after.
 static void set_word(const struct shoal_ordered *o, uint32_t c, uint32_t word) {
   SHOAL_COMPILER_BARRIER();
-  shoal_store32_relaxed(&shoal_cell_at_(o, c)->word, word);
+  shoal_store32_release(&shoal_cell_at_(o, c)->word, word);  // [J1] pairs with [J2]: all that was done inside before
   SHOAL_COMPILER_BARRIER();
 }
 static uint32_t next_of(const struct shoal_ordered *o, uint32_t c) {
@@ -48,13 +48,12 @@ static uint64_t seq_of(const struct shoal_ordered *o, uint32_t c) {
   return shoal_load64_relaxed(&shoal_cell_at_(o, c)->seq);
 }
 
-static void new_seq(const struct shoal_ordered *o, uint32_t c) {
-  uint64_t seq = shoal_load64_relaxed(&o->shm->seq);
-  shoal_store64_relaxed(&o->shm->seq, seq + 1);
-  shoal_store64_relaxed(&shoal_cell_at_(o, c)->seq, seq);
-}
 static void add(shoal_atomic32 *n, uint32_t k) { shoal_store32_relaxed(n, shoal_load32_relaxed(n) + k); }
 static void count(shoal_atomic64 *n) { shoal_store64_relaxed(n, shoal_load64_relaxed(n) + 1); }
+// The cell's number is used up once its word says what it is: killed between, remake does that.
+static void new_seq(const struct shoal_ordered *o, uint32_t c) {
+  shoal_store64_relaxed(&shoal_cell_at_(o, c)->seq, shoal_load64_relaxed(&o->shm->seq));
+}
 
 // ---- keys ----
 
@@ -175,6 +174,8 @@ static SHOAL_NOINLINE void remake(struct shoal_ordered *o) {
   uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&s->used);
   uint32_t n[4] = {0};
   shoal_atomic32 ready = {NONE}, unused = {NONE};
+  count(&s->seq);  // [J1]: the dead one may have used that number, and told nobody
+  SHOAL_COMPILER_BARRIER();
   if (used > cells) shoal_store32_relaxed(&s->used, used = cells);
   for (uint32_t c = used; c--;) {
     uint32_t state = healed(o, c);
@@ -358,8 +359,10 @@ void shoal_ordered_ready(struct shoal_ordered *o, uint32_t c, enum shoal_ordered
   if (how == SHOAL_ORDERED_NEW && o->by == SHOAL_ORDERED_PRIORITY)
     shoal_store64_relaxed(&shoal_cell_at_(o, c)->key,
                           shoal_ordered_heap_key_(o->key.type, (const char *)shoal_ordered_data(o, c) + o->key.offset));
-  if (how == SHOAL_ORDERED_NEW || o->by == SHOAL_ORDERED_LIFO) new_seq(o, c);
+  int renewed = how == SHOAL_ORDERED_NEW || o->by == SHOAL_ORDERED_LIFO;
+  if (renewed) new_seq(o, c);
   set_word(o, c, word_of(SHOAL_CELL_READY_, deaths < SHOAL_CELL_DEATHS_MAX_ ? deaths : SHOAL_CELL_DEATHS_MAX_, 0));
+  if (renewed) count(&o->shm->seq);  // [J1]
   if (SHOAL_LIKELY(insert(o, c, how))) unlend(o, was);
   else remake(o);
 }
@@ -367,6 +370,7 @@ void shoal_ordered_ready(struct shoal_ordered *o, uint32_t c, enum shoal_ordered
 void shoal_ordered_reserve(struct shoal_ordered *o, uint32_t c, uint32_t me) {
   new_seq(o, c);
   set_word(o, c, word_of(SHOAL_CELL_WRITING_, 0, me));
+  count(&o->shm->seq);  // [J1]
   add(&o->shm->lent, 1);
   add(&o->shm->writing, 1);
 }
@@ -490,4 +494,71 @@ int shoal_ordered_held(const struct shoal_ordered *o, uint32_t me) {
     held = 1;
   }
   return held;
+}
+
+// ---- joinable: looks from outside ----
+
+#define LOOKS_MAX 16  // in a row at which all was free, but something had been put: whoever finishes that looks, too
+
+// The cells of this moment; what this process learns of them here it forgets again, for it is not inside.
+static struct shoal_ordered all_of(const struct shoal_ordered *o) {
+  struct shoal_ordered all;
+  uint32_t known = shoal_load32_acquire(&o->known);  // [K2]
+  memcpy(&all, o, offsetof(struct shoal_ordered, known));
+  memcpy(all.chunk, o->chunk, (known + 1) * sizeof *all.chunk);
+  shoal_store32_relaxed(&all.known, known);
+  look_for_chunks(&all);
+  return all;
+}
+
+static int all_free(const struct shoal_ordered *o, uint32_t *owner) {
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used);
+  for (uint32_t c = used < cells ? used : cells; c--;) {
+    uint32_t word = shoal_load32_seq_cst(&shoal_cell_at_(o, c)->word);  // [J2]; [A1]'s second half, sync/eventcount.h
+    *owner = owner_of(word);
+    if (state_of(word) != SHOAL_CELL_FREE_) return 0;
+  }
+  return 1;
+}
+int shoal_ordered_is_done(const struct shoal_ordered *o, uint32_t *owner) {
+  for (int i = 0; i < LOOKS_MAX; i++) {
+    uint64_t before = shoal_load64_seq_cst(&o->shm->seq);  // [J2] before the cells
+    struct shoal_ordered all = all_of(o);
+    if (!all_free(&all, owner)) return 0;
+    if (shoal_load64_seq_cst(&o->shm->seq) == before) return 1;  // [J2] after them
+  }
+  *owner = SHOAL_BLOCKER_NONE;
+  return 0;
+}
+
+uint64_t shoal_ordered_count_held(const struct shoal_ordered *o, uint32_t me) {
+  struct shoal_ordered all = all_of(o);
+  uint32_t cells = shoal_ordered_cells(&all), used = shoal_load32_relaxed(&o->shm->used);
+  uint64_t n = 0;
+  for (uint32_t c = used < cells ? used : cells; c--;) {
+    uint32_t word = word_at(&all, c);
+    n += me ? owner_of(word) == me : owner_of(word) && state_of(word) == SHOAL_CELL_READING_;
+  }
+  return n;
+}
+
+void shoal_ordered_chain_(const struct shoal_ordered *o, uint64_t before, uint64_t token) {
+  set_next(o, (uint32_t)before, (uint32_t)token + 1);
+}
+int shoal_ordered_chained_(const struct shoal_ordered *o, uint32_t me, uint64_t before, uint64_t *token) {
+  uint32_t next = next_of(o, (uint32_t)before), deaths;
+  if (next - 1 >= shoal_ordered_cells(o)) return 0;
+  *token = shoal_ordered_token(o, next - 1);
+  return shoal_ordered_holds(o, me, *token, SHOAL_CELL_READING_, &deaths);
+}
+int shoal_ordered_in_hand(const struct shoal_ordered *o, uint32_t me, uint64_t *token) {
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used);
+  uint64_t least = UINT64_MAX;
+  for (uint32_t c = used < cells ? used : cells; c--;) {
+    uint32_t word = word_at(o, c);
+    if (state_of(word) != SHOAL_CELL_READING_ || owner_of(word) != me || seq_of(o, c) >= least) continue;
+    least = seq_of(o, c);
+    *token = shoal_ordered_token(o, c);
+  }
+  return least != UINT64_MAX;
 }

@@ -16,12 +16,14 @@
 //   rc = shoal_ordered_enter(o, me, deadline);
 //   rc = shoal_ordered_take(o, &cell);                        // a free one
 //   memcpy(shoal_ordered_data(o, cell), &x, sizeof x);
-//   shoal_ordered_ready(o, cell, SHOAL_ORDERED_NEW);
+//   shoal_ordered_ready(o, cell, SHOAL_ORDERED_NEW, 0);
 //   shoal_ordered_leave(o, me);
 //
 // SAFETY   everything between enter and leave, but for what says otherwise. init before, once.
 // ORDERING [T1] and [T2] of ipc/queue/role_lock.h: what was done to a cell under the lock, or before it by its owner.
 //          Looks without the lock: [O1] a message counts as ready before it no longer counts as reserved, pairs with [O2].
+//          [J1] the sequence moves on behind the cell that left FREE, before the lock is given up; pairs with [J2]: who sees all
+//          cells free, and the sequence as it was before, has seen a moment at which they were.
 // CRASH    in a put: the message is ready, or its cell is free. In a get: it is ready, or it was received. The index, the list
 //          of free cells and all counts are made anew: n log n steps for n messages, some 100 ns each.
 // COST     FIFO, LIFO: a constant. PRIORITY: log n, to base 8, for a get; for a put less; a constant for what comes before all
@@ -71,7 +73,7 @@ enum { SHOAL_CELL_FREE_ = 0, SHOAL_CELL_WRITING_ = 1, SHOAL_CELL_READY_ = 2, SHO
 #define SHOAL_CELL_DEATHS_MAX_ 1023u
 
 struct shoal_cell_shm {
-  shoal_atomic32 word;  // who holds the lock; commit and release of a claim by its owner, too
+  shoal_atomic32 word;  // who holds the lock
   shoal_atomic32 next;  // of a list: the cell behind it + 1, 0 none; who holds the lock
   shoal_atomic64 key;   // as the heap compares it; who makes it ready
   shoal_atomic64 seq;   // when it was made ready, or reserved
@@ -104,7 +106,7 @@ struct shoal_ordered_shm {
   shoal_atomic32 free;                            // the list of free cells
   shoal_atomic32 used;                            // cells at or above it were never used
   shoal_atomic32 chunks;                          // how many beside chunk 0
-  shoal_atomic64 seq;                             // the next one
+  shoal_atomic64 seq;                             // the next one; moves on after the cell that has it is one
   shoal_atomic32 fronts;                          // how many are in front of the heap
   uint32_t capacity SHOAL_ALIGNED(64);            // constant after init, as are all of this line
   uint32_t element_size, by, drop, grow;
@@ -157,7 +159,7 @@ struct shoal_ordered_options {
 // NULL, or what is wrong with a key for such elements.
 const char *shoal_queue_key_refused_(struct shoal_queue_key key, uint32_t element_size);
 uint64_t shoal_ordered_size(const struct shoal_ordered_options *o);  // bytes, 0: absurd
-// Zeroed memory, aligned to 64. -EINVAL.
+// Zeroed memory, aligned to 64; as large as shoal_ordered_size says. 0.
 int shoal_ordered_init(struct shoal_ordered_shm *shm, const struct shoal_ordered_options *o) SHOAL_MUST_CHECK;
 // -EPROTO
 int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm, uint64_t size, uint32_t by,
@@ -201,5 +203,12 @@ int shoal_ordered_holds(const struct shoal_ordered *o, uint32_t me, uint64_t tok
 uint32_t shoal_ordered_cells(const struct shoal_ordered *o);         // as many as this process knows of
 uint32_t shoal_ordered_writer(const struct shoal_ordered *o);        // a role that has reserved, 0: none
 int shoal_ordered_held(const struct shoal_ordered *o, uint32_t me);  // see struct shoal_wait_ops
+// As shoal_mpmc_is_done and _count_held, in all cells, also those that this process has not met yet.
+int shoal_ordered_is_done(const struct shoal_ordered *o, uint32_t *owner);
+uint64_t shoal_ordered_count_held(const struct shoal_ordered *o, uint32_t me);
+// Messages in the hands of `me`, chained as it pleases: while they are there, nobody else uses their words `next`. Tokens.
+void shoal_ordered_chain_(const struct shoal_ordered *o, uint64_t before, uint64_t token);
+int shoal_ordered_chained_(const struct shoal_ordered *o, uint32_t me, uint64_t before, uint64_t *token);  // 0: none
+int shoal_ordered_in_hand(const struct shoal_ordered *o, uint32_t me, uint64_t *token);  // the oldest; 0: none
 
 SHOAL_END

@@ -5,12 +5,13 @@
 
 #include "core/error.h"
 
-static int put(struct shoal_queue *q, shoal_deadline deadline, const char *format, va_list args) {
+static int put(struct shoal_queue *q, int64_t key, shoal_deadline deadline, const char *format, va_list args) {
   struct shoal_loan loan;
   uint64_t size;
   int rc = shoal_vpack_into(NULL, 0, &size, format, args);
   if (rc == 0) rc = shoal_queue_reserve_bytes(q, size, &loan, deadline);
   if (rc) return rc;
+  loan.key = key;
   rc = shoal_vpack_into(loan.data, loan.size, &size, format, args);
   if (rc == 0 && size != loan.size) rc = shoal_fail_(-EINVAL, "an argument changed while it was packed");
   if (rc == 0) return shoal_queue_commit(q, &loan);
@@ -20,7 +21,15 @@ static int put(struct shoal_queue *q, shoal_deadline deadline, const char *forma
 int shoal_queue_put_packed(struct shoal_queue *q, shoal_deadline deadline, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  int rc = put(q, deadline, format, args);
+  int rc = put(q, 0, deadline, format, args);
+  va_end(args);
+  return rc;
+}
+int shoal_queue_put_packed_key(struct shoal_queue *q, int64_t key, shoal_deadline deadline, const char *format, ...) {
+  va_list args;
+  if (q->kind != SHOAL_QUEUE_PRIORITY) return shoal_fail_(-EINVAL, "a key in a queue that is sorted by none");
+  va_start(args, format);
+  int rc = put(q, key, deadline, format, args);
   va_end(args);
   return rc;
 }

@@ -25,6 +25,9 @@ SHOAL_BEGIN
 
 // The codes of shoal_queue_send and of shoal_pack; nothing is sent then. DROP_NEWEST: -EAGAIN. Kind PRIORITY: with key 0.
 int shoal_queue_put_packed(struct shoal_queue *q, shoal_deadline deadline, const char *format, ...) SHOAL_MUST_CHECK;
+// The same of kind PRIORITY: the smallest key is received first, equals in the order of their puts. -EINVAL: another kind.
+int shoal_queue_put_packed_key(struct shoal_queue *q, int64_t key, shoal_deadline deadline, const char *format,
+                               ...) SHOAL_MUST_CHECK;
 // The codes of shoal_queue_receive and of shoal_unpack, -EBADMSG: no queue of byte messages. A message that does not fit the
 // format, or is damaged, is the next to be received again: by another format, or by shoal_queue_recv. Nothing is stored
 // then; m is the message that came.

@@ -174,6 +174,13 @@ static void keep(struct shoal_pipe *p, shoal_process_id_ keeper) {
   }
 }
 
+// Who opens an end that nobody uses keeps it. Taken meanwhile, its keeper is nobody, and stays that.
+static void keep_unused(struct shoal_pipe *p, const struct shoal_queue *q, int side) {
+  shoal_atomic64 *keeper = &p->shm->keeper[p->side][side];
+  uint64_t old = shoal_load64_acquire(keeper);  // before the look at who has it: [K3] of ipc/queue/queue_spsc.c
+  if (!holder(q, side)) shoal_cas64_acq_rel(keeper, &old, shoal_process_self_());  // [K1]
+}
+
 int shoal_pipe_open(struct shoal_segment *seg, const char *name, uint32_t element_size, uint32_t side,
                     struct shoal_pipe **out) {
   struct shoal_object object;
@@ -183,10 +190,8 @@ int shoal_pipe_open(struct shoal_segment *seg, const char *name, uint32_t elemen
   int rc = shoal_object_open(seg, name, type, &object);
   if (!rc) rc = attach_ends(seg, &object, element_size, side, 1, out);
   if (rc) return rc;
-  if (!holder((*out)->out, SHOAL_PRODUCER))
-    shoal_store64_relaxed(&(*out)->shm->keeper[side][SHOAL_PRODUCER], shoal_process_self_());
-  if (!holder((*out)->in, SHOAL_CONSUMER))
-    shoal_store64_relaxed(&(*out)->shm->keeper[side][SHOAL_CONSUMER], shoal_process_self_());
+  keep_unused(*out, (*out)->out, SHOAL_PRODUCER);
+  keep_unused(*out, (*out)->in, SHOAL_CONSUMER);
   return 0;
 }
 

@@ -244,6 +244,17 @@ int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t e
   return rc;
 }
 
+// Detached and -EBADMSG: the one there does not do what is asked for. How much it holds is no promise of that kind.
+static int check_policy(int rc, struct shoal_queue *q, const struct shoal_queue_options *o) {
+  if (rc) return rc;
+  int same = q->kind == kind_of(o) && q->overflow == o->overflow && q->joinable == (o->joinable != 0) &&
+             (uint64_t)q->lease_ns == o->lease_ns && q->delivery_max == o->delivery_max;
+  if (same) return 0;
+  rc = shoal_fail_(-EBADMSG, "the queue there has another kind, overflow, joinable, lease_ns or delivery_max");
+  shoal_queue_detach(q);
+  return rc;
+}
+
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) {
   struct shoal_queue_options o = *options;
@@ -260,6 +271,7 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
   if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
   if (!rc) rc = attach_whole(seg, object, o.element_size, &q);
   if (o.kind == SHOAL_QUEUE_PRIORITY) rc = check_key(rc, q, ring_options(&o).key);
+  if (size) rc = check_policy(rc, q, &o);
   if (!rc) *out = q;
   return rc;
 }
@@ -298,6 +310,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
   uint32_t me = shoal_role_known(&q->wait, side);
   if (me) q->ops->leave(q, side, me);
+  if (me && side == SHOAL_CONSUMER) shoal_queue_gave_back_(q, me);
   if (q->dead && side == SHOAL_CONSUMER) shoal_queue_leave(q->dead, SHOAL_PRODUCER);
   return shoal_role_leave(&q->wait, side);
 }
@@ -313,29 +326,41 @@ static int put_wait(struct shoal_queue *q, struct shoal_queue_op_ *op, shoal_dea
   return SHOAL_DROPPED;
 }
 
+// After the first attempt; or (`first`) that, too, of a kind that has none without an op, or under a policy.
+static SHOAL_NOINLINE int put_on(struct shoal_queue *q, uint32_t me, const void *element, int first,
+                                 shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .in = element};
+  int rc = first ? q->ops->put(&op) : -EAGAIN;
+  return rc == -EAGAIN ? put_wait(q, &op, deadline) : rc;
+}
 int shoal_queue_put_any_(struct shoal_queue *q, const void *element, uint32_t size, shoal_deadline deadline) {
   if (q->element_size != size) return shoal_queue_misfit_(q, size);
-  int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER);
+  int me = shoal_role_mine(&q->wait, SHOAL_PRODUCER), first = !q->ops->put_one;
   if (me < 0) return me;
-  void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
-  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .in = element};
-  int rc = q->ops->put_one ? q->ops->put_one(q, op.me, element, op.deadline) : q->ops->put(&op);
-  if (rc == -EAGAIN) rc = put_wait(q, &op, deadline);
-  shoal_pending_restore_(shoal_self_(), pending);
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  int rc = first ? -EAGAIN : q->ops->put_one(q, (uint32_t)me, element, deadline);
+  if (rc == -EAGAIN) rc = put_on(q, (uint32_t)me, element, first, deadline);
+  shoal_pending_restore_(t, pending);
   return rc;
 }
 
+static SHOAL_NOINLINE int get_on(struct shoal_queue *q, uint32_t me, void *element, int first,
+                                 shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .out = element};
+  if (q->joinable || q->leased) shoal_role_hold(&q->wait, me);
+  int rc = first ? q->attempt.get(&op) : -EAGAIN;
+  return rc == -EAGAIN ? shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, me, q->attempt.get, &op, deadline) : rc;
+}
 int shoal_queue_get_any_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline) {
   if (q->element_size != size) return shoal_queue_misfit_(q, size);
-  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER), first = q->gets != q->kind || !q->ops->get_one;
   if (me < 0) return me;
-  void *pending = shoal_pending_set_(shoal_self_(), &q->wait.shm->bell);
-  struct shoal_queue_op_ op = {.q = q, .me = (uint32_t)me, .deadline = shoal_queue_inside_(deadline), .out = element};
-  if (q->joinable || q->leased) shoal_role_hold(&q->wait, op.me);
-  int bare = q->gets == q->kind && q->ops->get_one;  // no policy
-  int rc = bare ? q->ops->get_one(q, op.me, element, op.deadline) : q->attempt.get(&op);
-  if (rc == -EAGAIN) rc = shoal_eventcount_wait(&q->wait, SHOAL_CONSUMER, op.me, q->attempt.get, &op, deadline);
-  shoal_pending_restore_(shoal_self_(), pending);
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  int rc = first ? -EAGAIN : q->ops->get_one(q, (uint32_t)me, element, deadline);
+  if (rc == -EAGAIN) rc = get_on(q, (uint32_t)me, element, first, deadline);
+  shoal_pending_restore_(t, pending);
   return rc;
 }
 
@@ -377,7 +402,8 @@ int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (
   int me = shoal_role_mine(&q->wait, side);
   if (me < 0) return me;
   op->me = (uint32_t)me;
-  op->deadline = shoal_queue_inside_(deadline);
+  op->deadline = deadline;
+  if (side == SHOAL_PRODUCER) deadline = shoal_queue_patience_(q, deadline);
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   if (holds) shoal_role_hold(&q->wait, op->me);
@@ -400,7 +426,7 @@ int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, s
   if (n - 1 >= INT32_MAX) return shoal_fail_(-EINVAL, "%u elements", n);
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
   struct shoal_queue_op_ op = {.q = q, .in = elements, .n = n};
-  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->attempt.put_n, shoal_queue_patience_(q, deadline));
+  int rc = shoal_queue_run_(&op, SHOAL_PRODUCER, 0, q->attempt.put_n, deadline);
   if (q->overflow == SHOAL_OVERFLOW_DROP_NEWEST && (!rc || rc == -EAGAIN)) {
     shoal_queue_discarded_(q, n - op.done);
     rc = 0;
@@ -429,7 +455,7 @@ int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), s
 }
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   if (!q->element_size) return shoal_queue_misfit_(q, 0);
-  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, loan, shoal_queue_patience_(q, deadline));
+  return shoal_queue_lend_(q, SHOAL_PRODUCER, q->attempt.reserve, loan, deadline);
 }
 int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline) {
   return shoal_queue_lend_(q, SHOAL_CONSUMER, q->attempt.receive, loan, deadline);
@@ -441,9 +467,9 @@ static int check(struct shoal_queue *q, int side, const struct shoal_loan *loan)
   if (loan->handle_ != (uint32_t)q->wait.id || shoal_role_known(&q->wait, side) != loan->role)
     return shoal_fail_(-EPERM, "the loan of another thread, queue, or side");
   if (q->leased && side == SHOAL_CONSUMER) return 0;  // the word itself will say
-  if (!q->ops->is_lent(q, side, loan))
-    return shoal_fail_(-EINVAL, "position %llu is not on loan", (unsigned long long)loan->token);
-  return 0;
+  int lent = q->ops->is_lent(q, side, loan);
+  if (!lent) return shoal_fail_(-EINVAL, "position %llu is not on loan", (unsigned long long)loan->token);
+  return lent < 0 ? lent : 0;
 }
 
 int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum shoal_queue_end_ how) {

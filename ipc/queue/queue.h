@@ -36,6 +36,8 @@
 //          A message that was given back, or whose consumer's death has been noticed (by whoever finds nothing else to do,
 //          at the latest one lap later), is redelivered before newer ones; `redelivered` says how often consumers died
 //          with it. With options.drop it is dropped and counted.
+//          A thread with both roles is a peer of its own: it waits for itself where all others have gone; who has put its
+//          last leaves (shoal_queue_leave) before it gets for ever.
 //          The last producer left or died and nothing is left that could be received: -EPIPE. The last consumer left or died
 //          and the queue is full: -EPIPE.
 //          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
@@ -44,7 +46,8 @@
 //          if the caller itself holds one). Why -EPIPE - closed, or nobody there any more - shoal_queue_info().closed tells.
 // KINDS    FIFO: as MPMC, but it holds exactly `capacity`, and may grow. LIFO: the last put is the first received. PRIORITY: the
 //          smallest key is; among equals the first put. All three work under a lock (ipc/queue/role_lock.h): every operation,
-//          also one that does not wait, waits for those that are inside. Order is that of put's or commit's moment; nobody is
+//          also one that does not wait, waits for those that are inside; with SHOAL_TRY for a second at most, then -ETIMEDOUT:
+//          somebody is stopped there, or the lock is damaged. Order is that of put's or commit's moment; nobody is
 //          held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
 //          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
@@ -112,6 +115,8 @@ int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t eleme
 // The same of kind PRIORITY, by that key.
 int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
                          struct shoal_queue **out) SHOAL_MUST_CHECK;
+// Of the one there kind, overflow, joinable, lease_ns and delivery_max have to be these, or -EBADMSG; its capacity, growing, drop and
+// dead letters are its own. Options of which no queue could be made open any.
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no queue's
@@ -141,15 +146,16 @@ int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_d
 // A copy of the message that a get would have had at some moment of the call; nothing is taken. Errors as get. SPSC: the
 // consumer's. FIFO, LIFO, PRIORITY: copied under the lock.
 int shoal_queue_peek(struct shoal_queue *q, void *element, shoal_deadline deadline);
-// Drops what is inside and in nobody's hands; what comes in meanwhile may go too. How many, or -EUSERS, -EBUSY. SPSC: the
+// Drops what is inside and in nobody's hands; what comes in meanwhile may go too. How many, or -EUSERS, -EBUSY, -ETIMEDOUT. SPSC: the
 // consumer's.
 int shoal_queue_clear(struct shoal_queue *q);
 
 // ---- joinable: a message is unfinished from its put until somebody who got it says that it is done with ----
 // A get leaves the message in the hands of its thread: if that dies, another gets it; if it leaves, too. What is unfinished
 // takes room: who puts into a full queue while it has the messages in hand that make it full waits for itself.
-// The oldest message in the hand of the calling thread is done with. -EINVAL: it has none, task_done was called once too often;
-// or not joinable. What was received in place is released as ever: that is the same.
+// The oldest message in the hand of the calling thread (FIFO, LIFO, PRIORITY: the one that it got first) is done with. -EINVAL:
+// it has none, task_done was called once too often; or not joinable. -ETIMEDOUT, nothing changed: another has got one of those
+// that it had, whose lease had run out; once for each. What was received in place is released as ever: that is the same.
 int shoal_queue_task_done(struct shoal_queue *q);
 // Sleeps until there was a moment in which nothing was unfinished, nor being put. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT; -EPIPE: no
 // consumer is left, and something is; -EDEADLK: the caller itself has it, or is the only consumer; -EINVAL: not joinable.
@@ -238,8 +244,8 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_extra_shm) == 128, "two lines; the
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_extra_shm, dead_letters) == 64, "the name has a line");
 SHOAL_STATIC_ASSERT(SHOAL_NAME_MAX < 64, "a name and its end");
 
-struct shoal_queue_taken_ {  // a guess, where its thread's oldest message in hand stands
-  uint64_t from;
+struct shoal_queue_taken_ {  // a guess, where its thread's oldest message in hand stands; the kind knows how
+  uint64_t from, last;
   uint32_t tid, count;
 } SHOAL_ALIGNED(64);
 struct shoal_queue_attempts_ {  // of a struct shoal_queue_op_: 0, -EAGAIN, -EPIPE, -EBUSY
@@ -291,12 +297,18 @@ struct shoal_queue {
 };
 
 // ---- inline: what put and get do when nobody has to wait ----
-int shoal_queue_spsc_refused_(struct shoal_queue *q);
+// A put that was begun comes to nothing, and says so to who may wait for it. `rc`.
+int shoal_queue_spsc_refused_(struct shoal_queue *q, int rc);
 int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size);
 void shoal_queue_spsc_released_(struct shoal_queue *q);
 
-// Kind SPSC has no claim: busy is shown around a put, so that who was told of the closing can wait for its end, and whoever
-// sleeps or closes has the fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE).
+// Kind SPSC has no claim. Its producer says which message it is about to publish, in its word `busy`: as long as the consumer has
+// not had that one, a put may be on its way, and who was told of the closing waits for it. Whoever sleeps or closes has the
+// fence run here (shoal_fence_all), or these are full barriers (SHOAL_EC_EXCHANGE). Nor is list_op_pending set: who may sleep on
+// either side is one thread, and it watches the other's live word.
+SHOAL_INLINE void shoal_queue_spsc_begin_(struct shoal_queue *q, uint64_t n) {  // up to `n` are about to be published
+  shoal_store32_relaxed(&q->wait.roles[0].busy, (uint32_t)(q->producer.ring.next + n));
+}
 SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q, struct shoal_role *role) {
   // [C1] pairs with [A1], [C2] pairs with [A2] in sync/eventcount.h
   if (SHOAL_UNLIKELY(q->wait.flags & SHOAL_EC_EXCHANGE)) shoal_add32_seq_cst(&role->busy, 0);
@@ -306,21 +318,23 @@ SHOAL_INLINE void shoal_queue_spsc_barrier_(struct shoal_queue *q, struct shoal_
 // 0, -EAGAIN, -EPIPE, -EBUSY
 SHOAL_INLINE int shoal_queue_put_spsc_(struct shoal_queue *q, uint32_t me, const void *element, uint32_t size) {
   struct shoal_eventcount *ec = q->wait.shm;
-  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  struct shoal_role *role = q->wait.roles;
+  (void)me;
   if (SHOAL_UNLIKELY(q->producer.lent)) return -EBUSY;
-  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_begin_(q, 1);
   shoal_queue_spsc_barrier_(q, role);
-  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q);
+  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q, -EPIPE);
   int rc = shoal_spsc_put_(&q->producer.ring, element, shoal_spsc_shape_(size));
+  if (SHOAL_UNLIKELY(rc)) return shoal_queue_spsc_refused_(q, rc);
   shoal_queue_spsc_barrier_(q, role);
-  shoal_store32_release(&role->busy, 0);  // [R6]
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
-  return rc;
+  return 0;
 }
 
 // 0, -EAGAIN, -EBUSY
 SHOAL_INLINE int shoal_queue_get_spsc_(struct shoal_queue *q, uint32_t me, void *element, uint32_t size) {
-  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  struct shoal_role *role = q->wait.roles + 1;
+  (void)me;
   if (SHOAL_UNLIKELY(q->consumer.lent)) return -EBUSY;
   int rc = shoal_spsc_get_(&q->consumer.ring, element, shoal_spsc_shape_(size));
   shoal_queue_spsc_barrier_(q, role);
@@ -344,26 +358,25 @@ SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, ui
   // a handle does not know its type, and more than fits would be written past the slot
   if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->kind > SHOAL_QUEUE_SPSC)))
     return shoal_queue_put_any_(q, element, size, deadline);
+  if (SHOAL_UNLIKELY(q->kind == SHOAL_QUEUE_SPSC)) {
+    int rc = shoal_queue_put_spsc_(q, me, element, size);
+    return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_put_any_(q, element, size, deadline);
+  }
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  if (SHOAL_LIKELY(q->kind == SHOAL_QUEUE_MPMC)) {
-    struct shoal_claim claim;
-    if (SHOAL_LIKELY(shoal_mpmc_claim_put_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
-      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)))
-        return shoal_queue_put_claimed_(q, claim.at, element, pending);
-      memcpy(shoal_claim_data(&claim, size), element, size);
-      shoal_mpmc_publish(&q->ring, &claim);
-      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)))
-        return shoal_queue_put_told_(q, claim.at, pending);
-      shoal_pending_restore_(t, pending);
-      return 0;
-    }
+  struct shoal_claim claim;
+  if (SHOAL_LIKELY(shoal_mpmc_claim_put_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
+    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)))
+      return shoal_queue_put_claimed_(q, claim.at, element, pending);
+    memcpy(shoal_claim_data(&claim, size), element, size);
+    shoal_mpmc_publish(&q->ring, &claim);
+    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)))
+      return shoal_queue_put_told_(q, claim.at, pending);
     shoal_pending_restore_(t, pending);
-    return shoal_queue_put_any_(q, element, size, deadline);
+    return 0;
   }
-  int rc = shoal_queue_put_spsc_(q, me, element, size);
   shoal_pending_restore_(t, pending);
-  return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_put_any_(q, element, size, deadline);
+  return shoal_queue_put_any_(q, element, size, deadline);
 }
 
 SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t size, shoal_deadline deadline) {
@@ -371,31 +384,30 @@ SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t
   uint32_t me = shoal_role_cached_(&q->wait, SHOAL_CONSUMER);
   if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->gets > SHOAL_QUEUE_SPSC)))
     return shoal_queue_get_any_(q, element, size, deadline);
+  if (SHOAL_UNLIKELY(q->gets == SHOAL_QUEUE_SPSC)) {
+    int rc = shoal_queue_get_spsc_(q, me, element, size);
+    return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_get_any_(q, element, size, deadline);
+  }
   struct shoal_thread_ *t = &shoal_thread_;
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  if (SHOAL_LIKELY(q->gets == SHOAL_QUEUE_MPMC)) {
-    struct shoal_role *role = shoal_role_at_(&q->wait, me);
-    uint32_t busy = shoal_load32_relaxed(&role->busy);
-    struct shoal_claim claim;
-    shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
-    if (SHOAL_LIKELY(shoal_mpmc_claim_get_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
-      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)))
-        return shoal_queue_get_claimed_(q, me, claim.at, element, pending);
-      memcpy(element, shoal_claim_data(&claim, size), size);
-      shoal_mpmc_commit(&q->ring, &claim);
-      // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
-      shoal_store32_release(&role->busy, busy);
-      if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) return shoal_queue_get_told_(q, claim.at, pending);
-      shoal_pending_restore_(t, pending);
-      return 0;
-    }
-    shoal_store32_relaxed(&role->busy, busy);
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_claim claim;
+  shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
+  if (SHOAL_LIKELY(shoal_mpmc_claim_get_here(&q->ring, me, size, &claim))) {  // [C1] of sync/eventcount.h
+    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)))
+      return shoal_queue_get_claimed_(q, me, claim.at, element, pending);
+    memcpy(element, shoal_claim_data(&claim, size), size);
+    shoal_mpmc_commit(&q->ring, &claim);
+    // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
+    shoal_store32_release(&role->busy, busy);
+    if (SHOAL_UNLIKELY(shoal_eventcount_asleep_for_room_(ec))) return shoal_queue_get_told_(q, claim.at, pending);
     shoal_pending_restore_(t, pending);
-    return shoal_queue_get_any_(q, element, size, deadline);
+    return 0;
   }
-  int rc = shoal_queue_get_spsc_(q, me, element, size);
+  shoal_store32_relaxed(&role->busy, busy);
   shoal_pending_restore_(t, pending);
-  return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_get_any_(q, element, size, deadline);
+  return shoal_queue_get_any_(q, element, size, deadline);
 }
 
 SHOAL_END

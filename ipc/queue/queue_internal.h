@@ -13,7 +13,7 @@ SHOAL_BEGIN
 struct shoal_queue_op_ {  // one call
   struct shoal_queue *q;
   uint32_t me, n, done;
-  shoal_deadline deadline;  // of waits that are no waiting for a message or a place; never SHOAL_TRY
+  shoal_deadline deadline;  // the call's: also of waits that are no waiting for a message or a place
   const char *in;
   char *out;
   struct shoal_loan loan;  // data and token: the kind; the rest: the queue
@@ -54,11 +54,14 @@ struct shoal_queue_kind_ {
   int (*peek)(void *op);                     // copies the next message to op->out, takes nothing
   // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY. NULL: wait->blocker tells.
   int (*ready)(struct shoal_queue *q, int side, uint32_t me);
-  // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `in_hand`: data and token of the loan ----
+  // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `keep` notes what was got and stays in hand; `in_hand` finds
+  // the first of that, and forgets it: data, token and redelivered of the loan. 0: there is none ----
   int (*done)(struct shoal_queue *q, uint32_t *owner);
-  int (*in_hand)(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan);
+  void (*keep)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan);
+  int (*in_hand)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan);
   uint64_t (*held)(struct shoal_queue *q, uint32_t me);  // claims of `me`; or (0) messages in any hands
   // ---- loans; `loan` is what the caller believes to hold ----
+  // 1, 0; -EDEADLK: the thread has been interrupted where it cannot end.
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
   void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
   void *(*slot)(struct shoal_queue *q, const struct shoal_loan *loan, int side);  // of what is lent
@@ -75,7 +78,7 @@ extern const struct shoal_queue_kind_ shoal_queue_fifo_, shoal_queue_lifo_, shoa
 int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, struct shoal_segment *seg,
                            const struct shoal_object *object, struct shoal_queue **out) SHOAL_MUST_CHECK;
 // Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role. `holds`: it may
-// keep a claim.
+// keep a claim. A producer under a policy that waits for no room does not, but for who is inside it does.
 int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
                      shoal_deadline deadline);
 int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), struct shoal_loan *loan,
@@ -116,9 +119,6 @@ int shoal_message_is_there_(const struct shoal_queue *q, const void *slot);
 extern const struct shoal_payload_ops shoal_message_payload_;
 extern const struct shoal_ordered_payload_ shoal_message_in_cell_;
 
-SHOAL_INLINE shoal_deadline shoal_queue_inside_(shoal_deadline deadline) {
-  return shoal_deadline_is_try(deadline) ? SHOAL_FOREVER : deadline;
-}
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
   return SHOAL_EMBEDS(view, struct shoal_queue, wait);
 }
@@ -133,6 +133,7 @@ const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, co
 int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size);
 void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out);
 void shoal_queue_policy_detach_(struct shoal_queue *q);
+void shoal_queue_gave_back_(struct shoal_queue *q, uint32_t me);  // all that it had got
 // After something in a joinable queue was done with by role `me`.
 void shoal_queue_done_(struct shoal_queue *q, uint32_t me);
 void shoal_queue_discarded_(struct shoal_queue *q, uint64_t n);
@@ -145,6 +146,8 @@ SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, s
 
 // ---- queue_lease.c ----
 int64_t shoal_queue_due_(struct shoal_queue *q);
+void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me);
+void shoal_queue_forget_(struct shoal_queue *q, uint32_t me);
 int shoal_queue_receive_leased_(void *op);
 int shoal_queue_get_leased_(void *op);
 int shoal_queue_recv_leased_(void *op);

@@ -88,6 +88,13 @@ static void forget(struct shoal_queue *q, uint64_t at, uint64_t c) {
   uint64_t u = shoal_load64_relaxed(until_at(q, at));
   if ((u & TAG_MASK) == tag_of(c)) shoal_cas64_relaxed(until_at(q, at), &u, 0);
 }
+// What `me` holds is about to be left behind: the same delivery, as it is told, will be another's.
+void shoal_queue_forget_(struct shoal_queue *q, uint32_t me) {
+  for (uint64_t k = 0; q->lease_ns && k <= q->ring.mask; k++) {
+    uint64_t c = shoal_load64_relaxed(claim_at(q, k).ctl);
+    if (shoal_slot_state_(c) == SHOAL_SLOT_READING_ && shoal_slot_owner_(c) == me) forget(q, k, c);
+  }
+}
 // The slot of this delivery is free. -ETIMEDOUT: another has it.
 static int vacate(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   struct shoal_eventcount *ec = q->wait.shm;
@@ -162,7 +169,7 @@ static int copy_to(struct shoal_queue *dead, const struct shoal_loan *loan) {
                             : shoal_queue_send(dead, loan->data, loan->size, SHOAL_TRY);
 }
 static int bury(struct shoal_queue *q, const struct shoal_loan *loan) {
-  if (q->dead && copy_to(q->dead, loan) < 0) return 0;
+  if (q->dead && copy_to(q->dead, loan)) return 0;  // SHOAL_DROPPED: not there, either
   if (!shoal_queue_finish_leased_(q, loan, SHOAL_RELEASE_))
     shoal_add64_relaxed(q->dead ? &q->extra->buried : &q->ring.shm->dropped, 1);
   return 1;
@@ -174,6 +181,27 @@ static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *cla
     if (now >= shoal_queue_due_(q) && take_back(q, me, now, claim)) return 1;
   }
   return shoal_mpmc_claim_get(&q->ring, me, q->slot_size, claim);
+}
+
+// Before a look that takes nothing: what has run out is given back first, delivered once in vain; so the look sees it, and
+// knows when the next one is due. Its holder for this moment: whoever sees it asleep watches the role.
+void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  struct shoal_claim claim;
+  int64_t now = q->lease_ns ? shoal_now_ns() : 0;
+  if (!q->lease_ns || now < shoal_queue_due_(q)) return;
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  shoal_store32_relaxed(&role->busy, busy + 1);
+  while (take_back(q, me, now, &claim)) {
+    uint64_t c = shoal_load64_relaxed(claim.ctl);
+    if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c) != me) continue;
+    forget(q, claim.at, c);
+    if (!shoal_cas64_seq_cst(claim.ctl, &c, c & ~UINT64_C(0xfff))) continue;  // [S3] pairs with [G1]
+    shoal_mpmc_tell_of_strays_(&q->ring);
+    if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  }
+  shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
 }
 
 // Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free.
@@ -188,7 +216,10 @@ int shoal_queue_receive_leased_(void *arg) {
   struct shoal_queue *q = op->q;
   struct shoal_claim claim;
   while (claim_any(q, op->me, &claim)) {
-    uint64_t c = shoal_load64_relaxed(claim.ctl);  // only if this took a lease's time is it another's by now
+    uint64_t c = shoal_load64_relaxed(claim.ctl);
+    if (shoal_slot_lap_(c) != claim.lap || shoal_slot_state_(c) != SHOAL_SLOT_READING_ ||
+        shoal_slot_owner_(c) != op->me)
+      continue;  // it took a lease's time to come here: another's, or the next message's
     op->loan = (struct shoal_loan){.data = shoal_claim_data(&claim, q->slot_size),
                                    .token = claim.at,
                                    .role = op->me,

@@ -37,8 +37,9 @@ static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due
 
 // What is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
-  (void)side;
-  if (shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) shoal_mpmc_give_back(&q->ring, me);
+  if (!shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) return;
+  if (side == SHOAL_CONSUMER) shoal_queue_forget_(q, me);
+  shoal_mpmc_give_back(&q->ring, me);
 }
 
 // ---- beside the fast paths ----
@@ -235,23 +236,33 @@ static void copy_next(void *arg, const void *payload) {
 }
 static int peek(void *arg) {
   struct shoal_queue_op_ *op = arg;
+  shoal_queue_look_due_(op->q, op->me);
   return shoal_mpmc_peek(&op->q->ring, copy_next, op) ? op->rc : -EAGAIN;
 }
 
 // ---- joinable ----
 
 static int done(struct shoal_queue *q, uint32_t *owner) { return shoal_mpmc_is_done(&q->ring, owner); }
-static int in_hand(struct shoal_queue *q, uint32_t me, uint64_t from, struct shoal_loan *loan) {
-  if (!shoal_mpmc_in_hand(&q->ring, me, from, &loan->token)) return 0;
+static void keep(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan) {
+  (void)q;
+  if (!taken->count++ || loan->token < taken->from) taken->from = loan->token;
+}
+static int in_hand(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan) {
+  if (!shoal_mpmc_in_hand(&q->ring, loan->role, taken->from, &loan->token)) return 0;
   struct shoal_claim claim = claim_at(q, loan->token);
   loan->data = shoal_claim_data(&claim, q->slot_size);
-  return shoal_mpmc_holds(&q->ring, me, loan->token, SHOAL_SLOT_READING_, &loan->redelivered);
+  if (!shoal_mpmc_holds(&q->ring, loan->role, loan->token, SHOAL_SLOT_READING_, &loan->redelivered)) return 0;
+  taken->from = loan->token + 1;
+  if (taken->count) taken->count--;
+  return 1;
 }
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }
 
 static int ready(struct shoal_queue *q, int side, uint32_t me) {
-  (void)me;
-  if (side == SHOAL_CONSUMER) return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
+  if (side == SHOAL_CONSUMER) {
+    shoal_queue_look_due_(q, me);
+    return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
+  }
   if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   return shoal_mpmc_blocker(&q->ring, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
 }
@@ -379,6 +390,7 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .evict = evict,
     .peek = peek,
     .done = done,
+    .keep = keep,
     .in_hand = in_hand,
     .held = held_by,
     .ready = ready,

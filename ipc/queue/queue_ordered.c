@@ -49,6 +49,8 @@ static int is_full(const struct shoal_ordered *o) {
 // In the way of a get: one who has reserved before the closing, and may commit.
 static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   const struct shoal_ordered *o = &shoal_queue_of_(view)->ordered;
+  uint32_t owner = SHOAL_BLOCKER_NONE;
+  if (side == SHOAL_JOINER) return shoal_ordered_is_done(o, &owner) ? SHOAL_BLOCKER_NONE : owner;
   if (side == SHOAL_PRODUCER) return is_full(o) ? 0 : SHOAL_BLOCKER_NONE;
   // [O2] pairs with [O1]: who has committed by now has a message that counts
   uint32_t writing = shoal_load32_acquire(&o->shm->writing);
@@ -69,7 +71,7 @@ static void recover(struct shoal_eventcount_view *view, uint32_t role) { empty(s
 // Inside: a consumer that has armed, and sees another's claim here, is seen by who gives it up.
 static int held(struct shoal_eventcount_view *view, uint32_t me) {
   struct shoal_ordered *o = &shoal_queue_of_(view)->ordered;
-  if (shoal_ordered_enter(o, me, SHOAL_FOREVER)) return 1;
+  if (shoal_ordered_enter(o, me, SHOAL_TRY)) return 1;  // who stands inside may hold some
   int held = counted(&o->shm->lent) ? shoal_ordered_held(o, me) : 0;
   shoal_ordered_leave(o, me);
   return held;
@@ -81,8 +83,9 @@ static int join(struct shoal_eventcount_view *view, int side) {
 static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, NULL, NULL};
 
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
-  (void)side;
   if (!shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) return;
+  if (side == SHOAL_CONSUMER && q->taken)
+    q->taken[me - 1 - q->wait.count[SHOAL_PRODUCER]] = (struct shoal_queue_taken_){0};
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   empty(q, me, 0);
@@ -209,8 +212,15 @@ static int receive(void *arg) {
 
 // ---- loans ----
 
+// The thread is inside, and was interrupted: what ends a loan has to go in, too.
+static int is_inside(const struct shoal_queue *q) {
+  uint32_t owner = shoal_load32_relaxed(&q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
+  if (!shoal_role_valid_(&q->wait, owner)) return 0;
+  return shoal_robust_owner(shoal_load32_relaxed(&shoal_role_at_(&q->wait, owner)->live.word)) == shoal_self_()->tid;
+}
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
   uint32_t deaths;
+  if (is_inside(q)) return shoal_fail_(-EDEADLK, "interrupted by this call, the thread is inside the queue");
   return shoal_ordered_holds(&q->ordered, loan->role, loan->token,
                              side == SHOAL_PRODUCER ? SHOAL_CELL_WRITING_ : SHOAL_CELL_READING_, &deaths);
 }
@@ -233,11 +243,42 @@ static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sh
   // [C1] pairs with [A1]: claims of others were waited for
   if (how == SHOAL_RELEASE_ && shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
     shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
+  if (gives_room && q->joinable) shoal_queue_done_(q, loan->role);
 }
 
 static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side) {
   (void)side;
   return shoal_ordered_data(&q->ordered, (uint32_t)loan->token);
+}
+
+// ---- joinable ----
+
+static int done(struct shoal_queue *q, uint32_t *owner) { return shoal_ordered_is_done(&q->ordered, owner); }
+static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_ordered_count_held(&q->ordered, me); }
+// In the order of the gets, which is not that of the puts: chained in the cells, whose words are checked again.
+static int is_of(struct shoal_queue *q, uint32_t me, uint64_t token, uint32_t *deaths) {
+  return shoal_ordered_holds(&q->ordered, me, token, SHOAL_CELL_READING_, deaths);
+}
+static void keep(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan) {
+  uint32_t deaths;
+  if (taken->count && !is_of(q, loan->role, taken->last, &deaths))
+    taken->count = 0;  // an earlier thread's of this number
+  if (taken->count++) shoal_ordered_chain_(&q->ordered, taken->last, loan->token);
+  else taken->from = loan->token;
+  taken->last = loan->token;
+}
+static int in_hand(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan) {
+  uint32_t me = loan->role, *deaths = &loan->redelivered;
+  loan->token = taken->from;
+  if (!taken->count || !is_of(q, me, loan->token, deaths)) {
+    taken->count = 0;
+    if (!shoal_ordered_in_hand(&q->ordered, me, &loan->token) || !is_of(q, me, loan->token, deaths))
+      return 0;  // else one in place
+  } else if (--taken->count && !shoal_ordered_chained_(&q->ordered, me, loan->token, &taken->from)) {
+    taken->count = 0;
+  }
+  loan->data = shoal_ordered_data(&q->ordered, (uint32_t)loan->token);
+  return 1;
 }
 
 // ---- whole elements ----
@@ -425,6 +466,10 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
                                                         .send = send,                 \
                                                         .recv = recv,                 \
                                                         .peek = peek,                 \
+                                                        .done = done,                 \
+                                                        .keep = keep,                 \
+                                                        .in_hand = in_hand,           \
+                                                        .held = held_by,              \
                                                         .is_lent = is_lent,           \
                                                         .finish = finish,             \
                                                         .slot = slot,                 \

@@ -6,14 +6,14 @@
 #include "ipc/queue/queue_internal.h"
 
 #define LEASE_MIN UINT64_C(1000000)
-#define LEASE_MAX UINT64_C(3155760000000000000)
+#define LEASE_MAX (UINT64_C(1) << 58)  // the word of a lease holds times of twice that
 
 static const char *lease_refuses(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o) {
   if (!kind->leases)
     return "options.lease_ns, .delivery_max, .dead_letters: this kind delivers again only after deaths";
   if (o->drop) return "options.drop: what is dropped is not delivered again";
   if (o->lease_ns && o->lease_ns - LEASE_MIN > LEASE_MAX - LEASE_MIN)
-    return "options.lease_ns: from a millisecond to a hundred years";
+    return "options.lease_ns: from a millisecond to nine years";
   if (o->delivery_max > SHOAL_SLOT_DEATHS_MAX_) return "options.delivery_max: 1,023 at most";
   if (o->dead_letters && !o->delivery_max) return "options.dead_letters: without .delivery_max nothing gets there";
   if (o->dead_letters && strlen(o->dead_letters) - 1 >= SHOAL_NAME_MAX)
@@ -109,8 +109,8 @@ static struct shoal_queue_taken_ *taken_by(struct shoal_queue *q, uint32_t me) {
 }
 
 static void keep(struct shoal_queue_op_ *op) {
-  struct shoal_queue_taken_ *taken = taken_by(op->q, op->me);
-  if (!taken->count++ || op->loan.token < taken->from) taken->from = op->loan.token;
+  op->loan.role = op->me;
+  op->q->ops->keep(op->q, taken_by(op->q, op->me), &op->loan);
 }
 static int get_and_keep(void *arg) {
   struct shoal_queue_op_ *op = arg;
@@ -143,14 +143,28 @@ static int get_each(void *arg) {
 
 static int not_joinable(void) { return shoal_fail_(-EINVAL, "the queue was made without options.joinable"); }
 
+void shoal_queue_gave_back_(struct shoal_queue *q, uint32_t me) {
+  if (q->joinable) taken_by(q, me)->count = 0;
+}
+
+// Of what the thread has got, something went to another: that is what is said first, whichever it is. Asked after the look at what
+// is in hand: what is lost after that the release itself will say.
+static int is_late(const struct shoal_queue_taken_ *taken, struct shoal_queue *q, uint32_t me) {
+  return q->lease_ns && taken->count > q->ops->held(q, me);
+}
+
 int shoal_queue_task_done(struct shoal_queue *q) {
   if (!q->joinable) return not_joinable();
   struct shoal_loan loan = {.role = shoal_role_known(&q->wait, SHOAL_CONSUMER), .handle_ = (uint32_t)q->wait.id};
-  struct shoal_queue_taken_ *taken = loan.role ? taken_by(q, loan.role) : NULL;
-  if (!taken || !q->ops->in_hand(q, loan.role, taken->from, &loan))
-    return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
-  taken->from = loan.token + 1;
-  if (taken->count) taken->count--;
+  struct shoal_queue_taken_ *taken = loan.role ? taken_by(q, loan.role) : NULL, before = {.count = 0};
+  if (taken) before = *taken;
+  int found = taken && q->ops->in_hand(q, taken, &loan);
+  if (taken && is_late(&before, q, loan.role)) {
+    *taken = before;
+    taken->count--;
+    return shoal_fail_(-ETIMEDOUT, "the lease of a message that this thread had got has run out");
+  }
+  if (!found) return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
   if (q->leased && !q->element_size && shoal_message_resolve_(q, &loan)) loan.block_ = 0;
   return shoal_queue_release(q, &loan);
 }

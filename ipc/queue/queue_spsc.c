@@ -26,11 +26,14 @@ static int attach(struct shoal_queue *q, void *ring, uint64_t size) {
 
 // ---- what the sleeping protocol asks ----
 
-// A put that may not have seen the closing, and may still publish.
+// A put that may not have seen the closing, and may still publish; this is its consumer.
 static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   const uint32_t producer = 1;
   if (side == SHOAL_PRODUCER || !shoal_eventcount_closed(view->shm)) return 0;
-  return shoal_load32_acquire(&shoal_role_at_(view, producer)->busy) ? producer : 0;  // [A6] pairs with [R6]
+  const struct shoal_role *role = shoal_role_at_(view, producer);
+  if (shoal_load32_relaxed(&role->tid) != shoal_robust_owner(shoal_load32_relaxed(&role->live.word))) return 0;
+  uint32_t begun = shoal_load32_relaxed(&role->busy);  // after the closing was seen, and a fence: [A2]
+  return begun == (uint32_t)shoal_queue_of_(view)->consumer.ring.next ? 0 : producer;
 }
 // The next owner of the role finds all in the ring. Of byte messages, the block of one that was not published is freed; one
 // whose block is gone was received.
@@ -47,8 +50,10 @@ static void recover(struct shoal_eventcount_view *view, uint32_t role) {
 static int produce(struct shoal_queue *q) {
   q->producer.lent = 0;
   int rc = shoal_spsc_produce(&q->producer.ring, q->spsc, q->spsc_bytes, q->slot_size);
-  if (!rc) q->producer.tid = shoal_self_()->tid;
-  return rc;
+  if (rc) return rc;
+  q->producer.tid = shoal_self_()->tid;
+  shoal_queue_spsc_begin_(q, 0);
+  return 0;
 }
 static int consume(struct shoal_queue *q) {
   q->consumer.lent = 0;
@@ -89,20 +94,28 @@ static int join(struct shoal_eventcount_view *view, int side) {
 }
 static const struct shoal_wait_ops wait_ops = {blocker, recover, NULL, join, NULL, owns};
 
+// Of what is lent.
+static void *place(struct shoal_queue *q, int side) {
+  const struct shoal_spsc_producer *p = &q->producer.ring;
+  const struct shoal_spsc_consumer *c = &q->consumer.ring;
+  return side == SHOAL_PRODUCER ? shoal_spsc_at_(p->count, p->next, p->end, p->shape)
+                                : shoal_spsc_at_(c->count, c->next, c->end, c->shape);
+}
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
   (void)me;
-  if (side == SHOAL_PRODUCER && q->producer.lent && q->heap) shoal_message_end_(q, q->producer.ring.slot);
+  if (side == SHOAL_PRODUCER && q->producer.lent && q->heap) shoal_message_end_(q, place(q, side));
   if (side == SHOAL_PRODUCER) q->producer.tid = 0, shoal_spsc_producer_leave(&q->producer.ring);
   else q->consumer.tid = 0, shoal_spsc_consumer_leave(&q->consumer.ring);
 }
 
 // ---- beside the fast paths ----
 
-// The put that was refused may have been waited for: tell.
-int shoal_queue_spsc_refused_(struct shoal_queue *q) {
-  shoal_store32_release(&shoal_role_at_(&q->wait, 1)->busy, 0);  // [R6]
-  shoal_eventcount_ring(q->wait.shm);
-  return -EPIPE;
+int shoal_queue_spsc_refused_(struct shoal_queue *q, int rc) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  shoal_queue_spsc_begin_(q, 0);
+  shoal_queue_spsc_barrier_(q, q->wait.roles);
+  if (shoal_eventcount_closed(ec)) shoal_eventcount_ring(ec);
+  return rc;
 }
 
 // A producer sleeps; it finds room only if the ring has released some since it was told.
@@ -131,13 +144,12 @@ static int put_n(void *arg) {
   struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   int rc = shoal_queue_put_spsc_(q, op->me, op->in, q->element_size);
   if (rc) return rc;
-  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_begin_(q, op->n - 1);
   shoal_queue_spsc_barrier_(q, role);
   op->done = 1;
   if (!shoal_eventcount_closed(q->wait.shm))
     op->done += shoal_spsc_try_put_n(&q->producer.ring, op->in + q->element_size, op->n - 1);
-  shoal_queue_spsc_barrier_(q, role);
-  shoal_store32_release(&role->busy, 0);  // [R6]
+  (void)shoal_queue_spsc_refused_(q, 0);  // what found no room
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_CONSUMER)) shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1);
   return 0;
 }
@@ -158,15 +170,13 @@ static int reserve(void *arg) {
   struct shoal_queue *q = op->q;
   struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   if (q->producer.lent) return -EBUSY;
-  shoal_store32_relaxed(&role->busy, 1);  // until it is committed or cancelled
+  shoal_queue_spsc_begin_(q, 1);  // until it is committed or cancelled
   shoal_queue_spsc_barrier_(q, role);
-  if (shoal_eventcount_closed(q->wait.shm)) return shoal_queue_spsc_refused_(q);
+  if (shoal_eventcount_closed(q->wait.shm)) return shoal_queue_spsc_refused_(q, -EPIPE);
   op->loan.data = shoal_spsc_reserve(&q->producer.ring);
   op->loan.token = q->producer.ring.next;
   q->producer.lent = op->loan.data != NULL;
-  if (q->producer.lent) return 0;
-  shoal_store32_release(&role->busy, 0);  // [R6]
-  return -EAGAIN;
+  return q->producer.lent ? 0 : shoal_queue_spsc_refused_(q, -EAGAIN);
 }
 static int receive(void *arg) {
   struct shoal_queue_op_ *op = arg;
@@ -218,8 +228,8 @@ static void finish_put(struct shoal_queue *q, struct shoal_role *role, enum shoa
   struct shoal_eventcount *ec = q->wait.shm;
   q->producer.lent = 0;
   if (how == SHOAL_COMMIT_) shoal_spsc_commit(&q->producer.ring);
+  else shoal_queue_spsc_begin_(q, 0);
   shoal_queue_spsc_barrier_(q, role);
-  shoal_store32_release(&role->busy, 0);  // [R6]
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
 }
 static void finish_get(struct shoal_queue *q, struct shoal_role *role, enum shoal_queue_end_ how) {
@@ -236,7 +246,7 @@ static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sh
 
 static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side) {
   (void)loan;
-  return side == SHOAL_PRODUCER ? q->producer.ring.slot : q->consumer.ring.slot;
+  return place(q, side);
 }
 
 // ---- byte messages ----
@@ -249,16 +259,16 @@ static int send(void *arg) {
   struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
   if (SHOAL_UNLIKELY(q->producer.lent)) return -EBUSY;
-  shoal_store32_relaxed(&role->busy, 1);
+  shoal_queue_spsc_begin_(q, 1);
   shoal_queue_spsc_barrier_(q, role);
-  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q);
+  if (SHOAL_UNLIKELY(shoal_eventcount_closed(ec))) return shoal_queue_spsc_refused_(q, -EPIPE);
   void *at = shoal_spsc_reserve_(&q->producer.ring, SHAPE);
   int rc = SHOAL_LIKELY(at != NULL) ? shoal_message_fill_(op, at) : -EAGAIN;
-  if (SHOAL_LIKELY(!rc)) shoal_spsc_commit_(&q->producer.ring, SHAPE);
+  if (SHOAL_UNLIKELY(rc)) return shoal_queue_spsc_refused_(q, rc);
+  shoal_spsc_commit_(&q->producer.ring, SHAPE);
   shoal_queue_spsc_barrier_(q, role);
-  shoal_store32_release(&role->busy, 0);  // [R6]
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
-  return rc;
+  return 0;
 }
 
 static int recv(void *arg) {
@@ -278,7 +288,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   if (shoal_spsc_info(q->spsc, q->spsc_bytes, &ring)) return;
   out->capacity = (uint32_t)ring.capacity;
   out->size = ring.size;
-  out->full = ring.size >= ring.capacity;
+  out->full = !shoal_spsc_put_slot_(q->spsc, q->spsc_bytes);
 }
 
 const struct shoal_queue_kind_ shoal_queue_spsc_ = {

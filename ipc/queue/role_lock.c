@@ -65,11 +65,17 @@ static uint32_t arm(struct shoal_role_lock *l, const struct shoal_eventcount_vie
   return armed;
 }
 
+// Who only tries does wait for those inside, but not for ever: what stands there may be damage.
+static int gave_up(int tried) {
+  return tried ? shoal_fail_(-ETIMEDOUT, "somebody stands inside the queue, or its lock is damaged") : -ETIMEDOUT;
+}
+
 int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t me, int heir,
                                   shoal_deadline deadline) {
   unsigned left = SPIN_ALL, step = 0;
-  uint32_t armed = 0;
-  int late = 0;
+  uint32_t armed = 0, slept_on = 0;
+  int late = 0, tried = shoal_deadline_is_try(deadline);  // late: it slept in vain beside a word of nobody's
+  if (tried) deadline = shoal_after_ns(SHOAL_RECHECK_NS);
   for (;;) {
     uint32_t word = shoal_load32_relaxed(&l->word), owner = word & OWNER;
     if (!owner) {
@@ -78,7 +84,7 @@ int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventc
     }
     struct shoal_robust *live = live_of(view, owner);
     uint32_t live_word = live ? shoal_load32_acquire(&live->word) : FUTEX_OWNER_DIED;  // [A5] of sync/eventcount.h
-    if (is_abandoned(live_word, late) || (heir && owner == me)) {
+    if (is_abandoned(live_word, late && word == slept_on) || (heir && owner == me)) {
       // [T2], and what the dead one wrote is seen: the kernel's mark comes after
       if (shoal_cas32_acquire(&l->word, &word, taken(word, me, 1))) return -EOWNERDEAD;
       continue;
@@ -90,12 +96,13 @@ int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventc
       left = spin(left, &step);
       continue;
     }
-    if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
+    if (shoal_deadline_passed(deadline)) return gave_up(tried);
     if (!armed) {
       armed = arm(l, view);
       continue;
     }
-    late = sleep_for(l, view, armed, live, live_word, deadline);
+    late = sleep_for(l, view, armed, live, live_word, deadline) && !shoal_robust_owner(live_word);
+    slept_on = word;
     armed = 0;
     left = SPIN_ALL;
   }

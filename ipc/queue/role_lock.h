@@ -46,7 +46,7 @@ int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventc
 void shoal_role_lock_pass_on_(struct shoal_role_lock *l);
 
 // 0, or held just as well -EOWNERDEAD: its last holder died with it. -ETIMEDOUT; -EDEADLK: the calling thread holds it.
-// Sleeps, also with SHOAL_TRY: for as long as those before it work.
+// Sleeps, also with SHOAL_TRY: while those before it work, but for a second at most.
 SHOAL_INLINE int shoal_role_lock_acquire(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t me,
                                          shoal_deadline deadline) {
   shoal_prefetch_write(l);

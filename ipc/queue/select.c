@@ -6,71 +6,28 @@
 #include "core/error.h"
 #include "ipc/queue/select_internal.h"
 
-static int is_queue(const struct shoal_case *c) { return c->kind >= SHOAL_CASE_GET && c->kind <= SHOAL_CASE_RECV; }
+static int is_queue(const struct shoal_case *c) { return shoal_case_is_queue_(c); }
+static int is_topic(const struct shoal_case *c) { return shoal_case_is_topic_(c); }
+static int is_counted(const struct shoal_case *c) { return is_queue(c) || is_topic(c); }  // it has an eventcount
 static int is_other(const struct shoal_case *c) { return c->kind == SHOAL_CASE_FD || c->kind == SHOAL_CASE_PROCESS; }
-static int is_bytes(const struct shoal_case *c) { return c->kind == SHOAL_CASE_SEND || c->kind == SHOAL_CASE_RECV; }
-static int takes(const struct shoal_case *c) {
-  return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_PUT || is_bytes(c);
+static int takes(const struct shoal_case *c) { return shoal_case_takes_(c); }
+static struct shoal_eventcount_view *view_of(const struct shoal_case *c) {
+  return is_topic(c) ? &c->topic->wait : &c->queue->wait;
 }
 static int side_of(const struct shoal_case *c) {
-  return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_READABLE || c->kind == SHOAL_CASE_RECV ? SHOAL_CONSUMER
-                                                                                                   : SHOAL_PRODUCER;
+  switch (c->kind) {
+    case SHOAL_CASE_GET:
+    case SHOAL_CASE_READABLE:
+    case SHOAL_CASE_RECV:
+    case SHOAL_CASE_TOPIC_GET:
+    case SHOAL_CASE_TOPIC_READABLE: return SHOAL_CONSUMER;
+    default: return SHOAL_PRODUCER;
+  }
 }
 // Which case is looked at in the k-th place.
 static uint32_t at(const struct shoal_select_ *s, uint32_t k) {
   uint32_t i = s->first + k;
   return i < s->n ? i : i - s->n;
-}
-
-// ---- cases that make no sense; before anything is done ----
-
-static int check_bytes(const struct shoal_case *c, uint32_t i) {
-  int nowhere = c->kind == SHOAL_CASE_RECV && !c->got;
-  if (nowhere || (!c->element && c->size)) return shoal_fail_(-EINVAL, "case %u: no buffer, or no size", i);
-  return shoal_message_check_(c->queue, c->kind == SHOAL_CASE_SEND ? c->size : 0);
-}
-static int check_queue(const struct shoal_case *c, uint32_t i) {
-  if (!c->queue && c->fd == -EPERM) return shoal_fail_(-EPERM, "case %u: not a direction of this end of the pipe", i);
-  if (!c->queue) return shoal_fail_(-EINVAL, "case %u: no queue", i);
-  if (!takes(c)) return 0;
-  if (is_bytes(c)) return check_bytes(c, i);
-  if (!c->element) return shoal_fail_(-EINVAL, "case %u: no element", i);
-  if (!c->queue->element_size) return shoal_fail_(-EBADMSG, "case %u: byte messages: on_send, on_recv", i);
-  if (!c->size || c->size == c->queue->element_size) return 0;
-  return shoal_fail_(-EBADMSG, "case %u: elements of %u bytes, not %llu", i, c->queue->element_size,
-                     (unsigned long long)c->size);
-}
-static int check_event(const struct shoal_case *c, uint32_t i) {
-  struct shoal_event_op_ op;
-  return c->event ? shoal_event_begin_(&op, c->event) : shoal_fail_(-EINVAL, "case %u: no event", i);
-}
-static int check_permit(const struct shoal_case *c, uint32_t i) {
-  struct shoal_semaphore_op_ op;
-  return c->semaphore ? shoal_semaphore_begin_(&op, c->semaphore) : shoal_fail_(-EINVAL, "case %u: no semaphore", i);
-}
-static int check(const struct shoal_case *c, uint32_t i) {
-  switch (c->kind) {
-    case SHOAL_CASE_GET:
-    case SHOAL_CASE_PUT:
-    case SHOAL_CASE_SEND:
-    case SHOAL_CASE_RECV:
-    case SHOAL_CASE_READABLE:
-    case SHOAL_CASE_WRITABLE: return check_queue(c, i);
-    case SHOAL_CASE_EVENT: return check_event(c, i);
-    case SHOAL_CASE_ACQUIRE: return check_permit(c, i);
-    case SHOAL_CASE_FD: return c->fd >= 0 ? 0 : shoal_fail_(-EINVAL, "case %u: descriptor %d", i, c->fd);
-    case SHOAL_CASE_PROCESS: return c->fd > 0 ? 0 : shoal_fail_(-EINVAL, "case %u: process %d", i, c->fd);
-    case SHOAL_CASE_WORD: return c->source && c->element ? 0 : shoal_fail_(-EINVAL, "case %u: nothing to wait for", i);
-    case SHOAL_CASE_NOTHING:
-    case SHOAL_CASE_TIME: return 0;
-    default: return shoal_fail_(-EINVAL, "case %u: there is no kind %u", i, c->kind);
-  }
-}
-static int check_all(const struct shoal_case *cases, uint32_t n) {
-  if (n - 1 >= SHOAL_SELECT_MAX) return shoal_fail_(-EINVAL, "%u cases: 1..%u", n, SHOAL_SELECT_MAX);
-  int rc = 0;
-  for (uint32_t i = 0; i < n && rc == 0; i++) rc = check(&cases[i], i);
-  return rc;
 }
 
 // ---- attempts ----
@@ -92,38 +49,47 @@ static int recv_now(void *arg) {
   return rc;
 }
 
-typedef int (*attempt_of_queue)(void *op);
-static attempt_of_queue attempt_of(const struct shoal_select_ *s, const struct shoal_case *c) {
-  int side = side_of(c);
-  if (s->only_look || !takes(c)) return side == SHOAL_CONSUMER ? shoal_queue_would_get_ : shoal_queue_would_put_;
-  if (is_bytes(c)) return side == SHOAL_CONSUMER ? recv_now : send_now;
-  return side == SHOAL_CONSUMER ? c->queue->attempt.get : c->queue->attempt.put;
+typedef int (*attempt_fn)(void *op);
+static attempt_fn attempt_of(const struct shoal_select_ *s, const struct shoal_case *c) {
+  int gets = side_of(c) == SHOAL_CONSUMER, looks = s->only_look || !takes(c);
+  if (is_topic(c) && looks) return gets ? shoal_topic_would_get_ : shoal_topic_would_publish_;
+  if (is_topic(c)) return gets ? shoal_topic_get_once_ : shoal_topic_publish_once_;
+  if (looks) return gets ? shoal_queue_would_get_ : shoal_queue_would_put_;
+  if (shoal_case_is_bytes_(c)) return gets ? recv_now : send_now;
+  return gets ? c->queue->attempt.get : c->queue->attempt.put;
 }
-static void op_of(const struct shoal_case *c, uint32_t me, struct shoal_queue_op_ *op) {
-  *op = (struct shoal_queue_op_){.q = c->queue,
-                                 .me = me,
-                                 .deadline = SHOAL_FOREVER,
-                                 .in = c->element,
-                                 .out = c->element,
-                                 .size = c->size,
-                                 .room = c->size,
-                                 .got = c->got};
+static void op_of(const struct shoal_select_ *s, const struct shoal_case *c, uint32_t me, union shoal_select_op_ *op) {
+  if (is_topic(c)) {
+    op->topic = (struct shoal_topic_op_){.t = c->topic, .me = me, .in = c->element, .out = c->element};
+    return;
+  }
+  op->queue = (struct shoal_queue_op_){.q = c->queue,
+                                       .me = me,
+                                       .deadline = s->deadline,
+                                       .in = c->element,
+                                       .out = c->element,
+                                       .size = c->size,
+                                       .room = c->size,
+                                       .got = c->got};
 }
 // list_op_pending stays there until the next one: it is restored when the select ends.
 static void point_at(const struct shoal_case *c) {
-  if (is_queue(c)) shoal_pending_set_(&shoal_thread_, &c->queue->wait.shm->bell);
+  if (is_counted(c)) shoal_pending_set_(&shoal_thread_, &view_of(c)->shm->bell);
   else if (c->kind == SHOAL_CASE_EVENT) shoal_pending_set_(&shoal_thread_, &c->event->half[0]);
   else if (c->kind == SHOAL_CASE_ACQUIRE) shoal_pending_set_(&shoal_thread_, &c->semaphore->gate);
 }
 // What it takes stays in its hands beyond the call: who sleeps there watches it.
 static int keeps(const struct shoal_case *c) {
-  return takes(c) && side_of(c) == SHOAL_CONSUMER && (c->queue->joinable || c->queue->leased);
+  return is_queue(c) && takes(c) && side_of(c) == SHOAL_CONSUMER && (c->queue->joinable || c->queue->leased);
 }
-static int try_queue(const struct shoal_select_ *s, const struct shoal_case *c) {
-  struct shoal_queue_op_ op;
-  int me = shoal_role_mine(&c->queue->wait, side_of(c));
+static int role_of(const struct shoal_case *c) {
+  return is_topic(c) ? shoal_topic_mine_(c->topic, side_of(c)) : shoal_role_mine(&c->queue->wait, side_of(c));
+}
+static int try_counted(const struct shoal_select_ *s, const struct shoal_case *c) {
+  union shoal_select_op_ op;
+  int me = role_of(c);
   if (me < 0) return me;
-  op_of(c, (uint32_t)me, &op);
+  op_of(s, c, (uint32_t)me, &op);
   point_at(c);
   if (keeps(c) && !s->only_look) shoal_role_hold(&c->queue->wait, (uint32_t)me);
   return attempt_of(s, c)(&op);
@@ -177,7 +143,7 @@ static int try_rest(struct shoal_select_ *s, uint32_t i) {
 static int answer(struct shoal_select_ *s, uint32_t i, int rc) {
   const struct shoal_case *c = &s->cases[i];
   int is_its =
-      (rc == -EPIPE && is_queue(c)) || (rc == -EMSGSIZE && c->kind == SHOAL_CASE_RECV) || c->kind == SHOAL_CASE_WORD;
+      (rc == -EPIPE && is_counted(c)) || (rc == -EMSGSIZE && c->kind == SHOAL_CASE_RECV) || c->kind == SHOAL_CASE_WORD;
   if (rc < 0 && !is_its) return rc;
   s->cases[i].result = rc;
   if (!s->only_look) s->cases[0].turn_ = i + 1;
@@ -193,7 +159,7 @@ static int is_bare(const struct shoal_case *c) {
 static int try_once(struct shoal_select_ *s, uint32_t i) {
   const struct shoal_case *c = &s->cases[i];
   struct shoal_semaphore_op_ permit = {.s = c->semaphore};
-  if (is_queue(c)) return try_queue(s, c);
+  if (is_counted(c)) return try_counted(s, c);
   if (c->kind == SHOAL_CASE_EVENT) return shoal_event_is_set(c->event) ? 0 : -EAGAIN;
   return c->kind == SHOAL_CASE_ACQUIRE ? try_permit(s, c, &permit) : try_rest(s, i);
 }
@@ -215,7 +181,7 @@ static int round_of(struct shoal_select_ *s, int rest_too) {
     const struct shoal_case *c = &s->cases[i];
     union shoal_source_ *source = &s->sources[i];
     int rc = -EAGAIN;
-    if (is_queue(c)) {
+    if (is_counted(c)) {
       point_at(c);
       rc = source->queue.sleeper.attempt(source->queue.sleeper.op);
     } else if (c->kind == SHOAL_CASE_EVENT) {
@@ -235,18 +201,18 @@ static int round_of(struct shoal_select_ *s, int rest_too) {
 static int add_queue(struct shoal_select_ *s, uint32_t i) {
   struct shoal_case *c = &s->cases[i];
   union shoal_source_ *source = &s->sources[i];
-  int side = side_of(c), me = shoal_role_mine(&c->queue->wait, side);
+  int me = role_of(c);
   if (me < 0) return me;
-  op_of(c, (uint32_t)me, &source->queue.op);
-  source->queue.sleeper = (struct shoal_sleeper_){.view = &c->queue->wait,
+  op_of(s, c, (uint32_t)me, &source->queue.op);
+  source->queue.sleeper = (struct shoal_sleeper_){.view = view_of(c),
                                                   .attempt = attempt_of(s, c),
                                                   .op = &source->queue.op,
-                                                  .side = side,
+                                                  .side = side_of(c),
                                                   .me = (uint32_t)me,
                                                   .can_sleep = s->can_sleep};
   s->queue_at[s->queues++] = (uint8_t)i;
   point_at(c);
-  if (s->can_sleep) shoal_role_hold(&c->queue->wait, (uint32_t)me);
+  if (s->can_sleep) shoal_role_hold(view_of(c), (uint32_t)me);
   return 0;
 }
 
@@ -266,7 +232,7 @@ static int add_sources(struct shoal_select_ *s) {
   int rc = 0;
   for (uint32_t i = 0; i < s->n && rc == 0; i++) {
     const struct shoal_case *c = &s->cases[i];
-    if (is_queue(c)) rc = add_queue(s, i);
+    if (is_counted(c)) rc = add_queue(s, i);
     else if (c->kind == SHOAL_CASE_EVENT) rc = add_event(s, i);
     else if (c->kind == SHOAL_CASE_ACQUIRE) rc = add_permit(s, i);
     else if (is_other(c)) s->others++;
@@ -287,6 +253,12 @@ static struct shoal_select_permit_ *permit(struct shoal_select_ *s, uint32_t k) 
 
 // ---- arm, settle ----
 
+// A queue in several cases is armed several times, and its event moves each time: all sleep on what it was last.
+static void agree_on_events(struct shoal_select_ *s) {
+  for (uint32_t k = 0; s->can_sleep && k < s->queues; k++)
+    for (uint32_t later = k + 1; later < s->queues; later++)
+      if (sleeper(s, later)->ev.word == sleeper(s, k)->ev.word) sleeper(s, k)->ev.value = sleeper(s, later)->ev.value;
+}
 // One fence for all that need it, when all are armed.
 static void arm(struct shoal_select_ *s) {
   int fence = 0;
@@ -295,6 +267,7 @@ static void arm(struct shoal_select_ *s) {
     shoal_sleeper_arm_(sleeper(s, k));
     fence |= !sleeper(s, k)->fenced && !(sleeper(s, k)->view->flags & SHOAL_EC_EXCHANGE);
   }
+  agree_on_events(s);
   for (uint32_t k = 0; s->can_sleep && k < s->events; k++) shoal_event_arm_(&s->sources[s->event_at[k]].event);
   for (uint32_t k = 0; s->can_sleep && k < s->permits; k++) shoal_semaphore_arm_(&permit(s, k)->op);
   if (fence) shoal_fence_all();  // [A1] of sync/eventcount.h
@@ -350,7 +323,7 @@ static int settle(struct shoal_select_ *s) {
   for (uint32_t k = 0; k < s->n; k++) {
     uint32_t i = at(s, k);
     const struct shoal_case *c = &s->cases[i];
-    int rc = is_queue(c)                     ? settle_queue(s, i, &used, &left)
+    int rc = is_counted(c)                   ? settle_queue(s, i, &used, &left)
              : c->kind == SHOAL_CASE_EVENT   ? shoal_event_look_(&s->sources[i].event)
              : c->kind == SHOAL_CASE_ACQUIRE ? settle_permit(s, i, &used, &left)
              : c->kind == SHOAL_CASE_WORD    ? settle_word(s, i, &used, &left)
@@ -481,8 +454,8 @@ static int wait_for_one(struct shoal_select_ *s, shoal_deadline deadline) {
     if (rc == 0) rc = round_of(s, 1);
   }
   if (s->woken) hand_on(s, rc);
-  if (s->late && rc >= 0 && is_queue(&s->cases[rc]))
-    shoal_add64_relaxed(&s->cases[rc].queue->wait.shm->counters.late, 1);
+  if (s->late && rc >= 0 && is_counted(&s->cases[rc]))
+    shoal_add64_relaxed(&view_of(&s->cases[rc])->shm->counters.late, 1);
   return rc;
 }
 
@@ -503,11 +476,12 @@ static int run(struct shoal_select_ *s, shoal_deadline deadline) {
   return rc ? rc : wait_for_one(s, deadline);
 }
 
-static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n) {
+static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, shoal_deadline deadline) {
   s->cases = cases;
   s->n = n;
   s->first = cases[0].turn_ ? cases[0].turn_ % n : anywhere(n);
-  s->can_sleep = 1;
+  s->deadline = deadline;
+  s->can_sleep = !shoal_deadline_is_try(deadline);
   s->only_look = s->polled = s->opened = 0;
   s->queues = s->events = s->permits = s->others = s->words_of_others = s->more = 0;
 }
@@ -527,10 +501,9 @@ static int count_ready(struct shoal_select_ *s, int first) {
 
 static int call(struct shoal_case *cases, uint32_t n, shoal_deadline deadline, int only_look) {
   struct shoal_select_ s;  // not zeroed: of most of it a call that need not sleep makes no use
-  int rc = check_all(cases, n);
+  int rc = shoal_select_check_(cases, n);
   if (rc) return rc;
-  init(&s, cases, n);
-  s.can_sleep = !shoal_deadline_is_try(deadline);
+  init(&s, cases, n, deadline);
   s.only_look = only_look;
   void *pending = shoal_self_()->head->pending;
   rc = run(&s, deadline);
@@ -547,7 +520,7 @@ int shoal_select_ready(struct shoal_case *cases, uint32_t n, shoal_deadline dead
 // ---- for a thread that sleeps in the caller's stead: select_loop.c ----
 
 static int check_for_loop(const struct shoal_case *cases, uint32_t n) {
-  int rc = check_all(cases, n);
+  int rc = shoal_select_check_(cases, n);
   if (rc == 0 && n == SHOAL_SELECT_MAX) return shoal_fail_(-EINVAL, "%u cases: one less at most", n);
   for (uint32_t i = 0; i < n && rc == 0; i++)
     if (is_other(&cases[i]) || cases[i].kind == SHOAL_CASE_TIME)
@@ -573,8 +546,8 @@ static int look_and_arm(struct shoal_select_ *s) {
 int shoal_select_prepare_(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, uint32_t *words) {
   int rc = check_for_loop(cases, n);
   if (rc) return rc;
-  init(s, cases, n);
-  s->only_look = 1;
+  init(s, cases, n, SHOAL_TRY);
+  s->can_sleep = s->only_look = 1;
   void *pending = shoal_self_()->head->pending;
   rc = look_and_arm(s);
   shoal_pending_restore_(&shoal_thread_, pending);

@@ -1,4 +1,5 @@
-// ipc/queue/select.h: waits for the first of several things: queues, pipes, events, semaphores, processes, descriptors, times.
+// ipc/queue/select.h: waits for the first of several things: queues, pipes, topics, events, semaphores, processes, descriptors,
+// times.
 //
 // USE
 //   SHOAL_SELECT_TYPED(job_queue, struct job)                 // beside SHOAL_QUEUE_TYPED(job_queue, struct job)
@@ -14,14 +15,15 @@
 //     ...
 //   }
 //
-// A case is performed (get, put, send, recv, acquire) or only reported (the others) by the call that answers with its index; of all others nothing
-// has happened. Of several that are ready, each has its turn: the search begins behind the case that was answered last with
+// A case is performed (get, put, send, recv, publish, acquire) or only reported (the others) by the call that answers with its
+// index; of all others nothing has happened. Of several that are ready, each has its turn: the search begins behind the case that was answered last with
 // this array, or, in an array of zeroes and makers as above, anywhere. A queue that has ended is ready, with -EPIPE in
 // `result`: set the case to shoal_on_nothing() to go on without it. Locks and conditions are no cases: a semaphore of one
 // permit is the lock that can be waited for among others.
 //
 // SAFETY   any thread; an array belongs to one call at a time. The thread becomes a consumer, or a producer, of each queue,
-//          when a select of its first looks closely at that. A queue may stand in several cases. An event or queue stays until the call returns.
+//          when a select of its first looks closely at that; a publisher likewise, a subscriber it must be already. A queue may
+//          stand in several cases. An event, queue or topic stays until the call returns.
 //          In a signal handler: not.
 // ORDERING as get, put, shoal_event_wait.
 // SLEEP    all words of all objects in one futex_waitv (sync/eventcount.h: the same protocol, step by step). A wake-up that
@@ -44,6 +46,7 @@
 
 #include "ipc/queue/message.h"
 #include "ipc/queue/pipe.h"
+#include "ipc/queue/topic.h"
 #include "sync/event.h"
 #include "sync/semaphore.h"
 
@@ -64,6 +67,10 @@ enum {  // kinds of cases
   SHOAL_CASE_FD,
   SHOAL_CASE_PROCESS,
   SHOAL_CASE_ACQUIRE,
+  SHOAL_CASE_TOPIC_GET,
+  SHOAL_CASE_TOPIC_READABLE,
+  SHOAL_CASE_TOPIC_PUBLISH,
+  SHOAL_CASE_TOPIC_WRITABLE,
   SHOAL_CASE_WORD,
 };
 
@@ -78,11 +85,12 @@ struct shoal_word_source_ {
 
 struct shoal_case {  // private memory; made by the functions below
   uint32_t kind;
-  // Of the case that was answered: 0; of a queue or pipe -EPIPE: closed, or its last peer has gone, and nothing can come any
+  // Of the case that was answered: 0; of a queue, pipe or topic -EPIPE: closed, or its last peer has gone, and nothing can come any
   // more; of a recv -EMSGSIZE: the message is larger than its buffer, *size says how large, and it is still the next; of a
   // descriptor the events that poll(2) reports, POLLERR and POLLHUP included; of another room's what it says.
   int32_t result;
   struct shoal_queue *queue;
+  struct shoal_topic *topic;
   struct shoal_event *event;
   struct shoal_semaphore *semaphore;
   const struct shoal_word_source_ *source;  // of `element`
@@ -111,7 +119,8 @@ SHOAL_INLINE struct shoal_case shoal_on_queue_(uint32_t kind, struct shoal_queue
   c.size = size;
   return c;
 }
-// Gets into `element`; puts what stands there when the case is performed. As shoal_queue_get and _put.
+// Gets into `element`; puts what stands there when the case is performed. As shoal_queue_get and _put,
+// but that it waits for room under every policy but DROP_OLDEST: no case is refused or dropped while others may go.
 SHOAL_INLINE struct shoal_case shoal_on_get(struct shoal_queue *q, void *element) {
   return shoal_on_queue_(SHOAL_CASE_GET, q, element, 0);
 }
@@ -155,6 +164,24 @@ SHOAL_INLINE struct shoal_case shoal_on_pipe_readable(struct shoal_pipe *p) {
 SHOAL_INLINE struct shoal_case shoal_on_pipe_writable(struct shoal_pipe *p) {
   return shoal_on_pipe_(SHOAL_CASE_WRITABLE, p->out, NULL, 0);
 }
+// A topic: the next message that this thread, a subscriber, has not read, as with shoal_topic_get; or one to be published.
+SHOAL_INLINE struct shoal_case shoal_on_topic_(uint32_t kind, struct shoal_topic *t, void *element, uint64_t size) {
+  struct shoal_case c = shoal_on_queue_(kind, NULL, element, size);
+  c.topic = t;
+  return c;
+}
+SHOAL_INLINE struct shoal_case shoal_on_topic_get(struct shoal_topic *t, void *element) {
+  return shoal_on_topic_(SHOAL_CASE_TOPIC_GET, t, element, 0);
+}
+SHOAL_INLINE struct shoal_case shoal_on_topic_publish(struct shoal_topic *t, const void *element) {
+  return shoal_on_topic_(SHOAL_CASE_TOPIC_PUBLISH, t, (void *)(uintptr_t)element, 0);
+}
+SHOAL_INLINE struct shoal_case shoal_on_topic_readable(struct shoal_topic *t) {
+  return shoal_on_topic_(SHOAL_CASE_TOPIC_READABLE, t, NULL, 0);
+}
+SHOAL_INLINE struct shoal_case shoal_on_topic_writable(struct shoal_topic *t) {
+  return shoal_on_topic_(SHOAL_CASE_TOPIC_WRITABLE, t, NULL, 0);
+}
 // Takes a permit: it is this thread's, as with shoal_semaphore_acquire.
 SHOAL_INLINE struct shoal_case shoal_on_acquire(struct shoal_semaphore *s) {
   struct shoal_case c = shoal_case_(SHOAL_CASE_ACQUIRE);
@@ -195,11 +222,12 @@ SHOAL_INLINE struct shoal_case shoal_on_word_(const struct shoal_word_source_ *s
 }
 
 // The index of the case that was performed or is ready; its `result` says more. Sleeps until `deadline`: -EAGAIN (SHOAL_TRY),
-// -ETIMEDOUT. -EINVAL: 0 or more than SHOAL_SELECT_MAX cases, one makes no sense, a descriptor is not open; -EBADMSG: an
+// -ETIMEDOUT. -EINVAL: 0 or more than SHOAL_SELECT_MAX cases, one makes no sense, a descriptor is not open, the thread does not
+// subscribe to a topic; -EBADMSG: an
 // element's size is not the queue's, or one has byte messages and the other has not; -EMSGSIZE: a send of more than the segment
-// can ever hold; -EPERM: not a direction of that pipe's end; -EUSERS: no role is free; -EBUSY: kind SPSC, or a pipe, and a loan
-// is out; -ENOSYS, -ENOMEM, -ENOSPC: no pidfd, none of the library's descriptors, or no memory for what is sent. After an
-// error nothing has been performed.
+// can ever hold; -EPERM: not a direction of that pipe's end; -EUSERS: no role is free; -EBUSY: kind SPSC, a pipe, or a topic's
+// subscriber, and a loan is out; -ENOSYS, -ENOMEM, -ENOSPC: no pidfd, none of the library's descriptors, or no memory for what is
+// sent; -EPROTO: a damaged byte message, which is gone. After any other error nothing has been performed.
 int shoal_select(struct shoal_case *cases, uint32_t n, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // How many are ready, 1 or more: `ready` of each says whether it is, `result` as above; nothing is performed, so another may be
 // faster. Sleeps, and errors, as shoal_select.
@@ -229,6 +257,10 @@ SHOAL_END
 #define SHOAL_SELECT_TYPED(name, T) \
   SHOAL_INLINE struct shoal_case name##_on_get(struct shoal_queue *q, T *element) { return shoal_on_queue_(SHOAL_CASE_GET, q, element, sizeof(T)); } \
   SHOAL_INLINE struct shoal_case name##_on_put(struct shoal_queue *q, const T *element) { return shoal_on_queue_(SHOAL_CASE_PUT, q, (void *)(uintptr_t)element, sizeof(T)); }
+// For a topic of messages of type T, whose other calls SHOAL_TOPIC_TYPED(name, T) makes.
+#define SHOAL_TOPIC_SELECT_TYPED(name, T) \
+  SHOAL_INLINE struct shoal_case name##_on_get(struct shoal_topic *t, T *message) { return shoal_on_topic_(SHOAL_CASE_TOPIC_GET, t, message, sizeof(T)); } \
+  SHOAL_INLINE struct shoal_case name##_on_publish(struct shoal_topic *t, const T *message) { return shoal_on_topic_(SHOAL_CASE_TOPIC_PUBLISH, t, (void *)(uintptr_t)message, sizeof(T)); }
 // For a pipe of messages of type T, whose other calls SHOAL_PIPE_TYPED(name, T) makes.
 #define SHOAL_PIPE_SELECT_TYPED(name, T) \
   SHOAL_INLINE struct shoal_case name##_on_recv(struct shoal_pipe *p, T *message) { return shoal_on_pipe_(SHOAL_CASE_GET, p->in, message, sizeof(T)); } \

@@ -3,20 +3,25 @@
 
 #include "ipc/queue/queue_internal.h"
 #include "ipc/queue/select.h"
+#include "ipc/queue/topic_internal.h"
 
 SHOAL_BEGIN
 
 // A case that is slept on by a futex. What comes next to be waited for - a pipe's end is a queue underneath - is an attempt
-// on a role's side of a queue, or a sleeper of its own kind here.
+// on a role's side of what has an eventcount, or a sleeper of its own kind here.
 struct shoal_select_permit_ {
   struct shoal_semaphore_op_ op;
   struct shoal_futex_entry words[2];  // the gate, the number of permits
   uint32_t from, n;                   // of `entries`: permits that somebody may die with
 };
+union shoal_select_op_ {  // of an attempt
+  struct shoal_queue_op_ queue;
+  struct shoal_topic_op_ topic;
+};
 union shoal_source_ {
-  struct {
+  struct {  // or a topic
     struct shoal_sleeper_ sleeper;
-    struct shoal_queue_op_ op;
+    union shoal_select_op_ op;
   } queue;
   struct shoal_event_op_ event;
   struct shoal_select_permit_ permit;
@@ -31,7 +36,7 @@ struct shoal_select_ {
   int opened;         // `fds` is filled in
   int woken;          // the last sleep was ended by somebody, and what was attempted since came before the next arming
   int late;           // the last sleep was ended by nobody
-  uint32_t queues, events, permits, others;  // how many cases are queues, events, semaphores, descriptors
+  uint32_t queues, events, permits, others;  // how many cases are queues or topics, events, semaphores, descriptors
   uint32_t words_of_others, more;            // how many are of other rooms, and their words
   uint8_t queue_at[SHOAL_SELECT_MAX];        // which
   uint8_t event_at[SHOAL_SELECT_MAX];
@@ -39,10 +44,30 @@ struct shoal_select_ {
   uint32_t words;                       // of `entries`: bells, events of queues, events, semaphores; then witnesses
   shoal_deadline soon;                  // when what other rooms have is to be looked at
   shoal_deadline until;                 // the call's deadline, or the first of its times
+  shoal_deadline deadline;              // the call's
   struct pollfd fds[SHOAL_SELECT_MAX];  // by case; -1: none
   union shoal_source_ sources[SHOAL_SELECT_MAX];  // by case
   struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
 };
+
+// ---- what a case is ----
+SHOAL_INLINE int shoal_case_is_queue_(const struct shoal_case *c) {
+  return c->kind >= SHOAL_CASE_GET && c->kind <= SHOAL_CASE_RECV;
+}
+SHOAL_INLINE int shoal_case_is_topic_(const struct shoal_case *c) {
+  return c->kind >= SHOAL_CASE_TOPIC_GET && c->kind <= SHOAL_CASE_TOPIC_WRITABLE;
+}
+SHOAL_INLINE int shoal_case_is_bytes_(const struct shoal_case *c) {
+  return c->kind == SHOAL_CASE_SEND || c->kind == SHOAL_CASE_RECV;
+}
+SHOAL_INLINE int shoal_case_takes_(const struct shoal_case *c) {
+  return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_PUT || shoal_case_is_bytes_(c) ||
+         c->kind == SHOAL_CASE_TOPIC_GET || c->kind == SHOAL_CASE_TOPIC_PUBLISH;
+}
+
+// ---- select_check.c ----
+// -EINVAL, -EBADMSG, -EMSGSIZE, -EPERM: nothing of it is done.
+int shoal_select_check_(const struct shoal_case *cases, uint32_t n);
 
 // ---- to sleep in another thread: select_loop.c ----
 // Looks, and performs nothing: the index of a case that is ready, an error, or -EAGAIN: the roles of the calling thread are

@@ -200,7 +200,6 @@ int shoal_spsc_produce(struct shoal_spsc_producer *p, struct shoal_spsc_shm *shm
   *p = (struct shoal_spsc_producer){
       .next = next,
       .end = (group + 1) * slots,
-      .slot = at + g.shape.offset + (next - group * slots) * g.shape.stride,
       .count = (shoal_atomic64 *)at,
       .limit = released + g.groups * slots,
       .first = group_at(shm, &g, 0),
@@ -227,7 +226,7 @@ int shoal_spsc_consume(struct shoal_spsc_consumer *c, struct shoal_spsc_shm *shm
     shoal_live_drop_(&shm->consumer);
     return rc;
   }
-  uint64_t slots = g.shape.slots, group = taken / slots, used = taken % slots;
+  uint64_t slots = g.shape.slots, group = taken / slots;
   // [C2] pairs with [P2]
   shoal_store64_release(&shm->released, group * slots);
   char *at = group_at(shm, &g, group);
@@ -235,7 +234,6 @@ int shoal_spsc_consume(struct shoal_spsc_consumer *c, struct shoal_spsc_shm *shm
       .next = taken,
       .ready = taken,
       .end = (group + 1) * slots,
-      .slot = at + g.shape.offset + used * g.shape.stride,
       .shm = shm,
       .count = (shoal_atomic64 *)at,
       .first = group_at(shm, &g, 0),

@@ -81,7 +81,6 @@ struct shoal_spsc_shape_ {
 
 struct shoal_spsc_producer {  // private to the thread that has the role
   uint64_t next, end;         // the next message's number; the first number of the next group
-  char *slot;                 // where the next message goes
   shoal_atomic64 *count;      // of its group
   uint64_t limit;             // the first number that the consumer has not made room for
   char *first, *last;         // groups
@@ -101,7 +100,6 @@ struct shoal_spsc_keep_off_ {  // private: whether to keep off the frontier, see
 
 struct shoal_spsc_consumer {  // private to the thread that has the role
   uint64_t next, ready, end;  // the next message's number; the first not known to be there; the first of the next group
-  char *slot;                 // where the next message is
   shoal_atomic64 *count;      // of its group
   char *first, *last;         // groups
   struct shoal_spsc_shm *shm;
@@ -188,6 +186,10 @@ void shoal_spsc_wait_(struct shoal_spsc_consumer *c);
 // caller has some already, so not now.
 uint32_t shoal_spsc_frontier_(struct shoal_spsc_consumer *c, uint32_t n, uint32_t got);
 
+// Where message `next` lies, of the group with that count and `end`. Not kept: that would be a store for each message.
+SHOAL_INLINE char *shoal_spsc_at_(shoal_atomic64 *count, uint64_t next, uint64_t end, struct shoal_spsc_shape_ s) {
+  return (char *)count + s.offset + (size_t)(s.slots - (end - next)) * s.stride;
+}
 SHOAL_INLINE char *shoal_spsc_group_after_(shoal_atomic64 *count, char *first, char *last, struct shoal_spsc_shape_ s) {
   return (char *)count == last ? first : (char *)count + s.group;
 }
@@ -203,7 +205,6 @@ SHOAL_INLINE int shoal_spsc_enter_(struct shoal_spsc_producer *p, struct shoal_s
   if (SHOAL_UNLIKELY(p->limit - p->next < s.slots) && !shoal_spsc_room_(p)) return 0;
   char *group = shoal_spsc_group_after_(p->count, p->first, p->last, s);
   p->count = (shoal_atomic64 *)group;
-  p->slot = group + s.offset;
   p->end += s.slots;
   if (s.group == SHOAL_CACHE_LINE) shoal_spsc_fetch_(group, s);
   return 1;
@@ -221,15 +222,15 @@ SHOAL_INLINE int shoal_spsc_look_(struct shoal_spsc_consumer *c, uint32_t got, s
   if (c->next == c->end) {
     char *group = shoal_spsc_group_after_(c->count, c->first, c->last, s);
     c->count = (shoal_atomic64 *)group;
-    c->slot = group + s.offset;
     c->end += s.slots;
     if (SHOAL_UNLIKELY(--c->crossings == 0)) shoal_spsc_give_back_(c);
   } else if (SHOAL_UNLIKELY(c->keep_off.due)) {
     shoal_spsc_wait_(c);
   }
   if (s.offset >= SHOAL_CACHE_LINE) {  // the message flies beside its count
-    __builtin_prefetch(c->slot, 0, 3);
-    if (s.stride > SHOAL_CACHE_LINE) __builtin_prefetch(c->slot + SHOAL_CACHE_LINE, 0, 3);
+    const char *slot = shoal_spsc_at_(c->count, c->next, c->end, s);
+    __builtin_prefetch(slot, 0, 3);
+    if (s.stride > SHOAL_CACHE_LINE) __builtin_prefetch(slot + SHOAL_CACHE_LINE, 0, 3);
   }
   uint32_t n = shoal_spsc_published_(c);
   if (n != c->end - c->next) n = shoal_spsc_frontier_(c, n, got);
@@ -239,20 +240,19 @@ SHOAL_INLINE int shoal_spsc_look_(struct shoal_spsc_consumer *c, uint32_t got, s
 
 SHOAL_INLINE void *shoal_spsc_reserve_(struct shoal_spsc_producer *p, struct shoal_spsc_shape_ s) {
   if (SHOAL_UNLIKELY(p->next == p->end) && !shoal_spsc_enter_(p, s)) return NULL;
-  return p->slot;
+  return shoal_spsc_at_(p->count, p->next, p->end, s);
 }
 SHOAL_INLINE void shoal_spsc_commit_(struct shoal_spsc_producer *p, struct shoal_spsc_shape_ s) {
-  p->slot += s.stride;
-  if (s.group > SHOAL_CACHE_LINE) shoal_spsc_fetch_(p->slot, s);
+  if (s.group > SHOAL_CACHE_LINE) shoal_spsc_fetch_(shoal_spsc_at_(p->count, p->next + 1, p->end, s), s);
   // [P1] pairs with [C1]: a consumer that sees the count sees the message, not what was in its slot before
   shoal_store64_release(p->count, ++p->next);
 }
 SHOAL_INLINE void *shoal_spsc_peek_(struct shoal_spsc_consumer *c, struct shoal_spsc_shape_ s) {
   if (SHOAL_UNLIKELY(c->next == c->ready) && !shoal_spsc_look_(c, 0, s)) return NULL;
-  return c->slot;
+  return shoal_spsc_at_(c->count, c->next, c->end, s);
 }
 SHOAL_INLINE void shoal_spsc_take_(struct shoal_spsc_consumer *c, struct shoal_spsc_shape_ s) {
-  c->slot += s.stride;
+  (void)s;
   shoal_store64_relaxed(&c->shm->taken, ++c->next);
 }
 SHOAL_INLINE void shoal_spsc_release_(struct shoal_spsc_consumer *c, struct shoal_spsc_shape_ s) {
@@ -310,9 +310,9 @@ SHOAL_INLINE uint32_t shoal_spsc_put_n_(struct shoal_spsc_producer *p, const voi
   uint32_t done = 0;
   while (done < n && shoal_spsc_reserve_(p, s)) {
     uint32_t k = shoal_spsc_least_(n - done, p->end - p->next);
-    for (uint32_t i = 0; s.group > SHOAL_CACHE_LINE && i < k; i++) shoal_spsc_fetch_(p->slot + (size_t)i * s.stride, s);
-    shoal_spsc_copy_n_(p->slot, s.stride, from + (size_t)done * s.element, s.element, k, s);
-    p->slot += (size_t)k * s.stride;
+    char *slot = shoal_spsc_at_(p->count, p->next, p->end, s);
+    for (uint32_t i = 0; s.group > SHOAL_CACHE_LINE && i < k; i++) shoal_spsc_fetch_(slot + (size_t)i * s.stride, s);
+    shoal_spsc_copy_n_(slot, s.stride, from + (size_t)done * s.element, s.element, k, s);
     p->next += k;
     done += k;
     shoal_store64_release(p->count, p->next);  // [P1]
@@ -326,8 +326,8 @@ SHOAL_INLINE uint32_t shoal_spsc_get_n_(struct shoal_spsc_consumer *c, void *ele
   while (done < n) {
     if (c->next == c->ready && !shoal_spsc_look_(c, done, s)) break;
     uint32_t k = shoal_spsc_least_(n - done, c->ready - c->next);
-    shoal_spsc_copy_n_(to + (size_t)done * s.element, s.element, c->slot, s.stride, k, s);
-    c->slot += (size_t)k * s.stride;
+    const char *slot = shoal_spsc_at_(c->count, c->next, c->end, s);
+    shoal_spsc_copy_n_(to + (size_t)done * s.element, s.element, slot, s.stride, k, s);
     c->next += k;
     done += k;
     if (c->next != c->end) break;  // had enough, or met the producer: the next line is under its pen

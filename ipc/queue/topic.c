@@ -291,13 +291,19 @@ int shoal_topic_unsubscribe(struct shoal_topic *t) {
 // ---- publishing ----
 
 static int claim(void *op) { return shoal_topic_claim_(op); }
-static int publish(void *arg) {
+int shoal_topic_publish_once_(void *arg) {
   struct shoal_topic_op_ *op = arg;
   int rc = shoal_topic_claim_(op);
   if (rc) return rc;
   memcpy(shoal_topic_data_(op->t, &op->claim), op->in, op->t->element_size);
   shoal_topic_finish_(op->t, &op->claim, SHOAL_TOPIC_FULL_);
   return 0;
+}
+
+int shoal_topic_would_publish_(void *arg) {
+  const struct shoal_topic_op_ *op = arg;
+  if (shoal_eventcount_closed(op->t->wait.shm)) return -EPIPE;
+  return shoal_topic_blocker_of_publish_(op->t) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
 }
 
 // Points list_op_pending at the bell, attempts, waits.
@@ -313,7 +319,7 @@ int shoal_topic_publish(struct shoal_topic *t, const void *element, shoal_deadli
   int me = shoal_role_mine(&t->wait, SHOAL_PRODUCER);
   if (SHOAL_UNLIKELY(me < 0)) return me;
   struct shoal_topic_op_ op = {.t = t, .me = (uint32_t)me, .in = element};
-  return run(&op, SHOAL_PRODUCER, publish, deadline);
+  return run(&op, SHOAL_PRODUCER, shoal_topic_publish_once_, deadline);
 }
 
 static struct shoal_loan loan_of(const struct shoal_topic_op_ *op) {
@@ -364,7 +370,7 @@ int shoal_topic_cancel(struct shoal_topic *t, struct shoal_loan *loan) { return 
 // ---- subscribing ----
 
 static int next(void *op) { return shoal_topic_next_(op); }
-static int get(void *arg) {
+int shoal_topic_get_once_(void *arg) {
   struct shoal_topic_op_ *op = arg;
   int rc = shoal_topic_next_(op);
   if (rc) return rc;
@@ -373,16 +379,29 @@ static int get(void *arg) {
   return 0;
 }
 
+int shoal_topic_would_get_(void *arg) {
+  struct shoal_topic_op_ *op = arg;
+  op->look = 1;
+  return shoal_topic_next_(op);
+}
+
+int shoal_topic_mine_(struct shoal_topic *t, int side) {
+  if (side == SHOAL_PRODUCER) return shoal_role_mine(&t->wait, side);
+  int me = (int)known(t, side);
+  return SHOAL_LIKELY(me) ? me : shoal_fail_(-EINVAL, "this thread does not subscribe");
+}
+
 static int read_next(struct shoal_topic_op_ *op, int (*attempt)(void *), shoal_deadline deadline) {
-  op->me = known(op->t, SHOAL_CONSUMER);
-  if (SHOAL_UNLIKELY(!op->me)) return shoal_fail_(-EINVAL, "this thread does not subscribe");
+  int me = shoal_topic_mine_(op->t, SHOAL_CONSUMER);
+  if (SHOAL_UNLIKELY(me < 0)) return me;
+  op->me = (uint32_t)me;
   int rc = run(op, SHOAL_CONSUMER, attempt, deadline);
   return rc == -EBUSY ? shoal_fail_(rc, "this thread holds a message") : rc;
 }
 
 int shoal_topic_get(struct shoal_topic *t, void *element, shoal_deadline deadline) {
   struct shoal_topic_op_ op = {.t = t, .out = element};
-  return read_next(&op, get, deadline);
+  return read_next(&op, shoal_topic_get_once_, deadline);
 }
 
 int shoal_topic_receive(struct shoal_topic *t, struct shoal_loan *loan, shoal_deadline deadline) {

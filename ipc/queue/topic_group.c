@@ -106,6 +106,7 @@ static int take_stray(struct shoal_topic_op_ *op, uint32_t g) {
     uint64_t mine =
         low(c >> 24) | (c & (SHOAL_SLOT_DEATHS_MAX_ * SHOAL_SLOT_DEATH_)) | shoal_slot_(SHOAL_TOPIC_HELD_, op->me);
     if (shoal_slot_state_(c) != SHOAL_TOPIC_STRAY_) continue;
+    if (op->look) return 1;
     if (!shoal_cas64_seq_cst(claim, &c, mine)) continue;  // [S4] pairs with [S3]
     take(op, i, extended(t, c), shoal_slot_deaths_(c));
     return 1;
@@ -165,6 +166,8 @@ int shoal_topic_group_next_(struct shoal_topic_op_ *op, uint32_t g) {
       shoal_topic_skip_(t, &claim, c);
     } else if (state != SHOAL_TOPIC_FULL_) {
       if (advance(t, g, &cursor, cursor_of(at + 1, 0, 0))) shoal_topic_passed_(t);
+    } else if (op->look) {
+      return 0;
     } else {
       int rc = try_claim(op, g, cursor, at);
       if (!rc) return 0;

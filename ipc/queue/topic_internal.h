@@ -21,7 +21,17 @@ struct shoal_topic_op_ {  // one call
   void *out;
   struct shoal_claim claim;
   uint32_t deaths;
+  uint32_t look;  // 1: only whether there is a message to be taken; what cannot be received any more is passed over
 };
+
+// ---- topic.c, for ipc/queue/select.c ----
+// The calling thread's role: as a publisher it joins, as a subscriber it is one. -EUSERS; -EINVAL: it does not subscribe.
+int shoal_topic_mine_(struct shoal_topic *t, int side);
+// Attempts, of a struct shoal_topic_op_: 0, -EAGAIN, -EPIPE; -EBUSY: it holds a message.
+int shoal_topic_publish_once_(void *op);
+int shoal_topic_get_once_(void *op);
+int shoal_topic_would_publish_(void *op);
+int shoal_topic_would_get_(void *op);
 
 SHOAL_INLINE struct shoal_topic *shoal_topic_of_(struct shoal_eventcount_view *view) {
   return SHOAL_EMBEDS(view, struct shoal_topic, wait);
@@ -77,7 +87,7 @@ SHOAL_INLINE void shoal_topic_consider_(struct shoal_topic_least_ *least, uint64
 }
 
 // ---- topic_subscriber.c ----
-int shoal_topic_next_(struct shoal_topic_op_ *op);  // 0, -EAGAIN: op->claim is in op->me's hands
+int shoal_topic_next_(struct shoal_topic_op_ *op);  // 0: op->claim is in op->me's hands, or op->look; -EAGAIN
 int shoal_topic_subscribe_(struct shoal_topic *t, uint32_t me, const struct shoal_topic_subscription *how);
 // Takes a seat's place among the messages; it holds up publishers there until the caller changes that.
 uint64_t shoal_topic_start_(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat, uint32_t history);

@@ -69,6 +69,15 @@ static int take(const struct shoal_claim *claim, uint64_t c, uint32_t me) {
   return shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_TOPIC_WRITING_, me));
 }
 
+// Asks, once a line, for the one that will be claimed eight lines later, if all who are waited for have left it: it lies with
+// whoever read there last.
+static void look_ahead(const struct shoal_topic *t, uint64_t at) {
+  uint32_t each = t->stride < SHOAL_CACHE_LINE ? SHOAL_CACHE_LINE / t->stride : 1;  // messages a line
+  uint64_t need = at + UINT64_C(8) * each;
+  if (at % each || need >= shoal_load64_relaxed(&t->shm->limit)) return;
+  shoal_prefetch_write(t->slots + (need & t->mask) * t->stride);
+}
+
 // 0, -EAGAIN
 static int claim_slot(const struct shoal_topic *t, uint32_t me, struct shoal_claim *claim) {
   uint64_t steps = 0;
@@ -86,6 +95,7 @@ static int claim_slot(const struct shoal_topic *t, uint32_t me, struct shoal_cla
       at = shoal_topic_tail_(t);
     } else if (take(claim, c, me)) {
       shoal_mpmc_hint_(&t->shm->tail, at + 1);
+      look_ahead(t, at);
       return 0;
     }
   }
@@ -158,7 +168,6 @@ static uint64_t places(const struct shoal_topic *t, uint64_t tail) {
 }
 
 // The last of those who were in the way sees, in the order of their exchanges, that the others have passed: it wakes.
-// The others bump, so that a sleeper that is not queued yet looks again: it watches one of them only.
 void shoal_topic_passed_(const struct shoal_topic *t) {
   struct shoal_eventcount *ec = t->wait.shm;
   if (SHOAL_LIKELY(!shoal_eventcount_asleep_for_room_(ec))) return;

@@ -108,8 +108,10 @@ static int next_alone(struct shoal_topic_op_ *op, struct shoal_topic_seat_shm *s
       shoal_topic_skip_(t, &op->claim, c);
     } else if (ahead == 0 && state != SHOAL_TOPIC_FULL_) {
       move(t, seat, at + 1);
-    } else if (ahead > 0 || (drops(seat) && !pin(t, seat, at))) {
+    } else if (ahead > 0 || (drops(seat) && (op->look ? shoal_topic_oldest_(t) > at : !pin(t, seat, at)))) {
       miss(t, seat, at, ahead);
+    } else if (op->look) {
+      return 0;
     } else {
       shoal_store64_relaxed(&seat->hand, at + 1);
       return 0;

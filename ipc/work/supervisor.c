@@ -321,7 +321,7 @@ static int check(const struct shoal_supervised *s) {
 static int make_room(struct shoal_supervisor *sv) {
   if (sv->n < sv->room) return 0;
   unsigned room = 2 * sv->room + 8;
-  void *children = realloc(sv->children, room * sizeof *sv->children);
+  void *children = realloc(sv->children, room * sizeof(struct child *));
   if (children) sv->children = children;
   void *sentinels = realloc(sv->sentinels, (EXTRA + room) * sizeof *sv->sentinels);
   if (sentinels) sv->sentinels = sentinels;

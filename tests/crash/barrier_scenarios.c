@@ -128,6 +128,31 @@ CRASH_SCENARIO(barrier_alone, .name = "barrier: wait, second of three, the third
                .prepare = victim_joins, .ready = one_asleep, .op = victim_waits, .asleep = nobody_comes,
                .check = told_alone);
 
+// It gives up at its deadline, which breaks it for all; or tries, which changes nothing, and leaves.
+static void victim_gives_up(void) {
+  int rc = shoal_barrier_wait(B, shoal_after_s(600), NULL);
+  CRASH_EXPECT(rc == -ETIMEDOUT, "a deadline that passed: %d", rc);
+}
+static void its_deadline_passes(void) { crash_deadline_passes(&B->gate); }
+static void victim_tries(void) {
+  int rc = shoal_barrier_wait(B, SHOAL_TRY, NULL);
+  CRASH_EXPECT(rc == -EAGAIN, "a try in vain: %d", rc);
+  rc = shoal_barrier_destroy(B);
+  CRASH_EXPECT(rc == -EBUSY, "destroy answered %d", rc);
+}
+CRASH_SCENARIO(barrier_late, .name = "barrier: given up at a deadline, one asleep", .setup = three,
+               .prepare = victim_joins, .ready = one_asleep, .op = victim_gives_up, .asleep = its_deadline_passes,
+               .check = told_alone);
+CRASH_SCENARIO(barrier_vain, .name = "barrier: tried and destroyed in vain, one asleep", .setup = three,
+               .prepare = victim_joins, .ready = one_asleep, .op = victim_tries, .check = told_alone);
+static void victim_destroys(void) { CRASH_EXPECT(shoal_barrier_destroy(B) == 0, "destroy"); }
+static void destroyed_or_whole(void) {
+  int rc = shoal_barrier_destroy(B);
+  CRASH_EXPECT(rc == 0 || rc == -EINVAL, "destroyed again: %d", rc);
+}
+CRASH_SCENARIO(barrier_gone, .name = "barrier: destroyed", .setup = three, .op = victim_destroys,
+               .check = destroyed_or_whole);
+
 // The victim stands somewhere on its way to sleep when one that has arrived dies: it must not fall asleep beside it.
 static void another_dies(void) { crash_kill(0); }
 CRASH_SCENARIO(barrier_on_its_way, .name = "barrier: stopped on its way to sleep; one that has arrived dies",

@@ -55,6 +55,21 @@ static void take(void) {
   T->word[ITEMS]--;
   release();
 }
+static int there_is_one(void *arg) {
+  (void)arg;
+  return T->word[ITEMS] != 0;
+}
+static void take_for(void) {
+  acquire();
+  int rc = shoal_condition_wait_for(C, L, there_is_one, NULL, SHOAL_FOREVER);
+  while (rc == -EOWNERDEAD) {
+    repair(rc);
+    rc = shoal_condition_wait_for(C, L, there_is_one, NULL, SHOAL_FOREVER);
+  }
+  CRASH_EXPECT(rc == 0 && T->word[ITEMS], "wait_for answered %d, %u items", rc, T->word[ITEMS]);
+  T->word[ITEMS]--;
+  release();
+}
 static void put_n(uint32_t n) {
   acquire();
   T->word[ITEMS] += n;
@@ -156,7 +171,27 @@ static void the_other_takes_it(void) {
 CRASH_SCENARIO(condition_wait, .name = "condition: wait, one behind", .setup = setup, .op = take,
                .asleep = one_behind_and_an_item, .check = the_other_takes_it);
 
-// The same, and it falls asleep again at the lock, which the notifier keeps.
+CRASH_SCENARIO(condition_wait_for, .name = "condition: wait for an item, one behind", .setup = setup, .op = take_for,
+               .asleep = one_behind_and_an_item, .check = the_other_takes_it);
+
+// In line for a moment, behind another.
+static void try_once(void) {
+  acquire();
+  int rc = shoal_condition_wait(C, L, SHOAL_TRY);
+  CRASH_EXPECT(rc == -EAGAIN || rc == -EOWNERDEAD, "a try in vain: %d", rc);
+  if (rc == -EOWNERDEAD) repair(rc);
+  release();
+}
+static void a_taker_is_left(void) {
+  crash_survivor(look_after_the_lock);
+  crash_survivor(put);
+  all_are_taken();
+}
+static void one_asleep(void) { a_taker_asleep(); }
+CRASH_SCENARIO(condition_try, .name = "condition: tried in vain, one asleep", .setup = setup, .ready = one_asleep,
+               .op = try_once, .check = a_taker_is_left);
+
+// As before, and it falls asleep again at the lock, which the notifier keeps.
 static void one_behind_and_a_slow_putter(void) {
   if (T->word[SLEEPS]++) {
     crash_open_gate();

@@ -6,8 +6,9 @@
 #include "ipc/data/vector.h"
 #include "tests/crash/fixture.h"
 
+enum { WORDS = 40 };  // so many that copying them takes several stores
 struct wide {
-  uint64_t word[9];
+  uint64_t word[WORDS];
 };
 SHOAL_ARRAY_TYPED(wides, struct wide)
 SHOAL_VECTOR_TYPED(words, uint64_t)
@@ -17,11 +18,11 @@ enum { BEGUN = OWN_WORDS, CERTAIN };
 
 static struct wide all(uint64_t number) {
   struct wide w;
-  for (unsigned i = 0; i < 9; i++) w.word[i] = number;
+  for (unsigned i = 0; i < WORDS; i++) w.word[i] = number;
   return w;
 }
 static int is_whole(const struct wide *w) {
-  for (unsigned i = 1; i < 9; i++)
+  for (unsigned i = 1; i < WORDS; i++)
     if (w->word[i] != w->word[0]) return 0;
   return 1;
 }

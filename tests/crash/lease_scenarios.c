@@ -93,6 +93,17 @@ POLICY(take_back, "take back and release", .setup = held_too_long, .prepare = co
 POLICY(take_back_pair, "pair, take back and release, twice", .kind = CRASH_PAIR, .setup = held_too_long,
        .prepare = consuming, .op = op_receive_release, .prepare2 = consuming, .op2 = op_receive_release,
        .check = check_leased);
+// Who only looks lets go of it.
+static void op_look(void) {
+  struct message m;
+  int rc = messages_peek(Q, &m, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 && m.id == 1, "peek answered %d", rc);
+}
+POLICY(let_go, "peek, a lease has run out", .setup = held_too_long, .prepare = consuming, .op = op_look,
+       .check = check_leased);
+POLICY(let_go_pair, "pair, peek, a lease has run out; take back and release", .kind = CRASH_PAIR,
+       .setup = held_too_long, .prepare = consuming, .op = op_look, .prepare2 = consuming, .op2 = op_receive_release,
+       .check = check_leased);
 POLICY(take_back_stalled, "stopped, take back and release; another dies in it", .kind = CRASH_STALLED,
        .setup = held_too_long, .prepare = consuming, .op = op_receive_release, .prepare2 = consuming,
        .op2 = op_receive_release, .check = check_leased);

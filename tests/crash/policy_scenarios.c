@@ -180,6 +180,11 @@ POLICY(reopen_asleep, "reopen, one asleep for what another holds", .setup = held
 // ---- joinable ----
 enum { JOINED = QUEUE_WORDS };  // T->word
 static void joinable_two(void) { make((struct shoal_queue_options){.joinable = 1}, 2); }
+static void priority_joinable_one(void) {
+  make((struct shoal_queue_options){.kind = SHOAL_QUEUE_PRIORITY, .joinable = 1}, 1);
+}
+static void fifo_joinable_one(void) { make((struct shoal_queue_options){.kind = SHOAL_QUEUE_FIFO, .joinable = 1}, 1); }
+static void lifo_joinable_two(void) { make((struct shoal_queue_options){.kind = SHOAL_QUEUE_LIFO, .joinable = 1}, 2); }
 static void joiner(int i) {
   (void)i;
   int rc = shoal_queue_join_tasks(Q, SHOAL_FOREVER);
@@ -289,3 +294,51 @@ static void taken_and_joined(void) {
 }
 POLICY(done_handed_on, "task_done, a consumer and a joiner asleep", .setup = joinable_one, .prepare = get_one,
        .ready = a_consumer_and_a_joiner, .op = task_done, .check = taken_and_joined);
+
+// ---- the same under a lock ----
+POLICY(priority_done, "priority: the last task_done, two joiners asleep", .setup = priority_joinable_one,
+       .prepare = get_one, .ready = two_joiners, .op = task_done, .check = joined);
+POLICY(priority_done_on, "priority: the last task_done, goes on, two joiners asleep", .kind = CRASH_RESUMED,
+       .setup = priority_joinable_one, .prepare = get_one, .ready = two_joiners, .op = task_done, .check = joined);
+POLICY(fifo_get_done, "fifo: get and task_done, two joiners asleep", .setup = fifo_joinable_one, .prepare = consuming,
+       .ready = two_joiners, .op = op_get_done, .check = joined);
+POLICY(fifo_leave, "fifo: leave with one unfinished, two joiners asleep", .setup = fifo_joinable_one,
+       .prepare = get_one, .ready = two_joiners, .op = op_leave_consuming, .check = joined);
+POLICY(lifo_done_pair, "lifo: pair, task_done, then get and task_done, two joiners asleep", .kind = CRASH_PAIR,
+       .setup = lifo_joinable_two, .prepare = get_one, .ready = two_joiners, .op = task_done, .prepare2 = consuming,
+       .op2 = op_try_get_done, .check = joined);
+POLICY(priority_handed_on, "priority: task_done, a consumer and a joiner asleep", .setup = priority_joinable_one,
+       .prepare = get_one, .ready = a_consumer_and_a_joiner, .op = task_done, .check = taken_and_joined);
+static void fifo_gated(void) {
+  fifo_joinable_one();
+  consuming();
+  crash_actor(one_more_joins, 0);
+  crash_at_gate(1);
+}
+POLICY(fifo_join_asleep, "fifo: join, asleep before another", .setup = fifo_gated, .op = op_join,
+       .asleep = finish_for_the_first, .check = other_joined);
+static void one_got(int i) {
+  (void)i;
+  consuming();
+  get_one();
+  crash_gate();
+  task_done();
+}
+// The one that is got is done with only when another has been put: at no moment all is.
+static void fifo_one_in_hand(void) {
+  fifo_joinable_one();
+  crash_actor(one_got, 0);
+  crash_at_gate(1);
+}
+static void puts_then_done(void) {
+  put_next();
+  crash_open_gate();
+  CRASH_UNTIL(crash_finished(0), "task_done does not return");
+}
+static void never_joined(void) { CRASH_EXPECT(there() == 1, "%u unfinished", there()); }
+static void op_join_never(void) {
+  int rc = shoal_queue_join_tasks(Q, SHOAL_TRY);
+  CRASH_EXPECT(rc == -EAGAIN, "joined, and at each moment something was unfinished: %d", rc);
+}
+POLICY(fifo_never_done, "fifo: try to join, a task puts another before it is done with", .kind = CRASH_RESUMED,
+       .setup = fifo_one_in_hand, .op = op_join_never, .stopped = puts_then_done, .check = never_joined);

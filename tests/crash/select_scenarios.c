@@ -243,6 +243,107 @@ static void all_full(void) {
 SELECT(put, "put, woken for both, others asleep behind it", .setup = full_putters, .prepare = prepare_put, .op = op_put,
        .asleep = room, .check = all_full);
 
+// ---- a topic beside a queue: another reads it, and must not wait for the dead ----
+SHOAL_TOPIC_TYPED(topic_of, uint64_t)
+SHOAL_TOPIC_SELECT_TYPED(topic_of, uint64_t)
+enum { READ = PUT + 1, PUBLISHED, WANTED };  // T->word; WANTED: by the victim
+
+static void *topic_memory;
+static struct shoal_topic *P;  // of each process; the driver's publishes
+
+static struct shoal_topic *open_topic(void) {
+  struct shoal_topic *t = NULL;
+  int rc = shoal_topic_attach_(topic_memory, BYTES, 8, &t);
+  if (rc) crash_fail("attach answered %d", rc);
+  return t;
+}
+static void setup_topic(void) {
+  setup();
+  if (!topic_memory) topic_memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  memset(topic_memory, 0, BYTES);
+  struct shoal_topic_options o = {.capacity = CAPACITY, .element_size = 8, .publishers = 3, .subscribers = 4};
+  int rc = shoal_topic_place_(topic_memory, BYTES, &o);
+  if (rc) crash_fail("making the topic: %d", rc);
+  P = open_topic();
+  CRASH_EXPECT(shoal_topic_join(P) == 0, "join");
+}
+static void cleanup_topic(void) {
+  shoal_topic_detach(P);
+  cleanup();
+}
+static void publish_next(void) {
+  uint64_t id = 1 + T->word[PUBLISHED]++;
+  int rc = topic_of_publish(P, &id, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0, "publish answered %d", rc);
+}
+static void reads(int i) {
+  (void)i;
+  CRASH_EXPECT(shoal_topic_subscribe(P, NULL) == 0, "subscribe");
+  crash_gate();
+  for (uint64_t v; topic_of_get(P, &v, SHOAL_FOREVER) == 0;) __atomic_fetch_add(&T->word[READ], 1, __ATOMIC_SEQ_CST);
+}
+static void a_reader(void) {
+  setup_topic();
+  crash_actor(reads, 0);
+  crash_at_gate(1);
+}
+static int select_topic(shoal_deadline deadline) {
+  uint64_t v;
+  struct shoal_case c[] = {topic_of_on_get(P, &v), numbers_on_get(Q[0], &in)};
+  c[0].turn_ = 2;
+  int k = shoal_select(c, 2, deadline);
+  CRASH_EXPECT((k >= 0 && c[k].result == 0) || k == -EAGAIN || k == -ETIMEDOUT, "select answered %d", k);
+  if (k == 1) took(in);
+  return k;
+}
+static void op_select_topic(void) { select_topic(SHOAL_FOREVER); }
+static void subscribed(void) {
+  CRASH_EXPECT(shoal_topic_subscribe(P, NULL) == 0, "subscribe");
+  select_topic(shoal_after_ns(1));
+}
+static void topic_and_queue(void) {
+  they_sleep();
+  publish_next();
+  put_next(0);
+}
+static int all_read(void) { return T->word[READ] == T->word[PUBLISHED] + T->word[WANTED]; }
+// The victim's place in the ring is nobody's: a whole ring more goes in, and is read.
+static void topic_goes_on(void) {
+  they_sleep();
+  crash_kill_victim();
+  shoal_role_reap(&P->wait);
+  for (uint32_t i = 0; i < 2 * CAPACITY; i++) {
+    publish_next();
+    CRASH_UNTIL(all_read(), "%u published, %u read", T->word[PUBLISHED], T->word[READ]);
+  }
+}
+#define TOPIC(id, text, ...) \
+  CRASH_SCENARIO(select_##id, .name = "select: " text, .setup = a_reader, .cleanup = cleanup_topic, __VA_ARGS__)
+TOPIC(topic, "a topic's next, and a queue's, woken for both, a reader asleep behind it", .prepare = subscribed,
+      .op = op_select_topic, .asleep = topic_and_queue, .check = topic_goes_on);
+
+static void op_publish(void) {
+  uint64_t id = 100;
+  struct shoal_case c[] = {topic_of_on_publish(P, &id), numbers_on_get(Q[0], &in)};
+  c[0].turn_ = 2;
+  CRASH_EXPECT(shoal_select(c, 2, SHOAL_FOREVER) == 0, "select");
+}
+static uint64_t claimed_of_topic(void) {
+  struct shoal_topic_info info;
+  shoal_topic_info(P, &info);
+  return info.published - info.holes;
+}
+// What the victim has published is read, whether or not it lived to wake.
+static void published_is_read(void) {
+  crash_kill_victim();
+  shoal_role_reap(&P->wait);
+  T->word[WANTED] = (uint32_t)claimed_of_topic();
+  CRASH_UNTIL(all_read(), "%u published, %u read", T->word[WANTED], T->word[READ]);
+  topic_goes_on();
+}
+TOPIC(topic_publish, "a topic's publish, a reader asleep", .prepare = NULL, .ready = they_sleep, .op = op_publish,
+      .check = published_is_read);
+
 // ---- pairs ----
 SELECT(pair, "pair, woken for both, then another select", .kind = CRASH_PAIR, .setup = setup, .prepare = prepare,
        .op = op_select, .asleep = put_both, .prepare2 = prepare, .op2 = op_select, .asleep2 = put_both,

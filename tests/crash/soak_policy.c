@@ -39,7 +39,7 @@ static void begin(void) {
       .size = 1 << 20, .size_max = 1 << 24, .participants = 1024, .objects = 64};
   const struct shoal_queue_options options[QUEUES] = {
       [LEASED] = {.lease_ns = 1000000, .delivery_max = 1 + soak_below(4), .dead_letters = "dead"},
-      [JOINABLE] = {.joinable = 1},
+      [JOINABLE] = {.joinable = 1, .kind = soak_below(2) ? SHOAL_QUEUE_MPMC : SHOAL_QUEUE_FIFO + soak_below(2)},
       [DROPPING] = {.overflow = SHOAL_OVERFLOW_DROP_OLDEST}};
   if (!t) t = soak_shared(sizeof *t);
   memset((void *)t, 0, sizeof *t);

@@ -391,6 +391,26 @@ QUEUE(commit_met_goes_on, "reserve and commit, the consumer comes to sleep meanw
 QUEUE(get_met_goes_on, "get three, the producer comes to sleep meanwhile, goes on", .kind = CRASH_RESUMED,
       .setup = full, .prepare = consuming, .op = op_get_three, .stopped = producer_comes, .check = no_room);
 
+// Closed while a put stands somewhere: the consumer is told of the end when that has gone in, or has been refused, or is dead.
+static void closed_and_consumer_comes(void) {
+  op_close();
+  consumer_comes();
+}
+static void taken_or_refused(void) {
+  CRASH_UNTIL(T->word[ENDED], "the consumer is not told of the end");
+  CRASH_EXPECT(T->out[TAKEN] == T->out[PUT] && inside() == 0, "put up to %lu, taken up to %lu", T->out[PUT],
+               T->out[TAKEN]);
+}
+#define CLOSED(id, text, state, what)                                                                                  \
+  QUEUE(closed_##id, text ", closed meanwhile, the consumer comes", .setup = state, .prepare = producing, .op = what,  \
+        .stopped = closed_and_consumer_comes, .check = took_and_told);                                                 \
+  QUEUE(closed_on_##id, text ", closed meanwhile, the consumer comes, goes on", .kind = CRASH_RESUMED, .setup = state, \
+        .prepare = producing, .op = what, .stopped = closed_and_consumer_comes, .check = taken_or_refused)
+CLOSED(put, "put", one_inside, op_put);
+CLOSED(put_n, "put four at once", one_inside, op_put_n);
+CLOSED(put_full, "try to put, full", full, op_try_put);
+CLOSED(cancel, "reserve and cancel", empty, op_reserve_cancel);
+
 // ---- the victim sleeps ----
 static void op_try_get_three(void) {
   for (int i = 0; i < 3; i++) op_try_get();

@@ -35,6 +35,19 @@
  * LONG: -DND=2 -DWHOM=5 ok
  * LONG: -DND=2 -DNC=1 -DNP=2 -DNS=1 -DWHOM=3 ok
  * LONG: -DND=0 -DLEAVE ok
+ * LONG: -DND=1 -DHOLD=1 ok
+ * LONG: -DND=1 -DNT=1 -DNS=1 -DNM=2 -DWHOM=2 ok
+ * LONG: -DND=1 -DNT=1 -DNS=1 -DNM=2 -DWHOM=2 -DHOLD=2 -DDROP ok
+ * LONG: -DND=1 -DM2 error
+ * LONG: -DND=1 -DM6 error
+ * LONG: -DND=1 -DM8 error
+ * LONG: -DND=1 -DNC=1 -DNP=2 -DM1 error
+ * LONG: -DND=1 -DNC=1 -DNP=2 -DM3 error
+ * LONG: -DND=1 -DHOLD=1 -DM10 error
+ * LONG: -DND=1 -DHOLD=1 -DM16 error
+ * LONG: -DND=1 -DNT=1 -DNS=1 -DNM=2 -DWHOM=2 -DM13 error
+ * LONG: -DND=1 -DNT=1 -DNS=1 -DNM=2 -DWHOM=2 -DHOLD=2 -DDROP -DM9 error
+ * LONG: -DND=1 -DNT=1 -DNS=1 -DNM=2 -DWHOM=2 -DHOLD=2 -DDROP -DM11 error
  * RUN: -DND=0 -DNC=1 -DNP=2 -DNS=1 ok
  * RUN: -DND=0 -DNM=2 -DHOLD=2 ok
  * RUN: -DND=0 -DM4 error
@@ -46,11 +59,7 @@
  * RUN: -DND=0 -DNM=2 -DHOLD=2 -DM19 error
  * RUN: -DND=0 -DNM=2 -DHOLD=2 -DM20 error
  *
- * Known from the form before, with partial-order reduction: -DND=1 -DHOLD=1 8.9 M, -DND=1 -DHOLD=4 10.4 M: no error;
- *   caught: -DND=1 -DNC=1 -DNP=2 with -DM1, -DM3; -DND=1 with -DM2, -DM6, -DM8; -DND=1 -DHOLD=1 with -DM10, -DM16
- * Not decided: M9, M11, M13, M14, M15, and deadlines. Where they would show, by reading; each was stopped after a million states:
- *   M13 a sender that is not queued yet, whose only witness is a receiver that has given up: -DND=1 -DNT=1 -DNS=1 -DNM=2 -DWHOM=2
- *   M9, M11 a receiver that dies with a message whose place falls to a sender then: the same with -DHOLD=2 -DDROP
+ * Not decided: M14 and M15. Where they would show, by reading; each was stopped after millions of states:
  *   M14 two senders asleep, messages finished out of order: -DND=0 -DNP=2 -DNS=2 -DNM=2
  *   M15 two receivers asleep, one of two senders dies: -DND=1 -DNP=2 -DWHOM=4 */
 

@@ -517,6 +517,8 @@ static void test_inspected_read_only(void **state) {
   struct peer p = keeper(keep_reading, 0, &s->stage), writer = asleep(write_once, 0);
   assert_int_equal(shoal_rwlock_info(&seen->lock, &info), 0);
   assert_int_equal(info.readers, 1);
+  assert_int_equal(info.reader[0], p.pid);
+  assert_int_equal(info.reader[1], 0);
   assert_int_equal(info.writer, writer.pid);
   assert_int_equal(info.waiters, 1);
   assert_int_equal(info.state, SHOAL_RWLOCK_AWAITED);

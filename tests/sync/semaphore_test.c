@@ -293,6 +293,30 @@ static void test_lifecycle(void **state) {
   assert_int_equal(shoal_semaphore_destroy(s), 0);
 }
 
+// The permits that others have are theirs in the list, one after the other; of many only the first.
+static void test_who_holds(void **state) {
+  (void)state;
+  struct shoal_semaphore *s = made(3, 3, 0);
+  assert_int_equal(info().holders[0], 0);
+  struct peer p = holder(2);
+  assert_int_equal(shoal_semaphore_acquire(s, SHOAL_TRY), 0);
+  uint32_t of_peer = 0, mine = 0;
+  for (int i = 0; i < 4; i++)
+    of_peer += info().holders[i] == (uint32_t)p.pid, mine += info().holders[i] == (uint32_t)getpid();
+  assert_int_equal(of_peer, 2);
+  assert_int_equal(mine, 1);
+  assert_int_equal(info().holders[3], 0);
+  peer_kill(&p);
+  assert_int_equal(info().holders[0], getpid());  // the dead hold nothing
+  assert_int_equal(info().holders[1], 0);
+  assert_int_equal(shoal_semaphore_release(s), 0);
+  made(MANY, MANY, 0);
+  p = holder(MANY);
+  assert_int_equal(info().held, MANY);
+  for (unsigned i = 0; i < SHOAL_SEMAPHORE_HOLDERS; i++) assert_int_equal(info().holders[i], p.pid);
+  peer_kill(&p);
+}
+
 // ---- 8 ----
 
 static void test_many_permits(void **state) {
@@ -318,6 +342,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_sleeper_that_dies_costs_nobody_a_wake, setup, arena_end),
       cmocka_unit_test_setup_teardown(test_a_child_holds_nothing, setup, arena_end),
       cmocka_unit_test_setup_teardown(test_lifecycle, setup, arena_end),
+      cmocka_unit_test_setup_teardown(test_who_holds, setup, arena_end),
       cmocka_unit_test_setup_teardown(test_many_permits, setup, arena_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

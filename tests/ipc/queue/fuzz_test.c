@@ -271,6 +271,7 @@ QUEUE(mpmc_lease, .element_size = 24, .lease_ns = 1000000, .delivery_max = 2)
 QUEUE(spsc_8, .element_size = 8, .kind = SHOAL_QUEUE_SPSC)
 QUEUE(spsc_100, .element_size = 100, .kind = SHOAL_QUEUE_SPSC)
 QUEUE(fifo, .element_size = 8, .kind = SHOAL_QUEUE_FIFO)
+QUEUE(fifo_joinable, .element_size = 8, .kind = SHOAL_QUEUE_FIFO, .joinable = 1)
 QUEUE(lifo, .element_size = 60, .kind = SHOAL_QUEUE_LIFO, .overflow = SHOAL_OVERFLOW_DROP_NEWEST)
 QUEUE(priority, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_I32, 4})
 
@@ -477,7 +478,8 @@ static const struct kind {
     {"mpmc_lease", mpmc_lease, 16},
     {"spsc_8", spsc_8, 16},
     {"spsc_100", spsc_100, 16},
-    {"fifo", fifo, 16},
+    {"fifo", fifo, 8},
+    {"fifo_joinable", fifo_joinable, 8},
     {"lifo", lifo, 16},
     {"priority", priority, 16},
     {"topic", topic_round, 16},

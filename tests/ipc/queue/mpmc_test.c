@@ -387,6 +387,40 @@ static void test_what_is_no_ring_is_refused(void **state) {
   unmake(&r);
 }
 
+// While a dead consumer's message is found to have been received, its lease runs out: another takes the slot, finds the same, and
+// frees it; the next message goes in there. That one stays.
+static struct ring *taken_over;
+static int received_meanwhile(const struct shoal_mpmc *ring, const void *payload) {
+  shoal_atomic64 *ctl = (shoal_atomic64 *)(uintptr_t)((const char *)payload - 8);
+  uint64_t lap = shoal_slot_lap_(shoal_load64_relaxed(ctl)) + SHOAL_SLOT_LAP_;
+  (void)ring;
+  shoal_store64_relaxed(ctl, lap);
+  CHECK(put(taken_over, 77));
+  return 0;
+}
+static void nothing_ends(const struct shoal_mpmc *ring, const void *payload, const shoal_atomic64 *ctl, uint64_t c) {
+  (void)ring, (void)payload, (void)ctl, (void)c;
+}
+static void test_a_slot_that_moves_on_while_it_is_recovered(void **state) {
+  (void)state;
+  static const struct shoal_payload_ops payload = {nothing_ends, received_meanwhile};
+  struct ring r;
+  struct shoal_claim claim;
+  uint64_t v = 0;
+  make(&r, 2, 0);
+  assert_true(put(&r, 1) && put(&r, 2));
+  assert_true(shoal_mpmc_claim_get(&r.ring, mine(&r, SHOAL_CONSUMER), 8, &claim));
+  r.ring.payload = &payload;
+  taken_over = &r;
+  shoal_mpmc_recover(&r.ring, mine(&r, SHOAL_CONSUMER));
+  r.ring.payload = NULL;
+  assert_true(get(&r, &v) && v == 2);
+  assert_true(get(&r, &v) && v == 77);
+  assert_false(get(&r, &v));
+  for (uint64_t i = 0; i < 6; i++) assert_true(put(&r, i) && get(&r, &v) && v == i);
+  unmake(&r);
+}
+
 int main(void) {
   watchdog(240);
   const struct CMUnitTest tests[] = {
@@ -403,6 +437,7 @@ int main(void) {
       cmocka_unit_test(test_who_holds_what),
       cmocka_unit_test(test_sizes),
       cmocka_unit_test(test_what_is_no_ring_is_refused),
+      cmocka_unit_test(test_a_slot_that_moves_on_while_it_is_recovered),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "core/error.h"
-#include "ipc/queue/queue.h"
+#include "ipc/queue/select.h"
 #include "tests/harness/drivers.h"
 
 struct job {
@@ -919,6 +919,59 @@ static void test_scribbled_memory_is_survived(void **state) {
   }
 }
 
+// As a signal handler that interrupts the queue itself: it is told, and its loan is still one.
+static void test_a_loan_does_not_end_from_within(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(SHOAL_QUEUE_FIFO, 4);
+  struct shoal_loan loan;
+  put_number(q, 1);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+  assert_int_equal(shoal_ordered_enter(&q->ordered, loan.role, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_queue_release(q, &loan), -EDEADLK);
+  assert_int_equal(shoal_queue_return(q, &loan), -EDEADLK);
+  assert_non_null(loan.data);
+  shoal_ordered_leave(&q->ordered, loan.role);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  unmake(q);
+}
+
+static void stay_inside(void *memory, unsigned i) {
+  (void)i;
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+  CHECK(me > 0 && shoal_ordered_enter(&q->ordered, (uint32_t)me, SHOAL_FOREVER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (;;) pause();
+}
+// Whatever the call, and whatever the policy: it ends at its deadline.
+static void ends_beside_one_inside(struct shoal_queue *q) {
+  struct shoal_loan loan;
+  uint64_t v = 1;
+  struct shoal_case takes = shoal_on_get(q, &v), puts = shoal_on_put(q, &v);
+  assert_int_equal(numbers_put(q, &v, shoal_after_ms(2)), -ETIMEDOUT);
+  assert_int_equal(numbers_get(q, &v, shoal_after_ms(2)), -ETIMEDOUT);
+  assert_int_equal(numbers_put_n(q, &v, 1, shoal_after_ms(2)), -ETIMEDOUT);
+  assert_int_equal(shoal_queue_reserve(q, &loan, shoal_after_ms(2)), -ETIMEDOUT);
+  assert_int_equal(shoal_select(&takes, 1, shoal_after_ms(2)), -ETIMEDOUT);
+  assert_int_equal(shoal_select(&puts, 1, shoal_after_ms(2)), -ETIMEDOUT);
+}
+static void test_nobody_waits_beyond_the_deadline_for_the_lock(void **state) {
+  (void)state;
+  for (uint32_t overflow = SHOAL_OVERFLOW_WAIT; overflow <= SHOAL_OVERFLOW_DROP_NEWEST; overflow++) {
+    struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);
+    o.overflow = overflow;
+    struct shoal_queue *q = make(&o);
+    put_number(q, 1);
+    struct peer p = peer_start(&arena, stay_inside, 0);
+    await(&shared()->ready, 1);
+    ends_beside_one_inside(q);
+    peer_kill(&p);
+    assert_int_equal(get_number(q), 1);
+    unmake(q);
+  }
+}
+
 static void test_a_lock_that_names_nobody_is_taken(void **state) {
   (void)state;
   EACH_KIND(kind) {
@@ -932,6 +985,42 @@ static void test_a_lock_that_names_nobody_is_taken(void **state) {
     }
     unmake(q);
   }
+}
+
+// Its lock names one who lives, and is not inside: nobody who only tries waits for him.
+static void live_on(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  (void)i;
+  CHECK(shoal_queue_join(q, SHOAL_PRODUCER) == 0);
+  shoal_store32_seq_cst(&s->done, shoal_role_known(&q->wait, SHOAL_PRODUCER));
+  for (;;) pause();
+}
+static void try_each_way(void *memory, unsigned i) {
+  struct shoal_queue *q = attach(memory);
+  uint64_t v = 1;
+  struct shoal_case cases[] = {shoal_on_get(q, &v)};
+  int rc = i == 0   ? numbers_put(q, &v, SHOAL_TRY)
+           : i == 1 ? numbers_get(q, &v, SHOAL_TRY)
+           : i == 2 ? shoal_queue_clear(q)
+           : i == 3 ? numbers_get_n(q, &v, 1, SHOAL_TRY)
+                    : shoal_select(cases, 1, SHOAL_TRY);
+  CHECK(rc == -ETIMEDOUT);
+  CHECK(strcmp(shoal_reason(), "somebody stands inside the queue, or its lock is damaged") == 0);
+  _exit(0);
+}
+static void test_a_lock_that_names_the_living_is_no_trap(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_numbers(SHOAL_QUEUE_PRIORITY, 4);
+  put_number(q, 1);
+  struct peer lives = peer_start(&arena, live_on, 0), tries[5];
+  await(&shared()->done, 1);
+  shoal_store32_relaxed(&q->ordered.shm->lock.word, shoal_load32_relaxed(&shared()->done));
+  for (unsigned i = 0; i < 5; i++) tries[i] = peer_start(&arena, try_each_way, i);
+  for (unsigned i = 0; i < 5; i++) peer_join(&tries[i]);
+  peer_kill(&lives);
+  assert_int_equal(get_number(q), 1);
+  unmake(q);
 }
 
 int main(void) {
@@ -964,7 +1053,10 @@ int main(void) {
       cmocka_unit_test(test_grows_while_its_users_are_killed),
       cmocka_unit_test(test_a_damaged_header_is_refused),
       cmocka_unit_test(test_scribbled_memory_is_survived),
+      cmocka_unit_test(test_a_loan_does_not_end_from_within),
+      cmocka_unit_test(test_nobody_waits_beyond_the_deadline_for_the_lock),
       cmocka_unit_test(test_a_lock_that_names_nobody_is_taken),
+      cmocka_unit_test(test_a_lock_that_names_the_living_is_no_trap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 // Claims of ipc/queue/packed, for queues of both kinds:
 //   1 what is put is got, short and long, from another process, and nothing of it stays in the heap
 //   2 what does not fit a format, or is damaged, is still the next to be received; nothing is stored
-//   3 what cannot be packed is not sent; a full queue and a wrong one answer as byte messages do
+//   3 with a key the smallest comes first, and only kind PRIORITY takes one
+//   4 what cannot be packed is not sent; a full queue and a wrong one answer as byte messages do
 #include "ipc/queue/packed.h"
 
 #include <setjmp.h>
@@ -75,6 +76,36 @@ static void test_put_by_another_process(void **state) {
   }
 }
 
+static void test_the_smallest_key_comes_first(void **state) {
+  (void)state;
+  static const int64_t keys[] = {3, -7, 0, 3, INT64_MIN, INT64_MAX};
+  static const int order[] = {4, 1, 2, 0, 3};
+  struct shoal_queue *q = make(SHOAL_QUEUE_PRIORITY);
+  int n;
+  for (int lap = 0; lap < 2; lap++) {
+    for (int i = 0; i < 4; i++) assert_int_equal(shoal_queue_put_packed_key(q, keys[i], SHOAL_TRY, "[i]", i), 0);
+    assert_int_equal(shoal_queue_put_packed_key(q, 1, SHOAL_TRY, "[i]", 9), -EAGAIN);
+    for (int i = 1; i < 5; i++) {
+      assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i]", &n), 0);
+      assert_int_equal(n, order[i]);
+    }
+  }
+  assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i]", 2), 0);  // with key 0
+  assert_int_equal(shoal_queue_put_packed_key(q, INT64_MIN, SHOAL_TRY, "[i]", 4), 0);
+  assert_int_equal(shoal_queue_put_packed_key(q, INT64_MAX, SHOAL_TRY, "[i]", 5), 0);
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i]", &n), 0);
+    assert_int_equal(n, i == 0 ? 4 : i == 1 ? 2 : 5);
+  }
+  unmake(q);
+  EACH_KIND(kind) {
+    q = make(kind);
+    assert_int_equal(shoal_queue_put_packed_key(q, 1, SHOAL_TRY, "[i]", 1), -EINVAL);
+    assert_string_equal(shoal_reason(), "a key in a queue that is sorted by none");
+    unmake(q);
+  }
+}
+
 static void test_what_does_not_fit_stays(void **state) {
   (void)state;
   EACH_KIND(kind) {
@@ -128,6 +159,7 @@ int main(void) {
   watchdog(120);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_put_by_another_process),
+      cmocka_unit_test(test_the_smallest_key_comes_first),
       cmocka_unit_test(test_what_does_not_fit_stays),
       cmocka_unit_test(test_what_is_refused),
   };

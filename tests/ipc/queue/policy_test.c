@@ -21,7 +21,7 @@
 
 #include "core/error.h"
 #include "core/proc.h"
-#include "ipc/queue/queue.h"
+#include "ipc/queue/select.h"
 #include "tests/harness/drivers.h"
 
 SHOAL_QUEUE_TYPED(number_queue, uint64_t)
@@ -270,7 +270,8 @@ static void test_size_empty_and_full(void **state) {
     struct shoal_loan loan;
     int64_t n = 0;
     assert_true(shoal_queue_empty(q) && !shoal_queue_full(q));
-    for (; put(q, 1) == 0; n++) {
+    for (int full = 0; full = shoal_queue_full(q), put(q, 1) == 0; n++) {
+      assert_false(full);
       assert_int_equal(shoal_queue_size(q), n + 1);
       assert_false(shoal_queue_empty(q));
       assert_int_equal(info_of(q).size, n + 1);
@@ -445,13 +446,16 @@ static void test_who_waited_for_the_end_waits_for_messages(void **state) {
 
 // ---- 4 ----
 
-static struct shoal_queue *make_joinable(uint32_t capacity) {
-  return make((struct shoal_queue_options){.capacity = capacity, .joinable = 1});
+static const uint32_t keeping[] = {SHOAL_QUEUE_MPMC, SHOAL_QUEUE_FIFO, SHOAL_QUEUE_PRIORITY};  // rising ones in order
+#define EACH_KEEPING(kind) for (uint32_t k_ = 0, kind; k_ < 3 && (kind = keeping[k_], 1); k_++)
+static struct shoal_queue *make_joinable(uint32_t kind, uint32_t capacity) {
+  struct shoal_queue_options o = {.capacity = capacity, .kind = kind, .joinable = 1};
+  if (kind == SHOAL_QUEUE_PRIORITY) o.key = (struct shoal_queue_key){SHOAL_KEY_U64, 0};
+  return make(o);
 }
 
-static void test_what_was_got_is_unfinished(void **state) {
-  (void)state;
-  struct shoal_queue *q = make_joinable(4);
+static void got_is_unfinished(uint32_t kind) {
+  struct shoal_queue *q = make_joinable(kind, 4);
   uint64_t two[2];
   assert_int_equal(shoal_queue_join_tasks(q, SHOAL_TRY), 0);
   assert_int_equal(shoal_queue_task_done(q), -EINVAL);
@@ -475,10 +479,13 @@ static void test_what_was_got_is_unfinished(void **state) {
   }
   unmake(q);
 }
-
-static void test_a_release_is_a_task_done(void **state) {
+static void test_what_was_got_is_unfinished(void **state) {
   (void)state;
-  struct shoal_queue *q = make_joinable(4);
+  EACH_KEEPING(kind) got_is_unfinished(kind);
+}
+
+static void a_release_is_a_task_done(uint32_t kind) {
+  struct shoal_queue *q = make_joinable(kind, 4);
   struct shoal_loan loan;
   put(q, 1), put(q, 2);
   assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
@@ -503,6 +510,56 @@ static void test_a_release_is_a_task_done(void **state) {
   shoal_queue_leave(q, SHOAL_CONSUMER);
   assert_int_equal(shoal_queue_join_tasks(q, SHOAL_FOREVER), -EPIPE);
   unmake(q);
+}
+static void test_a_release_is_a_task_done(void **state) {
+  (void)state;
+  EACH_KEEPING(kind) a_release_is_a_task_done(kind);
+}
+
+// In the order of the gets, whatever the kind's is.
+static void test_the_first_that_was_got_is_done(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_joinable(SHOAL_QUEUE_LIFO, 8);
+  struct shoal_loan loan;
+  for (uint64_t i = 1; i <= 5; i++) put(q, i);
+  for (uint64_t i = 5; i >= 2; i--) assert_int_equal(get(q), i);
+  for (int i = 0; i < 2; i++) assert_int_equal(shoal_queue_task_done(q), 0);  // 5, 4
+  assert_int_equal(get(q), 1);
+  assert_int_equal(shoal_queue_task_done(q), 0);  // 3
+  assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), 0);
+  assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+  assert_int_equal(get(q) + get(q), 3);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), -EAGAIN);
+  put(q, 7);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+  for (int i = 0; i < 3; i++) assert_int_equal(shoal_queue_task_done(q), 0);  // what is in place comes last
+  assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+  assert_int_equal(shoal_queue_release(q, &loan), -EINVAL);
+  assert_int_equal(shoal_queue_join_tasks(q, SHOAL_TRY), 0);
+  unmake(q);
+}
+
+// A joiner that knew of no cells but the first sees what is unfinished in later ones.
+static void test_a_queue_that_has_grown_is_joined(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *joins;
+  struct shoal_queue_options o = {.capacity = 2, .grow = 1, .joinable = 1};
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(number_queue_create(seg, "tasks", &o, &q), 0);
+  assert_int_equal(number_queue_open(seg, "tasks", &joins), 0);
+  for (uint64_t i = 0; i < 11; i++) assert_int_equal(put(q, i), 0);
+  assert_true(info_of(q).grown == 3);
+  for (uint64_t i = 0; i < 11; i++) assert_int_equal(get(q), i);
+  for (uint64_t i = 0; i < 11; i++) {
+    assert_int_equal(info_of(joins).held, 11 - i);
+    assert_int_equal(shoal_queue_join_tasks(joins, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_queue_task_done(q), 0);
+  }
+  assert_int_equal(shoal_queue_join_tasks(joins, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_queue_detach(joins), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
 }
 
 static void test_not_joinable(void **state) {
@@ -531,9 +588,8 @@ static void join_until(void *memory, unsigned rc) {
   shoal_add32_seq_cst(&s->done, 1);
   CHECK(shoal_queue_detach(q) == 0);
 }
-static void test_a_dead_ones_unfinished_come_again(void **state) {
-  (void)state;
-  struct shoal_queue *q = make_joinable(8);
+static void a_dead_ones_unfinished_come_again(uint32_t kind) {
+  struct shoal_queue *q = make_joinable(kind, 8);
   for (uint64_t i = 0; i < 3; i++) put(q, i);
   struct peer worker = peer_start(&arena, get_two_and_stay, 0), joiners[2];
   await(&shared()->ready, 1);
@@ -550,9 +606,12 @@ static void test_a_dead_ones_unfinished_come_again(void **state) {
   assert_int_equal(info_of(q).late, 0);
   unmake(q);
 }
-static void test_joiners_are_told_that_nobody_will_finish(void **state) {
+static void test_a_dead_ones_unfinished_come_again(void **state) {
   (void)state;
-  struct shoal_queue *q = make_joinable(8);
+  EACH_KEEPING(kind) a_dead_ones_unfinished_come_again(kind);
+}
+static void nobody_will_finish(uint32_t kind) {
+  struct shoal_queue *q = make_joinable(kind, 8);
   for (uint64_t i = 0; i < 3; i++) put(q, i);
   struct peer worker = peer_start(&arena, get_two_and_stay, 0), joiners[2];
   await(&shared()->ready, 1);
@@ -562,9 +621,13 @@ static void test_joiners_are_told_that_nobody_will_finish(void **state) {
   assert_int_equal(info_of(q).late, 0);
   unmake(q);
 }
+static void test_joiners_are_told_that_nobody_will_finish(void **state) {
+  (void)state;
+  EACH_KEEPING(kind) nobody_will_finish(kind);
+}
 
 // Each round: both producers put, and join; then all of it has been done.
-#define ROUNDS 150
+#define ROUNDS 80
 #define EACH_ROUND 20
 static void work_or_join(void *memory, unsigned i) {
   struct shared *s = memory;
@@ -592,11 +655,13 @@ static void work_or_join(void *memory, unsigned i) {
   CHECK(shoal_queue_detach(q) == 0);
 }
 static void joined_when_done(enum driver driver) {
-  struct shoal_queue *q = make_joinable(16);
-  run(&arena, driver, 5, work_or_join);
-  assert_int_equal(shoal_load64_relaxed(&shared()->sum), 2 * ROUNDS * EACH_ROUND);
-  assert_int_equal(info_of(q).late, 0);
-  unmake(q);
+  EACH_KEEPING(kind) {
+    struct shoal_queue *q = make_joinable(kind, 16);
+    run(&arena, driver, 5, work_or_join);
+    assert_int_equal(shoal_load64_relaxed(&shared()->sum), 2 * ROUNDS * EACH_ROUND);
+    assert_int_equal(info_of(q).late, 0);
+    unmake(q);
+  }
 }
 static void test_joined_when_all_is_done_threads(void **state) { (void)state, joined_when_done(THREADS); }
 static void test_joined_when_all_is_done_processes(void **state) { (void)state, joined_when_done(PROCESSES); }
@@ -653,6 +718,21 @@ static void test_a_lease_that_has_run_out_is_over(void **state) {
   unmake(q);
 }
 
+// Left behind, it is delivered anew: the time that its word said is not the next one's.
+static void test_who_leaves_takes_its_lease_along(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_leased(HOUR, 0);
+  put(q, 1);
+  struct shoal_loan loan = receive(q);
+  assert_true(shoal_load64_relaxed(&q->until[0]) != 0);
+  assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), 0);
+  assert_int_equal(shoal_load64_relaxed(&q->until[0]), 0);
+  assert_int_equal(shoal_queue_release(q, &loan), -EPERM);
+  loan = receive(q);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  unmake(q);
+}
+
 static void get_one_two_three(void *memory, unsigned i) {
   struct shared *s = memory;
   struct shoal_queue *q = attach(memory);
@@ -681,6 +761,32 @@ static void test_a_sleeper_takes_what_runs_out(void **state) {
     assert_int_equal(info_of(q).expired, 1);
     unmake(q);
   }
+}
+
+// Nothing is due: it sleeps; something is: it is seen.
+static void test_who_only_looks_at_leases(void **state) {
+  (void)state;
+  struct shoal_queue *q = make_leased(HOUR, 0);
+  uint64_t v = 0;
+  struct shoal_case readable[] = {shoal_on_readable(q)};
+  assert_int_equal(number_queue_peek(q, &v, shoal_after_ms(60)), -ETIMEDOUT);
+  assert_int_equal(shoal_select(readable, 1, shoal_after_ms(60)), -ETIMEDOUT);
+  assert_true(info_of(q).sleeps < 10);
+  for (int way = 0; way < 2; way++) {
+    put(q, 7);
+    struct shoal_loan loan = receive(q);
+    assert_int_equal(number_queue_peek(q, &v, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_select(readable, 1, SHOAL_TRY), -EAGAIN);
+    run_out(q, &loan);
+    if (way == 0) assert_true(number_queue_peek(q, &v, SHOAL_TRY) == 0 && v == 7);
+    else assert_int_equal(shoal_select_ready(readable, 1, SHOAL_TRY), 1);
+    assert_int_equal(shoal_queue_release(q, &loan), -ETIMEDOUT);
+    struct shoal_loan again = receive(q);
+    assert_true(*(uint64_t *)again.data == 7 && again.redelivered == 1);
+    assert_int_equal(shoal_queue_release(q, &again), 0);
+  }
+  assert_int_equal(info_of(q).expired, 2);
+  unmake(q);
 }
 
 static void test_deliveries_in_vain_are_counted(void **state) {
@@ -743,6 +849,31 @@ static void test_dead_letters(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+// A dead letter that its queue would drop is delivered all the same.
+static void test_dead_letters_are_not_dropped(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *dead;
+  uint64_t n = 0;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 4, .delivery_max = 1, .dead_letters = "dead"};
+  struct shoal_queue_options drops = {.capacity = 2, .overflow = SHOAL_OVERFLOW_DROP_NEWEST};
+  assert_int_equal(number_queue_create(seg, "dead", &drops, &dead), 0);
+  assert_int_equal(number_queue_create(seg, "work", &o, &q), 0);
+  for (; n < 3; n++) {
+    put(q, n);
+    struct shoal_loan loan = receive(q);
+    assert_int_equal(shoal_queue_return(q, &loan), 0);
+  }
+  assert_int_equal(number_queue_get(q, &n, SHOAL_TRY), 0);
+  assert_int_equal(n, 2);
+  assert_int_equal(info_of(q).buried, 2);
+  for (uint64_t i = 0; i < 2; i++) assert_int_equal(get(dead), i);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_detach(dead), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 static void test_leases_that_make_no_sense(void **state) {
   (void)state;
   struct shoal_queue *q = make((struct shoal_queue_options){.capacity = 4});
@@ -756,14 +887,45 @@ static void test_leases_that_make_no_sense(void **state) {
   refused((struct shoal_queue_options){.capacity = 4, .drop = 1, .delivery_max = 1},
           "options.drop: what is dropped is not delivered again");
   refused((struct shoal_queue_options){.capacity = 4, .lease_ns = 999999},
-          "options.lease_ns: from a millisecond to a hundred years");
+          "options.lease_ns: from a millisecond to nine years");
+  refused((struct shoal_queue_options){.capacity = 4, .lease_ns = (UINT64_C(1) << 58) + 1},
+          "options.lease_ns: from a millisecond to nine years");
   refused((struct shoal_queue_options){.capacity = 4, .lease_ns = UINT64_MAX},
-          "options.lease_ns: from a millisecond to a hundred years");
+          "options.lease_ns: from a millisecond to nine years");
   refused((struct shoal_queue_options){.capacity = 4, .delivery_max = 1024}, "options.delivery_max: 1,023 at most");
   refused((struct shoal_queue_options){.capacity = 4, .dead_letters = "dead"},
           "options.dead_letters: without .delivery_max nothing gets there");
   refused((struct shoal_queue_options){.capacity = 4, .delivery_max = 1, .dead_letters = ""},
           "options.dead_letters: no such name can be");
+}
+
+// Who asks for a promise that the queue there does not give is told, and who asks for none takes it as it is.
+static void test_another_policy_is_not_opened(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *other = NULL;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 4, .lease_ns = HOUR, .delivery_max = 3, .joinable = 1};
+  assert_int_equal(number_queue_create(seg, "q", &o, &q), 0);
+  struct shoal_queue_options others[5] = {o, o, o, o, o};
+  others[0].lease_ns = 0;
+  others[1].delivery_max = 2;
+  others[2].joinable = 0;
+  others[3].overflow = SHOAL_OVERFLOW_REFUSE;
+  others[4] = (struct shoal_queue_options){.capacity = 4, .kind = SHOAL_QUEUE_FIFO};
+  for (int i = 0; i < 5; i++) {
+    assert_int_equal(number_queue_open_or_create(seg, "q", &others[i], &other), -EBADMSG);
+    assert_null(other);
+  }
+  assert_string_equal(shoal_reason(), "the queue there has another kind, overflow, joinable, lease_ns or delivery_max");
+  struct shoal_queue_options none = {.capacity = 0};
+  assert_int_equal(number_queue_open_or_create(seg, "q", &none, &other), 0);
+  assert_int_equal(shoal_queue_detach(other), 0);
+  o.capacity = 2;
+  assert_int_equal(number_queue_open_or_create(seg, "q", &o, &other), 0);
+  assert_int_equal(shoal_queue_detach(other), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
 }
 
 static void receive_and_die(void *memory, unsigned i) {
@@ -835,10 +997,45 @@ static void test_joinable_with_leases(void **state) {
   struct shoal_loan taken = {.token = 0};
   run_out(q, &taken);
   assert_int_equal(get(q), 1);
+  assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);  // the first time it was got
   assert_int_equal(shoal_queue_task_done(q), 0);
   assert_int_equal(shoal_queue_task_done(q), -EINVAL);
   assert_int_equal(shoal_queue_join_tasks(q, SHOAL_FOREVER), 0);
   unmake(q);
+}
+
+static void get_and_be_done(void *memory, unsigned i) {
+  (void)i;
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  CHECK(get(q) == 1);
+  CHECK(shoal_queue_task_done(q) == 0);
+  shoal_add32_seq_cst(&s->done, 1);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+// Another got it meanwhile: who is late hears of it, and ends no other message in its stead.
+static void test_a_late_task_done_ends_no_other(void **state) {
+  (void)state;
+  for (uint64_t more = 0; more < 2; more++) {
+    struct shoal_queue *q = make((struct shoal_queue_options){.capacity = 4, .joinable = 1, .lease_ns = HOUR});
+    for (uint64_t i = 0; i <= more; i++) put(q, 1 + i);
+    for (uint64_t i = 0; i <= more; i++) assert_int_equal(get(q), 1 + i);
+    struct shoal_loan taken = {.token = 0};
+    run_out(q, &taken);
+    struct peer p = peer_start(&arena, get_and_be_done, 0);
+    peer_join(&p);
+    assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);
+    assert_int_equal(info_of(q).held, more);
+    if (more) assert_int_equal(shoal_queue_task_done(q), 0);
+    assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+    put(q, 3);
+    assert_int_equal(get(q), 3);
+    shoal_queue_leave(q, SHOAL_CONSUMER);
+    assert_int_equal(shoal_queue_task_done(q), -EINVAL);  // given back, not late
+    assert_int_equal(get(q), 3);
+    assert_int_equal(shoal_queue_task_done(q), 0);
+    unmake(q);
+  }
 }
 
 // What stands there is not believed.
@@ -889,20 +1086,27 @@ int main(void) {
       cmocka_unit_test(test_who_waited_for_the_end_waits_for_messages),
       cmocka_unit_test(test_what_was_got_is_unfinished),
       cmocka_unit_test(test_a_release_is_a_task_done),
+      cmocka_unit_test(test_the_first_that_was_got_is_done),
+      cmocka_unit_test(test_a_queue_that_has_grown_is_joined),
       cmocka_unit_test(test_not_joinable),
       cmocka_unit_test(test_a_dead_ones_unfinished_come_again),
       cmocka_unit_test(test_joiners_are_told_that_nobody_will_finish),
       cmocka_unit_test(test_joined_when_all_is_done_threads),
       cmocka_unit_test(test_joined_when_all_is_done_processes),
       cmocka_unit_test(test_a_lease_that_has_run_out_is_over),
+      cmocka_unit_test(test_who_leaves_takes_its_lease_along),
       cmocka_unit_test(test_a_sleeper_takes_what_runs_out),
+      cmocka_unit_test(test_who_only_looks_at_leases),
       cmocka_unit_test(test_deliveries_in_vain_are_counted),
       cmocka_unit_test(test_dead_letters),
+      cmocka_unit_test(test_dead_letters_are_not_dropped),
       cmocka_unit_test(test_leases_that_make_no_sense),
+      cmocka_unit_test(test_another_policy_is_not_opened),
       cmocka_unit_test(test_deaths_count_too),
       cmocka_unit_test(test_released_once_threads),
       cmocka_unit_test(test_released_once_processes),
       cmocka_unit_test(test_joinable_with_leases),
+      cmocka_unit_test(test_a_late_task_done_ends_no_other),
       cmocka_unit_test(test_damaged_policies_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

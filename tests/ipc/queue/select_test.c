@@ -9,7 +9,9 @@
 //   7 an eventfd for other event loops; one that is busy keeps no wake-up to itself
 //   8 byte messages and pipes: what is sent, or received, is one message, in a block or not, and nothing of it if another case
 //     is performed; both ends of a pipe, their directions, and their ends
-//   9 a permit: taken by one, given back by its holder's death, its wake-up handed on; all that is ready, at once
+//   9 topics: the next message, for each subscriber and one member of a group; publishing, when there is room; their ends;
+//     looks take nothing; no subscriber, no wake-up is lost; deaths of who was woken
+//  10 a permit: taken by one, given back by its holder's death, its wake-up handed on; all that is ready, at once
 #include "ipc/queue/select.h"
 
 #include <pthread.h>
@@ -316,6 +318,30 @@ static void test_a_loan_of_an_spsc_queue_is_in_the_way(void **state) {
   assert_int_equal(shoal_select(&cases[1], 1, SHOAL_TRY), 0);
   assert_int_equal(shoal_select(&cases[0], 1, SHOAL_TRY), 0);
   assert_int_equal(v, 7);
+  unmake();
+}
+
+// It sleeps, and is woken.
+static void sleeps_twice(void *memory, unsigned i) {
+  struct shoal_queue *q = attach(memory, 0);
+  uint64_t v = 0;
+  struct shoal_case c[] = {number_queue_on_get(q, &v), shoal_on_readable(q), number_queue_on_get(q, &v)};
+  (void)i;
+  CHECK(shoal_select(c, 3, SHOAL_FOREVER) >= 0);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void test_a_queue_in_several_cases(void **state) {
+  (void)state;
+  make(1);
+  uint64_t v = 0;
+  struct shoal_case c[] = {number_queue_on_get(Q[0], &v), shoal_on_readable(Q[0]), number_queue_on_get(Q[0], &v)};
+  assert_int_equal(shoal_queue_join(Q[0], SHOAL_PRODUCER), 0);
+  assert_int_equal(shoal_select(c, 3, shoal_after_ms(60)), -ETIMEDOUT);
+  assert_true(info_of(Q[0]).sleeps < 30);  // each sleep counts in each case
+  struct peer p = peer_start(&arena, sleeps_twice, 0);
+  peer_asleep(&p);
+  put(Q[0], 1);
+  peer_join(&p);
   unmake();
 }
 
@@ -1152,6 +1178,210 @@ static void test_all_that_is_ready(void **state) {
   end();
 }
 
+// ---- 9 ----
+
+SHOAL_TOPIC_TYPED(topic_of, uint64_t)
+SHOAL_TOPIC_SELECT_TYPED(topic_of, uint64_t)
+
+static struct shoal_segment *topic_seg;
+static struct shoal_topic *topic;
+static void make_topic(uint32_t capacity) {
+  static const struct shoal_segment_options small = {.size = 1 << 20, .size_max = 1 << 22, .participants = 32};
+  struct shoal_topic_options o = {.capacity = capacity, .publishers = 4, .subscribers = 8, .groups = 2};
+  assert_int_equal(shoal_segment_create(NULL, &small, &topic_seg), 0);
+  assert_int_equal(topic_of_create(topic_seg, "t", &o, &topic), 0);
+}
+static void unmake_topic(void) {
+  struct shoal_topic_info info;
+  assert_int_equal(shoal_topic_info(topic, &info), 0);
+  assert_int_equal(info.late, 0);
+  assert_int_equal(shoal_topic_detach(topic), 0);
+  assert_int_equal(shoal_segment_close(topic_seg), 0);
+}
+static struct shoal_topic *open_topic(void) {
+  struct shoal_topic *t;
+  CHECK(topic_of_open(topic_seg, "t", &t) == 0);
+  return t;
+}
+static void subscribe(struct shoal_topic *t, uint32_t slow, const char *group) {
+  CHECK(shoal_topic_subscribe(t, &(struct shoal_topic_subscription){.slow = slow, .group = group}) == 0);
+}
+static int publish(uint64_t v) { return topic_of_publish(topic, &v, SHOAL_TRY); }
+
+// A message in the ring, a hole before it, one that was passed over: alone, dropping, and in a group.
+static void test_a_topic_is_read(void **state) {
+  (void)state;
+  static const char *const groups[] = {NULL, NULL, "g", "g"};
+  for (uint32_t way = 0; way < 4; way++) {
+    uint32_t slow = way % 2 ? SHOAL_TOPIC_DROP : SHOAL_TOPIC_WAIT;
+    uint64_t v = 77, w;
+    struct shoal_loan loan;
+    make_topic(4);
+    make(1);
+    shoal_queue_join(Q[0], SHOAL_PRODUCER);
+    struct shoal_topic *t = open_topic();
+    struct shoal_case c[] = {topic_of_on_get(t, &v), number_queue_on_get(Q[0], &w), shoal_on_topic_readable(t)};
+    assert_int_equal(shoal_select(c, 1, SHOAL_TRY), -EINVAL);
+    assert_string_equal(shoal_reason(), "this thread does not subscribe");
+    subscribe(t, slow, groups[way]);
+    assert_int_equal(shoal_topic_join(topic), 0);
+    assert_int_equal(shoal_select(c, 3, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_select(c, 3, shoal_after_ms(1)), -ETIMEDOUT);
+    assert_int_equal(shoal_topic_reserve(topic, &loan, SHOAL_TRY), 0);
+    assert_int_equal(shoal_select(&c[2], 1, shoal_after_ms(1)), -ETIMEDOUT);
+    assert_int_equal(shoal_topic_cancel(topic, &loan), 0);
+    assert_int_equal(shoal_select(&c[2], 1, shoal_after_ms(1)), -ETIMEDOUT);  // a hole is no message
+    assert_int_equal(publish(1), 0);
+    for (int again = 0; again < 2; again++) assert_int_equal(shoal_select(&c[2], 1, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_select_ready(c, 2, SHOAL_TRY), 1);
+    assert_true(c[0].ready && !c[1].ready && v == 77);
+    c[0].turn_ = 3;  // the first in turn
+    assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), 0);
+    assert_int_equal(v, 1);
+    assert_int_equal(shoal_select(c, 3, SHOAL_TRY), -EAGAIN);
+    for (uint64_t i = 2; i < 12; i++) assert_int_equal(publish(i), slow == SHOAL_TOPIC_DROP || i < 6 ? 0 : -EAGAIN);
+    assert_int_equal(shoal_select(&c[2], 1, SHOAL_TRY), 0);
+    assert_int_equal(shoal_select(c, 1, SHOAL_TRY), 0);
+    assert_true(slow == SHOAL_TOPIC_DROP ? v > 6 : v == 2);
+    assert_int_equal(shoal_topic_receive(t, &loan, SHOAL_TRY), 0);
+    assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), -EBUSY);
+    assert_int_equal(shoal_topic_return(t, &loan), 0);
+    assert_int_equal(shoal_select(&c[2], 1, SHOAL_TRY), 0);  // it came back
+    while (shoal_select(c, 1, SHOAL_TRY) == 0) continue;
+    put(Q[0], 5);
+    assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), 1);
+    assert_int_equal(publish(20), 0);
+    shoal_topic_close(topic);
+    assert_int_equal(shoal_select(c, 1, SHOAL_FOREVER), 0);
+    assert_true(c[0].result == 0 && v == 20);
+    assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER) % 2, 0);
+    assert_int_equal(c[0].result + c[2].result, -EPIPE);
+    assert_int_equal(shoal_topic_detach(t), 0);
+    unmake_topic();
+    unmake();
+  }
+}
+
+static void test_a_topic_is_published(void **state) {
+  (void)state;
+  uint64_t v = 1, w = 0;
+  make_topic(2);
+  struct shoal_topic *t = open_topic();
+  struct shoal_case c[] = {topic_of_on_publish(topic, &v), shoal_on_topic_writable(topic)};
+  assert_int_equal(shoal_select(c, 1, SHOAL_FOREVER), 0);  // nobody reads it: it goes
+  subscribe(t, SHOAL_TOPIC_WAIT, NULL);
+  for (v = 2; v < 4; v++) {
+    assert_int_equal(shoal_select(&c[1], 1, SHOAL_TRY), 0);
+    assert_int_equal(shoal_select(c, 1, SHOAL_TRY), 0);
+  }
+  assert_int_equal(shoal_select(c, 2, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_select(c, 2, shoal_after_ms(1)), -ETIMEDOUT);
+  for (uint64_t i = 2; i < 4; i++) assert_true(topic_of_get(t, &w, SHOAL_TRY) == 0 && w == i);
+  assert_int_equal(topic_of_get(t, &w, SHOAL_TRY), -EAGAIN);
+  shoal_topic_close(topic);
+  assert_int_equal(shoal_select(c, 1, SHOAL_FOREVER), 0);
+  assert_int_equal(c[0].result, -EPIPE);
+  assert_int_equal(shoal_select(&c[1], 1, SHOAL_FOREVER), 0);
+  assert_int_equal(c[1].result, -EPIPE);
+  make(1);
+  put(Q[0], 7);
+  refused(shoal_on_topic_get(NULL, &v), -EINVAL, "case 1: no topic");
+  refused(shoal_on_topic_publish(topic, NULL), -EINVAL, "case 1: no element");
+  refused(shoal_on_topic_(SHOAL_CASE_TOPIC_GET, topic, &v, 4), -EBADMSG, "case 1: messages of 8 bytes, not 4");
+  assert_int_equal(get(Q[0]), 7);
+  unmake();
+  assert_int_equal(shoal_topic_detach(t), 0);
+  unmake_topic();
+}
+
+// Each sleeps for a topic and a queue; all see the one message, and the queue's goes to one of them. A killed one keeps nothing.
+static void sleeps_for_topic(void *memory, unsigned i) {
+  struct shared *s = memory;
+  uint64_t v = 0, w = 0;
+  struct shoal_topic *t = open_topic();
+  struct shoal_queue *q = attach(memory, 0);
+  struct shoal_case c[] = {topic_of_on_get(t, &v), number_queue_on_get(q, &w)};
+  subscribe(t, SHOAL_TOPIC_WAIT, NULL);
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (int n = 0; n < 3; n++) {
+    int k = shoal_select(c, 2, SHOAL_FOREVER);
+    CHECK(k == 1 ? c[1].result == 0 && w == 50 : k == 0 && c[0].result == 0 && v == (uint64_t)n);
+    if (k == 0) continue;
+    n--;
+    shoal_add32_seq_cst(&s->stage, 1);
+  }
+  shoal_add32_seq_cst(&s->done, 1);
+  CHECK(i < 8);
+  CHECK(shoal_topic_detach(t) == 0 && shoal_queue_detach(q) == 0);
+}
+static void test_all_that_sleep_for_a_topic(void **state) {
+  (void)state;
+  make_topic(4);
+  make(1);
+  struct peer p[4];
+  assert_int_equal(shoal_topic_join(topic), 0);
+  assert_int_equal(shoal_queue_join(Q[0], SHOAL_PRODUCER), 0);
+  for (unsigned i = 0; i < 4; i++) p[i] = peer_start(&arena, sleeps_for_topic, i);
+  await(&shared()->ready, 4);
+  for (unsigned i = 0; i < 4; i++) peer_asleep(&p[i]);
+  assert_int_equal(publish(0), 0);
+  put(Q[0], 50);
+  await(&shared()->stage, 1);
+  for (unsigned i = 0; i < 4; i++) peer_asleep(&p[i]);
+  assert_int_equal(publish(1), 0);
+  peer_kill(&p[0]);
+  for (uint64_t v = 2; v < 12; v++)  // nobody waits for the dead
+    assert_int_equal(topic_of_publish(topic, &v, SHOAL_FOREVER), 0);
+  for (unsigned i = 1; i < 4; i++) peer_join(&p[i]);
+  unmake();
+  unmake_topic();
+}
+
+static void publishes_by_select(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory, 0);
+  uint64_t v, w;
+  (void)i;
+  struct shoal_case c[] = {number_queue_on_get(q, &w), topic_of_on_publish(topic, &v)};
+  CHECK(shoal_topic_join(topic) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (v = 0; v < 3000; v++) CHECK(shoal_select(c, 2, SHOAL_FOREVER) == 1);
+  CHECK(shoal_topic_leave(topic) == 0 && shoal_queue_detach(q) == 0);
+}
+static void reads_by_select(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_topic *t = open_topic();
+  struct shoal_queue *q = attach(memory, 0);
+  uint64_t v, w, n = 0;
+  struct shoal_case c[] = {number_queue_on_get(q, &w), topic_of_on_get(t, &v)};
+  subscribe(t, SHOAL_TOPIC_WAIT, i < 3 ? NULL : "g");
+  shoal_add32_seq_cst(&s->done, 1);
+  while (shoal_select(c, 2, SHOAL_FOREVER) == 1 && c[1].result == 0) {
+    CHECK(i == 3 || i == 4 ? v >= n : v == n);
+    n = v + 1;
+    if (i == 3 || i == 4) shoal_add64_relaxed(&s->sum, 1);
+  }
+  CHECK(c[1].result == -EPIPE && (i == 3 || i == 4 || n == 3000));
+  CHECK(shoal_topic_detach(t) == 0 && shoal_queue_detach(q) == 0);
+}
+static void read_or_publish(void *memory, unsigned i) {
+  struct shared *s = memory;
+  if (i == 0) await(&s->done, 4);
+  if (i == 0) publishes_by_select(memory, i);
+  else reads_by_select(memory, i);
+}
+static void topic_by_select(enum driver driver) {
+  make_topic(4);
+  make(1);
+  assert_int_equal(shoal_queue_join(Q[0], SHOAL_PRODUCER), 0);
+  run(&arena, driver, 5, read_or_publish);
+  assert_int_equal(shoal_load64_relaxed(&shared()->sum), 3000);
+  unmake();
+  unmake_topic();
+}
+static void test_a_topic_by_select_threads(void **state) { (void)state, topic_by_select(THREADS); }
+static void test_a_topic_by_select_processes(void **state) { (void)state, topic_by_select(PROCESSES); }
+
 int main(void) {
   watchdog(240);
   const struct CMUnitTest tests[] = {
@@ -1162,6 +1392,7 @@ int main(void) {
       cmocka_unit_test(test_what_never_becomes_ready),
       cmocka_unit_test(test_cases_that_make_no_sense),
       cmocka_unit_test(test_a_loan_of_an_spsc_queue_is_in_the_way),
+      cmocka_unit_test(test_a_queue_in_several_cases),
       cmocka_unit_test(test_no_role_is_free),
       cmocka_unit_test(test_a_descriptor_hangs_up),
       cmocka_unit_test(test_an_event_that_is_cleared_at_once),
@@ -1192,6 +1423,11 @@ int main(void) {
       cmocka_unit_test(test_either_permit_threads),
       cmocka_unit_test(test_either_permit_processes),
       cmocka_unit_test(test_all_that_is_ready),
+      cmocka_unit_test(test_a_topic_is_read),
+      cmocka_unit_test(test_a_topic_is_published),
+      cmocka_unit_test(test_all_that_sleep_for_a_topic),
+      cmocka_unit_test(test_a_topic_by_select_threads),
+      cmocka_unit_test(test_a_topic_by_select_processes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
