@@ -74,6 +74,10 @@ int shoal_object_open_or_begin_(struct shoal_segment *seg, const char *name, con
 // or why it could not be published.
 int shoal_object_end_(struct shoal_segment *seg, const struct shoal_object *object, int rc) SHOAL_MUST_CHECK;
 
+// ---- told of by another process, which has it open meanwhile ----
+// This process has it open, too. -ENOENT: it is no more; -EINVAL, -EUSERS, -ENOSPC.
+int shoal_object_hold_(struct shoal_segment *seg, const struct shoal_object *object) SHOAL_MUST_CHECK;
+
 // ---- parts ----
 // More memory, zeroed, for an object that is open: part `which` of it, which is there from now on, the same for all, for as
 // long as the object, and is freed with it. If it is there already, that one. One thread at a time for one object; killed at

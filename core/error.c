@@ -39,6 +39,7 @@ const char *shoal_strerror(int code) {
     case ENOSYS: return "not supported by this kernel or C library";
     case ECHILD: return "not a child of this process";
     case EMSGSIZE: return "message too large";
+    case ENOTSUP: return "not for objects of this kind";
     case ERANGE: return "index beyond the end";
     case EREMOTEIO: return "the task failed";
     case ECANCELED: return "the task was cancelled";

@@ -18,6 +18,7 @@
 //   -EDEADLK         it would wait for itself                           -EOVERFLOW  outside the segment, above a bound
 //   -ENOSYS          this kernel or C library cannot                    -ECHILD     a process of another parent
 //   -EMSGSIZE        the message is larger than what it is to go into   -ERANGE     an index beyond the end
+//   -ENOTSUP         not for objects of this kind
 //   -EREMOTEIO       the task failed, not the call: its record says how  -ECANCELED  the task was cancelled
 #pragma once
 

@@ -156,3 +156,21 @@ int shoal_held_confirm_(struct shoal_segment *seg, uint32_t entry, uint32_t gene
   }
   return shoal_fail_(-ENOENT, "the object was removed before this child of fork came to use it");
 }
+
+// ---- told of by another process ----
+
+int shoal_object_hold_(struct shoal_segment *seg, const struct shoal_object *object) {
+  shoal_proc_id id;
+  uint32_t record;
+  int rc = shoal_proc_self(seg, &id);
+  if (rc == 0 && object->entry >= seg->g.entries) rc = shoal_fail_(-EINVAL, "no object is in entry %u", object->entry);
+  if (rc == 0) rc = shoal_reference_add_(seg, object->entry, &record);
+  if (rc) return rc;
+  rc = shoal_directory_has_(seg, object->entry, object->generation)
+           ? shoal_held_add_(seg, object->entry, object->generation, record)
+           : shoal_fail_(-ENOENT, "the object in entry %u is no more", object->entry);
+  if (rc == 0) return 0;
+  shoal_reference_drop_(seg, record);
+  shoal_directory_freed_(seg, object->entry);
+  return rc;
+}

@@ -134,6 +134,7 @@ static int try_other(struct shoal_select_ *s, uint32_t i) {
 static int try_rest(struct shoal_select_ *s, uint32_t i) {
   const struct shoal_case *c = &s->cases[i];
   if (is_other(c)) return try_other(s, i);
+  if (c->kind == SHOAL_CASE_WORD) return c->source->look(c->element);
   return c->kind == SHOAL_CASE_TIME && shoal_deadline_passed(c->at) ? 0 : -EAGAIN;
 }
 
@@ -141,7 +142,8 @@ static int try_rest(struct shoal_select_ *s, uint32_t i) {
 
 static int answer(struct shoal_select_ *s, uint32_t i, int rc) {
   const struct shoal_case *c = &s->cases[i];
-  int is_its = (rc == -EPIPE && is_counted(c)) || (rc == -EMSGSIZE && c->kind == SHOAL_CASE_RECV);
+  int is_its =
+      (rc == -EPIPE && is_counted(c)) || (rc == -EMSGSIZE && c->kind == SHOAL_CASE_RECV) || c->kind == SHOAL_CASE_WORD;
   if (rc < 0 && !is_its) return rc;
   s->cases[i].result = rc;
   if (!s->only_look) s->cases[0].turn_ = i + 1;
@@ -234,6 +236,7 @@ static int add_sources(struct shoal_select_ *s) {
     else if (c->kind == SHOAL_CASE_EVENT) rc = add_event(s, i);
     else if (c->kind == SHOAL_CASE_ACQUIRE) rc = add_permit(s, i);
     else if (is_other(c)) s->others++;
+    else if (c->kind == SHOAL_CASE_WORD) s->words_of_others++;
     else if (c->kind == SHOAL_CASE_TIME && c->at.ns < s->until.ns) s->until = c->at;
   }
   s->words = 2 * (s->queues + s->events + s->permits) + (s->others != 0);
@@ -300,15 +303,30 @@ static int settle_permit(struct shoal_select_ *s, uint32_t i, uint32_t *used, ui
   return -EAGAIN;
 }
 
+static int settle_word(struct shoal_select_ *s, uint32_t i, uint32_t *used, uint32_t *left) {
+  const struct shoal_case *c = &s->cases[i];
+  uint32_t room = (SHOAL_FUTEX_MANY - *used) / (*left > 1 ? *left : 1), n = 0;
+  int rc;
+  --*left;
+  do rc = c->source->look(c->element);
+  while (rc == -EAGAIN && s->can_sleep && !(n = c->source->arm(c->element, s->entries + *used, room, &s->soon)));
+  *used += n;
+  s->more += n;
+  return rc;
+}
+
 static int settle(struct shoal_select_ *s) {
-  uint32_t used = s->words, left = s->queues + s->permits;
+  uint32_t used = s->words, left = s->queues + s->permits + s->words_of_others;
   s->polled = 0;
+  s->more = 0;
+  s->soon = SHOAL_FOREVER;
   for (uint32_t k = 0; k < s->n; k++) {
     uint32_t i = at(s, k);
     const struct shoal_case *c = &s->cases[i];
     int rc = is_counted(c)                   ? settle_queue(s, i, &used, &left)
              : c->kind == SHOAL_CASE_EVENT   ? shoal_event_look_(&s->sources[i].event)
              : c->kind == SHOAL_CASE_ACQUIRE ? settle_permit(s, i, &used, &left)
+             : c->kind == SHOAL_CASE_WORD    ? settle_word(s, i, &used, &left)
                                              : try_rest(s, i);
     if (rc != -EAGAIN) return answer(s, i, rc);
   }
@@ -324,7 +342,7 @@ static int must_arm_again(struct shoal_select_ *s) {
 // ---- sleep ----
 
 static uint32_t fill_in(struct shoal_select_ *s) {
-  uint32_t n = s->words;
+  uint32_t n = s->words + s->more;
   for (uint32_t k = 0; k < s->queues; k++) {
     s->entries[k] = sleeper(s, k)->bell;  // all before the first event: sync/eventcount.h says why
     s->entries[s->queues + k] = sleeper(s, k)->ev;
@@ -362,7 +380,7 @@ static void sleep_in_futex(struct shoal_select_ *s) {
   int64_t now = shoal_now_ns();
   int64_t end = s->until.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : s->until.ns;
   uint32_t n = fill_in(s);
-  int64_t due = INT64_MAX;
+  int64_t due = s->soon.ns;
   for (uint32_t k = 0; k < s->queues; k++) {
     int64_t its = shoal_sleeper_due_(sleeper(s, k));
     if (its < due) due = its;
@@ -370,7 +388,8 @@ static void sleep_in_futex(struct shoal_select_ *s) {
   }
   if (due < end) end = due;
   // At a queue the roles are watched; a permit is for one, whose death nobody else would see.
-  point_at(&s->cases[s->permits ? s->permit_at[0] : s->events ? s->event_at[0] : s->queue_at[0]]);
+  if (s->permits + s->events + s->queues)
+    point_at(&s->cases[s->permits ? s->permit_at[0] : s->events ? s->event_at[0] : s->queue_at[0]]);
   int woke = shoal_futex_wait_many(s->entries, n, (shoal_deadline){end});
   s->woken = woke >= 0;
   s->late = woke == -ETIMEDOUT && end != s->until.ns && end != due;
@@ -387,7 +406,7 @@ static void sleep_in_poll(struct shoal_select_ *s) {
 
 static int sleep_once(struct shoal_select_ *s) {
   int watched, rc;
-  if (!s->queues && !s->events && !s->permits) return sleep_in_poll(s), 0;
+  if (!s->queues && !s->events && !s->permits && !s->words_of_others) return sleep_in_poll(s), 0;
   if (!s->others) return sleep_in_futex(s), 0;
   rc = shoal_fds_watch_(s->fds, s->n, &s->entries[s->words - 1], &watched);
   if (rc) return rc;
@@ -464,7 +483,7 @@ static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, 
   s->deadline = deadline;
   s->can_sleep = !shoal_deadline_is_try(deadline);
   s->only_look = s->polled = s->opened = 0;
-  s->queues = s->events = s->permits = s->others = 0;
+  s->queues = s->events = s->permits = s->others = s->words_of_others = s->more = 0;
 }
 
 // All that are ready, `first` among them.

@@ -71,19 +71,30 @@ enum {  // kinds of cases
   SHOAL_CASE_TOPIC_READABLE,
   SHOAL_CASE_TOPIC_PUBLISH,
   SHOAL_CASE_TOPIC_WRITABLE,
+  SHOAL_CASE_WORD,
+};
+
+// What another room has to be waited for: something that is ready when words say so. Reported, never performed.
+struct shoal_word_source_ {
+  // 0 or more: it is ready, and this is the case's result; -EAGAIN: it is not; an error: so is this. Any number of times.
+  int (*look)(const void *object);
+  // To sleep until it may be ready: fills in at most `room` words, 2 at least, and lowers *until if it is to be looked at then.
+  // How many; 0: look again first.
+  unsigned (*arm)(const void *object, struct shoal_futex_entry *entries, unsigned room, shoal_deadline *until);
 };
 
 struct shoal_case {  // private memory; made by the functions below
   uint32_t kind;
   // Of the case that was answered: 0; of a queue, pipe or topic -EPIPE: closed, or its last peer has gone, and nothing can come any
   // more; of a recv -EMSGSIZE: the message is larger than its buffer, *size says how large, and it is still the next; of a
-  // descriptor the events that poll(2) reports, POLLERR and POLLHUP included.
+  // descriptor the events that poll(2) reports, POLLERR and POLLHUP included; of another room's what it says.
   int32_t result;
   struct shoal_queue *queue;
   struct shoal_topic *topic;
   struct shoal_event *event;
   struct shoal_semaphore *semaphore;
-  void *element;   // where a get, or recv, goes; what a put, or send, takes is only read
+  const struct shoal_word_source_ *source;  // of `element`
+  void *element;                            // where a get, or recv, goes; what a put, or send, takes is only read
   uint64_t size;   // of the element, 0: whatever the queue's is; of the message, or of the buffer
   uint64_t *got;   // of a recv: where the message's size goes
   uint32_t ready;  // shoal_select_ready: 1
@@ -199,6 +210,14 @@ SHOAL_INLINE struct shoal_case shoal_on_fd(int fd, short events) {
 SHOAL_INLINE struct shoal_case shoal_on_process(pid_t pid) {
   struct shoal_case c = shoal_case_(SHOAL_CASE_PROCESS);
   c.fd = (int)pid;
+  return c;
+}
+
+// Another room's: see its header (ipc/work/future.h).
+SHOAL_INLINE struct shoal_case shoal_on_word_(const struct shoal_word_source_ *source, const void *object) {
+  struct shoal_case c = shoal_case_(SHOAL_CASE_WORD);
+  c.source = source;
+  c.element = (void *)(uintptr_t)object;
   return c;
 }
 

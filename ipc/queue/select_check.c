@@ -50,6 +50,7 @@ static int check(const struct shoal_case *c, uint32_t i) {
     case SHOAL_CASE_ACQUIRE: return check_permit(c, i);
     case SHOAL_CASE_FD: return c->fd >= 0 ? 0 : shoal_fail_(-EINVAL, "case %u: descriptor %d", i, c->fd);
     case SHOAL_CASE_PROCESS: return c->fd > 0 ? 0 : shoal_fail_(-EINVAL, "case %u: process %d", i, c->fd);
+    case SHOAL_CASE_WORD: return c->source && c->element ? 0 : shoal_fail_(-EINVAL, "case %u: nothing to wait for", i);
     case SHOAL_CASE_NOTHING:
     case SHOAL_CASE_TIME: return 0;
     default: return shoal_fail_(-EINVAL, "case %u: there is no kind %u", i, c->kind);

@@ -37,10 +37,12 @@ struct shoal_select_ {
   int woken;          // the last sleep was ended by somebody, and what was attempted since came before the next arming
   int late;           // the last sleep was ended by nobody
   uint32_t queues, events, permits, others;  // how many cases are queues or topics, events, semaphores, descriptors
+  uint32_t words_of_others, more;            // how many are of other rooms, and their words
   uint8_t queue_at[SHOAL_SELECT_MAX];        // which
   uint8_t event_at[SHOAL_SELECT_MAX];
   uint8_t permit_at[SHOAL_SELECT_MAX];
   uint32_t words;                       // of `entries`: bells, events of queues, events, semaphores; then witnesses
+  shoal_deadline soon;                  // when what other rooms have is to be looked at
   shoal_deadline until;                 // the call's deadline, or the first of its times
   shoal_deadline deadline;              // the call's
   struct pollfd fds[SHOAL_SELECT_MAX];  // by case; -1: none

@@ -12,7 +12,6 @@
 #include "ipc/work/processors.h"
 
 #define MAGIC 0x51784531u
-#define TEND_EVERY_NS INT64_C(1000000)  // who waits, and does not sleep, tends so often
 #define ALIGN(n) (((n) + 63) & ~UINT64_C(63))
 
 // ---- layout ----
@@ -49,6 +48,7 @@ static void dispose(struct shoal_executor *ex) {
     next = c->next;
     free(c);
   }
+  free(ex->retry);
   free(ex->owed);
   free(ex->free_cells);
   free(ex);
@@ -62,6 +62,9 @@ static int attach(struct shoal_executor *ex) {
   ex->workers = __atomic_load_n(&shm->workers, __ATOMIC_RELAXED);
   ex->producers = __atomic_load_n(&shm->producers, __ATOMIC_RELAXED);
   ex->retries = __atomic_load_n(&shm->retries, __ATOMIC_RELAXED);
+  ex->threads = __atomic_load_n(&shm->threads, __ATOMIC_RELAXED) != 0;
+  ex->letters = __atomic_load_n(&shm->letters, __ATOMIC_RELAXED) != 0;
+  ex->backoff = __atomic_load_n(&shm->backoff, __ATOMIC_RELAXED) != 0;
   ex->limit_ns = (int64_t)__atomic_load_n(&shm->limit_ns, __ATOMIC_RELAXED);
   ex->creator = __atomic_load_n(&shm->creator, __ATOMIC_RELAXED);
   if (ex->jobs < 16 || ex->jobs > SHOAL_EXECUTOR_JOBS_MAX || (ex->jobs & (ex->jobs - 1)) ||
@@ -99,6 +102,10 @@ static int new_handle(struct shoal_segment *seg, const struct shoal_object *obje
   return rc;
 }
 
+int shoal_executor_adopt_(struct shoal_segment *seg, const struct shoal_object *object, struct shoal_executor **out) {
+  return new_handle(seg, object, out);
+}
+
 int shoal_executor_open(struct shoal_segment *seg, const char *name, struct shoal_executor **out) {
   struct shoal_object object;
   int rc = shoal_object_open(seg, name, "executor", &object);
@@ -116,17 +123,25 @@ int shoal_executor_unlink(struct shoal_segment *seg, const char *name) {
 
 static int complete(struct shoal_executor_options *o) {
   if (!o->workers) o->workers = (uint32_t)shoal_cpu_count();
+  if (!o->workers_max) o->workers_max = o->workers;
   if (!o->jobs) o->jobs = 16384;
   if (!o->producers) o->producers = 256;
-  if (o->workers > SHOAL_EXECUTOR_WORKERS_MAX)
-    return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers, SHOAL_EXECUTOR_WORKERS_MAX);
+  if (o->workers_max > SHOAL_EXECUTOR_WORKERS_MAX)
+    return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers_max, SHOAL_EXECUTOR_WORKERS_MAX);
+  if (o->workers > o->workers_max)
+    return shoal_fail_(-EINVAL, "%u workers, and at most %u", o->workers, o->workers_max);
   if (o->jobs > SHOAL_EXECUTOR_JOBS_MAX)
     return shoal_fail_(-EINVAL, "%u jobs; at most %u", o->jobs, SHOAL_EXECUTOR_JOBS_MAX);
   if (o->producers > SHOAL_ROLES_MAX)
     return shoal_fail_(-EINVAL, "%u producers; at most %u", o->producers, SHOAL_ROLES_MAX);
   if (o->retries > SHOAL_EXECUTOR_RETRIES_MAX)
     return shoal_fail_(-EINVAL, "%u retries; at most %u", o->retries, SHOAL_EXECUTOR_RETRIES_MAX);
+  if (o->retry_delay_ns < 0 || o->retry_delay_max_ns < 0)
+    return shoal_fail_(-EINVAL, "a delay of %lld ns, at most %lld", (long long)o->retry_delay_ns,
+                       (long long)o->retry_delay_max_ns);
   if (o->time_limit_ns < 0) return shoal_fail_(-EINVAL, "a time limit of %lld ns", (long long)o->time_limit_ns);
+  if (o->threads && o->time_limit_ns)
+    return shoal_fail_(-ENOTSUP, "a time limit: a thread that runs too long cannot be killed");
   uint32_t jobs = 16;
   while (jobs < o->jobs) jobs *= 2;
   o->jobs = jobs;
@@ -142,13 +157,17 @@ static int init(void *memory, uint64_t size, void *arg) {
   const struct beginning *b = arg;
   const struct shoal_executor_options *o = b->options;
   struct shoal_executor_shm *shm = memory;
-  struct layout l = lay_out(o->jobs, o->workers, o->producers);
-  struct shoal_queue_options q = queue_options(o->jobs, o->workers, o->producers);
+  struct layout l = lay_out(o->jobs, o->workers_max, o->producers);
+  struct shoal_queue_options q = queue_options(o->jobs, o->workers_max, o->producers);
   (void)size;
-  shm->workers = o->workers;
+  shm->workers = o->workers_max;
+  shoal_store32_relaxed(&shm->wanted, o->workers);
   shm->jobs = o->jobs;
   shm->producers = o->producers;
   shm->retries = o->retries;
+  shm->threads = o->threads != 0;
+  shm->letters = o->dead_letters != 0;
+  shm->backoff = o->retry_delay_ns != 0;
   shm->limit_ns = (uint64_t)o->time_limit_ns;
   shm->creator = b->creator;
   int rc = shoal_queue_place_((char *)memory + l.queue, l.cells - l.queue, &q);
@@ -156,43 +175,27 @@ static int init(void *memory, uint64_t size, void *arg) {
   return rc;
 }
 
-// What a dead worker ran is over, or needs an order, so that another runs it again. A closed queue takes none. What it had ended
-// may still have to be told of, or freed.
-static void give_orders(struct shoal_executor *ex, unsigned worker) {
-  ex->owed[worker] = 0;
-  for (uint32_t job = 0; job < ex->jobs; job++) {
-    uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2]
-    uint32_t state = shoal_job_state_of_(s);
-    if (state < SHOAL_JOB_RUNNING_ || shoal_job_worker_(s) != worker || shoal_executor_runner_lives_(ex, s)) continue;
-    struct shoal_order_ order = {job, shoal_job_generation_(s)};
-    int again = state == SHOAL_JOB_RUNNING_ && shoal_job_attempt_(s) <= ex->retries;
-    int rc = again ? shoal_queue_put(ex->queue, &order, SHOAL_TRY) : -EPIPE;
-    if (rc == -EPIPE) shoal_executor_end_(ex, job, s);
-    else if (rc) ex->owed[worker] = 1;  // again, when there is room
-  }
-}
-
-// In the creator: a worker has ended. How, is for who asks why its job failed.
-void shoal_executor_ended_(void *arg, unsigned worker, uint32_t incarnation, int code) {
-  struct shoal_executor *ex = arg;
-  uint64_t how = (uint64_t)incarnation << 32 | (uint32_t)code;
-  shoal_store64_release(&ex->desks[worker].ended, how);  // [D1] pairs with [D2]: before its jobs are over
-  give_orders(ex, worker);
-}
-
 static int start_workers(struct shoal_executor *ex, const char *name) {
   const struct shoal_executor_options *o = &ex->options;
-  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_, ex};
+  ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_,     ex,         o->threads,
+                                         o->workers_max,      "shoal_work_for_executor", &ex->object};
   struct shoal_pool_options pool = {.queue = ex->queue,
                                     .workers = o->workers,
-                                    .name = name ? name : "executor",
+                                    .name = o->workers_name ? o->workers_name
+                                            : name          ? name
+                                                            : "executor",
                                     .init = o->init,
                                     .init_arg = o->arg,
                                     .finalize = o->finalize,
                                     .tasks_max = o->tasks_max,
+                                    .memory_max = o->memory_max,
+                                    .age_max_ns = o->age_max_ns,
+                                    .processors = o->processors,
+                                    .processor_count = o->processor_count,
                                     .restarts_max = o->restarts_max,
                                     .restarts_within_ns = o->restarts_within_ns,
                                     .threaded = o->threaded,
+                                    .context = o->context,
                                     .hooks_ = &ex->hooks};
   ex->creator_tid = shoal_self_()->tid;
   // else the workers would see the end of the stream before anybody has submitted
@@ -209,7 +212,8 @@ int shoal_executor_make_(struct shoal_segment *seg, const char *name, const stru
   int rc = complete(&o);
   if (!rc) rc = shoal_proc_self(seg, &b.creator);
   if (!rc)
-    rc = shoal_object_create(seg, name, "executor", lay_out(o.jobs, o.workers, o.producers).size, init, &b, &object);
+    rc =
+        shoal_object_create(seg, name, "executor", lay_out(o.jobs, o.workers_max, o.producers).size, init, &b, &object);
   if (rc) return rc;
   rc = new_handle(seg, &object, &ex);
   if (!rc) {
@@ -232,12 +236,6 @@ int shoal_executor_create(struct shoal_segment *seg, const char *name, const str
 }
 
 // ---- the end ----
-
-// A child of fork has inherited the handle, and is another thread.
-static int is_creator(const struct shoal_executor *ex) { return ex->pool && ex->creator_tid == shoal_self_()->tid; }
-static int check_creator(const struct shoal_executor *ex) {
-  return is_creator(ex) ? 0 : shoal_fail_(-ECHILD, "the executor is another thread's to look after");
-}
 
 int shoal_executor_close(struct shoal_executor *ex) {
   shoal_store32_seq_cst(&ex->shm->closed, 1);  // [X1] pairs with [X2] of who submits
@@ -265,7 +263,7 @@ static void end_all(struct shoal_executor *ex) {
 }
 
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline) {
-  int rc = check_creator(ex);
+  int rc = shoal_executor_check_creator_(ex);
   if (rc) return rc;
   shoal_store32_relaxed(&ex->shm->terminated, 1);
   (void)shoal_executor_close(ex);
@@ -284,18 +282,20 @@ static int drain(struct shoal_executor *ex, shoal_deadline deadline) {
       shoal_job_kill_(ex, s);
       int rc = shoal_executor_care_(ex);
       if (rc) return rc;
+      shoal_job_waits_(ex, job, s);
       shoal_job_abandon_(ex);
       if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
       uint64_t armed = s | SHOAL_JOB_ASLEEP_;
       if (armed != s && !shoal_cas64_acq_rel(&cell->state, &s, armed)) continue;  // [W1] pairs with [J1]
-      shoal_futex_wait(shoal_job_futex_(cell), (uint32_t)armed, shoal_executor_slice_(deadline));
+      struct shoal_futex_entry entry = {shoal_job_futex_(cell), (uint32_t)armed};
+      shoal_executor_sleep_(ex, &entry, 1, deadline);
     }
   }
   return 0;
 }
 
 int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline) {
-  int rc = check_creator(ex);
+  int rc = shoal_executor_check_creator_(ex);
   if (rc) return rc;
   if (!shoal_load32_relaxed(&ex->shm->closed)) return shoal_fail_(-EINVAL, "the executor is not closed");
   rc = drain(ex, deadline);
@@ -303,7 +303,7 @@ int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline) {
   shoal_queue_close(ex->queue);
   struct shoal_pool_info info;
   do {
-    rc = shoal_executor_tend(ex, shoal_executor_slice_(deadline));
+    rc = shoal_executor_tend(ex, deadline);
     shoal_pool_info(ex->pool, &info);
     if (rc == -ENOTRECOVERABLE || info.alive == 0) return rc == -ENOTRECOVERABLE ? rc : 0;
   } while (!shoal_deadline_is_try(deadline) && !shoal_deadline_passed(deadline));
@@ -312,21 +312,27 @@ int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline) {
 
 int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_deadline deadline) {
   if (flags & ~(unsigned)SHOAL_CANCEL_PENDING) return shoal_fail_(-EINVAL, "flags %x", flags);
-  int rc = check_creator(ex);
+  int rc = shoal_executor_check_creator_(ex);
   if (!rc) rc = shoal_executor_close(ex);
   if (rc) return rc;
   if (flags & SHOAL_CANCEL_PENDING) cancel_pending(ex);
   return shoal_deadline_is_try(deadline) ? 0 : shoal_executor_join(ex, deadline);
 }
 
+// Threads that work through this handle first.
+static int end_workers(struct shoal_executor *ex) {
+  if (!shoal_executor_is_creator_(ex)) return 0;
+  return shoal_executor_terminate(ex, ex->threads ? SHOAL_FOREVER : SHOAL_TRY);
+}
+
 int shoal_executor_detach(struct shoal_executor *ex) {
+  int rc = ex->threads ? end_workers(ex) : 0;
+  if (rc) return rc;
   if (shoal_role_elsewhere_(&ex->queue->wait))
     return shoal_fail_(-EBUSY, "another thread submits through this handle, or created it");
-  if (is_creator(ex)) {
-    int rc = shoal_executor_terminate(ex, SHOAL_TRY);
-    if (!rc) rc = shoal_pool_destroy(ex->pool);
-    if (rc) return rc;
-  }
+  rc = end_workers(ex);
+  if (!rc && shoal_executor_is_creator_(ex)) rc = shoal_pool_destroy(ex->pool);
+  if (rc) return rc;
   struct shoal_segment *seg = ex->seg;
   struct shoal_object object = ex->object;
   dispose(ex);
@@ -335,59 +341,9 @@ int shoal_executor_detach(struct shoal_executor *ex) {
 
 // ---- looking after it ----
 
-static int broken(struct shoal_executor *ex) {
-  return shoal_fail_(-ENOTRECOVERABLE, "the executor is broken: %.111s", ex->shm->reason);
-}
-
-static int pool_tend(struct shoal_executor *ex, shoal_deadline deadline) {
-  int rc = shoal_pool_tend(ex->pool, deadline);
-  ex->tended_ns = shoal_now_ns();
-  for (unsigned w = 0; w < ex->workers; w++)
-    if (ex->owed[w]) give_orders(ex, w);
-  if (rc != -ENOTRECOVERABLE || shoal_load32_relaxed(&ex->shm->broken)) return rc;
-  snprintf(ex->shm->reason, sizeof ex->shm->reason, "%s", shoal_reason());
-  shoal_store32_release(&ex->shm->broken, 1);  // [E1] pairs with [E2]
-  return rc;
-}
-
-// What a worker runs takes too long, or was condemned by somebody who died before he said so here.
-static void look_at_desk(struct shoal_executor *ex, unsigned w) {
-  struct shoal_desk_shm *desk = &ex->desks[w];
-  uint64_t until = shoal_load64_acquire(&desk->until_ns), token = shoal_load64_acquire(&desk->job);  // [T2]
-  uint64_t s = until ? shoal_job_look_(ex, (uint32_t)token, (uint32_t)(token >> 32)) : 0;
-  if (s && shoal_job_worker_(s) == w && shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ &&
-      (uint64_t)shoal_now_ns() > shoal_load64_acquire(&ex->cells[(uint32_t)token].until_ns))  // [T2] pairs with [T1]
-    shoal_job_condemn_(ex, (uint32_t)token, s, -ETIMEDOUT);
-  uint32_t kill = shoal_load32_acquire(&desk->kill);  // [K3] pairs with [K4] of ipc/work/job.c
-  if (!kill) return;
-  uint64_t is = shoal_pool_incarnation_(ex->pool, w);
-  if ((is & 511) == kill - 1) shoal_pool_kill_(ex->pool, w, (uint32_t)is);
-  shoal_cas32_relaxed(&desk->kill, &kill, 0);
-}
-
-int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline) {
-  int rc = check_creator(ex);
-  while (!rc) {
-    for (unsigned w = 0; w < ex->workers; w++) look_at_desk(ex, w);
-    rc = pool_tend(ex, shoal_deadline_is_try(deadline) ? deadline : shoal_executor_slice_(deadline));
-    if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) break;
-    if (!rc && !shoal_pool_alive_(ex->pool)) break;
-  }
-  return rc;
-}
-
-int shoal_executor_care_(struct shoal_executor *ex) {
-  if (shoal_load32_acquire(&ex->shm->broken)) return broken(ex);  // [E2]
-  if (is_creator(ex)) {
-    if (shoal_now_ns() - ex->tended_ns < TEND_EVERY_NS) return 0;
-    return shoal_executor_tend(ex, SHOAL_TRY) == -ENOTRECOVERABLE ? broken(ex) : 0;
-  }
-  if (shoal_proc_alive(ex->seg, ex->creator, 1)) return 0;
-  return shoal_fail_(-EPIPE, "the executor's creator has gone, and its workers with it");
-}
-
 int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out) {
-  struct shoal_executor_info info = {.workers = ex->workers, .alive = ex->workers, .jobs_max = ex->jobs};
+  struct shoal_executor_info info = {
+      .workers = shoal_executor_wanted_(ex), .alive = shoal_executor_wanted_(ex), .jobs_max = ex->jobs};
   struct shoal_pool_info pool;
   for (uint32_t job = 0; job < ex->jobs; job++) {
     uint64_t s = shoal_load64_relaxed(&ex->cells[job].state);
@@ -396,13 +352,14 @@ int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *o
     info.pending += state == SHOAL_JOB_PENDING_;
     info.running += state == SHOAL_JOB_RUNNING_ || state == SHOAL_JOB_CONDEMNED_;
     info.finished += shoal_job_over_(s);
+    info.letters += state == SHOAL_JOB_DEAD_;
   }
   info.closed = (int)shoal_load32_relaxed(&ex->shm->closed);
-  if (shoal_load32_acquire(&ex->shm->broken)) {  // [E2]
+  if (shoal_load32_acquire(&ex->shm->broken)) {  // [E2] pairs with [E1] of ipc/work/tend.c
     info.broken = -ENOTRECOVERABLE;
     snprintf(info.reason, sizeof info.reason, "%.111s", ex->shm->reason);
   }
-  if (is_creator(ex) && !shoal_pool_info(ex->pool, &pool)) {
+  if (shoal_executor_is_creator_(ex) && !shoal_pool_info(ex->pool, &pool)) {
     info.alive = pool.alive;
     info.done = pool.done, info.failed = pool.failed;
     info.restarts = pool.restarts, info.recycled = pool.recycled;
@@ -413,8 +370,44 @@ int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *o
 
 int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out) {
   struct shoal_worker_info info;
-  int rc = check_creator(ex);
+  int rc = shoal_executor_check_creator_(ex);
   if (!rc) rc = shoal_pool_worker(ex->pool, worker, &info);
-  if (!rc) *out = (struct shoal_executor_worker){info.pid, info.restarts};
-  return rc;
+  if (rc) return rc;
+  *out = (struct shoal_executor_worker){.pid = info.pid, .restarts = info.restarts};
+  memcpy(out->name, info.name, sizeof out->name);
+  return 0;
+}
+
+// ---- dead letters ----
+
+// Of one: what it says. It is there until its state says otherwise, and nobody writes there.
+static int read_letter(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_letter *out, void *argument,
+                       uint64_t room) {
+  void *at;
+  int rc = shoal_job_argument_(ex, &ex->cells[job], &at, &out->size);
+  shoal_future_tell_(ex, job, s, &out->failure);
+  out->token = shoal_job_token_(job, shoal_job_generation_(s));
+  if (rc) return out->size = 0, 0;  // its block is lost
+  if (out->size > room)
+    return shoal_fail_(-EMSGSIZE, "an argument of %llu bytes, room for %llu", (unsigned long long)out->size,
+                       (unsigned long long)room);
+  if (out->size) memcpy(argument, at, out->size);
+  return 0;
+}
+
+int shoal_executor_letter(struct shoal_executor *ex, struct shoal_letter *out, void *argument, uint64_t room) {
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    struct shoal_job_shm *cell = &ex->cells[job];
+    uint64_t s = shoal_load64_acquire(&cell->state);  // [J2]
+    while (shoal_job_state_of_(s) == SHOAL_JOB_DEAD_) {
+      struct shoal_letter letter = {.size = 0};
+      int rc = read_letter(ex, job, s, &letter, argument, room);
+      // [J3] pairs with [C1] of ipc/work/job.c: it was read before who has the cell next
+      if (!rc && !shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_FAILED_))) continue;
+      if (!rc && (s & SHOAL_JOB_DETACHED_)) shoal_job_free_(ex, job, shoal_job_with_(s, SHOAL_JOB_FAILED_));
+      *out = letter;
+      return rc;
+    }
+  }
+  return -ENOENT;
 }

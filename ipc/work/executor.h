@@ -1,4 +1,5 @@
-// ipc/work/executor.h: registered tasks run by worker processes, submitted from any process; each is a future.
+// ipc/work/executor.h: registered tasks run by worker processes, or by threads, submitted from any process; each is a
+// future.
 //
 // USE
 //   struct square { double in, out; };
@@ -23,10 +24,12 @@
 //      |                     `-----cancel(force), time limit--> CONDEMNED --its worker is killed--> CANCELLED, FAILED
 //      `-----cancel--> CANCELLED
 //
+// With retry_delay_ns a job whose worker died is PENDING again, and begins when that time is over; it can be cancelled.
+//
 // SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any process,
-//          together. create: a thread which stays (workers are its daemons), before there are others, or `threaded`: from
-//          here on it is the creator. tend, shutdown, join, terminate, detach: that thread. After fork the child submits
-//          through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
+//          together. create: a thread which stays (workers are its daemons); by fork before there are others, or
+//          `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator. tend, shutdown,
+//          join, terminate, detach: that thread. After fork the child submits through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
 //          what it waits for, and nobody has begun, it runs itself. Not in a signal handler.
 // ORDERING what was written before a submit is seen by the task; what the task wrote, by who finds its future done: [J1],
 //          [J2]. Jobs begin in the order in which one thread submitted them.
@@ -36,8 +39,14 @@
 //          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
 //          (-EPIPE), as nothing runs any more. A task that leaves another by longjmp ends its worker when it returns. Killed inside a release of another process's future: the cell may be free
 //          only when that process ends.
+// THREADS  with options.threads the workers are threads of the creator's process: the same calls, the same results. A
+//          thread cannot be killed: cancel(force) and a time limit are refused (-ENOTSUP), terminate and detach wait for
+//          what runs. A task that crashes takes the process with it; one that ends its thread (pthread_exit) has failed.
 // HEALING  the creator's calls (get, wait and the like included) replace dead workers, kill the condemned and watch the
-//          time limits, every 20 ms while they sleep. A creator that makes none for long calls shoal_executor_tend.
+//          time limits; while they sleep, too: a death, a job condemned elsewhere and a limit wake them. A creator that
+//          makes none for long calls shoal_executor_tend. Who waits elsewhere is woken by the creator's death. An idle
+//          waiter looks once a second, and every 50 ms as long as a worker has not begun, or beyond 60 of them. A worker
+//          whose serving thread has ended (pthread_exit, exec) is killed.
 // COST     submit: a line written, a compare-and-set, a put; the worker: a receive and two compare-and-sets. No system
 //          call unless somebody sleeps. An argument of up to 48 bytes lies in the job's own line, a larger one in a block
 //          of the segment's heap.
@@ -60,23 +69,35 @@ struct shoal_future {  // private memory; by shoal_future_token, another process
 #define SHOAL_EXECUTOR_RETRIES_MAX 62u
 #define SHOAL_EXECUTOR_WORKERS_MAX 1000u
 
-struct shoal_executor_options {             // zero: the default
-  unsigned workers;                         // shoal_cpu_count()
-  uint32_t jobs;                            // futures at a time (16,384), rounded up to a power of two, 16 at least
-  uint32_t producers;                       // threads that submit, at a time (256, at most 1,024)
-  uint32_t retries;                         // 0: a job whose worker dies has failed; else it runs so often again
-  int64_t time_limit_ns;                    // none; else for each attempt, what it runs while it waits included
+struct shoal_executor_options {  // zero: the default
+  unsigned workers;              // shoal_cpu_count()
+  unsigned workers_max;          // that it may be resized to (workers)
+  uint32_t jobs;                 // futures at a time (16,384), rounded up to a power of two, 16 at least
+  uint32_t producers;            // threads that submit, at a time (256, at most 1,024)
+  uint32_t retries;              // 0: a job whose worker dies has failed; else it runs so often again
+  int64_t retry_delay_ns;        // at once; else the first time after so long, then after twice as long, and so on
+  int64_t retry_delay_max_ns;    // no limit; else no longer than that
+  int dead_letters;       // 1: jobs that failed with their workers, or at their limit, are kept: shoal_executor_letter
+  int64_t time_limit_ns;  // none; else for each attempt, what it runs while it waits included
   int (*init)(void *arg, unsigned worker);  // these four as in struct shoal_pool_options
   void (*finalize)(void *arg, unsigned worker);
-  void *arg;  // of both
-  uint64_t tasks_max;
+  void *arg;            // of both
+  uint64_t tasks_max;   // as there, as are these
+  uint64_t memory_max;  // not for threads: -ENOTSUP
+  int64_t age_max_ns;
+  const uint16_t *processors;
+  unsigned processor_count;
+  const char *workers_name;    // NAME-1, NAME-2...; the executor's name
   uint32_t restarts_max;       // no limit; else more than this within restarts_within break the executor
   int64_t restarts_within_ns;  // one second
   int threaded;
+  int threads;                          // 1: the workers are threads of this process
+  const struct shoal_context *context;  // how processes start, as in struct shoal_pool_options
 };
 
 // ---- lifecycle ----
-// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads), fork's.
+// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads, by fork), -ENOTSUP
+// (a time limit for threads), fork's.
 int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                           struct shoal_executor **out) SHOAL_MUST_CHECK;
 // Somebody else's, to submit and to open futures. -ENOENT, -EBADMSG, -EPROTO, -ENOMEM.
@@ -91,11 +112,12 @@ int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline);
 enum { SHOAL_CANCEL_PENDING = 1 };
 int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_deadline deadline);
 // Creator: SIGTERM to the workers, SIGKILL at the deadline. Jobs not begun are cancelled, those in hand have failed.
+// Threads: those in hand are done; -EBUSY at the deadline: one still runs, call again.
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline);
-// Mine: the handle. The creator's: terminates what still runs. Futures of this handle are of no use any more. -EBUSY:
+// Mine: the handle. The creator's: terminates what still runs (threads: waits for it). Futures of this handle are of no use any more. -EBUSY:
 // another thread of this process has submitted through it, and lives.
 int shoal_executor_detach(struct shoal_executor *ex);
-// The executor whose worker the calling process is; NULL: none's.
+// The executor whose worker the calling thread is; NULL: none's.
 struct shoal_executor *shoal_executor_current(void);
 
 // ---- submitting ----
@@ -127,13 +149,28 @@ int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task
 // Creator: replaces dead workers, kills the condemned; waits for one to end, until the deadline. How many were replaced,
 // or -ENOTRECOVERABLE: broken.
 int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline);
+// Creator: from now on so many workers, 1..workers_max: starts them, or has as many end, each after what it runs. Waits
+// until the deadline for those; at SHOAL_TRY -EAGAIN, later -ETIMEDOUT: they end without it. -EINVAL, -EPIPE closed,
+// -ENOTRECOVERABLE, the errors of a start.
+int shoal_executor_resize(struct shoal_executor *ex, unsigned workers, shoal_deadline deadline);
 // Frees the cells of processes that are gone. Submitting does so when it finds none free. How many.
 int shoal_executor_reap(struct shoal_executor *ex);
+
+struct shoal_letter {  // of a job that failed with the last of its workers, or at its time limit
+  struct shoal_failure failure;
+  uint64_t token;  // shoal_future_token's
+  uint64_t size;   // of the argument
+};
+// Takes the next dead letter, in no order: the argument, as the last attempt left it, is copied, `room` bytes at most; its
+// cell is free when its future has been released, too. Any process; together: one of them has it. Killed meanwhile, it is
+// taken or is not. It looks through the table. -ENOENT: there is none; -EMSGSIZE: the letter stays, *out says how large.
+int shoal_executor_letter(struct shoal_executor *ex, struct shoal_letter *out, void *argument, uint64_t room);
 
 struct shoal_executor_info {
   unsigned workers, alive;              // alive: as the creator knows; others are told `workers`
   uint32_t jobs_max, jobs;              // jobs: cells in use
   uint32_t pending, running, finished;  // of those; finished: not released yet
+  uint32_t letters;                     // of the finished
   uint64_t done, failed;                // since the beginning, counted by workers; the creator knows, as what follows
   uint64_t restarts, recycled;
   int closed, broken;  // 0 or -ENOTRECOVERABLE
@@ -142,8 +179,9 @@ struct shoal_executor_info {
 int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out);
 
 struct shoal_executor_worker {
-  pid_t pid;  // 0: ended
+  pid_t pid;  // 0: there is none; of threads, the creator's
   uint64_t restarts;
+  char name[SHOAL_NAME_MAX + 1];
 };
 int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out);
 

@@ -11,6 +11,8 @@
 //            RUNNING --> DONE, FAILED who runs it, or has its order in hand after the runner's death
 //            RUNNING --> CONDEMNED    anybody; then its worker never begins another job, and is killed
 //            CONDEMNED --> FAILED, CANCELLED  who has its order in hand after the runner's death
+//            RUNNING --> PENDING      with a back-off, after the runner's death: the creator; attempts stay counted
+//            RUNNING, CONDEMNED --> DEAD  as FAILED, where dead letters are kept; DEAD --> FAILED  who reads the letter
 //            PENDING --> CANCELLED    anybody
 //            over --> FREE, generation + 1    who releases it; a worker, if DETACHED
 //            All but the first by a CAS.
@@ -19,6 +21,7 @@
 // be of a job that is over, or runs in a living worker, is dropped: there may be more than one of a job.
 #pragma once
 
+#include "core/futex.h"
 #include "core/heap.h"
 #include "core/identity.h"
 #include "core/proc.h"
@@ -36,7 +39,8 @@ enum shoal_job_state_ {
   SHOAL_JOB_CONDEMNED_,
   SHOAL_JOB_DONE_,
   SHOAL_JOB_FAILED_,
-  SHOAL_JOB_CANCELLED_
+  SHOAL_JOB_CANCELLED_,
+  SHOAL_JOB_DEAD_  // failed, and kept until its letter is read
 };
 // generation:32 | worker:12 | incarnation:9 | attempt:6 | detached:1 | asleep:1 | state:3
 #define SHOAL_JOB_ASLEEP_ UINT64_C(8)
@@ -51,19 +55,20 @@ enum { SHOAL_ARGUMENT_INLINE_ = 0, SHOAL_ARGUMENT_BLOCK_ = 1, SHOAL_ARGUMENT_PLA
 #define SHOAL_JOB_INLINE_ 48u
 struct shoal_job_shm {
   shoal_atomic64 state;  // its low half is a futex
-  uint64_t task;         // shoal_task_word_, as all up to `until_ns` the owner's, before PENDING
+  uint64_t task;         // shoal_task_word_, as all up to `after` the owner's, before PENDING
   unsigned char argument[SHOAL_JOB_INLINE_];
-  shoal_atomic64 owner;  // generation:20 | process:44
-  uint64_t size;         // of the argument, in bytes: one struct or several
-  uint64_t limit_ns;
+  shoal_atomic64 owner;          // generation:20 | process:44
+  uint64_t size;                 // of the argument, in bytes: one struct or several
   shoal_off off;                 // SHOAL_ARGUMENT_PLACE_: where it is
   struct shoal_block_ref block;  // SHOAL_ARGUMENT_BLOCK_: which it is
-  shoal_atomic64 until_ns;       // who has the order: CLOCK_MONOTONIC
+  shoal_atomic64 next;           // generation:32 | 1 + the job that begins when this one is over, or 0: see job_then.c
+  shoal_atomic64 after;          // 1 + the token of the job that has to be over first; 0: none, or it has been
   shoal_atomic32 condemned;      // who condemns: the code it fails with
   shoal_atomic32 progress;       // who has the order: structs done
   shoal_atomic32 code;           // who has the order, before FAILED, as what follows
   uint32_t element;              // the first struct that failed
-  char message[120];
+  shoal_atomic64 until_ns;       // who has the order: CLOCK_MONOTONIC; the creator: not to be begun again before
+  char message[112];
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_job_shm) == 256, "four lines");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_job_shm, owner) == 64, "small arguments travel in the state's line");
@@ -91,11 +96,15 @@ struct shoal_executor_shm {
   uint32_t retries, creator;                 // constant; a shoal_proc_id
   uint64_t limit_ns;                         // constant
   uint64_t queue_size;                       // constant
-  uint64_t reserved_[3];
+  uint32_t threads;                          // constant: workers are threads of the creator
+  shoal_atomic32 wanted;                     // the creator: workers; of `workers` places
+  uint32_t letters, backoff;                 // constant: dead letters are kept; retries wait
+  shoal_atomic32 behind;                     // anybody: jobs are to be caught up with; the creator, before it does
+  uint32_t reserved4_;
   shoal_atomic32 broken;      // the creator, after the reason
   shoal_atomic32 terminated;  // the creator: no job begins any more
   shoal_atomic32 closed;      // anybody: only tasks submit, from now on
-  uint32_t reserved2_;
+  shoal_atomic32 attention;   // who condemns, after it has said so at the desk: changes; the creator sleeps on it
   char reason[112];
   uint64_t reserved3_[8];
 } SHOAL_ALIGNED(64);
@@ -124,8 +133,9 @@ struct shoal_executor {
   struct shoal_desk_shm *desks;
   struct shoal_submitting_shm *submitting;
   struct shoal_job_shm *cells;
-  uint32_t jobs, workers, producers, retries;  // checked copies
+  uint32_t jobs, workers, producers, retries;  // checked copies; `workers` is how many there may be
   int64_t limit_ns;
+  int threads, letters, backoff;
   shoal_proc_id creator;
   // ---- of the creator ----
   struct shoal_pool *pool;
@@ -133,6 +143,12 @@ struct shoal_executor {
   struct shoal_executor_options options;
   uint32_t creator_tid;  // of the thread that looks after the workers
   int64_t tended_ns;
+  uint32_t attention;  // as it was before it last looked
+  struct shoal_retry_ {
+    int64_t due_ns;
+    struct shoal_order_ order;
+  } * retry;  // jobs whose orders are to be put then
+  uint32_t retry_n, retry_room;
   unsigned char *owed;  // by worker: it has died, and what it ran still needs an order
   // ---- cells that were free when last seen; a stack ----
   shoal_atomic32 lock;
@@ -170,11 +186,13 @@ struct shoal_submission_ {
   uint64_t size;
   shoal_off off;
   uint32_t ranges;  // SHOAL_JOB_RANGES_
+  uint64_t after;   // as in the cell; the argument is that job's
   int detached;
   shoal_deadline deadline;
 };
 int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ *s, struct shoal_future *out);
-// Frees the cell of a job that is over in state `s`, unless somebody was faster. 1: it was us.
+// Frees the cell of a job that is over in state `s`, unless somebody was faster. 1: it was us. 2: it is DETACHED, and
+// freed by who still needs what it came to.
 int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s);
 // This process is to try that cell first.
 void shoal_job_remember_(struct shoal_executor *ex, uint32_t job);
@@ -191,6 +209,11 @@ SHOAL_INLINE uint64_t shoal_job_look_(const struct shoal_executor *ex, uint32_t 
   uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2] pairs with [J1]: the result is there
   return shoal_job_generation_(s) == generation && shoal_job_state_of_(s) != SHOAL_JOB_FREE_ ? s : 0;
 }
+// Of a job seen in state `s`: when it may be begun, as it waits to be tried again; INT64_MAX: it does not.
+SHOAL_INLINE int64_t shoal_job_due_(const struct shoal_job_shm *cell, uint64_t s) {
+  if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !shoal_job_attempt_(s)) return INT64_MAX;
+  return (int64_t)shoal_load64_relaxed(&cell->until_ns);  // [J2] was the load of the state
+}
 // From `s` to `to`, which is over, keeping ASLEEP and DETACHED; wakes, frees. 0: it is in another state by now.
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to);
 // Condemns a job that runs in state `s`, to end with `code`. 1: done.
@@ -198,6 +221,18 @@ int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int 
 // Seen condemned, in state `s`: tells the creator to kill its worker. Who has condemned it may have died before that, so
 // all say so who wait for it.
 void shoal_job_kill_(struct shoal_executor *ex, uint64_t s);
+
+// ---- job_then.c: jobs that begin when another is over ----
+// Of a job that is over: has the next one begin, if there is one.
+void shoal_job_follow_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next);
+// Of a pending job: helps, if what it waits for is over and nobody has said so. 1: it still waits.
+int shoal_job_waits_(struct shoal_executor *ex, uint32_t job, uint64_t s);
+// Whether the job named in `next` still needs what this one came to.
+int shoal_job_is_needed_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next);
+// The job `after`, which this one waited for, is needed no more.
+void shoal_job_let_go_(struct shoal_executor *ex, uint32_t job, uint64_t after);
+// In the creator: all that somebody could not have begin, because the queue was full.
+void shoal_job_catch_up_(struct shoal_executor *ex);
 
 // ---- serve.c: in a worker ----
 // The calling thread is that worker from now on. 0, -EUSERS.
@@ -217,16 +252,38 @@ int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
 // Ends a job whose runner is dead, or what that has left to do for one that is over.
 void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s);
 
-// ---- executor.c ----
+// ---- executor.c, tend.c ----
+// How many workers there are to be, 1 to ex->workers.
+SHOAL_INLINE uint32_t shoal_executor_wanted_(const struct shoal_executor *ex) {
+  uint32_t n = shoal_load32_relaxed(&ex->shm->wanted);
+  return n - 1 < ex->workers ? n : ex->workers;
+}
 // shoal_executor_create, whose workers `start` starts; NULL: nobody does.
 int shoal_executor_make_(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                          int (*start)(struct shoal_executor *ex, const char *name), struct shoal_executor **out);
+// A handle of an object that this process has open.
+int shoal_executor_adopt_(struct shoal_segment *seg, const struct shoal_object *object, struct shoal_executor **out);
 // The pool's hook: a worker has ended.
 void shoal_executor_ended_(void *executor, unsigned worker, uint32_t incarnation, int code);
 // In the creator: looks after the workers, if it has not lately. 0; -ENOTRECOVERABLE, -EPIPE: nothing will ever run any
 // more.
 int shoal_executor_care_(struct shoal_executor *ex);
-#define SHOAL_EXECUTOR_SLICE_NS_ INT64_C(20000000)  // who waits cares so often
+// The creator; a child of fork has inherited the handle, and is another thread.
+SHOAL_INLINE int shoal_executor_is_creator_(const struct shoal_executor *ex) {
+  return ex->pool && ex->creator_tid == shoal_self_()->tid;
+}
+int shoal_executor_check_creator_(const struct shoal_executor *ex);  // 0, -ECHILD
+// Sleeps until one of these words of jobs changes, or there may be something for shoal_executor_care_; a second at most.
+// n <= SHOAL_EXECUTOR_WORDS_.
+#define SHOAL_EXECUTOR_WORDS_ (SHOAL_FUTEX_MANY / 2)
+void shoal_executor_sleep_(struct shoal_executor *ex, const struct shoal_futex_entry *jobs, unsigned n,
+                           shoal_deadline deadline);
+void shoal_executor_attend_(struct shoal_executor *ex);  // the creator is to look
+// For who sleeps elsewhere: what it watches for the executor, 2 words or more, and until when. How many; 0: look first.
+unsigned shoal_executor_arm_(struct shoal_executor *ex, struct shoal_futex_entry *entries, unsigned room,
+                             shoal_deadline *until);
+// For what cannot sleep so: who waits for room, or for jobs of several executors, or more than there are words.
+#define SHOAL_EXECUTOR_SLICE_NS_ INT64_C(20000000)
 SHOAL_INLINE shoal_deadline shoal_executor_slice_(shoal_deadline deadline) {
   int64_t slice = shoal_now_ns() + SHOAL_EXECUTOR_SLICE_NS_;
   return (shoal_deadline){slice < deadline.ns ? slice : deadline.ns};
@@ -239,6 +296,9 @@ SHOAL_INLINE uint64_t shoal_future_look_(const struct shoal_future *f) {
   return SHOAL_UNLIKELY(s & SHOAL_JOB_DETACHED_) ? 0 : s;
 }
 int shoal_future_released_(void);  // -EINVAL
+void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_failure *out);
+// Until when a waiter sleeps at most: a worker that waits for a job may have to begin it itself.
+shoal_deadline shoal_future_until_(const struct shoal_future *f, uint64_t s, shoal_deadline deadline);
 // Says that somebody sleeps until it is over, and answers its state; 0: it is over, or released, meanwhile.
 uint64_t shoal_future_arm_(const struct shoal_future *f);
 void shoal_future_called_(struct shoal_executor *ex);  // runs callbacks that are due

@@ -10,23 +10,30 @@
 #include "core/futex.h"
 #include "ipc/work/executor_internal.h"
 
-static __thread uint32_t spin_budget = SHOAL_SPIN_MAX;
-
 int shoal_future_released_(void) { return shoal_fail_(-EINVAL, "the future was released, or is of another executor"); }
 
 // ---- waiting ----
 
-// 1: over, or released, within the time that a wake-up would cost.
+// Who submits to a worker that sleeps has its job done a wake-up later, and would need as long again to wake up itself: so
+// it looks for about that long. From then on the worker finds the next job while it still looks, and neither sleeps. A
+// look that was in vain shortens the next ones; one in PROBE looks as long as can be, or nobody would learn any better.
+#define LOOKS_MAX (5 * SHOAL_SPIN_LONG)
+#define PROBE 32u
+static __thread struct { uint32_t looks, failed; } budget = {SHOAL_SPIN_LONG, 0};
+
+// 1: over, or released, meanwhile.
 static int spin(const struct shoal_future *f) {
-  for (uint32_t n = spin_budget < shoal_spin_max_ ? spin_budget : shoal_spin_max_; n; n--) {
+  uint32_t most = 5 * shoal_spin_max_, looks = budget.failed % PROBE == PROBE - 1 ? LOOKS_MAX : budget.looks;
+  for (uint32_t n = 0; n < looks && n < most; n++) {
     uint64_t s = shoal_future_look_(f);
     if (!s || shoal_job_over_(s)) {
-      spin_budget = shoal_spin_paid(spin_budget, SHOAL_SPIN_MAX);
+      budget.looks = shoal_spin_paid(2 * n > budget.looks ? 2 * n : budget.looks, LOOKS_MAX);
       return 1;
     }
     shoal_pause();
   }
-  spin_budget = shoal_spin_failed(spin_budget);
+  budget.failed++;
+  budget.looks = shoal_spin_failed(budget.looks);
   return 0;
 }
 
@@ -41,9 +48,17 @@ uint64_t shoal_future_arm_(const struct shoal_future *f) {
   return s && !shoal_job_over_(s) ? s : 0;
 }
 
+shoal_deadline shoal_future_until_(const struct shoal_future *f, uint64_t s, shoal_deadline deadline) {
+  if (shoal_executor_current() != f->executor) return deadline;
+  int64_t due = shoal_job_due_(&f->executor->cells[f->job], s);
+  if (due < deadline.ns) deadline.ns = due;
+  return deadline;
+}
+
 static void sleep_for(const struct shoal_future *f, shoal_deadline deadline) {
   uint64_t s = shoal_future_arm_(f);
-  if (s) shoal_futex_wait(shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s, shoal_executor_slice_(deadline));
+  struct shoal_futex_entry entry = {shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
+  if (s) shoal_executor_sleep_(f->executor, &entry, 1, shoal_future_until_(f, s, deadline));
 }
 
 // 0 and the state it is over in.
@@ -61,6 +76,7 @@ static int wait_for(const struct shoal_future *f, uint64_t *state, shoal_deadlin
     int rc = shoal_executor_care_(ex);
     if (rc && !shoal_job_over_(shoal_future_look_(f))) return rc;
     if (rc) continue;
+    shoal_job_waits_(ex, f->job, s);
     if (shoal_deadline_is_try(deadline)) return -EAGAIN;
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
     sleep_for(f, deadline);
@@ -79,7 +95,8 @@ static int signal_of(struct shoal_executor *ex, uint64_t s) {
   return code < 0 && (ended >> 32 & 511) == shoal_job_incarnation_(s) ? -code : 0;
 }
 
-static void tell(struct shoal_executor *ex, const struct shoal_job_shm *cell, uint64_t s, struct shoal_failure *out) {
+void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_failure *out) {
+  const struct shoal_job_shm *cell = &ex->cells[job];
   const struct shoal_task *task = shoal_task_of_(__atomic_load_n(&cell->task, __ATOMIC_RELAXED));
   *out = (struct shoal_failure){.code = (int)shoal_load32_relaxed(&cell->code),
                                 .worker = shoal_job_worker_(s),
@@ -95,7 +112,7 @@ static void tell(struct shoal_executor *ex, const struct shoal_job_shm *cell, ui
 
 static int failed(const struct shoal_future *f, uint64_t s, struct shoal_failure *out) {
   struct shoal_failure own = {.code = 0}, *failure = out ? out : &own;
-  tell(f->executor, &f->executor->cells[f->job], s, failure);
+  shoal_future_tell_(f->executor, f->job, s, failure);
   return shoal_fail_(-EREMOTEIO, "task %s, worker %u, attempt %u: %d, %s", failure->task, failure->worker,
                      failure->attempt, failure->code, failure->message);
 }
@@ -122,9 +139,12 @@ static int result(const struct shoal_future *f, uint64_t s, void *out, uint64_t 
 // Whether what was read of a job that is over was its own: another may have released it meanwhile, and its cell be the
 // next one's.
 static int is_still(const struct shoal_future *f, uint64_t s) {
-  uint64_t is = s;
-  // [J4] keeps the loads before it; pairs with [J3]
-  return shoal_cas64_acq_rel(&f->executor->cells[f->job].state, &is, s);
+  for (; s; s = shoal_future_look_(f)) {  // a letter of it may have been read
+    uint64_t is = s;
+    // [J4] keeps the loads before it; pairs with [J3]
+    if (shoal_cas64_acq_rel(&f->executor->cells[f->job].state, &is, s)) return 1;
+  }
+  return 0;
 }
 
 int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
@@ -177,6 +197,7 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
       continue;
     }
     if (!flags) return shoal_fail_(-EBUSY, "the task has begun");
+    if (ex->threads) return shoal_fail_(-ENOTSUP, "the task has begun in a thread, which cannot be killed");
     if (shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ && !shoal_job_condemn_(ex, f->job, s, -ECANCELED)) continue;
     shoal_job_kill_(ex, s);
     (void)shoal_executor_tend(ex, SHOAL_TRY);  // at once, if this is the creator
@@ -188,8 +209,10 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
 int shoal_future_release(const struct shoal_future *f) {
   struct shoal_executor *ex = f->executor;
   for (uint64_t s; (s = shoal_future_look_(f));) {
-    if (shoal_job_over_(s)) {
-      if (shoal_job_free_(ex, f->job, s)) return shoal_job_remember_(ex, f->job), 0;
+    if (shoal_job_over_(s) && shoal_job_state_of_(s) != SHOAL_JOB_DEAD_) {
+      int freed = shoal_job_free_(ex, f->job, s);
+      if (freed == 1) shoal_job_remember_(ex, f->job);
+      if (freed) return 0;
     } else if (shoal_cas64_acq_rel(&ex->cells[f->job].state, &s, s | SHOAL_JOB_DETACHED_)) {  // [J3] pairs with [J1]
       return 0;
     }

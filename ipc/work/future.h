@@ -5,6 +5,7 @@
 //   if (rc == -EREMOTEIO) fprintf(stderr, "%s: %d, %s\n", failure.task, failure.code, failure.message);
 //   rc = shoal_future_release(&f);                                              // once for each submit
 //
+//   rc = SHOAL_THEN(&f, halve, &after);                                         // halve, on the result of f
 //   rc = shoal_future_wait(futures, n, SHOAL_FIRST_DONE, SHOAL_FOREVER);        // or all, or the first failure
 //   while (shoal_completed_next(&c, &i, SHOAL_FOREVER) == 0) ...futures[i]...   // as they complete
 //
@@ -16,6 +17,7 @@
 // COST     done already: a load and a copy.
 #pragma once
 
+#include "ipc/queue/select.h"
 #include "ipc/work/executor.h"
 
 SHOAL_BEGIN
@@ -36,17 +38,36 @@ int shoal_future_succeeded(const struct shoal_future *f);  // -EAGAIN: not over
 int shoal_future_cancelled(const struct shoal_future *f);
 // 0 it is cancelled, and never ran. -EBUSY it has begun: with SHOAL_FORCE its worker is killed (by the creator, at once
 // if that is the caller), and it is cancelled when that is dead; what the same worker had in hand around it has failed
-// then, too. -EALREADY it is over.
+// then, too. -EALREADY it is over. -ENOTSUP it runs in a thread.
 enum { SHOAL_FORCE = 1 };
 int shoal_future_cancel(const struct shoal_future *f, unsigned flags);
 // The job is given up: its cell is free when it is over. -EINVAL: released already.
 int shoal_future_release(const struct shoal_future *f);
+
+// ---- one after another ----
+// Submits a job that begins when `f` is over, on a copy of its result, which has the size of the task's struct: -EBADMSG.
+// If `f` fails or is cancelled, the task does not run, and the job ends as `f` did. `f` may be released meanwhile; it has
+// one such job at a time: -EBUSY. `out` NULL: nobody wants to know. Does not sleep. -EINVAL released; -ENOENT, -EEXIST,
+// -ENOSPC, -EPIPE, -ENOTRECOVERABLE, -EUSERS as submit's.
+// Killed within: the job is, or never was. Who cancels `f`, and is killed within that: the job ends when somebody waits
+// for it, looking once a second.
+int shoal_future_then(const struct shoal_future *f, const char *task, struct shoal_future *out);
+int shoal_future_then_task(const struct shoal_future *f, const struct shoal_task *task, struct shoal_future *out);
+#define SHOAL_THEN(f, task, out) shoal_future_then_task(f, &task##_task_, out)
 
 // ---- many ----
 enum shoal_wait_for { SHOAL_ALL_DONE = 0, SHOAL_FIRST_DONE = 1, SHOAL_FIRST_FAILED = 2 };  // the last: or all are done
 // How many of them are over, or -EAGAIN, -ETIMEDOUT and get's errors.
 int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what,
                       shoal_deadline deadline);
+
+// A case of a select (ipc/queue/select.h): the job is over, with result 0; or what get would answer: -EINVAL released,
+// -ENOTRECOVERABLE, -EPIPE. A creator looks after its workers in the select, too; in one with many cases, some of them once a
+// second. The future stays until the call returns.
+extern const struct shoal_word_source_ shoal_future_source_;
+SHOAL_INLINE struct shoal_case shoal_on_future(const struct shoal_future *f) {
+  return shoal_on_word_(&shoal_future_source_, f);
+}
 
 struct shoal_completed {  // an iterator; private
   const struct shoal_future *futures;

@@ -20,13 +20,15 @@ static const struct shoal_future *at(const struct shoal_future *futures, const u
 
 // Says of as many as can be slept on that somebody sleeps. How many; 0: one is over.
 static unsigned arm_all(const struct shoal_future *futures, const unsigned *order, unsigned n,
-                        struct shoal_futex_entry *entries) {
+                        struct shoal_futex_entry *entries, shoal_deadline *until) {
   unsigned armed = 0;
-  for (unsigned i = 0; i < n && armed < SHOAL_FUTEX_MANY; i++) {
+  for (unsigned i = 0; i < n && armed < SHOAL_EXECUTOR_WORDS_; i++) {
     const struct shoal_future *f = at(futures, order, i);
     uint64_t s = shoal_future_arm_(f);
     if (!s) return 0;
     shoal_job_kill_(f->executor, s);
+    shoal_job_waits_(f->executor, f->job, s);
+    *until = shoal_future_until_(f, s, *until);
     entries[armed++] = (struct shoal_futex_entry){shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
   }
   return armed;
@@ -57,9 +59,16 @@ static int care(const struct shoal_future *futures, const unsigned *order, unsig
   return rc;
 }
 
+// Not all may be slept on, or looked after, at once.
+static int must_slice(const struct shoal_future *futures, const unsigned *order, unsigned n) {
+  for (unsigned i = 1; i < n; i++)
+    if (at(futures, order, i)->executor != at(futures, order, 0)->executor) return 1;
+  return n > SHOAL_EXECUTOR_WORDS_;
+}
+
 // Until one of them is over. None is when it is called; 0, or why not.
 static int wait_any(const struct shoal_future *futures, const unsigned *order, unsigned n, shoal_deadline deadline) {
-  struct shoal_futex_entry entries[SHOAL_FUTEX_MANY];
+  struct shoal_futex_entry entries[SHOAL_EXECUTOR_WORDS_];
   for (;;) {
     if (any_over(futures, order, n)) return 0;
     if (!shoal_deadline_is_try(deadline) && run_one(futures, order, n)) continue;
@@ -68,8 +77,9 @@ static int wait_any(const struct shoal_future *futures, const unsigned *order, u
     if (shoal_deadline_is_try(deadline)) return -EAGAIN;
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
     for (uint32_t k = 0; k < SHOAL_SPIN_MAX && k < shoal_spin_max_ && !over(at(futures, order, 0)); k++) shoal_pause();
-    unsigned armed = arm_all(futures, order, n, entries);
-    if (armed) shoal_futex_wait_many(entries, armed, shoal_executor_slice_(deadline));
+    shoal_deadline until = must_slice(futures, order, n) ? shoal_executor_slice_(deadline) : deadline;
+    unsigned armed = arm_all(futures, order, n, entries, &until);
+    if (armed) shoal_executor_sleep_(at(futures, order, 0)->executor, entries, armed, until);
   }
 }
 
@@ -151,6 +161,31 @@ void shoal_completed_end(struct shoal_completed *c) {
   free(c->order);
   *c = (struct shoal_completed){0};
 }
+
+// ---- as a case of a select ----
+
+static int look_for_select(const void *future) {
+  const struct shoal_future *f = future;
+  int rc = shoal_future_done(f);
+  if (rc > 0) return 0;
+  if (rc == 0) rc = shoal_executor_care_(f->executor);
+  if (rc == 0) shoal_job_waits_(f->executor, f->job, shoal_future_look_(f));
+  return rc ? rc : -EAGAIN;
+}
+
+// Its own word last: where the kernel has no futex_waitv, it is slept on.
+static unsigned arm_for_select(const void *future, struct shoal_futex_entry *entries, unsigned room,
+                               shoal_deadline *until) {
+  const struct shoal_future *f = future;
+  uint64_t s = shoal_future_arm_(f);
+  unsigned n = s && room > 2 ? shoal_executor_arm_(f->executor, entries, room - 1, until) : 0;
+  if (!s || (!n && room > 2)) return 0;
+  *until = shoal_future_until_(f, s, *until);
+  entries[n] = (struct shoal_futex_entry){shoal_job_futex_(&f->executor->cells[f->job]), (uint32_t)s};
+  return n + 1;
+}
+
+const struct shoal_word_source_ shoal_future_source_ = {look_for_select, arm_for_select};
 
 // ---- callbacks ----
 

@@ -65,7 +65,7 @@ static int claim(struct shoal_executor *ex, uint32_t *job, uint32_t *generation)
       if (claim_cell(ex, *job = guess(ex), generation)) return 0;
     if (reaped || shoal_executor_reap(ex) == 0) break;
   }
-  return shoal_fail_(-ENOSPC, "%u jobs, and no future of theirs has been released", ex->jobs);
+  return shoal_fail_(-ENOSPC, "%u jobs, and no future of theirs has been released, no letter read", ex->jobs);
 }
 
 static void disown(struct shoal_job_shm *cell, uint32_t generation) {
@@ -83,9 +83,29 @@ static void end_block(struct shoal_executor *ex, struct shoal_job_shm *cell, sho
   shoal_block_end_(ex->heap, &ref, ex->object.entry, ex->object.generation);
 }
 
+// Another job needs its result: it is given up, and freed by that. 0: it is needed no more.
+static int keep(struct shoal_executor *ex, uint32_t job, uint64_t s) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  uint64_t next = shoal_load64_seq_cst(&cell->next), flagged = s | SHOAL_JOB_DETACHED_;  // [Y4]
+  if (!shoal_job_is_needed_(ex, job, shoal_job_generation_(s), next)) return 0;
+  // [Y3] pairs with [Y2]: who needs it no more sees that it is given up, or we see, below, that it is not needed
+  if (s != flagged && !shoal_cas64_seq_cst(&cell->state, &s, flagged)) return 2;
+  return shoal_load64_seq_cst(&cell->next) == next ? 2 : 0;  // [Y4] pairs with [Y2]
+}
+
 int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   struct shoal_job_shm *cell = &ex->cells[job];
   uint32_t generation = shoal_job_generation_(s);
+  if (shoal_job_state_of_(s) == SHOAL_JOB_DEAD_) {  // who reads its letter frees it
+    if (!(s & SHOAL_JOB_DETACHED_)) shoal_cas64_acq_rel(&cell->state, &s, s | SHOAL_JOB_DETACHED_);  // [J3]
+    return 0;
+  }
+  if (SHOAL_UNLIKELY((uint32_t)shoal_load64_relaxed(&cell->next))) {
+    int kept = keep(ex, job, s);
+    if (kept) return kept;
+    s = shoal_load64_acquire(&cell->state);                                       // [J2]
+    if (shoal_job_generation_(s) != generation || !shoal_job_over_(s)) return 2;  // by who let go of it
+  }
   if ((__atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_) == SHOAL_ARGUMENT_BLOCK_)
     end_block(ex, cell, &cell->state, s);
   // [J3] what was read of the result was read before; pairs with [C1]
@@ -118,7 +138,7 @@ void shoal_job_abandon_(struct shoal_executor *ex) {
 // A cell of a process that is gone. 1: it is free now.
 static int reap_cell(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64_t owner) {
   struct shoal_job_shm *cell = &ex->cells[job];
-  if (shoal_job_over_(s)) return shoal_job_free_(ex, job, s);
+  if (shoal_job_over_(s)) return shoal_job_free_(ex, job, s) == 1;
   if (shoal_job_state_of_(s) != SHOAL_JOB_FREE_) {
     if (!(s & SHOAL_JOB_DETACHED_)) shoal_cas64_relaxed(&cell->state, &s, s | SHOAL_JOB_DETACHED_);
     return 0;
@@ -136,7 +156,7 @@ int shoal_executor_reap(struct shoal_executor *ex) {
     uint64_t s = shoal_load64_acquire(&ex->cells[job].state);      // [J2]
     uint64_t owner = shoal_load64_acquire(&ex->cells[job].owner);  // [C3] pairs with [C1]: not after its job's words
     shoal_process_id_ process = owner & PROCESS_MASK;
-    if (shoal_job_over_(s) && (s & SHOAL_JOB_DETACHED_)) n += shoal_job_free_(ex, job, s);
+    if (shoal_job_over_(s) && (s & SHOAL_JOB_DETACHED_)) n += shoal_job_free_(ex, job, s) == 1;
     if (!owner || process == alive) continue;
     if (process != dead && !shoal_process_gone_(process)) {
       alive = process;
@@ -173,27 +193,29 @@ static int fill_block(struct shoal_executor *ex, struct shoal_job_shm *cell, con
   void *block;
   int rc = shoal_heap_alloc(ex->heap, s->size, &block);
   if (rc) return rc;
-  memcpy(block, s->argument, s->size);
+  if (s->argument) memcpy(block, s->argument, s->size);
   rc = shoal_block_give_(ex->heap, block, ex->object.entry, ex->object.generation, &cell->block);
   if (rc) (void)shoal_heap_free(ex->heap, block);
   return rc;
 }
 
 // Nobody else reads the cell yet, but for its owner, generation and block.
-static int fill(struct shoal_executor *ex, struct shoal_job_shm *cell, const struct shoal_submission_ *s) {
+static int fill(struct shoal_executor *ex, struct shoal_job_shm *cell, uint32_t generation,
+                const struct shoal_submission_ *s) {
   uint64_t word = shoal_task_word_(s->task), limit = (uint64_t)ex->limit_ns;
   if (!word) return shoal_fail_(-ENOENT, "task %s is not registered in this program", s->task->name);
-  uint64_t kind = !s->argument                   ? SHOAL_ARGUMENT_PLACE_
+  uint64_t kind = !s->argument && !s->after      ? SHOAL_ARGUMENT_PLACE_
                   : s->size <= SHOAL_JOB_INLINE_ ? SHOAL_ARGUMENT_INLINE_
                                                  : SHOAL_ARGUMENT_BLOCK_;
-  if (kind == SHOAL_ARGUMENT_INLINE_) memcpy(cell->argument, s->argument, s->size);
+  if (kind == SHOAL_ARGUMENT_INLINE_ && s->argument) memcpy(cell->argument, s->argument, s->size);
   int rc = kind == SHOAL_ARGUMENT_BLOCK_ ? fill_block(ex, cell, s) : 0;
   if (rc) return rc;
   __atomic_store_n(&cell->task, word | kind | (limit ? SHOAL_JOB_LIMITED_ : 0) | (s->ranges ? SHOAL_JOB_RANGES_ : 0),
                    __ATOMIC_RELAXED);
   __atomic_store_n(&cell->size, s->size, __ATOMIC_RELAXED);
-  cell->limit_ns = limit;
   cell->off = s->off;
+  shoal_store64_relaxed(&cell->next, (uint64_t)generation << 32);
+  shoal_store64_relaxed(&cell->after, s->after);
   shoal_store32_relaxed(&cell->progress, 0);
   return 0;
 }
@@ -240,6 +262,25 @@ static int publish_waiting(struct shoal_executor *ex, shoal_atomic64 *submitting
   }
 }
 
+// No order yet: it is the next of another job. -EBUSY: that has one.
+static int publish_next(struct shoal_executor *ex, shoal_atomic64 *submitting, uint32_t job, uint64_t state,
+                        const struct shoal_submission_ *sub) {
+  struct shoal_job_shm *cell = &ex->cells[job], *first = &ex->cells[(uint32_t)(sub->after - 1)];
+  uint64_t was = (sub->after - 1) >> 32 << 32, us = was | (job + 1);
+  uint64_t freed = (uint64_t)shoal_job_generation_(state) << 32;
+  // [U1], [J1] as in publish
+  shoal_store64_release(submitting, 1 + shoal_job_token_(job, shoal_job_generation_(state)));
+  shoal_store64_release(&cell->state, state);              // [J1]
+  int told = shoal_cas64_seq_cst(&first->next, &was, us);  // [Y5] pairs with [Y1]
+  if (!told && was >> 32 == us >> 32 && !shoal_job_is_needed_(ex, (uint32_t)(sub->after - 1), us >> 32, was))
+    told = shoal_cas64_seq_cst(&first->next, &was, us);                     // [Y5]: that one is done with it
+  if (!told) shoal_store64_release(&cell->state, freed | SHOAL_JOB_FREE_);  // [U1]
+  shoal_store64_release(submitting, 0);                                     // [U1]
+  if (told) return shoal_job_waits_(ex, job, state), 0;
+  if (was >> 32 != us >> 32) return shoal_future_released_();
+  return shoal_fail_(-EBUSY, "another job begins when that one is over");
+}
+
 static void give_up_cell(struct shoal_executor *ex, uint32_t job, uint32_t generation) {
   struct shoal_job_shm *cell = &ex->cells[job];
   end_block(ex, cell, &cell->owner, shoal_load64_relaxed(&cell->owner));
@@ -257,9 +298,11 @@ int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ 
   if (SHOAL_UNLIKELY(left)) abandon(ex, left);       // who had this role before us died in here
   rc = claim(ex, &job, &generation);
   if (rc) return rc;
-  rc = fill(ex, &ex->cells[job], s);
+  rc = fill(ex, &ex->cells[job], generation, s);
   uint64_t state = (uint64_t)generation << 32 | SHOAL_JOB_PENDING_ | (s->detached ? SHOAL_JOB_DETACHED_ : 0);
-  if (!rc) rc = publish_waiting(ex, submitting, job, state, s->deadline);
+  if (!rc)
+    rc = s->after ? publish_next(ex, submitting, job, state, s)
+                  : publish_waiting(ex, submitting, job, state, s->deadline);
   if (rc == -EPIPE) rc = shoal_fail_(-EPIPE, "the executor is closed");
   if (rc) give_up_cell(ex, job, generation);
   else if (out) *out = (struct shoal_future){ex, job, generation};
@@ -271,7 +314,8 @@ int shoal_executor_submit_task(struct shoal_executor *ex, const struct shoal_tas
   if (SHOAL_UNLIKELY(size != task->size))
     return shoal_fail_(-EBADMSG, "task %s takes a %s of %llu bytes, not %llu", task->name, task->type,
                        (unsigned long long)task->size, (unsigned long long)size);
-  struct shoal_submission_ s = {task, argument, size, 0, 0, !out, deadline};
+  struct shoal_submission_ s = {
+      .task = task, .argument = argument, .size = size, .detached = !out, .deadline = deadline};
   return shoal_job_submit_(ex, &s, out);
 }
 
@@ -287,12 +331,16 @@ int shoal_executor_submit(struct shoal_executor *ex, const char *task, const voi
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to) {
   struct shoal_job_shm *cell = &ex->cells[job];
   uint64_t more = s & SHOAL_JOB_DETACHED_, flags = SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_, is = s & ~flags;
+  uint64_t after = shoal_load64_relaxed(&cell->after);
   s &= ~more;
   // [J1] pairs with [J2]: the result, or the failure, is there
-  while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, to) | more))
+  while (!shoal_cas64_seq_cst(&cell->state, &s, shoal_job_with_(s, to) | more))
     if ((s & ~flags) != is) return 0;
   s = shoal_job_with_(s, to) | more;
+  uint64_t next = shoal_load64_seq_cst(&cell->next);  // [Y1] pairs with [Y5]: who comes later sees that it is over
   if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(cell), INT32_MAX);
+  if (SHOAL_UNLIKELY((uint32_t)next)) shoal_job_follow_(ex, job, shoal_job_generation_(s), next);
+  if (SHOAL_UNLIKELY(after)) shoal_job_let_go_(ex, job, after);
   if (s & SHOAL_JOB_DETACHED_) shoal_job_free_(ex, job, s);
   return 1;
 }
@@ -301,6 +349,8 @@ void shoal_job_kill_(struct shoal_executor *ex, uint64_t s) {
   uint32_t worker = shoal_job_worker_(s);
   if (shoal_job_state_of_(s) != SHOAL_JOB_CONDEMNED_ || worker >= ex->workers) return;
   shoal_store32_release(&ex->desks[worker].kill, 1 + shoal_job_incarnation_(s));  // [K4] pairs with [K3]
+  if (shoal_executor_is_creator_(ex)) ex->tended_ns = 0;                          // it looks before it sleeps
+  else shoal_executor_attend_(ex);
 }
 
 int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code) {

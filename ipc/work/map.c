@@ -19,7 +19,7 @@ struct shoal_map {
 };
 
 static uint64_t good_chunk(const struct shoal_executor *ex, uint64_t n, uint64_t chunk) {
-  uint64_t jobs = (uint64_t)ex->workers * CHUNKS_A_WORKER, most = ex->jobs / 4;
+  uint64_t jobs = (uint64_t)shoal_executor_wanted_(ex) * CHUNKS_A_WORKER, most = ex->jobs / 4;
   if (!chunk) chunk = (n + jobs - 1) / jobs;
   uint64_t least = (n + most - 1) / most;  // so that several maps have cells
   if (chunk < least) chunk = least;
@@ -137,7 +137,7 @@ struct shoal_imap {
   int (*next)(void *arg, void *item);
   void *arg;
   uint32_t window, unordered;
-  uint32_t first, out;  // of the ring of futures
+  uint32_t first, out;  // of the ring of futures; unordered, `first` stays 0
   int held;             // an argument that found no room yet
   int ended;            // 1, or what `next` answered
   char *item;
@@ -147,7 +147,7 @@ struct shoal_imap {
 int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,
                      int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
                      struct shoal_imap **out) {
-  uint32_t window = options && options->window ? options->window : ex->workers * CHUNKS_A_WORKER;
+  uint32_t window = options && options->window ? options->window : shoal_executor_wanted_(ex) * CHUNKS_A_WORKER;
   int rc = check_task(task, size);
   if (!rc && window > ex->jobs) rc = shoal_fail_(-EINVAL, "a window of %u; the executor has %u jobs", window, ex->jobs);
   if (rc) return rc;
@@ -192,19 +192,22 @@ static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
 static int bring_front(struct shoal_imap *it, shoal_deadline deadline) {
   for (;;) {
     for (uint32_t i = 0; i < it->out; i++) {
-      if (shoal_future_done(ith(it, i)) == 0) continue;
-      struct shoal_future f = *ith(it, i);
-      *ith(it, i) = *ith(it, 0);
-      *ith(it, 0) = f;
+      if (shoal_future_done(&it->futures[i]) == 0) continue;
+      struct shoal_future f = it->futures[i];
+      it->futures[i] = it->futures[0];
+      it->futures[0] = f;
       return 0;
     }
-    uint32_t straight = it->window - it->first < it->out ? it->window - it->first : it->out;
-    shoal_deadline slice = straight < it->out ? shoal_executor_slice_(deadline) : deadline;
-    if (shoal_deadline_is_try(deadline)) return -EAGAIN;
-    int rc = shoal_future_wait(ith(it, 0), straight, SHOAL_FIRST_DONE, slice);
-    if (rc < 0 && rc != -ETIMEDOUT) return rc;
-    if (rc < 0 && shoal_deadline_passed(deadline)) return rc;
+    int rc = shoal_future_wait(it->futures, it->out, SHOAL_FIRST_DONE, deadline);
+    if (rc < 0) return rc;
   }
+}
+
+// The front has been given out. Unordered, they stay together at the beginning.
+static void take_front(struct shoal_imap *it) {
+  it->out--;
+  if (it->unordered) it->futures[0] = it->futures[it->out];
+  else it->first = (it->first + 1) % it->window;
 }
 
 int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
@@ -217,8 +220,7 @@ int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoa
   if (!rc) rc = shoal_future_get(ith(it, 0), out, size, failure, deadline);
   if (rc && rc != -EREMOTEIO && rc != -ECANCELED) return rc;
   (void)shoal_future_release(ith(it, 0));
-  it->first = (it->first + 1) % it->window;
-  it->out--;
+  take_front(it);
   return rc;
 }
 
@@ -300,7 +302,7 @@ int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task
   if (!rc && size < sizeof(struct shoal_range))
     rc = shoal_fail_(-EBADMSG, "a %s does not begin with a struct shoal_range", task->type);
   if (rc || !n) return rc;
-  unsigned parts = n < ex->workers ? (unsigned)n : ex->workers;
+  unsigned workers = shoal_executor_wanted_(ex), parts = n < workers ? (unsigned)n : workers;
   struct each *e = malloc(sizeof *e + parts * sizeof *e->futures);
   if (!e) return shoal_fail_(-ENOMEM, "no memory for %u futures", parts);
   e->ex = ex;

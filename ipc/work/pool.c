@@ -21,149 +21,6 @@
 #define TEND_EVERY_NS INT64_C(10000000)              // a submit that does not wait tends so often
 #define SLICE_NS INT64_C(50000000)                   // a submit that waits, too
 
-enum { STARTING, READY, AT_END, INIT_FAILED, REFUSED, RECYCLED };
-
-#define MESSAGE_WORDS 14
-
-struct failure_shm {
-  shoal_atomic64 at_ns;
-  shoal_atomic32 code, attempt;
-  shoal_atomic64 message[MESSAGE_WORDS];
-};
-SHOAL_STATIC_ASSERT(sizeof(struct failure_shm) == 128, "two lines");
-SHOAL_STATIC_ASSERT(sizeof(((struct shoal_failure *)0)->message) == sizeof(uint64_t[MESSAGE_WORDS]),
-                    "a message and its words");
-
-struct shoal_worker_shm {  // written by the worker of this place; `state` also by the creator, while there is none
-  shoal_atomic64 done, failed;
-  shoal_atomic64 began_ns;  // CLOCK_MONOTONIC; 0 no task
-  shoal_atomic64 told;      // failures; the last of them is failures[told % 2], whole whenever its teller is killed
-  shoal_atomic32 error;     // why it went, if the state says so
-  shoal_atomic32 state;
-  uint32_t reserved_[6];
-  struct failure_shm failures[2];
-} SHOAL_ALIGNED(64);
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_worker_shm) == 320, "a line that is written for each task, and four");
-
-struct place {
-  struct shoal_process process;
-  uint64_t restarts;
-  uint32_t incarnation;  // workers started here before
-  enum { VACANT, OUTWORN, WORKING, ENDED } is;
-};
-
-struct shoal_pool {
-  struct shoal_segment *seg;
-  struct shoal_object object;
-  struct shoal_worker_shm *shared;
-  struct shoal_queue *queue;
-  struct shoal_queue *standing;  // the same one: through this handle the creator stands for workers that are dead
-  const struct shoal_task *task;
-  struct shoal_pool_options options;
-  pid_t creator;
-  unsigned workers;
-  int stopping;  // terminate: nobody is replaced
-  int64_t tended_ns, window_ns;
-  uint32_t window_restarts;
-  uint64_t restarts, recycled;
-  int broken;
-  char reason[128];
-  char name[SHOAL_NAME_MAX + 1];
-  struct pollfd *sentinels;
-  struct place places[];
-};
-
-// ---- in the worker ----
-
-struct worker {
-  struct shoal_pool *pool;
-  unsigned place;
-};
-
-static void tell(struct shoal_worker_shm *me, const struct shoal_failure *f) {
-  uint64_t told = shoal_load64_relaxed(&me->told) + 1, words[MESSAGE_WORDS];
-  struct failure_shm *to = &me->failures[told % 2];
-  memcpy(words, f->message, sizeof words);
-  // [F3] pairs with [F4]: who reads a word of this failure reads, after it, that the last but one is no longer the last
-  shoal_store64_release(&to->at_ns, (uint64_t)shoal_now_ns());
-  shoal_store32_release(&to->code, (uint32_t)f->code);                                            // [F3]
-  shoal_store32_release(&to->attempt, f->attempt);                                                // [F3]
-  for (unsigned i = 0; i < MESSAGE_WORDS; i++) shoal_store64_release(&to->message[i], words[i]);  // [F3]
-  shoal_store64_release(&me->told, told);  // [F1] pairs with [F2]: it is whole
-}
-
-static void count_task(struct shoal_worker_shm *me, int rc) {
-  shoal_atomic64 *count = rc ? &me->failed : &me->done;
-  shoal_store64_relaxed(count, shoal_load64_relaxed(count) + 1);
-}
-
-static int serve_hook(const struct worker *w, struct shoal_loan *loan) {
-  const struct shoal_pool_hooks_ *h = w->pool->options.hooks_;
-  count_task(&w->pool->shared[w->place], h->run(h->arg, w->place, w->pool->places[w->place].incarnation, loan));
-  return 0;
-}
-
-static int serve(const struct worker *w, struct shoal_loan *loan) {
-  const struct shoal_pool_options *o = &w->pool->options;
-  struct shoal_worker_shm *me = &w->pool->shared[w->place];
-  uint32_t deaths = loan->redelivered;
-  int given_up = o->deliveries_max && deaths >= o->deliveries_max;
-  int told_to_death = given_up && deaths >= 2 * o->deliveries_max;  // `failed` is what kills
-  shoal_store64_relaxed(&me->began_ns, (uint64_t)shoal_now_ns());
-  shoal_reason_clear();
-  int rc =
-      given_up ? shoal_fail_(-ENOTRECOVERABLE, "%u workers have died with it", deaths) : w->pool->task->run(loan->data);
-  if (rc) {
-    struct shoal_failure f = {
-        .code = rc, .worker = w->place, .attempt = deaths + !given_up, .task = w->pool->task->name};
-    snprintf(f.message, sizeof f.message, "%s", shoal_reason());
-    tell(me, &f);
-    if (o->failed && !told_to_death) o->failed(o->failed_arg, &f, loan->data);
-  }
-  count_task(me, rc);
-  shoal_store64_relaxed(&me->began_ns, 0);
-  return shoal_queue_release(w->pool->queue, loan);
-}
-
-// At the end of the stream (-EPIPE), after its share of tasks (0), or refused.
-static int work(const struct worker *w) {
-  struct shoal_pool *pool = w->pool;
-  struct shoal_loan loan;
-  for (uint64_t left = pool->options.tasks_max ? pool->options.tasks_max : UINT64_MAX; left; left--) {
-    int rc = shoal_queue_receive(pool->queue, &loan, SHOAL_FOREVER);
-    if (rc) return rc;
-    rc = pool->options.hooks_ ? serve_hook(w, &loan) : serve(w, &loan);
-    if (rc) return rc;
-  }
-  return 0;
-}
-
-static int be_worker(void *arg) {
-  struct worker *w = arg;
-  struct shoal_pool *pool = w->pool;
-  struct shoal_worker_shm *me = &pool->shared[w->place];
-  int rc = pool->options.init ? pool->options.init(pool->options.init_arg, w->place) : 0;
-  if (rc) {
-    shoal_store32_relaxed(&me->error, (uint32_t)rc);
-    shoal_store32_relaxed(&me->state, INIT_FAILED);
-    return 1;
-  }
-  shoal_store32_relaxed(&me->state, READY);
-  rc = work(w);
-  if (rc && rc != -EPIPE) {
-    fprintf(stderr, "%s: %s: %s\n", shoal_process_current_name(), shoal_strerror(rc), shoal_reason());
-    shoal_store32_relaxed(&me->error, (uint32_t)rc);
-    shoal_store32_relaxed(&me->state, REFUSED);
-    return 1;
-  }
-  shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
-  if (pool->options.finalize) pool->options.finalize(pool->options.init_arg, w->place);
-  // The last word: an exit without it, even with code 0, came from inside a task, and is a death. The creator reads it
-  // after it has seen this process end.
-  shoal_store32_relaxed(&me->state, rc ? AT_END : RECYCLED);
-  return 0;
-}
-
 // ---- in the creator ----
 
 static int say_broken(struct shoal_pool *pool) { return shoal_fail_(pool->broken, "%s: %s", pool->name, pool->reason); }
@@ -182,22 +39,6 @@ static int break_pool_for(struct shoal_pool *pool, unsigned i, const char *what)
   return break_pool(pool, why);
 }
 
-static int start_worker(struct shoal_pool *pool, unsigned i) {
-  struct shoal_worker_shm *shared = &pool->shared[i];
-  struct worker worker = {pool, i};
-  char name[SHOAL_NAME_MAX + 12];
-  snprintf(name, sizeof name, "%s-%u", pool->name, i + 1);
-  name[SHOAL_NAME_MAX] = 0;
-  struct shoal_process_options o = {.name = name, .daemon = 1, .threaded = pool->options.threaded};
-  shoal_store64_relaxed(&shared->began_ns, 0);
-  shoal_store32_relaxed(&shared->state, STARTING);
-  int rc = shoal_process_start(&pool->places[i].process, be_worker, &worker, &o);
-  if (rc) return rc;
-  pool->places[i].is = WORKING;
-  pool->sentinels[i] = (struct pollfd){pool->places[i].process.sentinel, POLLIN, 0};
-  return 0;
-}
-
 // Whether one more restart is within the limit; counted is what was started.
 static int may_restart(struct shoal_pool *pool) {
   const struct shoal_pool_options *o = &pool->options;
@@ -210,28 +51,31 @@ static int may_restart(struct shoal_pool *pool) {
   return pool->window_restarts >= o->restarts_max ? break_pool(pool, "too many workers died in too short a time") : 0;
 }
 
+static int place_after(const struct shoal_pool *pool, uint32_t state) {
+  if (state == SHOAL_WORKER_AT_END_ || pool->stopping) return SHOAL_PLACE_ENDED_;
+  if (state == SHOAL_WORKER_RETIRED_) return SHOAL_PLACE_EMPTY_;
+  return state == SHOAL_WORKER_RECYCLED_ ? SHOAL_PLACE_OUTWORN_ : SHOAL_PLACE_VACANT_;
+}
+
 // The worker in this place has ended: at the end of the stream, or by dying.
-static int worker_ended(struct shoal_pool *pool, unsigned i) {
-  struct place *place = &pool->places[i];
+static int worker_ended(struct shoal_pool *pool, unsigned i, int code) {
+  struct shoal_place_of_worker_ *place = &pool->places[i];
   uint32_t state = shoal_load32_relaxed(&pool->shared[i].state);
   pool->sentinels[i].fd = -1;
-  int code = 0;
-  (void)shoal_process_exitcode(&place->process, &code);
-  if (state != AT_END && pool->options.hooks_)
+  if (state != SHOAL_WORKER_AT_END_ && pool->options.hooks_)
     pool->options.hooks_->ended(pool->options.hooks_->arg, i, place->incarnation, code);
-  place->is = state == AT_END || pool->stopping ? ENDED : state == RECYCLED ? OUTWORN : VACANT;
+  place->is = place_after(pool, state);
   place->incarnation++;
-  shoal_process_close(&place->process);
-  if (state == INIT_FAILED) return break_pool_for(pool, i, "the initializer failed");
-  if (state == REFUSED) return break_pool_for(pool, i, "the queue refused a worker");
+  if (state == SHOAL_WORKER_INIT_FAILED_) return break_pool_for(pool, i, "the initializer failed");
+  if (state == SHOAL_WORKER_REFUSED_) return break_pool_for(pool, i, "the queue refused a worker");
   return 0;
 }
 
 // A dead worker, or one that has done its share, has a successor: only the first is a restart.
 static int replace(struct shoal_pool *pool, unsigned i) {
-  int died = pool->places[i].is == VACANT;
+  int died = pool->places[i].is == SHOAL_PLACE_VACANT_;
   int rc = died ? may_restart(pool) : 0;
-  if (!rc) rc = start_worker(pool, i);
+  if (!rc) rc = shoal_place_start_(pool, i);
   if (rc) return rc;
   pool->places[i].restarts += died;
   pool->window_restarts += died;
@@ -240,42 +84,54 @@ static int replace(struct shoal_pool *pool, unsigned i) {
   return 0;
 }
 
-// Starts workers where there are none and should be. How many, or an error.
+static unsigned count(const struct shoal_pool *pool, int is) {
+  unsigned n = 0;
+  for (unsigned i = 0; i < pool->workers; i++) n += (int)pool->places[i].is == is;
+  return n;
+}
+static unsigned alive(const struct shoal_pool *pool) { return count(pool, SHOAL_PLACE_WORKING_); }
+
+// Starts workers where there are none and should be: in place of others first. How many, or an error.
 static int fill(struct shoal_pool *pool) {
+  unsigned there = alive(pool) + count(pool, SHOAL_PLACE_ENDED_);
   int started = 0;
-  for (unsigned i = 0; i < pool->workers; i++) {
-    if (pool->places[i].is > OUTWORN || pool->stopping) continue;
-    int rc = replace(pool, i);
+  for (unsigned i = 0; i < pool->workers && !pool->stopping; i++) {
+    struct shoal_place_of_worker_ *place = &pool->places[i];
+    if (place->is != SHOAL_PLACE_VACANT_ && place->is != SHOAL_PLACE_OUTWORN_) continue;
+    int rc = there < pool->target ? replace(pool, i) : 0;
     if (rc) return rc;
-    started++;
+    if (there < pool->target) there++, started++;
+    else place->is = SHOAL_PLACE_EMPTY_;
+  }
+  for (unsigned i = 0; i < pool->workers && there < pool->target && !pool->stopping; i++) {
+    if (pool->places[i].is != SHOAL_PLACE_EMPTY_) continue;
+    int rc = shoal_place_start_(pool, i);
+    if (rc) return rc;
+    there++, started++;
   }
   return started;
 }
 
-static unsigned alive(const struct shoal_pool *pool) {
-  unsigned n = 0;
-  for (unsigned i = 0; i < pool->workers; i++) n += pool->places[i].is == WORKING;
-  return n;
+// One that has taken itself off, and runs still, is counted twice at worst: then one too many ends, and is replaced.
+static unsigned set_surplus(struct shoal_pool *pool) {
+  unsigned n = alive(pool), surplus = n > pool->target ? n - pool->target : 0;
+  shoal_store32_relaxed(&pool->header->surplus, surplus);
+  return surplus;
 }
 
 // Waits for a worker to end, takes note of all that have. How many, or an error.
 static int notice(struct shoal_pool *pool, shoal_deadline deadline) {
-  int64_t left = shoal_deadline_is_try(deadline) ? 0 : deadline.ns - shoal_now_ns();
-  struct timespec timeout = {left > 0 ? left / 1000000000 : 0, left > 0 ? left % 1000000000 : 0};
-  int n = ppoll(pool->sentinels, pool->workers, shoal_deadline_is_forever(deadline) ? NULL : &timeout, NULL);
-  if (n < 0) return errno == EINTR ? 0 : shoal_fail_(-errno, "poll: %m");
-  int ended = 0, rc = 0;
-  for (unsigned i = 0; i < pool->workers && n > 0; i++) {
-    if (pool->sentinels[i].fd < 0 || pool->sentinels[i].revents == 0) continue;
-    n--;
-    if (shoal_process_join(&pool->places[i].process, SHOAL_TRY)) continue;
+  int rc = shoal_places_wait_(pool, deadline), ended = 0, code;
+  for (unsigned i = 0; i < pool->workers; i++) {
+    if (!shoal_place_has_ended_(pool, i, &code)) continue;
     ended++;
-    int bad = worker_ended(pool, i);
+    int bad = worker_ended(pool, i, code);
     if (bad) rc = bad;
   }
   if (ended)
     shoal_role_reap(&pool->queue->wait);  // what they held is redelivered next, not when somebody has nothing to do
   if (ended) shoal_proc_reap(pool->seg);
+  if (ended) set_surplus(pool);
   return rc ? rc : ended;
 }
 
@@ -327,9 +183,18 @@ int shoal_pool_join(struct shoal_pool *pool, shoal_deadline deadline) {
 
 int shoal_pool_kill_(struct shoal_pool *pool, unsigned worker, uint32_t incarnation) {
   int rc = check_creator(pool);
-  if (rc || worker >= pool->workers) return rc;
-  struct place *place = &pool->places[worker];
-  return place->is == WORKING && place->incarnation == incarnation ? shoal_process_kill(&place->process) : 0;
+  if (rc || worker >= pool->workers || pool->places[worker].incarnation != incarnation) return rc;
+  shoal_place_signal_(pool, worker, SIGKILL);
+  return 0;
+}
+
+int shoal_pool_resize_(struct shoal_pool *pool, unsigned workers) {
+  int rc = check_creator(pool);
+  if (rc) return rc;
+  if (workers - 1 >= pool->workers) return shoal_fail_(-EINVAL, "%u workers: 1..%u", workers, pool->workers);
+  pool->target = workers;
+  rc = pool->broken ? say_broken(pool) : fill(pool);
+  return rc < 0 ? rc : (int)set_surplus(pool);
 }
 
 uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker) {
@@ -337,29 +202,35 @@ uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker)
 }
 unsigned shoal_pool_alive_(const struct shoal_pool *pool) { return alive(pool); }
 
-static void signal_all(struct shoal_pool *pool, int (*send)(struct shoal_process *)) {
-  for (unsigned i = 0; i < pool->workers; i++)
-    if (pool->places[i].is == WORKING) send(&pool->places[i].process);
+static void signal_all(struct shoal_pool *pool, int signal) {
+  for (unsigned i = 0; i < pool->workers; i++) shoal_place_signal_(pool, i, signal);
 }
 
 int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline) {
   int rc = check_creator(pool);
   if (rc) return rc;
   pool->stopping = 1;
-  signal_all(pool, shoal_process_terminate);
+  signal_all(pool, SIGTERM);
   while (alive(pool) && !shoal_deadline_is_try(deadline) && !shoal_deadline_passed(deadline)) notice(pool, deadline);
-  signal_all(pool, shoal_process_kill);
+  if (shoal_pool_of_threads_(pool) && notice(pool, SHOAL_TRY) >= 0 && alive(pool))
+    return shoal_fail_(-EBUSY, "%s: a thread that runs a task cannot be killed", pool->name);
+  signal_all(pool, SIGKILL);
   while (alive(pool)) notice(pool, SHOAL_FOREVER);
   return 0;
 }
 
+static void dispose(struct shoal_pool *pool) {
+  free(pool->processors);
+  free(pool->sentinels);
+  free(pool);
+}
+
 int shoal_pool_destroy(struct shoal_pool *pool) {
-  int rc = shoal_pool_terminate(pool, SHOAL_TRY);
+  int rc = shoal_pool_terminate(pool, shoal_pool_of_threads_(pool) ? SHOAL_FOREVER : SHOAL_TRY);
   if (!rc && pool->standing) rc = shoal_queue_detach(pool->standing);
   if (rc) return rc;
   shoal_object_close(pool->seg, &pool->object);
-  free(pool->sentinels);
-  free(pool);
+  dispose(pool);
   return 0;
 }
 
@@ -407,17 +278,20 @@ static int stand(struct shoal_pool *pool) {
 }
 
 static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
-  unsigned workers = o->workers ? o->workers : (unsigned)shoal_cpu_count();
+  unsigned wanted = o->workers ? o->workers : (unsigned)shoal_cpu_count();
+  unsigned workers = o->hooks_ && o->hooks_->workers_max > wanted ? o->hooks_->workers_max : wanted;
   struct shoal_pool *pool = calloc(1, sizeof *pool + workers * sizeof *pool->places);
   if (!pool) return NULL;
   pool->sentinels = calloc(workers, sizeof *pool->sentinels);
-  if (!pool->sentinels) {
-    free(pool);
-    return NULL;
-  }
+  uint64_t list = o->processors ? o->processor_count * sizeof *o->processors : 0;
+  pool->processors = list ? malloc(list) : NULL;
+  if (!pool->sentinels || (list && !pool->processors)) return dispose(pool), NULL;
   pool->options = *o;
+  if (list) memcpy(pool->processors, o->processors, list);
+  pool->options.processors = pool->processors;
   if (pool->options.restarts_within_ns <= 0) pool->options.restarts_within_ns = 1000000000;
   pool->workers = workers;
+  pool->target = wanted;
   pool->queue = o->queue;
   pool->creator = getpid();
   snprintf(pool->name, sizeof pool->name, "%s", o->name ? o->name : o->task ? o->task : "worker");
@@ -433,16 +307,18 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
   if (!pool) return shoal_fail_(-ENOMEM, "no memory for a pool");
   pool->seg = seg;
   pool->task = task;
-  rc = shoal_object_create(seg, NULL, "pool", pool->workers * sizeof *pool->shared, NULL, NULL, &pool->object);
+  rc = shoal_object_create(seg, NULL, "pool", sizeof *pool->header + pool->workers * sizeof *pool->shared, NULL, NULL,
+                           &pool->object);
   if (rc) {
-    free(pool->sentinels);
-    free(pool);
+    dispose(pool);
     return rc;
   }
-  pool->shared = pool->object.memory;
-  rc = stand(pool);
-  for (unsigned i = 0; i < pool->workers && !rc; i++) rc = start_worker(pool, i);
-  if (rc) {
+  pool->header = pool->object.memory;
+  pool->shared = (struct shoal_worker_shm *)(pool->header + 1);
+  rc = shoal_pool_choose_method_(pool);
+  if (!rc) rc = stand(pool);
+  if (!rc) rc = fill(pool);
+  if (rc < 0) {
     shoal_pool_destroy(pool);
     return rc;
   }
@@ -455,12 +331,13 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
 // The last failure in this place, and when it was; 0: none.
 static uint64_t last_failure(const struct shoal_pool *pool, unsigned i, struct shoal_failure *out) {
   const struct shoal_worker_shm *w = &pool->shared[i];
-  for (uint64_t told; (told = shoal_load64_acquire(&w->told));) {  // [F2]
-    const struct failure_shm *from = &w->failures[told % 2];
-    uint64_t at = shoal_load64_acquire(&from->at_ns), words[MESSAGE_WORDS];                           // [F4]
-    out->code = (int)shoal_load32_acquire(&from->code);                                               // [F4]
-    out->attempt = shoal_load32_acquire(&from->attempt);                                              // [F4]
-    for (unsigned k = 0; k < MESSAGE_WORDS; k++) words[k] = shoal_load64_acquire(&from->message[k]);  // [F4]
+  for (uint64_t told;
+       (told = shoal_load64_acquire(&w->told));) {  // [F2] pairs with [F1], [F4] with [F3] of ipc/work/pool_worker.c
+    const struct shoal_worker_failure_shm *from = &w->failures[told % 2];
+    uint64_t at = shoal_load64_acquire(&from->at_ns), words[SHOAL_MESSAGE_WORDS_];                           // [F4]
+    out->code = (int)shoal_load32_acquire(&from->code);                                                      // [F4]
+    out->attempt = shoal_load32_acquire(&from->attempt);                                                     // [F4]
+    for (unsigned k = 0; k < SHOAL_MESSAGE_WORDS_; k++) words[k] = shoal_load64_acquire(&from->message[k]);  // [F4]
     if (shoal_load64_relaxed(&w->told) != told) continue;
     out->worker = i;
     out->task = pool->task->name;
@@ -473,7 +350,7 @@ static uint64_t last_failure(const struct shoal_pool *pool, unsigned i, struct s
 int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out) {
   uint64_t latest = 0;
   shoal_pool_tend(pool, SHOAL_TRY);
-  *out = (struct shoal_pool_info){.workers = pool->workers,
+  *out = (struct shoal_pool_info){.workers = pool->target,
                                   .alive = alive(pool),
                                   .restarts = pool->restarts,
                                   .recycled = pool->recycled,
@@ -493,15 +370,18 @@ int shoal_pool_info(struct shoal_pool *pool, struct shoal_pool_info *out) {
 
 int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_worker_info *out) {
   if (worker >= pool->workers) return shoal_fail_(-EINVAL, "worker %u of %u", worker, pool->workers);
-  const struct place *place = &pool->places[worker];
+  const struct shoal_place_of_worker_ *place = &pool->places[worker];
   const struct shoal_worker_shm *w = &pool->shared[worker];
   uint64_t began = shoal_load64_relaxed(&w->began_ns);
   *out = (struct shoal_worker_info){
-      .pid = place->is == WORKING ? place->process.pid : 0,
+      .pid = place->is != SHOAL_PLACE_WORKING_ ? 0
+             : shoal_pool_of_threads_(pool)    ? getpid()
+                                               : place->process.pid,
       .restarts = place->restarts,
       .done = shoal_load64_relaxed(&w->done),
       .failed = shoal_load64_relaxed(&w->failed),
       .busy_ns = began ? shoal_now_ns() - (int64_t)began : 0,
   };
+  shoal_place_name_(pool, worker, out->name);
   return 0;
 }

@@ -13,20 +13,25 @@
 // release it. At the end of the stream - closed and drained, or all producers gone - it ends.
 //
 // SAFETY   The handle belongs to the process that created it (others: -ECHILD), one thread at a time, and as daemons go,
-//          to a thread that stays. Workers are forks: create the pool before threads, or say `threaded`. The creating
-//          thread is a consumer of the queue once more, through a handle of the pool's own, so that producers do not see its
+//          to a thread that stays. Workers are forks, unless METHODS says else: create the pool before threads, or say
+//          `threaded`. The creating thread is a consumer of the queue once more, through a handle of the pool's own, so that producers do not see its
 //          end while all workers are dead; its other roles there are untouched.
 // CRASH    A worker dies: what it held is delivered again, to another; the next call here starts a new one in its place. So
 //          a task runs at least once for each element, and exactly once for those whose worker lived until the
 //          release; a task that must not be seen twice gives its result an id. An element that kills its worker comes
 //          again for ever, unless deliveries_max has it fail. The creator dies: its workers are killed at once, and nothing
 //          of the pool stays in the segment.
+// METHODS  By fork: with functions (init, finalize, failed), any queue; the creator has no other threads. By the starter
+//          (ipc/work/process.h): a creator of any size with any threads; by spawn, likewise; no functions, and the queue an
+//          object of elements, without leases, in the pool's segment (-EINVAL). Not told: by the starter if the program has
+//          made one and the workers can do with it, else as shoal_process_default says, or by fork.
 // COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll. A pool is one
 //          object of the segment, without a name: one of those that shoal_segment_options.objects counts.
 #pragma once
 
 #include "core/segment.h"
 #include "ipc/queue/queue.h"
+#include "ipc/work/process.h"
 
 SHOAL_BEGIN
 
@@ -52,6 +57,10 @@ struct shoal_pool_options {                 // zero: the default
   void *init_arg;                           // of finalize, too
   void (*finalize)(void *arg, unsigned worker);  // in a worker that ends by itself, after its last task
   uint64_t tasks_max;                            // no limit; else a worker ends after so many, and is replaced
+  uint64_t memory_max;         // no limit; else a worker that has more bytes of its own resident after a task, likewise
+  int64_t age_max_ns;          // no limit; else one that is older, idle or after a task
+  const uint16_t *processors;  // worker i works on the i-th, and so on from the first; NULL: where the creator may
+  unsigned processor_count;
   // In the worker, for each task that failed, before its element is released; like a task, at least once. Not any more once
   // it has killed deliveries_max workers itself.
   void (*failed)(void *arg, const struct shoal_failure *failure, void *element);
@@ -60,11 +69,12 @@ struct shoal_pool_options {                 // zero: the default
   uint32_t restarts_max;       // no limit; else more restarts than this within restarts_within break the pool
   int64_t restarts_within_ns;  // one second
   int threaded;                // as in struct shoal_process_options
+  const struct shoal_context *context;     // how workers start, see METHODS; its segment is the pool's, or NULL
   const struct shoal_pool_hooks_ *hooks_;  // ipc/work/pool_internal.h
 };
 
 // -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; -EUSERS the queue has too few consumers for the
-// workers and the pool itself; the errors of fork and of the segment.
+// workers and the pool itself; -EINVAL a context that does not go; the errors of fork and of the segment.
 int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options,
                       struct shoal_pool **out) SHOAL_MUST_CHECK;
 
@@ -89,7 +99,7 @@ int shoal_pool_destroy(struct shoal_pool *pool);
 struct shoal_pool_info {
   unsigned workers, alive;
   uint64_t restarts;          // dead workers replaced
-  uint64_t recycled;          // workers replaced after tasks_max
+  uint64_t recycled;          // workers replaced after tasks_max, memory_max, age_max
   uint64_t done, failed;      // tasks that answered 0, or not; a worker killed right after a task has not counted it
   struct shoal_failure last;  // of those that failed
   int broken;                 // 0 or -ENOTRECOVERABLE
@@ -102,6 +112,7 @@ struct shoal_worker_info {
   uint64_t restarts;  // in this place, as what follows
   uint64_t done, failed;
   int64_t busy_ns;  // since it began the task it runs; 0 it runs none
+  char name[SHOAL_NAME_MAX + 1];
 };
 int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_worker_info *out);
 

@@ -112,6 +112,8 @@ void shoal_child_run_(const struct shoal_birth_shm_ *birth, struct shoal_report_
 // The same of one whose birth is in a memory file; `gate`, `segment`: descriptors, as in the birth.
 void shoal_child_run_file_(int file, int gate, int segment) __attribute__((noreturn));
 
+const struct shoal_context *shoal_process_default_(void);  // process_start.c
+
 // ---- the memory file (process_file.c) ----
 // Writes birth and argument; shares the report. -ENOSPC, memfd_create's.
 int shoal_birth_write_(struct shoal_start_ *s);

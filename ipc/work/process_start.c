@@ -30,6 +30,8 @@ int shoal_process_default(const struct shoal_context *context) {
   return rc;
 }
 
+const struct shoal_context *shoal_process_default_(void) { return &default_context; }
+
 // ---- checks ----
 
 static int check_threads(const struct shoal_start_ *s) {

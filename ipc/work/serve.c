@@ -8,7 +8,7 @@
 #include "ipc/work/map.h"
 #include "ipc/work/process.h"
 
-static struct {  // in a worker process
+static __thread struct {  // in a worker
   struct shoal_executor *executor;
   uint32_t worker, incarnation;
   uint32_t epoch;
@@ -112,7 +112,29 @@ static int run_ranges(const struct run *r, const struct shoal_task *task, void *
   return rc;
 }
 
-static int run_task(const struct run *r) {
+// The result of the job that had to be over first becomes the argument; its failure becomes ours. Copied again, if that
+// is cut short, as it is kept until `after` says that it was.
+static int inherit(const struct run *r, void *argument, uint64_t size, int *cancelled) {
+  uint64_t after = shoal_load64_relaxed(&r->cell->after), has = 0;
+  uint32_t job = (uint32_t)(after - 1);
+  uint64_t s = shoal_job_look_(r->ex, job, (uint32_t)((after - 1) >> 32));
+  void *from;
+  if (!s || !shoal_job_over_(s)) return fail(r, 0, -EPROTO, "what it waited for is no more");
+  if (shoal_job_state_of_(s) == SHOAL_JOB_CANCELLED_) return *cancelled = 1, -ECANCELED;
+  if (shoal_job_state_of_(s) != SHOAL_JOB_DONE_) {
+    struct shoal_failure failure;
+    shoal_future_tell_(r->ex, job, s, &failure);
+    return fail(r, (uint32_t)failure.element, failure.code, failure.message);
+  }
+  int rc = shoal_job_argument_(r->ex, &r->ex->cells[job], &from, &has);
+  if (rc || has != size) return fail(r, 0, rc ? rc : -EBADMSG, rc ? shoal_reason() : "a result of another size");
+  memcpy(argument, from, size);
+  shoal_store64_release(&r->cell->after, 0);  // [Y8] pairs with [Y9] of ipc/work/job_then.c
+  shoal_job_let_go_(r->ex, r->job, after);
+  return 0;
+}
+
+static int run_task(const struct run *r, int *cancelled) {
   uint64_t word = __atomic_load_n(&r->cell->task, __ATOMIC_RELAXED), size;
   const struct shoal_task *task = shoal_task_of_(word);
   void *argument;
@@ -121,13 +143,15 @@ static int run_task(const struct run *r) {
   if (SHOAL_UNLIKELY(rc)) return fail(r, 0, rc, shoal_reason());
   if (SHOAL_UNLIKELY(size < task->size || size % task->size))
     return fail(r, 0, -EBADMSG, "an argument of another size");
+  if (SHOAL_UNLIKELY(shoal_load64_relaxed(&r->cell->after))) rc = inherit(r, argument, size, cancelled);
+  if (rc) return rc;
   if (word & SHOAL_JOB_RANGES_) return run_ranges(r, task, argument);
   return run_each(r, task, argument, size / task->size);
 }
 
 // When the creator is to condemn it: the job's own word before the desk's, which leads there.
 static void note_limit(const struct run *r, struct shoal_desk_shm *desk) {
-  uint64_t until = (uint64_t)shoal_after_ns((int64_t)r->cell->limit_ns).ns;
+  uint64_t until = (uint64_t)shoal_after_ns(r->ex->limit_ns).ns;
   shoal_store64_release(&r->cell->until_ns, until);                                          // [T1]
   shoal_store64_release(&desk->job, shoal_job_token_(r->job, shoal_job_generation_(r->s)));  // [T1] pairs with [T2]
   shoal_store64_release(&desk->until_ns, until);                                             // [T1]
@@ -139,7 +163,7 @@ static int run(const struct run *r, uint32_t worker) {
   int limited = (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_) != 0;
   if (limited) note_limit(r, desk);
   uint32_t depth = ++self.depth;
-  int rc = run_task(r);
+  int cancelled = 0, rc = run_task(r, &cancelled);
   if (self.depth != depth) shoal_process_exit(1);  // by longjmp, out of another that runs still: nobody would end it
   self.depth = depth - 1;
   if (limited) {
@@ -148,7 +172,8 @@ static int run(const struct run *r, uint32_t worker) {
     shoal_store64_release(&desk->until_ns, outer_until);  // [T1]
   }
   // Condemned meanwhile: it must not be over, nor anything else begun, while this process lives.
-  if (!shoal_job_finish_(r->ex, r->job, r->s, rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_)) shoal_process_exit(1);
+  enum shoal_job_state_ to = cancelled ? SHOAL_JOB_CANCELLED_ : rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_;
+  if (!shoal_job_finish_(r->ex, r->job, r->s, to) && !r->ex->threads) shoal_process_exit(1);
   return rc;
 }
 
@@ -159,24 +184,49 @@ static int after_death(struct run *r) {
                  : -ENOTRECOVERABLE;
   const char *why = code == -ETIMEDOUT ? "it took longer than its time limit" : "";
   fail(r, shoal_load32_relaxed(&r->cell->progress), code, why);
-  shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : SHOAL_JOB_FAILED_);
+  enum shoal_job_state_ failed = r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_;
+  shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : failed);
   return code;
 }
 
 // It was over when its worker died: whom that did not wake any more, or what it did not free.
 static int after_end(const struct run *r) {
+  uint64_t next = shoal_load64_relaxed(&r->cell->next), after = shoal_load64_relaxed(&r->cell->after);
+  if ((uint32_t)next) shoal_job_follow_(r->ex, r->job, shoal_job_generation_(r->s), next);
+  if (after) shoal_job_let_go_(r->ex, r->job, after);
   if (r->s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(r->cell), INT32_MAX);
   if (r->s & SHOAL_JOB_DETACHED_) shoal_job_free_(r->ex, r->job, r->s);
   return 0;
 }
 
+// Its runner has died, and the creator will have it tried again, later.
+static int is_for_later(const struct run *r) {
+  return r->ex->backoff && shoal_job_state_of_(r->s) == SHOAL_JOB_RUNNING_ &&
+         shoal_job_attempt_(r->s) <= r->ex->retries;
+}
+
+// For a job that is not over.
+static int waits(const struct run *r) {
+  uint64_t after = shoal_load64_relaxed(&r->cell->after);
+  uint64_t s = after ? shoal_job_look_(r->ex, (uint32_t)(after - 1), (uint32_t)((after - 1) >> 32)) : 0;
+  return s && !shoal_job_over_(s);
+}
+
+static int may_begin(const struct run *r) {
+  uint32_t state = shoal_job_state_of_(r->s);
+  if (state == SHOAL_JOB_PENDING_) {
+    int64_t due = shoal_job_due_(r->cell, r->s);
+    if (SHOAL_UNLIKELY(shoal_load64_relaxed(&r->cell->after)) && waits(r)) return 0;
+    return due == INT64_MAX || shoal_now_ns() >= due;
+  }
+  if (state != SHOAL_JOB_RUNNING_ || shoal_job_attempt_(r->s) > r->ex->retries || is_for_later(r)) return 0;
+  return !shoal_executor_runner_lives_(r->ex, r->s);
+}
+
 // 1: it is the caller's to run, in state r->s. 0: it is not to be begun (any more).
 static int begin(struct run *r, uint32_t generation, uint32_t worker, uint32_t incarnation) {
-  while (shoal_job_generation_(r->s) == generation) {
-    uint32_t state = shoal_job_state_of_(r->s), attempt = state == SHOAL_JOB_PENDING_ ? 0 : shoal_job_attempt_(r->s);
-    if (state != SHOAL_JOB_PENDING_ && (state != SHOAL_JOB_RUNNING_ || attempt > r->ex->retries)) return 0;
-    if (state == SHOAL_JOB_RUNNING_ && shoal_executor_runner_lives_(r->ex, r->s)) return 0;
-    uint64_t by = shoal_job_by_(worker, incarnation, attempt + 1);
+  while (shoal_job_generation_(r->s) == generation && may_begin(r)) {
+    uint64_t by = shoal_job_by_(worker, incarnation, shoal_job_attempt_(r->s) + 1);
     uint64_t mine = (r->s & ~(SHOAL_JOB_WORKER_ | 7)) | SHOAL_JOB_RUNNING_ | by;
     if (!shoal_cas64_acq_rel(&r->cell->state, &r->s, mine)) continue;  // [J2]
     r->s = mine;
@@ -190,7 +240,7 @@ static int look_back(struct run *r, uint32_t generation) {
   if (shoal_job_generation_(r->s) != generation) return shoal_job_freed_(r->ex, r->job, generation, r->s), 0;
   if (shoal_job_over_(r->s)) return after_end(r);
   if (shoal_job_state_of_(r->s) < SHOAL_JOB_RUNNING_ || shoal_executor_runner_lives_(r->ex, r->s)) return 0;
-  return after_death(r);
+  return is_for_later(r) ? 0 : after_death(r);
 }
 
 int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan) {
@@ -200,6 +250,7 @@ int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan) {
   // terminated: the creator ends what is left
   if (SHOAL_LIKELY(order.job < ex->jobs && !shoal_load32_relaxed(&ex->shm->terminated))) {
     r.cell = &ex->cells[order.job];
+    __builtin_prefetch(&r.cell->owner, 0, 3);    // the line of what is read next
     r.s = shoal_load64_acquire(&r.cell->state);  // [J2] pairs with [J1]; [N2] what a dead runner had done
     begun = begin(&r, order.generation, self.worker, self.incarnation);
     if (!begun) rc = look_back(&r, order.generation);
@@ -208,7 +259,8 @@ int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan) {
   // it is
   int released = shoal_queue_release(ex->queue, loan);
   if (begun) rc = run(&r, self.worker);
-  return rc ? rc : released;
+  if (released) return rc ? rc : released;
+  return begun || rc ? rc : 1;
 }
 
 int shoal_executor_run_(void *arg, unsigned worker, uint32_t incarnation, struct shoal_loan *loan) {
@@ -226,8 +278,21 @@ static void run_within(const struct run *r) {
   shoal_note_("%s", reason);
 }
 
+// What that job waits for, and nobody has begun: the first of them.
+static uint32_t first_of(const struct shoal_executor *ex, uint32_t job, uint64_t *s) {
+  for (uint32_t n = ex->jobs; n; n--) {
+    uint64_t after = shoal_load64_relaxed(&ex->cells[job].after);
+    uint64_t is = after ? shoal_job_look_(ex, (uint32_t)(after - 1), (uint32_t)((after - 1) >> 32)) : 0;
+    if (shoal_job_state_of_(is) != SHOAL_JOB_PENDING_) break;
+    job = (uint32_t)(after - 1);
+    *s = is;
+  }
+  return job;
+}
+
 int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !is_worker_of(ex)) return 0;
+  job = first_of(ex, job, &s);
   struct run r = {ex, &ex->cells[job], job, s};
   if (!begin(&r, shoal_job_generation_(s), self.worker, self.incarnation)) return 0;
   run_within(&r);
@@ -247,4 +312,22 @@ void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   struct run r = {ex, &ex->cells[job], job, s};
   if (shoal_job_over_(s)) after_end(&r);
   else after_death(&r);
+}
+
+// ---- a worker that is no copy of the creator ----
+
+SHOAL_TASK(shoal_work_for_executor, struct shoal_pool_birth_) {
+  struct shoal_executor *ex;
+  struct shoal_pool *pool;
+  struct shoal_pool_worker_ worker;
+  struct shoal_object object;
+  int rc = shoal_pool_born_(arg, &pool, &worker);
+  if (rc) return rc;
+  rc = shoal_pool_told_(&arg->other, &object);
+  if (!rc) rc = shoal_executor_adopt_(pool->seg, &object, &ex);
+  if (rc) return shoal_pool_refuse_(&worker, rc);
+  struct shoal_pool_hooks_ hooks = {.run = shoal_executor_run_, .arg = ex};
+  pool->options.hooks_ = &hooks;
+  pool->queue = ex->queue;
+  return shoal_pool_be_worker_(&worker);
 }

@@ -59,14 +59,16 @@ static struct shoal_future F;
     CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
   } while (0)
 
-static void make(uint32_t retries) {
-  struct shoal_executor_options o = {.workers = 3, .jobs = 16, .producers = 8, .retries = retries};
+static void make_with(uint32_t retries, int letters) {
+  struct shoal_executor_options o = {
+      .workers = 3, .jobs = 16, .producers = 8, .retries = retries, .dead_letters = letters};
   shoal_spin_max_ = 3;
   T->word[RETRIES] = retries;
   OK(shoal_segment_create(NULL, &options, &S));
   OK(shoal_executor_make_(S, NULL, &o, NULL, &X));
   OK(shoal_queue_join(X->queue, SHOAL_PRODUCER));
 }
+static void make(uint32_t retries) { make_with(retries, 0); }
 static void end(void) {
   shoal_executor_detach(X);
   shoal_segment_close(S);
@@ -441,3 +443,86 @@ PAIR(pair_give_up, "cancel and release, then the worker", .setup = with_nothing,
      .prepare2 = be_worker, .op2 = work_all, .check = check_given_up);
 PAIR(pair_release, "release, then the worker", .setup = with_nothing, .prepare = own_job, .op = op_release,
      .prepare2 = be_worker, .op2 = work_all, .check = check_given_up);
+// ---- a dead letter ----
+static void with_letter(void) {
+  make_with(0, 1);
+  submit_small();
+  uint64_t s = shoal_load64_acquire(&X->cells[F.job].state);  // worker 0 begins it, and dies
+  s = shoal_job_with_(s, SHOAL_JOB_RUNNING_) | shoal_job_by_(0, 0, 1);
+  shoal_store64_release(&X->cells[F.job].state, s);
+  shoal_executor_end_(X, F.job, s);
+}
+static int read_one(struct small *s) {
+  struct shoal_letter letter;
+  int rc = shoal_executor_letter(X, &letter, s, sizeof *s);
+  if (rc == 0)
+    CRASH_EXPECT(s->in == 21 && letter.failure.code == -ENOTRECOVERABLE, "%u, %d", s->in, letter.failure.code);
+  return rc;
+}
+static void op_letter(void) {
+  struct small s;
+  OK(read_one(&s));
+  OK(shoal_future_release(&F));
+}
+static void letter_is_read(void) {
+  struct small s;
+  int rc = read_one(&s);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "a letter: %d", rc);
+  CRASH_EXPECT(read_one(&s) == -ENOENT, "it is there twice");
+  (void)shoal_future_release(&F);
+  all_cells_are_free();
+}
+static void check_letter(void) { crash_survivor(letter_is_read); }
+EXECUTOR(letter, "a dead letter is read, and its future released", .setup = with_letter, .op = op_letter,
+         .check = check_letter);
+
+// ---- one after another ----
+static struct shoal_future G;
+
+static void op_then(void) {
+  OK(SHOAL_THEN(&F, small_job, &G));
+  T->word[ACKNOWLEDGED] = 1;
+  OK(shoal_future_release(&G));
+  OK(shoal_future_release(&F));
+}
+// Both are of the same struct, and number.
+static void then_is_exact(void) {
+  heal();
+  uint32_t ran = T->taken[ID];
+  shoal_executor_reap(X);
+  work_off();
+  CRASH_EXPECT(T->taken[ID] == ran, "it ran when it had been given up");
+  CRASH_EXPECT(ran <= 2 && ran >= 1 + T->word[ACKNOWLEDGED], "submitted %u, they ran %u times", T->word[ACKNOWLEDGED],
+               ran);
+  all_cells_are_free();
+}
+static void check_then(void) { crash_survivor(then_is_exact); }
+EXECUTOR(then, "a job after another, and both released", .setup = with_nothing, .prepare = own_job, .op = op_then,
+         .check = check_then);
+
+static void with_next(void) {
+  with_job();
+  OK(SHOAL_THEN(&F, small_job, &G));
+}
+static void op_work_both(void) {
+  op_work();
+  op_work();
+}
+static void next_is_over(void) {
+  struct small s;
+  struct shoal_failure failure = {.code = 0};
+  heal();
+  int rc = shoal_future_get(&G, &s, sizeof s, &failure, SHOAL_TRY);  // which helps
+  if (rc == -EAGAIN) work_off(), rc = shoal_future_get(&G, &s, sizeof s, &failure, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -ECANCELED || (rc == -EREMOTEIO && failure.code == -ENOTRECOVERABLE),
+               "it ended with %d, %d", rc, failure.code);
+  CRASH_EXPECT(rc == 0 ? T->taken[ID] == 2 : T->taken[ID] <= 2, "%d, run %u times", rc, T->taken[ID]);
+  (void)shoal_future_release(&F);
+  OK(shoal_future_release(&G));
+  all_cells_are_free();
+}
+static void check_next(void) { crash_survivor(next_is_over); }
+EXECUTOR(work_next, "a worker runs a job and the next", .setup = with_next, .prepare = be_worker, .op = op_work_both,
+         .check = check_next);
+EXECUTOR(give_up_first, "cancel and release the first of two", .setup = with_next, .op = op_give_up,
+         .check = check_next);
