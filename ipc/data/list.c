@@ -30,7 +30,8 @@ static uint64_t bounded(int64_t index, uint64_t length) {
 struct found {
   struct shoal_row_ row;
   shoal_atomic64 *at;
-  uint64_t word;
+  uint64_t word, index;
+  int from_end;
   struct shoal_item_ item;
 };
 
@@ -47,6 +48,8 @@ static int find(struct shoal_list *l, int64_t index, struct found *f) {
       }
       return no_index(l, index, f->row.length);
     }
+    f->index = i;
+    f->from_end = index < 0;
     f->at = &f->row.shm->word[i];
     f->word = shoal_load64_acquire(f->at);  // [V2] pairs with [V1]
     if (!shoal_item_look_(&l->keep, f->word, &f->item)) return 0;
@@ -54,7 +57,10 @@ static int find(struct shoal_list *l, int64_t index, struct found *f) {
   }
   return damaged();
 }
+// What is dropped from the end leaves its word as it was: its block may be another's before the word is. So the length comes first.
 static int is_whole(const struct shoal_list *l, const struct found *f) {
+  uint64_t now = f->row.shm ? shoal_load64_acquire(&f->row.shm->length) : 0;  // [V2] pairs with [V1]
+  if (f->from_end ? now != f->row.length : f->index >= now) return 0;
   return shoal_item_is_whole_(&f->item, f->at, f->word) && shoal_row_is_current_(l, &f->row);
 }
 

@@ -325,7 +325,7 @@ static struct shoal_list *mine(void) {
   return l;
 }
 static void together(unsigned n, arena_body body, void (*check)(void)) {
-  for (driver_now = THREADS; driver_now <= PROCESSES; driver_now++) {
+  for (driver_now = THREADS; driver_now < DRIVERS; driver_now++) {
     make(&small);
     arena_begin(4096);
     run(&arena, driver_now, n, body);
@@ -366,6 +366,36 @@ static void changes_and_reads(void *memory, unsigned i) {
       CHECK((rc = shoal_list_pop(l, rnd(&random) % 2 ? -1 : (int64_t)at, value, sizeof value, &size, F)) == 0 ||
             rc == -ERANGE);
     }
+  }
+}
+// The last value goes and another comes, in the block that the first had.
+#define LARGE 1000u
+static void ends_and_reads(void *memory, unsigned i) {
+  static __thread char value[LARGE];
+  struct shoal_list *l = mine();
+  uint64_t size;
+  (void)memory;
+  for (uint32_t n = 0; n < 50 * ROUNDS; n++) {
+    if (i == 0) {
+      CHECK(shoal_list_pop(l, -1, value, LARGE, &size, F) == 0);
+      memset(value, (int)n, LARGE);
+      CHECK(shoal_list_append(l, value, LARGE, F) == 0);
+    } else if (shoal_list_get(l, n % 2 ? 1 : -1, value, LARGE, &size) == 0 && size == LARGE) {
+      for (uint32_t k = 1; k < LARGE; k++) CHECK(value[k] == value[0]);
+    }
+  }
+}
+static void test_no_torn_ends(void **state) {
+  (void)state;
+  static char value[LARGE];
+  for (driver_now = THREADS; driver_now < DRIVERS; driver_now++) {
+    make(&small);
+    arena_begin(4096);
+    assert_int_equal(append("first"), 0);
+    assert_int_equal(shoal_list_append(list, value, LARGE, F), 0);
+    run(&arena, driver_now, 2, ends_and_reads);
+    arena_end(NULL);
+    done();
   }
 }
 static void test_no_torn_values(void **state) {
@@ -570,6 +600,7 @@ int main(void) {
       cmocka_unit_test(test_a_full_segment),
       cmocka_unit_test(test_bad_input),
       cmocka_unit_test(test_no_torn_values),
+      cmocka_unit_test(test_no_torn_ends),
       cmocka_unit_test(test_all_appends_are_there),
       cmocka_unit_test(test_a_slice_is_of_one_moment),
       cmocka_unit_test(test_readers_wait_for_nobody),
