@@ -306,7 +306,8 @@ static int find_ref(struct shoal_heap *heap, const struct shoal_block_ref *ref, 
   *w = word_of(*(const volatile uint32_t *)&ref->seq, entry, generation);
   if (off < heap->seg->g.units_off || off >= heap->seg->g.length) return not_the_objects();
   *data = heap->seg->base + off;
-  if (find(heap, *data, s)) return not_the_objects();
+  int rc = find(heap, *data, s);
+  if (rc) return rc == -EINVAL ? not_the_objects() : rc;  // what cannot be looked at may be the object's still
   return shoal_load64_acquire(s->word) == *w ? 0 : not_the_objects();  // [H2]
 }
 

@@ -26,8 +26,9 @@ struct shoal_array_file_shm {
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_array_file_shm) == 56, "layout");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_array_file_shm, place) == 24, "layout");
 
-static int file_lock(int fd, short type, int wait) {
-  struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
+enum { IN_USE, BEING_OPENED };  // bytes that are locked
+static int file_lock(int fd, off_t byte, short type, int wait) {
+  struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
   while (fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock))
     if (errno != EINTR) return errno == EACCES ? -EAGAIN : -errno;
   return 0;
@@ -82,7 +83,7 @@ static int write_all(const struct maker *m, mode_t mode, uint64_t length) {
   int rc = shoal_place_(&h.place);
   if (rc) return rc;
   if (fchmod(m->fd, mode ? mode : 0600)) return shoal_fail_(-errno, "fchmod: %m");
-  rc = file_lock(m->fd, F_RDLCK, 0);
+  rc = file_lock(m->fd, IN_USE, F_RDLCK, 0);
   if (rc) return shoal_fail_(rc, "file lock");
   rc = posix_fallocate(m->fd, 0, (off_t)length);
   if (rc) return shoal_fail_(-rc, "no %lu bytes: %s", (unsigned long)length, strerror(rc));
@@ -181,12 +182,15 @@ int shoal_array_file_open(const char *path, const char *type, uint64_t size, uin
   if (!path || !*path) return shoal_fail_(-EINVAL, "a file has a path");
   int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return shoal_fail_(-errno, "%s: %m", path);
-  // The exclusive lock proves that nobody else has it open; the shared one is kept.
-  int alone = file_lock(fd, F_WRLCK, 0) == 0;
-  rc = alone ? 0 : file_lock(fd, F_RDLCK, 1);
+  // The exclusive lock proves that nobody else has it open; the shared one is kept. One opener at a time: who waits for one that
+  // fails, or dies, is alone then.
+  rc = file_lock(fd, BEING_OPENED, F_WRLCK, 1);
+  int alone = rc == 0 && file_lock(fd, IN_USE, F_WRLCK, 0) == 0;
+  if (rc == 0 && !alone) rc = file_lock(fd, IN_USE, F_RDLCK, 1);
   if (rc) rc = shoal_fail_(rc, "file lock: %s", strerror(-rc));
   if (rc == 0) rc = attach(fd, alone, type, size, count, out);
-  if (rc == 0 && alone) (void)file_lock(fd, F_RDLCK, 0);
+  if (rc == 0 && alone) (void)file_lock(fd, IN_USE, F_RDLCK, 0);
+  if (rc == 0) (void)file_lock(fd, BEING_OPENED, F_UNLCK, 0);
   if (rc) close(fd);
   return rc;
 }

@@ -71,6 +71,7 @@ int shoal_dict_unlink(struct shoal_segment *seg, const char *name);
 // Bytes; 0: no such options.
 uint64_t shoal_dict_size(const struct shoal_dict_options *options);
 // `memory`: that many bytes inside of `object`, aligned to 64, which the caller keeps open. Its entries are the object's.
+// -EINVAL: it does not lie there, or no such options; -ENOSPC, -EUSERS, -ENOMEM: no heap.
 int shoal_dict_init(struct shoal_segment *seg, const struct shoal_object *object, void *memory,
                     const struct shoal_dict_options *options, struct shoal_dict **out) SHOAL_MUST_CHECK;
 // Another process's view of it, closed by shoal_dict_close. -EPROTO.
@@ -131,7 +132,7 @@ struct shoal_dict_item {
   uint64_t size;
 };
 // Python's update: sets many, each of them atomically, in this order. Their memory is allocated before the first: -ENOSPC
-// and nothing is changed. *done: how many were set, if a deadline or damage came between.
+// and nothing is changed. *done: how many were set, if a deadline or damage came between, or -ENOSPC for a larger table.
 int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, uint64_t n, uint64_t *done,
                      shoal_deadline deadline);
 // Removes all at one moment, and frees the table. Readers see all or nothing.

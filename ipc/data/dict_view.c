@@ -70,7 +70,8 @@ int shoal_dict_attach(struct shoal_segment *seg, const struct shoal_object *obje
 int shoal_dict_init(struct shoal_segment *seg, const struct shoal_object *object, void *memory,
                     const struct shoal_dict_options *options, struct shoal_dict **out) {
   if (!stripes_of(options)) return no_stripes(options);
-  int rc = write_head(memory, object, options);
+  int rc = shoal_keep_place_(object, memory, shoal_dict_size(options));
+  if (rc == 0) rc = write_head(memory, object, options);
   return rc ? rc : view(seg, object, memory, 0, out);
 }
 
@@ -100,9 +101,14 @@ static int begun(struct shoal_segment *seg, struct shoal_object *object, const s
 int shoal_dict_create_as_(struct shoal_segment *seg, const char *name, const char *type,
                           const struct shoal_dict_options *options, struct shoal_dict **out) {
   struct shoal_object object;
+  struct shoal_heap *heap;
   if (!stripes_of(options)) return no_stripes(options);
-  int rc = shoal_object_begin_(seg, name, type, shoal_dict_size(options), &object);
-  return rc ? rc : begun(seg, &object, options, out);
+  int rc = shoal_heap_open(seg, &heap);  // before its name is there: who cannot have it leaves no name behind
+  if (rc) return rc;
+  rc = shoal_object_begin_(seg, name, type, shoal_dict_size(options), &object);
+  if (rc == 0) rc = begun(seg, &object, options, out);
+  (void)shoal_heap_close(heap);
+  return rc;
 }
 int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char *type, struct shoal_dict **out) {
   struct shoal_object object;
@@ -112,10 +118,15 @@ int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char 
 int shoal_dict_open_or_create_as_(struct shoal_segment *seg, const char *name, const char *type,
                                   const struct shoal_dict_options *options, struct shoal_dict **out) {
   struct shoal_object object;
+  struct shoal_heap *heap;
   if (!stripes_of(options)) return no_stripes(options);
-  int rc = shoal_object_open_or_begin_(seg, name, type, shoal_dict_size(options), &object);
-  if (rc == 1) return begun(seg, &object, options, out);
-  return rc ? rc : view_named(seg, &object, out);
+  int rc = shoal_heap_open(seg, &heap);
+  if (rc) return rc;
+  rc = shoal_object_open_or_begin_(seg, name, type, shoal_dict_size(options), &object);
+  if (rc == 1) rc = begun(seg, &object, options, out);
+  else if (rc == 0) rc = view_named(seg, &object, out);
+  (void)shoal_heap_close(heap);
+  return rc;
 }
 
 #define TYPE "dict"

@@ -21,6 +21,13 @@ int shoal_keep_open_(struct shoal_keep_ *k, struct shoal_segment *seg, const str
   return 0;
 }
 
+int shoal_keep_place_(const struct shoal_object *object, const void *memory, uint64_t size) {
+  uint64_t at = (uint64_t)((const char *)memory - (const char *)object->memory);
+  if (at <= object->size && size <= object->size - at && (uintptr_t)memory % SHOAL_CACHE_LINE == 0) return 0;
+  return shoal_fail_(-EINVAL, "%llu bytes, aligned to %u, do not lie in the object there", (unsigned long long)size,
+                     SHOAL_CACHE_LINE);
+}
+
 int shoal_keep_close_(struct shoal_keep_ *k) { return shoal_heap_close(k->heap); }
 
 void *shoal_keep_at_slow_(struct shoal_keep_ *k, shoal_off off, uint64_t size) {

@@ -57,6 +57,8 @@ struct shoal_keep_ {
 };
 int shoal_keep_open_(struct shoal_keep_ *k, struct shoal_segment *seg, const struct shoal_object *object);
 int shoal_keep_close_(struct shoal_keep_ *k);
+// 0, or -EINVAL: `size` bytes at `memory`, aligned to 64, are not in the object.
+int shoal_keep_place_(const struct shoal_object *object, const void *memory, uint64_t size);
 void *shoal_keep_at_slow_(struct shoal_keep_ *k, shoal_off off, uint64_t size);
 // The address of `size` bytes at `off`, at 16 bytes; NULL: not wholly inside.
 SHOAL_INLINE void *shoal_keep_at_(struct shoal_keep_ *k, shoal_off off, uint64_t size) {

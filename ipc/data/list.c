@@ -426,7 +426,8 @@ int shoal_list_attach(struct shoal_segment *seg, const struct shoal_object *obje
 }
 int shoal_list_init(struct shoal_segment *seg, const struct shoal_object *object, void *memory,
                     struct shoal_list **out) {
-  int rc = write_head(memory);
+  int rc = shoal_keep_place_(object, memory, sizeof(struct shoal_list_shm));
+  if (rc == 0) rc = write_head(memory);
   return rc ? rc : view(seg, object, memory, 0, out);
 }
 
@@ -465,8 +466,13 @@ static int begun(struct shoal_segment *seg, struct shoal_object *object, struct 
 }
 int shoal_list_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
   struct shoal_object object;
-  int rc = shoal_object_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
-  return rc ? rc : begun(seg, &object, out);
+  struct shoal_heap *heap;
+  int rc = shoal_heap_open(seg, &heap);  // before its name is there: who cannot have it leaves no name behind
+  if (rc) return rc;
+  rc = shoal_object_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
+  if (rc == 0) rc = begun(seg, &object, out);
+  (void)shoal_heap_close(heap);
+  return rc;
 }
 int shoal_list_open(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
   struct shoal_object object;
@@ -475,9 +481,14 @@ int shoal_list_open(struct shoal_segment *seg, const char *name, struct shoal_li
 }
 int shoal_list_open_or_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
   struct shoal_object object;
-  int rc = shoal_object_open_or_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
-  if (rc == 1) return begun(seg, &object, out);
-  return rc ? rc : view_named(seg, &object, out);
+  struct shoal_heap *heap;
+  int rc = shoal_heap_open(seg, &heap);
+  if (rc) return rc;
+  rc = shoal_object_open_or_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
+  if (rc == 1) rc = begun(seg, &object, out);
+  else if (rc == 0) rc = view_named(seg, &object, out);
+  (void)shoal_heap_close(heap);
+  return rc;
 }
 int shoal_list_unlink(struct shoal_segment *seg, const char *name) {
   return shoal_object_remove_typed(seg, name, TYPE);

@@ -289,6 +289,36 @@ static void test_a_full_segment(void **state) {
   done();
 }
 
+static int paint(void *memory, uint64_t size, void *with) {
+  memset(memory, *(int *)with, size);
+  return 0;
+}
+// What is refused has written nothing, and left no name.
+static void test_nothing_is_left_of_what_is_refused(void **state) {
+  (void)state;
+  struct shoal_segment *s;
+  struct shoal_list *l = NULL;
+  struct shoal_object one, other;
+  int with = 'x';
+  assert_int_equal(shoal_segment_create(NULL, &small, &s), 0);
+  assert_int_equal(shoal_object_create(s, "one", "test", 512, paint, &with, &one), 0);
+  assert_int_equal(shoal_object_create(s, "other", "test", 512, paint, &with, &other), 0);
+  assert_int_equal(shoal_list_init(s, &one, (char *)one.memory + 448, &l), -EINVAL);
+  assert_int_equal(shoal_list_init(s, &one, (char *)one.memory + 8, &l), -EINVAL);
+  assert_int_equal(shoal_list_init(s, &one, (char *)one.memory - 64, &l), -EINVAL);
+  for (int i = 0; i < 512; i++) assert_true(((char *)one.memory)[i] == 'x' && ((char *)other.memory)[i] == 'x');
+  assert_int_equal(shoal_segment_close(s), 0);
+
+  struct shoal_segment_options tiny = {.size = 16 << 10, .size_max = 16 << 10};
+  assert_int_equal(shoal_segment_create(NULL, &tiny, &s), 0);
+  assert_int_equal(shoal_object_create(s, "most of it", "test", 10 << 10, paint, &with, &one), 0);
+  assert_int_equal(shoal_list_create(s, "list", &l), -ENOSPC);
+  assert_int_equal(shoal_list_open(s, "list", &l), -ENOENT);
+  assert_int_equal(shoal_list_open_or_create(s, "list", &l), -ENOSPC);
+  assert_int_equal(shoal_list_open(s, "list", &l), -ENOENT);
+  assert_int_equal(shoal_segment_close(s), 0);
+}
+
 static void test_bad_input(void **state) {
   (void)state;
   struct shoal_list *other = NULL;
@@ -599,6 +629,7 @@ int main(void) {
       cmocka_unit_test(test_as_a_model),
       cmocka_unit_test(test_a_full_segment),
       cmocka_unit_test(test_bad_input),
+      cmocka_unit_test(test_nothing_is_left_of_what_is_refused),
       cmocka_unit_test(test_no_torn_values),
       cmocka_unit_test(test_no_torn_ends),
       cmocka_unit_test(test_all_appends_are_there),
