@@ -34,10 +34,16 @@ const struct shoal_context *shoal_process_default_(void) { return &default_conte
 
 // ---- checks ----
 
+// A thread that has been joined is counted until the kernel has buried it.
+#define BURIAL_NS INT64_C(20000000)
+
 static int check_threads(const struct shoal_start_ *s) {
   struct stat st;
   if (s->context->method != SHOAL_START_FORK || s->options->threaded) return 0;
-  if (stat("/proc/self/task", &st)) return shoal_fail_(-ENOSYS, "cannot count the threads of this process: %m");
+  int64_t end = shoal_now_ns() + BURIAL_NS;
+  do
+    if (stat("/proc/self/task", &st)) return shoal_fail_(-ENOSYS, "cannot count the threads of this process: %m");
+  while (st.st_nlink > 3 && shoal_now_ns() < end && sched_yield() == 0);
   if (st.st_nlink > 3) return shoal_fail_(-EBUSY, "fork of a process with %u threads", (unsigned)st.st_nlink - 2);
   return 0;
 }

@@ -576,6 +576,25 @@ static void test_numbers(void **state) {
   assert_int_equal(p.pid, 0);
 }
 
+static void *nothing_more(void *arg) { return arg; }
+static int ends_well(void *arg) {
+  (void)arg;
+  return 0;
+}
+// The kernel may count it for a while.
+static void test_a_joined_thread_is_none(void **state) {
+  (void)state;
+  for (int round = 0; round < 100; round++) {
+    pthread_t thread;
+    struct shoal_process p;
+    assert_int_equal(pthread_create(&thread, NULL, nothing_more, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(shoal_process_start(&p, ends_well, NULL, &plain), 0);
+    assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_process_close(&p), 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_codes),
@@ -596,6 +615,7 @@ int main(void) {
       cmocka_unit_test(test_ignored),
       cmocka_unit_test(test_held),
       cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_a_joined_thread_is_none),
   };
   alarm(50);
   return cmocka_run_group_tests(tests, NULL, NULL);
