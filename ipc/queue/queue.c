@@ -216,7 +216,7 @@ static int check_dead_letters(struct shoal_segment *seg, const struct shoal_queu
 
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) {
-  struct shoal_queue_options o = *options;
+  struct shoal_queue_options o = shoal_queue_options_(options);
   struct shoal_object object;
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t size = shoal_queue_size_(&o);
@@ -257,7 +257,7 @@ static int check_policy(int rc, struct shoal_queue *q, const struct shoal_queue_
 
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) {
-  struct shoal_queue_options o = *options;
+  struct shoal_queue_options o = shoal_queue_options_(options);
   struct shoal_object object;
   struct shoal_queue *q = NULL;
   char type[SHOAL_TYPE_MAX + 1];

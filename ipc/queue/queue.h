@@ -65,6 +65,8 @@
 // SOURCE   ipc/queue/mpmc.h or ipc/queue/spsc.h, under sync/eventcount.h.
 #pragma once
 
+#include <string.h>
+
 #include "core/directory.h"
 #include "ipc/queue/mpmc.h"
 #include "ipc/queue/ordered.h"
@@ -106,7 +108,7 @@ struct shoal_queue_options {  // zero: the default
 struct shoal_queue;  // this process's handle; below, for the inline forms only
 
 // ---- lifecycle ----
-// -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
+// `options` NULL: zeroes, so -EINVAL: no capacity. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) SHOAL_MUST_CHECK;
 // `element_size` 0: of byte messages. -ENOENT, -EBADMSG another type, element size or key, -EPROTO, -ENOSYS, -ENOMEM
@@ -410,13 +412,21 @@ SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t
   return shoal_queue_get_any_(q, element, size, deadline);
 }
 
+// NULL: zeroes.
+SHOAL_INLINE struct shoal_queue_options shoal_queue_options_(const struct shoal_queue_options *options) {
+  struct shoal_queue_options o;
+  if (options) o = *options;
+  else memset(&o, 0, sizeof o);
+  return o;
+}
+
 SHOAL_END
 
 // The same for elements of type T. Only forwards, with a constant size.
 // clang-format off
 #define SHOAL_QUEUE_TYPED(name, T) \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); return shoal_queue_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); return shoal_queue_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); return shoal_queue_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); return shoal_queue_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open(seg, as, sizeof(T), out); } \
   SHOAL_QUEUE_TYPED_USE_(name, T)
 #define SHOAL_QUEUE_TYPED_USE_(name, T) \
@@ -428,7 +438,7 @@ SHOAL_END
 // Of kind PRIORITY, by a member of T: the smallest first. Who opens it must mean the same member.
 #define SHOAL_PRIORITY_TYPED(name, T, member) \
   SHOAL_INLINE struct shoal_queue_key name##_key(void) { struct shoal_queue_key key = {SHOAL_KEY_TYPE(__typeof__(((T *)0)->member)), (uint32_t)offsetof(T, member)}; return key; } \
-  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
+  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
   SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_by_(seg, as, sizeof(T), name##_key(), out); } \
