@@ -7,8 +7,8 @@
 //   if (rc) fprintf(stderr, "%s: %s\n", shoal_strerror(rc), shoal_reason());
 //
 // Every call answers 0 or a negative errno. The reason of the last failure of this thread stays until the next that notes
-// one. Answers rather than failures come without, and leave it alone, so that it is not theirs: -EAGAIN, -ETIMEDOUT, -EPIPE
-// and -EUSERS of a wait; -ENOENT of what reads a dict or a namespace, or is through; -EMSGSIZE of a message, whose size is
+// one. Answers rather than failures come without, and leave it alone, so that it is not theirs: -EAGAIN, -ETIMEDOUT and
+// -EPIPE of a wait, -EUSERS of a barrier's or condition's; -ENOENT of what reads a dict or a namespace, or is through; -EMSGSIZE of a message, whose size is
 // told; -EBUSY of a side that has its one loan.
 //
 // THE CODES
