@@ -38,6 +38,9 @@
 //          with it. With options.drop it is dropped and counted.
 //          A thread with both roles is a peer of its own: it waits for itself where all others have gone; who has put its
 //          last leaves (shoal_queue_leave) before it gets for ever.
+//          Before the first producer has joined, a get waits for one, though the process that was to be it was killed before
+//          it joined; so does, for the first consumer, a put that finds the queue full. Who minds selects with
+//          shoal_on_process(pid), too; or joins for it before the fork (shoal_queue_join), and leaves when it has joined or ended.
 //          The last producer left or died and nothing is left that could be received: -EPIPE. The last consumer left or died
 //          and the queue is full: -EPIPE.
 //          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
@@ -111,10 +114,11 @@ struct shoal_queue;  // this process's handle; below, for the inline forms only
 // `options` NULL: zeroes, so -EINVAL: no capacity. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) SHOAL_MUST_CHECK;
-// `element_size` 0: of byte messages. -ENOENT, -EBADMSG another type, element size or key, -EPROTO, -ENOSYS, -ENOMEM
+// `element_size` 0: of byte messages. -ENOENT, -EBADMSG no queue, or another element size (of the type nothing but its
+// size is known: another of the same size opens), -EPROTO, -ENOSYS, -ENOMEM
 int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
                      struct shoal_queue **out) SHOAL_MUST_CHECK;
-// The same of kind PRIORITY, by that key.
+// The same of kind PRIORITY, by that key; by another: -EBADMSG.
 int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
                          struct shoal_queue **out) SHOAL_MUST_CHECK;
 // Of the one there kind, overflow, joinable, lease_ns and delivery_max have to be these, or -EBADMSG; its capacity, growing, drop and
