@@ -1,9 +1,9 @@
 // core/deadline.h: a point in time until which a call may sleep.
 //
 // USE
-//   shoal_queue_get(&q, &msg, SHOAL_TRY);                 // never sleeps
-//   shoal_queue_get(&q, &msg, shoal_after_ms(20));        // at most 20 ms from now
-//   shoal_queue_get(&q, &msg, SHOAL_FOREVER);
+//   shoal_queue_get(q, &msg, SHOAL_TRY);                  // never sleeps
+//   shoal_queue_get(q, &msg, shoal_after_ms(20));         // at most 20 ms from now
+//   shoal_queue_get(q, &msg, SHOAL_FOREVER);
 //
 // A deadline is absolute (CLOCK_MONOTONIC), so a loop of waits never computes it again; and a type of its own, so that a
 // bare number cannot be passed where seconds, milliseconds or nanoseconds could be meant.

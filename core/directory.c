@@ -436,7 +436,7 @@ int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *who
 // ---- open, close, remove ----
 
 static int wrong_type(const struct view *v, const char *type) {
-  return shoal_fail_(-EBADMSG, "\"%.63s\" is a \"%.31s\", not a \"%s\"", (const char *)v->label.name,
+  return shoal_fail_(-EBADMSG, "\"%.63s\" is of type \"%.31s\", not \"%s\"", (const char *)v->label.name,
                      (const char *)v->label.type, type);
 }
 

@@ -3,22 +3,25 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static __thread char reason[192];
+static __thread struct shoal_kept_reason_ last;
 
-const char *shoal_reason(void) { return reason; }
-void shoal_reason_clear(void) { reason[0] = 0; }
+const char *shoal_reason(void) { return last.text; }
+void shoal_reason_clear(void) { last.text[0] = 0; }
+
+void shoal_reason_keep_(struct shoal_kept_reason_ *kept) { *kept = last; }
+void shoal_reason_restore_(const struct shoal_kept_reason_ *kept) { last = *kept; }
 
 void shoal_note_(const char *format, ...) {
   va_list args;
   va_start(args, format);
-  vsnprintf(reason, sizeof reason, format, args);
+  vsnprintf(last.text, sizeof last.text, format, args);
   va_end(args);
 }
 
 const char *shoal_strerror(int code) {
   switch (code < 0 ? -code : code) {
     case 0: return "success";
-    case EAGAIN: return "full, empty or held by another: try again";
+    case EAGAIN: return "full, empty, held by another or not over yet: try again";
     case ETIMEDOUT: return "the deadline passed";
     case EPIPE: return "closed, or the last peer has gone";
     case EOWNERDEAD: return "acquired from a dead owner: check what it guards";
@@ -39,11 +42,13 @@ const char *shoal_strerror(int code) {
     case ENOSYS: return "not supported by this kernel or C library";
     case ECHILD: return "not a child of this process";
     case EMSGSIZE: return "message too large";
-    case ENOTSUP: return "not for objects of this kind";
+    case ENOTSUP: return "not supported for one of this kind, or for threads";
     case ERANGE: return "index beyond the end";
     case EREMOTEIO: return "the task failed";
     case ECANCELED: return "the task was cancelled";
+    case EALREADY: return "it is over already";
     case EACCES: return "permission denied";
+    case EIO: return "reading or writing failed";
     case EINTR: return "interrupted";
     default: return "system error";
   }

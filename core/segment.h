@@ -68,7 +68,8 @@ int shoal_segment_fd(const struct shoal_segment *seg);                          
 int shoal_segment_close(struct shoal_segment *seg);
 // Removes the name; who has it open goes on. -ENOENT.
 int shoal_segment_unlink(const char *name);
-// Removes every segment whose users are all dead, and what a killed creator left. The number removed, or an error.
+// Removes every segment that nobody has open, and what a killed creator left: also one that was closed and is kept under its
+// name for the next start. The number removed, or an error.
 int shoal_segment_gc(void);
 
 // Makes it at least `size` bytes, for objects. Objects do so by themselves. -ENOSPC: beyond size_max, or /dev/shm is full,

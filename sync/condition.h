@@ -2,9 +2,9 @@
 //
 // USE
 //   struct shoal_condition *c = ...shoal_condition_size(0) bytes of shared memory...;
-//   shoal_condition_init(c, 0);                             // once; or shoal_condition_create, by name
+//   int rc = shoal_condition_init(c, 0);                    // once; or shoal_condition_create, by name
 //
-//   int rc = shoal_lock_acquire(l, SHOAL_FOREVER);          // or an rlock, released wholly while the thread waits
+//   rc = shoal_lock_acquire(l, SHOAL_FOREVER);              // or an rlock, released wholly while the thread waits
 //   while (rc == 0 && items == 0) rc = shoal_condition_wait(c, l, SHOAL_FOREVER);
 //   if (rc == -EOWNERDEAD) ...held all the same: see sync/lock.h...
 //

@@ -1,8 +1,8 @@
 // sync/lock.h: a lock between processes that outlives its holder.
 //
 // USE
-//   struct shoal_lock *l = ...in shared memory...;  shoal_lock_init(l);        // once
-//   int rc = shoal_lock_acquire(l, SHOAL_FOREVER);
+//   struct shoal_lock *l = ...in shared memory...;  int rc = shoal_lock_init(l);   // once
+//   rc = shoal_lock_acquire(l, SHOAL_FOREVER);
 //   if (rc == -EOWNERDEAD) { repair(); rc = shoal_lock_consistent(l); }     // held, but its last holder died with it
 //   if (rc) return rc;
 //   ...

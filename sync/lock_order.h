@@ -1,7 +1,9 @@
 // sync/lock_order.h: tells of locks that are taken in an order which can deadlock, before they do.
 //
 // USE
-//   rc = shoal_lock_order_create(seg, "order", SHOAL_LOCK_ORDER_STRICT, 0, &order);
+//   #include "sync/lock.h"
+//   struct shoal_lock_order *order;
+//   int rc = shoal_lock_order_create(seg, "order", SHOAL_LOCK_ORDER_STRICT, 0, &order);
 //   rc = shoal_lock_attach(accounts, order, "accounts");       // every process may: twice is once
 //   rc = shoal_lock_attach(journal, order, "journal");
 //   ...acquire and release as ever...

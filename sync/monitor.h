@@ -1,6 +1,7 @@
 // sync/monitor.h: a condition and the lock it goes with, in one hand.
 //
 // USE
+//   #include "sync/with.h"
 //   struct shoal_monitor m = shoal_monitor_of(condition, lock);     // or an rlock
 //   int rc;
 //   SHOAL_WITH (rc, &m) {                                           // sync/with.h: holds the lock

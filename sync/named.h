@@ -1,7 +1,9 @@
 // sync/named.h: objects of this room by name, in a segment.
 //
 // USE
-//   rc = shoal_lock_create(seg, "accounts", &lock);            // or _open, or _open_or_create
+//   #include "sync/lock.h"                                    // or another of this room
+//   struct shoal_lock *lock;
+//   int rc = shoal_lock_create(seg, "accounts", &lock);            // or _open, or _open_or_create
 //   rc = shoal_lock_acquire(lock, SHOAL_FOREVER);
 //   rc = shoal_lock_close(seg, lock);                          // mine
 //   rc = shoal_lock_unlink(seg, "accounts");                   // the name

@@ -1,7 +1,7 @@
 // sync/once.h: what is to be done once, by whoever comes first, in any process.
 //
 // USE
-//   struct shoal_once *o = ...in shared memory...;  shoal_once_init(o);       // zeroed memory is one, too
+//   struct shoal_once *o = ...in shared memory...;  int rc = shoal_once_init(o);  // zeroed memory is one, too
 //   static int load(void *arg) { ... return 0; }                             // not 0: it failed, and is not done
 //   rc = shoal_once_run(o, load, table, SHOAL_FOREVER);                      // 0: it is done
 //

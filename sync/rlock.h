@@ -1,8 +1,8 @@
 // sync/rlock.h: a lock that its holder may take again.
 //
 // USE
-//   struct shoal_rlock *l = ...in shared memory...;  shoal_rlock_init(l);      // once; or shoal_rlock_create, by name
-//   int rc = shoal_rlock_acquire(l, SHOAL_FOREVER);
+//   struct shoal_rlock *l = ...in shared memory...;  int rc = shoal_rlock_init(l);  // once; or shoal_rlock_create, by name
+//   rc = shoal_rlock_acquire(l, SHOAL_FOREVER);
 //   if (rc == -EOWNERDEAD) { repair(); rc = shoal_rlock_consistent(l); }    // held, but its last holder died with it
 //   if (rc) return rc;
 //   ...what calls others that acquire it, too...

@@ -1,8 +1,9 @@
 // sync/rwlock.h: many readers or one writer, between processes, of which none is waited for after its death.
 //
 // USE
-//   struct shoal_rwlock *l = ...shoal_rwlock_size(0) bytes of shared memory...;  shoal_rwlock_init(l, 0);  // once
-//   int rc = shoal_rwlock_read_acquire(l, SHOAL_FOREVER);          // or write_acquire
+//   struct shoal_rwlock *l = ...shoal_rwlock_size(0) bytes of shared memory...;
+//   int rc = shoal_rwlock_init(l, 0);                              // once; or shoal_rwlock_create, by name
+//   rc = shoal_rwlock_read_acquire(l, SHOAL_FOREVER);          // or write_acquire
 //   if (rc == -EOWNERDEAD) { repair(); rc = shoal_rwlock_consistent(l); }  // held by the caller alone: a writer died inside
 //   if (rc) return rc;
 //   ...

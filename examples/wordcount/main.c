@@ -20,7 +20,7 @@ static const struct argp_option options[] = {
     {"workers", 'w', "N", 0, "processes that count (one for each processor)", 0},
     {"producers", 'p', "N", 0, "processes that read (1)", 0},
     {"chaos", 'c', NULL, 0, "kill one of them every 50 ms", 0},
-    {"limit", 'l', "BYTES", 0, "of files, at most (512M; K, M, G understood)", 0},
+    {"limit", 'l', "BYTES", 0, "of files, at most, binary ones passed over (512M; K, M, G)", 0},
     {"json", 'j', "FILE", 0, "write the figures there too", 0},
     {0},
 };

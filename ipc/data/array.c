@@ -27,7 +27,9 @@ static int shape_make(const char *type, uint64_t size, uint64_t count, const str
   if (strnlen(type, SHOAL_ARRAY_TYPE_MAX + 1) > SHOAL_ARRAY_TYPE_MAX)
     return shoal_fail_(-ENAMETOOLONG, "a type's name of more than %d bytes", SHOAL_ARRAY_TYPE_MAX);
   memcpy(out->type, type, strlen(type));
-  if (!shoal_array_bytes(size, count)) return shoal_fail_(-EINVAL, "%lu elements of %lu bytes", UL(count), UL(size));
+  if (!shoal_array_bytes(size, count))
+    return shoal_fail_(-EINVAL, "%lu elements of %lu bytes: 1 at least of each, and %lu bytes at most", UL(count),
+                       UL(size), UL(SHOAL_ARRAY_MAX));
   if (o->columns && count % o->columns) return shoal_fail_(-EINVAL, "%lu is no multiple of a row", UL(count));
   if (o->lock && o->unlocked) return shoal_fail_(-EINVAL, "a lock, and none");
   return 0;
@@ -260,7 +262,7 @@ static int enter(const struct shoal_array *a, shoal_deadline deadline, int *take
   *taken = rc == 0;
   if (rc != -EOWNERDEAD) return rc;
   shoal_lock_pass_on_(a->lock_);
-  return shoal_fail_(rc, "who held its lock died: repair it in a block, and say so");
+  return shoal_fail_(rc, "who held its lock died: repair it within SHOAL_WITH, then shoal_array_consistent");
 }
 static void leave(const struct shoal_array *a, int taken) {
   if (taken) (void)shoal_lock_release(a->lock_);

@@ -3,8 +3,8 @@
 // USE
 //   struct shoal_text t;
 //   rc = shoal_text_create(seg, "status", 200, "starting", &t);     // or _open, _open_or_create; NULL: no name, for my children
-//   rc = shoal_text_set(&t, bytes, n, SHOAL_FOREVER);
-//   rc = shoal_text_append(&t, bytes, n, SHOAL_FOREVER);
+//   rc = shoal_text_set(&t, bytes, size, SHOAL_FOREVER);
+//   rc = shoal_text_append(&t, bytes, size, SHOAL_FOREVER);
 //   rc = shoal_text_printf(&t, SHOAL_FOREVER, "%u of %u", i, n);
 //   char buffer[201];
 //   rc = shoal_text_get(&t, buffer, sizeof buffer, &length);         // any reader: the whole string of one moment

@@ -130,7 +130,7 @@ static int attach_ends(struct shoal_segment *seg, struct shoal_object *object, u
 
 int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct shoal_pipe_options *options,
                       struct shoal_pipe *ends[2]) {
-  struct shoal_pipe_options o = *options;
+  struct shoal_pipe_options o = shoal_pipe_options_(options);
   struct shoal_object object;
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t each = ring_size(&o);

@@ -32,6 +32,8 @@
 // SOURCE   ipc/queue/queue.h and ipc/queue/message.h, one or two of them in an object.
 #pragma once
 
+#include <string.h>
+
 #include "ipc/queue/message.h"
 
 SHOAL_BEGIN
@@ -46,7 +48,8 @@ struct shoal_pipe_options {  // zero: the default
 struct shoal_pipe;  // this process's handle of one end
 
 // ---- lifecycle ----
-// `name` NULL: for the creator and the children it forks. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM.
+// `name` NULL: for the creator and the children it forks. `options` NULL: zeroes. -EEXIST, -EINVAL, -ENAMETOOLONG,
+// -ENOSPC, -ENOSYS, -ENOMEM.
 int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct shoal_pipe_options *options,
                       struct shoal_pipe *ends[2]) SHOAL_MUST_CHECK;
 // End `side` (0, 1), this process's from here on unless somebody has it. -ENOENT, -EBADMSG another type or element size,
@@ -127,12 +130,20 @@ struct shoal_pipe {
 int shoal_pipe_one_way_(const struct shoal_pipe *p, int side);    // -EPERM, and why
 int shoal_pipe_fits_(const struct shoal_pipe *p, uint32_t size);  // 0, -EBADMSG: messages of another size
 
+// NULL: zeroes.
+SHOAL_INLINE struct shoal_pipe_options shoal_pipe_options_(const struct shoal_pipe_options *options) {
+  struct shoal_pipe_options o;
+  if (options) o = *options;
+  else memset(&o, 0, sizeof o);
+  return o;
+}
+
 SHOAL_END
 
 // The same for messages of type T. Only forwards, with a constant size.
 // clang-format off
 #define SHOAL_PIPE_TYPED(name, T) \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_pipe_options *options, struct shoal_pipe *ends[2]) { struct shoal_pipe_options o = *options; o.element_size = sizeof(T); return shoal_pipe_create(seg, as, &o, ends); } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_pipe_options *options, struct shoal_pipe *ends[2]) { struct shoal_pipe_options o = shoal_pipe_options_(options); o.element_size = sizeof(T); return shoal_pipe_create(seg, as, &o, ends); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, uint32_t side, struct shoal_pipe **out) { return shoal_pipe_open(seg, as, sizeof(T), side, out); } \
   SHOAL_INLINE int name##_send(struct shoal_pipe *p, const T *message, shoal_deadline deadline) { return p->out ? shoal_queue_put_(p->out, message, sizeof(T), deadline) : shoal_pipe_one_way_(p, SHOAL_PRODUCER); } \
   SHOAL_INLINE int name##_recv(struct shoal_pipe *p, T *message, shoal_deadline deadline) { return p->in ? shoal_queue_get_(p->in, message, sizeof(T), deadline) : shoal_pipe_one_way_(p, SHOAL_CONSUMER); } \

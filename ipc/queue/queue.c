@@ -171,14 +171,28 @@ static int attach_object(struct shoal_segment *seg, struct shoal_object object, 
   return rc;
 }
 
+static const char *kind_name(uint32_t kind) {
+  static const char *const names[] = {"MPMC", "SPSC", "FIFO", "LIFO", "PRIORITY"};
+  return kind < sizeof names / sizeof *names ? names[kind] : "none that is known";
+}
+
+// As C calls it, but for the size: "signed 32".
+static const char *key_name(uint32_t type, char text[16]) {
+  static const char *const kinds_of[] = {"unknown", "unsigned", "signed", "float"};
+  snprintf(text, 16, "%s %u", kinds_of[type >> 8 < 4 ? type >> 8 : 0], 8 * (type & 255));
+  return text;
+}
+
 // Detached and -EBADMSG: not of kind PRIORITY, or by another key.
 static int check_key(int rc, struct shoal_queue *q, struct shoal_queue_key key) {
   if (rc) return rc;
   const struct shoal_queue_key *has = &q->ordered.key;
+  char is[16], asked[16];
   if (q->kind == SHOAL_QUEUE_PRIORITY && has->type == key.type && has->offset == key.offset) return 0;
-  if (q->kind != SHOAL_QUEUE_PRIORITY) rc = shoal_fail_(-EBADMSG, "a queue of kind %u, not sorted by a key", q->kind);
+  if (q->kind != SHOAL_QUEUE_PRIORITY) rc = shoal_fail_(-EBADMSG, "not of kind PRIORITY, but %s", kind_name(q->kind));
   else
-    rc = shoal_fail_(-EBADMSG, "sorted by a key %x at %u, not %x at %u", has->type, has->offset, key.type, key.offset);
+    rc = shoal_fail_(-EBADMSG, "sorted by a key of type %s at byte %u, not %s at %u", key_name(has->type, is),
+                     has->offset, key_name(key.type, asked), key.offset);
   shoal_queue_detach(q);
   return rc;
 }
@@ -216,7 +230,7 @@ static int check_dead_letters(struct shoal_segment *seg, const struct shoal_queu
 
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) {
-  struct shoal_queue_options o = *options;
+  struct shoal_queue_options o = shoal_queue_options_(options);
   struct shoal_object object;
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t size = shoal_queue_size_(&o);
@@ -257,7 +271,7 @@ static int check_policy(int rc, struct shoal_queue *q, const struct shoal_queue_
 
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) {
-  struct shoal_queue_options o = *options;
+  struct shoal_queue_options o = shoal_queue_options_(options);
   struct shoal_object object;
   struct shoal_queue *q = NULL;
   char type[SHOAL_TYPE_MAX + 1];

@@ -38,6 +38,9 @@
 //          with it. With options.drop it is dropped and counted.
 //          A thread with both roles is a peer of its own: it waits for itself where all others have gone; who has put its
 //          last leaves (shoal_queue_leave) before it gets for ever.
+//          Before the first producer has joined, a get waits for one, though the process that was to be it was killed before
+//          it joined; so does, for the first consumer, a put that finds the queue full. Who minds selects with
+//          shoal_on_process(pid), too; or joins for it before the fork (shoal_queue_join), and leaves when it has joined or ended.
 //          The last producer left or died and nothing is left that could be received: -EPIPE. The last consumer left or died
 //          and the queue is full: -EPIPE.
 //          A peer that is stopped inside an operation, not dead, keeps those behind it waiting.
@@ -64,6 +67,8 @@
 // COST     nobody asleep: no system call. A put and a get: a claim and a store each. See ipc/queue/README.md for figures.
 // SOURCE   ipc/queue/mpmc.h or ipc/queue/spsc.h, under sync/eventcount.h.
 #pragma once
+
+#include <string.h>
 
 #include "core/directory.h"
 #include "ipc/queue/mpmc.h"
@@ -106,13 +111,14 @@ struct shoal_queue_options {  // zero: the default
 struct shoal_queue;  // this process's handle; below, for the inline forms only
 
 // ---- lifecycle ----
-// -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
+// `options` NULL: zeroes, so -EINVAL: no capacity. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) SHOAL_MUST_CHECK;
-// `element_size` 0: of byte messages. -ENOENT, -EBADMSG another type, element size or key, -EPROTO, -ENOSYS, -ENOMEM
+// `element_size` 0: of byte messages. -ENOENT, -EBADMSG no queue, or another element size (of the type nothing but its
+// size is known: another of the same size opens), -EPROTO, -ENOSYS, -ENOMEM
 int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
                      struct shoal_queue **out) SHOAL_MUST_CHECK;
-// The same of kind PRIORITY, by that key.
+// The same of kind PRIORITY, by that key; by another: -EBADMSG.
 int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
                          struct shoal_queue **out) SHOAL_MUST_CHECK;
 // Of the one there kind, overflow, joinable, lease_ns and delivery_max have to be these, or -EBADMSG; its capacity, growing, drop and
@@ -410,13 +416,21 @@ SHOAL_INLINE int shoal_queue_get_(struct shoal_queue *q, void *element, uint32_t
   return shoal_queue_get_any_(q, element, size, deadline);
 }
 
+// NULL: zeroes.
+SHOAL_INLINE struct shoal_queue_options shoal_queue_options_(const struct shoal_queue_options *options) {
+  struct shoal_queue_options o;
+  if (options) o = *options;
+  else memset(&o, 0, sizeof o);
+  return o;
+}
+
 SHOAL_END
 
 // The same for elements of type T. Only forwards, with a constant size.
 // clang-format off
 #define SHOAL_QUEUE_TYPED(name, T) \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); return shoal_queue_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); return shoal_queue_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); return shoal_queue_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); return shoal_queue_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open(seg, as, sizeof(T), out); } \
   SHOAL_QUEUE_TYPED_USE_(name, T)
 #define SHOAL_QUEUE_TYPED_USE_(name, T) \
@@ -428,7 +442,7 @@ SHOAL_END
 // Of kind PRIORITY, by a member of T: the smallest first. Who opens it must mean the same member.
 #define SHOAL_PRIORITY_TYPED(name, T, member) \
   SHOAL_INLINE struct shoal_queue_key name##_key(void) { struct shoal_queue_key key = {SHOAL_KEY_TYPE(__typeof__(((T *)0)->member)), (uint32_t)offsetof(T, member)}; return key; } \
-  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = *options; o.element_size = sizeof(T); o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
+  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
   SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_by_(seg, as, sizeof(T), name##_key(), out); } \

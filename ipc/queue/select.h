@@ -8,7 +8,7 @@
 //       job_queue_on_get(jobs, &job),                         // takes from it
 //       result_queue_on_put(results, &result),                // or puts into it: one of them, not both
 //       shoal_on_pipe_recv(p, buffer, sizeof buffer, &size),  // or this
-//       shoal_on_event(stop), shoal_on_process(child), shoal_on_fd(socket, POLLIN), shoal_on_time(shoal_after_s(1)),
+//       shoal_on_event(stop), shoal_on_process(child.pid), shoal_on_fd(socket, POLLIN), shoal_on_time(shoal_after_s(1)),
 //   };
 //   for (;;) switch (shoal_select(cases, 7, SHOAL_FOREVER)) {
 //     case 0: if (cases[0].result == -EPIPE) return; work(&job); break;

@@ -164,7 +164,7 @@ static int attach_object(struct shoal_segment *seg, struct shoal_object object, 
 
 int shoal_topic_create(struct shoal_segment *seg, const char *name, const struct shoal_topic_options *options,
                        struct shoal_topic **out) {
-  struct shoal_topic_options o = *options;
+  struct shoal_topic_options o = shoal_topic_options_(options);
   struct shoal_object object;
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t size = shoal_topic_size_(&o);
@@ -184,10 +184,11 @@ int shoal_topic_open(struct shoal_segment *seg, const char *name, uint32_t eleme
 
 int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_topic_options *options,
                                struct shoal_topic **out) {
-  struct shoal_topic_options o = *options;
+  struct shoal_topic_options o = shoal_topic_options_(options);
   struct shoal_object object;
   char type[SHOAL_TYPE_MAX + 1];
   uint64_t size = shoal_topic_size_(&o);
+  if (!o.element_size) return absurd(&o);
   type_of(o.element_size, type);
   int rc = size ? shoal_object_open_or_create(seg, name, type, size, init_object, &o, &object)
                 : shoal_object_open(seg, name, type, &object);

@@ -52,6 +52,8 @@
 //          (tests/litmus/topic.pml).
 #pragma once
 
+#include <string.h>
+
 #include "ipc/queue/queue.h"
 
 SHOAL_BEGIN
@@ -80,7 +82,7 @@ struct shoal_topic_subscription {  // zero: alone, from now on, publishers wait
 struct shoal_topic;  // this process's handle
 
 // ---- lifecycle ----
-// -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
+// `options` NULL: zeroes, so -EINVAL: no capacity. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
 int shoal_topic_create(struct shoal_segment *seg, const char *name, const struct shoal_topic_options *options,
                        struct shoal_topic **out) SHOAL_MUST_CHECK;
 // -ENOENT, -EBADMSG another type or element size, -EPROTO, -ENOSYS, -ENOMEM
@@ -232,13 +234,21 @@ struct shoal_topic {  // private: nothing that decides about an address is read 
 
 int shoal_topic_misfit_(const struct shoal_topic *t, uint32_t size);
 
+// NULL: zeroes.
+SHOAL_INLINE struct shoal_topic_options shoal_topic_options_(const struct shoal_topic_options *options) {
+  struct shoal_topic_options o;
+  if (options) o = *options;
+  else memset(&o, 0, sizeof o);
+  return o;
+}
+
 SHOAL_END
 
 // The same for messages of type T. Only forwards, with a constant size.
 // clang-format off
 #define SHOAL_TOPIC_TYPED(name, T) \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = *options; o.element_size = sizeof(T); return shoal_topic_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = *options; o.element_size = sizeof(T); return shoal_topic_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); return shoal_topic_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); return shoal_topic_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_topic **out) { return shoal_topic_open(seg, as, sizeof(T), out); } \
   SHOAL_INLINE int name##_publish(struct shoal_topic *t, const T *element, shoal_deadline deadline) { return t->element_size == sizeof(T) ? shoal_topic_publish(t, element, deadline) : shoal_topic_misfit_(t, sizeof(T)); } \
   SHOAL_INLINE int name##_get(struct shoal_topic *t, T *element, shoal_deadline deadline) { return t->element_size == sizeof(T) ? shoal_topic_get(t, element, deadline) : shoal_topic_misfit_(t, sizeof(T)); }

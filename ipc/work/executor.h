@@ -87,10 +87,10 @@ struct shoal_executor_options {  // zero: the default
   int64_t age_max_ns;
   const uint16_t *processors;
   unsigned processor_count;
-  const char *workers_name;    // NAME-1, NAME-2...; the executor's name
-  uint32_t restarts_max;       // no limit; else more than this within restarts_within break the executor
-  int64_t restarts_within_ns;  // one second
-  int threaded;
+  const char *workers_name;             // NAME-1, NAME-2...; the executor's name
+  uint32_t restarts_max;                // no limit; else more than this within restarts_within break the executor
+  int64_t restarts_within_ns;           // one second
+  int threaded;                         // fork although other threads run, as in struct shoal_process_options
   int threads;                          // 1: the workers are threads of this process
   const struct shoal_context *context;  // how processes start, as in struct shoal_pool_options
 };

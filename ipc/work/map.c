@@ -80,14 +80,17 @@ static int get_chunk(struct shoal_map *m, unsigned i, struct shoal_failure *fail
 
 int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_deadline deadline) {
   struct shoal_failure one;
+  struct shoal_kept_reason_ first;
   int answer = 0;
   for (unsigned i = 0; i < m->jobs; i++) {
     int rc = get_chunk(m, i, &one, deadline);
     if (rc && rc != -EREMOTEIO && rc != -ECANCELED) return rc;
     if (!rc || answer) continue;
     answer = rc;
+    shoal_reason_keep_(&first);
     if (rc == -EREMOTEIO && failure) *failure = one;
   }
+  if (answer) shoal_reason_restore_(&first);
   return answer;
 }
 
@@ -103,9 +106,13 @@ int shoal_map_successful(const struct shoal_map *m) {
   return 1;
 }
 
+// The reason stays: that of what failed before, not that one of these was over already.
 static void give_up(const struct shoal_future *f) {
+  struct shoal_kept_reason_ kept;
+  shoal_reason_keep_(&kept);
   (void)shoal_future_cancel(f, 0);
   (void)shoal_future_release(f);
+  shoal_reason_restore_(&kept);
 }
 int shoal_map_end(struct shoal_map *m) {
   for (unsigned i = 0; i < m->jobs; i++) give_up(&m->futures[i]);
@@ -261,12 +268,17 @@ static void stop(struct each *e) { shoal_store64_relaxed(&e->cursor->next, e->cu
 // The first failure, with every part over; or -ETIMEDOUT and the like, just as well.
 static int end_parts(struct each *e, struct shoal_failure *failure, shoal_deadline deadline) {
   int rc = shoal_future_wait(e->futures, e->parts, SHOAL_FIRST_FAILED, deadline), answer = rc < 0 ? rc : 0;
+  struct shoal_kept_reason_ first;
   if (rc != (int)e->parts) stop(e);
+  shoal_reason_keep_(&first);
   for (unsigned i = 0; i < e->parts; i++) {
     if (answer) (void)shoal_future_cancel(&e->futures[i], 0);
     rc = shoal_future_get(&e->futures[i], NULL, 0, answer ? NULL : failure, SHOAL_FOREVER);
-    if (rc && !answer) answer = rc;
+    if (!rc || answer) continue;
+    answer = rc;
+    shoal_reason_keep_(&first);
   }
+  shoal_reason_restore_(&first);
   return answer;
 }
 
@@ -309,10 +321,13 @@ int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task
   e->parts = parts;
   rc = new_cursor(e, n, options ? options->grain : 0);
   if (!rc) {
+    struct shoal_kept_reason_ kept;
     rc = submit_parts(e, task, argument, parts, deadline);
+    shoal_reason_keep_(&kept);
     if (rc) stop(e);
     int ended = end_parts(e, failure, rc ? SHOAL_FOREVER : deadline);
-    if (!rc) rc = ended;
+    if (rc) shoal_reason_restore_(&kept);
+    else rc = ended;
     if (!rc) rc = gather(e, argument, size, options ? options->gather : NULL);
     for (unsigned i = 0; i < e->parts; i++) (void)shoal_future_release(&e->futures[i]);
     shoal_block_end_(ex->heap, &e->ref, ex->object.entry, ex->object.generation);

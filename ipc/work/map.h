@@ -39,7 +39,8 @@ struct shoal_map;
 // -EINVAL: no array.
 int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
                     uint64_t chunk, struct shoal_map **out) SHOAL_MUST_CHECK;
-// Waits for all, and copies the results into the array. 0; -EREMOTEIO: some failed, and the first of them is *failure,
+// Waits for all, and copies the results into the array. 0; -EREMOTEIO: some failed, and the first of them is *failure
+// and shoal_reason(),
 // its `element` the index; what did not fail is there, but for the rest of a chunk whose worker died. -ECANCELED,
 // -EAGAIN, -ETIMEDOUT, and shoal_future_get's errors.
 int shoal_map_get(struct shoal_map *map, struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;

@@ -239,7 +239,8 @@ int shoal_pool_destroy(struct shoal_pool *pool) {
 static int check_options(const struct shoal_pool_options *o, const struct shoal_task **task) {
   struct shoal_queue_info queue;
   *task = NULL;
-  if ((!o->task && !o->hooks_) || !o->queue) return shoal_fail_(-EINVAL, "a pool needs a task and a queue");
+  if (!o || (!o->task && !o->hooks_) || !o->queue)
+    return shoal_fail_(-EINVAL, "a pool needs options.task and options.queue");
   if (o->workers > WORKERS_MAX) return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers, WORKERS_MAX);
   if (o->deliveries_max > DELIVERIES_MAX)
     return shoal_fail_(-EINVAL, "%u deliveries; at most %u", o->deliveries_max, DELIVERIES_MAX);

@@ -74,7 +74,8 @@ struct shoal_pool_options {                 // zero: the default
 };
 
 // -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; -EUSERS the queue has too few consumers for the
-// workers and the pool itself; -EINVAL a context that does not go; the errors of fork and of the segment.
+// workers and the pool itself; -EINVAL no task or no queue, or a
+// context that does not go; the errors of fork and of the segment.
 int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options,
                       struct shoal_pool **out) SHOAL_MUST_CHECK;
 

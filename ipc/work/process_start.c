@@ -44,7 +44,9 @@ static int check_threads(const struct shoal_start_ *s) {
   do
     if (stat("/proc/self/task", &st)) return shoal_fail_(-ENOSYS, "cannot count the threads of this process: %m");
   while (st.st_nlink > 3 && shoal_now_ns() < end && sched_yield() == 0);
-  if (st.st_nlink > 3) return shoal_fail_(-EBUSY, "fork of a process with %u threads", (unsigned)st.st_nlink - 2);
+  if (st.st_nlink > 3)
+    return shoal_fail_(-EBUSY, "fork of a process with %u threads: fork before them, say .threaded, or use a starter",
+                       (unsigned)st.st_nlink - 2);
   return 0;
 }
 

@@ -5,10 +5,10 @@
 
 static void test_every_code_has_its_sentence(void **state) {
   (void)state;
-  static const int codes[] = {0,         EAGAIN, ETIMEDOUT,    EPIPE,   EOWNERDEAD, ENOTRECOVERABLE,
-                              EPERM,     EINVAL, ENAMETOOLONG, EBADMSG, EEXIST,     ENOENT,
-                              EPROTO,    ENOSPC, ENOMEM,       EUSERS,  EBUSY,      EDEADLK,
-                              EOVERFLOW, ENOSYS, ECHILD,       ERANGE};
+  static const int codes[] = {
+      0,      EAGAIN, ETIMEDOUT, EPIPE,  EOWNERDEAD, ENOTRECOVERABLE, EPERM,    EINVAL,    ENAMETOOLONG, EBADMSG,
+      EEXIST, ENOENT, EPROTO,    ENOSPC, ENOMEM,     EUSERS,          EBUSY,    EDEADLK,   EOVERFLOW,    ENOSYS,
+      ECHILD, ERANGE, EALREADY,  EACCES, EIO,        ENOTSUP,         EMSGSIZE, EREMOTEIO, ECANCELED};
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
     const char *text = shoal_strerror(-codes[i]);
     assert_ptr_equal(text, shoal_strerror(codes[i]));
@@ -47,12 +47,23 @@ static void test_long_reason_is_cut(void **state) {
   assert_in_range(strlen(shoal_reason()), 100, 999);
 }
 
+static void test_a_kept_reason_comes_back(void **state) {
+  (void)state;
+  struct shoal_kept_reason_ kept;
+  assert_int_equal(shoal_fail_(-EINVAL, "the first"), -EINVAL);
+  shoal_reason_keep_(&kept);
+  assert_int_equal(shoal_fail_(-EALREADY, "on the way"), -EALREADY);
+  shoal_reason_restore_(&kept);
+  assert_string_equal(shoal_reason(), "the first");
+}
+
 int main(void) {
   alarm(WATCHDOG_S);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_code_has_its_sentence),
       cmocka_unit_test(test_reason_is_the_threads_own),
       cmocka_unit_test(test_long_reason_is_cut),
+      cmocka_unit_test(test_a_kept_reason_comes_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

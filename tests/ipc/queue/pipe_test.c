@@ -468,7 +468,10 @@ static void test_refusals(void **state) {
   assert_int_equal(shoal_pipe_create(seg, "line", &(struct shoal_pipe_options){0}, other), -EEXIST);
   assert_int_equal(shoal_pipe_create(seg, "huge", &(struct shoal_pipe_options){.capacity = UINT32_MAX}, other),
                    -EINVAL);
-  assert_int_equal(number_pipe_create(seg, "numbers", &(struct shoal_pipe_options){0}, other), 0);
+  assert_int_equal(shoal_pipe_create(seg, "bytes", NULL, other), 0);  // as zeroes
+  for (int i = 0; i < 2; i++) assert_int_equal(shoal_pipe_close(&other[i]), 0);
+  assert_int_equal(shoal_pipe_unlink(seg, "bytes"), 0);
+  assert_int_equal(number_pipe_create(seg, "numbers", NULL, other), 0);
   assert_int_equal(number_pipe_send(other[1], &number, SHOAL_TRY), 0);
   assert_int_equal(number_pipe_send(other[0], &number, SHOAL_TRY), -EPERM);
   assert_int_equal(shoal_pipe_send(other[1], &number, 8, SHOAL_TRY), -EBADMSG);

@@ -1246,6 +1246,14 @@ static void test_named_in_a_segment(void **state) {
   assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
   struct shoal_queue_options o = {.capacity = 16};
   assert_int_equal(number_queue_create(seg, "numbers", &(struct shoal_queue_options){.capacity = 0}, &q), -EINVAL);
+  shoal_reason_clear();
+  assert_int_equal(number_queue_create(seg, "numbers", NULL, &q), -EINVAL);
+  assert_string_equal(shoal_reason(), "options.capacity is not given");
+  assert_int_equal(number_queue_open_or_create(seg, "numbers", NULL, &q), -EINVAL);
+  shoal_reason_clear();
+  assert_int_equal(shoal_queue_create(seg, "numbers", NULL, &q), -EINVAL);
+  assert_string_equal(shoal_reason(), "options.capacity is not given");
+  assert_int_equal(shoal_queue_open_or_create(seg, "numbers", NULL, &q), -EINVAL);
   assert_int_equal(number_queue_open(seg, "numbers", &q), -ENOENT);
   assert_int_equal(number_queue_create(seg, "numbers", &o, &q), 0);
   assert_int_equal(number_queue_create(seg, "numbers", &o, &again), -EEXIST);

@@ -517,6 +517,14 @@ static void test_named_in_a_segment(void **state) {
   struct shoal_topic_options o = {.capacity = 16, .history = 16};
   assert_int_equal(numbers_create(seg, "t", &(struct shoal_topic_options){.capacity = 0}, &t), -EINVAL);
   assert_int_equal(numbers_open_or_create(seg, "t", &(struct shoal_topic_options){.capacity = 0}, &t), -EINVAL);
+  shoal_reason_clear();
+  assert_int_equal(numbers_create(seg, "t", NULL, &t), -EINVAL);
+  assert_string_equal(shoal_reason(), "options.capacity is not given");
+  assert_int_equal(numbers_open_or_create(seg, "t", NULL, &t), -EINVAL);
+  assert_int_equal(shoal_topic_create(seg, "t", NULL, &t), -EINVAL);
+  shoal_reason_clear();
+  assert_int_equal(shoal_topic_open_or_create(seg, "t", NULL, &t), -EINVAL);
+  assert_string_equal(shoal_reason(), "options.capacity is not given");
   assert_int_equal(numbers_open(seg, "t", &t), -ENOENT);
   assert_int_equal(numbers_create(seg, "t", &o, &t), 0);
   assert_int_equal(numbers_create(seg, "t", &o, &again), -EEXIST);

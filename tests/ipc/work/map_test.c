@@ -108,6 +108,10 @@ static void test_failures(void **state) {
   assert_int_equal(failure.element, 2);
   assert_int_equal(failure.code, -EDOM);
   assert_string_equal(failure.message, "2");
+  assert_non_null(strstr(shoal_reason(), "task refuse_thirds, worker "));
+  const char *why = strstr(shoal_reason(), "(-33): ");
+  assert_non_null(why);
+  assert_string_equal(why, "(-33): 2");  // the first that failed, not the last
   for (uint32_t i = 0; i < 100; i++) assert_int_equal(items[i].out, 1);
   set_up(NULL);
   fill(items, 100);

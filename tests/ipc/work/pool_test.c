@@ -428,6 +428,8 @@ static void test_given_up(void **state) {
   finish(pool);
   o.deliveries_max = 512;
   assert_int_equal(shoal_pool_create(seg, &o, &pool), -EINVAL);
+  assert_int_equal(shoal_pool_create(seg, NULL, &pool), -EINVAL);
+  assert_string_equal(shoal_reason(), "a pool needs options.task and options.queue");
 }
 
 static void test_no_fork(void **state) {

@@ -105,6 +105,7 @@ static void skipped(struct shoal_executor *ex) {
   assert_int_equal(shoal_future_get(&f[2], NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
   assert_int_equal(failure.code, -EDOM);
   assert_string_equal(failure.message, "7 is odd");
+  assert_non_null(strstr(shoal_reason(), "before task add_one, which did not run: "));
   for (int i = 0; i < 3; i++) assert_int_equal(shoal_future_release(&f[i]), 0);
   s = (struct small){.id = 901, .in = level + 1};
   assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f[0]), 0);
