@@ -5,6 +5,7 @@
 //               each once; no process and no segment stays
 //   ended       a program that does not handle SIGINT, or is told SIGTERM: its workers end with it
 //   left        callers killed within submit: a shutdown does not wait for what they left
+//   unplaced    what is cancelled while its caller waits for room never runs, and the caller is told at once
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
 //   callbacks   are those of the process that asked: a child's calls run none of its parent's, nor do workers
@@ -222,6 +223,41 @@ static void test_left(void **state) {
   }
 }
 
+static void *submit_late(void *ex) {
+  struct small s = {.id = 80};
+  int rc = SHOAL_SUBMIT(ex, square, &s, NULL);
+  shoal_store32_relaxed(&ledger->ended[81], 1);
+  return (void *)(intptr_t)rc;
+}
+static void test_unplaced(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct shoal_executor_info info = {.pending = 0};
+  struct small s = {.id = 1, .in = 1};
+  pthread_t t;
+  void *answer;
+  int rc = SHOAL_SUBMIT(ex, hold, &s, NULL);
+  assert_int_equal(rc, 0);
+  await_begun(1);
+  s = (struct small){.id = 2};
+  uint32_t queued = 0;
+  while ((rc = SHOAL_SUBMIT_UNTIL(ex, square, &s, SHOAL_TRY, NULL)) == 0) queued++;
+  assert_int_equal(rc, -EAGAIN);
+  assert_int_equal(pthread_create(&t, NULL, submit_late, ex), 0);
+  while (info.pending <= queued) assert_int_equal(shoal_executor_info(ex, &info), 0);
+  while (!shoal_load32_relaxed(&ledger->ended[81]))
+    assert_int_equal(shoal_executor_shutdown(ex, SHOAL_CANCEL_PENDING, SHOAL_TRY), 0);
+  pthread_join(t, &answer);
+  assert_null(answer);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[80]), 0);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[2]), 0);
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.jobs, 0);
+  end_executor(ex);
+}
+
 // ---- shared ----
 
 static int get_others(void *ex) {
@@ -418,7 +454,7 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),   TEST(interrupted), TEST(ended),  TEST(left),     TEST(shared),    TEST(forked),
+      TEST(stopped),   TEST(interrupted), TEST(ended),  TEST(left),     TEST(unplaced),  TEST(shared),  TEST(forked),
       TEST(callbacks), TEST(jumps),       TEST(memory), TEST(children), TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
