@@ -283,8 +283,9 @@ static int publish_next(struct shoal_executor *ex, shoal_atomic64 *submitting, u
   if (!told && was >> 32 == us >> 32 && !shoal_job_is_needed_(ex, (uint32_t)(sub->after - 1), us >> 32, was))
     told = shoal_cas64_seq_cst(&first->next, &was, us);  // [Y5]: that one is done with it
   int cancelled = !told && !take_back(cell, state);
-  shoal_store64_release(submitting, 0);  // [U1]
-  if (told) return shoal_job_waits_(ex, job, state), 0;
+  if (told) shoal_job_waits_(ex, job, state);  // its order may be ours to put
+  shoal_store64_release(submitting, 0);        // [U1]
+  if (told) return 0;
   if (cancelled) return 0;
   if (was >> 32 != us >> 32) return shoal_future_released_();
   return shoal_fail_(-EBUSY, "another job begins when that one is over");

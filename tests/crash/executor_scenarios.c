@@ -500,6 +500,9 @@ static void check_then(void) { crash_survivor(then_is_exact); }
 EXECUTOR(then, "a job after another, and both released", .setup = with_nothing, .prepare = own_job, .op = op_then,
          .check = check_then);
 
+EXECUTOR(then_over, "a job after another that is over, and both released", .setup = with_nothing, .prepare = own_job,
+         .ready = run_it, .op = op_then, .check = check_then);
+
 static void with_next(void) {
   with_job();
   OK(SHOAL_THEN(&F, small_job, &G));
