@@ -106,8 +106,8 @@ static int run_ranges(const struct run *r, const struct shoal_task *task, void *
   while (!rc && (shoal_load32_relaxed(&r->cell->progress) || claim_range(r, cursor, argument))) {
     shoal_reason_clear();
     rc = task->run(argument);
-    if (rc) rc = fail(r, 0, rc, shoal_reason());
-    shoal_store32_release(&r->cell->progress, 0);  // [N1]
+    if (rc) rc = fail(r, 0, rc, shoal_reason());        // killed before the job says so, retried, it is done again
+    else shoal_store32_release(&r->cell->progress, 0);  // [N1]
   }
   return rc;
 }
