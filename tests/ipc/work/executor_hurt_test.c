@@ -6,6 +6,7 @@
 //   ended       a program that does not handle SIGINT, or is told SIGTERM: its workers end with it
 //   left        callers killed within submit: a shutdown does not wait for what they left
 //   unplaced    what is cancelled while its caller waits for room never runs, and the caller is told at once
+//   behind      a shutdown waits for what a task submits behind it, and for what that submits
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
 //   callbacks   are those of the process that asked: a child's calls run none of its parent's, nor do workers
@@ -19,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "ipc/work/executor_internal.h"
 #include "ipc/work/processors.h"
 #include "tests/ipc/work/executor_support.h"
 
@@ -258,6 +260,48 @@ static void test_unplaced(void **state) {
   end_executor(ex);
 }
 
+// ledger->token is that of a job on which the shutdown sleeps from now on, if the queue is not closed before.
+static void await_shutdown(struct shoal_executor *ex) {
+  for (struct shoal_queue_info info = {.closed = 0}; !info.closed; usleep(100)) {
+    uint64_t job = __atomic_load_n(&ledger->token, __ATOMIC_ACQUIRE) & UINT32_MAX;
+    if (job < ex->jobs && (shoal_load64_relaxed(&ex->cells[job].state) & SHOAL_JOB_ASLEEP_)) return;
+    if (shoal_queue_info(ex->queue, &info)) return;
+  }
+}
+static int submit_one(struct small s, const struct shoal_task *task) {
+  struct shoal_executor *ex = shoal_executor_current();
+  struct shoal_future f;
+  __atomic_store_n(&ledger->token, UINT64_MAX, __ATOMIC_RELEASE);
+  int rc = shoal_executor_submit_task(ex, task, &s, sizeof s, SHOAL_FOREVER, &f);
+  if (!rc) __atomic_store_n(&ledger->token, shoal_future_token(&f), __ATOMIC_RELEASE);
+  return rc;
+}
+SHOAL_TASK(submit_last, struct small) {
+  await_shutdown(shoal_executor_current());
+  return submit_one(*arg, &square_task_);
+}
+SHOAL_TASK(submit_behind, struct small) {
+  await_shutdown(shoal_executor_current());
+  return submit_one(*arg, &submit_last_task_);
+}
+static void test_behind(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct shoal_future f[8], last;
+  struct small s = {.id = 90};
+  for (int i = 0; i < 8; i++) assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f[i]), 0);
+  s.id = 91;
+  assert_int_equal(SHOAL_SUBMIT(ex, submit_behind, &s, &last), 0);
+  __atomic_store_n(&ledger->token, shoal_future_token(&last), __ATOMIC_RELEASE);
+  for (int i = 0; i < 8; i++) {
+    assert_int_equal(shoal_future_get(&f[i], NULL, 0, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_future_release(&f[i]), 0);
+  }
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[91]), 1);
+  end_executor(ex);
+}
+
 // ---- shared ----
 
 static int get_others(void *ex) {
@@ -454,8 +498,8 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),   TEST(interrupted), TEST(ended),  TEST(left),     TEST(unplaced),  TEST(shared),  TEST(forked),
-      TEST(callbacks), TEST(jumps),       TEST(memory), TEST(children), TEST(elsewhere), TEST(default),
+      TEST(stopped), TEST(interrupted), TEST(ended), TEST(left),   TEST(unplaced), TEST(behind),    TEST(shared),
+      TEST(forked),  TEST(callbacks),   TEST(jumps), TEST(memory), TEST(children), TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
