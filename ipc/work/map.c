@@ -270,6 +270,13 @@ static int end_parts(struct each *e, struct shoal_failure *failure, shoal_deadli
   return answer;
 }
 
+// Whether no worker claims any more. Else, as nothing is awaited any longer, the block stays the executor's.
+static int are_over(const struct each *e) {
+  for (unsigned i = 0; i < e->parts; i++)
+    if (shoal_future_done(&e->futures[i]) != 1) return 0;
+  return 1;
+}
+
 static int submit_parts(struct each *e, const struct shoal_task *task, const void *argument, unsigned parts,
                         shoal_deadline deadline) {
   struct shoal_submission_ s = {.task = task,
@@ -314,8 +321,9 @@ int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task
     int ended = end_parts(e, failure, rc ? SHOAL_FOREVER : deadline);
     if (!rc) rc = ended;
     if (!rc) rc = gather(e, argument, size, options ? options->gather : NULL);
+    int over = are_over(e);
     for (unsigned i = 0; i < e->parts; i++) (void)shoal_future_release(&e->futures[i]);
-    shoal_block_end_(ex->heap, &e->ref, ex->object.entry, ex->object.generation);
+    if (over) shoal_block_end_(ex->heap, &e->ref, ex->object.entry, ex->object.generation);
   }
   free(e);
   return rc;

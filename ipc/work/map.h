@@ -23,7 +23,8 @@
 // SAFETY   a struct shoal_map or shoal_imap: one thread at a time. The array is the map's until the end.
 // CRASH    a chunk is a job, and what ipc/work/executor.h says of jobs holds: a worker's death fails its chunk, or, with
 //          retries, the chunk goes on behind the last struct that was done. Their owner dies: jobs that have been submitted
-//          run. for_each: the owner killed, 64 bytes of the heap are the executor's until its end.
+//          run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the
+//          executor's until its end.
 // COST     a chunk: one submit and one get. for_each: a compare-and-set for each range that a worker claims, which is a
 //          share of what is left.
 #pragma once

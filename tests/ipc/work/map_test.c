@@ -7,11 +7,13 @@
 //   results for_each    every index once, in ranges; parts are gathered; failure stops it; killed workers: with retries
 //   every index at least
 //               once, without at most once
+//   broken      meanwhile: what a worker still claims from is nobody else's
 //   wait        first, first failure, all; as completed gives each once; callbacks run once each
 //   refused     what does not fit changes nothing
 #include "ipc/work/map.h"
 
 #include "core/directory.h"
+#include "core/heap.h"
 #include "tests/ipc/work/executor_support.h"
 
 struct item {
@@ -244,6 +246,32 @@ static void test_for_each(void **state) {
   }
 }
 
+SHOAL_TASK(die_or_hold, struct part) {
+  if (arg->range.begin) raise(SIGKILL);
+  shoal_add32_relaxed(&ledger->begun[0], 1);
+  while (!shoal_load32_relaxed(&ledger->go)) usleep(100);
+  return 0;
+}
+static void test_broken(void **state) {
+  (void)state;
+  struct shoal_executor *ex =
+      executor_of((struct shoal_executor_options){.workers = 2, .retries = 60, .restarts_max = 2});
+  struct part p = {.sum = 0};
+  struct shoal_heap_info info;
+  struct shoal_heap *heap;
+  assert_int_equal(shoal_heap_open(seg, &heap), 0);
+  assert_int_equal(SHOAL_FOR_EACH(ex, die_or_hold, &p, 2, NULL, NULL, SHOAL_FOREVER), -ENOTRECOVERABLE);
+  while (!shoal_load32_relaxed(&ledger->begun[0])) usleep(100);
+  assert_int_equal(shoal_heap_info(heap, &info), 0);
+  assert_int_equal(info.objects, 1);
+  shoal_store32_relaxed(&ledger->go, 1);
+  end_executor(ex);
+  shoal_heap_reap(heap);
+  assert_int_equal(shoal_heap_info(heap, &info), 0);
+  assert_int_equal(info.blocks, 0);
+  assert_int_equal(shoal_heap_close(heap), 0);
+}
+
 static unsigned called;
 static void count_call(const struct shoal_future *f, void *arg) {
   assert_int_equal(shoal_future_done(f), 1);
@@ -322,6 +350,7 @@ int main(void) {
       cmocka_unit_test_setup(test_resumed, set_up), cmocka_unit_test_setup(test_async, set_up),
       cmocka_unit_test_setup(test_imap, set_up),    cmocka_unit_test_setup(test_for_each, set_up),
       cmocka_unit_test_setup(test_wait, set_up),    cmocka_unit_test_setup(test_refused, set_up),
+      cmocka_unit_test_setup(test_broken, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
