@@ -120,19 +120,19 @@ void shoal_job_freed_(struct shoal_executor *ex, uint32_t job, uint32_t generati
 
 // ---- what the dead have left ----
 
-// Killed before its submit returned: the job never was, unless a worker has begun it.
-static void abandon(struct shoal_executor *ex, uint64_t word) {
+// Killed before its submit returned: the job never was, unless a worker has begun it. `dead`: who submitted it is known to be.
+static void abandon(struct shoal_executor *ex, uint64_t word, int dead) {
   if (!word) return;
   uint32_t job = (uint32_t)(word - 1), generation = (uint32_t)((word - 1) >> 32);
   uint64_t s = shoal_job_look_(ex, job, generation);
   if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_) return;
   uint64_t owner = shoal_load64_relaxed(&ex->cells[job].owner);
-  if (!owner || !shoal_process_gone_(owner & PROCESS_MASK)) return;
+  if (!dead && (!owner || !shoal_process_gone_(owner & PROCESS_MASK))) return;
   shoal_job_finish_(ex, job, s | SHOAL_JOB_DETACHED_, SHOAL_JOB_CANCELLED_);
 }
 
 void shoal_job_abandon_(struct shoal_executor *ex) {
-  for (uint32_t p = 0; p < ex->producers; p++) abandon(ex, shoal_load64_relaxed(&ex->submitting[p].job));
+  for (uint32_t p = 0; p < ex->producers; p++) abandon(ex, shoal_load64_relaxed(&ex->submitting[p].job), 0);
 }
 
 // A cell of a process that is gone. 1: it is free now.
@@ -305,7 +305,8 @@ int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ 
   if ((uint32_t)role > ex->producers) return shoal_fail_(-EPROTO, "producer %d of %u", role, ex->producers);
   shoal_atomic64 *submitting = &ex->submitting[role - 1].job;
   uint64_t left = shoal_load64_relaxed(submitting);  // [U2] is [A4] of core/robust.c: the role was a dead one's
-  if (SHOAL_UNLIKELY(left)) abandon(ex, left);       // who had this role before us died in here
+  // who had this role before us died in here, though its process may not have gone yet
+  if (SHOAL_UNLIKELY(left)) abandon(ex, left, 1);
   rc = claim(ex, &job, &generation);
   if (rc) return rc;
   rc = fill(ex, &ex->cells[job], generation, s);
