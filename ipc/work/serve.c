@@ -70,14 +70,18 @@ static int fail(const struct run *r, uint32_t element, int code, const char *why
   return code;
 }
 
+#define HAS_FAILED (UINT32_C(1) << 31)  // of `progress`, which counts structs: the failure of one of them is written
+
 // 0, or its first failure, which is written down. All structs are done, whatever some answer.
 static int run_each(const struct run *r, const struct shoal_task *task, char *argument, uint64_t n) {
-  int failed = 0;
-  for (uint64_t i = shoal_load32_relaxed(&r->cell->progress); i < n; i++) {
+  uint32_t done = shoal_load32_relaxed(&r->cell->progress);
+  int failed = done & HAS_FAILED ? (int)shoal_load32_relaxed(&r->cell->code) : 0;  // in an attempt before this
+  for (uint64_t i = done & ~HAS_FAILED; i < n; i++) {
     shoal_reason_clear();
     int rc = task->run(argument + i * task->size);
     if (SHOAL_UNLIKELY(rc) && !failed) failed = fail(r, (uint32_t)i, rc, shoal_reason());
-    if (n > 1) shoal_store32_release(&r->cell->progress, (uint32_t)(i + 1));  // [N1] pairs with [N2]
+    done = (uint32_t)(i + 1) | (failed ? HAS_FAILED : 0);
+    if (n > 1) shoal_store32_release(&r->cell->progress, done);  // [N1] pairs with [N2]
   }
   return failed;
 }
@@ -183,7 +187,8 @@ static int after_death(struct run *r) {
                  ? (int)shoal_load32_relaxed(&r->cell->condemned)  // [K2] was the load of the state
                  : -ENOTRECOVERABLE;
   const char *why = code == -ETIMEDOUT ? "it took longer than its time limit" : "";
-  fail(r, shoal_load32_relaxed(&r->cell->progress), code, why);
+  uint32_t done = shoal_load32_relaxed(&r->cell->progress);
+  if (!(done & HAS_FAILED)) fail(r, done, code, why);  // else the first of them stays
   enum shoal_job_state_ failed = r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_;
   shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : failed);
   return code;

@@ -35,6 +35,10 @@ SHOAL_TASK(die_of_13, struct item) {
   arg->out = 1;
   return 0;
 }
+SHOAL_TASK(refuse_3_die_of_6, struct item) {
+  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) == 0 && arg->id == 6) raise(SIGKILL);
+  return arg->id == 3 ? shoal_task_fail(-EDOM, "3") : 0;
+}
 SHOAL_TASK(wait_for_go, struct item) {
   while (shoal_load32_relaxed(&ledger->go) <= arg->in) usleep(100);
   return arg->id % 2 ? -EDOM : 0;
@@ -137,6 +141,27 @@ static void test_resumed(void **state) {
     assert_int_equal(shoal_load32_relaxed(&ledger->begun[i]), 1 + (i == 13));
   }
   check_empty(ex);
+}
+
+// What failed before a death is still the first failure.
+static void test_failed_before(void **state) {
+  (void)state;
+  struct item items[10];
+  struct shoal_failure failure;
+  struct shoal_map *map;
+  for (uint32_t retries = 0; retries < 2; retries++) {
+    struct shoal_executor *ex = executor_of((struct shoal_executor_options){.retries = retries});
+    set_up(NULL);
+    fill(items, 10);
+    assert_int_equal(SHOAL_MAP_ASYNC(ex, refuse_3_die_of_6, items, 10, 10, &map), 0);
+    assert_int_equal(shoal_map_get(map, &failure, SHOAL_FOREVER), -EREMOTEIO);
+    assert_int_equal(failure.code, -EDOM);
+    assert_int_equal(failure.element, 3);
+    assert_string_equal(failure.message, "3");
+    assert_int_equal(shoal_load32_relaxed(&ledger->begun[9]), retries);
+    shoal_map_end(map);
+    check_empty(ex);
+  }
 }
 
 static void test_async(void **state) {
@@ -350,7 +375,7 @@ int main(void) {
       cmocka_unit_test_setup(test_resumed, set_up), cmocka_unit_test_setup(test_async, set_up),
       cmocka_unit_test_setup(test_imap, set_up),    cmocka_unit_test_setup(test_for_each, set_up),
       cmocka_unit_test_setup(test_wait, set_up),    cmocka_unit_test_setup(test_refused, set_up),
-      cmocka_unit_test_setup(test_broken, set_up),
+      cmocka_unit_test_setup(test_broken, set_up),  cmocka_unit_test_setup(test_failed_before, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
