@@ -6,6 +6,7 @@
 //   ended       a program that does not handle SIGINT, or is told SIGTERM: its workers end with it
 //   left        callers killed within submit: a shutdown does not wait for what they left
 //   unplaced    what is cancelled while its caller waits for room never runs, and the caller is told at once
+//   condemned   by somebody who died before he said so: its worker is killed within the time limit
 //   behind      a shutdown waits for what a task submits behind it, and for what that submits
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
@@ -302,6 +303,22 @@ static void test_behind(void **state) {
   end_executor(ex);
 }
 
+static void test_condemned(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .time_limit_ns = 100000000});
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
+  await_begun(1);
+  struct shoal_job_shm *cell = &ex->cells[f.job];
+  shoal_store32_relaxed(&cell->condemned, (uint32_t)-ECANCELED);
+  uint64_t was = shoal_load64_relaxed(&cell->state);
+  assert_true(shoal_cas64_seq_cst(&cell->state, &was, shoal_job_with_(was, SHOAL_JOB_CONDEMNED_)));
+  squares(ex, 1);  // behind it
+  assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_TRY), -ECANCELED);
+  end_executor(ex);
+}
+
 // ---- shared ----
 
 static int get_others(void *ex) {
@@ -498,8 +515,9 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped), TEST(interrupted), TEST(ended), TEST(left),   TEST(unplaced), TEST(behind),    TEST(shared),
-      TEST(forked),  TEST(callbacks),   TEST(jumps), TEST(memory), TEST(children), TEST(elsewhere), TEST(default),
+      TEST(stopped), TEST(interrupted), TEST(ended),    TEST(left),      TEST(unplaced),
+      TEST(behind),  TEST(condemned),   TEST(shared),   TEST(forked),    TEST(callbacks),
+      TEST(jumps),   TEST(memory),      TEST(children), TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
