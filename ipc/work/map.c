@@ -31,14 +31,11 @@ static uint64_t count_of(const struct shoal_map *m, unsigned i) {
   return m->n - from < m->chunk ? m->n - from : m->chunk;
 }
 
-static int submit_chunk(struct shoal_map *m, const struct shoal_task *task, unsigned i) {
+static int submit_chunk(struct shoal_map *m, const struct shoal_task *task, unsigned i, shoal_deadline deadline) {
   char *at = m->array + i * m->chunk * m->size;
   shoal_off off = shoal_segment_off(m->ex->seg, at);
-  struct shoal_submission_ s = {.task = task,
-                                .argument = off ? NULL : at,
-                                .size = count_of(m, i) * m->size,
-                                .off = off,
-                                .deadline = SHOAL_FOREVER};
+  struct shoal_submission_ s = {
+      .task = task, .argument = off ? NULL : at, .size = count_of(m, i) * m->size, .off = off, .deadline = deadline};
   return shoal_job_submit_(m->ex, &s, &m->futures[i]);
 }
 
@@ -48,8 +45,8 @@ static int check_task(const struct shoal_task *task, uint64_t size) {
                      (unsigned long long)task->size, (unsigned long long)size);
 }
 
-int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
-                    uint64_t chunk, struct shoal_map **out) {
+static int begin_map(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
+                     uint64_t chunk, shoal_deadline deadline, struct shoal_map **out) {
   int rc = check_task(task, size);
   if (!rc && !array && n) rc = shoal_fail_(-EINVAL, "no array");
   if (!rc && n > INT64_MAX / size) rc = shoal_fail_(-EINVAL, "%llu elements", (unsigned long long)n);
@@ -59,10 +56,15 @@ int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, vo
   struct shoal_map *m = malloc(sizeof *m + jobs * sizeof *m->futures);
   if (!m) return shoal_fail_(-ENOMEM, "no memory for %llu futures", (unsigned long long)jobs);
   *m = (struct shoal_map){ex, array, n, size, chunk, 0};
-  for (; m->jobs < jobs && !rc; m->jobs += rc == 0) rc = submit_chunk(m, task, m->jobs);
+  for (; m->jobs < jobs && !rc; m->jobs += rc == 0) rc = submit_chunk(m, task, m->jobs, deadline);
   if (rc) (void)shoal_map_end(m);
   else *out = m;
   return rc;
+}
+
+int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
+                    uint64_t chunk, struct shoal_map **out) {
+  return begin_map(ex, task, array, n, size, chunk, SHOAL_FOREVER, out);
 }
 
 // What a chunk has come to. Results of one that failed by itself are there as well.
@@ -116,7 +118,7 @@ int shoal_map_end(struct shoal_map *m) {
 int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
                    struct shoal_failure *failure, shoal_deadline deadline) {
   struct shoal_map *m;
-  int rc = shoal_map_async(ex, task, array, n, size, 0, &m);
+  int rc = begin_map(ex, task, array, n, size, 0, deadline, &m);
   if (rc) return rc;
   rc = shoal_map_get(m, failure, deadline);
   (void)shoal_map_end(m);

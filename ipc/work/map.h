@@ -36,7 +36,7 @@ SHOAL_BEGIN
 // ---- map ----
 struct shoal_map;
 // `chunk` 0: about four for each worker. `size`: of one struct. Errors of submit; then nothing runs any more, but what
-// has begun.
+// has begun. Sleeps while the queue has no room.
 // -EINVAL: no array.
 int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
                     uint64_t chunk, struct shoal_map **out) SHOAL_MUST_CHECK;
@@ -48,6 +48,7 @@ int shoal_map_ready(const struct shoal_map *map);       // 1, 0
 int shoal_map_successful(const struct shoal_map *map);  // 1, 0, -EAGAIN: not ready
 // What has not begun is cancelled; what has goes on, if need be in the array (of the segment).
 int shoal_map_end(struct shoal_map *map);
+// Both; the deadline is that of the submits, too: what has not begun by then is cancelled.
 int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t n, uint64_t size,
               struct shoal_failure *failure, shoal_deadline deadline);
 int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,

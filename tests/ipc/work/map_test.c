@@ -3,6 +3,7 @@
 //   failures    the first failure and its index; the others are done. A worker's death fails its chunk, and no more
 //   resumed     with retries a chunk whose worker died goes on behind what was done
 //   async       ready and successful tell; ended before its time, it leaves nothing behind
+//   no room     in the queue: the deadline holds for the submits, too
 //   imap        in order, and as they complete; of an endless input no more than the window is asked for; failures are
 //   results for_each    every index once, in ranges; parts are gathered; failure stops it; killed workers: with retries
 //   every index at least
@@ -182,6 +183,22 @@ static void test_async(void **state) {
     assert_int_equal(shoal_map_end(map), 0);
     if (!round) shoal_store32_relaxed(&ledger->go, 1), usleep(1000), shoal_store32_relaxed(&ledger->go, 0);
   }
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  check_empty(ex);
+}
+
+static void test_no_room(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct item held = {.in = 0}, items[4] = {{.id = 2}};
+  int rc;
+  while ((rc = SHOAL_SUBMIT_UNTIL(ex, wait_for_go, &held, SHOAL_TRY, NULL)) == 0) continue;
+  assert_int_equal(rc, -EAGAIN);
+  rc = SHOAL_MAP(ex, cube, items, 4, NULL, SHOAL_TRY);
+  assert_true(rc == -EAGAIN || rc == -ETIMEDOUT);
+  rc = SHOAL_MAP(ex, cube, items, 4, NULL, shoal_after_ms(10));
+  assert_int_equal(rc, -ETIMEDOUT);
+  shoal_store32_relaxed(&ledger->go, 1);
   assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
   check_empty(ex);
 }
@@ -376,6 +393,7 @@ int main(void) {
       cmocka_unit_test_setup(test_imap, set_up),    cmocka_unit_test_setup(test_for_each, set_up),
       cmocka_unit_test_setup(test_wait, set_up),    cmocka_unit_test_setup(test_refused, set_up),
       cmocka_unit_test_setup(test_broken, set_up),  cmocka_unit_test_setup(test_failed_before, set_up),
+      cmocka_unit_test_setup(test_no_room, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
