@@ -171,8 +171,8 @@ static struct shoal_future *ith(struct shoal_imap *it, uint32_t i) {
   return &it->futures[(it->first + i) % it->window];
 }
 
-// Submits until the window is full, the input has ended, or the queue has no room. Waits for room only if nothing is
-// out.
+// Submits until the window is full, the input has ended, or it cannot: what is out comes first, and may make room. Waits
+// for room only if nothing is out.
 static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
   while (it->out < it->window && (it->held || !it->ended)) {
     if (!it->held) {
@@ -183,7 +183,7 @@ static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
     it->held = 1;
     shoal_deadline wait = it->out ? SHOAL_TRY : deadline;
     int rc = shoal_executor_submit_task(it->ex, it->task, it->item, it->task->size, wait, ith(it, it->out));
-    if (rc) return rc == -EAGAIN && it->out ? 0 : rc;
+    if (rc) return it->out ? 0 : rc;
     it->held = 0;
     it->out++;
   }

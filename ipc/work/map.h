@@ -71,7 +71,7 @@ int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, u
                      int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
                      struct shoal_imap **out) SHOAL_MUST_CHECK;
 // 0, -ENOENT there are no more. -EREMOTEIO: that one has failed, and the next call has the next. -EAGAIN, -ETIMEDOUT:
-// none is ready; errors of submit, of get, of `next`.
+// none is ready; errors of get, of `next`; of submit, when all that had been submitted has been given out.
 int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
                     shoal_deadline deadline);
 // What has not begun is cancelled.

@@ -253,6 +253,29 @@ static void test_imap(void **state) {
   check_empty(ex);
 }
 
+// No cell for the next, or closed: what is out is given out.
+static void test_imap_stopped(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct shoal_imap_options o = {.window = 16};
+  struct item item = {.id = 100};
+  struct shoal_future f;
+  struct shoal_imap *it;
+  uint32_t n = 40, got = 0;
+  int rc = SHOAL_SUBMIT(ex, cube, &item, &f);
+  assert_int_equal(rc, 0);
+  assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), 0);
+  for (asked = 0; (rc = shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER)) == 0; got++) {
+    assert_int_equal(item.id, got);
+    if (got == 10) assert_int_equal(shoal_executor_close(ex), 0);
+  }
+  assert_int_equal(rc, -EPIPE);
+  assert_int_equal(asked, got + 1);  // the one that it holds
+  shoal_imap_end(it);
+  assert_int_equal(shoal_future_release(&f), 0);
+  check_empty(ex);
+}
+
 static void test_for_each(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
@@ -393,7 +416,7 @@ int main(void) {
       cmocka_unit_test_setup(test_imap, set_up),    cmocka_unit_test_setup(test_for_each, set_up),
       cmocka_unit_test_setup(test_wait, set_up),    cmocka_unit_test_setup(test_refused, set_up),
       cmocka_unit_test_setup(test_broken, set_up),  cmocka_unit_test_setup(test_failed_before, set_up),
-      cmocka_unit_test_setup(test_no_room, set_up),
+      cmocka_unit_test_setup(test_no_room, set_up), cmocka_unit_test_setup(test_imap_stopped, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
