@@ -387,6 +387,36 @@ static void test_wait(void **state) {
   check_empty(ex);
 }
 
+static void *cancel_soon(void *f) {
+  usleep(20000);
+  return (void *)(intptr_t)shoal_future_cancel(f, 0);
+}
+// More callbacks than can be slept on: the last is due first.
+static void test_many_callbacks(void **state) {
+  (void)state;
+  enum { N = 150 };
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 512});
+  struct shoal_future f[N];
+  unsigned calls = 0;
+  pthread_t t;
+  void *answer;
+  for (unsigned i = 0; i < N; i++) {
+    struct item item = {.id = 0};
+    assert_int_equal(SHOAL_SUBMIT(ex, wait_for_go, &item, &f[i]), 0);
+    assert_int_equal(shoal_future_on_done(&f[i], count_call, &calls), 0);
+  }
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_executor_poll(ex, shoal_after_ms(50)), -ETIMEDOUT);
+  assert_int_equal(pthread_create(&t, NULL, cancel_soon, &f[N - 1]), 0);
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_FOREVER), 1);
+  pthread_join(t, &answer);
+  assert_null(answer);
+  shoal_store32_relaxed(&ledger->go, 1);
+  while (calls < N) assert_true(shoal_executor_poll(ex, SHOAL_FOREVER) >= 0);
+  for (unsigned i = 0; i < N; i++) assert_int_equal(shoal_future_release(&f[i]), 0);
+  check_empty(ex);
+}
+
 static void test_refused(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
@@ -411,12 +441,19 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_map, set_up),     cmocka_unit_test_setup(test_failures, set_up),
-      cmocka_unit_test_setup(test_resumed, set_up), cmocka_unit_test_setup(test_async, set_up),
-      cmocka_unit_test_setup(test_imap, set_up),    cmocka_unit_test_setup(test_for_each, set_up),
-      cmocka_unit_test_setup(test_wait, set_up),    cmocka_unit_test_setup(test_refused, set_up),
-      cmocka_unit_test_setup(test_broken, set_up),  cmocka_unit_test_setup(test_failed_before, set_up),
-      cmocka_unit_test_setup(test_no_room, set_up), cmocka_unit_test_setup(test_imap_stopped, set_up),
+      cmocka_unit_test_setup(test_map, set_up),
+      cmocka_unit_test_setup(test_failures, set_up),
+      cmocka_unit_test_setup(test_resumed, set_up),
+      cmocka_unit_test_setup(test_async, set_up),
+      cmocka_unit_test_setup(test_imap, set_up),
+      cmocka_unit_test_setup(test_for_each, set_up),
+      cmocka_unit_test_setup(test_wait, set_up),
+      cmocka_unit_test_setup(test_refused, set_up),
+      cmocka_unit_test_setup(test_broken, set_up),
+      cmocka_unit_test_setup(test_failed_before, set_up),
+      cmocka_unit_test_setup(test_no_room, set_up),
+      cmocka_unit_test_setup(test_imap_stopped, set_up),
+      cmocka_unit_test_setup(test_many_callbacks, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
