@@ -214,12 +214,20 @@ static void until_limit(struct shoal_executor *ex, shoal_deadline *until) {
   }
 }
 
+// Orders found no room.
+static int is_behind(const struct shoal_executor *ex) {
+  unsigned w = 0;
+  while (w < ex->workers && !ex->owed[w]) w++;
+  return w < ex->workers || shoal_load32_relaxed(&ex->shm->behind);
+}
+
 // What the creator sleeps on beside jobs: the words before `end`. How many; 0: it is to look first.
 static unsigned watch_workers(struct shoal_executor *ex, struct shoal_futex_entry *end, unsigned room,
                               shoal_deadline *until) {
   unsigned watched = 0;
   until_limit(ex, until);
   for (uint32_t i = 0; i < ex->retry_n; i++) sooner(until, ex->retry[i].due_ns);
+  if (is_behind(ex)) sooner(until, shoal_now_ns() + SHOAL_EXECUTOR_SLICE_NS_);
   *--end = (struct shoal_futex_entry){&ex->shm->attention, ex->attention};
   return shoal_pool_watch_(ex->pool, end, room - 1, &watched, until) ? 0 : watched + 1;
 }
