@@ -163,18 +163,14 @@ static void note_limit(const struct run *r, struct shoal_desk_shm *desk) {
 
 static int run(const struct run *r, uint32_t worker) {
   struct shoal_desk_shm *desk = &r->ex->desks[worker];
-  uint64_t outer = shoal_load64_relaxed(&desk->job), outer_until = shoal_load64_relaxed(&desk->until_ns);
-  int limited = (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_) != 0;
+  // what a task runs while it waits ends within that task's limit, which is the first to be reached
+  int limited = !self.depth && (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_);
   if (limited) note_limit(r, desk);
   uint32_t depth = ++self.depth;
   int cancelled = 0, rc = run_task(r, &cancelled);
   if (self.depth != depth) shoal_process_exit(1);  // by longjmp, out of another that runs still: nobody would end it
   self.depth = depth - 1;
-  if (limited) {
-    shoal_store64_release(&desk->until_ns, 0);            // [T1]
-    shoal_store64_release(&desk->job, outer);             // [T1]
-    shoal_store64_release(&desk->until_ns, outer_until);  // [T1]
-  }
+  if (limited) shoal_store64_release(&desk->until_ns, 0);  // [T1]
   // Condemned meanwhile: it must not be over, nor anything else begun, while this process lives.
   enum shoal_job_state_ to = cancelled ? SHOAL_JOB_CANCELLED_ : rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_;
   if (!shoal_job_finish_(r->ex, r->job, r->s, to) && !r->ex->threads) shoal_process_exit(1);

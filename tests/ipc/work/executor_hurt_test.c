@@ -7,6 +7,7 @@
 //   left        callers killed within submit: a shutdown does not wait for what they left
 //   unplaced    what is cancelled while its caller waits for room never runs, and the caller is told at once
 //   condemned   by somebody who died before he said so: its worker is killed within the time limit
+//   nested_limit  a task that runs others while it waits is over its limit all the same
 //   behind      a shutdown waits for what a task submits behind it, and for what that submits
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
@@ -319,6 +320,31 @@ static void test_condemned(void **state) {
   end_executor(ex);
 }
 
+SHOAL_TASK(short_sleep, struct small) {
+  usleep(arg->in);
+  return 0;
+}
+SHOAL_TASK(run_for_ever, struct small) {
+  struct shoal_executor *ex = shoal_executor_current();
+  int rc = 0;
+  while (!rc) {
+    struct small s = {.in = 20000};
+    rc = SHOAL_APPLY(ex, short_sleep, &s, NULL, SHOAL_FOREVER);
+    arg->out++;
+  }
+  return rc;
+}
+static void test_nested_limit(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .time_limit_ns = 200000000});
+  struct shoal_failure failure;
+  struct small s = {.id = 1};
+  assert_int_equal(SHOAL_APPLY(ex, run_for_ever, &s, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ETIMEDOUT);
+  squares(ex, 3);
+  end_executor(ex);
+}
+
 // ---- shared ----
 
 static int get_others(void *ex) {
@@ -515,9 +541,9 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped), TEST(interrupted), TEST(ended),    TEST(left),      TEST(unplaced),
-      TEST(behind),  TEST(condemned),   TEST(shared),   TEST(forked),    TEST(callbacks),
-      TEST(jumps),   TEST(memory),      TEST(children), TEST(elsewhere), TEST(default),
+      TEST(stopped),   TEST(interrupted),  TEST(ended),     TEST(left),    TEST(unplaced),  TEST(behind),
+      TEST(condemned), TEST(nested_limit), TEST(shared),    TEST(forked),  TEST(callbacks), TEST(jumps),
+      TEST(memory),    TEST(children),     TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
