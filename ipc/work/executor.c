@@ -273,22 +273,37 @@ int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline)
   return rc;
 }
 
-// Until no job is pending or runs. The queue stays open until then, so that what a dying worker ran can be put again.
+// Until that job neither is pending nor runs. Then *seen is its word.
+static int drain_one(struct shoal_executor *ex, uint32_t job, shoal_deadline deadline, uint64_t *seen) {
+  struct shoal_job_shm *cell = &ex->cells[job];
+  uint64_t s;
+  while ((s = shoal_load64_acquire(&cell->state)), shoal_job_state_of_(s) && !shoal_job_over_(s)) {  // [J2]
+    shoal_job_kill_(ex, s);
+    int rc = shoal_executor_care_(ex);
+    if (rc) return rc;
+    shoal_job_waits_(ex, job, s);
+    shoal_job_abandon_(ex);
+    if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
+    uint64_t armed = s | SHOAL_JOB_ASLEEP_;
+    if (armed != s && !shoal_cas64_acq_rel(&cell->state, &s, armed)) continue;  // [W1] pairs with [J1]
+    struct shoal_futex_entry entry = {shoal_job_futex_(cell), (uint32_t)armed};
+    shoal_executor_sleep_(ex, &entry, 1, deadline);
+  }
+  *seen = s;
+  return 0;
+}
+
+// Until no job is pending or runs. The queue stays open until then, so that what a dying worker ran can be put again. A task
+// may submit behind us: only if nothing has changed from one pass to the next did nothing run between them.
 static int drain(struct shoal_executor *ex, shoal_deadline deadline) {
-  for (uint32_t job = 0; job < ex->jobs; job++) {
-    struct shoal_job_shm *cell = &ex->cells[job];
-    uint64_t s;
-    while ((s = shoal_load64_acquire(&cell->state)), shoal_job_state_of_(s) && !shoal_job_over_(s)) {  // [J2]
-      shoal_job_kill_(ex, s);
-      int rc = shoal_executor_care_(ex);
+  for (uint64_t sum = 0, last = 0, passes = 0; passes < 2 || sum != last; passes++) {
+    last = sum;
+    sum = 0;
+    for (uint32_t job = 0; job < ex->jobs; job++) {
+      uint64_t s = 0;
+      int rc = drain_one(ex, job, deadline, &s);
       if (rc) return rc;
-      shoal_job_waits_(ex, job, s);
-      shoal_job_abandon_(ex);
-      if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
-      uint64_t armed = s | SHOAL_JOB_ASLEEP_;
-      if (armed != s && !shoal_cas64_acq_rel(&cell->state, &s, armed)) continue;  // [W1] pairs with [J1]
-      struct shoal_futex_entry entry = {shoal_job_futex_(cell), (uint32_t)armed};
-      shoal_executor_sleep_(ex, &entry, 1, deadline);
+      sum = (sum ^ s) * UINT64_C(0x9e3779b97f4a7c15) + job;
     }
   }
   return 0;

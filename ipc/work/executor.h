@@ -78,7 +78,7 @@ struct shoal_executor_options {  // zero: the default
   int64_t retry_delay_ns;        // at once; else the first time after so long, then after twice as long, and so on
   int64_t retry_delay_max_ns;    // no limit; else no longer than that
   int dead_letters;       // 1: jobs that failed with their workers, or at their limit, are kept: shoal_executor_letter
-  int64_t time_limit_ns;  // none; else for each attempt, what it runs while it waits included
+  int64_t time_limit_ns;  // none; else for each attempt, what it runs while it waits included, which ends with it
   int (*init)(void *arg, unsigned worker);  // these four as in struct shoal_pool_options
   void (*finalize)(void *arg, unsigned worker);
   void *arg;            // of both

@@ -253,7 +253,8 @@ int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline) {
     int ran = run_due(ex);
     unsigned n = awaited(ex, futures);
     if (ran || !n) return ran;
-    int rc = wait_any(futures, NULL, n, deadline);
-    if (rc) return rc;
+    // of those that it does not sleep on, one may be over, too
+    int rc = wait_any(futures, NULL, n, n == SHOAL_FUTEX_MANY ? shoal_executor_slice_(deadline) : deadline);
+    if (rc && (rc != -ETIMEDOUT || shoal_deadline_passed(deadline))) return rc;
   }
 }

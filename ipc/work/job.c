@@ -120,19 +120,19 @@ void shoal_job_freed_(struct shoal_executor *ex, uint32_t job, uint32_t generati
 
 // ---- what the dead have left ----
 
-// Killed before its submit returned: the job never was, unless a worker has begun it.
-static void abandon(struct shoal_executor *ex, uint64_t word) {
+// Killed before its submit returned: the job never was, unless a worker has begun it. `dead`: who submitted it is known to be.
+static void abandon(struct shoal_executor *ex, uint64_t word, int dead) {
   if (!word) return;
   uint32_t job = (uint32_t)(word - 1), generation = (uint32_t)((word - 1) >> 32);
   uint64_t s = shoal_job_look_(ex, job, generation);
   if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_) return;
   uint64_t owner = shoal_load64_relaxed(&ex->cells[job].owner);
-  if (!owner || !shoal_process_gone_(owner & PROCESS_MASK)) return;
+  if (!dead && (!owner || !shoal_process_gone_(owner & PROCESS_MASK))) return;
   shoal_job_finish_(ex, job, s | SHOAL_JOB_DETACHED_, SHOAL_JOB_CANCELLED_);
 }
 
 void shoal_job_abandon_(struct shoal_executor *ex) {
-  for (uint32_t p = 0; p < ex->producers; p++) abandon(ex, shoal_load64_relaxed(&ex->submitting[p].job));
+  for (uint32_t p = 0; p < ex->producers; p++) abandon(ex, shoal_load64_relaxed(&ex->submitting[p].job), 0);
 }
 
 // A cell of a process that is gone. 1: it is free now.
@@ -233,7 +233,16 @@ static int may_submit(struct shoal_executor *ex) {
   return 0;
 }
 
-// One try to put the order, or until the deadline. -EAGAIN: the job is not to be seen any more, the cell still ours.
+// No longer to be seen, and the cell still ours. 0: it was cancelled meanwhile, and may be another's by now.
+static int take_back(struct shoal_job_shm *cell, uint64_t state) {
+  uint64_t flags = SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_, s = state;
+  while (!shoal_cas64_acq_rel(&cell->state, &s, (uint64_t)shoal_job_generation_(state) << 32 | SHOAL_JOB_FREE_))
+    if ((s & ~flags) != (state & ~flags)) return 0;
+  if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(cell), INT32_MAX);
+  return 1;
+}
+
+// One try to put the order, or until the deadline. <0: the job is not to be seen any more, the cell still ours.
 static int publish(struct shoal_executor *ex, shoal_atomic64 *submitting, uint32_t job, uint64_t state,
                    shoal_deadline deadline) {
   struct shoal_job_shm *cell = &ex->cells[job];
@@ -242,8 +251,8 @@ static int publish(struct shoal_executor *ex, shoal_atomic64 *submitting, uint32
   shoal_store64_release(submitting, 1 + shoal_job_token_(job, order.generation));
   shoal_store64_release(&cell->state, state);  // [J1] pairs with [J2]
   int rc = orders_put(ex->queue, &order, deadline);
-  if (rc) shoal_store64_release(&cell->state, (uint64_t)order.generation << 32 | SHOAL_JOB_FREE_);  // [U1]
-  shoal_store64_release(submitting, 0);                                                             // [U1]
+  if (rc && !take_back(cell, state)) rc = 0;
+  shoal_store64_release(submitting, 0);  // [U1]
   return rc;
 }
 
@@ -262,21 +271,22 @@ static int publish_waiting(struct shoal_executor *ex, shoal_atomic64 *submitting
   }
 }
 
-// No order yet: it is the next of another job. -EBUSY: that has one.
+// No order yet: it is the next of another job. -EBUSY: that has one. 0, too, if it was cancelled meanwhile.
 static int publish_next(struct shoal_executor *ex, shoal_atomic64 *submitting, uint32_t job, uint64_t state,
                         const struct shoal_submission_ *sub) {
   struct shoal_job_shm *cell = &ex->cells[job], *first = &ex->cells[(uint32_t)(sub->after - 1)];
   uint64_t was = (sub->after - 1) >> 32 << 32, us = was | (job + 1);
-  uint64_t freed = (uint64_t)shoal_job_generation_(state) << 32;
   // [U1], [J1] as in publish
   shoal_store64_release(submitting, 1 + shoal_job_token_(job, shoal_job_generation_(state)));
   shoal_store64_release(&cell->state, state);              // [J1]
   int told = shoal_cas64_seq_cst(&first->next, &was, us);  // [Y5] pairs with [Y1]
   if (!told && was >> 32 == us >> 32 && !shoal_job_is_needed_(ex, (uint32_t)(sub->after - 1), us >> 32, was))
-    told = shoal_cas64_seq_cst(&first->next, &was, us);                     // [Y5]: that one is done with it
-  if (!told) shoal_store64_release(&cell->state, freed | SHOAL_JOB_FREE_);  // [U1]
-  shoal_store64_release(submitting, 0);                                     // [U1]
-  if (told) return shoal_job_waits_(ex, job, state), 0;
+    told = shoal_cas64_seq_cst(&first->next, &was, us);  // [Y5]: that one is done with it
+  int cancelled = !told && !take_back(cell, state);
+  if (told) shoal_job_waits_(ex, job, state);  // its order may be ours to put
+  shoal_store64_release(submitting, 0);        // [U1]
+  if (told) return 0;
+  if (cancelled) return 0;
   if (was >> 32 != us >> 32) return shoal_future_released_();
   return shoal_fail_(-EBUSY, "another job begins when that one is over");
 }
@@ -295,7 +305,8 @@ int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ 
   if ((uint32_t)role > ex->producers) return shoal_fail_(-EPROTO, "producer %d of %u", role, ex->producers);
   shoal_atomic64 *submitting = &ex->submitting[role - 1].job;
   uint64_t left = shoal_load64_relaxed(submitting);  // [U2] is [A4] of core/robust.c: the role was a dead one's
-  if (SHOAL_UNLIKELY(left)) abandon(ex, left);       // who had this role before us died in here
+  // who had this role before us died in here, though its process may not have gone yet
+  if (SHOAL_UNLIKELY(left)) abandon(ex, left, 1);
   rc = claim(ex, &job, &generation);
   if (rc) return rc;
   rc = fill(ex, &ex->cells[job], generation, s);

@@ -41,7 +41,7 @@ void shoal_job_follow_(struct shoal_executor *ex, uint32_t job, uint32_t generat
   if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(&ex->cells[order.job]), INT32_MAX);
   if (rc == 0) return;
   shoal_store32_relaxed(&ex->shm->behind, 1);
-  shoal_executor_attend_(ex);
+  if (!shoal_executor_is_creator_(ex)) shoal_executor_attend_(ex);  // it looks again by itself: see watch_workers
 }
 
 int shoal_job_waits_(struct shoal_executor *ex, uint32_t job, uint64_t s) {

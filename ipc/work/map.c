@@ -31,14 +31,11 @@ static uint64_t count_of(const struct shoal_map *m, unsigned i) {
   return m->n - from < m->chunk ? m->n - from : m->chunk;
 }
 
-static int submit_chunk(struct shoal_map *m, const struct shoal_task *task, unsigned i) {
+static int submit_chunk(struct shoal_map *m, const struct shoal_task *task, unsigned i, shoal_deadline deadline) {
   char *at = m->array + i * m->chunk * m->size;
   shoal_off off = shoal_segment_off(m->ex->seg, at);
-  struct shoal_submission_ s = {.task = task,
-                                .argument = off ? NULL : at,
-                                .size = count_of(m, i) * m->size,
-                                .off = off,
-                                .deadline = SHOAL_FOREVER};
+  struct shoal_submission_ s = {
+      .task = task, .argument = off ? NULL : at, .size = count_of(m, i) * m->size, .off = off, .deadline = deadline};
   return shoal_job_submit_(m->ex, &s, &m->futures[i]);
 }
 
@@ -48,8 +45,8 @@ static int check_task(const struct shoal_task *task, uint64_t size) {
                      (unsigned long long)task->size, (unsigned long long)size);
 }
 
-int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
-                    uint64_t chunk, struct shoal_map **out) {
+static int begin_map(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
+                     uint64_t chunk, shoal_deadline deadline, struct shoal_map **out) {
   int rc = check_task(task, size);
   if (!rc && !array && n) rc = shoal_fail_(-EINVAL, "no array");
   if (!rc && n > INT64_MAX / size) rc = shoal_fail_(-EINVAL, "%llu elements", (unsigned long long)n);
@@ -59,10 +56,15 @@ int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, vo
   struct shoal_map *m = malloc(sizeof *m + jobs * sizeof *m->futures);
   if (!m) return shoal_fail_(-ENOMEM, "no memory for %llu futures", (unsigned long long)jobs);
   *m = (struct shoal_map){ex, array, n, size, chunk, 0};
-  for (; m->jobs < jobs && !rc; m->jobs += rc == 0) rc = submit_chunk(m, task, m->jobs);
+  for (; m->jobs < jobs && !rc; m->jobs += rc == 0) rc = submit_chunk(m, task, m->jobs, deadline);
   if (rc) (void)shoal_map_end(m);
   else *out = m;
   return rc;
+}
+
+int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
+                    uint64_t chunk, struct shoal_map **out) {
+  return begin_map(ex, task, array, n, size, chunk, SHOAL_FOREVER, out);
 }
 
 // What a chunk has come to. Results of one that failed by itself are there as well.
@@ -123,7 +125,7 @@ int shoal_map_end(struct shoal_map *m) {
 int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
                    struct shoal_failure *failure, shoal_deadline deadline) {
   struct shoal_map *m;
-  int rc = shoal_map_async(ex, task, array, n, size, 0, &m);
+  int rc = begin_map(ex, task, array, n, size, 0, deadline, &m);
   if (rc) return rc;
   rc = shoal_map_get(m, failure, deadline);
   (void)shoal_map_end(m);
@@ -176,8 +178,8 @@ static struct shoal_future *ith(struct shoal_imap *it, uint32_t i) {
   return &it->futures[(it->first + i) % it->window];
 }
 
-// Submits until the window is full, the input has ended, or the queue has no room. Waits for room only if nothing is
-// out.
+// Submits until the window is full, the input has ended, or it cannot: what is out comes first, and may make room. Waits
+// for room only if nothing is out.
 static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
   while (it->out < it->window && (it->held || !it->ended)) {
     if (!it->held) {
@@ -188,7 +190,7 @@ static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
     it->held = 1;
     shoal_deadline wait = it->out ? SHOAL_TRY : deadline;
     int rc = shoal_executor_submit_task(it->ex, it->task, it->item, it->task->size, wait, ith(it, it->out));
-    if (rc) return rc == -EAGAIN && it->out ? 0 : rc;
+    if (rc) return it->out ? 0 : rc;
     it->held = 0;
     it->out++;
   }
@@ -282,6 +284,13 @@ static int end_parts(struct each *e, struct shoal_failure *failure, shoal_deadli
   return answer;
 }
 
+// Whether no worker claims any more. Else, as nothing is awaited any longer, the block stays the executor's.
+static int are_over(const struct each *e) {
+  for (unsigned i = 0; i < e->parts; i++)
+    if (shoal_future_done(&e->futures[i]) != 1) return 0;
+  return 1;
+}
+
 static int submit_parts(struct each *e, const struct shoal_task *task, const void *argument, unsigned parts,
                         shoal_deadline deadline) {
   struct shoal_submission_ s = {.task = task,
@@ -329,8 +338,9 @@ int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task
     if (rc) shoal_reason_restore_(&kept);
     else rc = ended;
     if (!rc) rc = gather(e, argument, size, options ? options->gather : NULL);
+    int over = are_over(e);
     for (unsigned i = 0; i < e->parts; i++) (void)shoal_future_release(&e->futures[i]);
-    shoal_block_end_(ex->heap, &e->ref, ex->object.entry, ex->object.generation);
+    if (over) shoal_block_end_(ex->heap, &e->ref, ex->object.entry, ex->object.generation);
   }
   free(e);
   return rc;

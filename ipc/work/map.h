@@ -23,7 +23,8 @@
 // SAFETY   a struct shoal_map or shoal_imap: one thread at a time. The array is the map's until the end.
 // CRASH    a chunk is a job, and what ipc/work/executor.h says of jobs holds: a worker's death fails its chunk, or, with
 //          retries, the chunk goes on behind the last struct that was done. Their owner dies: jobs that have been submitted
-//          run. for_each: the owner killed, 64 bytes of the heap are the executor's until its end.
+//          run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the
+//          executor's until its end.
 // COST     a chunk: one submit and one get. for_each: a compare-and-set for each range that a worker claims, which is a
 //          share of what is left.
 #pragma once
@@ -35,7 +36,7 @@ SHOAL_BEGIN
 // ---- map ----
 struct shoal_map;
 // `chunk` 0: about four for each worker. `size`: of one struct. Errors of submit; then nothing runs any more, but what
-// has begun.
+// has begun. Sleeps while the queue has no room.
 // -EINVAL: no array.
 int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
                     uint64_t chunk, struct shoal_map **out) SHOAL_MUST_CHECK;
@@ -48,6 +49,7 @@ int shoal_map_ready(const struct shoal_map *map);       // 1, 0
 int shoal_map_successful(const struct shoal_map *map);  // 1, 0, -EAGAIN: not ready
 // What has not begun is cancelled; what has goes on, if need be in the array (of the segment).
 int shoal_map_end(struct shoal_map *map);
+// Both; the deadline is that of the submits, too: what has not begun by then is cancelled.
 int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t n, uint64_t size,
               struct shoal_failure *failure, shoal_deadline deadline);
 int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
@@ -70,7 +72,7 @@ int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, u
                      int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
                      struct shoal_imap **out) SHOAL_MUST_CHECK;
 // 0, -ENOENT there are no more. -EREMOTEIO: that one has failed, and the next call has the next. -EAGAIN, -ETIMEDOUT:
-// none is ready; errors of submit, of get, of `next`.
+// none is ready; errors of get, of `next`; of submit, when all that had been submitted has been given out.
 int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
                     shoal_deadline deadline);
 // What has not begun is cancelled.

@@ -70,14 +70,18 @@ static int fail(const struct run *r, uint32_t element, int code, const char *why
   return code;
 }
 
+#define HAS_FAILED (UINT32_C(1) << 31)  // of `progress`, which counts structs: the failure of one of them is written
+
 // 0, or its first failure, which is written down. All structs are done, whatever some answer.
 static int run_each(const struct run *r, const struct shoal_task *task, char *argument, uint64_t n) {
-  int failed = 0;
-  for (uint64_t i = shoal_load32_relaxed(&r->cell->progress); i < n; i++) {
+  uint32_t done = shoal_load32_relaxed(&r->cell->progress);
+  int failed = done & HAS_FAILED ? (int)shoal_load32_relaxed(&r->cell->code) : 0;  // in an attempt before this
+  for (uint64_t i = done & ~HAS_FAILED; i < n; i++) {
     shoal_reason_clear();
     int rc = task->run(argument + i * task->size);
     if (SHOAL_UNLIKELY(rc) && !failed) failed = fail(r, (uint32_t)i, rc, shoal_reason());
-    if (n > 1) shoal_store32_release(&r->cell->progress, (uint32_t)(i + 1));  // [N1] pairs with [N2]
+    done = (uint32_t)(i + 1) | (failed ? HAS_FAILED : 0);
+    if (n > 1) shoal_store32_release(&r->cell->progress, done);  // [N1] pairs with [N2]
   }
   return failed;
 }
@@ -106,8 +110,8 @@ static int run_ranges(const struct run *r, const struct shoal_task *task, void *
   while (!rc && (shoal_load32_relaxed(&r->cell->progress) || claim_range(r, cursor, argument))) {
     shoal_reason_clear();
     rc = task->run(argument);
-    if (rc) rc = fail(r, 0, rc, shoal_reason());
-    shoal_store32_release(&r->cell->progress, 0);  // [N1]
+    if (rc) rc = fail(r, 0, rc, shoal_reason());        // killed before the job says so, retried, it is done again
+    else shoal_store32_release(&r->cell->progress, 0);  // [N1]
   }
   return rc;
 }
@@ -159,18 +163,14 @@ static void note_limit(const struct run *r, struct shoal_desk_shm *desk) {
 
 static int run(const struct run *r, uint32_t worker) {
   struct shoal_desk_shm *desk = &r->ex->desks[worker];
-  uint64_t outer = shoal_load64_relaxed(&desk->job), outer_until = shoal_load64_relaxed(&desk->until_ns);
-  int limited = (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_) != 0;
+  // what a task runs while it waits ends within that task's limit, which is the first to be reached
+  int limited = !self.depth && (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_);
   if (limited) note_limit(r, desk);
   uint32_t depth = ++self.depth;
   int cancelled = 0, rc = run_task(r, &cancelled);
   if (self.depth != depth) shoal_process_exit(1);  // by longjmp, out of another that runs still: nobody would end it
   self.depth = depth - 1;
-  if (limited) {
-    shoal_store64_release(&desk->until_ns, 0);            // [T1]
-    shoal_store64_release(&desk->job, outer);             // [T1]
-    shoal_store64_release(&desk->until_ns, outer_until);  // [T1]
-  }
+  if (limited) shoal_store64_release(&desk->until_ns, 0);  // [T1]
   // Condemned meanwhile: it must not be over, nor anything else begun, while this process lives.
   enum shoal_job_state_ to = cancelled ? SHOAL_JOB_CANCELLED_ : rc ? SHOAL_JOB_FAILED_ : SHOAL_JOB_DONE_;
   if (!shoal_job_finish_(r->ex, r->job, r->s, to) && !r->ex->threads) shoal_process_exit(1);
@@ -183,7 +183,8 @@ static int after_death(struct run *r) {
                  ? (int)shoal_load32_relaxed(&r->cell->condemned)  // [K2] was the load of the state
                  : -ENOTRECOVERABLE;
   const char *why = code == -ETIMEDOUT ? "it took longer than its time limit" : "";
-  fail(r, shoal_load32_relaxed(&r->cell->progress), code, why);
+  uint32_t done = shoal_load32_relaxed(&r->cell->progress);
+  if (!(done & HAS_FAILED)) fail(r, done, code, why);  // else the first of them stays
   enum shoal_job_state_ failed = r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_;
   shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : failed);
   return code;

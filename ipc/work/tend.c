@@ -114,12 +114,13 @@ static int pool_tend(struct shoal_executor *ex) {
   return rc;
 }
 
-// The state of the job that runs there under a time limit, and when it has to be over; 0: none does.
+// The state of the job that runs there under a time limit, or is condemned, and when it has to be over; 0: none does.
 static uint64_t limited(struct shoal_executor *ex, unsigned w, uint64_t *until_ns) {
   struct shoal_desk_shm *desk = &ex->desks[w];
   uint64_t until = shoal_load64_acquire(&desk->until_ns), token = shoal_load64_acquire(&desk->job);  // [T2]
   uint64_t s = until ? shoal_job_look_(ex, (uint32_t)token, (uint32_t)(token >> 32)) : 0;
-  if (!s || shoal_job_worker_(s) != w || shoal_job_state_of_(s) != SHOAL_JOB_RUNNING_) return 0;
+  if (!s || shoal_job_worker_(s) != w) return 0;
+  if (shoal_job_state_of_(s) != SHOAL_JOB_RUNNING_ && shoal_job_state_of_(s) != SHOAL_JOB_CONDEMNED_) return 0;
   *until_ns = shoal_load64_acquire(&ex->cells[(uint32_t)token].until_ns);  // [T2] pairs with [T1]
   return s;
 }
@@ -128,7 +129,8 @@ static uint64_t limited(struct shoal_executor *ex, unsigned w, uint64_t *until_n
 static void look_at_desk(struct shoal_executor *ex, unsigned w) {
   struct shoal_desk_shm *desk = &ex->desks[w];
   uint64_t until = 0, s = limited(ex, w, &until), token = shoal_load64_relaxed(&desk->job);
-  if (s && (uint64_t)shoal_now_ns() > until) shoal_job_condemn_(ex, (uint32_t)token, s, -ETIMEDOUT);
+  if (shoal_job_state_of_(s) == SHOAL_JOB_CONDEMNED_) shoal_job_kill_(ex, s);
+  else if (s && (uint64_t)shoal_now_ns() > until) shoal_job_condemn_(ex, (uint32_t)token, s, -ETIMEDOUT);
   uint32_t kill = shoal_load32_acquire(&desk->kill);  // [K3] pairs with [K4] of ipc/work/job.c
   if (!kill) return;
   uint64_t is = shoal_pool_incarnation_(ex->pool, w);
@@ -208,8 +210,15 @@ static void until_limit(struct shoal_executor *ex, shoal_deadline *until) {
   sooner(until, shoal_after_ns(ex->limit_ns).ns);
   for (unsigned w = 0; w < ex->workers; w++) {
     uint64_t its = 0;
-    if (limited(ex, w, &its)) sooner(until, (int64_t)its + 1);
+    if (shoal_job_state_of_(limited(ex, w, &its)) == SHOAL_JOB_RUNNING_) sooner(until, (int64_t)its + 1);
   }
+}
+
+// Orders found no room.
+static int is_behind(const struct shoal_executor *ex) {
+  unsigned w = 0;
+  while (w < ex->workers && !ex->owed[w]) w++;
+  return w < ex->workers || shoal_load32_relaxed(&ex->shm->behind);
 }
 
 // What the creator sleeps on beside jobs: the words before `end`. How many; 0: it is to look first.
@@ -218,6 +227,7 @@ static unsigned watch_workers(struct shoal_executor *ex, struct shoal_futex_entr
   unsigned watched = 0;
   until_limit(ex, until);
   for (uint32_t i = 0; i < ex->retry_n; i++) sooner(until, ex->retry[i].due_ns);
+  if (is_behind(ex)) sooner(until, shoal_now_ns() + SHOAL_EXECUTOR_SLICE_NS_);
   *--end = (struct shoal_futex_entry){&ex->shm->attention, ex->attention};
   return shoal_pool_watch_(ex->pool, end, room - 1, &watched, until) ? 0 : watched + 1;
 }

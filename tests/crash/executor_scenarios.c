@@ -40,11 +40,11 @@ SHOAL_TASK(stuck_job, struct small) {
 }
 struct indices {
   struct shoal_range range;
-  uint32_t first;
+  uint32_t first, fails;
 };
 SHOAL_TASK(index_job, struct indices) {
   for (uint64_t i = arg->range.begin; i < arg->range.end; i++) run(arg->first + (uint32_t)i);
-  return 0;
+  return arg->fails && arg->range.begin == 1 ? -EDOM : 0;
 }
 
 static const struct shoal_segment_options options = {
@@ -361,8 +361,8 @@ EXECUTOR(work_chunk, "a worker runs several, retried", .setup = with_chunk, .pre
          .check = check_chunk);
 
 static struct shoal_block_ref cursor_ref;
-static void with_ranges(void) {
-  struct indices all = {.first = FIRST};
+static void ranges_that(uint32_t fail) {
+  struct indices all = {.first = FIRST, .fails = fail};
   void *block;
   make(3);
   OK(shoal_heap_alloc_aligned(X->heap, sizeof(struct shoal_cursor_shm_), 64, &block));
@@ -378,6 +378,7 @@ static void with_ranges(void) {
                                 .deadline = SHOAL_FOREVER};
   OK(shoal_job_submit_(X, &s, &F));
 }
+static void with_ranges(void) { ranges_that(0); }
 static void ranges_are_done(void) {
   heal();
   OK(shoal_future_get(&F, NULL, 0, NULL, SHOAL_TRY));
@@ -389,6 +390,23 @@ static void ranges_are_done(void) {
 static void check_ranges(void) { crash_survivor(ranges_are_done); }
 EXECUTOR(work_ranges, "a worker claims ranges, retried", .setup = with_ranges, .prepare = be_worker, .op = op_work,
          .check = check_ranges);
+
+static void with_failing_ranges(void) { ranges_that(1); }
+static void op_work_in_vain(void) {
+  struct shoal_loan loan;
+  OK(shoal_queue_receive(X->queue, &loan, SHOAL_FOREVER));
+  (void)shoal_executor_serve_(X, &loan);
+}
+static void range_has_failed(void) {
+  struct shoal_failure failure = {.code = 0};
+  heal();
+  int rc = shoal_future_get(&F, NULL, 0, &failure, SHOAL_TRY);
+  CRASH_EXPECT(rc == -EREMOTEIO && failure.code == -EDOM, "a range has failed, and it ended with %d, %d", rc,
+               failure.code);
+}
+static void check_failed_range(void) { crash_survivor(range_has_failed); }
+EXECUTOR(work_failing_ranges, "a worker claims ranges, one fails, retried", .setup = with_failing_ranges,
+         .prepare = be_worker, .op = op_work_in_vain, .check = check_failed_range);
 
 // ---- a worker that goes ----
 static void op_retire(void) {
@@ -499,6 +517,9 @@ static void then_is_exact(void) {
 static void check_then(void) { crash_survivor(then_is_exact); }
 EXECUTOR(then, "a job after another, and both released", .setup = with_nothing, .prepare = own_job, .op = op_then,
          .check = check_then);
+
+EXECUTOR(then_over, "a job after another that is over, and both released", .setup = with_nothing, .prepare = own_job,
+         .ready = run_it, .op = op_then, .check = check_then);
 
 static void with_next(void) {
   with_job();

@@ -5,6 +5,10 @@
 //               each once; no process and no segment stays
 //   ended       a program that does not handle SIGINT, or is told SIGTERM: its workers end with it
 //   left        callers killed within submit: a shutdown does not wait for what they left
+//   unplaced    what is cancelled while its caller waits for room never runs, and the caller is told at once
+//   condemned   by somebody who died before he said so: its worker is killed within the time limit
+//   nested_limit  a task that runs others while it waits is over its limit all the same
+//   behind      a shutdown waits for what a task submits behind it, and for what that submits
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
 //   callbacks   are those of the process that asked: a child's calls run none of its parent's, nor do workers
@@ -18,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "ipc/work/executor_internal.h"
 #include "ipc/work/processors.h"
 #include "tests/ipc/work/executor_support.h"
 
@@ -222,6 +227,124 @@ static void test_left(void **state) {
   }
 }
 
+static void *submit_late(void *ex) {
+  struct small s = {.id = 80};
+  int rc = SHOAL_SUBMIT(ex, square, &s, NULL);
+  shoal_store32_relaxed(&ledger->ended[81], 1);
+  return (void *)(intptr_t)rc;
+}
+static void test_unplaced(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct shoal_executor_info info = {.pending = 0};
+  struct small s = {.id = 1, .in = 1};
+  pthread_t t;
+  void *answer;
+  int rc = SHOAL_SUBMIT(ex, hold, &s, NULL);
+  assert_int_equal(rc, 0);
+  await_begun(1);
+  s = (struct small){.id = 2};
+  uint32_t queued = 0;
+  while ((rc = SHOAL_SUBMIT_UNTIL(ex, square, &s, SHOAL_TRY, NULL)) == 0) queued++;
+  assert_int_equal(rc, -EAGAIN);
+  assert_int_equal(pthread_create(&t, NULL, submit_late, ex), 0);
+  while (info.pending <= queued) assert_int_equal(shoal_executor_info(ex, &info), 0);
+  while (!shoal_load32_relaxed(&ledger->ended[81]))
+    assert_int_equal(shoal_executor_shutdown(ex, SHOAL_CANCEL_PENDING, SHOAL_TRY), 0);
+  pthread_join(t, &answer);
+  assert_null(answer);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[80]), 0);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[2]), 0);
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.jobs, 0);
+  end_executor(ex);
+}
+
+// ledger->token is that of a job on which the shutdown sleeps from now on, if the queue is not closed before.
+static void await_shutdown(struct shoal_executor *ex) {
+  for (struct shoal_queue_info info = {.closed = 0}; !info.closed; usleep(100)) {
+    uint64_t job = __atomic_load_n(&ledger->token, __ATOMIC_ACQUIRE) & UINT32_MAX;
+    if (job < ex->jobs && (shoal_load64_relaxed(&ex->cells[job].state) & SHOAL_JOB_ASLEEP_)) return;
+    if (shoal_queue_info(ex->queue, &info)) return;
+  }
+}
+static int submit_one(struct small s, const struct shoal_task *task) {
+  struct shoal_executor *ex = shoal_executor_current();
+  struct shoal_future f;
+  __atomic_store_n(&ledger->token, UINT64_MAX, __ATOMIC_RELEASE);
+  int rc = shoal_executor_submit_task(ex, task, &s, sizeof s, SHOAL_FOREVER, &f);
+  if (!rc) __atomic_store_n(&ledger->token, shoal_future_token(&f), __ATOMIC_RELEASE);
+  return rc;
+}
+SHOAL_TASK(submit_last, struct small) {
+  await_shutdown(shoal_executor_current());
+  return submit_one(*arg, &square_task_);
+}
+SHOAL_TASK(submit_behind, struct small) {
+  await_shutdown(shoal_executor_current());
+  return submit_one(*arg, &submit_last_task_);
+}
+static void test_behind(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct shoal_future f[8], last;
+  struct small s = {.id = 90};
+  for (int i = 0; i < 8; i++) assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f[i]), 0);
+  s.id = 91;
+  assert_int_equal(SHOAL_SUBMIT(ex, submit_behind, &s, &last), 0);
+  __atomic_store_n(&ledger->token, shoal_future_token(&last), __ATOMIC_RELEASE);
+  for (int i = 0; i < 8; i++) {
+    assert_int_equal(shoal_future_get(&f[i], NULL, 0, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_future_release(&f[i]), 0);
+  }
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_load32_relaxed(&ledger->begun[91]), 1);
+  end_executor(ex);
+}
+
+static void test_condemned(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .time_limit_ns = 100000000});
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
+  await_begun(1);
+  struct shoal_job_shm *cell = &ex->cells[f.job];
+  shoal_store32_relaxed(&cell->condemned, (uint32_t)-ECANCELED);
+  uint64_t was = shoal_load64_relaxed(&cell->state);
+  assert_true(shoal_cas64_seq_cst(&cell->state, &was, shoal_job_with_(was, SHOAL_JOB_CONDEMNED_)));
+  squares(ex, 1);  // behind it
+  assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_TRY), -ECANCELED);
+  end_executor(ex);
+}
+
+SHOAL_TASK(short_sleep, struct small) {
+  usleep(arg->in);
+  return 0;
+}
+SHOAL_TASK(run_for_ever, struct small) {
+  struct shoal_executor *ex = shoal_executor_current();
+  int rc = 0;
+  while (!rc) {
+    struct small s = {.in = 20000};
+    rc = SHOAL_APPLY(ex, short_sleep, &s, NULL, SHOAL_FOREVER);
+    arg->out++;
+  }
+  return rc;
+}
+static void test_nested_limit(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .time_limit_ns = 200000000});
+  struct shoal_failure failure;
+  struct small s = {.id = 1};
+  assert_int_equal(SHOAL_APPLY(ex, run_for_ever, &s, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ETIMEDOUT);
+  squares(ex, 3);
+  end_executor(ex);
+}
+
 // ---- shared ----
 
 static int get_others(void *ex) {
@@ -418,8 +541,9 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),   TEST(interrupted), TEST(ended),  TEST(left),     TEST(shared),    TEST(forked),
-      TEST(callbacks), TEST(jumps),       TEST(memory), TEST(children), TEST(elsewhere), TEST(default),
+      TEST(stopped),   TEST(interrupted),  TEST(ended),     TEST(left),    TEST(unplaced),  TEST(behind),
+      TEST(condemned), TEST(nested_limit), TEST(shared),    TEST(forked),  TEST(callbacks), TEST(jumps),
+      TEST(memory),    TEST(children),     TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }

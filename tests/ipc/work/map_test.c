@@ -3,15 +3,18 @@
 //   failures    the first failure and its index; the others are done. A worker's death fails its chunk, and no more
 //   resumed     with retries a chunk whose worker died goes on behind what was done
 //   async       ready and successful tell; ended before its time, it leaves nothing behind
+//   no room     in the queue: the deadline holds for the submits, too
 //   imap        in order, and as they complete; of an endless input no more than the window is asked for; failures are
 //   results for_each    every index once, in ranges; parts are gathered; failure stops it; killed workers: with retries
 //   every index at least
 //               once, without at most once
+//   broken      meanwhile: what a worker still claims from is nobody else's
 //   wait        first, first failure, all; as completed gives each once; callbacks run once each
 //   refused     what does not fit changes nothing
 #include "ipc/work/map.h"
 
 #include "core/directory.h"
+#include "core/heap.h"
 #include "tests/ipc/work/executor_support.h"
 
 struct item {
@@ -32,6 +35,10 @@ SHOAL_TASK(die_of_13, struct item) {
   if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) == 0 && arg->id == 13) raise(SIGKILL);
   arg->out = 1;
   return 0;
+}
+SHOAL_TASK(refuse_3_die_of_6, struct item) {
+  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) == 0 && arg->id == 6) raise(SIGKILL);
+  return arg->id == 3 ? shoal_task_fail(-EDOM, "3") : 0;
 }
 SHOAL_TASK(wait_for_go, struct item) {
   while (shoal_load32_relaxed(&ledger->go) <= arg->in) usleep(100);
@@ -141,6 +148,27 @@ static void test_resumed(void **state) {
   check_empty(ex);
 }
 
+// What failed before a death is still the first failure.
+static void test_failed_before(void **state) {
+  (void)state;
+  struct item items[10];
+  struct shoal_failure failure;
+  struct shoal_map *map;
+  for (uint32_t retries = 0; retries < 2; retries++) {
+    struct shoal_executor *ex = executor_of((struct shoal_executor_options){.retries = retries});
+    set_up(NULL);
+    fill(items, 10);
+    assert_int_equal(SHOAL_MAP_ASYNC(ex, refuse_3_die_of_6, items, 10, 10, &map), 0);
+    assert_int_equal(shoal_map_get(map, &failure, SHOAL_FOREVER), -EREMOTEIO);
+    assert_int_equal(failure.code, -EDOM);
+    assert_int_equal(failure.element, 3);
+    assert_string_equal(failure.message, "3");
+    assert_int_equal(shoal_load32_relaxed(&ledger->begun[9]), retries);
+    shoal_map_end(map);
+    check_empty(ex);
+  }
+}
+
 static void test_async(void **state) {
   (void)state;
   struct item items[100];
@@ -159,6 +187,22 @@ static void test_async(void **state) {
     assert_int_equal(shoal_map_end(map), 0);
     if (!round) shoal_store32_relaxed(&ledger->go, 1), usleep(1000), shoal_store32_relaxed(&ledger->go, 0);
   }
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  check_empty(ex);
+}
+
+static void test_no_room(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct item held = {.in = 0}, items[4] = {{.id = 2}};
+  int rc;
+  while ((rc = SHOAL_SUBMIT_UNTIL(ex, wait_for_go, &held, SHOAL_TRY, NULL)) == 0) continue;
+  assert_int_equal(rc, -EAGAIN);
+  rc = SHOAL_MAP(ex, cube, items, 4, NULL, SHOAL_TRY);
+  assert_true(rc == -EAGAIN || rc == -ETIMEDOUT);
+  rc = SHOAL_MAP(ex, cube, items, 4, NULL, shoal_after_ms(10));
+  assert_int_equal(rc, -ETIMEDOUT);
+  shoal_store32_relaxed(&ledger->go, 1);
   assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
   check_empty(ex);
 }
@@ -213,6 +257,29 @@ static void test_imap(void **state) {
   check_empty(ex);
 }
 
+// No cell for the next, or closed: what is out is given out.
+static void test_imap_stopped(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
+  struct shoal_imap_options o = {.window = 16};
+  struct item item = {.id = 100};
+  struct shoal_future f;
+  struct shoal_imap *it;
+  uint32_t n = 40, got = 0;
+  int rc = SHOAL_SUBMIT(ex, cube, &item, &f);
+  assert_int_equal(rc, 0);
+  assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), 0);
+  for (asked = 0; (rc = shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER)) == 0; got++) {
+    assert_int_equal(item.id, got);
+    if (got == 10) assert_int_equal(shoal_executor_close(ex), 0);
+  }
+  assert_int_equal(rc, -EPIPE);
+  assert_int_equal(asked, got + 1);  // the one that it holds
+  shoal_imap_end(it);
+  assert_int_equal(shoal_future_release(&f), 0);
+  check_empty(ex);
+}
+
 static void test_for_each(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
@@ -246,6 +313,32 @@ static void test_for_each(void **state) {
     }
     check_empty(ex);
   }
+}
+
+SHOAL_TASK(die_or_hold, struct part) {
+  if (arg->range.begin) raise(SIGKILL);
+  shoal_add32_relaxed(&ledger->begun[0], 1);
+  while (!shoal_load32_relaxed(&ledger->go)) usleep(100);
+  return 0;
+}
+static void test_broken(void **state) {
+  (void)state;
+  struct shoal_executor *ex =
+      executor_of((struct shoal_executor_options){.workers = 2, .retries = 60, .restarts_max = 2});
+  struct part p = {.sum = 0};
+  struct shoal_heap_info info;
+  struct shoal_heap *heap;
+  assert_int_equal(shoal_heap_open(seg, &heap), 0);
+  assert_int_equal(SHOAL_FOR_EACH(ex, die_or_hold, &p, 2, NULL, NULL, SHOAL_FOREVER), -ENOTRECOVERABLE);
+  while (!shoal_load32_relaxed(&ledger->begun[0])) usleep(100);
+  assert_int_equal(shoal_heap_info(heap, &info), 0);
+  assert_int_equal(info.objects, 1);
+  shoal_store32_relaxed(&ledger->go, 1);
+  end_executor(ex);
+  shoal_heap_reap(heap);
+  assert_int_equal(shoal_heap_info(heap, &info), 0);
+  assert_int_equal(info.blocks, 0);
+  assert_int_equal(shoal_heap_close(heap), 0);
 }
 
 static unsigned called;
@@ -298,6 +391,36 @@ static void test_wait(void **state) {
   check_empty(ex);
 }
 
+static void *cancel_soon(void *f) {
+  usleep(20000);
+  return (void *)(intptr_t)shoal_future_cancel(f, 0);
+}
+// More callbacks than can be slept on: the last is due first.
+static void test_many_callbacks(void **state) {
+  (void)state;
+  enum { N = 150 };
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 512});
+  struct shoal_future f[N];
+  unsigned calls = 0;
+  pthread_t t;
+  void *answer;
+  for (unsigned i = 0; i < N; i++) {
+    struct item item = {.id = 0};
+    assert_int_equal(SHOAL_SUBMIT(ex, wait_for_go, &item, &f[i]), 0);
+    assert_int_equal(shoal_future_on_done(&f[i], count_call, &calls), 0);
+  }
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_executor_poll(ex, shoal_after_ms(50)), -ETIMEDOUT);
+  assert_int_equal(pthread_create(&t, NULL, cancel_soon, &f[N - 1]), 0);
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_FOREVER), 1);
+  pthread_join(t, &answer);
+  assert_null(answer);
+  shoal_store32_relaxed(&ledger->go, 1);
+  while (calls < N) assert_true(shoal_executor_poll(ex, SHOAL_FOREVER) >= 0);
+  for (unsigned i = 0; i < N; i++) assert_int_equal(shoal_future_release(&f[i]), 0);
+  check_empty(ex);
+}
+
 static void test_refused(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .jobs = 16});
@@ -322,10 +445,19 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_map, set_up),     cmocka_unit_test_setup(test_failures, set_up),
-      cmocka_unit_test_setup(test_resumed, set_up), cmocka_unit_test_setup(test_async, set_up),
-      cmocka_unit_test_setup(test_imap, set_up),    cmocka_unit_test_setup(test_for_each, set_up),
-      cmocka_unit_test_setup(test_wait, set_up),    cmocka_unit_test_setup(test_refused, set_up),
+      cmocka_unit_test_setup(test_map, set_up),
+      cmocka_unit_test_setup(test_failures, set_up),
+      cmocka_unit_test_setup(test_resumed, set_up),
+      cmocka_unit_test_setup(test_async, set_up),
+      cmocka_unit_test_setup(test_imap, set_up),
+      cmocka_unit_test_setup(test_for_each, set_up),
+      cmocka_unit_test_setup(test_wait, set_up),
+      cmocka_unit_test_setup(test_refused, set_up),
+      cmocka_unit_test_setup(test_broken, set_up),
+      cmocka_unit_test_setup(test_failed_before, set_up),
+      cmocka_unit_test_setup(test_no_room, set_up),
+      cmocka_unit_test_setup(test_imap_stopped, set_up),
+      cmocka_unit_test_setup(test_many_callbacks, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
