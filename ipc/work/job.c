@@ -236,6 +236,7 @@ static int may_submit(struct shoal_executor *ex) {
 // No longer to be seen, and the cell still ours. 0: it was cancelled meanwhile, and may be another's by now.
 static int take_back(struct shoal_job_shm *cell, uint64_t state) {
   uint64_t flags = SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_, s = state;
+  // [J2] pairs with [J1]: whoever has ended it
   while (!shoal_cas64_acq_rel(&cell->state, &s, (uint64_t)shoal_job_generation_(state) << 32 | SHOAL_JOB_FREE_))
     if ((s & ~flags) != (state & ~flags)) return 0;
   if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(cell), INT32_MAX);
