@@ -111,7 +111,8 @@ int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline);
 // Creator: close, and join (SHOAL_TRY: only close). SHOAL_CANCEL_PENDING: what no worker has begun is cancelled.
 enum { SHOAL_CANCEL_PENDING = 1 };
 int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_deadline deadline);
-// Creator: SIGTERM to the workers, SIGKILL at the deadline. Jobs not begun are cancelled, those in hand have failed.
+// Creator: SIGTERM to the workers, SIGKILL at the deadline. Jobs not begun are cancelled, those in hand have failed;
+// with retry_delay_ns, what may be tried again is cancelled, too.
 // Threads: those in hand are done; -EBUSY at the deadline: one still runs, call again.
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline);
 // Mine: the handle. The creator's: terminates what still runs (threads: waits for it). Futures of this handle are of no use any more. -EBUSY:
