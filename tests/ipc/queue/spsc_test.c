@@ -269,7 +269,11 @@ static void test_extremes(void **state) {
 // ---- 2: streams ----
 
 #define BATCH 40
+#ifdef __SANITIZE_THREAD__
+#define STREAM 5000
+#else
 #define STREAM 20000
+#endif
 
 static uint64_t ring_bytes;
 static uint32_t ring_element;
