@@ -20,28 +20,11 @@ int shoal_seqlock_refuse_(const struct shoal_seqlock *s, uint64_t size) {
 
 // ---- with the word ----
 
-static void write_word(shoal_atomic64 *to, const char *from, uint64_t size) {
-  uint64_t word = 0;
-  memcpy(&word, from, size);
-  shoal_store64_release(to, word);  // [S3] pairs with [S4]
-}
-static void write_words(shoal_atomic64 *to, const void *value, uint64_t size) {
-  const char *from = value;
-  for (; size >= 32; size -= 32, to += 4, from += 32) {
-    write_word(to, from, 8);
-    write_word(to + 1, from + 8, 8);
-    write_word(to + 2, from + 16, 8);
-    write_word(to + 3, from + 24, 8);
-  }
-  for (; size >= 8; size -= 8, to++, from += 8) write_word(to, from, 8);
-  if (size) write_word(to, from, size);
-}
-
 // Killed at any instruction: the younger copy is whole.
 static void publish(struct shoal_seqlock *s, const void *value, uint64_t size) {
   uint64_t version = version_of(s);
   shoal_store64_relaxed(&s->sequence, 2 * version + 1);  // [S3] is after it
-  write_words(shoal_seqlock_copy_(s, size, version + 1), value, size);
+  shoal_words_write_(shoal_seqlock_copy_(s, size, version + 1), value, size);
   shoal_store64_release(&s->sequence, 2 * version + 2);  // [S1] pairs with [S2]
 }
 
@@ -69,7 +52,7 @@ int shoal_seqlock_begin(struct shoal_seqlock *s, uint64_t size, void **draft, sh
   if (rc) return rc;
   uint64_t version = version_of(s);
   *draft = draft_of(s, size);
-  if (s->draft != version) shoal_seqlock_read_(shoal_seqlock_copy_(s, size, version), *draft, size);
+  if (s->draft != version) shoal_words_read_(shoal_seqlock_copy_(s, size, version), *draft, size);
   s->draft = 0;
   SHOAL_COMPILER_BARRIER();  // before the caller changes it
   return 0;
@@ -114,7 +97,7 @@ int shoal_seqlock_init(struct shoal_seqlock *s, uint64_t size, const void *first
   s->kind = SHOAL_SEQLOCK_KIND_;
   s->size = size;
   shoal_store64_relaxed(&s->sequence, 2);
-  if (first) write_words(shoal_seqlock_copy_(s, size, 1), first, size);
+  if (first) shoal_words_write_(shoal_seqlock_copy_(s, size, 1), first, size);
   return 0;
 }
 

@@ -22,9 +22,9 @@
 //          has begun commits or cancels (-EPERM) and begins nothing more (-EDEADLK). The memory stays mapped meanwhile. The
 //          draft is the writer's alone. The value is copied byte by byte: it has no pointers that mean anything elsewhere.
 // ORDERING [S1] the sequence is published after the words; pairs with [S2], who reads it before them.
-//          [S3] each word is written after the sequence has said so; pairs with [S4]: who reads such a word in the older place
-//          sees, after it, a sequence that tells it to begin again. Released and acquired word by word, so that no fence is
-//          needed that a sanitizer does not know; on x86-64 these are plain moves.
+//          [S3], [S4] are [W1], [W2] of core/words.h: each word is written after the sequence has said so; who reads such a
+//          word in the older place sees, after it, a sequence that tells it to begin again. Released and acquired word by
+//          word, so that no fence is needed that a sanitizer does not know; on x86-64 these are plain moves.
 // CRASH    a writer dies, at any instruction: readers read the last version that was published. The next writer begins from
 //          that; nothing is in doubt, so nobody is told. Readers hold nothing.
 // COST     load: two loads of the sequence, one of each word; again for each two versions that were published meanwhile. It is
@@ -33,9 +33,8 @@
 // SOURCE   Linux's seqcount_latch; Boehm, "Can Seqlocks Get Along with Programming Language Memory Models?", MSPC 2012.
 #pragma once
 
-#include <string.h>
-
 #include "core/robust.h"
+#include "core/words.h"
 #include "sync/named.h"
 
 SHOAL_BEGIN
@@ -104,23 +103,6 @@ SHOAL_INLINE shoal_atomic64 *shoal_seqlock_copy_(const struct shoal_seqlock *s, 
   return (shoal_atomic64 *)at;
 }
 
-SHOAL_INLINE void shoal_seqlock_read_word_(const shoal_atomic64 *from, char *to, uint64_t size) {
-  uint64_t word = shoal_load64_acquire(from);  // [S4] pairs with [S3]
-  memcpy(to, &word, size);
-}
-// Four words a turn: twice as fast.
-SHOAL_INLINE void shoal_seqlock_read_(const shoal_atomic64 *from, void *out, uint64_t size) {
-  char *to = (char *)out;
-  for (; size >= 32; size -= 32, from += 4, to += 32) {
-    shoal_seqlock_read_word_(from, to, 8);
-    shoal_seqlock_read_word_(from + 1, to + 8, 8);
-    shoal_seqlock_read_word_(from + 2, to + 16, 8);
-    shoal_seqlock_read_word_(from + 3, to + 24, 8);
-  }
-  for (; size >= 8; size -= 8, from++, to += 8) shoal_seqlock_read_word_(from, to, 8);
-  if (size) shoal_seqlock_read_word_(from, to, size);
-}
-
 SHOAL_INLINE int shoal_seqlock_load(const struct shoal_seqlock *s, void *out, uint64_t size) {
   if (SHOAL_UNLIKELY(__atomic_load_n(&s->size, __ATOMIC_RELAXED) != size)) {
     int rc = shoal_seqlock_refuse_(s, size);
@@ -129,7 +111,7 @@ SHOAL_INLINE int shoal_seqlock_load(const struct shoal_seqlock *s, void *out, ui
   uint64_t stable;
   do {
     stable = shoal_load64_acquire(&s->sequence) & ~UINT64_C(1);  // [S2] pairs with [S1]
-    shoal_seqlock_read_(shoal_seqlock_copy_(s, size, stable / 2), out, size);
+    shoal_words_read_(shoal_seqlock_copy_(s, size, stable / 2), out, size);
   } while (
       SHOAL_UNLIKELY(shoal_load64_relaxed(&s->sequence) - stable > 2));  // its place is being filled for stable + 4
   return 0;

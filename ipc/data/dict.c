@@ -109,7 +109,7 @@ int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key
   do {
     int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
     if (rc) return rc;
-    if (f.item.value <= capacity) shoal_racing_read_(shoal_item_value_(&f.item), buffer, f.item.value);
+    if (f.item.value <= capacity) shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
   *size = f.item.value;
   if (version) *version = version_of(&f);
@@ -303,7 +303,7 @@ int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, con
 static int copy_out(const struct op *o, void *buffer, uint64_t capacity, uint64_t *size) {
   *size = o->f.item.value;
   if (o->f.item.value > capacity) return -EMSGSIZE;
-  shoal_racing_read_(shoal_item_value_(&o->f.item), buffer, o->f.item.value);
+  shoal_words_read_(shoal_item_value_(&o->f.item), buffer, o->f.item.value);
   return 0;
 }
 

@@ -266,8 +266,8 @@ static void copy(struct shoal_dict_snapshot *s, const struct shoal_item_ *it) {
   if (!s->bytes || record_size(it) > s->length - s->at) return;  // its length has changed: a peer scribbles
   char *to = s->bytes + s->at;
   memcpy(to, &r, sizeof r);
-  shoal_racing_read_(shoal_item_key_(it->shm), to + sizeof r, it->key);
-  shoal_racing_read_(shoal_item_value_(it), to + sizeof r + shoal_padded_(it->key), it->value);
+  shoal_words_read_(shoal_item_key_(it->shm), to + sizeof r, it->key);
+  shoal_words_read_(shoal_item_value_(it), to + sizeof r + shoal_padded_(it->key), it->value);
   s->at += record_size(it);
   s->entries++;
 }

@@ -66,8 +66,8 @@ int shoal_item_make_(struct shoal_keep_ *k, const void *key, uint32_t key_size, 
   struct shoal_item_shm *it = block;
   shoal_store32_release(&it->key, key_size);  // [I1]
   shoal_store64_release(&it->value, size);    // [I1]
-  shoal_racing_write_(shoal_item_key_(it), key, key_size);
-  shoal_racing_write_(shoal_item_key_(it) + shoal_padded_(key_size) / 8, value, size);
+  shoal_words_write_(shoal_item_key_(it), key, key_size);
+  shoal_words_write_(shoal_item_key_(it) + shoal_padded_(key_size) / 8, value, size);
   *out = it;
   return 0;
 }
@@ -75,7 +75,7 @@ int shoal_item_make_(struct shoal_keep_ *k, const void *key, uint32_t key_size, 
 int shoal_item_copy_(const struct shoal_item_ *i, void **out) {
   char *copy = malloc(i->value + 1);
   if (!copy) return shoal_fail_(-ENOMEM, "%llu bytes", (unsigned long long)i->value);
-  shoal_racing_read_(shoal_item_value_(i), copy, i->value);
+  shoal_words_read_(shoal_item_value_(i), copy, i->value);
   copy[i->value] = 0;
   *out = copy;
   return 0;

@@ -8,18 +8,17 @@
 // what was read is of one life of that block. The memory of a block that was freed stays mapped.
 //
 // ORDERING
-//   [I1] every word of a block is released when it is written; pairs with [I2], who reads it acquired: a reader of a later life
-//        sees, after it, that the word which led it here was changed before that life began.
+//   [I1] every word of a block is released when it is written; pairs with [I2], who reads it acquired (of keys and values
+//        they are [W1], [W2] of core/words.h): a reader of a later life sees, after it, that the word which led it here was
+//        changed before that life began.
 //   [I3] a block's life is written, and the block, before the word that leads to it is published; pairs with [I4].
 //   [I5] how far memory was seen to reach; pairs with [I6].
 #pragma once
 
-#include <string.h>
-
-#include "core/atomic.h"
 #include "core/directory.h"
 #include "core/error.h"
 #include "core/heap.h"
+#include "core/words.h"
 
 SHOAL_BEGIN
 
@@ -77,34 +76,6 @@ SHOAL_INLINE struct shoal_block_ref shoal_ref_read_(const struct shoal_block_ref
 int shoal_keep_give_(struct shoal_keep_ *k, void *block, struct shoal_block_ref *ref);
 // Ends it, if it is the object's still. 0; or why that cannot be known.
 int shoal_keep_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref);
-
-// ---- bytes that others may change ----
-SHOAL_INLINE void shoal_racing_read_word_(const shoal_atomic64 *from, char *to, uint64_t size) {
-  uint64_t word = shoal_load64_acquire(from);  // [I2] pairs with [I1]
-  memcpy(to, &word, size);
-}
-SHOAL_INLINE void shoal_racing_read_(const shoal_atomic64 *from, void *out, uint64_t size) {
-  char *to = (char *)out;
-  for (; size >= 32; size -= 32, from += 4, to += 32) {
-    shoal_racing_read_word_(from, to, 8);
-    shoal_racing_read_word_(from + 1, to + 8, 8);
-    shoal_racing_read_word_(from + 2, to + 16, 8);
-    shoal_racing_read_word_(from + 3, to + 24, 8);
-  }
-  for (; size >= 8; size -= 8, from++, to += 8) shoal_racing_read_word_(from, to, 8);
-  if (size) shoal_racing_read_word_(from, to, size);
-}
-SHOAL_INLINE void shoal_racing_write_(shoal_atomic64 *to, const void *in, uint64_t size) {
-  const char *from = (const char *)in;
-  uint64_t word = 0;
-  for (; size >= 8; size -= 8, to++, from += 8) {
-    memcpy(&word, from, 8);
-    shoal_store64_release(to, word);  // [I1] pairs with [I2]
-  }
-  word = 0;
-  if (size) memcpy(&word, from, size);
-  if (size) shoal_store64_release(to, word);  // [I1]
-}
 
 // ---- items ----
 SHOAL_INLINE shoal_atomic64 *shoal_item_key_(struct shoal_item_shm *it) { return (shoal_atomic64 *)(void *)(it + 1); }

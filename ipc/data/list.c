@@ -77,7 +77,7 @@ int shoal_list_get(struct shoal_list *l, int64_t index, void *buffer, uint64_t c
   do {
     int rc = find(l, index, &f);
     if (rc) return rc;
-    if (f.item.value <= capacity) shoal_racing_read_(shoal_item_value_(&f.item), buffer, f.item.value);
+    if (f.item.value <= capacity) shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   } while (SHOAL_UNLIKELY(!is_whole(l, &f)));
   *size = f.item.value;
   return f.item.value <= capacity ? 0 : -EMSGSIZE;
@@ -184,7 +184,7 @@ static int pop(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, v
   if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
   *size = it.value;
   if (it.value > capacity) return -EMSGSIZE;
-  shoal_racing_read_(shoal_item_value_(&it), buffer, it.value);
+  shoal_words_read_(shoal_item_value_(&it), buffer, it.value);
   return shoal_list_change_(l, row, i, 1, NULL, 0);
 }
 int shoal_list_pop(struct shoal_list *l, int64_t index, void *buffer, uint64_t capacity, uint64_t *size,
@@ -332,7 +332,7 @@ static int copy_places(const struct place *p, uint64_t n, struct shoal_list_slic
   for (uint64_t i = 0; i < n && to; i++) {
     uint64_t size = p[i].value.iov_len;
     memcpy(to, &size, 8);
-    shoal_racing_read_(p[i].value.iov_base, to + 8, size);
+    shoal_words_read_(p[i].value.iov_base, to + 8, size);
     to += record_size(size);
   }
   s->values = n;

@@ -116,7 +116,7 @@ static uint64_t snapshot(const struct shoal_text *t, char *out, uint64_t room) {
     const shoal_atomic64 *copy = shoal_seqlock_copy_(s, content_size(t->capacity), stable / 2);
     length = shoal_load64_acquire(copy);  // [S4] of sync/seqlock.h
     if (length > t->capacity) length = t->capacity;
-    if (length <= room) shoal_seqlock_read_(copy + 1, out, length);
+    if (length <= room) shoal_words_read_(copy + 1, out, length);
   } while (shoal_load64_relaxed(&s->sequence) - stable > 2);
   return length;
 }
