@@ -75,13 +75,16 @@ int shoal_dict_init(struct shoal_segment *seg, const struct shoal_object *object
   return rc ? rc : view(seg, object, memory, 0, out);
 }
 
+static int forget(struct shoal_dict *d) {
+  int rc = shoal_keep_close_(&d->keep);
+  free(d);
+  return rc;
+}
 int shoal_dict_close(struct shoal_dict *d) {
   int rc = d->named ? shoal_object_close(d->keep.seg, &d->object) : 0;
   if (rc) return rc;
   if (d->named) shoal_reach_forget_(d->object.memory);
-  rc = shoal_keep_close_(&d->keep);
-  free(d);
-  return rc;
+  return forget(d);
 }
 
 // ---- by name ----
@@ -94,21 +97,25 @@ static int view_named(struct shoal_segment *seg, struct shoal_object *object, st
 }
 static int begun(struct shoal_segment *seg, struct shoal_object *object, const struct shoal_dict_options *options,
                  struct shoal_dict **out) {
-  int rc = shoal_object_end_(seg, object, write_head(object->memory, object, options));
-  return rc ? rc : view_named(seg, object, out);
+  struct shoal_dict *d = NULL;
+  int rc = write_head(object->memory, object, options);
+  if (rc == 0) rc = view(seg, object, object->memory, 1, &d);  // who cannot have a heap leaves no name behind
+  rc = shoal_object_end_(seg, object, rc);
+  if (rc) {
+    if (d) forget(d);
+    return rc;
+  }
+  shoal_reach_note_(object->memory, object->size);
+  *out = d;
+  return 0;
 }
 
 int shoal_dict_create_as_(struct shoal_segment *seg, const char *name, const char *type,
                           const struct shoal_dict_options *options, struct shoal_dict **out) {
   struct shoal_object object;
-  struct shoal_heap *heap;
   if (!stripes_of(options)) return no_stripes(options);
-  int rc = shoal_heap_open(seg, &heap);  // before its name is there: who cannot have it leaves no name behind
-  if (rc) return rc;
-  rc = shoal_object_begin_(seg, name, type, shoal_dict_size(options), &object);
-  if (rc == 0) rc = begun(seg, &object, options, out);
-  (void)shoal_heap_close(heap);
-  return rc;
+  int rc = shoal_object_begin_(seg, name, type, shoal_dict_size(options), &object);
+  return rc ? rc : begun(seg, &object, options, out);
 }
 int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char *type, struct shoal_dict **out) {
   struct shoal_object object;
@@ -118,15 +125,10 @@ int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char 
 int shoal_dict_open_or_create_as_(struct shoal_segment *seg, const char *name, const char *type,
                                   const struct shoal_dict_options *options, struct shoal_dict **out) {
   struct shoal_object object;
-  struct shoal_heap *heap;
   if (!stripes_of(options)) return no_stripes(options);
-  int rc = shoal_heap_open(seg, &heap);
-  if (rc) return rc;
-  rc = shoal_object_open_or_begin_(seg, name, type, shoal_dict_size(options), &object);
-  if (rc == 1) rc = begun(seg, &object, options, out);
-  else if (rc == 0) rc = view_named(seg, &object, out);
-  (void)shoal_heap_close(heap);
-  return rc;
+  int rc = shoal_object_open_or_begin_(seg, name, type, shoal_dict_size(options), &object);
+  if (rc == 1) return begun(seg, &object, options, out);
+  return rc ? rc : view_named(seg, &object, out);
 }
 
 #define TYPE "dict"

@@ -431,13 +431,16 @@ int shoal_list_init(struct shoal_segment *seg, const struct shoal_object *object
   return rc ? rc : view(seg, object, memory, 0, out);
 }
 
+static int forget(struct shoal_list *l) {
+  int rc = shoal_keep_close_(&l->keep);
+  free(l);
+  return rc;
+}
 int shoal_list_close(struct shoal_list *l) {
   int rc = l->named ? shoal_object_close(l->keep.seg, &l->object) : 0;
   if (rc) return rc;
   if (l->named) shoal_reach_forget_(l->object.memory);
-  rc = shoal_keep_close_(&l->keep);
-  free(l);
-  return rc;
+  return forget(l);
 }
 
 int shoal_list_destroy(struct shoal_list *l, shoal_deadline deadline) {
@@ -461,18 +464,22 @@ static int view_named(struct shoal_segment *seg, struct shoal_object *object, st
   return rc;
 }
 static int begun(struct shoal_segment *seg, struct shoal_object *object, struct shoal_list **out) {
-  int rc = shoal_object_end_(seg, object, write_head(object->memory));
-  return rc ? rc : view_named(seg, object, out);
+  struct shoal_list *l = NULL;
+  int rc = write_head(object->memory);
+  if (rc == 0) rc = view(seg, object, object->memory, 1, &l);  // who cannot have a heap leaves no name behind
+  rc = shoal_object_end_(seg, object, rc);
+  if (rc) {
+    if (l) forget(l);
+    return rc;
+  }
+  shoal_reach_note_(object->memory, object->size);
+  *out = l;
+  return 0;
 }
 int shoal_list_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
   struct shoal_object object;
-  struct shoal_heap *heap;
-  int rc = shoal_heap_open(seg, &heap);  // before its name is there: who cannot have it leaves no name behind
-  if (rc) return rc;
-  rc = shoal_object_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
-  if (rc == 0) rc = begun(seg, &object, out);
-  (void)shoal_heap_close(heap);
-  return rc;
+  int rc = shoal_object_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
+  return rc ? rc : begun(seg, &object, out);
 }
 int shoal_list_open(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
   struct shoal_object object;
@@ -481,14 +488,9 @@ int shoal_list_open(struct shoal_segment *seg, const char *name, struct shoal_li
 }
 int shoal_list_open_or_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
   struct shoal_object object;
-  struct shoal_heap *heap;
-  int rc = shoal_heap_open(seg, &heap);
-  if (rc) return rc;
-  rc = shoal_object_open_or_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
-  if (rc == 1) rc = begun(seg, &object, out);
-  else if (rc == 0) rc = view_named(seg, &object, out);
-  (void)shoal_heap_close(heap);
-  return rc;
+  int rc = shoal_object_open_or_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
+  if (rc == 1) return begun(seg, &object, out);
+  return rc ? rc : view_named(seg, &object, out);
 }
 int shoal_list_unlink(struct shoal_segment *seg, const char *name) {
   return shoal_object_remove_typed(seg, name, TYPE);
