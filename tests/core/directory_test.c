@@ -10,6 +10,7 @@
 
 #include "core/deadline.h"
 #include "tests/core/support.h"
+#include "tests/harness/drivers.h"
 
 static const struct shoal_segment_options small = {
     .size = 64 << 10, .size_max = 16 << 20, .participants = 16, .objects = 64};
@@ -776,11 +777,6 @@ static void test_child_closes_without_joining(void **state) {
 
 // ---- concurrent bodies: threads, and processes at other addresses ----
 
-#ifdef __SANITIZE_THREAD__
-#define DRIVERS 1  // it sees one process only
-#else
-#define DRIVERS 2
-#endif
 struct body {
   struct shoal_segment *seg;
   struct shared *s;

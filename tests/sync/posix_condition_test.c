@@ -55,7 +55,7 @@ static void await_count(struct shared *s, const uint32_t *count, uint32_t wanted
 }
 static void both(unsigned n, arena_body body) {
   struct shared *s = arena.memory;
-  for (int driver = THREADS; driver <= PROCESSES; driver++) {
+  for (int driver = THREADS; driver < DRIVERS; driver++) {
     s->waiting = s->woken = s->go = s->round = s->jobs = s->done = 0;
     run(&arena, (enum driver)driver, n, body);
   }

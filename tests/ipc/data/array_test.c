@@ -229,7 +229,7 @@ static void count_in_blocks(void *memory, unsigned i) {
 }
 static void test_whole_elements(void **state) {
   (void)state;
-  for (int d = THREADS; d <= PROCESSES; d++) {
+  for (int d = THREADS; d < DRIVERS; d++) {
     struct shoal_array a;
     struct wide w;
     void *memory = arena_begin(bytes_of_wides());

@@ -29,7 +29,7 @@ static struct shoal_dict *mine(void) {
   return d;
 }
 static void together(unsigned n, arena_body body, void (*check)(void), const struct shoal_dict_options *how) {
-  for (driver_now = THREADS; driver_now <= PROCESSES; driver_now++) {
+  for (driver_now = THREADS; driver_now < DRIVERS; driver_now++) {
     make(&small, how);
     S = arena_begin(sizeof *S);
     run(&arena, driver_now, n, body);

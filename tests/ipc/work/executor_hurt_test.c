@@ -26,25 +26,6 @@
 #include "ipc/work/processors.h"
 #include "tests/ipc/work/executor_support.h"
 
-struct small {
-  uint32_t id, in, out;
-};
-SHOAL_TASK(square, struct small) {
-  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
-  arg->out = arg->in * arg->in;
-  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
-  return 0;
-}
-SHOAL_TASK(hold, struct small) {
-  ledger->token = (uint64_t)getpid();
-  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
-  while (shoal_load32_relaxed(&ledger->go) < arg->in) usleep(100);
-  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
-  return 0;
-}
-static void await_begun(uint32_t id) {
-  while (!shoal_load32_relaxed(&ledger->begun[id])) usleep(100);
-}
 static void squares(struct shoal_executor *ex, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) {
     struct small s = {.id = 100 + i, .in = i};
@@ -64,7 +45,7 @@ static void test_stopped(void **state) {
   struct small s = {.id = 1, .in = 1};
   assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
   await_begun(1);
-  assert_int_equal(kill((pid_t)ledger->token, SIGSTOP), 0);
+  assert_int_equal(kill((pid_t)shoal_load32_relaxed(&ledger->holder), SIGSTOP), 0);
   squares(ex, 50);
   assert_int_equal(shoal_future_get(&f, NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
   assert_int_equal(failure.code, -ETIMEDOUT);

@@ -33,7 +33,7 @@ enum { WORKERS = 3, IDS = 20000 };
 static struct ledger {
   shoal_atomic32 begun[IDS], ended[IDS];  // times
   shoal_atomic32 inits[WORKERS], finals[WORKERS];
-  shoal_atomic32 go;
+  shoal_atomic32 go, holder;
   uint64_t token;
 } * ledger;
 
@@ -68,4 +68,80 @@ static inline int end_tests(void **state) {
   int status, rc = shoal_segment_close(seg);
   munmap(ledger, sizeof *ledger);
   return rc || waitpid(-1, &status, WNOHANG) != -1;  // no child stays
+}
+
+// ---- tasks, each told of in the ledger by its id ----
+
+struct small {
+  uint32_t id, in, out;
+};
+SHOAL_TASK(square, struct small) {
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  arg->out = arg->in * arg->in;
+  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
+  return 0;
+}
+// Until `go` is its `in`.
+SHOAL_TASK(hold, struct small) {
+  shoal_store32_relaxed(&ledger->holder, (uint32_t)getpid());
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  while (shoal_load32_relaxed(&ledger->go) < arg->in) usleep(100);
+  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
+  return 0;
+}
+SHOAL_TASK(refuse_odd, struct small) {
+  arg->out = arg->in;
+  return arg->in % 2 ? shoal_task_fail(-EDOM, "%u is odd", arg->in) : 0;
+}
+// As often as its `in`.
+SHOAL_TASK(die_at_first, struct small) {
+  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) < arg->in) raise(SIGKILL);
+  arg->out = arg->id;
+  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
+  return 0;
+}
+
+struct deep {
+  uint32_t n, leaves;
+};
+SHOAL_TASK(fork_join, struct deep) {
+  struct shoal_executor *ex = shoal_executor_current();
+  struct shoal_future f[2];
+  if (!ex) return shoal_task_fail(-ENOENT, "no executor");
+  arg->leaves = arg->n == 0;
+  for (unsigned i = 0; i < 2 && arg->n; i++) {
+    struct deep half = {arg->n - 1, 0};
+    int rc = SHOAL_SUBMIT(ex, fork_join, &half, &f[i]);
+    if (rc) return rc;
+  }
+  for (unsigned i = 0; i < 2 && arg->n; i++) {
+    struct deep half;
+    int rc = shoal_future_get(&f[i], &half, sizeof half, NULL, SHOAL_FOREVER);
+    if (!rc) rc = shoal_future_release(&f[i]);
+    if (rc) return rc;
+    arg->leaves += half.leaves;
+  }
+  return 0;
+}
+
+static inline void await_begun(uint32_t id) {
+  while (!shoal_load32_relaxed(&ledger->begun[id])) usleep(100);
+}
+
+// ---- something that happens in another process ----
+
+static inline int kill_soon(void *arg) {
+  usleep(20000);
+  return kill(*(pid_t *)arg, SIGKILL) != 0;
+}
+static inline void in_child(int (*work)(void *), void *arg, struct shoal_process *p) {
+  struct shoal_process_options o = {.threaded = THREADED};
+  assert_int_equal(shoal_process_start(p, work, arg, &o), 0);
+}
+static inline void end_child(struct shoal_process *p) {
+  int code;
+  assert_int_equal(shoal_process_join(p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_exitcode(p, &code), 0);
+  assert_int_equal(code, 0);
+  shoal_process_close(p);
 }

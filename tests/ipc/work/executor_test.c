@@ -18,31 +18,15 @@
 //   refused     what does not fit changes nothing
 #include "tests/ipc/work/executor_support.h"
 
-struct small {
-  uint32_t id, in, out;
-};
 struct large {
   uint32_t id, n;
   uint64_t sum;
   uint32_t numbers[250000];
 };
-struct deep {
-  uint32_t n, leaves;
-};
 
-SHOAL_TASK(square, struct small) {
-  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
-  arg->out = arg->in * arg->in;
-  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
-  return 0;
-}
 SHOAL_TASK(sum_up, struct large) {
   for (uint32_t i = 0; i < arg->n; i++) arg->sum += arg->numbers[i];
   return 0;
-}
-SHOAL_TASK(refuse_odd, struct small) {
-  arg->out = arg->in;
-  return arg->in % 2 ? shoal_task_fail(-EDOM, "%u is odd", arg->in) : 0;
 }
 SHOAL_TASK(die, struct small) {
   shoal_add32_relaxed(&ledger->begun[arg->id], 1);
@@ -53,40 +37,6 @@ SHOAL_TASK(die, struct small) {
     case 3: shoal_process_exit(7);
   }
   return 0;
-}
-SHOAL_TASK(die_at_first, struct small) {
-  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) < arg->in) raise(SIGKILL);
-  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
-  return 0;
-}
-SHOAL_TASK(hold, struct small) {
-  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
-  while (shoal_load32_relaxed(&ledger->go) < arg->in) usleep(100);
-  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
-  return 0;
-}
-SHOAL_TASK(fork_join, struct deep) {
-  struct shoal_executor *ex = shoal_executor_current();
-  struct shoal_future f[2];
-  if (!ex) return shoal_task_fail(-ENOENT, "no executor");
-  arg->leaves = arg->n == 0;
-  for (unsigned i = 0; i < 2 && arg->n; i++) {
-    struct deep half = {arg->n - 1, 0};
-    int rc = SHOAL_SUBMIT(ex, fork_join, &half, &f[i]);
-    if (rc) return rc;
-  }
-  for (unsigned i = 0; i < 2 && arg->n; i++) {
-    struct deep half;
-    int rc = shoal_future_get(&f[i], &half, sizeof half, NULL, SHOAL_FOREVER);
-    if (!rc) rc = shoal_future_release(&f[i]);
-    if (rc) return rc;
-    arg->leaves += half.leaves;
-  }
-  return 0;
-}
-
-static void await_begun(uint32_t id) {
-  while (!shoal_load32_relaxed(&ledger->begun[id])) usleep(100);
 }
 
 // ---- results ----

@@ -4,41 +4,6 @@
 //   select      a future among queues and times: its end, a worker's death, a limit and its release end the select
 #include "tests/ipc/work/executor_support.h"
 
-struct small {
-  uint32_t id, in, out;
-};
-
-SHOAL_TASK(hold, struct small) {
-  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
-  while (shoal_load32_relaxed(&ledger->go) < arg->in) usleep(100);
-  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
-  return 0;
-}
-SHOAL_TASK(refuse_odd, struct small) { return arg->in % 2 ? shoal_task_fail(-EDOM, "%u is odd", arg->in) : 0; }
-SHOAL_TASK(die_at_first, struct small) {
-  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) < arg->in) raise(SIGKILL);
-  arg->out = arg->id;
-  return 0;
-}
-static void await_begun(uint32_t id) {
-  while (!shoal_load32_relaxed(&ledger->begun[id])) usleep(100);
-}
-
-static int kill_soon(void *arg) {
-  usleep(20000);
-  return kill(*(pid_t *)arg, SIGKILL) != 0;
-}
-static void in_child(int (*work)(void *), void *arg, struct shoal_process *p) {
-  struct shoal_process_options o = {.threaded = THREADED};
-  assert_int_equal(shoal_process_start(p, work, arg, &o), 0);
-}
-static void end_child(struct shoal_process *p) {
-  int code;
-  assert_int_equal(shoal_process_join(p, SHOAL_FOREVER), 0);
-  assert_int_equal(shoal_process_exitcode(p, &code), 0);
-  assert_int_equal(code, 0);
-  shoal_process_close(p);
-}
 // ---- one after another ----
 
 SHOAL_TASK(add_one, struct small) {

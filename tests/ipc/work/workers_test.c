@@ -18,22 +18,6 @@
 #include "ipc/work/map.h"
 #include "tests/ipc/work/executor_support.h"
 
-struct small {
-  uint32_t id, in, out;
-};
-
-SHOAL_TASK(square, struct small) {
-  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
-  arg->out = arg->in * arg->in;
-  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
-  return 0;
-}
-SHOAL_TASK(hold, struct small) {
-  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
-  while (shoal_load32_relaxed(&ledger->go) < arg->in) usleep(100);
-  shoal_add32_relaxed(&ledger->ended[arg->id], 1);
-  return 0;
-}
 static void *stay(void *arg) {
   for (;;) pause();
   return arg;
@@ -43,10 +27,6 @@ SHOAL_TASK(lose_thread, struct small) {
   if (shoal_add32_relaxed(&ledger->begun[arg->id], 1)) return 0;
   pthread_create(&other, NULL, stay, NULL);
   pthread_exit(NULL);
-}
-
-static void await_begun(uint32_t id) {
-  while (!shoal_load32_relaxed(&ledger->begun[id])) usleep(100);
 }
 
 // ---- idle ----
@@ -95,21 +75,6 @@ static void test_idle(void **state) {
 // ---- noticed ----
 
 static int condemn(void *arg) { return shoal_future_cancel(arg, SHOAL_FORCE) != 0; }
-static int kill_soon(void *arg) {
-  usleep(20000);
-  return kill(*(pid_t *)arg, SIGKILL) != 0;
-}
-static void in_child(int (*work)(void *), void *arg, struct shoal_process *p) {
-  struct shoal_process_options o = {.threaded = THREADED};
-  assert_int_equal(shoal_process_start(p, work, arg, &o), 0);
-}
-static void end_child(struct shoal_process *p) {
-  int code;
-  assert_int_equal(shoal_process_join(p, SHOAL_FOREVER), 0);
-  assert_int_equal(shoal_process_exitcode(p, &code), 0);
-  assert_int_equal(code, 0);
-  shoal_process_close(p);
-}
 static void test_noticed(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
@@ -144,29 +109,6 @@ static void test_noticed(void **state) {
 
 // ---- threads ----
 
-struct deep {
-  uint32_t n, leaves;
-};
-SHOAL_TASK(fork_join, struct deep) {
-  struct shoal_executor *ex = shoal_executor_current();
-  struct shoal_future f[2];
-  if (!ex) return shoal_task_fail(-ENOENT, "no executor");
-  arg->leaves = arg->n == 0;
-  for (unsigned i = 0; i < 2 && arg->n; i++) {
-    struct deep half = {arg->n - 1, 0};
-    int rc = SHOAL_SUBMIT(ex, fork_join, &half, &f[i]);
-    if (rc) return rc;
-  }
-  for (unsigned i = 0; i < 2 && arg->n; i++) {
-    struct deep half;
-    int rc = shoal_future_get(&f[i], &half, sizeof half, NULL, SHOAL_FOREVER);
-    if (!rc) rc = shoal_future_release(&f[i]);
-    if (rc) return rc;
-    arg->leaves += half.leaves;
-  }
-  return 0;
-}
-SHOAL_TASK(refuse_odd, struct small) { return arg->in % 2 ? shoal_task_fail(-EDOM, "%u is odd", arg->in) : 0; }
 SHOAL_TASK(end_thread, struct small) {
   if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) < arg->in) pthread_exit(NULL);
   return 0;
@@ -478,11 +420,6 @@ static void test_outworn(void **state) {
 
 // ---- retried, and given up ----
 
-SHOAL_TASK(die_at_first, struct small) {
-  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) < arg->in) raise(SIGKILL);
-  arg->out = arg->id;
-  return 0;
-}
 SHOAL_TASK(wait_for_one, struct small) {
   struct shoal_executor *ex = shoal_executor_current();
   struct small inner = {.id = arg->id + 1, .in = arg->in};
