@@ -359,17 +359,6 @@ static uint64_t *victim_word(uint32_t *random) {
     return (uint64_t *)(void *)it.shm + rnd(random) % 3;
   return (uint64_t *)&t.shm->word[rnd(random) & t.mask];
 }
-static void scribble(uint32_t *random) {
-  uint64_t *at = victim_word(random), r = (uint64_t)rnd(random) << 32 | rnd(random);
-  switch (rnd(random) % 6) {
-    case 0: *at = r; break;
-    case 1: *at = UINT64_MAX; break;
-    case 2: *at ^= UINT64_C(1) << r % 64; break;
-    case 3: *at = r >> r % 64; break;
-    case 4: *at = *victim_word(random); break;
-    default: *at += r % 5 - 2;
-  }
-}
 static void is_scribbled_over(void *memory, unsigned i) {
   uint32_t random = i * 2654435761u + 1;
   (void)memory;
@@ -378,7 +367,7 @@ static void is_scribbled_over(void *memory, unsigned i) {
          &(struct shoal_dict_options){.stripes = 2});
     for (uint32_t k = 0; k < 30; k++) CHECK(shoal_dict_set(dict, &k, 4, &k, 4, F) == 0);
     for (unsigned n = 0; n < 20; n++) {
-      scribble(&random);
+      scribble(victim_word, &random);
       every_call(&random);
     }
     (void)shoal_dict_close(dict);
@@ -387,12 +376,7 @@ static void is_scribbled_over(void *memory, unsigned i) {
 }
 static void test_hostile_words(void **state) {
   (void)state;
-  arena_begin(4096);
-  for (unsigned i = 0; i < 8; i++) {
-    struct peer p = peer_start(&arena, is_scribbled_over, i);
-    peer_join(&p);
-  }
-  arena_end(NULL);
+  in_processes(is_scribbled_over);
 }
 
 int main(void) {

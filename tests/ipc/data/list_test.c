@@ -7,37 +7,14 @@
 // - whatever stands in its words, an error comes of it, and no access outside the segment
 #include "ipc/data/list.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-// cmocka wants those above first
-#include <cmocka.h>
-
-#include "core/heap.h"
 #include "ipc/data/list_internal.h"
-#include "tests/harness/stage.h"
+#include "tests/ipc/data/fixture.h"
 
-#define F SHOAL_FOREVER
-
-static const struct shoal_segment_options small = {
-    .size = 256 << 10, .size_max = 64 << 20, .participants = 32, .objects = 32};
-static struct shoal_segment *seg;
 static struct shoal_list *list;
 
 static void make(const struct shoal_segment_options *o) {
   CHECK(shoal_segment_create(NULL, o, &seg) == 0);
   CHECK(shoal_list_create(seg, "l", &list) == 0);
-}
-static struct shoal_heap_info heap_info(void) {
-  struct shoal_heap_info info;
-  struct shoal_heap *heap;
-  CHECK(shoal_heap_open(seg, &heap) == 0);
-  CHECK(shoal_heap_reap(heap) >= 0);
-  CHECK(shoal_heap_info(heap, &info) == 0);
-  CHECK(shoal_heap_close(heap) == 0);
-  return info;
 }
 static void assert_exact(void) {
   struct shoal_list_info info;
@@ -55,10 +32,6 @@ static void done(void) {
   CHECK(shoal_list_unlink(seg, "l") == 0);
   CHECK(heap_info().blocks == 0);
   CHECK(shoal_segment_close(seg) == 0);
-}
-static uint32_t rnd(uint32_t *state) {
-  *state ^= *state << 13, *state ^= *state >> 17;
-  return *state ^= *state << 5;
 }
 
 static int append(const char *text) { return shoal_list_append(list, text, strlen(text), F); }
@@ -587,17 +560,6 @@ static uint64_t *victim_word(uint32_t *random) {
     return (uint64_t *)(void *)it.shm + rnd(random) % 3;
   return (uint64_t *)&r.shm->word[rnd(random) % r.room];
 }
-static void scribble(uint32_t *random) {
-  uint64_t *at = victim_word(random), r = (uint64_t)rnd(random) << 32 | rnd(random);
-  switch (rnd(random) % 6) {
-    case 0: *at = r; break;
-    case 1: *at = UINT64_MAX; break;
-    case 2: *at ^= UINT64_C(1) << r % 64; break;
-    case 3: *at = r >> r % 64; break;
-    case 4: *at = *victim_word(random); break;
-    default: *at += r % 5 - 2;
-  }
-}
 static void is_scribbled_over(void *memory, unsigned i) {
   uint32_t random = i * 2654435761u + 1;
   (void)memory;
@@ -605,7 +567,7 @@ static void is_scribbled_over(void *memory, unsigned i) {
     make(&(struct shoal_segment_options){.size = 256 << 10, .size_max = 1 << 20, .participants = 4, .objects = 16});
     for (uint32_t k = 0; k < 30; k++) CHECK(shoal_list_append(list, &k, 4, F) == 0);
     for (unsigned n = 0; n < 20; n++) {
-      scribble(&random);
+      scribble(victim_word, &random);
       every_call(&random);
     }
     (void)shoal_list_close(list);
@@ -614,12 +576,7 @@ static void is_scribbled_over(void *memory, unsigned i) {
 }
 static void test_hostile_words(void **state) {
   (void)state;
-  arena_begin(4096);
-  for (unsigned i = 0; i < 8; i++) {
-    struct peer p = peer_start(&arena, is_scribbled_over, i);
-    peer_join(&p);
-  }
-  arena_end(NULL);
+  in_processes(is_scribbled_over);
 }
 
 int main(void) {
