@@ -14,8 +14,9 @@
 // ORDERING that of ipc/data/array.h.
 // CRASH    create: a file without a name until it is whole and on the disk. A user dies: as of an array; what it wrote is the
 //          kernel's, and kept. The machine dies: kept is what was synced; what was written later may be there or not, page by
-//          page. Whoever had the lock then is dead to the first who opens it: what a block left is told, a set that the disk has
-//          half of is undone if the disk has what it overwrote.
+//          page. Whoever had the lock then is dead to the first who opens it: what a block left is told, a set that was
+//          under way is undone by what the disk has of what it overwrote. If that page and the head's are of two moments, an
+//          element gets what another had, and nobody is told.
 // HOSTILE  contents: as of an array. Who may truncate the file can kill its users by SIGBUS: its mode keeps others from that.
 // COST     open: about ten system calls; then that of an array. sync: what the disk takes.
 #pragma once
