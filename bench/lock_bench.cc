@@ -4,6 +4,7 @@
 #include "bench/harness/must.h"
 #include "bench/harness/pairs.h"
 #include "bench/modules.h"
+#include "sync/once.h"
 #include "sync/rlock.h"
 
 namespace bench {
@@ -31,6 +32,17 @@ struct Ordered : Lock {
     must(shoal_lock_order_size(8) <= sizeof memory ? 0 : -ENOSPC, "lock_order_size");
     must(shoal_lock_order_init(order, 0, 8), "lock_order_init");
     must(shoal_lock_attach(&lock, order, "bench"), "lock_attach");
+  }
+};
+
+// What fails is not done, and is run again by whoever comes next.
+struct Once : Placed {
+  shoal_once once;
+  void make() { must(shoal_once_init(&once), "once_init"); }
+  template <class F>
+  void run(F f) {
+    auto fails = [](void *f) { return (*static_cast<F *>(f))(), 1; };
+    must(shoal_once_run(&once, fails, &f, SHOAL_FOREVER) == 1 ? 0 : -EPROTO, "once_run");
   }
 };
 
@@ -121,6 +133,8 @@ void add_lock(Suite &suite) {
                                         {"pthread recursive", Role::kPeer, pairs<Recursive, 8, true>},
                                         {"pthread robust recursive", Role::kPeer, pairs<RobustRecursive, 8, true>},
                                         {"shoal, two lanes", Role::kLimit, pairs<Rlock, 2, true>}}));
+  suite.add(crowd("once/contended/8", {{"shoal", Role::kOurs, pairs<Once, 8, true>},
+                                       {"shoal, two lanes", Role::kLimit, pairs<Once, 2, true>}}));
 }
 
 }  // namespace bench

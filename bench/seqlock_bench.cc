@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "bench/harness/must.h"
-#include "bench/harness/workloads.h"
+#include "bench/harness/pairs.h"
 #include "bench/modules.h"
 #include "sync/seqlock.h"
 
@@ -168,6 +168,22 @@ Measurement stores(double seconds) {
   return m;
 }
 
+// Among writers: the draft is theirs from begin to commit.
+struct Drafted : Placed {
+  shoal_seqlock lock;
+  alignas(64) char room[64];
+  void make() {
+    must(shoal_seqlock_size(8) <= sizeof lock + sizeof room ? 0 : -ENOSPC, "seqlock_size");
+    must(shoal_seqlock_init(&lock, 8, nullptr), "seqlock_init");
+  }
+  void acquire() {
+    void *draft;
+    must(shoal_seqlock_begin(&lock, 8, &draft, SHOAL_FOREVER), "seqlock_begin");
+    ++*static_cast<uint64_t *>(draft);
+  }
+  void release() { must(shoal_seqlock_commit(&lock, 8), "seqlock_commit"); }
+};
+
 template <size_t Bytes, unsigned Readers, Writer W>
 std::vector<Contender> contenders() {
   return {{"shoal", Role::kOurs, loads<Shoal<Bytes>, Readers, W>},
@@ -211,6 +227,8 @@ void add_seqlock(Suite &suite) {
 
   add_busy<64>(suite);
   add_busy<1024>(suite);
+  suite.add(crowd("seqlock/contended/8", {{"shoal", Role::kOurs, pairs<Drafted, 8, true>},
+                                          {"shoal, two lanes", Role::kLimit, pairs<Drafted, 2, true>}}));
 }
 
 }  // namespace bench

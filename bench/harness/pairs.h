@@ -3,6 +3,8 @@
 // A lock is a type L with
 //   static constexpr bool kThreads;   // lives only inside one process
 //   void make(); void acquire(); void release();     // in zeroed memory
+// or, what runs a function while it lets nobody else in, one with
+//   template <class F> void run(F f);
 #pragma once
 
 #include <thread>
@@ -17,6 +19,17 @@ struct Guarded {
   alignas(64) uint64_t pairs;  // what the lock guards
 };
 
+template <class L, class F>
+auto inside(L &lock, F f) -> decltype(lock.run(f)) {
+  lock.run(f);
+}
+template <class L, class F>
+auto inside(L &lock, F f) -> decltype(lock.acquire()) {
+  lock.acquire();
+  f();
+  lock.release();
+}
+
 // `Watched`: notes the longest time from one acquisition to the next.
 template <class L, bool Watched>
 void pair_up(Lane &lane, Guarded<L> *g) {
@@ -26,11 +39,11 @@ void pair_up(Lane &lane, Guarded<L> *g) {
   uint64_t last = ticks(), longest = 0;
   do {
     for (unsigned k = 0; k < kLook; k++, n++) {
-      g->lock.acquire();
-      touch(g->pairs);
-      g->pairs++;
-      touch(g->pairs);
-      g->lock.release();
+      inside(g->lock, [g] {
+        touch(g->pairs);
+        g->pairs++;
+        touch(g->pairs);
+      });
       if (!Watched) continue;
       uint64_t now = ticks();
       longest = std::max(longest, now - last);
