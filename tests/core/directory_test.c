@@ -910,7 +910,7 @@ static void test_open_or_create_together(void **state) {
 
 // Many processes create, open, close and remove, and are killed at random moments. Afterwards everything agrees, and
 // nothing has leaked: all memory and every entry comes back.
-static void test_killed_at_random(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small);
   struct shared *s = shared_memory(sizeof *s);
@@ -1053,7 +1053,7 @@ int main(void) {
       cmocka_unit_test(test_child_closes_without_joining),
       cmocka_unit_test(test_lookups_beside_changes),
       cmocka_unit_test(test_open_or_create_together),
-      cmocka_unit_test(test_killed_at_random),
+      cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_the_dead_do_not_fill_the_table_of_uses),
       cmocka_unit_test(test_many_references_to_one_object),
       cmocka_unit_test(test_damaged_entries),

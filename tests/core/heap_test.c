@@ -541,7 +541,7 @@ static void rampage(struct shoal_heap *heap, struct shoal_object *o, struct shoa
     if (r >> 24 == 0x33) shoal_heap_reap(heap);
   }
 }
-static void test_killed_at_random(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small);
   struct shoal_heap *heap = heap_of(seg);
@@ -680,7 +680,7 @@ int main(void) {
       cmocka_unit_test(test_references),
       cmocka_unit_test(test_references_to_former_pages),
       cmocka_unit_test(test_blocks_go_with_their_object),
-      cmocka_unit_test(test_killed_at_random),
+      cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_hostile_words),
       cmocka_unit_test(test_hostile_directory),
   };

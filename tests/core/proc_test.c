@@ -365,7 +365,7 @@ static void test_65535_slots(void **state) {
 
 // Reapers beside each other, beside joiners, and killed at random: in the end every slot is free, and no living
 // participant ever lost its own.
-static void test_reapers_and_joiners_killed_at_random(void **state) {
+static void test_random_kills_among_reaping_and_joining_processes(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(
       &(struct shoal_segment_options){.size = 64 << 10, .size_max = 1 << 20, .participants = 8, .objects = 16});
@@ -442,7 +442,7 @@ int main(void) {
       cmocka_unit_test(test_full_table),
       cmocka_unit_test(test_1024_participants),
       cmocka_unit_test(test_65535_slots),
-      cmocka_unit_test(test_reapers_and_joiners_killed_at_random),
+      cmocka_unit_test(test_random_kills_among_reaping_and_joining_processes),
       cmocka_unit_test(test_late_reaper_frees_nobody_else),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

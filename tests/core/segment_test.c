@@ -360,7 +360,7 @@ static void test_foreign_files(void **state) {
 
 // Killed at a random moment of create, open_or_create, grow, close, unlink: who opens the name beside it finds a segment or
 // nothing; in the end nothing is left but, perhaps, the name, which gc takes.
-static void test_maker_killed_at_random(void **state) {
+static void test_random_kills_among_making_processes(void **state) {
   (void)state;
   const char *name = test_name("maker");
   uint32_t seed = 7;
@@ -658,7 +658,7 @@ int main(void) {
       cmocka_unit_test(test_random_contents),
       cmocka_unit_test(test_truncated_files),
       cmocka_unit_test(test_foreign_files),
-      cmocka_unit_test(test_maker_killed_at_random),
+      cmocka_unit_test(test_random_kills_among_making_processes),
       cmocka_unit_test(test_gc_takes_only_the_abandoned),
       cmocka_unit_test(test_gc_beside_open_and_create),
       cmocka_unit_test(test_full_shm),

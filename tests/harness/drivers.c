@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-// As DRIVERS, for tests that are two.
+// As DRIVERS, for tests that are two, or of processes only.
 static void __attribute__((constructor)) skip_processes(void) { cmocka_set_skip_filter("*_processes"); }
 #endif
 

@@ -304,7 +304,7 @@ static void churns(void *memory, unsigned i) {
     if (n % 500 == 499) CHECK(shoal_dict_clear(dict, F) == 0);
   }
 }
-static void test_killed_at_random(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   make(&small, &(struct shoal_dict_options){.stripes = 2});
   S = arena_begin(sizeof *S);
@@ -381,10 +381,14 @@ static void test_hostile_words(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_no_torn_values),       cmocka_unit_test(test_nothing_is_missed),
-      cmocka_unit_test(test_compound_is_atomic),   cmocka_unit_test(test_a_snapshot_is_of_one_moment),
-      cmocka_unit_test(test_histories_are_linear), cmocka_unit_test(test_readers_wait_for_nobody),
-      cmocka_unit_test(test_killed_at_random),     cmocka_unit_test(test_hostile_words),
+      cmocka_unit_test(test_no_torn_values),
+      cmocka_unit_test(test_nothing_is_missed),
+      cmocka_unit_test(test_compound_is_atomic),
+      cmocka_unit_test(test_a_snapshot_is_of_one_moment),
+      cmocka_unit_test(test_histories_are_linear),
+      cmocka_unit_test(test_readers_wait_for_nobody),
+      cmocka_unit_test(test_random_kills_among_processes),
+      cmocka_unit_test(test_hostile_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

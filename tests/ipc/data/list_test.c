@@ -507,7 +507,7 @@ static void churns(void *memory, unsigned i) {
     }
   }
 }
-static void test_killed_at_random(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   make(&small);
   arena_begin(4096);
@@ -592,7 +592,7 @@ int main(void) {
       cmocka_unit_test(test_all_appends_are_there),
       cmocka_unit_test(test_a_slice_is_of_one_moment),
       cmocka_unit_test(test_readers_wait_for_nobody),
-      cmocka_unit_test(test_killed_at_random),
+      cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_hostile_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -711,7 +711,7 @@ static void random_life(void *memory, unsigned i) {
   }
   CHECK(rc == -EPIPE);
 }
-static void test_random_kills_lose_nothing(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   EACH_KIND(kind) {
     struct shoal_queue *q = make_numbers(kind, 16);
@@ -1047,7 +1047,7 @@ int main(void) {
       cmocka_unit_test(test_a_dead_holders_message_is_dropped_by_policy),
       cmocka_unit_test(test_a_dead_ones_reservation_is_room_again),
       cmocka_unit_test(test_a_death_inside_leaves_the_order),
-      cmocka_unit_test(test_random_kills_lose_nothing),
+      cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_grows_to_the_end_of_the_segment_and_on),
       cmocka_unit_test(test_the_ring_that_grows_is_a_list),
       cmocka_unit_test(test_grows_while_its_users_are_killed),

@@ -879,7 +879,7 @@ static void random_life(void *memory, unsigned i) {
     CHECK(rc == -EPIPE);
   }
 }
-static void test_random_kills_lose_nothing(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   struct shoal_queue *q = make_numbers(16);
   struct peer peers[6];
@@ -1420,7 +1420,7 @@ int main(void) {
       cmocka_unit_test(test_redelivery_is_counted),
       cmocka_unit_test(test_a_dead_consumers_message_is_dropped_by_policy),
       cmocka_unit_test(test_a_woken_consumer_killed_before_it_takes_the_message),
-      cmocka_unit_test(test_random_kills_lose_nothing),
+      cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_places_behind_a_loan_are_announced_with_it),
       cmocka_unit_test(test_a_reservation_does_not_hide_that_all_consumers_are_dead),
       cmocka_unit_test(test_a_full_table_of_the_living_and_of_the_dead),

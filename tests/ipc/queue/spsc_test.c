@@ -502,7 +502,7 @@ static void check_goes_on(struct shoal_spsc_shm *shm, uint32_t capacity) {
   CHECK(shoal_spsc_producer_leave(&r.p) == 0 && shoal_spsc_consumer_leave(&r.c) == 0);
 }
 
-static void test_killed_at_random_moments(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   static const uint32_t sizes[] = {8, 32, 64, 500};
   uint64_t seed = 0x9e3779b97f4a7c15u;
@@ -654,7 +654,7 @@ int main(void) {
       cmocka_unit_test(test_full_means_full),  cmocka_unit_test(test_typed),
       cmocka_unit_test(test_extremes),         cmocka_unit_test(test_stream_threads),
       cmocka_unit_test(test_stream_processes), cmocka_unit_test(test_roles_have_one_owner),
-      cmocka_unit_test(test_left_roles_go_on), cmocka_unit_test(test_killed_at_random_moments),
+      cmocka_unit_test(test_left_roles_go_on), cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_hostile_contents), cmocka_unit_test(test_back_and_forth_is_not_held_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

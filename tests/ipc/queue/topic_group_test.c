@@ -323,7 +323,7 @@ static void random_life(void *memory, unsigned i) {
   }
   CHECK(rc == -EPIPE);
 }
-static void test_random_kills_lose_and_double_nothing(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   struct shoal_topic *t = make_of(16);
   struct peer peers[5];
@@ -373,7 +373,7 @@ int main(void) {
       cmocka_unit_test(test_a_group_is_waited_for),
       cmocka_unit_test(test_the_end_waits_for_what_others_hold),
       cmocka_unit_test(test_a_group_is_passed_by),
-      cmocka_unit_test(test_random_kills_lose_and_double_nothing),
+      cmocka_unit_test(test_random_kills_among_processes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

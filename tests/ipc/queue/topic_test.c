@@ -410,7 +410,7 @@ static void random_life(void *memory, unsigned i) {
     while (numbers_get(t, &v, SHOAL_FOREVER) == 0) continue;
   }
 }
-static void test_random_kills_stop_nobody(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   struct shoal_topic *t = make((struct shoal_topic_options){.capacity = 16, .history = 8});
   struct peer peers[6];
@@ -595,7 +595,7 @@ int main(void) {
       cmocka_unit_test(test_the_dead_hold_up_nobody),
       cmocka_unit_test(test_publishers_come_round_to_a_reservation),
       cmocka_unit_test(test_a_full_table_of_the_living_and_of_the_dead),
-      cmocka_unit_test(test_random_kills_stop_nobody),
+      cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_a_damaged_header_is_refused),
       cmocka_unit_test(test_scribbled_memory_is_survived),
       cmocka_unit_test(test_named_in_a_segment),
