@@ -1,0 +1,339 @@
+// What the shoal command claims of looking:
+// - ls, show, gc and doctor change no byte of a segment, take no place in it, and say what is there: who is alive, who
+//   was killed, who holds a lock and how many wait, of every type of object
+// - what is damaged, foreign, truncated or named to command a terminal is told as such; the command never crashes of it
+// - gc removes nothing without --yes, nothing that somebody alive has open, nothing that is no segment
+// - --json is JSON; the exit status is what the manual says
+#include "ipc/data/list.h"
+#include "ipc/data/namespace.h"
+#include "ipc/data/text.h"
+#include "ipc/data/value.h"
+#include "ipc/data/vector.h"
+#include "ipc/queue/message.h"
+#include "ipc/queue/pipe.h"
+#include "ipc/queue/topic.h"
+#include "sync/barrier.h"
+#include "sync/condition.h"
+#include "sync/event.h"
+#include "sync/once.h"
+#include "sync/rlock.h"
+#include "sync/rwlock.h"
+#include "sync/semaphore.h"
+#include "sync/seqlock.h"
+#include "tests/tools/tool_support.h"
+
+static const struct shoal_segment_options small = {
+    .size = 1 << 20, .size_max = 64 << 20, .participants = 16, .objects = 64};
+
+static void path_of(const char *name, char path[160]) { snprintf(path, 160, "/dev/shm/shoal.%s", name); }
+static const char *joined(const char *segment, const char *object) {
+  static char text[2 * SHOAL_NAME_MAX + 2];
+  snprintf(text, sizeof text, "%s/%s", segment, object);
+  return text;
+}
+
+static uint64_t sum_of(const char *name) {
+  static char buffer[1 << 16];
+  char path[160];
+  uint64_t sum = 0;
+  path_of(name, path);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  for (off_t at = 0; (at = lseek(fd, at, SEEK_DATA)) >= 0;)  // holes are zero, and stay holes
+    for (off_t end = lseek(fd, at, SEEK_HOLE); at < end;) {
+      ssize_t n = pread(fd, buffer, sizeof buffer, at);
+      for (ssize_t i = 0; i < n; i++) sum = (sum ^ (unsigned char)buffer[i]) * UINT64_C(0x100000001b3);
+      if (n <= 0) break;
+      at += n;
+    }
+  close(fd);
+  return sum;
+}
+
+// ---- everything there is ----
+
+static int thirteen(void *memory, uint64_t size, void *arg) {
+  (void)arg;
+  memset(memory, 13, size);
+  return 0;
+}
+
+static void fill(struct shoal_segment *seg) {
+  struct shoal_lock *lock;
+  struct shoal_rlock *rlock;
+  struct shoal_rwlock *rwlock;
+  struct shoal_seqlock *seqlock;
+  struct shoal_condition *condition;
+  struct shoal_event *event;
+  struct shoal_semaphore *semaphore;
+  struct shoal_barrier *barrier;
+  struct shoal_once *once;
+  MUST(shoal_lock_create(seg, "a lock", &lock) == 0);
+  MUST(shoal_rlock_create(seg, "an rlock", &rlock) == 0);
+  MUST(shoal_rwlock_create(seg, "an rwlock", 4, &rwlock) == 0);
+  MUST(shoal_seqlock_create(seg, "a seqlock", 16, NULL, &seqlock) == 0);
+  MUST(shoal_condition_create(seg, "a condition", 4, &condition) == 0);
+  MUST(shoal_event_create(seg, "an event", &event) == 0);
+  MUST(shoal_semaphore_create(seg, "a semaphore", 3, 3, 0, &semaphore) == 0);
+  MUST(shoal_barrier_create(seg, "a barrier", 2, 0, &barrier) == 0);
+  MUST(shoal_once_create(seg, "a once", &once) == 0);
+}
+static void fill_queues(struct shoal_segment *seg) {
+  struct shoal_queue *q;
+  struct shoal_topic *t;
+  struct shoal_pipe *ends[2];
+  uint32_t three = 3;
+  static const char *const names[] = {"mpmc", "spsc", "fifo", "lifo"};
+  for (uint32_t kind = 0; kind < 4; kind++) {
+    struct shoal_queue_options o = {.capacity = 8, .element_size = 4, .kind = kind};
+    MUST(shoal_queue_create(seg, names[kind], &o, &q) == 0);
+    MUST(shoal_queue_put(q, &three, SHOAL_TRY) == 0);
+    MUST(shoal_queue_detach(q) == 0);
+  }
+  MUST(shoal_queue_create(seg, "lines", &(struct shoal_queue_options){.capacity = 8, .bytes = 1}, &q) == 0);
+  MUST(shoal_queue_send(q, "hello", 5, SHOAL_TRY) == 0);
+  MUST(shoal_queue_detach(q) == 0);
+  MUST(shoal_topic_create(seg, "a topic", &(struct shoal_topic_options){.capacity = 8, .element_size = 4}, &t) == 0);
+  MUST(shoal_topic_detach(t) == 0);
+  MUST(shoal_pipe_create(seg, "a pipe", &(struct shoal_pipe_options){.capacity = 8, .element_size = 4, .duplex = 1},
+                         ends) == 0);
+  MUST(shoal_pipe_close(&ends[0]) == 0 && shoal_pipe_close(&ends[1]) == 0);
+}
+static void fill_data(struct shoal_segment *seg) {
+  struct shoal_array a;
+  struct shoal_vector v;
+  struct shoal_text t;
+  struct shoal_dict *d;
+  struct shoal_namespace *ns;
+  struct shoal_list *l;
+  struct shoal_object object;
+  MUST(shoal_value_create(seg, "a value", "int", 4, NULL, &a) == 0);
+  MUST(shoal_array_create(seg, "an array", "double", 8, 10, NULL, &a) == 0);
+  MUST(shoal_vector_create(seg, "a vector", "int", 4, NULL, &v) == 0);
+  MUST(shoal_text_create(seg, "a text", 32, "hello", &t) == 0);
+  MUST(shoal_dict_create(seg, "a dict", NULL, &d) == 0);
+  MUST(shoal_dict_set(d, "k", 1, "v", 1, SHOAL_FOREVER) == 0);
+  MUST(shoal_namespace_create(seg, "a namespace", &ns) == 0);
+  MUST(shoal_list_create(seg, "a list", &l) == 0);
+  MUST(shoal_object_create(seg, "my own", "thing", 100, thirteen, NULL, &object) == 0);
+  MUST(shoal_dict_close(d) == 0 && shoal_namespace_close(ns) == 0 && shoal_list_close(l) == 0);
+  MUST(shoal_vector_close(&v) == 0);
+}
+
+// ---- looking ----
+
+static void test_everything_is_shown_and_nothing_changed(void **state) {
+  (void)state;
+  const char *name = test_name("all");
+  struct shoal_segment *seg;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill(seg);
+  fill_queues(seg);
+  fill_data(seg);
+  uint32_t users = info_of(seg).participants;
+  uint64_t before = sum_of(name);
+  struct run *r = tool("show", "--json", name);
+  assert_status(r, 0);
+  assert_json(r);
+  if (strstr(r->out, "\"error\"")) fail_msg("%s", r->out);
+  static const char *const shown[] = {"lock",      "rlock",   "rwlock", "seqlock",   "condition",   "event",
+                                      "semaphore", "barrier", "once",   "queue:4",   "queue:bytes", "topic:4",
+                                      "pipe:4",    "value",   "array",  "vector",    "text",        "dict",
+                                      "namespace", "list",    "thing",  "shoal:heap"};
+  for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+    char type[64];
+    snprintf(type, sizeof type, "\"type\":\"%s\"", shown[i]);
+    assert_has(r, type);
+  }
+  assert_has(r, "\"pid\":");
+  assert_has(r, "\"of\":\"double\"");
+  r = tool("show", "--json", joined(name, "lines"));
+  assert_json(r);
+  assert_has(r, "\"depth\":1,\"capacity\":8");
+  assert_has(tool("show", joined(name, "a dict")), "length               1");
+  r = tool("show", name);
+  assert_has(r, "an rwlock");
+  assert_has(r, "filled");
+  assert_has(tool("ls"), name);
+  assert_status(tool("ls", name), 0);
+  assert_json(tool("ls", "--json"));
+  assert_has(tool("gc", name), "somebody alive has it open");
+  assert_true(sum_of(name) == before);
+  assert_int_equal(info_of(seg).participants, users);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_a_killed_holder_and_who_waits(void **state) {
+  (void)state;
+  const char *name = test_name("killed");
+  struct shoal_segment *seg;
+  struct shoal_lock *lock;
+  struct shoal_event *event;
+  char wanted[64], target[160];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_lock_create(seg, "lock", &lock));
+  assert_ok(shoal_event_create(seg, "event", &event));
+  shoal_atomic32 *ready = shared_memory(4096);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    shoal_proc_id me;
+    MUST(shoal_proc_self(seg, &me) == 0 && shoal_lock_acquire(lock, SHOAL_FOREVER) == 0);
+    signal_to(ready);
+    MUST(shoal_event_wait(event, SHOAL_FOREVER) == 0);
+    _exit(0);
+  }
+  await(ready, 1);
+  snprintf(wanted, sizeof wanted, "\"owner\":%d", (int)pid);
+  snprintf(target, sizeof target, "%s/event", name);
+  assert_has(tool("show", "--json", joined(name, "lock")), wanted);
+  while (!strstr(tool("show", "--json", target)->out, "\"waiters\":1")) sched_yield();
+  kill_and_wait(pid);
+  assert_has(tool("show", "--json", joined(name, "lock")), "\"owner_died\":true");
+  assert_has(tool("show", "--json", target), "\"waiters\":0");
+  struct run *r = tool("ls", "--json", name);
+  assert_json(r);
+  assert_has(r, "\"dead\":1");
+  assert_has(r, "\"in_use\":true");
+  assert_has(tool("show", name), "dead");
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- what is not as it should be ----
+
+static void test_scribbled_segments(void **state) {
+  (void)state;
+  const char *name = test_name("scribbled");
+  uint32_t random = 0x9e3779b9;
+  for (unsigned round = 0; round < 12; round++) {
+    struct shoal_segment *seg;
+    assert_ok(shoal_segment_create(name, &small, &seg));
+    fill(seg);
+    fill_queues(seg);
+    fill_data(seg);
+    char *from = (char *)(round % 2 ? seg->units : (char *)seg->entries);
+    uint64_t n = round % 2 ? info_of(seg).used : (uint64_t)seg->g.entries * sizeof(struct shoal_entry_shm);
+    for (unsigned i = 0; i < 1u << (round / 2 * 2); i++) from[random_next(&random) % n] ^= (char)random_next(&random);
+    uint64_t before = sum_of(name);
+    struct run *r = tool("show", "--json", name);
+    assert_true(r->status >= 0 && r->status <= 3);
+    assert_json(r);
+    assert_true(tool("show", joined(name, "lines"))->status >= 0);
+    assert_true(tool("ls", name)->status >= 0);
+    assert_true(sum_of(name) == before);
+    assert_ok(shoal_segment_unlink(name));
+    while (shoal_segment_close(seg)) assert_ok(shoal_proc_leave(seg));
+  }
+}
+
+static void make_file(const char *name, const void *content, size_t n, off_t length) {
+  char path[160];
+  path_of(name, path);
+  int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, content, n), n);
+  assert_int_equal(ftruncate(fd, length), 0);
+  close(fd);
+}
+
+static void test_foreign_and_truncated_files(void **state) {
+  (void)state;
+  char name[100], path[160];
+  struct shoal_segment *seg;
+  snprintf(name, sizeof name, "%s", test_name("foreign"));
+  path_of(name, path);
+  make_file(name, "hello", 5, 5);
+  assert_status(tool("ls", name), 3);
+  assert_has(tool("ls", name), "not a shoal segment");
+  assert_status(tool("show", name), 3);
+  assert_status(tool("gc", "--yes", name), 1);
+  assert_int_equal(unlink(path), 0);
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_int_equal(truncate(path, 100000), 0);  // of its user, who does not touch it again
+  assert_has(tool("ls", "--json", name), "truncated");
+  assert_status(tool("show", "--json", name), 3);
+  assert_has(tool("gc", "--yes", name), "somebody alive");
+  assert_int_equal(unlink(path), 0);
+  strcat(name, "\n\x1b[2J");  // a command to the terminal
+  make_file(name, "hello", 5, 5);
+  struct run *r = tool("ls");
+  assert_null(strchr(r->out, '\x1b'));
+  assert_has(r, "\\x0a\\x1b[2J");
+  assert_json(tool("ls", "--json"));
+  path_of(name, path);
+  assert_int_equal(unlink(path), 0);
+}
+
+// ---- collecting ----
+
+static void test_gc(void **state) {
+  (void)state;
+  char name[SHOAL_NAME_MAX + 1], path[160];
+  strcpy(name, test_name("gc"));
+  path_of(name, path);
+  shoal_atomic32 *ready = shared_memory(4096);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    struct shoal_segment *seg;
+    shoal_proc_id me;
+    MUST(shoal_segment_create(name, &small, &seg) == 0 && shoal_proc_self(seg, &me) == 0);
+    signal_to(ready);
+    for (;;) pause();
+  }
+  await(ready, 1);
+  struct run *r = tool("gc", "--yes", "--json", name);
+  assert_json(r);
+  assert_status(r, 1);
+  assert_has(r, "\"action\":\"stays\"");
+  kill_and_wait(pid);
+  assert_has(tool("gc", name), "1 of its users were killed");
+  assert_int_equal(access(path, F_OK), 0);
+  r = tool("gc", "--yes", "--json", name);
+  assert_status(r, 0);
+  assert_has(r, "\"action\":\"removed\"");
+  assert_int_equal(access(path, F_OK), -1);
+  assert_status(tool("gc", "--yes", name), 1);
+}
+
+// ---- how it answers ----
+
+static void test_statuses(void **state) {
+  (void)state;
+  assert_status(tool("nothing"), 2);
+  assert_status(run_words("", WORDS(NULL)), 2);
+  assert_status(tool("--help"), 0);
+  assert_status(tool("ls", "--help"), 0);
+  assert_status(tool("ls", "--nonsense"), 2);
+  assert_status(tool("show"), 2);
+  assert_status(tool("show", "/x"), 2);
+  assert_status(tool("show", test_name("none")), 1);
+  assert_status(tool("ls", test_name("none")), 1);
+  assert_status(tool("show", joined(test_name("none"), "x")), 1);
+}
+
+static void test_doctor(void **state) {
+  (void)state;
+  struct run *r = tool("doctor", "--json");
+  assert_json(r);
+  assert_true(r->status == 0 || r->status == 1);
+  assert_has(r, "a killed child's word was marked by the kernel");
+  assert_has(r, "made, joined, opened and removed");
+  assert_has(tool("doctor"), "futex_waitv");
+}
+
+int main(int argc, char **argv) {
+  alarm(WATCHDOG_S);
+  if (argc < 2) return 2;
+  tool_path = argv[1];
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_everything_is_shown_and_nothing_changed),
+      cmocka_unit_test(test_a_killed_holder_and_who_waits),
+      cmocka_unit_test(test_scribbled_segments),
+      cmocka_unit_test(test_foreign_and_truncated_files),
+      cmocka_unit_test(test_gc),
+      cmocka_unit_test(test_statuses),
+      cmocka_unit_test(test_doctor),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
