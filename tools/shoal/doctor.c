@@ -1,4 +1,4 @@
-// shoal doctor: what this machine gives to shoal, measured where it can be; what falls back where it does not, at what cost.
+// shoal doctor: what this machine gives to shoal, measured where it can be; what falls back, at what cost.
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <pthread.h>

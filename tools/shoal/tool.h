@@ -26,7 +26,8 @@ struct tool_command {
   int (*run)(int argc, char **argv);  // an exit status
 };
 extern const struct tool_command *const tool_commands[];  // up to NULL
-extern const struct tool_command tool_ls, tool_show, tool_gc, tool_doctor;
+extern const struct tool_command tool_ls, tool_show, tool_gc, tool_doctor, tool_stat, tool_watch, tool_send, tool_recv,
+    tool_record, tool_replay;
 
 // Says why on stderr and answers TOOL_FAILED, TOOL_NO (-ENOENT) or TOOL_LATE (-ETIMEDOUT).
 int tool_failed(int rc, const char *what);
@@ -66,8 +67,8 @@ int tool_view(struct shoal_segment *look, const struct shoal_object_info *object
 
 // ---- looking ----
 enum { LOOK_SEGMENT = 1, LOOK_PARTICIPANTS = 2, LOOK_OBJECTS = 4 };
-// Calls `each` for the segment, then its participants, then its objects, as far as `what` asks, of objects only `object`
-// if it is not ""; until it answers other than 0, and answers that. 0, or why the segment could not be looked at.
+// Calls `each` for the segment, then its participants, then its objects, as far as `what` asks, of objects only
+// `object` if it is not ""; until it answers other than 0, and answers that. 0, or why it could not be looked at.
 int tool_look(const char *segment, const char *object, unsigned what,
               int (*each)(const struct tool_row *row, void *arg), void *arg);
 
