@@ -4,9 +4,11 @@
 // - what is damaged, foreign, truncated or named to command a terminal is told as such; the command never crashes of it
 // - gc removes nothing without --yes, nothing that somebody alive has open, nothing that is no segment
 // - --json is JSON; the exit status is what the manual says
-// - stat and watch tell what changed
+// - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
 // - what send has sent is received, as lines, as JSON, as MessagePack, as bytes; killed with a message in hand, recv has
 //   not received it; what record has recorded, replay sends
+#include <pty.h>
+
 #include "ipc/data/list.h"
 #include "ipc/data/namespace.h"
 #include "ipc/data/text.h"
@@ -336,6 +338,75 @@ static void test_stat_and_watch(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+static void test_top_in_a_pipe(void **state) {
+  (void)state;
+  const char *name = test_name("top");
+  struct shoal_segment *seg;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill(seg);
+  fill_queues(seg);
+  struct run *r = tool("top", "-n", "2", "-i", "0.01", "-s", "depth", "-f", name);
+  assert_status(r, 0);
+  assert_has(r, joined(name, "a lock"));
+  assert_true(strstr(r->out, joined(name, "fifo")) < strstr(r->out, joined(name, "a lock")));  // it has a depth
+  r = tool("top", "-n", "1", "--json", "-f", "rwlock");
+  assert_json(r);
+  assert_has(r, "an rwlock");
+  assert_null(strstr(r->out, "\"an event\""));
+  assert_status(tool("top", "-s", "nonsense"), 2);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// What it has written to its terminal so far contains the text.
+static void await_text(int terminal, const char *text) {
+  static char seen[1 << 20];
+  size_t n = 0;
+  seen[0] = 0;
+  while (!strstr(seen, text)) {
+    ssize_t got = n < sizeof seen - 1 ? read(terminal, seen + n, sizeof seen - 1 - n) : -1;
+    if (got <= 0) fail_msg("no \"%s\" on the terminal", text);
+    for (size_t i = n; i < n + (size_t)got; i++) seen[i] = seen[i] ? seen[i] : ' ';
+    seen[n += (size_t)got] = 0;
+  }
+}
+static void press(int terminal, const char *keys) {
+  assert_int_equal(write(terminal, keys, strlen(keys)), strlen(keys));
+}
+
+static void test_top_on_a_terminal(void **state) {
+  (void)state;
+  const char *name = test_name("screen");
+  struct shoal_segment *seg;
+  struct winsize size = {.ws_row = 40, .ws_col = 160};
+  int terminal;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill(seg);
+  fflush(NULL);
+  pid_t pid = forkpty(&terminal, NULL, NULL, &size);
+  if (pid == 0) {
+    setenv("TERM", "xterm", 1);
+    execl(tool_path, "shoal", "top", "-i", "0.05", "-f", name, (char *)NULL);
+    _exit(127);
+  }
+  assert_true(pid > 0);
+  await_text(terminal, "a barrier");  // the first of them
+  press(terminal, "s");
+  await_text(terminal, "depth");
+  press(terminal, "\n");  // that alone
+  await_text(terminal, "parties");
+  press(terminal, "\033");
+  await_text(terminal, "OBJECT");
+  press(terminal, "/rwlock\n");
+  await_text(terminal, "only");
+  press(terminal, "q");
+  while (read(terminal, &(char[4096]){0}, 4096) > 0) continue;  // until it has closed its end
+  assert_int_equal(status_of(pid), 0);
+  close(terminal);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
 // ---- messages ----
 
 // Who keeps the stream from ending when `send` has left.
@@ -486,6 +557,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_foreign_and_truncated_files),
       cmocka_unit_test(test_gc),
       cmocka_unit_test(test_stat_and_watch),
+      cmocka_unit_test(test_top_in_a_pipe),
+      cmocka_unit_test(test_top_on_a_terminal),
       cmocka_unit_test(test_messages_go_round),
       cmocka_unit_test(test_recv_killed_in_the_middle),
       cmocka_unit_test(test_record_and_replay),

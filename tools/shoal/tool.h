@@ -27,7 +27,7 @@ struct tool_command {
 };
 extern const struct tool_command *const tool_commands[];  // up to NULL
 extern const struct tool_command tool_ls, tool_show, tool_gc, tool_doctor, tool_stat, tool_watch, tool_send, tool_recv,
-    tool_record, tool_replay;
+    tool_record, tool_replay, tool_top;
 
 // Says why on stderr and answers TOOL_FAILED, TOOL_NO (-ENOENT) or TOOL_LATE (-ETIMEDOUT).
 int tool_failed(int rc, const char *what);
