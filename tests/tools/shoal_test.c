@@ -5,37 +5,10 @@
 // - gc removes nothing without --yes, nothing that somebody alive has open, nothing that is no segment
 // - --json is JSON; the exit status is what the manual says
 // - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
-// - what send has sent is received, as lines, as JSON, as MessagePack, as bytes; killed with a message in hand, recv has
-//   not received it; what record has recorded, replay sends
+// - the manual and the completion name the commands and the options that there are, and no others
 #include <pty.h>
 
-#include "ipc/data/list.h"
-#include "ipc/data/namespace.h"
-#include "ipc/data/text.h"
-#include "ipc/data/value.h"
-#include "ipc/data/vector.h"
-#include "ipc/queue/message.h"
-#include "ipc/queue/pipe.h"
-#include "ipc/queue/topic.h"
-#include "sync/barrier.h"
-#include "sync/condition.h"
-#include "sync/event.h"
-#include "sync/once.h"
-#include "sync/rlock.h"
-#include "sync/rwlock.h"
-#include "sync/semaphore.h"
-#include "sync/seqlock.h"
-#include "tests/tools/tool_support.h"
-
-static const struct shoal_segment_options small = {
-    .size = 1 << 20, .size_max = 64 << 20, .participants = 16, .objects = 64};
-
-static void path_of(const char *name, char path[160]) { snprintf(path, 160, "/dev/shm/shoal.%s", name); }
-static const char *joined(const char *segment, const char *object) {
-  static char text[2 * SHOAL_NAME_MAX + 2];
-  snprintf(text, sizeof text, "%s/%s", segment, object);
-  return text;
-}
+#include "tests/tools/filled.h"
 
 static uint64_t sum_of(const char *name) {
   static char buffer[1 << 16];
@@ -53,76 +26,6 @@ static uint64_t sum_of(const char *name) {
     }
   close(fd);
   return sum;
-}
-
-// ---- everything there is ----
-
-static int thirteen(void *memory, uint64_t size, void *arg) {
-  (void)arg;
-  memset(memory, 13, size);
-  return 0;
-}
-
-static void fill(struct shoal_segment *seg) {
-  struct shoal_lock *lock;
-  struct shoal_rlock *rlock;
-  struct shoal_rwlock *rwlock;
-  struct shoal_seqlock *seqlock;
-  struct shoal_condition *condition;
-  struct shoal_event *event;
-  struct shoal_semaphore *semaphore;
-  struct shoal_barrier *barrier;
-  struct shoal_once *once;
-  MUST(shoal_lock_create(seg, "a lock", &lock) == 0);
-  MUST(shoal_rlock_create(seg, "an rlock", &rlock) == 0);
-  MUST(shoal_rwlock_create(seg, "an rwlock", 4, &rwlock) == 0);
-  MUST(shoal_seqlock_create(seg, "a seqlock", 16, NULL, &seqlock) == 0);
-  MUST(shoal_condition_create(seg, "a condition", 4, &condition) == 0);
-  MUST(shoal_event_create(seg, "an event", &event) == 0);
-  MUST(shoal_semaphore_create(seg, "a semaphore", 3, 3, 0, &semaphore) == 0);
-  MUST(shoal_barrier_create(seg, "a barrier", 2, 0, &barrier) == 0);
-  MUST(shoal_once_create(seg, "a once", &once) == 0);
-}
-static void fill_queues(struct shoal_segment *seg) {
-  struct shoal_queue *q;
-  struct shoal_topic *t;
-  struct shoal_pipe *ends[2];
-  uint32_t three = 3;
-  static const char *const names[] = {"mpmc", "spsc", "fifo", "lifo"};
-  for (uint32_t kind = 0; kind < 4; kind++) {
-    struct shoal_queue_options o = {.capacity = 8, .element_size = 4, .kind = kind};
-    MUST(shoal_queue_create(seg, names[kind], &o, &q) == 0);
-    MUST(shoal_queue_put(q, &three, SHOAL_TRY) == 0);
-    MUST(shoal_queue_detach(q) == 0);
-  }
-  MUST(shoal_queue_create(seg, "lines", &(struct shoal_queue_options){.capacity = 8, .bytes = 1}, &q) == 0);
-  MUST(shoal_queue_send(q, "hello", 5, SHOAL_TRY) == 0);
-  MUST(shoal_queue_detach(q) == 0);
-  MUST(shoal_topic_create(seg, "a topic", &(struct shoal_topic_options){.capacity = 8, .element_size = 4}, &t) == 0);
-  MUST(shoal_topic_detach(t) == 0);
-  MUST(shoal_pipe_create(seg, "a pipe", &(struct shoal_pipe_options){.capacity = 8, .element_size = 4, .duplex = 1},
-                         ends) == 0);
-  MUST(shoal_pipe_close(&ends[0]) == 0 && shoal_pipe_close(&ends[1]) == 0);
-}
-static void fill_data(struct shoal_segment *seg) {
-  struct shoal_array a;
-  struct shoal_vector v;
-  struct shoal_text t;
-  struct shoal_dict *d;
-  struct shoal_namespace *ns;
-  struct shoal_list *l;
-  struct shoal_object object;
-  MUST(shoal_value_create(seg, "a value", "int", 4, NULL, &a) == 0);
-  MUST(shoal_array_create(seg, "an array", "double", 8, 10, NULL, &a) == 0);
-  MUST(shoal_vector_create(seg, "a vector", "int", 4, NULL, &v) == 0);
-  MUST(shoal_text_create(seg, "a text", 32, "hello", &t) == 0);
-  MUST(shoal_dict_create(seg, "a dict", NULL, &d) == 0);
-  MUST(shoal_dict_set(d, "k", 1, "v", 1, SHOAL_FOREVER) == 0);
-  MUST(shoal_namespace_create(seg, "a namespace", &ns) == 0);
-  MUST(shoal_list_create(seg, "a list", &l) == 0);
-  MUST(shoal_object_create(seg, "my own", "thing", 100, thirteen, NULL, &object) == 0);
-  MUST(shoal_dict_close(d) == 0 && shoal_namespace_close(ns) == 0 && shoal_list_close(l) == 0);
-  MUST(shoal_vector_close(&v) == 0);
 }
 
 // ---- looking ----
@@ -407,119 +310,6 @@ static void test_top_on_a_terminal(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
-// ---- messages ----
-
-// Who keeps the stream from ending when `send` has left.
-static struct shoal_queue *producer_of(struct shoal_segment *seg) {
-  struct shoal_queue *q;
-  assert_ok(shoal_queue_open(seg, "lines", 0, &q));
-  assert_ok(shoal_queue_join(q, SHOAL_PRODUCER));
-  return q;
-}
-
-static void test_messages_go_round(void **state) {
-  (void)state;
-  static const char json[] =
-      "[1,-2,3.5,\"h\\u00e9\\ud83d\\ude00\\udc80\",null,true,{\"k\":[]}]\n18446744073709551615\n";
-  static const char back[] =
-      "[1,-2,3.5,\"h\303\251\360\237\230\200\\udc80\",null,true,{\"k\":[]}]\n18446744073709551615\n";
-  static const char *const wrong[] = {"[1,", "{1:2}", "\"a", "nul", "1 2", "[1 2]", "\"\\ud800\"", "-", "{\"a\"}"};
-  const char *name = test_name("messages");
-  struct shoal_segment *seg;
-  char target[160];
-  assert_ok(shoal_segment_create(name, &small, &seg));
-  fill_queues(seg);
-  struct shoal_queue *q = producer_of(seg);
-  snprintf(target, sizeof target, "%s/lines", name);
-  assert_status(run_words("two\n\nfour", WORDS("send", target)), 0);
-  struct run *r = tool("recv", "-n", "4", target);
-  assert_status(r, 0);
-  assert_string_equal(r->out, "hello\ntwo\n\nfour\n");
-  assert_status(tool("recv", "-t", "0", target), 4);
-  assert_status(run_words(json, WORDS("send", "--json", target)), 0);
-  r = tool("recv", "--json", "-n", "2", target);
-  assert_string_equal(r->out, back);
-  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    assert_status(run_words(wrong[i], WORDS("send", "--json", target)), 3);
-  assert_status(run_words("\x01\x92\x02\xa1z", WORDS("send", "--msgpack", target)), 0);
-  assert_string_equal(tool("recv", "--json", "-n", "2", target)->out, "1\n[2,\"z\"]\n");
-  assert_status(run_words("\x92\x02", WORDS("send", "--msgpack", target)), 3);
-  assert_status(run_words("no MessagePack", WORDS("send", target)), 0);
-  assert_status(tool("recv", "--json", "-t", "0", target), 3);  // and it is still there
-  assert_string_equal(tool("recv", "--raw", "-n", "1", target)->out, "no MessagePack");
-  assert_ok(shoal_queue_detach(q));
-  assert_status(tool("recv", target), 0);  // nobody is left to send
-  snprintf(target, sizeof target, "%s/fifo", name);
-  assert_status(run_words("ab\nabcde", WORDS("send", target)), 3);  // the second is too long
-  assert_string_equal(tool("recv", "-n", "2", target)->out, "\x03\nab\n");
-  assert_status(run_words("x", WORDS("send", joined(name, "a dict"))), 1);
-  assert_status(run_words("bye", WORDS("send", "--close", target)), 0);
-  r = tool("recv", "-n", "2", target);
-  assert_string_equal(r->out, "bye\n");
-  assert_status(r, 1);  // the end came before the second
-  assert_status(tool("recv", target), 0);
-  assert_ok(shoal_segment_unlink(name));
-  assert_ok(shoal_segment_close(seg));
-}
-
-// Its stdout is a pipe that nobody empties: it stops with a message in hand.
-static void test_recv_killed_in_the_middle(void **state) {
-  (void)state;
-  const char *name = test_name("middle");
-  struct shoal_segment *seg;
-  struct shoal_queue *q;
-  char target[160], *large = calloc(1, 1 << 18);
-  uint64_t size = 0;
-  int ends[2];
-  assert_ok(shoal_segment_create(name, &small, &seg));
-  assert_ok(shoal_queue_create(seg, "q", &(struct shoal_queue_options){.capacity = 8, .bytes = 1}, &q));
-  assert_ok(shoal_queue_send(q, large, 1 << 18, SHOAL_TRY));
-  snprintf(target, sizeof target, "%s/q", name);
-  assert_int_equal(pipe(ends), 0);
-  pid_t pid = start_tool(WORDS("recv", target), (const int[3]){0, ends[1], 2});
-  assert_int_equal(read(ends[0], large, 1), 1);  // it has begun to write
-  kill_and_wait(pid);
-  assert_ok(shoal_queue_recv(q, large, 1 << 18, &size, SHOAL_FOREVER));
-  assert_int_equal(size, 1 << 18);
-  close(ends[0]);
-  close(ends[1]);
-  free(large);
-  assert_ok(shoal_queue_detach(q));
-  assert_ok(shoal_segment_unlink(name));
-  assert_ok(shoal_segment_close(seg));
-}
-
-static void test_record_and_replay(void **state) {
-  (void)state;
-  const char *name = test_name("tape");
-  struct shoal_segment *seg;
-  char target[160], file[64];
-  int fd = memfd_create("tape", 0);
-  snprintf(file, sizeof file, "/proc/%d/fd/%d", (int)getpid(), fd);
-  assert_ok(shoal_segment_create(name, &small, &seg));
-  fill_queues(seg);
-  struct shoal_queue *q = producer_of(seg);
-  snprintf(target, sizeof target, "%s/lines", name);
-  assert_status(run_words("two\nthree", WORDS("send", target)), 0);
-  struct run *r = tool("record", "--json", "-n", "3", target, file);
-  assert_status(r, 0);
-  assert_has(r, "\"messages\":3");
-  assert_status(tool("recv", "-t", "0", target), 4);
-  assert_status(tool("replay", file, target), 0);
-  assert_string_equal(tool("recv", "-n", "3", target)->out, "hello\ntwo\nthree\n");
-  assert_status(tool("replay", "--speed", "0", "-n", "1", file, target), 0);
-  assert_string_equal(tool("recv", "-n", "1", target)->out, "hello\n");
-  assert_int_equal(ftruncate(fd, lseek(fd, 0, SEEK_END) - 1), 0);  // killed while it wrote
-  assert_status(tool("replay", "--speed", "0", file, target), 3);
-  assert_string_equal(tool("recv", "-n", "2", target)->out, "hello\ntwo\n");
-  assert_int_equal(ftruncate(fd, 3), 0);
-  assert_status(tool("replay", file, target), 3);
-  close(fd);
-  assert_ok(shoal_queue_detach(q));
-  assert_ok(shoal_segment_unlink(name));
-  assert_ok(shoal_segment_close(seg));
-}
-
 // ---- how it answers ----
 
 static void test_statuses(void **state) {
@@ -536,6 +326,110 @@ static void test_statuses(void **state) {
   assert_status(tool("show", joined(test_name("none"), "x")), 1);
 }
 
+// ---- the manual, and the shell's completion ----
+
+static const char *manual_path, *completion_path;  // argv[2], argv[3]
+
+static char *content_of(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  return slurp(fd);
+}
+static unsigned times(const char *text, const char *end, const char *what) {
+  unsigned n = 0;
+  for (const char *at = text; (at = strstr(at, what)) && at < end; at++) n++;
+  return n;
+}
+// As the manual has it: \- for -
+static void in_roff(const char *from, char to[128]) {
+  for (; *from; *to++ = *from++)
+    if (*from == '-') *to++ = '\\';
+  *to = 0;
+}
+
+// Calls `each` for the lines of `text`: command, short form, long form, as `shoal --words options` writes them.
+static unsigned each_option(const char *text, void (*each)(const char *, const char *, const char *, void *),
+                            void *arg) {
+  char command[32], shorter[32], longer[64];
+  unsigned n = 0;
+  for (const char *at = text; sscanf(at, "%31s %31s %63s", command, shorter, longer) == 3;
+       at = strchr(at, '\n') + 1, n++)
+    each(command, shorter, longer, arg);
+  return n;
+}
+
+static void in_manual(const char *command, const char *shorter, const char *longer, void *arg) {
+  char head[64], wanted[300], s[128], l[128];
+  snprintf(head, sizeof head, "\n.SS shoal %s", command);
+  const char *section = strstr(arg, head);
+  if (!section) fail_msg("the manual has no %s", command);
+  const char *end = strstr(section + 1, "\n.S");
+  in_roff(shorter, s);
+  in_roff(longer, l);
+  snprintf(wanted, sizeof wanted, "\n.B %s, %s\n", s, l);
+  if (times(section, end, wanted) != 1) fail_msg("the manual of %s has not once: %s", command, wanted);
+}
+static void test_manual(void **state) {
+  (void)state;
+  if (!manual_path) skip();
+  char *manual = content_of(manual_path);
+  const char *end = manual + strlen(manual);
+  char *options = strdup(tool("--words", "options")->out);
+  assert_int_equal(each_option(options, in_manual, manual), times(manual, end, "\n.B \\-") - 1);  // one in EXIT STATUS
+  struct run *r = tool("--words");
+  assert_int_equal(times(r->out, r->out + strlen(r->out), "\n"), times(manual, end, "\n.SS shoal "));
+  free(options);
+  free(manual);
+}
+
+// What bash offers for these words, the last of them being completed.
+static char *offered(const char *words) {
+  char command[1024], *text = malloc(65536);
+  snprintf(command, sizeof command,
+           "bash -c 'PATH=$(dirname %s):$PATH; . %s; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shoal; "
+           "printf \"%%s\\n\" \"${COMPREPLY[@]}\"'",
+           tool_path, completion_path, words);
+  FILE *in = popen(command, "re");  // NOLINT(cert-env33-c): the shell is what is tested
+  assert_non_null(in);
+  assert_non_null(text);
+  text[fread(text, 1, 65535, in)] = 0;
+  assert_int_equal(pclose(in), 0);
+  return text;
+}
+static void is_offered(const char *command, const char *shorter, const char *longer, void *arg) {
+  char words[64], line[64];
+  (void)shorter;
+  snprintf(words, sizeof words, "shoal %s --", command);
+  snprintf(line, sizeof line, "%.*s\n", (int)strcspn(longer, "="), longer);
+  static char last[64], *text;
+  if (strcmp(last, words) != 0) {
+    free(text);
+    text = offered(words);
+    strcpy(last, words);
+    *(unsigned *)arg += times(text, text + strlen(text), "\n") - 2;  // --help, --usage
+  }
+  if (!strstr(text, line)) fail_msg("%s: no %s", words, line);
+}
+static void test_completion(void **state) {
+  (void)state;
+  if (!completion_path) skip();
+  unsigned n = 0;
+  char *options = strdup(tool("--words", "options")->out), *text = offered("shoal \"\"");
+  assert_string_equal(tool("--words")->out, text);
+  free(text);
+  unsigned there = each_option(options, is_offered, &n);
+  assert_int_equal(there, n);
+  const char *name = test_name("completed");
+  struct shoal_segment *seg;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  text = offered("shoal show test-");
+  assert_non_null(strstr(text, name));
+  free(text);
+  free(options);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
 static void test_doctor(void **state) {
   (void)state;
   struct run *r = tool("doctor", "--json");
@@ -550,6 +444,8 @@ int main(int argc, char **argv) {
   alarm(WATCHDOG_S);
   if (argc < 2) return 2;
   tool_path = argv[1];
+  manual_path = argc > 2 ? argv[2] : NULL;
+  completion_path = argc > 3 ? argv[3] : NULL;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_everything_is_shown_and_nothing_changed),
       cmocka_unit_test(test_a_killed_holder_and_who_waits),
@@ -559,10 +455,9 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_stat_and_watch),
       cmocka_unit_test(test_top_in_a_pipe),
       cmocka_unit_test(test_top_on_a_terminal),
-      cmocka_unit_test(test_messages_go_round),
-      cmocka_unit_test(test_recv_killed_in_the_middle),
-      cmocka_unit_test(test_record_and_replay),
       cmocka_unit_test(test_statuses),
+      cmocka_unit_test(test_manual),
+      cmocka_unit_test(test_completion),
       cmocka_unit_test(test_doctor),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,9 +19,10 @@ static void list_commands(FILE *out) {
       "line; 3 refused; 4 too late.\n");
 }
 
+// "send -t --timeout=SECONDS"
 static void list_options(const struct argp *argp, const char *command) {
   for (const struct argp_option *o = argp->options; o && (o->name || o->key || o->doc); o++)
-    if (o->name) printf("%s --%s%s\n", command, o->name, o->arg ? "=" : "");
+    if (o->name) printf("%s -%c --%s%s%s\n", command, o->key, o->name, o->arg ? "=" : "", o->arg ? o->arg : "");
   for (const struct argp_child *c = argp->children; c && c->argp; c++) list_options(c->argp, command);
 }
 
