@@ -63,10 +63,10 @@ static void as_json(const struct top *t) {
   tool_json_open(&j, "objects", '[');
   for (size_t i = 0; i < t->n_shown; i++) {
     tool_json_open(&j, NULL, '{');
-    tool_json_text(&j, "segment", t->shown[i]->segment);
-    double rate = top_rate(t, t->shown[i], &key);
+    tool_json_text(&j, "segment", t->shown[i].row->segment);
+    double rate = top_rate(t, t->shown[i].row, &key);
     if (rate > 0) tool_json_text(&j, "fastest", key), tool_json_float(&j, "per_second", rate);
-    tool_json_row(&j, "object", t->shown[i]);
+    tool_json_row(&j, "object", t->shown[i].row);
     tool_json_close(&j, '}');
   }
   tool_json_close(&j, ']');

@@ -9,6 +9,10 @@ struct top_rows {  // of one look
   size_t n, room;
   int64_t at;
 };
+struct top_shown {
+  const struct tool_row *row;
+  double weight;  // what they are sorted by, the largest first
+};
 struct top {
   struct tool_common common;
   int64_t interval;
@@ -16,7 +20,7 @@ struct top {
   int sort;
   char filter[64];
   struct top_rows now, before;
-  const struct tool_row **shown;  // objects, filtered and sorted
+  struct top_shown *shown;  // objects, filtered and sorted
   size_t n_shown, room_shown;
   size_t selected;  // of these
   int detail;       // 1: the selected one alone

@@ -64,19 +64,17 @@ double top_rate(const struct top *t, const struct tool_row *row, const char **ke
 
 // ---- which, in which order ----
 
-static const struct top *sorting;  // qsort passes nothing on
-static double weight(const struct tool_row *row) {
+static double weight(const struct top *t, const struct tool_row *row) {
   const char *key;
-  if (sorting->sort == SORT_RATE) return top_rate(sorting, row, &key);
-  const struct tool_field *f = tool_field(row, sorting->sort == SORT_DEPTH ? "depth" : "waiters");
-  return sorting->sort != SORT_NAME && f ? (double)f->number : 0;
+  if (t->sort == SORT_RATE) return top_rate(t, row, &key);
+  const struct tool_field *f = tool_field(row, t->sort == SORT_DEPTH ? "depth" : "waiters");
+  return t->sort != SORT_NAME && f ? (double)f->number : 0;
 }
 static int compare(const void *a, const void *b) {
-  const struct tool_row *x = *(const struct tool_row *const *)a, *y = *(const struct tool_row *const *)b;
-  double more = weight(y) - weight(x);
-  if (more > 0 || more < 0) return more > 0 ? 1 : -1;
-  int order = strcmp(x->segment, y->segment);
-  return order ? order : strcmp(x->name, y->name);
+  const struct top_shown *x = a, *y = b;
+  if (x->weight > y->weight || x->weight < y->weight) return x->weight > y->weight ? -1 : 1;
+  int order = strcmp(x->row->segment, y->row->segment);
+  return order ? order : strcmp(x->row->name, y->row->name);
 }
 static int passes(const struct top *t, const struct tool_row *row) {
   return !*t->filter || strstr(row->name, t->filter) || strstr(row->type, t->filter) || strstr(row->segment, t->filter);
@@ -84,13 +82,13 @@ static int passes(const struct top *t, const struct tool_row *row) {
 void top_arrange(struct top *t) {
   t->n_shown = 0;
   if (t->now.n > t->room_shown) {
-    const struct tool_row **shown = realloc(t->shown, t->now.n * sizeof *shown);
+    struct top_shown *shown = realloc(t->shown, t->now.n * sizeof *shown);
     if (!shown) return;
     t->shown = shown, t->room_shown = t->now.n;
   }
   for (size_t i = 0; i < t->now.n; i++)
-    if (t->now.row[i].kind == ROW_OBJECT && passes(t, &t->now.row[i])) t->shown[t->n_shown++] = &t->now.row[i];
-  sorting = t;
+    if (t->now.row[i].kind == ROW_OBJECT && passes(t, &t->now.row[i]))
+      t->shown[t->n_shown++] = (struct top_shown){&t->now.row[i], weight(t, &t->now.row[i])};
   if (t->n_shown) qsort(t->shown, t->n_shown, sizeof *t->shown, compare);
   if (t->selected >= t->n_shown) t->selected = t->n_shown ? t->n_shown - 1 : 0;
 }
@@ -135,7 +133,7 @@ static void draw_objects(const struct top *t, line_fn *line, void *arg) {
            "WAITERS", "STATE");
   line(text, 0, arg);
   for (size_t i = 0; i < t->n_shown; i++) {
-    const struct tool_row *row = t->shown[i];
+    const struct tool_row *row = t->shown[i].row;
     char name[2 * SHOAL_NAME_MAX + 2];
     snprintf(name, sizeof name, "%s/%s", row->segment, row->name);
     snprintf(text, sizeof text, "%-32s %-13s %8s %-20s %8s %7s %s", tool_clean(name), tool_clean(row->type),
@@ -159,8 +157,9 @@ static void draw_one(const struct top *t, const struct tool_row *row, line_fn *l
 void top_draw(const struct top *t, line_fn *line, void *arg) {
   if (t->detail) {
     for (size_t i = 0; i < t->n_shown; i++)
-      if (strcmp(t->shown[i]->name, t->chosen.object) == 0 && strcmp(t->shown[i]->segment, t->chosen.segment) == 0) {
-        draw_one(t, t->shown[i], line, arg);
+      if (strcmp(t->shown[i].row->name, t->chosen.object) == 0 &&
+          strcmp(t->shown[i].row->segment, t->chosen.segment) == 0) {
+        draw_one(t, t->shown[i].row, line, arg);
         return;
       }
     line("It is gone.", 0, arg);

@@ -49,8 +49,8 @@ static void ask_filter(struct top *t) {
 }
 static void choose(struct top *t) {
   if (t->selected >= t->n_shown) return;
-  memcpy(t->chosen.segment, t->shown[t->selected]->segment, sizeof t->chosen.segment);
-  memcpy(t->chosen.object, t->shown[t->selected]->name, sizeof t->chosen.object);
+  memcpy(t->chosen.segment, t->shown[t->selected].row->segment, sizeof t->chosen.segment);
+  memcpy(t->chosen.object, t->shown[t->selected].row->name, sizeof t->chosen.object);
   t->detail = 1;
 }
 
