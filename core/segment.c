@@ -476,7 +476,7 @@ static void look_at(int dir, const char *file, struct shoal_segment_file *f) {
 }
 
 // 0: it has gone meanwhile. What is no regular file is not opened: to open a device may do something.
-static int describe(int dir, const char *file, struct shoal_segment_file *f) {
+static int describe_file(int dir, const char *file, struct shoal_segment_file *f) {
   struct stat st;
   if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW)) return 0;
   *f = (struct shoal_segment_file){.uid = st.st_uid,
@@ -499,7 +499,8 @@ int shoal_segment_list(int (*each)(const struct shoal_segment_file *, void *), v
   int rc = 0;
   for (struct dirent *e; rc == 0 && (e = readdir(dir));) {
     struct shoal_segment_file f;
-    if (strncmp(e->d_name, PREFIX, sizeof PREFIX - 1) == 0 && describe(dirfd(dir), e->d_name, &f)) rc = each(&f, arg);
+    if (strncmp(e->d_name, PREFIX, sizeof PREFIX - 1) == 0 && describe_file(dirfd(dir), e->d_name, &f))
+      rc = each(&f, arg);
   }
   closedir(dir);
   return rc;

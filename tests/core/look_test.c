@@ -1,5 +1,5 @@
 // What core/segment.h claims of looking and collecting:
-// - through a look every call works, and no byte of the file changes; nobody sees a participant more
+// - through a look every call works, in a full segment, too, and no byte of the file changes; nobody sees a participant more
 // - who looks keeps nobody from collecting, and goes on when the name is gone
 // - list tells of every file that has a segment's name: whose, whether it could be opened, whether it is in use, though its
 //   user was killed; it changes none of them
@@ -59,6 +59,24 @@ static void test_a_look_changes_nothing(void **state) {
   assert_ok(shoal_object_open(view, "seven", "test", &seen));
   assert_int_equal(*(uint32_t *)seen.memory, 9);
   assert_ok(shoal_segment_close(view));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_a_look_into_a_full_segment(void **state) {
+  (void)state;
+  const char *name = test_name("full");
+  struct shoal_segment_options o = small;
+  struct shoal_segment *seg, *view;
+  struct shoal_object object, seen;
+  o.participants = 1;
+  assert_ok(shoal_segment_create(name, &o, &seg));
+  assert_ok(shoal_object_create(seg, "seven", "test", 64, set_seven, NULL, &object));
+  assert_ok(shoal_segment_look(name, &view));
+  assert_ok(shoal_object_open(view, "seven", "test", &seen));
+  assert_int_equal(*(uint32_t *)seen.memory, 7);
+  assert_ok(shoal_segment_close(view));
+  assert_int_equal(info_of(seg).participants, 1);
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
@@ -181,6 +199,7 @@ int main(void) {
   alarm(WATCHDOG_S);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_look_changes_nothing),
+      cmocka_unit_test(test_a_look_into_a_full_segment),
       cmocka_unit_test(test_a_look_keeps_nobody_from_collecting),
       cmocka_unit_test(test_list_tells_who_is_used),
       cmocka_unit_test(test_list_tells_of_foreign_files),
