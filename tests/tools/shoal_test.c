@@ -149,6 +149,7 @@ static void test_foreign_and_truncated_files(void **state) {
   (void)state;
   char name[100], path[160];
   struct shoal_segment *seg;
+  shoal_atomic32 *ready = shared_memory(4096);
   snprintf(name, sizeof name, "%s", test_name("foreign"));
   path_of(name, path);
   make_file(name, "hello", 5, 5);
@@ -157,12 +158,19 @@ static void test_foreign_and_truncated_files(void **state) {
   assert_status(tool("show", name), 3);
   assert_status(tool("gc", "--yes", name), 1);
   assert_int_equal(unlink(path), 0);
-  assert_ok(shoal_segment_create(name, &small, &seg));
-  assert_int_equal(truncate(path, 100000), 0);  // of its user, who does not touch it again
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_segment_create(name, &small, &seg) == 0 && truncate(path, 100000) == 0);
+    signal_to(ready);
+    for (;;) pause();  // it does not touch it again
+  }
+  await(ready, 1);
   assert_has(tool("ls", "--json", name), "truncated");
   assert_status(tool("show", "--json", name), 3);
   assert_has(tool("gc", "--yes", name), "somebody alive");
-  assert_int_equal(unlink(path), 0);
+  kill_and_wait(pid);
+  assert_has(tool("gc", "--yes", name), "nobody could");
+  assert_int_equal(access(path, F_OK), -1);
   strcat(name, "\n\x1b[2J");  // a command to the terminal
   make_file(name, "hello", 5, 5);
   struct run *r = tool("ls");

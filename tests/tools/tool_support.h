@@ -55,14 +55,17 @@ static inline struct run *run_words(const char *input, const char *const *words)
 #define WORDS(...) ((const char *const[]){"shoal", __VA_ARGS__, NULL})
 #define tool(...) run_words("", WORDS(__VA_ARGS__))
 
-#define assert_has(run, what)                                                                 \
-  do {                                                                                        \
-    if (!strstr((run)->out, what))                                                            \
-      fail_msg("no %s in: %s / %s (status %d)", what, (run)->out, (run)->err, (run)->status); \
+// Each runs its argument once.
+#define assert_has(of_, what)                                                                       \
+  do {                                                                                              \
+    const struct run *r_ = (of_);                                                                   \
+    const char *w_ = (what);                                                                        \
+    if (!strstr(r_->out, w_)) fail_msg("no %s in: %s / %s (%d)", w_, r_->out, r_->err, r_->status); \
   } while (0)
-#define assert_status(run, wanted)                                                                        \
-  do {                                                                                                    \
-    if ((run)->status != (wanted)) fail_msg("status %d: %s / %s", (run)->status, (run)->out, (run)->err); \
+#define assert_status(of_, wanted)                                                            \
+  do {                                                                                        \
+    const struct run *r_ = (of_);                                                             \
+    if (r_->status != (wanted)) fail_msg("status %d: %s / %s", r_->status, r_->out, r_->err); \
   } while (0)
 
 // ---- JSON: whether it is one whole value ----
@@ -101,8 +104,9 @@ static inline const char *json_value(const char *s) {
   size_t n = strspn(s, "-+.eE0123456789aflnrstu");
   return n ? s + n : NULL;
 }
-#define assert_json(run)                                                                  \
-  do {                                                                                    \
-    const char *end_ = json_value((run)->out);                                            \
-    if (!end_ || *json_space(end_)) fail_msg("no JSON: %s / %s", (run)->out, (run)->err); \
+#define assert_json(of_)                                                            \
+  do {                                                                              \
+    const struct run *r_ = (of_);                                                   \
+    const char *end_ = json_value(r_->out);                                         \
+    if (!end_ || *json_space(end_)) fail_msg("no JSON: %s / %s", r_->out, r_->err); \
   } while (0)

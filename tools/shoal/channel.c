@@ -94,7 +94,7 @@ int tool_channel_return(struct tool_channel *c, struct shoal_loan *loan) {
 // ---- streams ----
 
 static int read_more(struct tool_stream *s) {
-  if (s->n == s->room) {
+  if (s->from && s->n == s->room) {
     memmove(s->data, s->data + s->from, s->n - s->from);
     s->n -= s->from, s->from = 0;
   }
