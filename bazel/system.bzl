@@ -6,6 +6,7 @@ _LIBRARIES = {
     "ck": struct(package = "libck-dev", pc = "ck", link = ["-l:libck.a"]),
     "jemalloc": struct(package = "libjemalloc-dev", pc = "jemalloc", link = ["-l:libjemalloc.a", "-lm"]),
     "msgpack": struct(package = "libmsgpack-dev", pc = "msgpack", link = ["-l:libmsgpackc.a"]),
+    "ncurses": struct(package = "libncurses-dev", pc = "ncursesw", link = ["-l:libncursesw.a", "-l:libtinfo.a"]),
     "cmocka": struct(package = "libcmocka-dev", pc = "cmocka"),
     "benchmark": struct(package = "libbenchmark-dev", pc = "benchmark"),
     "dpdk": struct(package = "libdpdk-dev", pc = "libdpdk", link = ["-lrte_ring", "-lrte_eal"]),

@@ -93,7 +93,8 @@ static int take_slot(struct shoal_segment *seg, uint32_t *slot) {
       return 0;
     }
     if (shoal_proc_reap_(seg, all)) continue;
-    if (all) return shoal_fail_(-EUSERS, "%u threads use the segment, all alive", n);
+    if (all && !seg->looks) return shoal_fail_(-EUSERS, "%u threads use the segment, all alive", n);
+    if (all) shoal_store64_relaxed(&seg->procs[n - 1].both, 0);  // in a copy: nobody misses a place there
     all = 1;
   }
 }

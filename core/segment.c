@@ -192,6 +192,14 @@ static int file_publish(int fd, const char *path) {
   return errno == EEXIST ? shoal_fail_(-EEXIST, "%s", path) : shoal_fail_(-errno, "linkat %s: %m", path);
 }
 
+// To look only: it locks nothing, so nobody is kept from anything.
+static int file_open_to_look(int dir, const char *file, int *out) {
+  int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return shoal_fail_(errno == ELOOP ? -EPROTO : errno == EPERM ? -EACCES : -errno, "%s: %m", file);
+  *out = fd;
+  return 0;
+}
+
 // Opens a name and locks it against collection.
 static int file_open(const char *path, int *out) {
   for (;;) {
@@ -240,8 +248,12 @@ static void detach(struct shoal_segment *seg) {
   free(seg);
 }
 
+static void *map(int fd, uint64_t length, int looks) {
+  return mmap(NULL, length, PROT_READ | PROT_WRITE, (looks ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE, fd, 0);
+}
+
 // `h`: a checked private copy. On success the segment owns fd.
-static int attach(int fd, const struct shoal_segment_shm *h, unsigned flags, struct shoal_segment **out) {
+static int attach(int fd, const struct shoal_segment_shm *h, unsigned flags, int looks, struct shoal_segment **out) {
   static shoal_atomic64 serials;
   struct shoal_segment *seg = calloc(1, sizeof *seg);
   if (!seg) return shoal_fail_(-ENOMEM, "private memory");
@@ -252,12 +264,13 @@ static int attach(int fd, const struct shoal_segment_shm *h, unsigned flags, str
   seg->seats = calloc(g->participants, sizeof *seg->seats);  // NOLINT(clang-analyzer-optin.portability.UnixAPI): not 0
   seg->serial = shoal_add64_relaxed(&serials, 1) + 1;
   seg->flags = flags;
+  seg->looks = looks;
   seg->fd = fd;
   seg->held_epoch.v_ = shoal_self_()->epoch;
   memcpy(seg->name, h->name, sizeof seg->name);
   int rc = seg->held && seg->seats ? 0 : shoal_fail_(-ENOMEM, "private memory");
   if (rc == 0) {
-    void *base = mmap(NULL, g->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void *base = map(fd, g->length, looks);
     if (base == MAP_FAILED)
       rc = shoal_fail_(-ENOMEM, "no %llu bytes of address space: %m", (unsigned long long)g->length);
     else seg->base = base;
@@ -302,7 +315,7 @@ int shoal_segment_create(const char *name, const struct shoal_segment_options *o
   if (rc == 0 && pwrite(fd, &h, sizeof h, 0) != (ssize_t)sizeof h) rc = shoal_fail_(-errno, "pwrite: %m");
   if (rc == 0 && (flags & SHOAL_SEGMENT_HARDENED) && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL))
     rc = shoal_fail_(-errno, "F_ADD_SEALS: %m");
-  if (rc == 0) rc = attach(fd, &h, flags, &seg);
+  if (rc == 0) rc = attach(fd, &h, flags, 0, &seg);
   if (rc == 0 && name) rc = file_publish(fd, path.text);
   if (rc) {
     if (seg) detach(seg);
@@ -316,7 +329,7 @@ int shoal_segment_create(const char *name, const struct shoal_segment_options *o
 static int open_locked(int fd, unsigned flags, struct shoal_segment **out) {
   struct shoal_segment_shm h = {.magic = 0};
   int rc = header_read(fd, &h);
-  if (rc == 0) rc = attach(fd, &h, flags, out);
+  if (rc == 0) rc = attach(fd, &h, flags, 0, out);
   if (rc) close(fd);
   return rc;
 }
@@ -354,13 +367,26 @@ int shoal_segment_open_fd(int fd, struct shoal_segment **out) {
   return open_locked(own, 0, out);
 }
 
+int shoal_segment_look(const char *name, struct shoal_segment **out) {
+  struct shoal_segment_shm h = {.magic = 0};
+  struct path_ path;
+  int fd = -1;
+  int rc = shoal_robust_check();
+  if (rc == 0) rc = path_of(name, &path);
+  if (rc == 0) rc = file_open_to_look(AT_FDCWD, path.text, &fd);
+  if (rc == 0) rc = header_read(fd, &h);
+  if (rc == 0) rc = attach(fd, &h, 0, 1, out);
+  if (rc && fd >= 0) close(fd);
+  return rc;
+}
+
 int shoal_segment_fd(const struct shoal_segment *seg) { return seg->fd; }
 
 int shoal_segment_close(struct shoal_segment *seg) {
   if (shoal_proc_others_(seg)) return shoal_fail_(-EBUSY, "another thread of this process uses it");
   if (shoal_robust_owns_in_(seg->base, seg->g.length, shoal_proc_live_(seg)))
     return shoal_fail_(-EBUSY, "this thread owns a lock in it, or a role: release, detach its queues");
-  shoal_held_drop_all_(seg);
+  if (!seg->looks) shoal_held_drop_all_(seg);  // or it might wait for the writer word, which nobody gives back in here
   int rc = shoal_proc_leave(seg);
   if (rc) return rc;
   close(seg->fd);
@@ -382,19 +408,34 @@ int shoal_segment_unlink(const char *name) {
   return rc;
 }
 
-// 1 if it was a segment without users, and is gone. While we hold the exclusive lock nobody else removes the name, so it
-// cannot come to stand for another file between the look and the unlink.
+// Whether the file begins as a segment of any version does.
+static int is_ours(int fd, struct stat *st) {
+  uint64_t magic = 0;
+  return fstat(fd, st) == 0 && S_ISREG(st->st_mode) && pread(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
+         magic == SHOAL_MAGIC_;
+}
+
+// 0: it was a segment without users, and is gone; -EBUSY, -EPROTO, -EACCES .. While we hold the exclusive lock nobody else
+// removes the name, so it cannot come to stand for another file between the look and the unlink.
 static int collect(int dir, const char *file) {
   struct stat mine, named;
-  uint64_t magic = 0;
-  int fd = openat(dir, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (fd < 0) return 0;
-  int gone = fstat(fd, &mine) == 0 && S_ISREG(mine.st_mode) &&
-             pread(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic && magic == SHOAL_MAGIC_ && lock_alone(fd) &&
-             fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == mine.st_ino &&
-             named.st_dev == mine.st_dev && unlinkat(dir, file, 0) == 0;
+  int fd = openat(dir, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY), rc = 0;
+  if (fd < 0) return errno == EPERM ? -EACCES : errno == ELOOP || errno == ENXIO ? -EPROTO : -errno;
+  if (!is_ours(fd, &mine)) rc = -EPROTO;
+  else if (!lock_alone(fd)) rc = -EBUSY;
+  else if (fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW)) rc = -errno;
+  else if (named.st_ino != mine.st_ino || named.st_dev != mine.st_dev) rc = -ENOENT;
+  else if (unlinkat(dir, file, 0)) rc = errno == EPERM ? -EACCES : -errno;
   close(fd);
-  return gone;
+  return rc;
+}
+
+int shoal_segment_collect(const char *name) {
+  struct path_ path;
+  int rc = path_of(name, &path);
+  if (rc) return rc;
+  rc = collect(AT_FDCWD, path.text);
+  return rc ? shoal_fail_(rc, "%s: %s", path.text, rc == -EBUSY ? "somebody has it open" : shoal_strerror(rc)) : 0;
 }
 
 int shoal_segment_gc(void) {
@@ -402,9 +443,67 @@ int shoal_segment_gc(void) {
   if (!dir) return shoal_fail_(-errno, "%s: %m", shoal_shm_directory_);
   int removed = 0;
   for (struct dirent *e; (e = readdir(dir));)
-    if (strncmp(e->d_name, PREFIX, sizeof PREFIX - 1) == 0) removed += collect(dirfd(dir), e->d_name);
+    if (strncmp(e->d_name, PREFIX, sizeof PREFIX - 1) == 0) removed += collect(dirfd(dir), e->d_name) == 0;
   closedir(dir);
   return removed;
+}
+
+static int is_locked(int fd) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+  return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static int64_t born_of(int dir, const char *file, const struct stat *st) {
+  struct statx sx;
+  if (statx(dir, file, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &sx) || !(sx.stx_mask & STATX_BTIME))
+    return (int64_t)st->st_mtim.tv_sec;
+  return (int64_t)sx.stx_btime.tv_sec;
+}
+
+// Judges by a descriptor that can neither write nor lock.
+static void look_at(int dir, const char *file, struct shoal_segment_file *f) {
+  struct shoal_segment_shm h;
+  struct stat st;
+  int fd = -1;
+  f->error = file_open_to_look(dir, file, &fd);
+  f->in_use = -1;
+  if (f->error) return;
+  f->ours = is_ours(fd, &st);
+  f->in_use = is_locked(fd);
+  f->error = header_read(fd, &h);
+  if (f->error == 0) f->error = check_name(f->name);
+  close(fd);
+}
+
+// 0: it has gone meanwhile. What is no regular file is not opened: to open a device may do something.
+static int describe_file(int dir, const char *file, struct shoal_segment_file *f) {
+  struct stat st;
+  if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW)) return 0;
+  *f = (struct shoal_segment_file){.uid = st.st_uid,
+                                   .gid = st.st_gid,
+                                   .mode = st.st_mode,
+                                   .length = (uint64_t)st.st_size,
+                                   .allocated = (uint64_t)st.st_blocks * 512,
+                                   .born = born_of(dir, file, &st)};
+  snprintf(f->name, sizeof f->name, "%s", file + sizeof PREFIX - 1);
+  shoal_reason_clear();
+  if (S_ISREG(st.st_mode)) look_at(dir, file, f);
+  else f->error = shoal_fail_(-EPROTO, "not a regular file");
+  snprintf(f->reason, sizeof f->reason, "%s", f->error ? shoal_reason() : "");
+  return f->error != -ENOENT;
+}
+
+int shoal_segment_list(int (*each)(const struct shoal_segment_file *, void *), void *arg) {
+  DIR *dir = opendir(shoal_shm_directory_);
+  if (!dir) return shoal_fail_(-errno, "%s: %m", shoal_shm_directory_);
+  int rc = 0;
+  for (struct dirent *e; rc == 0 && (e = readdir(dir));) {
+    struct shoal_segment_file f;
+    if (strncmp(e->d_name, PREFIX, sizeof PREFIX - 1) == 0 && describe_file(dirfd(dir), e->d_name, &f))
+      rc = each(&f, arg);
+  }
+  closedir(dir);
+  return rc;
 }
 
 // ---- size ----
@@ -437,6 +536,7 @@ int shoal_segment_grow(struct shoal_segment *seg, uint64_t size) {
                        (unsigned long long)seg->g.size_max);
   size = round_up(size, SHOAL_PAGE_);
   if (size <= old) return 0;
+  if (seg->looks) return shoal_fail_(-EPERM, "a segment that is only looked at does not grow");
   int rc = allocate(seg->fd, &seg->g, old, size);
   if (rc) return rc;
   raise_to(&seg->header->size, size);

@@ -62,6 +62,13 @@ int shoal_segment_open_or_create(const char *name, const struct shoal_segment_op
 int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK;  // fd stays the caller's
 int shoal_segment_fd(const struct shoal_segment *seg);                           // stays the segment's
 
+// To look at what is in it: the mapping is this process's own copy, page by page from its first write on, so nothing that any
+// call does through it reaches the segment, and nobody is held up: it is no user, takes no place of a participant, and does
+// not keep the name from gc. Every call works, in the copy; grow, and what needs to: -EPERM. What others change is seen until
+// a call has written to that page: open it anew for a newer look. No call that may wait: who would wake it writes to the
+// segment. A file that is truncated meanwhile is a SIGBUS. Reading is enough: -EACCES without that; else as open.
+int shoal_segment_look(const char *name, struct shoal_segment **out) SHOAL_MUST_CHECK;
+
 // Closes what this process has open in it, takes back what this thread joined, and unmaps. -EBUSY, and nothing changed:
 // another thread of this process is a participant, or this thread owns a lock or a role in it (a queue it has used and not
 // detached).
@@ -71,6 +78,22 @@ int shoal_segment_unlink(const char *name);
 // Removes every segment that nobody has open, and what a killed creator left: also one that was closed and is kept under its
 // name for the next start. The number removed, or an error.
 int shoal_segment_gc(void);
+// The same of one name. -ENOENT; -EBUSY somebody has it open; -EPROTO no segment, of whatever version; -EACCES.
+int shoal_segment_collect(const char *name);
+
+struct shoal_segment_file {
+  char name[256];  // of any bytes: what follows "shoal." in the file's name
+  int error;       // 0: it could be opened; or what open would answer, and why
+  char reason[128];
+  int ours;                    // 1: a segment, of this version or another
+  int in_use;                  // 1: somebody has it open; -1: unknown, without the right to read it
+  uint32_t uid, gid, mode;     // of the file
+  uint64_t length, allocated;  // bytes, address space and memory
+  int64_t born;                // seconds since 1970; where the kernel does not know, when it was last changed by a call
+};
+// Calls `each` for every name in /dev/shm that begins as segments do, whatever it is, until it answers other than 0, and
+// answers that. Opens them to read, locks nothing, changes nothing.
+int shoal_segment_list(int (*each)(const struct shoal_segment_file *, void *), void *arg);
 
 // Makes it at least `size` bytes, for objects. Objects do so by themselves. -ENOSPC: beyond size_max, or /dev/shm is full,
 // and nothing changed.

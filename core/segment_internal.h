@@ -147,6 +147,7 @@ struct shoal_segment {
   shoal_atomic64 next_unit;   // the same
   uint64_t serial;            // tells it from every other segment this process ever had
   unsigned flags;
+  int looks;  // a private mapping: shoal_segment_look
   int fd;
   char name[SHOAL_NAME_MAX + 1];
 };

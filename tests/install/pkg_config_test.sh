@@ -24,6 +24,9 @@ END
 cc -o arena arena.c $(pkg-config --cflags --libs --static shoal-arena)
 ./arena
 
+"$prefix/bin/shoal" ls --json >ls.json
+[[ $(<ls.json) == \[* && -s $prefix/share/man/man1/shoal.1 && -s $prefix/share/bash-completion/completions/shoal ]]
+
 (cd "$prefix/include/shoal" && find . -name '*.h' ! -path './core/arena.h' -printf '#include "%P"\n') >all.h
 echo 'int main(void) { return 0; }' | cat all.h - >all.c
 cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -o all all.c $(pkg-config --cflags --libs shoal-packed)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # install.sh [--prefix DIR] [--destdir DIR]: headers, archives, pkg-config and CMake files and examples for programs that are not
-# built by Bazel, below DIR (/usr/local); --destdir as `make install` knows it. What is there by these names is replaced.
+# built by Bazel, and the shoal command, below DIR (/usr/local); --destdir as `make install` knows it. What is there by these names is replaced.
 set -euo pipefail
 
 usage() {
@@ -43,5 +43,8 @@ done < <(find core sync ipc -name 'lib*.a' ! -name '*.pic.a')
 for pc in tools/install/*.pc.in; do fill "$pc" "$to/lib/pkgconfig/$(basename "$pc" .in)"; done
 for cmake in tools/install/*.cmake.in; do fill "$cmake" "$to/lib/cmake/shoal/$(basename "$cmake" .in)"; done
 while read -r example; do copy 644 "$source/$example" "$to/share/doc/shoal/$example"; done < <(cd "$source" && find examples -name '*.[ch]')
+copy 755 tools/shoal/shoal "$to/bin/shoal"
+copy 644 tools/shoal/shoal.1 "$to/share/man/man1/shoal.1"
+copy 644 tools/shoal/shoal.bash "$to/share/bash-completion/completions/shoal"
 copy 644 LICENSE "$to/share/doc/shoal/LICENSE"
 echo "shoal $(<tools/install/version.txt) is in $to"

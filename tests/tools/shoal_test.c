@@ -1,0 +1,472 @@
+// What the shoal command claims of looking:
+// - ls, show, gc and doctor change no byte of a segment, take no place in it, and say what is there: who is alive, who
+//   was killed, who holds a lock and how many wait, of every type of object
+// - what is damaged, foreign, truncated or named to command a terminal is told as such; the command never crashes of it
+// - gc removes nothing without --yes, nothing that somebody alive has open, nothing that is no segment
+// - --json is JSON; the exit status is what the manual says
+// - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
+// - the manual and the completion name the commands and the options that there are, and no others
+#include <pty.h>
+
+#include "tests/tools/filled.h"
+
+static uint64_t sum_of(const char *name) {
+  static char buffer[1 << 16];
+  char path[160];
+  uint64_t sum = 0;
+  path_of(name, path);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  for (off_t at = 0; (at = lseek(fd, at, SEEK_DATA)) >= 0;)  // holes are zero, and stay holes
+    for (off_t end = lseek(fd, at, SEEK_HOLE); at < end;) {
+      ssize_t n = pread(fd, buffer, sizeof buffer, at);
+      for (ssize_t i = 0; i < n; i++) sum = (sum ^ (unsigned char)buffer[i]) * UINT64_C(0x100000001b3);
+      if (n <= 0) break;
+      at += n;
+    }
+  close(fd);
+  return sum;
+}
+
+// ---- looking ----
+
+static void test_everything_is_shown_and_nothing_changed(void **state) {
+  (void)state;
+  const char *name = test_name("all");
+  struct shoal_segment *seg;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill(seg);
+  fill_queues(seg);
+  fill_data(seg);
+  uint32_t users = info_of(seg).participants;
+  uint64_t before = sum_of(name);
+  struct run *r = tool("show", "--json", name);
+  assert_status(r, 0);
+  assert_json(r);
+  if (strstr(r->out, "\"error\"")) fail_msg("%s", r->out);
+  static const char *const shown[] = {"lock",      "rlock",   "rwlock", "seqlock",   "condition",   "event",
+                                      "semaphore", "barrier", "once",   "queue:4",   "queue:bytes", "topic:4",
+                                      "pipe:4",    "value",   "array",  "vector",    "text",        "dict",
+                                      "namespace", "list",    "thing",  "shoal:heap"};
+  for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+    char type[64];
+    snprintf(type, sizeof type, "\"type\":\"%s\"", shown[i]);
+    assert_has(r, type);
+  }
+  assert_has(r, "\"pid\":");
+  assert_has(r, "\"of\":\"double\"");
+  r = tool("show", "--json", joined(name, "lines"));
+  assert_json(r);
+  assert_has(r, "\"depth\":1,\"capacity\":8");
+  assert_has(tool("show", joined(name, "a dict")), "length               1");
+  r = tool("show", name);
+  assert_has(r, "an rwlock");
+  assert_has(r, "filled");
+  assert_has(tool("ls"), name);
+  assert_status(tool("ls", name), 0);
+  assert_json(tool("ls", "--json"));
+  assert_has(tool("gc", name), "somebody alive has it open");
+  assert_true(sum_of(name) == before);
+  assert_int_equal(info_of(seg).participants, users);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_a_killed_holder_and_who_waits(void **state) {
+  (void)state;
+  const char *name = test_name("killed");
+  struct shoal_segment *seg;
+  struct shoal_lock *lock;
+  struct shoal_event *event;
+  char wanted[64], target[160];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_lock_create(seg, "lock", &lock));
+  assert_ok(shoal_event_create(seg, "event", &event));
+  shoal_atomic32 *ready = shared_memory(4096);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    shoal_proc_id me;
+    MUST(shoal_proc_self(seg, &me) == 0 && shoal_lock_acquire(lock, SHOAL_FOREVER) == 0);
+    signal_to(ready);
+    MUST(shoal_event_wait(event, SHOAL_FOREVER) == 0);
+    _exit(0);
+  }
+  await(ready, 1);
+  snprintf(wanted, sizeof wanted, "\"owner\":%d", (int)pid);
+  snprintf(target, sizeof target, "%s/event", name);
+  assert_has(tool("show", "--json", joined(name, "lock")), wanted);
+  while (!strstr(tool("show", "--json", target)->out, "\"waiters\":1")) sched_yield();
+  kill_and_wait(pid);
+  assert_has(tool("show", "--json", joined(name, "lock")), "\"owner_died\":true");
+  assert_has(tool("show", "--json", target), "\"waiters\":0");
+  struct run *r = tool("ls", "--json", name);
+  assert_json(r);
+  assert_has(r, "\"dead\":1");
+  assert_has(r, "\"in_use\":true");
+  assert_has(tool("show", name), "dead");
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- what is not as it should be ----
+
+static void test_scribbled_segments(void **state) {
+  (void)state;
+  const char *name = test_name("scribbled");
+  uint32_t random = 0x9e3779b9;
+  for (unsigned round = 0; round < 12; round++) {
+    struct shoal_segment *seg;
+    assert_ok(shoal_segment_create(name, &small, &seg));
+    fill(seg);
+    fill_queues(seg);
+    fill_data(seg);
+    char *from = (char *)(round % 2 ? seg->units : (char *)seg->entries);
+    uint64_t n = round % 2 ? info_of(seg).used : (uint64_t)seg->g.entries * sizeof(struct shoal_entry_shm);
+    for (unsigned i = 0; i < 1u << (round / 2 * 2); i++) from[random_next(&random) % n] ^= (char)random_next(&random);
+    uint64_t before = sum_of(name);
+    struct run *r = tool("show", "--json", name);
+    assert_true(r->status >= 0 && r->status <= 3);
+    assert_json(r);
+    assert_true(tool("show", joined(name, "lines"))->status >= 0);
+    assert_true(tool("ls", name)->status >= 0);
+    assert_true(sum_of(name) == before);
+    assert_ok(shoal_segment_unlink(name));
+    while (shoal_segment_close(seg)) assert_ok(shoal_proc_leave(seg));
+  }
+}
+
+static void make_file(const char *name, const void *content, size_t n, off_t length) {
+  char path[160];
+  path_of(name, path);
+  int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, content, n), n);
+  assert_int_equal(ftruncate(fd, length), 0);
+  close(fd);
+}
+
+static void test_foreign_and_truncated_files(void **state) {
+  (void)state;
+  char name[100], path[160];
+  struct shoal_segment *seg;
+  shoal_atomic32 *ready = shared_memory(4096);
+  snprintf(name, sizeof name, "%s", test_name("foreign"));
+  path_of(name, path);
+  make_file(name, "hello", 5, 5);
+  assert_status(tool("ls", name), 3);
+  assert_has(tool("ls", name), "not a shoal segment");
+  assert_status(tool("show", name), 3);
+  assert_status(tool("gc", "--yes", name), 1);
+  assert_int_equal(unlink(path), 0);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_segment_create(name, &small, &seg) == 0 && truncate(path, 100000) == 0);
+    signal_to(ready);
+    for (;;) pause();  // it does not touch it again
+  }
+  await(ready, 1);
+  assert_has(tool("ls", "--json", name), "truncated");
+  assert_status(tool("show", "--json", name), 3);
+  assert_has(tool("gc", "--yes", name), "somebody alive");
+  kill_and_wait(pid);
+  assert_has(tool("gc", "--yes", name), "nobody could");
+  assert_int_equal(access(path, F_OK), -1);
+  strcat(name, "\n\x1b[2J");  // a command to the terminal
+  make_file(name, "hello", 5, 5);
+  struct run *r = tool("ls");
+  assert_null(strchr(r->out, '\x1b'));
+  assert_has(r, "\\x0a\\x1b[2J");
+  assert_json(tool("ls", "--json"));
+  path_of(name, path);
+  assert_int_equal(unlink(path), 0);
+}
+
+// ---- collecting ----
+
+static void test_gc(void **state) {
+  (void)state;
+  char name[SHOAL_NAME_MAX + 1], path[160];
+  strcpy(name, test_name("gc"));
+  path_of(name, path);
+  shoal_atomic32 *ready = shared_memory(4096);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    struct shoal_segment *seg;
+    shoal_proc_id me;
+    MUST(shoal_segment_create(name, &small, &seg) == 0 && shoal_proc_self(seg, &me) == 0);
+    signal_to(ready);
+    for (;;) pause();
+  }
+  await(ready, 1);
+  struct run *r = tool("gc", "--yes", "--json", name);
+  assert_json(r);
+  assert_status(r, 1);
+  assert_has(r, "\"action\":\"stays\"");
+  kill_and_wait(pid);
+  assert_has(tool("gc", name), "1 of its users were killed");
+  assert_int_equal(access(path, F_OK), 0);
+  r = tool("gc", "--yes", "--json", name);
+  assert_status(r, 0);
+  assert_has(r, "\"action\":\"removed\"");
+  assert_int_equal(access(path, F_OK), -1);
+  assert_status(tool("gc", "--yes", name), 1);
+}
+
+// ---- watching ----
+
+static void test_stat_and_watch(void **state) {
+  (void)state;
+  const char *name = test_name("watch");
+  struct shoal_segment *seg;
+  struct shoal_queue *q;
+  uint32_t three = 3;
+  char target[160], out[160];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_queue_create(seg, "q", &(struct shoal_queue_options){.capacity = 8, .element_size = 4}, &q));
+  snprintf(target, sizeof target, "%s/q", name);
+  struct run *r = tool("stat", "--json", "--interval", "0.01", name);
+  assert_status(r, 0);
+  assert_json(r);
+  assert_has(r, "\"per_second\":{");
+  assert_has(tool("stat", "-i", "0.01", "-n", "2", target), "PER SECOND");
+  int fd[3] = {open("/dev/null", O_RDWR), memfd_create("out", MFD_CLOEXEC), 2};
+  snprintf(out, sizeof out, "/proc/self/fd/%d", fd[1]);
+  pid_t pid = start_tool(WORDS("watch", "-i", "0.01", "-n", "2", target), fd);
+  struct stat st = {.st_size = 0};
+  while (st.st_size == 0) assert_int_equal(fstat(fd[1], &st), 0);  // its first look
+  assert_ok(shoal_queue_put(q, &three, SHOAL_TRY));
+  assert_int_equal(status_of(pid), 0);
+  char *text = slurp(fd[1]);
+  assert_non_null(strstr(text, " state=filled depth=1"));
+  free(text);
+  close(fd[0]);
+  assert_status(tool("watch", "-i", "0.01", "-t", "0.02", target), 4);
+  assert_status(tool("watch", name), 2);
+  assert_ok(shoal_queue_detach(q));
+  assert_ok(shoal_queue_unlink(seg, "q"));
+  assert_status(tool("watch", target), 1);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_top_in_a_pipe(void **state) {
+  (void)state;
+  const char *name = test_name("top");
+  struct shoal_segment *seg;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill(seg);
+  fill_queues(seg);
+  struct run *r = tool("top", "-n", "2", "-i", "0.01", "-s", "depth", "-f", name);
+  assert_status(r, 0);
+  assert_has(r, joined(name, "a lock"));
+  assert_true(strstr(r->out, joined(name, "fifo")) < strstr(r->out, joined(name, "a lock")));  // it has a depth
+  r = tool("top", "-n", "1", "--json", "-f", "rwlock");
+  assert_json(r);
+  assert_has(r, "an rwlock");
+  assert_null(strstr(r->out, "\"an event\""));
+  assert_status(tool("top", "-s", "nonsense"), 2);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// What it has written to its terminal so far contains the text.
+static void await_text(int terminal, const char *text) {
+  static char seen[1 << 20];
+  size_t n = 0;
+  seen[0] = 0;
+  while (!strstr(seen, text)) {
+    ssize_t got = n < sizeof seen - 1 ? read(terminal, seen + n, sizeof seen - 1 - n) : -1;
+    if (got <= 0) fail_msg("no \"%s\" on the terminal", text);
+    for (size_t i = n; i < n + (size_t)got; i++) seen[i] = seen[i] ? seen[i] : ' ';
+    seen[n += (size_t)got] = 0;
+  }
+}
+static void press(int terminal, const char *keys) {
+  assert_int_equal(write(terminal, keys, strlen(keys)), strlen(keys));
+}
+
+static void test_top_on_a_terminal(void **state) {
+  (void)state;
+  const char *name = test_name("screen");
+  struct shoal_segment *seg;
+  struct winsize size = {.ws_row = 40, .ws_col = 160};
+  int terminal;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill(seg);
+  fflush(NULL);
+  pid_t pid = forkpty(&terminal, NULL, NULL, &size);
+  if (pid == 0) {
+    setenv("TERM", "xterm", 1);
+    execl(tool_path, "shoal", "top", "-i", "0.05", "-f", name, (char *)NULL);
+    _exit(127);
+  }
+  assert_true(pid > 0);
+  await_text(terminal, "a barrier");  // the first of them
+  press(terminal, "s");
+  await_text(terminal, "depth");
+  press(terminal, "\n");  // that alone
+  await_text(terminal, "parties");
+  press(terminal, "\033");
+  await_text(terminal, "OBJECT");
+  press(terminal, "/rwlock\n");
+  await_text(terminal, "only");
+  press(terminal, "q");
+  while (read(terminal, &(char[4096]){0}, 4096) > 0) continue;  // until it has closed its end
+  assert_int_equal(status_of(pid), 0);
+  close(terminal);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- how it answers ----
+
+static void test_statuses(void **state) {
+  (void)state;
+  assert_status(tool("nothing"), 2);
+  assert_status(run_words("", WORDS(NULL)), 2);
+  assert_status(tool("--help"), 0);
+  assert_status(tool("ls", "--help"), 0);
+  assert_status(tool("ls", "--nonsense"), 2);
+  assert_status(tool("show"), 2);
+  assert_status(tool("show", "/x"), 2);
+  assert_status(tool("show", test_name("none")), 1);
+  assert_status(tool("ls", test_name("none")), 1);
+  assert_status(tool("show", joined(test_name("none"), "x")), 1);
+}
+
+// ---- the manual, and the shell's completion ----
+
+static const char *manual_path, *completion_path;  // argv[2], argv[3]
+
+static char *content_of(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  return slurp(fd);
+}
+static unsigned times(const char *text, const char *end, const char *what) {
+  unsigned n = 0;
+  for (const char *at = text; (at = strstr(at, what)) && at < end; at++) n++;
+  return n;
+}
+// As the manual has it: \- for -
+static void in_roff(const char *from, char to[128]) {
+  for (; *from; *to++ = *from++)
+    if (*from == '-') *to++ = '\\';
+  *to = 0;
+}
+
+// Calls `each` for the lines of `text`: command, short form, long form, as `shoal --words options` writes them.
+static unsigned each_option(const char *text, void (*each)(const char *, const char *, const char *, void *),
+                            void *arg) {
+  char command[32], shorter[32], longer[64];
+  unsigned n = 0;
+  for (const char *at = text; sscanf(at, "%31s %31s %63s", command, shorter, longer) == 3;
+       at = strchr(at, '\n') + 1, n++)
+    each(command, shorter, longer, arg);
+  return n;
+}
+
+static void in_manual(const char *command, const char *shorter, const char *longer, void *arg) {
+  char head[64], wanted[300], s[128], l[128];
+  snprintf(head, sizeof head, "\n.SS shoal %s", command);
+  const char *section = strstr(arg, head);
+  if (!section) fail_msg("the manual has no %s", command);
+  const char *end = strstr(section + 1, "\n.S");
+  in_roff(shorter, s);
+  in_roff(longer, l);
+  snprintf(wanted, sizeof wanted, "\n.B %s, %s\n", s, l);
+  if (times(section, end, wanted) != 1) fail_msg("the manual of %s has not once: %s", command, wanted);
+}
+static void test_manual(void **state) {
+  (void)state;
+  if (!manual_path) skip();
+  char *manual = content_of(manual_path);
+  const char *end = manual + strlen(manual);
+  char *options = strdup(tool("--words", "options")->out);
+  assert_int_equal(each_option(options, in_manual, manual), times(manual, end, "\n.B \\-") - 1);  // one in EXIT STATUS
+  struct run *r = tool("--words");
+  assert_int_equal(times(r->out, r->out + strlen(r->out), "\n"), times(manual, end, "\n.SS shoal "));
+  free(options);
+  free(manual);
+}
+
+// What bash offers for these words, the last of them being completed.
+static char *offered(const char *words) {
+  char command[1024], *text = malloc(65536);
+  snprintf(command, sizeof command,
+           "bash -c 'PATH=$(dirname %s):$PATH; . %s; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shoal; "
+           "printf \"%%s\\n\" \"${COMPREPLY[@]}\"'",
+           tool_path, completion_path, words);
+  FILE *in = popen(command, "re");  // NOLINT(cert-env33-c): the shell is what is tested
+  assert_non_null(in);
+  assert_non_null(text);
+  text[fread(text, 1, 65535, in)] = 0;
+  assert_int_equal(pclose(in), 0);
+  return text;
+}
+static void is_offered(const char *command, const char *shorter, const char *longer, void *arg) {
+  char words[64], line[64];
+  (void)shorter;
+  snprintf(words, sizeof words, "shoal %s --", command);
+  snprintf(line, sizeof line, "%.*s\n", (int)strcspn(longer, "="), longer);
+  static char last[64], *text;
+  if (strcmp(last, words) != 0) {
+    free(text);
+    text = offered(words);
+    strcpy(last, words);
+    *(unsigned *)arg += times(text, text + strlen(text), "\n") - 2;  // --help, --usage
+  }
+  if (!strstr(text, line)) fail_msg("%s: no %s", words, line);
+}
+static void test_completion(void **state) {
+  (void)state;
+  if (!completion_path) skip();
+  unsigned n = 0;
+  char *options = strdup(tool("--words", "options")->out), *text = offered("shoal \"\"");
+  assert_string_equal(tool("--words")->out, text);
+  free(text);
+  unsigned there = each_option(options, is_offered, &n);
+  assert_int_equal(there, n);
+  const char *name = test_name("completed");
+  struct shoal_segment *seg;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  text = offered("shoal show test-");
+  assert_non_null(strstr(text, name));
+  free(text);
+  free(options);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_doctor(void **state) {
+  (void)state;
+  struct run *r = tool("doctor", "--json");
+  assert_json(r);
+  assert_true(r->status == 0 || r->status == 1);
+  assert_has(r, "a killed child's word was marked by the kernel");
+  assert_has(r, "made, joined, opened and removed");
+  assert_has(tool("doctor"), "futex_waitv");
+}
+
+int main(int argc, char **argv) {
+  alarm(WATCHDOG_S);
+  if (argc < 2) return 2;
+  tool_path = argv[1];
+  manual_path = argc > 2 ? argv[2] : NULL;
+  completion_path = argc > 3 ? argv[3] : NULL;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_everything_is_shown_and_nothing_changed),
+      cmocka_unit_test(test_a_killed_holder_and_who_waits),
+      cmocka_unit_test(test_scribbled_segments),
+      cmocka_unit_test(test_foreign_and_truncated_files),
+      cmocka_unit_test(test_gc),
+      cmocka_unit_test(test_stat_and_watch),
+      cmocka_unit_test(test_top_in_a_pipe),
+      cmocka_unit_test(test_top_on_a_terminal),
+      cmocka_unit_test(test_statuses),
+      cmocka_unit_test(test_manual),
+      cmocka_unit_test(test_completion),
+      cmocka_unit_test(test_doctor),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,52 @@
+// What the subcommands share: how they fail, what their arguments mean.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/shoal/tool.h"
+
+static error_t parse_common(int key, char *arg, struct argp_state *state) {
+  (void)arg;
+  struct tool_common *common = state->input;
+  if (key != 'j') return ARGP_ERR_UNKNOWN;
+  common->json = 1;
+  return 0;
+}
+static const struct argp_option common_options[] = {{"json", 'j', NULL, 0, "JSON on stdout", 1}, {0}};
+const struct argp tool_common_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
+
+int tool_failed(int rc, const char *what) {
+  const char *why = shoal_reason();
+  fprintf(stderr, "shoal: %s: %s", tool_clean(what), shoal_strerror(rc));
+  fprintf(stderr, *why ? " (%s)\n" : "%s\n", tool_clean(why));
+  return rc == -ENOENT ? TOOL_NO : rc == -ETIMEDOUT ? TOOL_LATE : TOOL_FAILED;
+}
+
+int tool_target(const char *text, struct tool_target *out) {
+  size_t n = strcspn(text, "/");
+  const char *object = text[n] ? text + n + 1 : "";
+  if (n == 0 || n > SHOAL_NAME_MAX || strlen(object) > SHOAL_NAME_MAX) {
+    fprintf(stderr, "shoal: \"%s\" is not SEGMENT or SEGMENT/OBJECT\n", tool_clean(text));
+    return TOOL_USAGE;
+  }
+  memset(out, 0, sizeof *out);
+  memcpy(out->segment, text, n);
+  memcpy(out->object, object, strlen(object));
+  return 0;
+}
+
+int64_t tool_seconds(const char *text, struct argp_state *state) {
+  char *end;
+  errno = 0;
+  double s = strtod(text, &end);
+  if (errno || end == text || *end || !(s >= 0 && s <= 1e9)) argp_error(state, "\"%s\" is no number of seconds", text);
+  return (int64_t)(s * 1e9);
+}
+
+uint64_t tool_number(const char *text, struct argp_state *state) {
+  char *end;
+  errno = 0;
+  uint64_t n = strtoull(text, &end, 10);
+  if (errno || end == text || *end || *text == '-') argp_error(state, "\"%s\" is no number", text);
+  return n;
+}

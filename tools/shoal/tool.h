@@ -1,0 +1,108 @@
+// tools/shoal/tool.h: what the subcommands of `shoal` share.
+//
+// What is in a segment is read by a child (look.c), through a mapping that is the child's own copy: whatever a hostile
+// segment makes of its reader, the tool says so and goes on. The child tells what it has found in rows.
+#pragma once
+
+#include <argp.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "core/directory.h"
+
+// ---- exit statuses ----
+enum {
+  TOOL_DONE = 0,
+  TOOL_NO = 1,      // it is not there; something is not as it should be
+  TOOL_USAGE = 2,   // the command line
+  TOOL_FAILED = 3,  // the library or the system refused
+  TOOL_LATE = 4,    // the time was over
+};
+
+// ---- subcommands ----
+struct tool_command {
+  const char *name, *says;  // one line
+  const struct argp *argp;
+  int (*run)(int argc, char **argv);  // an exit status
+};
+extern const struct tool_command *const tool_commands[];  // up to NULL
+extern const struct tool_command tool_ls, tool_show, tool_gc, tool_doctor, tool_stat, tool_watch, tool_send, tool_recv,
+    tool_record, tool_replay, tool_top;
+
+// Says why on stderr and answers TOOL_FAILED, TOOL_NO (-ENOENT) or TOOL_LATE (-ETIMEDOUT).
+int tool_failed(int rc, const char *what);
+// "SEGMENT/OBJECT" in two; `object` "" if there is none. 0 or TOOL_USAGE, said.
+struct tool_target {
+  char segment[SHOAL_NAME_MAX + 1], object[SHOAL_NAME_MAX + 1];
+};
+int tool_target(const char *text, struct tool_target *out);
+// A number of seconds, in nanoseconds; usage error if it is none.
+int64_t tool_seconds(const char *text, struct argp_state *state);
+uint64_t tool_number(const char *text, struct argp_state *state);
+
+// ---- rows ----
+enum { FIELD_NUMBER, FIELD_BYTES, FIELD_COUNTER, FIELD_FLAG, FIELD_TEXT, FIELD_TIDS };  // TIDS: a text, "12,13"
+enum { TOOL_KEY_MAX = 24, TOOL_TEXT_MAX = 128, TOOL_FIELDS_MAX = 48 };
+struct tool_field {
+  char key[TOOL_KEY_MAX];
+  uint32_t kind, reserved;
+  uint64_t number;
+  char text[TOOL_TEXT_MAX];
+};
+enum { ROW_SEGMENT, ROW_PARTICIPANT, ROW_OBJECT, ROW_BEGUN };  // BEGUN: an object is about to be looked at
+struct tool_row {
+  uint32_t kind, index, fields;  // index: of the object in its segment
+  int32_t error;
+  char segment[SHOAL_NAME_MAX + 1], name[SHOAL_NAME_MAX + 1], type[SHOAL_TYPE_MAX + 1];
+  char reason[TOOL_TEXT_MAX];
+  uint64_t size;
+  struct tool_field field[TOOL_FIELDS_MAX];  // `fields` of them
+};
+void tool_add(struct tool_row *row, uint32_t kind, const char *key, uint64_t number);
+void tool_add_text(struct tool_row *row, uint32_t kind, const char *key, const char *text);
+const struct tool_field *tool_field(const struct tool_row *row, const char *key);  // NULL: none
+
+// Fills in what there is to say of an object of a segment that is looked at. 0 or an error.
+int tool_view(struct shoal_segment *look, const struct shoal_object_info *object, struct tool_row *row);
+
+// ---- looking ----
+enum { LOOK_SEGMENT = 1, LOOK_PARTICIPANTS = 2, LOOK_OBJECTS = 4 };
+// Calls `each` for the segment, then its participants, then its objects, as far as `what` asks, of objects only
+// `object` if it is not ""; until it answers other than 0, and answers that. 0, or why it could not be looked at.
+int tool_look(const char *segment, const char *object, unsigned what,
+              int (*each)(const struct tool_row *row, void *arg), void *arg);
+
+// ---- output ----
+// A JSON writer: commas and quotes by itself. Bytes that are no UTF-8 become lone surrogates, as Python's
+// surrogateescape has them. `key` NULL: in an array.
+struct tool_json {
+  FILE *out;
+  int begun;  // bits, by depth: something stands before
+  unsigned depth;
+};
+void tool_json_open(struct tool_json *j, const char *key, char bracket);
+void tool_json_close(struct tool_json *j, char bracket);  // at depth 0: a newline, too
+void tool_json_text(struct tool_json *j, const char *key, const char *text);
+void tool_json_bytes(struct tool_json *j, const char *key, const void *text, size_t n);
+void tool_json_number(struct tool_json *j, const char *key, uint64_t n);
+void tool_json_signed(struct tool_json *j, const char *key, int64_t n);
+void tool_json_float(struct tool_json *j, const char *key, double f);
+void tool_json_flag(struct tool_json *j, const char *key, int yes);
+void tool_json_null(struct tool_json *j, const char *key);
+void tool_json_field(struct tool_json *j, const struct tool_field *f);
+void tool_json_row(struct tool_json *j, const char *key, const struct tool_row *row);  // an object
+
+// For a terminal: what could command it, and what is no UTF-8, is written \xNN. Static buffers, four of them in turn.
+const char *tool_clean(const char *text);
+const char *tool_bytes_text(uint64_t bytes);  // "1.6M"
+const char *tool_age_text(int64_t seconds);   // "3h12m"
+const char *tool_field_text(const struct tool_field *f);
+void tool_row_print(const struct tool_row *row);  // a line for each field
+
+// The parser and its options that every subcommand has: --json.
+extern const struct argp tool_common_argp;
+struct tool_common {
+  int json;
+};
+#define TOOL_COMMON \
+  { &tool_common_argp, 0, NULL, 0 }

@@ -1,0 +1,43 @@
+// tools/shoal/top.h: what `shoal top` knows between two looks, and how it is drawn.
+#pragma once
+
+#include "tools/shoal/tool.h"
+
+enum { SORT_NAME, SORT_DEPTH, SORT_RATE, SORT_WAITERS, SORTS };
+struct top_rows {  // of one look
+  struct tool_row *row;
+  size_t n, room;
+  int64_t at;
+};
+struct top_shown {
+  const struct tool_row *row;
+  double weight;  // what they are sorted by, the largest first
+};
+struct top {
+  struct tool_common common;
+  int64_t interval;
+  uint64_t count;
+  int sort;
+  char filter[64];
+  struct top_rows now, before;
+  struct top_shown *shown;  // objects, filtered and sorted
+  size_t n_shown, room_shown;
+  size_t selected;  // of these
+  int detail;       // 1: the selected one alone
+  struct tool_target chosen;
+};
+
+// Looks at all segments. 0, -ENOMEM, or why /dev/shm could not be read.
+int top_look(struct top *t);
+void top_arrange(struct top *t);  // `shown`, by sort and filter
+void top_free(struct top *t);
+const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row);
+// The counter of `row` that rises fastest, and how fast, a second; "" and 0: none.
+double top_rate(const struct top *t, const struct tool_row *row, const char **key);
+double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f);
+
+// A frame, line by line. `selected`: 1, the line of what is selected.
+void top_draw(const struct top *t, void (*line)(const char *text, int selected, void *arg), void *arg);
+const char *top_sort_name(int sort);
+
+int top_screen(struct top *t);  // until q; an exit status

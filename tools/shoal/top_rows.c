@@ -1,0 +1,171 @@
+// What `shoal top` shows: a look at everything, sorted, and as lines.
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/deadline.h"
+#include "tools/shoal/top.h"
+
+// ---- looking ----
+
+static int keep(const struct tool_row *row, void *arg) {
+  struct top_rows *rows = arg;
+  if (rows->n == rows->room) {
+    size_t room = rows->room ? 2 * rows->room : 32;
+    struct tool_row *more = realloc(rows->row, room * sizeof *more);
+    if (!more) return shoal_fail_(-ENOMEM, "private memory");
+    rows->row = more, rows->room = room;
+  }
+  rows->row[rows->n++] = *row;
+  return 0;
+}
+// One that has gone meanwhile, or cannot be looked at, is left out.
+static int each(const struct shoal_segment_file *f, void *arg) {
+  int rc = f->error ? 0 : tool_look(f->name, "", LOOK_SEGMENT | LOOK_OBJECTS, keep, arg);
+  return rc == -ENOMEM ? rc : 0;
+}
+int top_look(struct top *t) {
+  struct top_rows old = t->before;
+  t->before = t->now;
+  t->now = old;
+  t->now.n = 0;
+  t->now.at = shoal_now_ns();
+  return shoal_segment_list(each, &t->now);
+}
+void top_free(struct top *t) {
+  free(t->now.row);
+  free(t->before.row);
+  free(t->shown);
+}
+
+const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row) {
+  for (size_t i = 0; i < t->before.n; i++) {
+    const struct tool_row *old = &t->before.row[i];
+    if (old->kind == row->kind && strcmp(old->name, row->name) == 0 && strcmp(old->segment, row->segment) == 0 &&
+        strcmp(old->type, row->type) == 0)
+      return old;
+  }
+  return NULL;
+}
+double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f) {
+  const struct tool_row *old = f->kind == FIELD_COUNTER ? top_earlier(t, row) : NULL;
+  const struct tool_field *was = old ? tool_field(old, f->key) : NULL;
+  int64_t ns = t->now.at - t->before.at;
+  return was && f->number > was->number && ns > 0 ? (double)(f->number - was->number) * 1e9 / (double)ns : 0;
+}
+double top_rate(const struct top *t, const struct tool_row *row, const char **key) {
+  double fastest = 0;
+  *key = "";
+  for (uint32_t i = 0; i < row->fields; i++) {
+    double rate = top_rate_of(t, row, &row->field[i]);
+    if (rate > fastest) fastest = rate, *key = row->field[i].key;
+  }
+  return fastest;
+}
+
+// ---- which, in which order ----
+
+static double weight(const struct top *t, const struct tool_row *row) {
+  const char *key;
+  if (t->sort == SORT_RATE) return top_rate(t, row, &key);
+  const struct tool_field *f = tool_field(row, t->sort == SORT_DEPTH ? "depth" : "waiters");
+  return t->sort != SORT_NAME && f ? (double)f->number : 0;
+}
+static int compare(const void *a, const void *b) {
+  const struct top_shown *x = a, *y = b;
+  if (x->weight > y->weight || x->weight < y->weight) return x->weight > y->weight ? -1 : 1;
+  int order = strcmp(x->row->segment, y->row->segment);
+  return order ? order : strcmp(x->row->name, y->row->name);
+}
+static int passes(const struct top *t, const struct tool_row *row) {
+  return !*t->filter || strstr(row->name, t->filter) || strstr(row->type, t->filter) || strstr(row->segment, t->filter);
+}
+void top_arrange(struct top *t) {
+  t->n_shown = 0;
+  if (t->now.n > t->room_shown) {
+    struct top_shown *shown = realloc(t->shown, t->now.n * sizeof *shown);
+    if (!shown) return;
+    t->shown = shown, t->room_shown = t->now.n;
+  }
+  for (size_t i = 0; i < t->now.n; i++)
+    if (t->now.row[i].kind == ROW_OBJECT && passes(t, &t->now.row[i]))
+      t->shown[t->n_shown++] = (struct top_shown){&t->now.row[i], weight(t, &t->now.row[i])};
+  if (t->n_shown) qsort(t->shown, t->n_shown, sizeof *t->shown, compare);
+  if (t->selected >= t->n_shown) t->selected = t->n_shown ? t->n_shown - 1 : 0;
+}
+
+// ---- lines ----
+
+const char *top_sort_name(int sort) {
+  static const char *const names[] = {"name", "depth", "rate", "waiters"};
+  return sort >= 0 && sort < SORTS ? names[sort] : "";
+}
+static const char *value(const struct tool_row *row, const char *key) {
+  const struct tool_field *f = tool_field(row, key);
+  return f ? tool_field_text(f) : "";
+}
+static const char *state_of(const struct tool_row *row) {
+  return row->error ? tool_clean(row->reason) : value(row, "state");
+}
+static const char *rate_text(const struct top *t, const struct tool_row *row, char text[48]) {
+  const char *key;
+  double rate = top_rate(t, row, &key);
+  snprintf(text, 48, rate > 0 ? "%.0f %s" : "", rate, key);
+  return text;
+}
+
+typedef void line_fn(const char *text, int selected, void *arg);
+
+static void draw_segments(const struct top *t, line_fn *line, void *arg) {
+  char text[512];
+  snprintf(text, sizeof text, "%-24s %8s %8s %6s %5s %7s", "SEGMENT", "SIZE", "USED", "USERS", "DEAD", "OBJECTS");
+  line(text, 0, arg);
+  for (size_t i = 0; i < t->now.n; i++) {
+    const struct tool_row *row = &t->now.row[i];
+    if (row->kind != ROW_SEGMENT) continue;
+    snprintf(text, sizeof text, "%-24s %8s %8s %6s %5s %7s", tool_clean(row->segment), value(row, "size"),
+             value(row, "used"), value(row, "participants"), value(row, "dead"), value(row, "objects"));
+    line(text, 0, arg);
+  }
+}
+static void draw_objects(const struct top *t, line_fn *line, void *arg) {
+  char text[1024], rate[48];
+  snprintf(text, sizeof text, "%-32s %-13s %8s %-20s %8s %7s %s", "OBJECT", "TYPE", "DEPTH", "A SECOND", "OWNER",
+           "WAITERS", "STATE");
+  line(text, 0, arg);
+  for (size_t i = 0; i < t->n_shown; i++) {
+    const struct tool_row *row = t->shown[i].row;
+    char name[2 * SHOAL_NAME_MAX + 2];
+    snprintf(name, sizeof name, "%s/%s", row->segment, row->name);
+    snprintf(text, sizeof text, "%-32s %-13s %8s %-20s %8s %7s %s", tool_clean(name), tool_clean(row->type),
+             value(row, "depth"), rate_text(t, row, rate), value(row, "owner"), value(row, "waiters"), state_of(row));
+    line(text, i == t->selected, arg);
+  }
+}
+static void draw_one(const struct top *t, const struct tool_row *row, line_fn *line, void *arg) {
+  char text[512];
+  snprintf(text, sizeof text, "%s/%s  %s  %s", tool_clean(row->segment), tool_clean(row->name), tool_clean(row->type),
+           tool_bytes_text(row->size));
+  line(text, 0, arg);
+  if (row->error) line(tool_clean(row->reason), 0, arg);
+  for (uint32_t i = 0; i < row->fields; i++) {
+    double rate = top_rate_of(t, row, &row->field[i]);
+    int n = snprintf(text, sizeof text, "  %-20s %16s", row->field[i].key, tool_field_text(&row->field[i]));
+    if (rate > 0) snprintf(text + n, sizeof text - (size_t)n, "  %.0f a second", rate);
+    line(text, 0, arg);
+  }
+}
+void top_draw(const struct top *t, line_fn *line, void *arg) {
+  if (t->detail) {
+    for (size_t i = 0; i < t->n_shown; i++)
+      if (strcmp(t->shown[i].row->name, t->chosen.object) == 0 &&
+          strcmp(t->shown[i].row->segment, t->chosen.segment) == 0) {
+        draw_one(t, t->shown[i].row, line, arg);
+        return;
+      }
+    line("It is gone.", 0, arg);
+    return;
+  }
+  draw_segments(t, line, arg);
+  line("", 0, arg);
+  draw_objects(t, line, arg);
+}

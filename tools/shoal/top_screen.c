@@ -1,0 +1,111 @@
+// `shoal top` on a terminal.
+#include <locale.h>
+#include <ncurses.h>
+#include <string.h>
+
+#include "core/deadline.h"
+#include "tools/shoal/top.h"
+
+struct painting {
+  int y, from;  // the next line; how many are scrolled away
+};
+
+static void paint(const char *text, int selected, void *arg) {
+  struct painting *p = arg;
+  int y = p->y++ - p->from + 1;
+  if (y < 1 || y >= LINES) return;
+  if (selected) attron(A_REVERSE);
+  mvaddnstr(y, 0, text, COLS);
+  if (selected) attroff(A_REVERSE);
+}
+static void find(const char *text, int selected, void *arg) {
+  struct painting *p = arg;
+  (void)text;
+  if (selected) p->from = p->y;
+  p->y++;
+}
+
+static void redraw(const struct top *t) {
+  struct painting p = {0, 0}, at = {0, 0};
+  top_draw(t, find, &at);
+  p.from = at.from > LINES - 3 ? at.from - (LINES - 3) : 0;  // so that what is selected is seen
+  erase();
+  attron(A_BOLD);
+  mvprintw(0, 0, "shoal top  every %.1f s  by %s%s%s   q quit  s sort  / filter  arrows  enter  esc back",
+           (double)t->interval / 1e9, top_sort_name(t->sort), *t->filter ? "  only " : "", t->filter);
+  attroff(A_BOLD);
+  top_draw(t, paint, &p);
+  refresh();
+}
+
+static void ask_filter(struct top *t) {
+  timeout(-1);
+  echo();
+  move(0, 0);
+  clrtoeol();
+  mvaddstr(0, 0, "only what contains: ");
+  getnstr(t->filter, (int)sizeof t->filter - 1);
+  noecho();
+}
+static void choose(struct top *t) {
+  if (t->selected >= t->n_shown) return;
+  memcpy(t->chosen.segment, t->shown[t->selected].row->segment, sizeof t->chosen.segment);
+  memcpy(t->chosen.object, t->shown[t->selected].row->name, sizeof t->chosen.object);
+  t->detail = 1;
+}
+
+// 1: it is over.
+static int press(struct top *t, int key) {
+  switch (key) {
+    case 'q': return 1;
+    case 's': t->sort = (t->sort + 1) % SORTS; break;
+    case '/': ask_filter(t); break;
+    case '+': t->interval += t->interval < INT64_C(60000000000) ? t->interval / 2 : 0; break;
+    case '-': t->interval -= t->interval > INT64_C(200000000) ? t->interval / 3 : 0; break;
+    case KEY_UP: t->selected -= t->selected > 0; break;
+    case KEY_DOWN: t->selected += t->selected + 1 < t->n_shown; break;
+    case '\n':
+    case KEY_ENTER: choose(t); break;
+    case 27:
+    case KEY_LEFT:
+    case KEY_BACKSPACE: t->detail = 0; break;
+    default: return 0;
+  }
+  top_arrange(t);
+  return 0;
+}
+
+static int loop(struct top *t) {
+  int64_t next = 0;
+  uint64_t looks = 0;
+  for (;;) {
+    int64_t now = shoal_now_ns();
+    if (now >= next) {
+      if (t->count && looks++ >= t->count) return 0;
+      int rc = top_look(t);
+      if (rc) return rc;
+      top_arrange(t);
+      next = now + t->interval;
+    }
+    redraw(t);
+    int64_t left = (next - shoal_now_ns()) / 1000000 + 1;
+    timeout(left < 1 ? 1 : (int)left);
+    int key = getch();
+    if (key != ERR && press(t, key)) return 0;
+  }
+}
+
+int top_screen(struct top *t) {
+  setlocale(LC_CTYPE, "");
+  SCREEN *screen = newterm(NULL, stdout, stdin);
+  if (!screen) return tool_failed(shoal_fail_(-ENOSYS, "this terminal cannot be used: TERM"), "top");
+  cbreak();
+  noecho();
+  keypad(stdscr, TRUE);
+  set_escdelay(50);
+  curs_set(0);
+  int rc = loop(t);
+  endwin();
+  delscreen(screen);
+  return rc ? tool_failed(rc, "top") : TOOL_DONE;
+}
