@@ -322,6 +322,13 @@ static void test_killed_at_random(void **state) {
 
 // ---- hostile words ----
 
+// Of what it is shown it touches no more than it was told is there.
+static int touches_all(struct shoal_dict_change *c, void *arg) {
+  static __thread char other[50];
+  if (c->value) memset(c->value, 'x', c->size);
+  else c->value = other, c->size = rnd(arg) % sizeof other;
+  return (int)(rnd(arg) % 3);
+}
 static void every_call(uint32_t *random) {
   char value[100];
   uint64_t n, version;
@@ -334,8 +341,9 @@ static void every_call(uint32_t *random) {
   if (shoal_dict_get_alloc(dict, &key, 4, &copy, &n) == 0) free(copy);
   (void)shoal_dict_set(dict, &key, 4, value, rnd(random) % 100, SHOAL_TRY);
   (void)shoal_dict_set(dict, random, 4, value, rnd(random) % 100, SHOAL_TRY);
+  (void)shoal_dict_update(dict, &key, 4, touches_all, random, SHOAL_TRY);
   (void)shoal_dict_remove(dict, &key, 4, SHOAL_TRY);
-  (void)shoal_dict_update(dict, &key, 4, add_one, NULL, SHOAL_TRY);
+  (void)shoal_dict_update(dict, &key, 4, touches_all, random, SHOAL_TRY);
   if (shoal_dict_snapshot(dict, &all, SHOAL_TRY) == 0) {
     while (shoal_dict_next(&all, &item)) version += item.key_size ? *(const char *)item.key : 0;
     shoal_dict_snapshot_free(&all);
