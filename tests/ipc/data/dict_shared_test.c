@@ -360,10 +360,11 @@ static uint64_t *victim_word(uint32_t *random) {
   if (rnd(random) % 4 == 0) return (uint64_t *)&shm->root + rnd(random) % 13;
   if (rnd(random) % 3 == 0) return (uint64_t *)&s->slot + rnd(random) % 11;
   if (rnd(random) % 16 == 0) return (uint64_t *)(void *)&s->lock;
-  if (shoal_dict_table_(dict, &t) || !t.shm) return (uint64_t *)&shm->used;
+  if (shoal_dict_table_(dict, &t) || !t.shm || !is_a_block(dict->keep.heap, t.shm)) return (uint64_t *)&shm->used;
   uint64_t word = shoal_load64_relaxed(&t.shm->word[rnd(random) & t.mask]);
   struct shoal_item_ it;
-  if (rnd(random) % 2 && word > 1 && shoal_item_look_(&dict->keep, word, &it) == 0)
+  if (rnd(random) % 2 && word > 1 && shoal_item_look_(&dict->keep, word, &it) == 0 &&
+      is_a_block(dict->keep.heap, it.shm))
     return (uint64_t *)(void *)it.shm + rnd(random) % 3;
   return (uint64_t *)&t.shm->word[rnd(random) & t.mask];
 }
