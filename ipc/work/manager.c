@@ -18,6 +18,7 @@ struct note {
   struct note *next;  // never changed once others see the note
   shoal_atomic32 state;
   unsigned kind;
+  const void *it;  // what it is dropped by; NULL: not got
   union shoal_managed_ view;
   char name[SHOAL_NAME_MAX + 1];
   pid_t maker;  // who gave it that name; 0: the caller did
@@ -55,14 +56,10 @@ static struct note *note_take(struct shoal_manager *m) {
 }
 static void note_say(struct note *n, uint32_t state) { shoal_store32_release(&n->state, state); }  // [N1]
 
-// Busy, and the caller's; NULL: nothing of the kind was got.
+// NULL: nothing of the kind was got. Looked at, not claimed: others look, too.
 static struct note *note_find(struct shoal_manager *m, const void *it) {
-  for (struct note *n = first(m); n; n = n->next) {
-    uint32_t got = GOT;
-    if (!shoal_cas32_acquire(&n->state, &got, BUSY)) continue;  // [N2]
-    if (shoal_managed_it_(n->kind, &n->view) == it) return n;
-    note_say(n, GOT);
-  }
+  for (struct note *n = first(m); n && it; n = n->next)
+    if (shoal_load32_acquire(&n->state) == GOT && __atomic_load_n(&n->it, __ATOMIC_RELAXED) == it) return n;  // [N2]
   return NULL;
 }
 static int not_got(void) { return shoal_fail_(-EINVAL, "nothing that this process got of this manager"); }
@@ -71,12 +68,18 @@ static int not_got(void) { return shoal_fail_(-EINVAL, "nothing that this proces
 static int note_end(struct shoal_manager *m, struct note *n) {
   int rc = shoal_kinds_[n->kind].close(m->seg, &n->view);
   if (rc == 0 && n->maker == getpid()) (void)shoal_object_remove(m->seg, n->name);
+  if (rc == 0) __atomic_store_n(&n->it, NULL, __ATOMIC_RELAXED);
   note_say(n, rc ? GOT : FREE);
   return rc;
 }
 
 int shoal_manager_drop(struct shoal_manager *m, const void *it) {
-  struct note *n = note_find(m, it);
+  struct note *n;
+  uint32_t got;
+  do {
+    n = note_find(m, it);
+    got = GOT;
+  } while (n && !shoal_cas32_acquire(&n->state, &got, BUSY));  // [N2] lost: it was another view of the same object
   return n ? note_end(m, n) : not_got();
 }
 
@@ -84,7 +87,6 @@ int shoal_manager_name(struct shoal_manager *m, const void *it, char name[SHOAL_
   struct note *n = note_find(m, it);
   if (!n) return not_got();
   memcpy(name, n->name, sizeof n->name);
-  note_say(n, GOT);
   return 0;
 }
 
@@ -188,7 +190,10 @@ static int get(struct shoal_manager *m, const char *name, const struct shoal_wan
   n->kind = w->kind;
   int rc = name_it(m, name, k->type, n);
   if (rc == 0) rc = k->open(m->seg, n->name, w, &n->view);
-  if (rc == 0) *out = n->view;
+  if (rc == 0) {
+    *out = n->view;
+    __atomic_store_n(&n->it, shoal_managed_it_(n->kind, &n->view), __ATOMIC_RELAXED);
+  }
   note_say(n, rc ? FREE : GOT);
   return rc;
 }

@@ -17,7 +17,7 @@
 // the type's own close. Each call gives another view. Of values, arrays, vectors and texts, whose views are plain structs, the
 // caller has a copy.
 //
-// SAFETY   every call but close: any thread of any process, together. drop: no other thread uses that view. close: one thread, when
+// SAFETY   every call but close: any thread of any process, together. drop: no other thread uses that view, or asks for its name. close: one thread, when
 //          no other of its process uses the manager, or anything got of it. Not in a signal handler. A child of fork uses, drops
 //          and closes what its parent had got, each for itself.
 // ORDERING [N1] what was got is noted after it is whole; pairs with [N2], who drops or closes it.
