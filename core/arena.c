@@ -90,6 +90,7 @@ static bool hook_merge(extent_hooks_t *hooks, void *at, size_t size, void *other
                        unsigned index) {
   struct shoal_arena *a = arena_of(hooks);
   (void)size, (void)other_size, (void)committed, (void)index;
+  if (a->epoch != shoal_epoch()) return true;  // a child of fork: a thread that it has not may have the lock
   pthread_mutex_lock(&a->lock);
   bool apart = extent_with(a, at) != extent_with(a, other);
   pthread_mutex_unlock(&a->lock);

@@ -127,7 +127,11 @@ int shoal_array_attach(void *memory, uint64_t bytes, const char *type, uint64_t 
 }
 
 int shoal_array_destroy(struct shoal_array *a) {
-  int rc = a->lock_ == &a->shm->lock ? shoal_lock_destroy(a->lock_) : 0;
+  int rc = 0;
+  if (a->fd_ >= 0) return shoal_fail_(-EINVAL, "an array in a file is closed, and its file unlinked");
+  if (a->lock_ == &a->shm->lock) rc = shoal_lock_destroy(a->lock_);
+  else if (a->lock_ && shoal_robust_owner(shoal_load32_relaxed(&a->lock_->robust.word)))
+    rc = shoal_fail_(-EBUSY, "its lock is held");
   if (rc) return rc;
   shoal_store64_relaxed(&a->shm->kind, 0);
   *a = (struct shoal_array){.fd_ = -1};
@@ -236,16 +240,23 @@ int shoal_array_acquired_(const struct shoal_array *a, int rc) {
 
 int shoal_array_unlocked_(void) { return shoal_fail_(-EINVAL, "it was made without a lock"); }
 
+static int is_held(const struct shoal_lock *lock) {
+  return shoal_robust_owner(shoal_load32_relaxed(&lock->robust.word)) == shoal_self_()->tid;
+}
+
+// A lock in an order comes here, too: its block has ended as any.
 int shoal_array_release_slow_(const struct shoal_array *a) {
-  return a->lock_ ? shoal_lock_release(a->lock_) : shoal_array_unlocked_();
+  struct shoal_lock_info info;
+  if (!a->lock_) return shoal_array_unlocked_();
+  int in_order = is_held(a->lock_) && shoal_lock_info(a->lock_, &info) == 0 && info.state == SHOAL_LOCK_CONSISTENT;
+  SHOAL_COMPILER_BARRIER();
+  if (in_order) shoal_store64_relaxed(&a->shm->inside, 0);
+  SHOAL_COMPILER_BARRIER();
+  return shoal_lock_release(a->lock_);
 }
 
 int shoal_array_consistent(const struct shoal_array *a) {
   return a->lock_ ? shoal_lock_consistent(a->lock_) : shoal_array_unlocked_();
-}
-
-static int is_held(const struct shoal_lock *lock) {
-  return shoal_robust_owner(shoal_load32_relaxed(&lock->robust.word)) == shoal_self_()->tid;
 }
 
 // For one call: not held for what is in doubt, nor taken again by who holds it.
@@ -397,6 +408,7 @@ int shoal_array_fill(const struct shoal_array *a, uint64_t from, uint64_t n, con
 
 int shoal_array_view(const struct shoal_array *a, uint64_t from, int64_t step, uint64_t n, struct shoal_view *out) {
   int rc = range_check(a, from, step, n);
+  if (n < 2) step = 0;  // whatever it is, nothing lies there
   if (rc == 0) *out = (struct shoal_view){element(a, from, step, 0), n, step * (int64_t)a->size, a->size};
   return rc;
 }

@@ -28,7 +28,8 @@
 //          next; nobody is told. In a block, a write or a fill: the next block has -EOWNERDEAD, repairs and says so
 //          (consistent); until then get, set, read, write and fill answer -EOWNERDEAD and do nothing. A block that ends
 //          without consistent makes the array -ENOTRECOVERABLE, raw access aside. Of a given lock every death is told,
-//          since it guards other things, too; what a set has left is undone all the same, by the next call here.
+//          since it guards other things, too; what a set has left is undone all the same, by the next call here: so repair within a block of the
+//          array, which undoes it first, not under the lock alone.
 // HOSTILE  contents: a peer that may write can make calls fail, wait, or give other elements; never an access outside.
 // COST     set of up to 8 bytes: the lock and a store; more: three copies. 256 bytes and an element beside the elements.
 #pragma once
@@ -84,7 +85,7 @@ struct shoal_array_options {  // zero: the default
 
 // ---- by name, or without one ----
 // `name` NULL: for the caller and the children it forks. `type`: the element type's name; `size`: its bytes. A given lock lies in
-// the same segment, and stays open in every process as long as the array. -EINVAL, -ENAMETOOLONG, -EOVERFLOW, and the
+// the same segment, and stays open in every process as long as the array. -EINVAL, -ENAMETOOLONG, and the
 // codes of shoal_object_create.
 int shoal_array_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size, uint64_t count,
                        const struct shoal_array_options *options, struct shoal_array *out) SHOAL_MUST_CHECK;
@@ -107,7 +108,7 @@ int shoal_array_init(void *memory, const char *type, uint64_t size, uint64_t cou
 // What stands in these `bytes`, in another process; `lock`: the given one, as this process sees it. -EPROTO, -EBADMSG, -EINVAL.
 int shoal_array_attach(void *memory, uint64_t bytes, const char *type, uint64_t size, uint64_t count,
                        struct shoal_lock *lock, struct shoal_array *out) SHOAL_MUST_CHECK;
-// -EBUSY: its lock is held, and nothing changed. Afterwards nobody attaches.
+// -EBUSY: its lock is held, -EINVAL: it is in a file, and nothing changed. Afterwards nobody attaches.
 int shoal_array_destroy(struct shoal_array *a);
 
 // ---- elements; `deadline`: for the lock ----

@@ -39,7 +39,10 @@ static int is_it(struct shoal_dict *d, const struct key *k, struct found *f) {
     if (((f->word >> 10 ^ k->hash >> 52) & 0xfff) || f->word <= SHOAL_ITEM_REMOVED_) return 0;
     __builtin_prefetch(d->keep.base + shoal_item_off_(f->word) +
                        SHOAL_CACHE_LINE);  // most items are longer than a line
-    if (SHOAL_UNLIKELY(shoal_item_look_(&d->keep, f->word, &f->item))) continue;
+    if (SHOAL_UNLIKELY(shoal_item_look_(&d->keep, f->word, &f->item))) {
+      if (shoal_load64_relaxed(f->at) != f->word) tries = 0;  // no damage: it has changed
+      continue;
+    }
     int same = shoal_item_has_key_(&f->item, k->bytes, k->size);
     if (shoal_item_is_whole_(&f->item, f->at, f->word)) return same;
     tries = 0;
@@ -99,7 +102,8 @@ static int is_whole(const struct shoal_dict *d, const struct found *f) {
 // ---- read ----
 
 static uint64_t version_of(const struct found *f) {
-  return (uint64_t)f->item.seq << 32 | (uint32_t)(shoal_item_off_(f->word) >> 4);
+  uint64_t place = shoal_item_off_(f->word) >> 4;  // beyond 64 GiB it has more than 32 bits
+  return (f->item.seq + (place >> 32) * UINT64_C(0x9e3779b1)) << 32 | (uint32_t)place;
 }
 
 int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,

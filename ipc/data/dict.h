@@ -17,7 +17,7 @@
 // key have a robust word in common, one of `stripes`; the table grows and shrinks under all of them.
 //
 // SAFETY   every call but close and destroy: any thread of any process, together. Not in a signal handler. Inside the
-//          callback of an update this thread may read any dict, and change none (-EDEADLK). A child of fork uses what its parent
+//          callback of an update this thread may read any dict, but take no snapshot, and change none (-EDEADLK). A child of fork uses what its parent
 //          has open; if it does not write, it calls shoal_proc_self first, else the dict goes with its parent.
 // ORDERING [D1] a word of the table is published after the block; pairs with [D2]. [D3] a table is published after its words;
 //          pairs with [D4]. The point at which each takes effect: set, setdefault, update: the store of the word; remove, pop:

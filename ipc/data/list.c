@@ -325,7 +325,8 @@ int shoal_list_index(struct shoal_list *l, const void *value, uint64_t size, int
 static uint64_t record_size(uint64_t value) { return 8 + shoal_padded_(value); }
 
 static int copy_places(const struct place *p, uint64_t n, struct shoal_list_slice *s) {
-  for (uint64_t i = 0; i < n; i++) s->length += record_size(p[i].value.iov_len);
+  for (uint64_t i = 0; i < n; i++)  // one long value may be led to by many scribbled words
+    if (__builtin_add_overflow(s->length, record_size(p[i].value.iov_len), &s->length)) return damaged();
   if (s->length && !(s->bytes = malloc(s->length)))
     return shoal_fail_(-ENOMEM, "%llu bytes", (unsigned long long)s->length);
   char *to = s->bytes;

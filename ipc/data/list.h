@@ -16,7 +16,7 @@
 // from the end, as in Python.
 //
 // SAFETY   every call but close and destroy: any thread of any process, together. Not in a signal handler. Inside a callback
-//          this thread may read any container, and change none (-EDEADLK). A child of fork: as ipc/data/dict.h.
+//          this thread may read any container, but not index, slice or snapshot it, and change none (-EDEADLK). A child of fork: as ipc/data/dict.h.
 // ORDERING [V1] a word, or the length, is published after the block; pairs with [V2]. [V3] a row is published after its words;
 //          pairs with [V4]. Each change takes effect with one store: of a word (set), the length (the end), or the root. get:
 //          with its last look at the word.

@@ -37,11 +37,13 @@ SHOAL_INLINE int shoal_value_set(const struct shoal_array *v, const void *value,
   return shoal_array_set(v, 0, value, deadline);
 }
 
+struct shoal_array_options shoal_value_options_(const struct shoal_array_options *o);  // without columns; NULL: zeroes
+
 // clang-format off
 #define SHOAL_VALUE_TYPED(name, T) \
   SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_ARRAY_TYPE_MAX + 1, "the type's name is too long"); \
   SHOAL_INLINE uint64_t name##_bytes(void) { return shoal_array_bytes(sizeof(T), 1); } \
-  SHOAL_INLINE int name##_init(void *memory, const struct shoal_array_options *o, struct shoal_array *out) { return shoal_array_init(memory, #T, sizeof(T), 1, o, out); } \
+  SHOAL_INLINE int name##_init(void *memory, const struct shoal_array_options *o, struct shoal_array *out) { struct shoal_array_options own = shoal_value_options_(o); return shoal_array_init(memory, #T, sizeof(T), 1, &own, out); } \
   SHOAL_INLINE int name##_attach(void *memory, uint64_t bytes, struct shoal_lock *lock, struct shoal_array *out) { return shoal_array_attach(memory, bytes, #T, sizeof(T), 1, lock, out); } \
   SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_array_options *o, struct shoal_array *out) { return shoal_value_create(seg, as, #T, sizeof(T), o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_array *out) { return shoal_value_open(seg, as, #T, sizeof(T), out); } \

@@ -103,7 +103,7 @@ int shoal_vector_open(struct shoal_segment *seg, const char *name, const char *t
                       struct shoal_vector *out) {
   struct shoal_object object;
   struct shape s;
-  int rc = shape_make(type, size, NULL, &s);
+  int rc = shape_make(type, size, &(struct shoal_vector_options){.first = 1}, &s);
   if (rc == 0) rc = shoal_object_open(seg, name, KIND, &object);
   return rc ? rc : found(seg, &object, &s, out);
 }

@@ -227,6 +227,48 @@ static void count_in_blocks(void *memory, unsigned i) {
       CHECK(wides_set(&a, 0, &w, SHOAL_FOREVER) == 0);
     }
 }
+static void test_a_view_of_one_has_no_stride(void **state) {
+  struct shoal_array a = ten();
+  struct shoal_view v;
+  (void)state;
+  assert_int_equal(shoal_array_view(&a, 9, INT64_MAX, 1, &v), 0);
+  assert_int_equal(v.stride, 0);
+  assert_int_equal(*(int *)shoal_view_at(&v, 0), 9);
+  assert_int_equal(shoal_array_view(&a, 0, INT64_MIN, 0, &v), 0);
+  assert_null(shoal_view_at(&v, 0));
+  end(&a, "ten");
+}
+
+// The end of a block is noted: who is killed in a set behind it is nobody's business.
+static void test_its_lock_is_in_an_order(void **state) {
+  struct shoal_lock_order *order;
+  struct shoal_array a = ten();
+  (void)state;
+  assert_int_equal(shoal_lock_order_create(seg, "order", 0, 4, &order), 0);
+  assert_int_equal(shoal_lock_attach(&a.shm->lock, order, "ten"), 0);
+  assert_int_equal(shoal_array_acquire(&a, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_load64_relaxed(&a.shm->inside), 1);
+  assert_int_equal(shoal_array_release(&a), 0);
+  assert_int_equal(shoal_load64_relaxed(&a.shm->inside), 0);
+  assert_int_equal(shoal_array_release(&a), -EPERM);
+  assert_int_equal(shoal_array_close(seg, &a), 0);
+  assert_int_equal(shoal_lock_order_close(seg, order), 0);
+}
+
+static void test_destroyed_under_a_given_lock(void **state) {
+  struct shoal_lock *lock;
+  struct shoal_array a;
+  (void)state;
+  assert_int_equal(shoal_lock_create(seg, "given", &lock), 0);
+  assert_int_equal(ints_create(seg, "guarded", 3, &(struct shoal_array_options){.lock = lock}, &a), 0);
+  assert_int_equal(shoal_lock_acquire(lock, SHOAL_FOREVER), 0);
+  struct shoal_array same = a;
+  assert_int_equal(shoal_array_destroy(&same), -EBUSY);
+  assert_int_equal(shoal_lock_release(lock), 0);
+  assert_int_equal(shoal_array_close(seg, &a), 0);
+  assert_int_equal(shoal_lock_close(seg, lock), 0);
+}
+
 static void test_whole_elements(void **state) {
   (void)state;
   for (int d = THREADS; d < DRIVERS; d++) {
@@ -605,6 +647,9 @@ int main(void) {
       TEST(beyond_the_end),
       TEST(ranges),
       TEST(views),
+      TEST(a_view_of_one_has_no_stride),
+      TEST(its_lock_is_in_an_order),
+      TEST(destroyed_under_a_given_lock),
       TEST(whole_elements),
       TEST(its_own_lock),
       TEST(a_given_lock),

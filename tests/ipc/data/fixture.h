@@ -44,6 +44,8 @@ static inline void scribble(uint64_t *(*victim_word)(uint32_t *random), uint32_t
     default: *at += r % 5 - 2;
   }
 }
+// What a damaged word leads to may be anything, also the links of this thread's robust words, which are believed.
+static inline int is_a_block(struct shoal_heap *heap, const void *at) { return shoal_heap_usable(heap, at) >= 24; }
 // Eight times, each in a process, which may not crash.
 static inline void in_processes(arena_body body) {
   arena_begin(4096);

@@ -553,10 +553,10 @@ static uint64_t *victim_word(uint32_t *random) {
   if (rnd(random) % 4 == 0) return (uint64_t *)&list->shm->slot + rnd(random) % 19;
   if (rnd(random) % 8 == 0) return (uint64_t *)(void *)&list->shm->lock;
   if (rnd(random) % 8 == 0) return (uint64_t *)&list->shm->root;
-  if (shoal_list_look_(list, &r) || !r.shm) return (uint64_t *)&list->shm->root;
+  if (shoal_list_look_(list, &r) || !r.shm || !is_a_block(list->keep.heap, r.shm)) return (uint64_t *)&list->shm->root;
   if (rnd(random) % 4 == 0) return (uint64_t *)r.shm + rnd(random) % 2;
   uint64_t word = shoal_load64_relaxed(&r.shm->word[rnd(random) % r.room]);
-  if (rnd(random) % 2 && shoal_item_look_(&list->keep, word, &it) == 0)
+  if (rnd(random) % 2 && shoal_item_look_(&list->keep, word, &it) == 0 && is_a_block(list->keep.heap, it.shm))
     return (uint64_t *)(void *)it.shm + rnd(random) % 3;
   return (uint64_t *)&r.shm->word[rnd(random) % r.room];
 }
