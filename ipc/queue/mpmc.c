@@ -52,11 +52,17 @@ int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint6
 // How long to keep away is learned by each role for itself, in words of its own line: as long as others move on fast
 // meanwhile, longer; else half as long.
 
-#define PAUSES_MIN 16u  // about what the meeting itself costs
-#define GIVE_WAY_MAX 512u
-#define KEEP_OFF_MAX 128u
-#define HOLD 256u  // times that it does not pay to keep off before it is tried again
-#define PAYS 2u    // a message for so many pauses
+struct patience {  // pauses
+  uint32_t least, most;
+  uint32_t pays;  // it pays if others get a message done in so many of them
+};
+// The least is about what the meeting itself costs.
+static const struct patience give_way = {16, 512, 2};
+// The least lets the other side get a dozen lines away, so that both ask for lines which the other has left: in a shorter time
+// it gets no faster, and it is seen not to pay.
+static const struct patience keep_off = {64, 256, 4};
+static const struct patience keep_off_short = {16, 128, 2};  // a ring that has no dozen lines to spare
+#define HOLD 64u  // times that it does not pay to keep off before it is tried again
 
 struct pace {  // in live.user_
   uint16_t give_way, keep_off, hold, met;
@@ -66,16 +72,16 @@ static struct pace *pace_of(const struct shoal_mpmc *ring, uint32_t me) {
   return (struct pace *)(void *)&shoal_role_at_(ring->view, me)->live.user_;
 }
 
-static uint16_t keep_away(uint16_t learned, uint32_t most, const shoal_atomic64 *hint) {
-  uint32_t n = learned < PAUSES_MIN ? PAUSES_MIN : learned < most ? learned : most;
+static uint16_t keep_away(uint16_t learned, const struct patience *p, const shoal_atomic64 *hint) {
+  uint32_t n = learned < p->least ? p->least : learned < p->most ? learned : p->most;
   uint64_t before = shoal_load64_relaxed(hint);
   for (uint32_t i = 0; i < n; i++) shoal_pause();
-  return (uint16_t)((shoal_load64_relaxed(hint) - before) * PAYS >= n ? n * 2 : n / 2);
+  return (uint16_t)((shoal_load64_relaxed(hint) - before) * p->pays >= n ? n * 2 : n / 2);
 }
 
 uint64_t shoal_mpmc_give_way_(const struct shoal_mpmc *ring, uint32_t me, const shoal_atomic64 *hint, uint64_t at) {
   struct pace *pace = pace_of(ring, me);
-  pace->give_way = keep_away(pace->give_way, GIVE_WAY_MAX, hint);
+  pace->give_way = keep_away(pace->give_way, &give_way, hint);
   uint64_t now = shoal_load64_relaxed(hint);
   return now > at ? now : at;
 }
@@ -83,13 +89,14 @@ uint64_t shoal_mpmc_give_way_(const struct shoal_mpmc *ring, uint32_t me, const 
 // One message since the last time is no stream.
 int shoal_mpmc_keep_off_(const struct shoal_mpmc *ring, uint32_t me, const shoal_atomic64 *others, uint64_t at) {
   struct pace *pace = pace_of(ring, me);
+  const struct patience *p = shoal_mpmc_is_short_(ring, ring->stride) ? &keep_off_short : &keep_off;
   uint16_t came = (uint16_t)(at - pace->met);
   pace->met = (uint16_t)at;
   if (came < 2) return 0;
   if (pace->hold) return pace->hold--, 0;
   uint64_t before = shoal_load64_relaxed(others);
-  pace->keep_off = keep_away(pace->keep_off, KEEP_OFF_MAX, others);
-  if (pace->keep_off < PAUSES_MIN) pace->hold = HOLD;
+  pace->keep_off = keep_away(pace->keep_off, p, others);
+  if (pace->keep_off < p->least) pace->hold = HOLD;
   return shoal_load64_relaxed(others) != before;
 }
 

@@ -203,16 +203,27 @@ SHOAL_INLINE uint64_t shoal_mpmc_past_get_(const struct shoal_mpmc *ring, uint64
   return at + ((uint64_t)(ahead > 0 ? ahead : 0) << ring->shift) + 1;
 }
 
-// Asks, once a line, for the one that will be needed four lines later, if the other side had left that one when this one last
-// looked, up to sixteen lines ago. Nearer to where the other side is, it would be taken away from under its hands.
+// Asks, once a line, for the one that will be needed eight lines later (of a short ring four), if the other side had left it, and
+// the two behind it, when this one last looked: nearer to where the other side is, it would be taken away from under its hands. A
+// look takes the other side's hint away, too, so it is made when all that was known is asked for, and once in sixteen lines.
+SHOAL_INLINE uint32_t shoal_mpmc_per_line_(uint32_t stride) {
+  return stride < SHOAL_CACHE_LINE ? SHOAL_CACHE_LINE / stride : 1;
+}
+SHOAL_INLINE int shoal_mpmc_is_short_(const struct shoal_mpmc *ring, uint32_t stride) {
+  return ring->mask < UINT64_C(128) * shoal_mpmc_per_line_(stride) - 1;
+}
 SHOAL_INLINE void shoal_mpmc_look_ahead_(const struct shoal_mpmc *ring, int side, uint64_t at, uint32_t stride) {
-  uint32_t each = stride < SHOAL_CACHE_LINE ? SHOAL_CACHE_LINE / stride : 1;  // messages a line
+  uint64_t each = shoal_mpmc_per_line_(stride);  // messages
   if (at % each) return;
-  uint64_t *left = &shoal_role_cache_[ring->view->id % SHOAL_ROLE_CACHE_].user_[side], need = at + UINT64_C(4) * each;
-  if (SHOAL_UNLIKELY(at % (UINT64_C(16) * each) == 0))
+  uint64_t *left = &shoal_role_cache_[ring->view->id % SHOAL_ROLE_CACHE_].user_[side];
+  uint64_t need = at + (shoal_mpmc_is_short_(ring, stride) ? 4 : 8) * each, end = need + 2 * each;
+  if (SHOAL_UNLIKELY(end > *left)) {
+    if (at % (16 * each)) return;
     *left = side == SHOAL_CONSUMER ? shoal_load64_relaxed(&ring->shm->tail)
                                    : shoal_load64_relaxed(&ring->shm->head) + ring->mask + 1;
-  if (need < *left) shoal_prefetch_write(ring->slots + (need & ring->mask) * stride);
+    if (end > *left) return;
+  }
+  shoal_prefetch_write(ring->slots + (need & ring->mask) * stride);
 }
 
 // Claims position `at` if it stands as `side` needs it; 0, and `*c` is what stands there instead.

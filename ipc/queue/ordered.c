@@ -21,9 +21,10 @@ uint32_t shoal_ordered_cells(const struct shoal_ordered *o) {
   return o->capacity << shoal_load32_acquire(&o->known);  // [K2] pairs with [K1]: the chunks' addresses are there
 }
 
-void *shoal_ordered_data(const struct shoal_ordered *o, uint32_t c) {
-  return (char *)shoal_cell_at_(o, c) + shoal_cell_offset_(o->element_size);
+static char *data_of(const struct shoal_ordered *o, struct shoal_cell_shm *cell) {
+  return (char *)cell + shoal_cell_offset_(o->element_size);
 }
+void *shoal_ordered_data(const struct shoal_ordered *o, uint32_t c) { return data_of(o, shoal_cell_at_(o, c)); }
 
 static uint32_t word_of(uint32_t state, uint32_t deaths, uint32_t owner) { return state << 22 | deaths << 12 | owner; }
 static uint32_t state_of(uint32_t word) { return word >> 22 & 3; }
@@ -33,9 +34,9 @@ static uint32_t word_at(const struct shoal_ordered *o, uint32_t c) {
   return shoal_load32_relaxed(&shoal_cell_at_(o, c)->word);
 }
 // The point at which an operation happens: what it wrote before is in memory if it is killed after.
-static void set_word(const struct shoal_ordered *o, uint32_t c, uint32_t word) {
+static void set_word(struct shoal_cell_shm *cell, uint32_t word) {
   SHOAL_COMPILER_BARRIER();
-  shoal_store32_release(&shoal_cell_at_(o, c)->word, word);  // [J1] pairs with [J2]: all that was done inside before
+  shoal_store32_release(&cell->word, word);  // [J1] pairs with [J2]: all that was done inside before
   SHOAL_COMPILER_BARRIER();
 }
 static uint32_t next_of(const struct shoal_ordered *o, uint32_t c) {
@@ -51,8 +52,8 @@ static uint64_t seq_of(const struct shoal_ordered *o, uint32_t c) {
 static void add(shoal_atomic32 *n, uint32_t k) { shoal_store32_relaxed(n, shoal_load32_relaxed(n) + k); }
 static void count(shoal_atomic64 *n) { shoal_store64_relaxed(n, shoal_load64_relaxed(n) + 1); }
 // The cell's number is used up once its word says what it is: killed between, remake does that.
-static void new_seq(const struct shoal_ordered *o, uint32_t c) {
-  shoal_store64_relaxed(&shoal_cell_at_(o, c)->seq, shoal_load64_relaxed(&o->shm->seq));
+static void new_seq(const struct shoal_ordered *o, struct shoal_cell_shm *cell) {
+  shoal_store64_relaxed(&cell->seq, shoal_load64_relaxed(&o->shm->seq));
 }
 
 // ---- keys ----
@@ -103,8 +104,8 @@ static uint32_t sorted(const struct shoal_ordered *o, uint32_t list, int falling
 
 // ---- the index ----
 
-// 0: it is damaged.
-static int insert(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how how) {
+// `cell` is cell `c`, here and below: each time that it is looked up costs as much as what is done to it. 0: it is damaged.
+static int insert(struct shoal_ordered *o, uint32_t c, struct shoal_cell_shm *cell, enum shoal_ordered_how how) {
   struct shoal_ordered_shm *s = o->shm;
   uint32_t n = shoal_load32_relaxed(&s->count), cells = shoal_ordered_cells(o);
   uint32_t first = shoal_load32_relaxed(&s->first), last = shoal_load32_relaxed(&s->last);
@@ -112,11 +113,11 @@ static int insert(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how ho
   if (o->by == SHOAL_ORDERED_PRIORITY) {
     if (!shoal_ordered_heap_insert_(o, n, shoal_entry_of_(o, c))) return 0;
   } else if (o->by == SHOAL_ORDERED_LIFO || how == SHOAL_ORDERED_AGAIN || !first) {
-    set_next(o, c, first);
+    shoal_store32_relaxed(&cell->next, first);
     shoal_store32_relaxed(&s->first, c + 1);
     if (!first) shoal_store32_relaxed(&s->last, c + 1);
   } else {
-    set_next(o, c, NONE);
+    shoal_store32_relaxed(&cell->next, NONE);
     set_next(o, last - 1, c + 1);
     shoal_store32_relaxed(&s->last, c + 1);
   }
@@ -124,21 +125,21 @@ static int insert(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how ho
   return 1;
 }
 
-// Takes out the next one, which is `c`. 0: it is damaged.
-static int remove_next(struct shoal_ordered *o, uint32_t c) {
+// Takes out the next one, which is `cell`. 0: it is damaged.
+static int remove_next(struct shoal_ordered *o, const struct shoal_cell_shm *cell) {
   struct shoal_ordered_shm *s = o->shm;
   uint32_t n = shoal_load32_relaxed(&s->count);
   if (n - 1 >= shoal_ordered_cells(o)) return 0;
   shoal_store32_relaxed(&s->count, n - 1);
   if (o->by == SHOAL_ORDERED_PRIORITY) return shoal_ordered_heap_remove_(o, n);
-  uint32_t first = next_of(o, c);
+  uint32_t first = shoal_load32_relaxed(&cell->next);
   shoal_store32_relaxed(&s->first, first);
   if (!first) shoal_store32_relaxed(&s->last, NONE);
   return 1;
 }
 
-static void put_on(struct shoal_ordered *o, shoal_atomic32 *list, uint32_t c) {
-  set_next(o, c, shoal_load32_relaxed(list));
+static void put_on(shoal_atomic32 *list, uint32_t c, struct shoal_cell_shm *cell) {
+  shoal_store32_relaxed(&cell->next, shoal_load32_relaxed(list));
   shoal_store32_relaxed(list, c + 1);
 }
 
@@ -157,7 +158,7 @@ static uint32_t healed(struct shoal_ordered *o, uint32_t c) {
     return state;
   state = state == SHOAL_CELL_READING_ && is_there(o, c) ? SHOAL_CELL_READY_ : SHOAL_CELL_FREE_;
   if (state == SHOAL_CELL_FREE_) end_payload(o, c);
-  set_word(o, c, word_of(state, deaths_of(word), 0));
+  set_word(shoal_cell_at_(o, c), word_of(state, deaths_of(word), 0));
   return state;
 }
 
@@ -180,8 +181,8 @@ static SHOAL_NOINLINE void remake(struct shoal_ordered *o) {
   for (uint32_t c = used; c--;) {
     uint32_t state = healed(o, c);
     n[state]++;
-    if (state == SHOAL_CELL_READY_) put_on(o, &ready, c);
-    else if (state == SHOAL_CELL_FREE_) put_on(o, &unused, c);
+    if (state == SHOAL_CELL_READY_) put_on(&ready, c, shoal_cell_at_(o, c));
+    else if (state == SHOAL_CELL_FREE_) put_on(&unused, c, shoal_cell_at_(o, c));
   }
   if (o->by == SHOAL_ORDERED_PRIORITY) shoal_ordered_heap_remake_(o, ready.v_, n[SHOAL_CELL_READY_]);
   else list_of(o, ready.v_);
@@ -354,43 +355,49 @@ static void unlend(struct shoal_ordered *o, uint32_t word) {
   shoal_store32_release(&o->shm->writing, shoal_load32_relaxed(&o->shm->writing) - 1);  // [O1] pairs with [O2]
 }
 
-void shoal_ordered_ready(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how how, uint32_t deaths) {
-  uint32_t was = word_at(o, c);
+static void make_ready(struct shoal_ordered *o, uint32_t c, struct shoal_cell_shm *cell, enum shoal_ordered_how how,
+                       uint32_t deaths) {
+  uint32_t was = shoal_load32_relaxed(&cell->word);
   if (how == SHOAL_ORDERED_NEW && o->by == SHOAL_ORDERED_PRIORITY)
-    shoal_store64_relaxed(&shoal_cell_at_(o, c)->key,
-                          shoal_ordered_heap_key_(o->key.type, (const char *)shoal_ordered_data(o, c) + o->key.offset));
+    shoal_store64_relaxed(&cell->key, shoal_ordered_heap_key_(o->key.type, data_of(o, cell) + o->key.offset));
   int renewed = how == SHOAL_ORDERED_NEW || o->by == SHOAL_ORDERED_LIFO;
-  if (renewed) new_seq(o, c);
-  set_word(o, c, word_of(SHOAL_CELL_READY_, deaths < SHOAL_CELL_DEATHS_MAX_ ? deaths : SHOAL_CELL_DEATHS_MAX_, 0));
+  if (renewed) new_seq(o, cell);
+  set_word(cell, word_of(SHOAL_CELL_READY_, deaths < SHOAL_CELL_DEATHS_MAX_ ? deaths : SHOAL_CELL_DEATHS_MAX_, 0));
   if (renewed) count(&o->shm->seq);  // [J1]
-  if (SHOAL_LIKELY(insert(o, c, how))) unlend(o, was);
+  if (SHOAL_LIKELY(insert(o, c, cell, how))) unlend(o, was);
   else remake(o);
+}
+void shoal_ordered_ready(struct shoal_ordered *o, uint32_t c, enum shoal_ordered_how how, uint32_t deaths) {
+  make_ready(o, c, shoal_cell_at_(o, c), how, deaths);
 }
 
 void shoal_ordered_reserve(struct shoal_ordered *o, uint32_t c, uint32_t me) {
-  new_seq(o, c);
-  set_word(o, c, word_of(SHOAL_CELL_WRITING_, 0, me));
+  struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
+  new_seq(o, cell);
+  set_word(cell, word_of(SHOAL_CELL_WRITING_, 0, me));
   count(&o->shm->seq);  // [J1]
   add(&o->shm->lent, 1);
   add(&o->shm->writing, 1);
 }
 
 void shoal_ordered_receive(struct shoal_ordered *o, uint32_t c, uint32_t me) {
-  set_word(o, c, word_of(SHOAL_CELL_READING_, deaths_of(word_at(o, c)), me));
+  struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
+  set_word(cell, word_of(SHOAL_CELL_READING_, deaths_of(shoal_load32_relaxed(&cell->word)), me));
   add(&o->shm->lent, 1);
-  if (!remove_next(o, c)) remake(o);
+  if (!remove_next(o, cell)) remake(o);
 }
 
-void shoal_ordered_free(struct shoal_ordered *o, uint32_t c) {
-  uint32_t was = word_at(o, c);
-  set_word(o, c, word_of(SHOAL_CELL_FREE_, 0, 0));
-  if (state_of(was) == SHOAL_CELL_READY_ && !remove_next(o, c)) {
+static void vacate(struct shoal_ordered *o, uint32_t c, struct shoal_cell_shm *cell) {
+  uint32_t was = shoal_load32_relaxed(&cell->word);
+  set_word(cell, word_of(SHOAL_CELL_FREE_, 0, 0));
+  if (state_of(was) == SHOAL_CELL_READY_ && !remove_next(o, cell)) {
     remake(o);
     return;
   }
   unlend(o, was);
-  put_on(o, &o->shm->free, c);
+  put_on(&o->shm->free, c, cell);
 }
+void shoal_ordered_free(struct shoal_ordered *o, uint32_t c) { vacate(o, c, shoal_cell_at_(o, c)); }
 
 // A call of memcpy costs as much as all the rest, and the compiler shall not make one of this.
 static void copy(void *to, const void *from, uint32_t size) {
@@ -417,8 +424,9 @@ __attribute__((flatten)) int shoal_ordered_put(struct shoal_ordered *o, uint32_t
   rc = SHOAL_UNLIKELY(shoal_eventcount_closed(o->view->shm)) ? -EPIPE : shoal_ordered_take(o, &c);
   if (SHOAL_LIKELY(!rc)) {
     bump(o, SHOAL_CONSUMER);
-    copy(shoal_ordered_data(o, c), element, o->element_size);
-    shoal_ordered_ready(o, c, SHOAL_ORDERED_NEW, 0);
+    struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
+    copy(data_of(o, cell), element, o->element_size);
+    make_ready(o, c, cell, SHOAL_ORDERED_NEW, 0);
   }
   shoal_ordered_leave(o, me);
   return rc;
@@ -431,8 +439,9 @@ __attribute__((flatten)) int shoal_ordered_get(struct shoal_ordered *o, uint32_t
   rc = shoal_ordered_next(o, &c);
   if (SHOAL_LIKELY(!rc)) {
     bump(o, SHOAL_PRODUCER);
-    copy(element, shoal_ordered_data(o, c), o->element_size);
-    shoal_ordered_free(o, c);
+    struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
+    copy(element, data_of(o, cell), o->element_size);
+    vacate(o, c, cell);
   }
   shoal_ordered_leave(o, me);
   return rc;
