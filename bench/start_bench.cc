@@ -174,6 +174,7 @@ Case in_forks(const char *name, double most, const char *promise, std::vector<Co
   c.figures = {{"", "us", Better::kLower, promise, {{Target::kLimit, 1 / most}}}};
   c.contenders = std::move(contenders);
   c.contenders.push_back(timed("fork of a tiny process", Role::kLimit, forks<0>));
+  c.repetitions = 11;
   return c;
 }
 
