@@ -16,6 +16,7 @@ _LIBRARIES = {
     "boost": struct(package = "libboost-dev", header = "boost/version.hpp"),
     "concurrentqueue": struct(package = "libconcurrentqueue-dev", header = "concurrentqueue/concurrentqueue.h"),
     "readerwriterqueue": struct(package = "libreaderwriterqueue-dev", header = "readerwriterqueue/readerwriterqueue.h"),
+    "tbb": struct(package = "libtbb-dev", pc = "tbb"),
     "zeromq": struct(package = "libzmq3-dev", header = "zmq.h", link = ["-lzmq"]),
     "iceoryx": struct(
         package = "libiceoryx-posh-dev libacl1-dev",  # the latter is missing among the former's own

@@ -24,5 +24,7 @@ void add_heap(Suite &suite);
 void add_dict(Suite &suite);
 void add_data(Suite &suite);
 void add_ordered(Suite &suite);
+void add_work(Suite &suite);
+void add_start(Suite &suite);
 
 }  // namespace bench

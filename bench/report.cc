@@ -103,6 +103,8 @@ bool report(const Options &options) {
   bench::add_dict(suite);
   bench::add_data(suite);
   bench::add_ordered(suite);
+  bench::add_work(suite);
+  bench::add_start(suite);
   bool right = suite.run(options.only);
   std::cout << bench::table(suite.rows());
   if (out.is_open() && !(out << bench::json(suite.rows())).flush())

@@ -10,6 +10,12 @@
 #define E SHOAL_EV_E_
 #define SEQUENCE SHOAL_EV_SEQUENCE_
 
+// Of a role's live.state: its spin budget, and above it how many sleeps were soon over since it last spun for long.
+#define BUDGET 0xffffu
+#define SLEPT (BUDGET + 1)
+#define PROBE 32u
+#define SOON_NS INT64_C(50000)
+
 uint32_t shoal_spin_max_ = SHOAL_SPIN_LONG;
 __thread struct shoal_role_cache_ shoal_role_cache_[SHOAL_ROLE_CACHE_];
 static __thread uint32_t window;  // where the next sleep's choice of witnesses begins
@@ -394,19 +400,24 @@ void shoal_sleeper_hand_on_(struct shoal_sleeper_ *s) {
   if ((now ^ s->ev.value) >= SEQUENCE) shoal_eventcount_wake_(s->view->shm, s->side, 1);
 }
 
-// Spins for about what a wake-up costs; the budget learns.
+// Spins for about what a wake-up costs; the budget learns. One that has shrunk to nothing would never learn that the sleeps
+// are short because of the wake-ups themselves: after PROBE of those it spins for long, once.
 static int spin(struct shoal_role *role, int (*attempt)(void *op), void *op) {
-  uint32_t budget = role->live.state < shoal_spin_max_ ? role->live.state : shoal_spin_max_;
-  for (uint32_t i = 0; i < budget; i++) {
+  uint32_t state = role->live.state, budget = state & BUDGET, looks = state / SLEPT < PROBE ? budget : SHOAL_SPIN_LONG;
+  for (uint32_t i = 0; i < looks && i < shoal_spin_max_; i++) {
     shoal_pause();
     int rc = attempt(op);
     if (rc != -EAGAIN) {
-      role->live.state = shoal_spin_paid(budget, SHOAL_SPIN_LONG);
+      role->live.state = shoal_spin_paid(2 * i > budget ? 2 * i : budget, SHOAL_SPIN_LONG);
       return rc;
     }
   }
-  role->live.state = shoal_spin_failed(budget);
+  role->live.state = shoal_spin_failed(budget) | (state / SLEPT < PROBE ? state & ~BUDGET : 0);
   return -EAGAIN;
+}
+static void slept(struct shoal_role *role, int64_t since_ns) {
+  uint32_t state = role->live.state;
+  if (state / SLEPT < PROBE && shoal_now_ns() - since_ns < SOON_NS) role->live.state = state + SLEPT;
 }
 
 void shoal_sleeper_arm_(struct shoal_sleeper_ *s) {
@@ -456,8 +467,8 @@ int64_t shoal_sleeper_due_(const struct shoal_sleeper_ *s) {
 }
 
 // 1 if it slept until the re-check.
-static int sleep_once(struct shoal_sleeper_ *s, struct shoal_futex_entry *entries, shoal_deadline deadline) {
-  int64_t now = shoal_now_ns();
+static int sleep_once(struct shoal_sleeper_ *s, struct shoal_futex_entry *entries, int64_t now,
+                      shoal_deadline deadline) {
   int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
   int64_t due = shoal_sleeper_due_(s);
   if (due < end) end = due;
@@ -489,21 +500,23 @@ int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t
                              .witnesses = entries + WITNESSES_FROM,
                              .room = SHOAL_FUTEX_MANY - WITNESSES_FROM};
   struct shoal_role *role = s.can_sleep && side != SHOAL_JOINER ? shoal_role_at_(view, me) : NULL;
-  uint32_t budget = role ? role->live.state : 0;
-  int rc = role ? spin(role, attempt, op) : -EAGAIN, late = 0, slept = 0;
+  uint32_t budget = role ? role->live.state & BUDGET : 0;
+  int rc = role ? spin(role, attempt, op) : -EAGAIN, late = 0;
+  int64_t from = 0;  // of the last sleep
   while (rc == -EAGAIN) {
     shoal_sleeper_arm_(&s);
     rc = shoal_sleeper_settle_(&s);
     if (rc != -EAGAIN && s.can_sleep) disarm(&s);
-    if (rc == 0 && role && !slept)
+    if (rc == 0 && role && !from)
       role->live.state = shoal_spin_paid(budget, SHOAL_SPIN_LONG);  // had it looked a little longer
     if (rc != -EAGAIN) break;
     if (!s.can_sleep || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
     if (s.draining != s.armed_for_end) continue;
-    late = sleep_once(&s, entries, deadline);
-    slept = 1;
+    from = shoal_now_ns();
+    late = sleep_once(&s, entries, from, deadline);
     rc = attempt(op);
   }
+  if (rc == 0 && role && from) slept(role, from);
   if (late) count(&view->shm->counters.late, 1);
   return rc;
 }

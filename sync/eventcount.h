@@ -75,7 +75,7 @@ enum { SHOAL_JOINER = 2 };  // a third one to sleep on, without roles: until all
 #define SHOAL_EC_AWAITS 4u     // a producer waits for each consumer, and watches it; none is left: it goes on
 
 struct shoal_role {
-  struct shoal_robust live;  // the owner, an adopter, the kernel; live.state: the owner's spin budget;
+  struct shoal_robust live;  // the owner, an adopter, the kernel; live.state: how long the owner spins;
                              // live.user_: its pace (ipc/queue/mpmc.c)
   shoal_atomic32 busy;       // the owner
   shoal_atomic32 holder;     // the owner

@@ -101,15 +101,18 @@ static int put(void *arg) {
 }
 
 // From the claim on; `busy` is what the role's was before.
-static void get_claimed(struct shoal_queue *q, const struct shoal_claim *claim, struct shoal_role *role, uint32_t busy,
-                        void *element) {
+static void got(struct shoal_queue *q, const struct shoal_claim *claim, struct shoal_role *role, uint32_t busy) {
   struct shoal_eventcount *ec = q->wait.shm;
-  if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
-  memcpy(element, shoal_claim_data(claim, q->element_size), q->element_size);
   shoal_mpmc_commit(&q->ring, claim);
   // [R6] pairs with [A6] in sync/eventcount.c: whoever sees the role idle sees the slot freed
   shoal_store32_release(&role->busy, busy);
   if (shoal_eventcount_asleep_for_room_(ec)) shoal_queue_freed_(q, claim->at);
+}
+static void get_claimed(struct shoal_queue *q, const struct shoal_claim *claim, struct shoal_role *role, uint32_t busy,
+                        void *element) {
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_eventcount_bump_(q->wait.shm, SHOAL_PRODUCER);
+  memcpy(element, shoal_claim_data(claim, q->element_size), q->element_size);
+  got(q, claim, role, busy);
 }
 static int get(void *arg) {
   struct shoal_queue_op_ *op = arg;
@@ -123,6 +126,33 @@ static int get(void *arg) {
   }
   get_claimed(op->q, &claim, role, busy, op->out);
   return 0;
+}
+
+struct use {
+  struct shoal_queue_op_ op;
+  void (*use)(void *arg, const void *element);
+  void *arg;
+};
+static int use_next(void *arg) {
+  struct use *u = arg;
+  struct shoal_queue *q = u->op.q;
+  struct shoal_role *role = shoal_role_at_(&q->wait, u->op.me);
+  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_claim claim;
+  shoal_store32_relaxed(&role->busy, busy + 1);  // as in get
+  if (!shoal_mpmc_claim_get(&q->ring, u->op.me, q->element_size, &claim)) {
+    shoal_store32_relaxed(&role->busy, busy);
+    return -EAGAIN;
+  }
+  if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_eventcount_bump_(q->wait.shm, SHOAL_PRODUCER);
+  u->use(u->arg, shoal_claim_data(&claim, q->element_size));
+  got(q, &claim, role, busy);
+  return 0;
+}
+int shoal_queue_use_(struct shoal_queue *q, void (*use)(void *arg, const void *element), void *arg,
+                     shoal_deadline deadline) {
+  struct use u = {.op.q = q, .use = use, .arg = arg};
+  return shoal_queue_run_(&u.op, SHOAL_CONSUMER, 0, use_next, deadline);
 }
 
 // ---- what the inline forms end with, when there is more to do ----

@@ -237,10 +237,11 @@ void shoal_job_catch_up_(struct shoal_executor *ex);
 // ---- serve.c: in a worker ----
 // The calling thread is that worker from now on. 0, -EUSERS.
 int shoal_executor_be_worker_(struct shoal_executor *ex, uint32_t worker, uint32_t incarnation);
-// What a worker does with an order that it has in hand, which it gives back. 0, or what the task answered.
-int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan);
+// A worker takes the next order, until the deadline, and does what is to be done. 0 it ran, 1 it has failed, 2: there was
+// nothing to run; <0 as a get's.
+int shoal_executor_serve_(struct shoal_executor *ex, shoal_deadline deadline);
 // The pool's hook.
-int shoal_executor_run_(void *executor, unsigned worker, uint32_t incarnation, struct shoal_loan *loan);
+int shoal_executor_run_(void *executor, unsigned worker, uint32_t incarnation, shoal_deadline deadline);
 // In a worker: runs a job that is pending, seen in state `s`, though its order is elsewhere, or nowhere. 1; 0: it has
 // begun, or this is no worker of this executor.
 int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s);

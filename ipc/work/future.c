@@ -68,6 +68,9 @@ static int wait_for(const struct shoal_future *f, uint64_t *state, shoal_deadlin
     uint64_t s = shoal_future_look_(f);
     if (SHOAL_UNLIKELY(!s)) return shoal_future_released_();
     if (SHOAL_LIKELY(shoal_job_over_(s))) {
+      // its worker has read both lines, and whoever gets a result releases it next: asked for together
+      shoal_prefetch_write(&ex->cells[f->job].owner);
+      shoal_prefetch_write(&ex->cells[f->job].state);
       *state = s;
       return 0;
     }

@@ -14,9 +14,9 @@
 SHOAL_BEGIN
 
 struct shoal_pool_hooks_ {
-  // In a worker: an element, in place of options.task, to be given back by it. `incarnation`: how many workers this
-  // place had before this one. 0, or what its task answered; 1: it was none.
-  int (*run)(void *arg, unsigned worker, uint32_t incarnation, struct shoal_loan *loan);
+  // In a worker, in place of options.task: takes an element, until the deadline, and runs it. `incarnation`: how many
+  // workers this place had before this one. 0 done, 1 failed, 2: there was nothing to run; <0 as a get's.
+  int (*run)(void *arg, unsigned worker, uint32_t incarnation, shoal_deadline deadline);
   // In the creator: that worker has ended, but for one at the end of the stream; its successor is not there yet. `code`
   // as shoal_process_exitcode.
   void (*ended)(void *arg, unsigned worker, uint32_t incarnation, int code);

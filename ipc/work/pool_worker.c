@@ -29,11 +29,11 @@ static void count_task(struct shoal_worker_shm *me, int rc) {
   shoal_store64_relaxed(count, shoal_load64_relaxed(count) + 1);
 }
 
-static int serve_hook(const struct shoal_pool_worker_ *w, struct shoal_loan *loan) {
+static int serve_hook(const struct shoal_pool_worker_ *w, shoal_deadline deadline) {
   const struct shoal_pool_hooks_ *h = w->pool->options.hooks_;
-  int rc = h->run(h->arg, w->place, w->incarnation, loan);
-  if (rc <= 0) count_task(&w->pool->shared[w->place], rc);
-  return 0;
+  int rc = h->run(h->arg, w->place, w->incarnation, deadline);
+  if (rc == 0 || rc == 1) count_task(&w->pool->shared[w->place], rc);
+  return rc < 0 ? rc : 0;
 }
 
 static int serve(const struct shoal_pool_worker_ *w, struct shoal_loan *loan) {
@@ -106,8 +106,9 @@ static int work(const struct shoal_pool_worker_ *w) {
   for (;; share.tasks--) {
     if (SHOAL_UNLIKELY(is_surplus(pool->header))) return SHOAL_WORKER_RETIRED_;
     if (SHOAL_UNLIKELY(is_done(&share))) return SHOAL_WORKER_RECYCLED_;
-    int rc = shoal_queue_receive(pool->queue, &loan, share.until);
-    if (!rc) rc = pool->options.hooks_ ? serve_hook(w, &loan) : serve(w, &loan);
+    int own = !pool->options.hooks_;
+    int rc = own ? shoal_queue_receive(pool->queue, &loan, share.until) : serve_hook(w, share.until);
+    if (!rc && own) rc = serve(w, &loan);
     if (rc == -EPIPE) return SHOAL_WORKER_AT_END_;
     if (rc && rc != -ETIMEDOUT) return rc;
   }

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/futex.h"
+#include "ipc/queue/queue_internal.h"
 #include "ipc/work/executor_internal.h"
 #include "ipc/work/map.h"
 #include "ipc/work/process.h"
@@ -244,29 +245,44 @@ static int look_back(struct run *r, uint32_t generation) {
   return is_for_later(r) ? 0 : after_death(r);
 }
 
-int shoal_executor_serve_(struct shoal_executor *ex, struct shoal_loan *loan) {
-  struct shoal_order_ order = *(const struct shoal_order_ *)loan->data;
-  int rc = 0, begun = 0;
-  struct run r = {ex, NULL, order.job, 0};
+struct taken {  // an order
+  struct run r;
+  struct shoal_order_ order;
+  int begun, rc;  // rc: what was found out about a job that is not to be begun
+};
+
+static void look_at_order(struct taken *t) {
+  struct shoal_executor *ex = t->r.ex;
+  t->r.job = t->order.job;
   // terminated: the creator ends what is left
-  if (SHOAL_LIKELY(order.job < ex->jobs && !shoal_load32_relaxed(&ex->shm->terminated))) {
-    r.cell = &ex->cells[order.job];
-    __builtin_prefetch(&r.cell->owner, 0, 3);    // the line of what is read next
-    r.s = shoal_load64_acquire(&r.cell->state);  // [J2] pairs with [J1]; [N2] what a dead runner had done
-    begun = begin(&r, order.generation, self.worker, self.incarnation);
-    if (!begun) rc = look_back(&r, order.generation);
-  }
-  // Before it runs: in a ring, what takes long would hold up what comes a lap later. From here on the state says whose
-  // it is
-  int released = shoal_queue_release(ex->queue, loan);
-  if (begun) rc = run(&r, self.worker);
-  if (released) return rc ? rc : released;
-  return begun || rc ? rc : 1;
+  if (SHOAL_UNLIKELY(t->order.job >= ex->jobs || shoal_load32_relaxed(&ex->shm->terminated))) return;
+  t->r.cell = &ex->cells[t->order.job];
+  shoal_prefetch_write(&t->r.cell->state);           // it is to be written: not fetched twice
+  __builtin_prefetch(&t->r.cell->owner, 0, 3);       // the line of what is read next
+  t->r.s = shoal_load64_acquire(&t->r.cell->state);  // [J2] pairs with [J1]; [N2] what a dead runner had done
+  t->begun = begin(&t->r, t->order.generation, self.worker, self.incarnation);
+  if (!t->begun) t->rc = look_back(&t->r, t->order.generation);
 }
 
-int shoal_executor_run_(void *arg, unsigned worker, uint32_t incarnation, struct shoal_loan *loan) {
+// The order goes before the job runs: in a ring, what takes long would hold up what comes a lap later. From here on the
+// state says whose it is.
+static void take(void *arg, const void *element) {
+  struct taken *t = arg;
+  t->order = *(const struct shoal_order_ *)element;
+  look_at_order(t);
+}
+
+int shoal_executor_serve_(struct shoal_executor *ex, shoal_deadline deadline) {
+  struct taken t = {.r.ex = ex};
+  int rc = shoal_queue_use_(ex->queue, take, &t, deadline);
+  if (rc) return rc;
+  if (t.begun) t.rc = run(&t.r, self.worker);
+  return t.rc ? 1 : t.begun ? 0 : 2;
+}
+
+int shoal_executor_run_(void *arg, unsigned worker, uint32_t incarnation, shoal_deadline deadline) {
   int rc = shoal_executor_be_worker_(arg, worker, incarnation);
-  return rc ? rc : shoal_executor_serve_(arg, loan);
+  return rc ? rc : shoal_executor_serve_(arg, deadline);
 }
 
 static int is_worker_of(const struct shoal_executor *ex) { return ex && shoal_executor_current() == ex; }

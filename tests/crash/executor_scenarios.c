@@ -82,8 +82,7 @@ static void submit_small(void) {
 
 // ---- who is left: worker 2, and what the creator does about worker 0, its successor, and worker 1 ----
 static void work_all(void) {
-  struct shoal_loan loan;
-  while (shoal_queue_receive(X->queue, &loan, SHOAL_TRY) == 0) shoal_executor_serve_(X, &loan);
+  while (shoal_executor_serve_(X, SHOAL_TRY) >= 0) continue;
 }
 static void work_off(void) {
   OK(shoal_executor_be_worker_(X, 2, 0));
@@ -160,11 +159,7 @@ static void detached(void) {
   OK(shoal_future_release(&F));
 }
 static void be_worker(void) { OK(shoal_executor_be_worker_(X, 0, 0)); }
-static void op_work(void) {
-  struct shoal_loan loan;
-  OK(shoal_queue_receive(X->queue, &loan, SHOAL_FOREVER));
-  OK(shoal_executor_serve_(X, &loan));
-}
+static void op_work(void) { OK(shoal_executor_serve_(X, SHOAL_FOREVER)); }
 static void job_is_over(void) {
   struct small s;
   struct shoal_failure failure = {.code = 0};
@@ -392,11 +387,7 @@ EXECUTOR(work_ranges, "a worker claims ranges, retried", .setup = with_ranges, .
          .check = check_ranges);
 
 static void with_failing_ranges(void) { ranges_that(1); }
-static void op_work_in_vain(void) {
-  struct shoal_loan loan;
-  OK(shoal_queue_receive(X->queue, &loan, SHOAL_FOREVER));
-  (void)shoal_executor_serve_(X, &loan);
-}
+static void op_work_in_vain(void) { (void)shoal_executor_serve_(X, SHOAL_FOREVER); }
 static void range_has_failed(void) {
   struct shoal_failure failure = {.code = 0};
   heal();
