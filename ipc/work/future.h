@@ -38,7 +38,7 @@ int shoal_future_succeeded(const struct shoal_future *f);  // -EAGAIN: not over
 int shoal_future_cancelled(const struct shoal_future *f);
 // 0 it is cancelled, and never ran. -EBUSY it has begun: with SHOAL_FORCE its worker is killed (by the creator, at once
 // if that is the caller), and it is cancelled when that is dead; what the same worker had in hand around it has failed
-// then, too. -EALREADY it is over. -ENOTSUP it runs in a thread.
+// then, too. -EALREADY it is over, or ends at its time limit. -ENOTSUP it runs in a thread.
 enum { SHOAL_FORCE = 1 };
 int shoal_future_cancel(const struct shoal_future *f, unsigned flags);
 // The job is given up: its cell is free when it is over. -EINVAL: released already.

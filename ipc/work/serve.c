@@ -177,17 +177,16 @@ static int run(const struct run *r, uint32_t worker) {
   return rc;
 }
 
-// Whoever had it in hand before has died with it.
+// Whoever ran it has died with it. Nothing but its word is written: others may do the same, and be faster.
 static int after_death(struct run *r) {
-  int code = shoal_job_state_of_(r->s) == SHOAL_JOB_CONDEMNED_
-                 ? (int)shoal_load32_relaxed(&r->cell->condemned)  // [K2] was the load of the state
-                 : -ENOTRECOVERABLE;
-  const char *why = code == -ETIMEDOUT ? "it took longer than its time limit" : "";
-  uint32_t done = shoal_load32_relaxed(&r->cell->progress);
-  if (!(done & HAS_FAILED)) fail(r, done, code, why);  // else the first of them stays
-  enum shoal_job_state_ failed = r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_;
-  shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : failed);
-  return code;
+  if (shoal_job_state_of_(r->s) == SHOAL_JOB_CONDEMNED_ && !(r->s & SHOAL_JOB_LATE_)) {
+    shoal_job_finish_(r->ex, r->job, r->s, SHOAL_JOB_CANCELLED_);
+    return -ECANCELED;
+  }
+  // of several structs, the first that failed by itself stays
+  uint64_t died = shoal_load32_relaxed(&r->cell->progress) & HAS_FAILED ? 0 : SHOAL_JOB_DIED_;
+  shoal_job_finish_(r->ex, r->job, r->s | died, r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_);
+  return -ENOTRECOVERABLE;
 }
 
 // It was over when its worker died: whom that did not wake any more, or what it did not free.
