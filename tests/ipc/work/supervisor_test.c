@@ -374,6 +374,25 @@ static void test_no_start(void **state) {
   end(sv);
 }
 
+// What was started before another failed to is counted all the same.
+static void test_half_started(void **state) {
+  (void)state;
+  struct shoal_supervisor *sv = make(SHOAL_ONE_FOR_ALL, 5);
+  struct shoal_limit limit = {0, 2, 1};
+  struct shoal_process_options o = {.threaded = THREADED, .limits = &limit};
+  struct shoal_supervised b = {.name = "b", .work = serve, .arg = (char[]){"b"}, .process = &o};
+  add(sv, "a");
+  assert_int_equal(shoal_supervisor_add(sv, &b), 0);
+  o.limit_count = 1;
+  kill(look(sv, "a").pid, SIGKILL);
+  assert_int_equal(shoal_supervisor_tend(sv, SHOAL_FOREVER), -EINVAL);
+  assert_int_equal(whole(sv).restarts, look(sv, "a").restarts);
+  o.limit_count = 0;
+  assert_int_equal(shoal_supervisor_tend(sv, SHOAL_FOREVER), 1);
+  assert_int_equal(whole(sv).restarts, look(sv, "a").restarts + look(sv, "b").restarts);
+  end(sv);
+}
+
 // ---- run, nested ----
 
 static int hold(void *told) {  // supervises d and e until it is told to end, or was before it has come to run
@@ -521,8 +540,9 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(order),    TEST(strategies), TEST(kinds),      TEST(gives_up), TEST(grace),  TEST(by_name),  TEST(tasks),
-      TEST(no_start), TEST(run),        TEST(told_early), TEST(runs_out), TEST(nested), TEST(orphaned), TEST(refused),
+      TEST(order),      TEST(strategies), TEST(kinds),    TEST(gives_up),     TEST(grace),
+      TEST(by_name),    TEST(tasks),      TEST(no_start), TEST(half_started), TEST(run),
+      TEST(told_early), TEST(runs_out),   TEST(nested),   TEST(orphaned),     TEST(refused),
   };
   ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (ledger == MAP_FAILED) return 1;
