@@ -162,9 +162,10 @@ static void wake_workers(struct shoal_executor *ex, int n) {
 int shoal_executor_resize(struct shoal_executor *ex, unsigned workers, shoal_deadline deadline) {
   int rc = shoal_executor_check_creator_(ex);
   if (!rc && shoal_load32_relaxed(&ex->shm->closed)) rc = shoal_fail_(-EPIPE, "the executor is closed");
-  if (!rc) rc = shoal_pool_resize_(ex->pool, workers);
+  if (rc) return rc;
+  rc = shoal_pool_resize_(ex->pool, workers);
+  if (ex->pool->target == workers) shoal_store32_relaxed(&ex->shm->wanted, workers);  // though a start failed
   if (rc < 0) return rc;
-  shoal_store32_relaxed(&ex->shm->wanted, workers);
   wake_workers(ex, rc);
   for (;;) {
     rc = tend_now(ex);
