@@ -1,4 +1,5 @@
 // What a worker does with an order.
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -161,6 +162,11 @@ static void note_limit(const struct run *r, struct shoal_desk_shm *desk) {
   shoal_store64_release(&desk->until_ns, until);                                             // [T1]
 }
 
+static void __attribute__((noreturn)) end_worker(const struct shoal_executor *ex) {
+  if (ex->threads) pthread_exit(NULL);
+  shoal_process_exit(1);
+}
+
 static int run(const struct run *r, uint32_t worker) {
   struct shoal_desk_shm *desk = &r->ex->desks[worker];
   // what a task runs while it waits ends within that task's limit, which is the first to be reached
@@ -168,7 +174,7 @@ static int run(const struct run *r, uint32_t worker) {
   if (limited) note_limit(r, desk);
   uint32_t depth = ++self.depth;
   int cancelled = 0, rc = run_task(r, &cancelled);
-  if (self.depth != depth) shoal_process_exit(1);  // by longjmp, out of another that runs still: nobody would end it
+  if (self.depth != depth) end_worker(r->ex);  // by longjmp, out of another that runs still: nobody would end it
   self.depth = depth - 1;
   if (limited) shoal_store64_release(&desk->until_ns, 0);  // [T1]
   // Condemned meanwhile: it must not be over, nor anything else begun, while this process lives.

@@ -439,9 +439,8 @@ SHOAL_TASK(is_left, struct small) {
   if (setjmp(outside) == 0) return shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER);
   return 0;
 }
-static void test_jumps(void **state) {
-  (void)state;
-  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+static void jumps(int threads) {
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .threads = threads});
   struct shoal_failure failure = {.code = 0};
   struct shoal_future inner;
   struct small s = {.id = 1};
@@ -453,6 +452,11 @@ static void test_jumps(void **state) {
   assert_int_equal(shoal_load32_relaxed(&ledger->begun[2]), 1);
   squares(ex, 5);
   end_executor(ex);
+}
+static void test_jumps(void **state) {
+  jumps(0);
+  set_up(state);
+  jumps(1);
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
