@@ -402,9 +402,21 @@ static void outworn_by_memory(void) {
   assert_true(recycled_of(ex) >= 2);
   end_executor(ex);
 }
+// What lets a worker hardly begin: each has a task of its own all the same.
+static void outworn_at_birth(struct shoal_executor_options o) {
+  o.workers = 1;
+  struct shoal_executor *ex = executor_of(o);
+  struct where where = {.bytes = 0};
+  for (int i = 0; i < 3; i++) assert_int_equal(SHOAL_APPLY(ex, look_around, &where, NULL, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_true(recycled_of(ex) >= 2);
+  end_executor(ex);
+}
 static void test_outworn(void **state) {
   (void)state;
   cpu_set_t set;
+  outworn_at_birth((struct shoal_executor_options){.memory_max = 1});
+  outworn_at_birth((struct shoal_executor_options){.age_max_ns = 1});
   uint16_t list[CPU_SETSIZE];
   unsigned n = 0;
   assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);
