@@ -108,10 +108,22 @@ static int publish(struct hand *h, int fd, int has_name, const char *name) {
   return replace(h, part.name, name);
 }
 
-static int fill(struct hand *h, int from, int to, const struct stat *st) {
+// As it was made: all that we make in one directory have its owner, and the mode that was asked for. (An access control
+// list that is inherited may change that: then the mode is set anyway.)
+static int look_at_made(struct hand *h, int to, mode_t mode, struct stat *have) {
+  if (!h->made.st_nlink) {
+    if (fstat(to, &h->made)) return failed(h, STEP_MAKE);
+    h->made.st_nlink = 1;  // it is known
+  }
+  *have = h->made;
+  have->st_mode = S_IFREG | (mode & 0777);
+  return 0;
+}
+
+static int fill(struct hand *h, int from, int to, int has_name, const struct stat *st) {
   const struct timespec times[2] = {st->st_atim, st->st_mtim};
   struct stat have;
-  if (fstat(to, &have)) return failed(h, STEP_MAKE);
+  if (!has_name ? look_at_made(h, to, st->st_mode, &have) : fstat(to, &have) && failed(h, STEP_MAKE)) return -1;
   int64_t n = data_copy(from, to, st);
   if (n < 0) return n == -ENODATA ? hand_failed(h, STEP_CHANGED, 0) : hand_failed(h, STEP_COPY, (int)n);
   if (meta_copy(opened(from), opened(to), st, &have, h->inherits, h->job->root, &h->step)) return failed(h, h->step);
@@ -123,7 +135,7 @@ static int fill(struct hand *h, int from, int to, const struct stat *st) {
 static int copy_file(struct hand *h, int from, const char *name, const struct stat *st) {
   int has_name, to = make_file(h, st->st_mode, &has_name);
   if (to < 0) return -1;
-  int rc = fill(h, from, to, st);
+  int rc = fill(h, from, to, has_name, st);
   if (rc && has_name) unlinkat(h->to, own_part(h).name, 0);
   if (!rc) rc = publish(h, to, has_name, name);
   if (close(to) && !rc) rc = failed(h, STEP_COPY);

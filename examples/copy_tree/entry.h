@@ -9,6 +9,7 @@ struct hand {  // of who copies: where it is, and what came of the last entry
   int inherits;   // what is made in `to` gets an access control list from it
   uint64_t unit;  // and which entry: of its temporary name
   unsigned entry;
+  struct stat made;  // of what is made in `to`, once a first has been: st_nlink is not 0
   struct tally *tally;
   enum step step;
   int code;

@@ -29,6 +29,7 @@ static void become(struct shoal_selector *f, uint32_t state) {
 static void sleep_for(struct shoal_selector *f) {
   uint64_t one = 1;
   int64_t end = shoal_after_ns(SHOAL_RECHECK_NS).ns;
+  if (f->s.soon.ns < end) end = f->s.soon.ns;
   for (uint32_t k = 0; k < f->s.queues; k++) {
     int64_t due = shoal_sleeper_due_(&f->s.sources[f->s.queue_at[k]].queue.sleeper);
     if (due < end) end = due;

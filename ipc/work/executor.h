@@ -152,7 +152,7 @@ int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task
 int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline);
 // Creator: from now on so many workers, 1..workers_max: starts them, or has as many end, each after what it runs. Waits
 // until the deadline for those; at SHOAL_TRY -EAGAIN, later -ETIMEDOUT: they end without it. -EINVAL, -EPIPE closed,
-// -ENOTRECOVERABLE, the errors of a start.
+// -ENOTRECOVERABLE; the errors of a start: later calls start the rest.
 int shoal_executor_resize(struct shoal_executor *ex, unsigned workers, shoal_deadline deadline);
 // Frees the cells of processes that are gone. Submitting does so when it finds none free. How many.
 int shoal_executor_reap(struct shoal_executor *ex);

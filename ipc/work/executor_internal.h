@@ -42,10 +42,13 @@ enum shoal_job_state_ {
   SHOAL_JOB_CANCELLED_,
   SHOAL_JOB_DEAD_  // failed, and kept until its letter is read
 };
-// generation:32 | worker:12 | incarnation:9 | attempt:6 | detached:1 | asleep:1 | state:3
+// generation:32 | late:1 | died:1 | worker:10 | incarnation:9 | attempt:6 | detached:1 | asleep:1 | state:3
 #define SHOAL_JOB_ASLEEP_ UINT64_C(8)
 #define SHOAL_JOB_DETACHED_ UINT64_C(16)
-#define SHOAL_JOB_WORKER_ UINT64_C(0xffffffe0)  // attempt, incarnation, worker
+#define SHOAL_JOB_WORKER_ UINT64_C(0xffffffe0)  // attempt, incarnation, worker, what became of that
+// Why it ended is part of the word, as who ends it for a dead runner may be late, and the cell another job's by then.
+#define SHOAL_JOB_DIED_ (UINT64_C(1) << 30)  // FAILED, DEAD: with its worker; else it has written down why
+#define SHOAL_JOB_LATE_ (UINT64_C(1) << 31)  // CONDEMNED, and after that: at its time limit; else it is cancelled
 
 enum { SHOAL_ARGUMENT_INLINE_ = 0, SHOAL_ARGUMENT_BLOCK_ = 1, SHOAL_ARGUMENT_PLACE_ = 2 };  // in the task word
 #define SHOAL_ARGUMENT_ UINT64_C(3)
@@ -63,11 +66,11 @@ struct shoal_job_shm {
   struct shoal_block_ref block;  // SHOAL_ARGUMENT_BLOCK_: which it is
   shoal_atomic64 next;           // generation:32 | 1 + the job that begins when this one is over, or 0: see job_then.c
   shoal_atomic64 after;          // 1 + the token of the job that has to be over first; 0: none, or it has been
-  shoal_atomic32 condemned;      // who condemns: the code it fails with
-  shoal_atomic32 progress;       // who has the order: structs done
-  shoal_atomic32 code;           // who has the order, before FAILED, as what follows
-  uint32_t element;              // the first struct that failed
-  shoal_atomic64 until_ns;       // who has the order: CLOCK_MONOTONIC; the creator: not to be begun again before
+  uint32_t reserved_;
+  shoal_atomic32 progress;  // who runs it: structs done
+  shoal_atomic32 code;      // who runs it, before FAILED without DIED, as what follows
+  uint32_t element;         // the first struct that failed
+  shoal_atomic64 until_ns;  // who runs it: CLOCK_MONOTONIC; the creator: not to be begun again before
   char message[112];
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_job_shm) == 256, "four lines");
@@ -114,6 +117,8 @@ struct shoal_order_ {  // an element of the queue
   uint32_t job, generation;
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_order_) == 8, "sixteen bytes a slot");
+
+SHOAL_STATIC_ASSERT(SHOAL_EXECUTOR_WORKERS_MAX <= 1024, "a worker's number has ten bits");
 
 // ---- in a process ----
 
@@ -168,10 +173,10 @@ SHOAL_INLINE uint32_t shoal_job_state_of_(uint64_t s) { return (uint32_t)s & 7; 
 SHOAL_INLINE uint32_t shoal_job_generation_(uint64_t s) { return (uint32_t)(s >> 32); }
 SHOAL_INLINE uint32_t shoal_job_attempt_(uint64_t s) { return (uint32_t)(s >> 5) & 63; }
 SHOAL_INLINE uint32_t shoal_job_incarnation_(uint64_t s) { return (uint32_t)(s >> 11) & 511; }
-SHOAL_INLINE uint32_t shoal_job_worker_(uint64_t s) { return (uint32_t)(s >> 20) & 4095; }
+SHOAL_INLINE uint32_t shoal_job_worker_(uint64_t s) { return (uint32_t)(s >> 20) & 1023; }
 SHOAL_INLINE int shoal_job_over_(uint64_t s) { return shoal_job_state_of_(s) >= SHOAL_JOB_DONE_; }
 SHOAL_INLINE uint64_t shoal_job_by_(uint32_t worker, uint32_t incarnation, uint32_t attempt) {
-  return (uint64_t)(worker & 4095) << 20 | (uint64_t)(incarnation & 511) << 11 | (uint64_t)(attempt & 63) << 5;
+  return (uint64_t)(worker & 1023) << 20 | (uint64_t)(incarnation & 511) << 11 | (uint64_t)(attempt & 63) << 5;
 }
 SHOAL_INLINE uint64_t shoal_job_with_(uint64_t s, enum shoal_job_state_ state) { return (s & ~UINT64_C(7)) | state; }
 SHOAL_INLINE uint64_t shoal_job_token_(uint32_t job, uint32_t generation) { return (uint64_t)generation << 32 | job; }
@@ -214,10 +219,10 @@ SHOAL_INLINE int64_t shoal_job_due_(const struct shoal_job_shm *cell, uint64_t s
   if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !shoal_job_attempt_(s)) return INT64_MAX;
   return (int64_t)shoal_load64_relaxed(&cell->until_ns);  // [J2] was the load of the state
 }
-// From `s` to `to`, which is over, keeping ASLEEP and DETACHED; wakes, frees. 0: it is in another state by now.
+// From `s` to `to`, which is over, keeping ASLEEP and DETACHED, adding DIED if `s` has it; wakes, frees. 0: it is in another state by now.
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to);
-// Condemns a job that runs in state `s`, to end with `code`. 1: done.
-int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code);
+// Condemns a job that runs in state `s`: `how` 0, or SHOAL_JOB_LATE_. 1: done.
+int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64_t how);
 // Seen condemned, in state `s`: tells the creator to kill its worker. Who has condemned it may have died before that, so
 // all say so who wait for it.
 void shoal_job_kill_(struct shoal_executor *ex, uint64_t s);

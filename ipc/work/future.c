@@ -98,6 +98,16 @@ static int signal_of(struct shoal_executor *ex, uint64_t s) {
   return code < 0 && (ended >> 32 & 511) == shoal_job_incarnation_(s) ? -code : 0;
 }
 
+static void tell_death(struct shoal_executor *ex, const struct shoal_job_shm *cell, uint64_t s,
+                       struct shoal_failure *out) {
+  out->code = s & SHOAL_JOB_LATE_ ? -ETIMEDOUT : -ENOTRECOVERABLE;
+  out->element = shoal_load32_relaxed(&cell->progress);
+  out->signal = s & SHOAL_JOB_LATE_ ? 0 : signal_of(ex, s);
+  if (s & SHOAL_JOB_LATE_) snprintf(out->message, sizeof out->message, "it took longer than its time limit");
+  else if (out->signal) snprintf(out->message, sizeof out->message, "signal %d killed the worker", out->signal);
+  else snprintf(out->message, sizeof out->message, "the worker died");
+}
+
 void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_failure *out) {
   const struct shoal_job_shm *cell = &ex->cells[job];
   const struct shoal_task *task = shoal_task_of_(__atomic_load_n(&cell->task, __ATOMIC_RELAXED));
@@ -106,11 +116,8 @@ void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, str
                                 .attempt = shoal_job_attempt_(s),
                                 .element = cell->element,
                                 .task = task ? task->name : "a task of another program"};
+  if (s & SHOAL_JOB_DIED_) return tell_death(ex, cell, s, out);
   snprintf(out->message, sizeof out->message, "%.*s", (int)sizeof out->message - 1, cell->message);
-  if (out->code != -ENOTRECOVERABLE || cell->message[0]) return;
-  out->signal = signal_of(ex, s);
-  if (out->signal) snprintf(out->message, sizeof out->message, "signal %d killed the worker", out->signal);
-  else snprintf(out->message, sizeof out->message, "the worker died");
 }
 
 static int failed(const struct shoal_future *f, uint64_t s, struct shoal_failure *out) {
@@ -204,10 +211,10 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags) {
     }
     if (!flags) return shoal_fail_(-EBUSY, "the task has begun");
     if (ex->threads) return shoal_fail_(-ENOTSUP, "the task has begun in a thread, which cannot be killed");
-    if (shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ && !shoal_job_condemn_(ex, f->job, s, -ECANCELED)) continue;
+    if (shoal_job_state_of_(s) == SHOAL_JOB_RUNNING_ && !shoal_job_condemn_(ex, f->job, s, 0)) continue;
     shoal_job_kill_(ex, s);
     (void)shoal_executor_tend(ex, SHOAL_TRY);  // at once, if this is the creator
-    return 0;
+    return s & SHOAL_JOB_LATE_ ? shoal_fail_(-EALREADY, "the task is about to fail at its time limit") : 0;
   }
   return shoal_future_released_();
 }

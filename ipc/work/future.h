@@ -38,7 +38,7 @@ int shoal_future_succeeded(const struct shoal_future *f);  // -EAGAIN: not over
 int shoal_future_cancelled(const struct shoal_future *f);
 // 0 it is cancelled, and never ran. -EBUSY it has begun: with SHOAL_FORCE its worker is killed (by the creator, at once
 // if that is the caller), and it is cancelled when that is dead; what the same worker had in hand around it has failed
-// then, too. -EALREADY it is over. -ENOTSUP it runs in a thread.
+// then, too. -EALREADY it is over, or ends at its time limit. -ENOTSUP it runs in a thread.
 enum { SHOAL_FORCE = 1 };
 int shoal_future_cancel(const struct shoal_future *f, unsigned flags);
 // The job is given up: its cell is free when it is over. -EINVAL: released already.
@@ -64,7 +64,8 @@ int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal
 
 // A case of a select (ipc/queue/select.h): the job is over, with result 0; or what get would answer: -EINVAL released,
 // -ENOTRECOVERABLE, -EPIPE. A creator looks after its workers in the select, too; in one with many cases, some of them once a
-// second. The future stays until the call returns.
+// second. The creator's death wakes one sleeper, who wakes the others when it looks at this case: if an earlier one is ready
+// just then, they find out within a second. The future stays until the call returns.
 extern const struct shoal_word_source_ shoal_future_source_;
 SHOAL_INLINE struct shoal_case shoal_on_future(const struct shoal_future *f) {
   return shoal_on_word_(&shoal_future_source_, f);

@@ -54,6 +54,7 @@ static int care(const struct shoal_future *futures, const unsigned *order, unsig
   int rc = 0;
   for (unsigned i = 0; i < n && !rc; i++) {
     struct shoal_executor *ex = at(futures, order, i)->executor;
+    shoal_job_kill_(ex, shoal_future_look_(at(futures, order, i)));  // or the creator sleeps first
     if (i == 0 || ex != at(futures, order, i - 1)->executor) rc = shoal_executor_care_(ex);
   }
   return rc;

@@ -342,7 +342,8 @@ int shoal_executor_submit(struct shoal_executor *ex, const char *task, const voi
 
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to) {
   struct shoal_job_shm *cell = &ex->cells[job];
-  uint64_t more = s & SHOAL_JOB_DETACHED_, flags = SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_, is = s & ~flags;
+  uint64_t more = s & (SHOAL_JOB_DETACHED_ | SHOAL_JOB_DIED_), flags = SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_;
+  uint64_t is = s & ~(flags | SHOAL_JOB_DIED_);
   uint64_t after = shoal_load64_relaxed(&cell->after);
   s &= ~more;
   // [J1] pairs with [J2]: the result, or the failure, is there
@@ -365,12 +366,11 @@ void shoal_job_kill_(struct shoal_executor *ex, uint64_t s) {
   else shoal_executor_attend_(ex);
 }
 
-int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, int code) {
+int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64_t how) {
   struct shoal_job_shm *cell = &ex->cells[job];
   uint64_t is = s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_);
-  shoal_store32_relaxed(&cell->condemned, (uint32_t)code);
-  // [K1] pairs with [K2] of who fails it: the code is there
-  while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_)))
+  // relaxed: the word is all there is to know
+  while (!shoal_cas64_relaxed(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_) | how))
     if ((s & ~(SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_)) != is) return 0;
   shoal_job_kill_(ex, shoal_job_with_(s, SHOAL_JOB_CONDEMNED_));
   return 1;

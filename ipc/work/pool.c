@@ -192,8 +192,9 @@ int shoal_pool_resize_(struct shoal_pool *pool, unsigned workers) {
   int rc = check_creator(pool);
   if (rc) return rc;
   if (workers - 1 >= pool->workers) return shoal_fail_(-EINVAL, "%u workers: 1..%u", workers, pool->workers);
+  if (pool->broken) return say_broken(pool);
   pool->target = workers;
-  rc = pool->broken ? say_broken(pool) : fill(pool);
+  rc = fill(pool);
   return rc < 0 ? rc : (int)set_surplus(pool);
 }
 
@@ -212,8 +213,10 @@ int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline) {
   pool->stopping = 1;
   signal_all(pool, SIGTERM);
   while (alive(pool) && !shoal_deadline_is_try(deadline) && !shoal_deadline_passed(deadline)) notice(pool, deadline);
-  if (shoal_pool_of_threads_(pool) && notice(pool, SHOAL_TRY) >= 0 && alive(pool))
-    return shoal_fail_(-EBUSY, "%s: a thread that runs a task cannot be killed", pool->name);
+  if (shoal_pool_of_threads_(pool)) {
+    (void)notice(pool, SHOAL_TRY);  // what one's initializer answered is no matter any more
+    if (alive(pool)) return shoal_fail_(-EBUSY, "%s: a thread that runs a task cannot be killed", pool->name);
+  }
   signal_all(pool, SIGKILL);
   while (alive(pool)) notice(pool, SHOAL_FOREVER);
   return 0;

@@ -103,9 +103,10 @@ static int work(const struct shoal_pool_worker_ *w) {
   struct shoal_pool *pool = w->pool;
   struct share share = share_of(&pool->options);
   struct shoal_loan loan;
-  for (;; share.tasks--) {
+  // first it takes what there is: with limits that a new one is over already, nothing would ever be done
+  for (int first = 1;; first = 0, share.tasks--) {
     if (SHOAL_UNLIKELY(is_surplus(pool->header))) return SHOAL_WORKER_RETIRED_;
-    if (SHOAL_UNLIKELY(is_done(&share))) return SHOAL_WORKER_RECYCLED_;
+    if (!first && SHOAL_UNLIKELY(is_done(&share))) return SHOAL_WORKER_RECYCLED_;
     int own = !pool->options.hooks_;
     int rc = own ? shoal_queue_receive(pool->queue, &loan, share.until) : serve_hook(w, share.until);
     if (!rc && own) rc = serve(w, &loan);

@@ -1,4 +1,5 @@
 // What a worker does with an order.
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -162,6 +163,11 @@ static void note_limit(const struct run *r, struct shoal_desk_shm *desk) {
   shoal_store64_release(&desk->until_ns, until);                                             // [T1]
 }
 
+static void __attribute__((noreturn)) end_worker(const struct shoal_executor *ex) {
+  if (ex->threads) pthread_exit(NULL);
+  shoal_process_exit(1);
+}
+
 static int run(const struct run *r, uint32_t worker) {
   struct shoal_desk_shm *desk = &r->ex->desks[worker];
   // what a task runs while it waits ends within that task's limit, which is the first to be reached
@@ -169,7 +175,7 @@ static int run(const struct run *r, uint32_t worker) {
   if (limited) note_limit(r, desk);
   uint32_t depth = ++self.depth;
   int cancelled = 0, rc = run_task(r, &cancelled);
-  if (self.depth != depth) shoal_process_exit(1);  // by longjmp, out of another that runs still: nobody would end it
+  if (self.depth != depth) end_worker(r->ex);  // by longjmp, out of another that runs still: nobody would end it
   self.depth = depth - 1;
   if (limited) shoal_store64_release(&desk->until_ns, 0);  // [T1]
   // Condemned meanwhile: it must not be over, nor anything else begun, while this process lives.
@@ -178,17 +184,16 @@ static int run(const struct run *r, uint32_t worker) {
   return rc;
 }
 
-// Whoever had it in hand before has died with it.
+// Whoever ran it has died with it. Nothing but its word is written: others may do the same, and be faster.
 static int after_death(struct run *r) {
-  int code = shoal_job_state_of_(r->s) == SHOAL_JOB_CONDEMNED_
-                 ? (int)shoal_load32_relaxed(&r->cell->condemned)  // [K2] was the load of the state
-                 : -ENOTRECOVERABLE;
-  const char *why = code == -ETIMEDOUT ? "it took longer than its time limit" : "";
-  uint32_t done = shoal_load32_relaxed(&r->cell->progress);
-  if (!(done & HAS_FAILED)) fail(r, done, code, why);  // else the first of them stays
-  enum shoal_job_state_ failed = r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_;
-  shoal_job_finish_(r->ex, r->job, r->s, code == -ECANCELED ? SHOAL_JOB_CANCELLED_ : failed);
-  return code;
+  if (shoal_job_state_of_(r->s) == SHOAL_JOB_CONDEMNED_ && !(r->s & SHOAL_JOB_LATE_)) {
+    shoal_job_finish_(r->ex, r->job, r->s, SHOAL_JOB_CANCELLED_);
+    return -ECANCELED;
+  }
+  // of several structs, the first that failed by itself stays
+  uint64_t died = shoal_load32_relaxed(&r->cell->progress) & HAS_FAILED ? 0 : SHOAL_JOB_DIED_;
+  shoal_job_finish_(r->ex, r->job, r->s | died, r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_);
+  return -ENOTRECOVERABLE;
 }
 
 // It was over when its worker died: whom that did not wake any more, or what it did not free.

@@ -158,23 +158,22 @@ static void ended(struct shoal_supervisor *sv, unsigned i) {
   give_up(sv, c->name, what);
 }
 
-// Those who are to come again, when all have left who go with them. How many, or why not: then the next call tries
-// again.
+// Those who are to come again, when all have left who go with them. 0, or why not: then the next call tries again.
 static int start_due(struct shoal_supervisor *sv) {
-  int started = 0;
   for (unsigned i = 0; i < sv->n && sv->strategy != SHOAL_ONE_FOR_ONE; i++)
     if (sv->children[i]->leave) return 0;
   for (unsigned i = 0; i < sv->n; i++) {
     struct child *c = sv->children[i];
     if (!c->again || c->is != SHOAL_CHILD_DOWN) continue;
     int rc = start(c);
-    if (rc && !count_restart(sv)) return give_up(sv, c->name, "could not be started"), started;
+    if (rc && !count_restart(sv)) return give_up(sv, c->name, "could not be started"), 0;
     if (rc) return rc;
     c->again = 0;
     c->restarts++;
-    started++;
+    sv->restarts++;
+    sv->fresh++;
   }
-  return started;
+  return 0;
 }
 
 // ---- the loop ----
@@ -207,11 +206,7 @@ static int step(struct shoal_supervisor *sv, int64_t *wake) {
     *wake = urge(sv->children[i]);
     break;
   }
-  rc = start_due(sv);
-  if (rc < 0) return rc;
-  sv->fresh += (unsigned)rc;
-  sv->restarts += (uint64_t)rc;
-  return 0;
+  return start_due(sv);
 }
 
 // Until `done`. 0; -EAGAIN, -ETIMEDOUT; an error of a start, with what is due still to be done.

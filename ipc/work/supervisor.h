@@ -82,7 +82,8 @@ int shoal_supervisor_add(struct shoal_supervisor *sv, const struct shoal_supervi
 int shoal_supervisor_tend(struct shoal_supervisor *sv, shoal_deadline deadline);
 // Tends until SIGTERM comes to this process, until its parent has died (of a process made by ipc/work/process.h), until
 // none runs any more, or until it has given up; then shuts down. 0, -ENOTRECOVERABLE. SIGTERM is blocked meanwhile: from
-// the main thread, before there are others.
+// the main thread, before there are others. One that comes between the first add and here ends the process and kills its
+// daemons, unless the caller blocks SIGTERM before that add: then run finds it. Children have it open all the same.
 int shoal_supervisor_run(struct shoal_supervisor *sv);
 
 // Ends a child; it stays so, until it is restarted. 0 also if it does not run. -EAGAIN, -ETIMEDOUT, or the error of

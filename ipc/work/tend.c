@@ -130,7 +130,7 @@ static void look_at_desk(struct shoal_executor *ex, unsigned w) {
   struct shoal_desk_shm *desk = &ex->desks[w];
   uint64_t until = 0, s = limited(ex, w, &until), token = shoal_load64_relaxed(&desk->job);
   if (shoal_job_state_of_(s) == SHOAL_JOB_CONDEMNED_) shoal_job_kill_(ex, s);
-  else if (s && (uint64_t)shoal_now_ns() > until) shoal_job_condemn_(ex, (uint32_t)token, s, -ETIMEDOUT);
+  else if (s && (uint64_t)shoal_now_ns() > until) shoal_job_condemn_(ex, (uint32_t)token, s, SHOAL_JOB_LATE_);
   uint32_t kill = shoal_load32_acquire(&desk->kill);  // [K3] pairs with [K4] of ipc/work/job.c
   if (!kill) return;
   uint64_t is = shoal_pool_incarnation_(ex->pool, w);
@@ -162,9 +162,10 @@ static void wake_workers(struct shoal_executor *ex, int n) {
 int shoal_executor_resize(struct shoal_executor *ex, unsigned workers, shoal_deadline deadline) {
   int rc = shoal_executor_check_creator_(ex);
   if (!rc && shoal_load32_relaxed(&ex->shm->closed)) rc = shoal_fail_(-EPIPE, "the executor is closed");
-  if (!rc) rc = shoal_pool_resize_(ex->pool, workers);
+  if (rc) return rc;
+  rc = shoal_pool_resize_(ex->pool, workers);
+  if (ex->pool->target == workers) shoal_store32_relaxed(&ex->shm->wanted, workers);  // though a start failed
   if (rc < 0) return rc;
-  shoal_store32_relaxed(&ex->shm->wanted, workers);
   wake_workers(ex, rc);
   for (;;) {
     rc = tend_now(ex);

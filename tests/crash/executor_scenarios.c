@@ -33,6 +33,10 @@ SHOAL_TASK(large_job, struct large) {
   return run(arg->id);
 }
 
+SHOAL_TASK(failing_job, struct small) {
+  run(arg->id);
+  return shoal_task_fail(-EDOM, "by itself");
+}
 SHOAL_TASK(stuck_job, struct small) {
   if (__atomic_exchange_n(&T->word[STUCK], 0, __ATOMIC_SEQ_CST)) crash_gate();
   arg->out = 2 * arg->in;
@@ -307,6 +311,45 @@ EXECUTOR(work_overtaken, "a worker runs a job, its order comes twice, goes on", 
          .setup = with_retries, .prepare = be_worker, .op = work_all, .stopped = order_it_again,
          .check = check_ran_once);
 
+// ---- two that end what a dead one ran; the faster's cell has its next job already ----
+static uint64_t dead_state;
+static void die_with_it(void) {  // worker 0 begins it, and dies
+  uint64_t s = shoal_load64_acquire(&X->cells[F.job].state);
+  dead_state = shoal_job_with_(s, SHOAL_JOB_RUNNING_) | shoal_job_by_(0, 0, 1);
+  shoal_store64_release(&X->cells[F.job].state, dead_state);
+}
+static void with_dead(void) {
+  with_job();
+  die_with_it();
+}
+static void op_end_dead(void) { shoal_executor_end_(X, F.job, dead_state); }
+static void fail_in_its_cell(void) {
+  struct small s = {.id = ID, .in = 21};
+  struct shoal_future next;
+  work_off();  // the dead one's order
+  int over = shoal_future_done(&F);
+  CRASH_EXPECT(over == 1, "it is not over: %d", over);
+  OK(shoal_future_release(&F));
+  OK(SHOAL_SUBMIT(X, failing_job, &s, &next));
+  CRASH_EXPECT(next.job == F.job, "cell %u, not %u", next.job, F.job);
+  work_off();
+  T->out[0] = shoal_future_token(&next);
+}
+static void be_overtaken(void) { crash_survivor(fail_in_its_cell); }
+static void failure_is_its_own(void) {
+  struct shoal_failure failure = {.code = 0};
+  struct shoal_future next;
+  OK(shoal_future_open(X, T->out[0], &next));
+  int rc = shoal_future_get(&next, NULL, 0, &failure, SHOAL_TRY);
+  CRASH_EXPECT(rc == -EREMOTEIO && failure.code == -EDOM && strcmp(failure.message, "by itself") == 0,
+               "it ended with %d, %d: %s", rc, failure.code, failure.message);
+  OK(shoal_future_release(&next));
+  all_cells_are_free();
+}
+static void check_own_failure(void) { crash_survivor(failure_is_its_own); }
+EXECUTOR(end_overtaken, "who ends a dead one's job, its cell has another, goes on", .kind = CRASH_RESUMED,
+         .setup = with_dead, .op = op_end_dead, .stopped = be_overtaken, .check = check_own_failure);
+
 static void it_runs_and_is_ordered(void) {
   somebody_runs_it();
   crash_survivor(order_again);
@@ -456,10 +499,8 @@ PAIR(pair_release, "release, then the worker", .setup = with_nothing, .prepare =
 static void with_letter(void) {
   make_with(0, 1);
   submit_small();
-  uint64_t s = shoal_load64_acquire(&X->cells[F.job].state);  // worker 0 begins it, and dies
-  s = shoal_job_with_(s, SHOAL_JOB_RUNNING_) | shoal_job_by_(0, 0, 1);
-  shoal_store64_release(&X->cells[F.job].state, s);
-  shoal_executor_end_(X, F.job, s);
+  die_with_it();
+  op_end_dead();
 }
 static int read_one(struct small *s) {
   struct shoal_letter letter;

@@ -7,6 +7,7 @@
 //   left        callers killed within submit: a shutdown does not wait for what they left
 //   unplaced    what is cancelled while its caller waits for room never runs, and the caller is told at once
 //   condemned   by somebody who died before he said so: its worker is killed within the time limit
+//   late        what is over its time limit fails, what was cancelled before is cancelled: who came first counts
 //   nested_limit  a task that runs others while it waits is over its limit all the same
 //   behind      a shutdown waits for what a task submits behind it, and for what that submits
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
@@ -293,11 +294,37 @@ static void test_condemned(void **state) {
   assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
   await_begun(1);
   struct shoal_job_shm *cell = &ex->cells[f.job];
-  shoal_store32_relaxed(&cell->condemned, (uint32_t)-ECANCELED);
   uint64_t was = shoal_load64_relaxed(&cell->state);
   assert_true(shoal_cas64_seq_cst(&cell->state, &was, shoal_job_with_(was, SHOAL_JOB_CONDEMNED_)));
   squares(ex, 1);  // behind it
   assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_TRY), -ECANCELED);
+  end_executor(ex);
+}
+
+// Until then it can be cancelled; from then on it fails.
+static void test_late(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .time_limit_ns = 100000000});
+  struct shoal_failure failure;
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
+  await_begun(1);
+  uint64_t was = shoal_load64_relaxed(&ex->cells[f.job].state);
+  assert_int_equal(shoal_job_condemn_(ex, f.job, was, SHOAL_JOB_LATE_), 1);
+  assert_int_equal(shoal_job_condemn_(ex, f.job, was, 0), 0);
+  assert_int_equal(shoal_future_cancel(&f, SHOAL_FORCE), -EALREADY);
+  assert_int_equal(shoal_future_get(&f, NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ETIMEDOUT);
+  assert_string_equal(failure.message, "it took longer than its time limit");
+  assert_int_equal(shoal_future_release(&f), 0);
+  s.id = 2;
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
+  await_begun(2);
+  was = shoal_load64_relaxed(&ex->cells[f.job].state);
+  assert_int_equal(shoal_job_condemn_(ex, f.job, was, 0), 1);
+  assert_int_equal(shoal_job_condemn_(ex, f.job, was, SHOAL_JOB_LATE_), 0);
+  assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER), -ECANCELED);
   end_executor(ex);
 }
 
@@ -412,9 +439,8 @@ SHOAL_TASK(is_left, struct small) {
   if (setjmp(outside) == 0) return shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER);
   return 0;
 }
-static void test_jumps(void **state) {
-  (void)state;
-  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+static void jumps(int threads) {
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .threads = threads});
   struct shoal_failure failure = {.code = 0};
   struct shoal_future inner;
   struct small s = {.id = 1};
@@ -426,6 +452,11 @@ static void test_jumps(void **state) {
   assert_int_equal(shoal_load32_relaxed(&ledger->begun[2]), 1);
   squares(ex, 5);
   end_executor(ex);
+}
+static void test_jumps(void **state) {
+  jumps(0);
+  set_up(state);
+  jumps(1);
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -522,9 +553,9 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),   TEST(interrupted),  TEST(ended),     TEST(left),    TEST(unplaced),  TEST(behind),
-      TEST(condemned), TEST(nested_limit), TEST(shared),    TEST(forked),  TEST(callbacks), TEST(jumps),
-      TEST(memory),    TEST(children),     TEST(elsewhere), TEST(default),
+      TEST(stopped),   TEST(interrupted), TEST(ended),        TEST(left),      TEST(unplaced), TEST(behind),
+      TEST(condemned), TEST(late),        TEST(nested_limit), TEST(shared),    TEST(forked),   TEST(callbacks),
+      TEST(jumps),     TEST(memory),      TEST(children),     TEST(elsewhere), TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }

@@ -11,7 +11,7 @@
 //   by name    stop, restart, remove, list
 //   tasks      registered ones, by the starter
 //   no start   a restart that fails is tried again, is counted, and gives up in the end
-//   run        ends at SIGTERM, in order; also when none runs any more
+//   run        ends at SIGTERM, in order, also one that came before it, blocked; and when none runs any more
 //   nested     a parental child ends its own in order, told to, and when its parent is killed: no process stays
 //   refused    what makes no sense changes nothing
 #include "ipc/work/supervisor.h"
@@ -374,15 +374,36 @@ static void test_no_start(void **state) {
   end(sv);
 }
 
+// What was started before another failed to is counted all the same.
+static void test_half_started(void **state) {
+  (void)state;
+  struct shoal_supervisor *sv = make(SHOAL_ONE_FOR_ALL, 5);
+  struct shoal_limit limit = {0, 2, 1};
+  struct shoal_process_options o = {.threaded = THREADED, .limits = &limit};
+  struct shoal_supervised b = {.name = "b", .work = serve, .arg = (char[]){"b"}, .process = &o};
+  add(sv, "a");
+  assert_int_equal(shoal_supervisor_add(sv, &b), 0);
+  o.limit_count = 1;
+  kill(look(sv, "a").pid, SIGKILL);
+  assert_int_equal(shoal_supervisor_tend(sv, SHOAL_FOREVER), -EINVAL);
+  assert_int_equal(whole(sv).restarts, look(sv, "a").restarts);
+  o.limit_count = 0;
+  assert_int_equal(shoal_supervisor_tend(sv, SHOAL_FOREVER), 1);
+  assert_int_equal(whole(sv).restarts, look(sv, "a").restarts + look(sv, "b").restarts);
+  end(sv);
+}
+
 // ---- run, nested ----
 
-static int hold(void *unused) {  // supervises d and e until it is told to end
+static int hold(void *told) {  // supervises d and e until it is told to end, or was before it has come to run
   struct shoal_supervisor *sv;
-  (void)unused;
+  hold_term();
   if (shoal_supervisor_create(NULL, &sv)) return 1;
   struct shoal_supervised d = {.name = "d", .work = serve, .arg = (char[]){"d"}, .process = &forked}, e = d;
   e.name = "e", e.arg = (char[]){"e"};
   if (shoal_supervisor_add(sv, &d) || shoal_supervisor_add(sv, &e)) return 2;
+  while (told && count("+d") + count("+e") < 2) usleep(100);
+  if (told) raise(SIGTERM);
   int rc = shoal_supervisor_run(sv);
   note('=', rc ? "no" : "ok");
   return rc || shoal_supervisor_destroy(sv) ? 3 : 0;
@@ -441,6 +462,22 @@ static void test_run(void **state) {
   assert_int_equal(code, 0);
   shoal_process_close(&p);
   assert_string_equal(events(2), "-e-d=ok");
+}
+
+static void test_told_early(void **state) {
+  (void)state;
+  struct shoal_process p;
+  int code;
+  assert_int_equal(shoal_process_start(&p, hold, "told", &forked), 0);
+  assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_exitcode(&p, &code), 0);
+  assert_int_equal(code, 0);
+  shoal_process_close(&p);
+  assert_string_equal(events(2), "-e-d=ok");
+}
+
+static void test_runs_out(void **state) {
+  (void)state;
   struct shoal_supervisor *sv = make(SHOAL_ONE_FOR_ONE, 1);
   add_as(sv, "t", leave, SHOAL_TRANSIENT);
   assert_int_equal(shoal_supervisor_run(sv), 0);  // none is left
@@ -503,8 +540,9 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(order), TEST(strategies), TEST(kinds), TEST(gives_up), TEST(grace),    TEST(by_name),
-      TEST(tasks), TEST(no_start),   TEST(run),   TEST(nested),   TEST(orphaned), TEST(refused),
+      TEST(order),      TEST(strategies), TEST(kinds),    TEST(gives_up),     TEST(grace),
+      TEST(by_name),    TEST(tasks),      TEST(no_start), TEST(half_started), TEST(run),
+      TEST(told_early), TEST(runs_out),   TEST(nested),   TEST(orphaned),     TEST(refused),
   };
   ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (ledger == MAP_FAILED) return 1;

@@ -339,11 +339,31 @@ static void resize_one(struct shoal_executor_options o, uint32_t *id) {
   end_executor(ex);
   shoal_store32_relaxed(&ledger->go, 0);
 }
+// Some cannot be started now: later calls do.
+static void resize_in_vain(void) {
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1, .workers_max = 3});
+  struct shoal_executor_info info;
+  struct rlimit was, none;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+  none = was;
+  none.rlim_cur = 0;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  int rc = shoal_executor_resize(ex, 3, SHOAL_FOREVER);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+  assert_int_equal(rc, -EMFILE);
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.workers, 3);
+  assert_true(shoal_executor_tend(ex, SHOAL_TRY) >= 0);
+  assert_int_equal(shoal_executor_info(ex, &info), 0);
+  assert_int_equal(info.alive, 3);
+  end_executor(ex);
+}
 static void test_resized(void **state) {
   (void)state;
   uint32_t id = 0;
   resize_one((struct shoal_executor_options){0}, &id);
   resize_one((struct shoal_executor_options){.threads = 1}, &id);
+  resize_in_vain();
 }
 
 // ---- outworn ----
@@ -382,9 +402,21 @@ static void outworn_by_memory(void) {
   assert_true(recycled_of(ex) >= 2);
   end_executor(ex);
 }
+// What lets a worker hardly begin: each has a task of its own all the same.
+static void outworn_at_birth(struct shoal_executor_options o) {
+  o.workers = 1;
+  struct shoal_executor *ex = executor_of(o);
+  struct where where = {.bytes = 0};
+  for (int i = 0; i < 3; i++) assert_int_equal(SHOAL_APPLY(ex, look_around, &where, NULL, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  assert_true(recycled_of(ex) >= 2);
+  end_executor(ex);
+}
 static void test_outworn(void **state) {
   (void)state;
   cpu_set_t set;
+  outworn_at_birth((struct shoal_executor_options){.memory_max = 1});
+  outworn_at_birth((struct shoal_executor_options){.age_max_ns = 1});
   uint16_t list[CPU_SETSIZE];
   unsigned n = 0;
   assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);

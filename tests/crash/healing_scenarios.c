@@ -1,0 +1,281 @@
+// ipc/work, how workers go and others come: recycled, retired, tried again later; and those who start them. Claims: whoever is
+// killed in it, a job runs at most once or, with retries, at least once; one that waits to be tried again does not begin before
+// it is due, and can be cancelled; what a killed creator or supervisor has started ends with it, and who waits is told.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "ipc/work/executor_internal.h"
+#include "ipc/work/supervisor.h"
+#include "tests/crash/crash.h"
+
+#define ID 7u
+#define HOUR_NS INT64_C(3600000000000)
+
+enum { RETRIES, STARTED };  // T->word
+enum { PIDS = 4 };          // T->out from the first: processes that were started
+
+struct piece {
+  uint32_t id, in, out;
+};
+SHOAL_TASK(healing_job, struct piece) {
+  __atomic_fetch_add(&T->taken[arg->id], 1, __ATOMIC_SEQ_CST);
+  arg->out = 2 * arg->in;
+  return 0;
+}
+
+static const struct shoal_segment_options options = {
+    .size = 1100 << 10, .size_max = 1100 << 10, .participants = 16, .objects = 16};
+static struct shoal_segment *S;
+static struct shoal_executor *X;
+static struct shoal_future F;
+
+#define OK(call)                                                               \
+  do {                                                                         \
+    int rc_ = (call);                                                          \
+    CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
+  } while (0)
+
+static void make(struct shoal_executor_options o) {
+  o.workers = 3, o.jobs = 16, o.producers = 8;
+  shoal_spin_max_ = 3;
+  T->word[RETRIES] = o.retries;
+  OK(shoal_segment_create(NULL, &options, &S));
+  OK(shoal_executor_make_(S, NULL, &o, NULL, &X));
+  OK(shoal_queue_join(X->queue, SHOAL_PRODUCER));
+}
+static void submit(void) {
+  struct piece p = {.id = ID, .in = 21};
+  OK(SHOAL_SUBMIT(X, healing_job, &p, &F));
+}
+static void end(void) {
+  shoal_executor_detach(X);
+  shoal_segment_close(S);
+}
+#define HEALING(id, text, ...) CRASH_SCENARIO(id, .name = "healing: " text, .cleanup = end, __VA_ARGS__)
+#define HEALING_PAIR(id, text, ...) HEALING(id, "pair, " text, .kind = CRASH_PAIR, __VA_ARGS__)
+
+static void work_all(void) {
+  struct shoal_loan loan;
+  while (shoal_queue_receive(X->queue, &loan, SHOAL_TRY) == 0) shoal_executor_serve_(X, &loan);
+}
+// What the creator does about worker 0, its successor, and worker 1.
+static void repair(void) {
+  shoal_role_reap(&X->queue->wait);
+  shoal_executor_ended_(X, 0, 0, -9);
+}
+static void heal(void) {
+  repair();
+  shoal_executor_ended_(X, 0, 1, -9);
+  shoal_executor_ended_(X, 1, 0, -9);
+  OK(shoal_executor_be_worker_(X, 2, 0));
+  work_all();
+}
+static void all_is_free(void) {
+  struct shoal_executor_info info;
+  shoal_executor_reap(X);
+  OK(shoal_executor_info(X, &info));
+  CRASH_EXPECT(info.jobs == 0, "%u cells are not free", info.jobs);
+}
+// A worker that waits for it runs it itself, when it is due.
+static void is_over(void) {
+  struct piece p;
+  struct shoal_failure failure = {.code = 0};
+  heal();
+  int rc = shoal_future_get(&F, &p, sizeof p, &failure, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0 || (rc == -EREMOTEIO && failure.code == -ENOTRECOVERABLE && !T->word[RETRIES]),
+               "it ended with %d, %d", rc, failure.code);
+  if (rc == 0) CRASH_EXPECT(p.out == 42 && T->taken[ID] >= 1, "%u, run %u times", p.out, T->taken[ID]);
+  CRASH_EXPECT(T->word[RETRIES] || T->taken[ID] <= 1, "it ran %u times", T->taken[ID]);
+  OK(shoal_future_release(&F));
+  all_is_free();
+}
+static void check_over(void) { crash_survivor(is_over); }
+
+// ---- tried again later ----
+static void be_worker(void) { OK(shoal_executor_be_worker_(X, 0, 0)); }
+static void op_work(void) {
+  struct shoal_loan loan;
+  OK(shoal_queue_receive(X->queue, &loan, SHOAL_FOREVER));
+  OK(shoal_executor_serve_(X, &loan));
+}
+static void with_back_off(void) {
+  make((struct shoal_executor_options){.retries = 3, .retry_delay_ns = 1});
+  submit();
+}
+static void with_long_back_off(void) {
+  make((struct shoal_executor_options){.retries = 3, .retry_delay_ns = 2 * HOUR_NS});
+  submit();
+}
+HEALING(later, "a worker runs a job that is tried again later", .setup = with_back_off, .prepare = be_worker,
+        .op = op_work, .check = check_over);
+
+// Whatever orders come, it is not begun; but it can be cancelled.
+static void waits_for_its_time(void) {
+  struct shoal_order_ order = {F.job, F.generation};
+  uint32_t ran = T->taken[ID];
+  int begun = shoal_job_state_of_(shoal_job_look_(X, F.job, F.generation)) == SHOAL_JOB_RUNNING_;
+  repair();
+  OK(shoal_queue_put(X->queue, &order, SHOAL_TRY));
+  heal();
+  CRASH_EXPECT(!begun || T->taken[ID] == ran, "it was begun before it was due");
+  int rc = shoal_future_cancel(&F, 0);
+  CRASH_EXPECT(rc == 0 || rc == -EALREADY, "cancel: %d", rc);
+  OK(shoal_future_release(&F));
+  all_is_free();
+}
+static void check_waits(void) { crash_survivor(waits_for_its_time); }
+HEALING(much_later, "a worker runs a job, not due again yet", .setup = with_long_back_off, .prepare = be_worker,
+        .op = op_work, .check = check_waits);
+
+static void op_cancel(void) {
+  (void)shoal_future_cancel(&F, 0);
+  OK(shoal_future_release(&F));
+}
+static void begin_and_die(void) {
+  uint64_t s = shoal_load64_acquire(&X->cells[F.job].state);
+  s = shoal_job_with_(s, SHOAL_JOB_RUNNING_) | shoal_job_by_(0, 0, 1);
+  shoal_store64_release(&X->cells[F.job].state, s);
+  repair();
+}
+static void produce(void) { OK(shoal_queue_join(X->queue, SHOAL_PRODUCER)); }
+static void it_waits(void) {
+  with_long_back_off();
+  begin_and_die();
+}
+static void cancelled(void) {
+  heal();
+  CRASH_EXPECT(T->taken[ID] == 0, "it ran %u times", T->taken[ID]);
+  (void)shoal_future_cancel(&F, 0);
+  (void)shoal_future_release(&F);
+  all_is_free();
+}
+static void check_cancelled(void) { crash_survivor(cancelled); }
+HEALING(later_cancelled, "cancel and release what is to be tried again later", .setup = it_waits, .prepare = produce,
+        .op = op_cancel, .check = check_cancelled);
+HEALING_PAIR(pair_later, "a worker, then who has it tried again later", .setup = with_back_off, .prepare = be_worker,
+             .op = op_work, .op2 = repair, .check = check_over);
+
+// ---- workers of a pool: recycled, retired ----
+static struct shoal_pool P;
+static struct shoal_pool_worker_ W;
+static const struct shoal_pool_hooks_ hooks_of_all = {.run = shoal_executor_run_};
+static struct shoal_pool_hooks_ hooks;
+
+static void make_pool(uint32_t retries) {
+  make((struct shoal_executor_options){.retries = retries});
+  memset(&P, 0, sizeof P);
+  OK(shoal_object_create(S, NULL, "pool", sizeof *P.header + 3 * sizeof *P.shared, NULL, NULL, &P.object));
+  hooks = hooks_of_all;
+  hooks.arg = X;
+  P.seg = S, P.queue = X->queue, P.workers = 3;
+  P.header = P.object.memory;
+  P.shared = (struct shoal_worker_shm *)(P.header + 1);
+  P.options.hooks_ = &hooks;
+  P.options.tasks_max = 1;
+  W = (struct shoal_pool_worker_){&P, 0, 0};
+  submit();
+}
+static void end_pool(void) {
+  shoal_object_close(S, &P.object);
+  end();
+}
+static void with_one_task_each(void) { make_pool(3); }
+static void with_memory(void) {
+  make_pool(3);
+  P.options.tasks_max = 0, P.options.memory_max = 1;
+}
+static void with_age(void) {
+  make_pool(3);
+  P.options.tasks_max = 0, P.options.age_max_ns = 1;
+}
+static void with_one_too_many(void) {
+  make_pool(3);
+  shoal_store32_relaxed(&P.header->surplus, 1);
+}
+static void op_worker(void) { OK(shoal_pool_be_worker_(&W)); }
+static void op_successor(void) {
+  W.incarnation = 1;
+  P.options.age_max_ns = 1;  // it waits for no more, if all is done
+  shoal_store32_relaxed(&P.shared[0].live.word, 0);
+  OK(shoal_pool_be_worker_(&W));
+}
+static void check_recycled(void) {
+  if (shoal_load32_relaxed(&P.shared[0].state) == SHOAL_WORKER_RECYCLED_)
+    CRASH_EXPECT(T->taken[ID] == 1, "it has done its share, and its task ran %u times", T->taken[ID]);
+  check_over();
+}
+// It has gone before it took anything; or has not gone, and then somebody still has to.
+static void check_retired(void) {
+  uint32_t surplus = shoal_load32_relaxed(&P.header->surplus), ran = T->taken[ID];
+  if (shoal_load32_relaxed(&P.shared[0].state) == SHOAL_WORKER_RETIRED_)
+    CRASH_EXPECT(!surplus && !ran, "it has retired: %u are too many, the job ran %u times", surplus, ran);
+  CRASH_EXPECT(surplus <= 1 && !ran, "%u are too many, the job ran %u times", surplus, ran);
+  check_over();
+}
+#define POOL(id, text, ...) \
+  CRASH_SCENARIO(id, .name = "healing: " text, .cleanup = end_pool, .op = op_worker, __VA_ARGS__)
+POOL(recycled, "a worker has done its share, and goes", .setup = with_one_task_each, .check = check_recycled);
+POOL(recycled_memory, "a worker has too much memory, and goes", .setup = with_memory, .check = check_recycled);
+POOL(recycled_age, "a worker is too old, and goes", .setup = with_age, .check = check_recycled);
+POOL(retired, "a worker is one too many, and goes", .setup = with_one_too_many, .check = check_retired);
+static void have_repaired(void) { crash_survivor(repair); }
+POOL(pair_recycled, "pair, a worker that goes, then its successor", .kind = CRASH_PAIR, .setup = with_one_task_each,
+     .ready2 = have_repaired, .op2 = op_successor, .check = check_over);
+
+// ---- who starts them is killed: with real processes ----
+
+// It sleeps, and no SIGKILL is on its way: nothing will end it. What has ended, or is ending, does neither.
+static int stays(pid_t pid) {
+  char path[32], line[128], state = 0;
+  unsigned long long pending = 0, bits;
+  snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+  FILE *f = fopen(path, "re");
+  if (!f) return 0;
+  while (fgets(line, sizeof line, f)) {
+    if (sscanf(line, "State: %c", &state) == 1) continue;
+    if (sscanf(line, "SigPnd: %llx", &bits) == 1 || sscanf(line, "ShdPnd: %llx", &bits) == 1) pending |= bits;
+  }
+  fclose(f);
+  return state == 'S' && !(pending >> (SIGKILL - 1) & 1);
+}
+static void check_all_ended(void) {
+  crash_kill_victim();
+  for (uint32_t i = 0; i < PIDS; i++) {
+    pid_t pid = (pid_t)T->out[i];
+    int looks = 0;
+    while (pid && looks < 3 && stays(pid)) looks++;  // it may have begun to end between the two lines
+    CRASH_EXPECT(looks < 3, "process %d has outlived who started it", (int)pid);
+    if (looks == 3) kill(pid, SIGKILL);
+  }
+}
+static void note_self(void) {
+  uint32_t i = __atomic_fetch_add(&T->word[STARTED], 1, __ATOMIC_SEQ_CST);
+  if (i < PIDS) T->out[i] = (uint64_t)getpid();
+}
+static int stay(void *unused) {
+  (void)unused;
+  note_self();
+  while (pause()) continue;
+  return 0;
+}
+static struct shoal_supervisor *V;
+static void supervise(void) {
+  sigset_t told;  // each signal would stop the victim
+  sigemptyset(&told);
+  sigaddset(&told, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &told, NULL);
+  OK(shoal_supervisor_create(&(struct shoal_supervisor_options){.strategy = SHOAL_ONE_FOR_ALL}, &V));
+  for (int i = 0; i < 2; i++)
+    OK(shoal_supervisor_add(V, &(struct shoal_supervised){.name = i ? "b" : "a", .work = stay, .grace_ns = -1}));
+}
+static void kill_one(void) {
+  while (!T->out[0] || !T->out[1]) usleep(100);
+  kill((pid_t)T->out[0], SIGKILL);
+}
+static void op_restart(void) { OK(shoal_supervisor_tend(V, SHOAL_FOREVER)); }
+CRASH_SCENARIO(supervised, .name = "supervisor: one of two is killed, both are started again", .prepare = supervise,
+               .ready = kill_one, .op = op_restart, .check = check_all_ended);
