@@ -13,7 +13,7 @@ def _stem(file):
 def shoal_library(name, srcs = None, hdrs = None, deps = [], visibility = ["//visibility:public"], **kwargs):
     """A room: by default every .c and .h beside the BUILD file, *_internal.h private.
 
-    `<name>_sources` are its files; `<name>_headers_test` compiles every public header alone, as C11 and as C++17."""
+    `<name>_sources` are its files, `<name>_hdrs` the public ones; `<name>_headers_test` compiles every public header alone, as C11 and as C++17."""
     internal = native.glob(["*_internal.h"])
     srcs = native.glob(["*.c"]) if srcs == None else srcs
     hdrs = native.glob(["*.h"], exclude = internal) if hdrs == None else hdrs
@@ -31,6 +31,11 @@ def shoal_library(name, srcs = None, hdrs = None, deps = [], visibility = ["//vi
     native.filegroup(
         name = name + "_sources",
         srcs = depset(srcs + internal + hdrs).to_list(),
+        visibility = visibility,
+    )
+    native.filegroup(
+        name = name + "_hdrs",
+        srcs = hdrs,
         visibility = visibility,
     )
     if hdrs:

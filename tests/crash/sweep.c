@@ -34,7 +34,7 @@ static void usage(void) {
       "                and the last of each of its instructions, and at every so many of the rest; --all: at every "
       "one\n"
       "  --jobs N      scenarios at a time (%d)\n"
-      "  --stop        leave a scenario at its first failure\n"
+      "  --stop        end with the first failure of any\n"
       "  --json FILE   the rows, for a program\n"
       "  --list        the names only\n",
       options.limits.points, options.jobs);
@@ -117,17 +117,33 @@ static int summary(const struct crash_scenario **s, size_t n, const struct crash
   return failures != 0;
 }
 
-static void run_all(const struct crash_scenario **s, size_t n, struct crash_result *r) {
+static size_t which(const pid_t *pid, size_t n, pid_t ended) {
+  size_t i = 0;
+  while (i < n && pid[i] != ended) i++;
+  return i;
+}
+
+// How many were begun: all of them, unless --stop. Everything that a driver started dies with it.
+static size_t run_all(const struct crash_scenario **s, size_t n, struct crash_result *r) {
   pid_t *pid = calloc(n + 1, sizeof *pid);
-  size_t started = 0, done = 0;
-  for (int running = 0; done < n;) {
-    for (; started < n && running < options.jobs; started++, running++)
+  size_t started = 0;
+  int running = 0, stopped = 0;
+  for (;;) {
+    for (; !stopped && started < n && running < options.jobs; started++, running++)
       pid[started] = start_driver(s[started], &r[started]);
-    pid_t ended = wait(NULL);
-    for (size_t i = 0; i < started; i++)
-      if (pid[i] == ended) print(s[i], &r[i]), running--, done++;
+    if (!running) break;
+    size_t i = which(pid, started, wait(NULL));
+    if (i == started) continue;
+    running--;
+    pid[i] = 0;
+    if (stopped) continue;
+    print(s[i], &r[i]);
+    stopped = options.limits.stop && r[i].failures;
+    for (size_t k = 0; stopped && k < started; k++)
+      if (pid[k]) kill(pid[k], SIGKILL);
   }
   free(pid);
+  return started;
 }
 
 static void write_string(FILE *f, const char *s) {
@@ -174,7 +190,7 @@ int main(int argc, char **argv) {
   struct timespec begun, ended;
   clock_gettime(CLOCK_MONOTONIC, &begun);
   printf("%-66s %-24s %7s %5s %6s\n", "scenario", "killed at", "points", "fail", "s");
-  run_all(s, n, r);
+  n = run_all(s, n, r);
   clock_gettime(CLOCK_MONOTONIC, &ended);
   int bad = summary(s, n, r, (long)(ended.tv_sec - begun.tv_sec));
   if (options.json) write_json(s, n, r);

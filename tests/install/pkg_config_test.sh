@@ -1,0 +1,38 @@
+#!/bin/bash
+# pkg_config_test.sh: what is installed compiles, links and runs by what pkg-config says, dynamically and statically, in C and C++.
+set -euo pipefail
+prefix=$TEST_TMPDIR/prefix
+tools/install/install --prefix "$prefix"
+examples=$prefix/share/doc/shoal/examples
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+mkdir "$TEST_TMPDIR/empty"
+cd "$TEST_TMPDIR/empty"
+
+letters() { [[ $("$1") == $'A\nB\nC\nD\nE\n'* ]] || { echo "$1: $("$1")"; exit 1; }; }
+cc -o dynamic "$examples/letters/letters.c" $(pkg-config --cflags --libs shoal)
+letters ./dynamic
+cc -o static -static "$examples/letters/letters.c" $(pkg-config --cflags --libs --static shoal)
+letters ./static
+if ldd ./static 2>/dev/null; then exit 1; fi
+cc -o packed "$examples/queue_dynamic/queue_dynamic.c" $(pkg-config --cflags --libs --static shoal-packed)
+./packed
+
+cat >arena.c <<'END'
+#include "core/arena.h"
+int main(void) { return !shoal_arena_create; }
+END
+cc -o arena arena.c $(pkg-config --cflags --libs --static shoal-arena)
+./arena
+
+(cd "$prefix/include/shoal" && find . -name '*.h' ! -path './core/arena.h' -printf '#include "%P"\n') >all.h
+echo 'int main(void) { return 0; }' | cat all.h - >all.c
+cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -o all all.c $(pkg-config --cflags --libs shoal-packed)
+g++ -std=c++17 -Wall -Wextra -Werror -x c++ all.c -x none -o all++ $(pkg-config --cflags --libs shoal-packed)
+./all && ./all++
+
+tools=$OLDPWD/tools/install/install
+for wrong in --prefix --pre '--prefix='; do
+    "$tools" $wrong >/dev/null 2>&1 && { echo "install $wrong: accepted"; exit 1; }
+done
+[[ $("$tools" --prefix /usr --destdir "$TEST_TMPDIR/stage") == *stage/usr ]]
+grep -qx 'prefix=/usr' "$TEST_TMPDIR/stage/usr/lib/pkgconfig/shoal.pc"

@@ -1,0 +1,47 @@
+#!/bin/bash
+# install.sh [--prefix DIR] [--destdir DIR]: headers, archives, pkg-config and CMake files and examples for programs that are not
+# built by Bazel, below DIR (/usr/local); --destdir as `make install` knows it. What is there by these names is replaced.
+set -euo pipefail
+
+usage() {
+    echo "usage: install [--prefix DIR] [--destdir DIR]"
+    exit "$1"
+}
+prefix=/usr/local destdir=
+while (($#)); do
+    case $1 in
+    --prefix=* | --destdir=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+    --prefix | --destdir)
+        (($# > 1)) && [[ -n $2 ]] || usage 2 >&2
+        declare "${1#--}=$2"
+        shift 2
+        ;;
+    --help) usage 0 ;;
+    *) usage 2 >&2 ;;
+    esac
+done
+from=${BUILD_WORKING_DIRECTORY:-$PWD}
+source=$(dirname "$(readlink -f "$0")")/../..
+built=$0.runfiles/shoal
+[[ -d $built ]] || built=$(dirname "$0")/../.. # among the runfiles of another
+cd "$built"
+[[ $prefix == /* ]] || prefix=$from/$prefix
+[[ -z $destdir || $destdir == /* ]] || destdir=$from/$destdir
+to=$destdir$prefix
+
+copy() { install -D -p -m "$1" "$2" "$3"; }
+filled() { sed -e "s|@PREFIX@|$prefix|g" -e "s|@VERSION@|$(<tools/install/version.txt)|g" "$1"; }
+fill() { filled "$1" | install -D -m 644 /dev/stdin "$2"; }
+
+rm -rf "$to/include/shoal" "$to/lib/cmake/shoal" "$to/share/doc/shoal/examples"
+while read -r header; do copy 644 "$header" "$to/include/shoal/$header"; done < <(find core sync ipc -name '*.h')
+copy 644 libshoal.a "$to/lib/libshoal.a"
+while read -r archive; do
+    layer=$(basename "$archive" .a)
+    copy 644 "$archive" "$to/lib/libshoal_${layer#lib}.a"
+done < <(find core sync ipc -name 'lib*.a' ! -name '*.pic.a')
+for pc in tools/install/*.pc.in; do fill "$pc" "$to/lib/pkgconfig/$(basename "$pc" .in)"; done
+for cmake in tools/install/*.cmake.in; do fill "$cmake" "$to/lib/cmake/shoal/$(basename "$cmake" .in)"; done
+while read -r example; do copy 644 "$source/$example" "$to/share/doc/shoal/$example"; done < <(cd "$source" && find examples -name '*.[ch]')
+copy 644 LICENSE "$to/share/doc/shoal/LICENSE"
+echo "shoal $(<tools/install/version.txt) is in $to"
