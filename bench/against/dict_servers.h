@@ -39,7 +39,7 @@ struct TemporaryFolder {
 
 // A transaction for each operation; nothing waits for a disk. Each process opens it anew: it does not live across fork.
 struct Lmdb {
-  static constexpr bool kThreads = false, kFar = false;
+  static constexpr bool kThreads = false, kFar = true;  // open() has its pages brought
   TemporaryFolder folder;
   MDB_env *env = nullptr;
   MDB_txn *reads = nullptr;
@@ -60,7 +60,15 @@ struct Lmdb {
     must(mdb_dbi_open(txn, nullptr, 0, &dbi));
     must(mdb_txn_commit(txn));
     must(mdb_txn_begin(env, nullptr, MDB_RDONLY, &reads));
+    look();
     mdb_txn_reset(reads);
+  }
+  void look() {
+    MDB_cursor *cursor;
+    MDB_val at, data;
+    must(mdb_cursor_open(reads, dbi, &cursor));
+    while (mdb_cursor_get(cursor, &at, &data, MDB_NEXT) == 0) continue;
+    mdb_cursor_close(cursor);
   }
   void close() {
     mdb_txn_abort(reads);
