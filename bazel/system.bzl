@@ -18,6 +18,8 @@ _LIBRARIES = {
     "readerwriterqueue": struct(package = "libreaderwriterqueue-dev", header = "readerwriterqueue/readerwriterqueue.h"),
     "tbb": struct(package = "libtbb-dev", pc = "tbb"),
     "zeromq": struct(package = "libzmq3-dev", header = "zmq.h", link = ["-lzmq"]),
+    "lmdb": struct(package = "liblmdb-dev", header = "lmdb.h", link = ["-llmdb"]),
+    "hiredis": struct(package = "libhiredis-dev", header = "hiredis/hiredis.h", link = ["-lhiredis"]),
     "iceoryx": struct(
         package = "libiceoryx-posh-dev libacl1-dev",  # the latter is missing among the former's own
         include = "/usr/include/iceoryx/v2.0.3",

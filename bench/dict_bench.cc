@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "bench/against/dict_servers.h"
 #include "bench/against/dicts.h"
 #include "bench/harness/must.h"
 #include "bench/harness/workloads.h"
@@ -21,12 +22,13 @@ constexpr uint64_t kEntries = 1 << 20;
 constexpr size_t kPayload = sizeof(DictKey) + sizeof(DictValue);
 
 struct Shoal {
-  static constexpr bool kThreads = false;
+  static constexpr bool kThreads = false, kFar = false;
   shoal_segment *seg = nullptr;
   shoal_dict *dict = nullptr;
   explicit Shoal(size_t) {
     shoal_segment_options options{};
     options.size_max = uint64_t{1} << 30;
+    options.flags = SHOAL_SEGMENT_HUGE;
     must(shoal_segment_create(nullptr, &options, &seg), "segment_create");
     must(shoal_dict_create(seg, "dict", nullptr, &dict), "dict_create");
   }
@@ -42,13 +44,22 @@ struct Shoal {
 DictKey key(uint64_t n) { return {{n * 0x9e3779b97f4a7c15, n}}; }
 DictValue value(uint64_t n) { return {{n, n, n, n, n, n, n, n}}; }
 
+template <class D>
+auto fill(D &d, int) -> decltype(d.fill(kEntries, key, value)) {
+  d.fill(kEntries, key, value);
+}
+template <class D>
+void fill(D &d, char) {
+  for (uint64_t n = 0; n < kEntries; n++) d.set(key(n), value(n));
+}
+
 // With a million entries; made once, used by all cases.
 template <class D>
 D &filled() {
   static std::unique_ptr<D> d;
   if (!d) {
     d = std::make_unique<D>(kEntries);
-    for (uint64_t n = 0; n < kEntries; n++) d->set(key(n), value(n));
+    fill(*d, 0);
   }
   return *d;
 }
@@ -63,7 +74,8 @@ template <class D>
 void use(Lane &lane, D *dict, unsigned sets) {
   uint64_t n = 0, wrong = 0, random = 88172645463325252 + lane.index;
   DictValue v;
-  for (uint64_t k = 0; k < kEntries; k++) wrong += !dict->get(key(k), v);  // a lane is born without the pages
+  for (uint64_t k = 0; k < (D::kFar ? 1 : kEntries); k++)
+    wrong += !dict->get(key(k), v);  // a lane is born without the pages
   lane.start();
   do {
     for (unsigned k = 0; k < kLook / 8; k++, n++) {
@@ -97,17 +109,35 @@ Measurement million(double seconds) {
   return m;
 }
 
-// Bytes of the heap in use, by those of keys and values.
-Measurement overhead(double) {
+// The same of Python's, one process.
+Measurement python(double seconds) {
+  static auto manager = std::make_unique<PythonManager>(kEntries);
+  Measurement m;
+  m.outcome = run({[&](Lane &lane) {
+                    lane.start();
+                    lane.stop(manager->gets(seconds));
+                  }},
+                  {seconds});
+  if (m.outcome.hung) m.outcome.fault = "hung";
+  m.values = {static_cast<double>(m.outcome.lanes[0].count) / m.outcome.seconds / 1e6};
+  return m;
+}
+
+uint64_t used() {
   Shoal &d = filled<Shoal>();
   shoal_heap *heap;
   struct shoal_heap_info info {};
   must(shoal_heap_open(d.seg, &heap), "heap_open");
   must(shoal_heap_info(heap, &info), "heap_info");
   must(shoal_heap_close(heap), "heap_close");
+  return info.used;
+}
+// Bytes of the heap in use, by those of keys and values.
+Measurement overhead(double) {
   Measurement m;
   m.outcome.lanes.resize(1);
-  m.values = {static_cast<double>(info.used) / static_cast<double>(kEntries * kPayload)};
+  double entry = static_cast<double>(used()) / static_cast<double>(kEntries);
+  m.values = {entry, entry / kPayload};
   return m;
 }
 
@@ -175,11 +205,19 @@ void add_dict(Suite &suite) {
   one.figures = {{"",
                   "M op/s",
                   Better::kHigher,
-                  ">= 0.6 x absl, 4 x boost",
-                  {{Target::kNamed, .6, "absl (private)"}, {Target::kNamed, 4, "boost, mutex"}}}};
+                  ">= 0.6 x absl, 4 x boost, 2 x lmdb, 50 x redis, 500 x python",
+                  {{Target::kNamed, .6, "absl (private)"},
+                   {Target::kNamed, 4, "boost, mutex"},
+                   {Target::kNamed, 2, "lmdb"},
+                   {Target::kNamed, 50, "redis"},
+                   {Target::kNamed, 500, "python manager"}}}};
   one.contenders = {{"shoal", Role::kOurs, million<Shoal, 0, 1>},
                     {"absl (private)", Role::kPeer, million<FlatHashMap, 0, 1>},
-                    {"boost, mutex", Role::kPeer, million<BoostDict, 0, 1>}};
+                    {"absl (private, huge pages)", Role::kPeer, million<FlatHashMapHuge, 0, 1>},
+                    {"boost, mutex", Role::kPeer, million<BoostDict, 0, 1>},
+                    {"lmdb", Role::kPeer, million<Lmdb, 0, 1>},
+                    {"redis", Role::kPeer, million<Redis, 0, 1>},
+                    {"python manager", Role::kPeer, python}};
   one.repetitions = kFew;
   one.seconds = kSeconds;
   suite.add(one);
@@ -208,14 +246,17 @@ void add_dict(Suite &suite) {
   mixed.name = "dict/mixed/2";
   mixed.figures = {{"", "M op/s", Better::kHigher, ">= 4 x boost", {{Target::kNamed, 4, "boost, mutex"}}}};
   mixed.contenders = {{"shoal", Role::kOurs, million<Shoal, 5, 2>},
-                      {"boost, mutex", Role::kPeer, million<BoostDict, 5, 2>}};
+                      {"boost, mutex", Role::kPeer, million<BoostDict, 5, 2>},
+                      {"lmdb", Role::kPeer, million<Lmdb, 5, 2>},
+                      {"redis", Role::kPeer, million<Redis, 5, 2>}};
   mixed.repetitions = kFew;
   mixed.seconds = kSeconds;
   suite.add(mixed);
 
   Case memory;
   memory.name = "dict/memory";
-  memory.figures = {{"", "x payload", Better::kLower, "<= 1.6", {{Target::kValue, 1.6}}}};
+  memory.figures = {{"/entry", "bytes", Better::kLower},
+                    {"/payload", "x payload", Better::kLower, "<= 1.6", {{Target::kValue, 1.6}}}};
   memory.contenders = {{"shoal", Role::kOurs, overhead}};
   memory.repetitions = 1;
   suite.add(memory);

@@ -2,6 +2,7 @@
 // small one when its memory was used before?
 
 #include <memory>
+#include <vector>
 
 #include "bench/against/heaps.h"
 #include "bench/harness/must.h"
@@ -135,6 +136,56 @@ Measurement remote(double seconds) {
   return m;
 }
 
+// The most pages in use while blocks of 16 bytes to 4 KiB come and go at random, by what was asked for and not freed.
+Measurement fragmentation(double) {
+  constexpr unsigned kPlaces = 1 << 16;
+  constexpr uint64_t kOperations = 10000000;
+  struct Held {
+    void *block;
+    size_t bytes;
+  };
+  Shoal heap(nullptr, 0);
+  std::vector<Held> held(kPlaces);
+  uint64_t random = 88172645463325252, live = 0, peak = 0, used = 0;
+  for (uint64_t n = 0; n < kOperations; n++) {
+    random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+    Held &h = held[random % kPlaces];
+    if (h.block) {
+      heap.free(h.block), live -= h.bytes, h.block = nullptr;
+    } else {
+      h.bytes = (size_t{16} << (random >> 32) % 8) + (random >> 40) % (size_t{16} << (random >> 32) % 8);
+      h.block = heap.alloc(h.bytes), live += h.bytes;
+      if (live > peak) peak = live;
+    }
+    if (n % 250000) continue;
+    struct shoal_heap_info info {};
+    must(shoal_heap_info(heap.heap, &info), "heap_info");
+    if (info.used > used) used = info.used;
+  }
+  for (Held &h : held)
+    if (h.block) heap.free(h.block);
+  Measurement m;
+  m.outcome.lanes.resize(1);
+  m.values = {static_cast<double>(used) / static_cast<double>(peak)};
+  return m;
+}
+
+template <size_t Bytes>
+void add_small(Suite &suite) {
+  Case small;
+  small.name = "heap/small/" + std::to_string(Bytes);
+  small.figures = {{"",
+                    "ns",
+                    Better::kLower,
+                    "<= 1.2 x jemalloc, boost / 30",
+                    {{Target::kNamed, 1 / 1.2, "jemalloc"}, {Target::kNamed, 30, "boost managed"}}}};
+  small.contenders = {{"shoal", Role::kOurs, alone<Shoal, Bytes>},
+                      {"jemalloc", Role::kPeer, alone<Jemalloc, Bytes>},
+                      {"glibc", Role::kPeer, alone<Glibc, Bytes>},
+                      {"boost managed", Role::kPeer, alone<BoostManaged, Bytes>}};
+  suite.add(small);
+}
+
 template <size_t Bytes>
 void add_large(Suite &suite) {
   Case large;
@@ -150,23 +201,24 @@ void add_large(Suite &suite) {
 }  // namespace
 
 void add_heap(Suite &suite) {
-  Case small;
-  small.name = "heap/small/64";
-  small.figures = {{"", "ns", Better::kLower, "<= 2 x jemalloc", {{Target::kNamed, 1 / 2., "jemalloc"}}}};
-  small.contenders = {{"shoal", Role::kOurs, alone<Shoal, kSmall>},
-                      {"jemalloc", Role::kPeer, alone<Jemalloc, kSmall>},
-                      {"glibc", Role::kPeer, alone<Glibc, kSmall>},
-                      {"boost managed", Role::kPeer, alone<BoostManaged, kSmall>}};
-  suite.add(small);
+  add_small<kSmall>(suite);
+  add_small<4096>(suite);
 
   Case between;
   between.name = "heap/remote/64";
-  between.figures = {{"", "M block/s", Better::kHigher}};
+  between.figures = {{"", "M block/s", Better::kHigher, ">= 5 x boost", {{Target::kNamed, 5, "boost managed"}}}};
   between.contenders = {{"shoal", Role::kOurs, remote<Shoal>},
                         {"jemalloc (threads)", Role::kPeer, remote<Jemalloc>},
                         {"glibc (threads)", Role::kPeer, remote<Glibc>},
                         {"boost managed", Role::kPeer, remote<BoostManaged>}};
   suite.add(between);
+
+  Case random;
+  random.name = "heap/fragmentation";
+  random.figures = {{"", "x live", Better::kLower, "<= 1.25", {{Target::kValue, 1.25}}}};
+  random.contenders = {{"shoal", Role::kOurs, fragmentation}};
+  random.repetitions = 1;
+  suite.add(random);
 
   add_large<1 << 20>(suite);
   add_large<64 << 20>(suite);

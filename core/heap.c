@@ -281,14 +281,29 @@ static uint64_t word_of(uint32_t seq, uint32_t entry, uint32_t generation) {
   return SHOAL_WORD_(seq, OBJECT, SHOAL_OBJECT_OWNER_(entry & 0xfffff, generation));
 }
 
+// A small block of this process's own slab, which nobody else changes. 0: it is none.
+static int give_own(struct shoal_heap *heap, const struct shoal_cache_ *cache, void *block, uint32_t entry,
+                    uint32_t generation, struct shoal_block_ref *ref) {
+  unsigned class_ = 0;
+  shoal_atomic64 *word = find_own(cache, block, &class_);
+  if (SHOAL_UNLIKELY(!word)) return 0;
+  uint64_t w = shoal_load64_relaxed(word), given = word_of(shoal_word_seq_(w) + 1, entry, generation);
+  if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)mine(cache, PROCESS))) return 0;
+  *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(given), 0};
+  shoal_store64_release(word, given);  // [H1] pairs with [H2]
+  return 1;
+}
+
 int shoal_block_give_(struct shoal_heap *heap, void *block, uint32_t entry, uint32_t generation,
                       struct shoal_block_ref *ref) {
   int rc = 0;
   struct shoal_spot_ s;
   struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
   if (!cache) return rc;
+  if (give_own(heap, cache, block, entry, generation, ref)) return 0;
   rc = find(heap, block, &s);
   if (rc) return rc;
+  remember(cache, s.chunk);
   uint64_t w = shoal_load64_relaxed(s.word), given = word_of(shoal_word_seq_(w) + 1, entry, generation);
   if ((uint32_t)w != (uint32_t)mine(cache, PROCESS)) return shoal_fail_(-EINVAL, "the block is not this process's");
   *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(given), 0};
@@ -359,5 +374,22 @@ int shoal_block_end_(struct shoal_heap *heap, const struct shoal_block_ref *ref,
   if (!cache) return rc;
   rc = find_ref(heap, ref, entry, generation, &s, &w, &at);
   if (rc) return rc;
+  remember(cache, s.chunk);
   return end(heap, cache, &s, at, w) ? 0 : not_the_objects();
+}
+
+int shoal_block_end_alone_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry,
+                           uint32_t generation) {
+  struct shoal_cache_ *cache = shoal_cache_known_(heap);
+  unsigned class_ = 0;
+  shoal_off off = *(const volatile shoal_off *)&ref->off;
+  uint64_t w = word_of(*(const volatile uint32_t *)&ref->seq, entry, generation);
+  char *block = heap->seg->base + off;
+  shoal_atomic64 *word = SHOAL_LIKELY(cache) ? find_own(cache, block, &class_) : NULL;
+  if (SHOAL_UNLIKELY(!word || shoal_load64_acquire(word) != w ||  // [H2]
+                     cache->list[class_].n >= shoal_class_[class_].room))
+    return shoal_block_end_(heap, ref, entry, generation);
+  shoal_store64_release(word, shoal_word_next_(w, CACHED, 0));  // [H1]
+  cache->list[class_].item[cache->list[class_].n++] = (struct shoal_listed_){block, word};
+  return 0;
 }

@@ -101,5 +101,8 @@ int shoal_block_take_(struct shoal_heap *heap, const struct shoal_block_ref *ref
 void shoal_block_prefetch_(struct shoal_heap *heap, const void *block);
 // It is free from here on. -ENOENT.
 int shoal_block_end_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation);
+// The same, by who excludes all others that could end or take it.
+int shoal_block_end_alone_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry,
+                           uint32_t generation);
 
 SHOAL_END

@@ -220,6 +220,35 @@ static int file_open(const char *path, int *out) {
 
 // ---- mapping ----
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+// Whole huge pages as far as `to`, small ones gathered: to ask alone is in vain where the kernel gives files none by itself.
+static void gather(struct shoal_segment *seg, uint64_t from, uint64_t to) {
+  from = from / SHOAL_HUGE_PAGE_ * SHOAL_HUGE_PAGE_;
+  to = to / SHOAL_HUGE_PAGE_ * SHOAL_HUGE_PAGE_;
+  if (from < to && madvise(seg->base + from, to - from, MADV_COLLAPSE))
+    madvise(seg->base + from, to - from, MADV_HUGEPAGE);
+}
+
+// Address space for the whole segment. `huge`: where huge pages can be mapped.
+static int reserve(struct shoal_segment *seg, int huge) {
+  uint64_t length = seg->g.length, spare = huge ? SHOAL_HUGE_PAGE_ : 0;
+  int kind = (seg->looks ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE;
+  char *base = mmap(NULL, length + spare, huge ? PROT_NONE : PROT_READ | PROT_WRITE, kind, seg->fd, 0);
+  if (base != MAP_FAILED && huge) {
+    char *at = base + (-(uintptr_t)base & (SHOAL_HUGE_PAGE_ - 1)), *end = base + length + spare;
+    char *stop = at + round_up(length, (uint64_t)sysconf(_SC_PAGESIZE));
+    if (at > base) munmap(base, (size_t)(at - base));
+    if (end > stop) munmap(stop, (size_t)(end - stop));
+    base = mmap(at, length, PROT_READ | PROT_WRITE, kind | MAP_FIXED, seg->fd, 0);
+    if (base == MAP_FAILED) munmap(at, length);
+  }
+  if (base == MAP_FAILED) return shoal_fail_(-ENOMEM, "no %llu bytes of address space: %m", (unsigned long long)length);
+  seg->base = base;
+  return 0;
+}
+
 // What the options ask for, on memory that has just come within reach.
 static int cover(struct shoal_segment *seg, uint64_t from, uint64_t to) {
   uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -227,7 +256,7 @@ static int cover(struct shoal_segment *seg, uint64_t from, uint64_t to) {
   char *at = seg->base + from;
   size_t n = round_up(to, page) - from;
   madvise(at, n, MADV_DODUMP);
-  if (seg->flags & SHOAL_SEGMENT_HUGE) madvise(at, n, MADV_HUGEPAGE);
+  if (seg->flags & SHOAL_SEGMENT_HUGE) gather(seg, from, to);
   if ((seg->flags & SHOAL_SEGMENT_LOCKED) && mlock(at, n)) return shoal_fail_(-ENOMEM, "mlock: %m");
   if ((seg->flags & SHOAL_SEGMENT_PREFAULT) && madvise(at, n, MADV_POPULATE_WRITE))
     for (size_t i = 0; i < n; i += page) (void)*(volatile char *)(at + i);
@@ -248,10 +277,6 @@ static void detach(struct shoal_segment *seg) {
   free(seg);
 }
 
-static void *map(int fd, uint64_t length, int looks) {
-  return mmap(NULL, length, PROT_READ | PROT_WRITE, (looks ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE, fd, 0);
-}
-
 // `h`: a checked private copy. On success the segment owns fd.
 static int attach(int fd, const struct shoal_segment_shm *h, unsigned flags, int looks, struct shoal_segment **out) {
   static shoal_atomic64 serials;
@@ -269,12 +294,7 @@ static int attach(int fd, const struct shoal_segment_shm *h, unsigned flags, int
   seg->held_epoch.v_ = shoal_self_()->epoch;
   memcpy(seg->name, h->name, sizeof seg->name);
   int rc = seg->held && seg->seats ? 0 : shoal_fail_(-ENOMEM, "private memory");
-  if (rc == 0) {
-    void *base = map(fd, g->length, looks);
-    if (base == MAP_FAILED)
-      rc = shoal_fail_(-ENOMEM, "no %llu bytes of address space: %m", (unsigned long long)g->length);
-    else seg->base = base;
-  }
+  if (rc == 0) rc = reserve(seg, (flags & SHOAL_SEGMENT_HUGE) != 0);
   if (rc == 0) {
     madvise(seg->base, g->length, MADV_DONTDUMP);
     seg->size.v_ = h->size.v_;

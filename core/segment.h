@@ -37,7 +37,8 @@ struct shoal_segment;  // this process's view
 enum shoal_segment_flags {
   SHOAL_SEGMENT_PREFAULT = 1,  // touch every page now
   SHOAL_SEGMENT_LOCKED = 2,    // mlock: never paged out
-  SHOAL_SEGMENT_HUGE = 4,      // ask for transparent huge pages
+  SHOAL_SEGMENT_HUGE =
+      4,  // huge pages, copied together as the segment grows (Linux 6.1), or asked for; small ones if refused
   SHOAL_SEGMENT_HARDENED = 8,  // anonymous only: sealed against shrinking
 };
 

@@ -2,13 +2,17 @@
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <sys/mman.h>
 
 #include <boost/interprocess/allocators/allocator.hpp>
 #include <boost/interprocess/managed_external_buffer.hpp>
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
 #include <boost/interprocess/sync/scoped_lock.hpp>
 #include <boost/unordered_map.hpp>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 
 #include "bench/harness/lanes.h"
 
@@ -28,12 +32,42 @@ struct DictValue {
 
 // A dict is a type with
 //   static constexpr bool kThreads;           // it lives only inside one process
+//   static constexpr bool kFar;               // its entries are not in the pages of who reads them
 //   explicit D(size_t entries);
 //   bool get(const DictKey &, DictValue &); void set(const DictKey &, const DictValue &);
-struct FlatHashMap {  // one thread's, without a lock
-  static constexpr bool kThreads = true;
-  absl::flat_hash_map<DictKey, DictValue> map;
-  explicit FlatHashMap(size_t) {}
+// Gives large arrays huge pages, where the kernel gives them to who asks.
+template <class T>
+struct HugePages {
+  using value_type = T;
+  HugePages() = default;
+  template <class U>
+  explicit HugePages(const HugePages<U> &) {}
+  T *allocate(size_t n) {
+    constexpr size_t kPage = size_t{2} << 20;
+    size_t bytes = (n * sizeof(T) + kPage - 1) / kPage * kPage;
+    void *memory = aligned_alloc(kPage, bytes);
+    if (!memory) throw std::bad_alloc();
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    return static_cast<T *>(memory);
+  }
+  void deallocate(T *memory, size_t) { free(memory); }
+  template <class U>
+  bool operator==(const HugePages<U> &) const {
+    return true;
+  }
+  template <class U>
+  bool operator!=(const HugePages<U> &) const {
+    return false;
+  }
+};
+
+template <template <class> class Allocator>
+struct FlatHashMapIn {  // one thread's, without a lock
+  static constexpr bool kThreads = true, kFar = false;
+  using Map = absl::flat_hash_map<DictKey, DictValue, absl::container_internal::hash_default_hash<DictKey>,
+                                  std::equal_to<DictKey>, Allocator<std::pair<const DictKey, DictValue>>>;
+  Map map;
+  explicit FlatHashMapIn(size_t) {}
   bool get(const DictKey &k, DictValue &v) {
     auto it = map.find(k);
     if (it == map.end()) return false;
@@ -43,8 +77,11 @@ struct FlatHashMap {  // one thread's, without a lock
   void set(const DictKey &k, const DictValue &v) { map[k] = v; }
 };
 
+using FlatHashMap = FlatHashMapIn<std::allocator>;
+using FlatHashMapHuge = FlatHashMapIn<HugePages>;
+
 struct BoostDict {
-  static constexpr bool kThreads = false;
+  static constexpr bool kThreads = false, kFar = false;
   struct Hash {
     size_t operator()(const DictKey &k) const { return absl::Hash<DictKey>()(k); }
   };

@@ -5,6 +5,10 @@
 
 #include "ipc/data/dict_internal.h"
 
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+#include <emmintrin.h>
+#endif
+
 struct key {
   const void *bytes;
   uint64_t hash;
@@ -23,7 +27,7 @@ static int not_there(const struct shoal_dict *d) {
   return shoal_fail_(-EINVAL, "the dict has been destroyed");
 }
 
-static struct key key_of(const struct shoal_dict *d, const void *bytes, uint64_t size) {
+SHOAL_INLINE struct key key_of(const struct shoal_dict *d, const void *bytes, uint64_t size) {
   struct key k = {bytes, shoal_hash_(d->seed, bytes, size), (uint32_t)size};
   return k;
 }
@@ -94,8 +98,59 @@ static int find(struct shoal_dict *d, const struct key *k, struct found *f) {
   return not_there(d);
 }
 
+// ---- the common case: one word of its bucket matches the key, and leads to it ----
+// Without calls and without a branch that cannot be foretold, so that the processor begins the next search before this one's
+// lines have come.
+
+// A hint: which words of a bucket match.
+SHOAL_INLINE unsigned hints(const shoal_atomic64 *bucket, uint64_t hash) {
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+  const __m128i mask = _mm_set1_epi64x((int64_t)SHOAL_ITEM_FRAGMENT_);
+  const __m128i fragment = _mm_set1_epi64x((int64_t)(hash >> 52 << 10)), *at = (const __m128i *)(const void *)bucket;
+  unsigned match = 0;
+#pragma GCC unroll 4
+  for (unsigned i = 0; i < SHOAL_BUCKET_ / 2; i++) {
+    __m128i same = _mm_cmpeq_epi32(_mm_and_si128(at[i], mask), fragment);  // the upper halves are 0, and match
+    match |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(_mm_slli_epi64(same, 32))) << 2 * i;
+  }
+  return match;
+#else
+  unsigned ends;
+  return candidates(bucket, hash, &ends);
+#endif
+}
+
+// 1: f->word, which may have been of the key; 0: look for it in full.
+SHOAL_INLINE int guess(struct shoal_dict *d, const struct key *k, struct found *f) {
+  if (SHOAL_UNLIKELY(shoal_table_look_(d, &f->table) != 1)) return 0;
+  shoal_atomic64 *bucket = &f->table.shm->word[shoal_table_home_(k->hash, f->table.mask)];
+  unsigned match = hints(bucket, k->hash);
+  if (SHOAL_UNLIKELY(!match)) return 0;
+  f->at = &bucket[__builtin_ctz(match)];
+  f->word = shoal_load64_acquire(f->at);  // [D2] pairs with [D1]
+  return SHOAL_LIKELY(f->word > SHOAL_ITEM_REMOVED_);
+}
+
+// 1: f->item was of the key, if is_whole() says so after all that is read of it; 0: look for it in full.
+SHOAL_INLINE int find_at_once(struct shoal_dict *d, const struct key *k, struct found *f) {
+  if (SHOAL_UNLIKELY(!guess(d, k, f))) return 0;
+  __builtin_prefetch(d->keep.base + shoal_item_off_(f->word) + SHOAL_CACHE_LINE);
+  return SHOAL_LIKELY(shoal_item_look_(&d->keep, f->word, &f->item) == 0 &&
+                      shoal_item_has_key_(&f->item, k->bytes, k->size));
+}
+
+// What a search and a change of the key touch is on its way before the stripe is the caller's.
+static void expect(struct shoal_dict *d, const struct key *k) {
+  struct found f;
+  if (!guess(d, k, &f)) return;
+  const char *item = d->keep.base + shoal_item_off_(f.word);
+  __builtin_prefetch(item);
+  __builtin_prefetch(item + SHOAL_CACHE_LINE);
+  shoal_block_prefetch_(d->keep.heap, item);
+}
+
 // All that was read of it since was of that moment.
-static int is_whole(const struct shoal_dict *d, const struct found *f) {
+SHOAL_INLINE int is_whole(const struct shoal_dict *d, const struct found *f) {
   return shoal_item_is_whole_(&f->item, f->at, f->word) && shoal_table_is_current_(d, &f->table);
 }
 
@@ -106,18 +161,30 @@ static uint64_t version_of(const struct found *f) {
   return (f->item.seq + (place >> 32) * UINT64_C(0x9e3779b1)) << 32 | (uint32_t)place;
 }
 
-int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
-                             uint64_t *size, uint64_t *version) {
-  struct key k = key_of(d, key, key_size);
+SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const struct key *k, void *buffer, uint64_t capacity,
+                                      uint64_t *size, uint64_t *version) {
   struct found f;
   do {
-    int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
+    int rc = find(d, k, &f);
     if (rc) return rc;
     if (f.item.value <= capacity) shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
   *size = f.item.value;
   if (version) *version = version_of(&f);
   return f.item.value <= capacity ? 0 : -EMSGSIZE;
+}
+int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
+                             uint64_t *size, uint64_t *version) {
+  struct found f;
+  if (SHOAL_UNLIKELY(is_too_long(key_size))) return not_there(d);
+  struct key k = key_of(d, key, key_size);
+  if (SHOAL_UNLIKELY(!find_at_once(d, &k, &f) || f.item.value > capacity))
+    return get_in_full(d, &k, buffer, capacity, size, version);
+  shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
+  if (SHOAL_UNLIKELY(!is_whole(d, &f))) return get_in_full(d, &k, buffer, capacity, size, version);
+  *size = f.item.value;
+  if (version) *version = version_of(&f);
+  return 0;
 }
 int shoal_dict_get(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                    uint64_t *size) {
@@ -177,16 +244,14 @@ static void finish(struct op *o) {
 }
 
 // 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. Ended by finish().
-static int begin(struct op *o, struct shoal_dict *d, const void *key, uint64_t key_size, int adds,
-                 shoal_deadline deadline) {
-  if (SHOAL_UNLIKELY(is_too_long(key_size))) return too_long(key_size);
-  *o = (struct op){.d = d, .k = key_of(d, key, key_size)};
+static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, int adds, shoal_deadline deadline) {
+  *o = (struct op){.d = d, .k = *k};
   o->stripe = (uint32_t)(o->k.hash >> 40) & (d->stripes - 1);
   o->s = &d->shm->stripe[o->stripe];
   for (int tries = 0, full = 0; tries < 1000; tries++) {
     int rc = shoal_dict_lock_(d, o->stripe, deadline);
     if (SHOAL_UNLIKELY(rc)) return rc;
-    rc = find(d, &o->k, &o->f);
+    rc = find_at_once(d, &o->k, &o->f) && is_whole(d, &o->f) ? 0 : find(d, &o->k, &o->f);
     o->there = rc == 0;
     if (o->there) shoal_block_prefetch_(d->keep.heap, o->f.item.shm);
     if (rc == 0 || (rc == -ENOENT && (!adds || reserve(o, full)))) return 0;
@@ -195,6 +260,13 @@ static int begin(struct op *o, struct shoal_dict *d, const void *key, uint64_t k
     full = shoal_dict_resize_(d, deadline);
   }
   return damaged();
+}
+
+static int begin(struct op *o, struct shoal_dict *d, const void *key, uint64_t key_size, int adds,
+                 shoal_deadline deadline) {
+  if (SHOAL_UNLIKELY(is_too_long(key_size))) return too_long(key_size);
+  struct key k = key_of(d, key, key_size);
+  return begin_with(o, d, &k, adds, deadline);
 }
 
 static uint64_t bytes_of(const struct op *o) { return (uint64_t)o->f.item.key + o->f.item.value; }
@@ -276,17 +348,17 @@ static int make(struct shoal_dict *d, const void *key, uint64_t key_size, const 
 static void unmake(struct shoal_dict *d, struct shoal_item_shm *it) { (void)shoal_heap_free(d->keep.heap, it); }
 
 // The key's bucket is on its way while its item is written.
-static void prefetch(struct shoal_dict *d, const void *key, uint64_t key_size) {
+static void prefetch(struct shoal_dict *d, const struct key *k) {
   struct shoal_table_ t;
-  if (shoal_dict_table_(d, &t) || !t.shm) return;
-  shoal_prefetch_write(&t.shm->word[shoal_table_home_(shoal_hash_(d->seed, key, key_size), t.mask)]);
+  if (shoal_table_look_(d, &t) == 1) shoal_prefetch_write(&t.shm->word[shoal_table_home_(k->hash, t.mask)]);
 }
 
 // The item becomes the key's, or is freed.
-static int set(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_item_shm *it, uint64_t size,
+static int set(struct shoal_dict *d, const struct key *k, struct shoal_item_shm *it, uint64_t size,
                shoal_deadline deadline) {
   struct op o;
-  int rc = begin(&o, d, key, key_size, 1, deadline);
+  expect(d, k);
+  int rc = begin_with(&o, d, k, 1, deadline);
   if (SHOAL_UNLIKELY(rc)) {
     unmake(d, it);
     return rc;
@@ -298,9 +370,11 @@ static int set(struct shoal_dict *d, const void *key, uint64_t key_size, struct 
 int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, const void *value, uint64_t size,
                    shoal_deadline deadline) {
   struct shoal_item_shm *it = NULL;
-  if (SHOAL_LIKELY(!is_too_long(key_size))) prefetch(d, key, key_size);
+  if (SHOAL_UNLIKELY(is_too_long(key_size))) return too_long(key_size);
+  struct key k = key_of(d, key, key_size);
+  prefetch(d, &k);
   int rc = make(d, key, key_size, value, size, &it);
-  return SHOAL_UNLIKELY(rc) ? rc : set(d, key, key_size, it, size, deadline);
+  return SHOAL_UNLIKELY(rc) ? rc : set(d, &k, it, size, deadline);
 }
 
 // 0; -EMSGSIZE. Nobody changes it meanwhile.
@@ -446,7 +520,8 @@ int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, 
   if (!all) return shoal_fail_(-ENOMEM, "%llu entries", (unsigned long long)n);
   int rc = make_all(d, items, n, all), made = rc == 0;
   for (; i < n && !rc; i++) {
-    rc = set(d, items[i].key, items[i].key_size, all[i], items[i].size, deadline);
+    struct key k = key_of(d, items[i].key, items[i].key_size);
+    rc = set(d, &k, all[i], items[i].size, deadline);
     *done += !rc;
   }
   for (; made && i < n; i++) unmake(d, all[i]);

@@ -49,7 +49,7 @@ int shoal_keep_give_(struct shoal_keep_ *k, void *block, struct shoal_block_ref 
 
 int shoal_keep_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref) {
   struct shoal_block_ref r = shoal_ref_read_(ref);
-  int rc = r.off ? shoal_block_end_(k->heap, &r, k->entry, k->generation) : 0;
+  int rc = r.off ? shoal_block_end_alone_(k->heap, &r, k->entry, k->generation) : 0;
   return rc == -ENOENT ? 0 : rc;
 }
 
