@@ -16,6 +16,7 @@ static uint64_t keys_size(uint64_t n) { return LINES((n + WAYS) * sizeof(shoal_a
 static uint64_t places_size(uint32_t by, uint64_t n) {
   return by == SHOAL_ORDERED_PRIORITY ? keys_size(n) + LINES((n + WAYS) * sizeof(struct shoal_place_shm)) : 0;
 }
+static uint64_t leases_size(uint32_t leases, uint64_t n) { return leases ? LINES(n * sizeof(shoal_atomic64)) : 0; }
 static uint32_t cells_of(const struct shoal_ordered *o, uint32_t k) { return k ? o->capacity << (k - 1) : o->capacity; }
 uint32_t shoal_ordered_cells(const struct shoal_ordered *o) {
   return o->capacity << shoal_load32_acquire(&o->known);  // [K2] pairs with [K1]: the chunks' addresses are there
@@ -198,7 +199,7 @@ static SHOAL_NOINLINE void remake(struct shoal_ordered *o) {
 uint64_t shoal_ordered_size(const struct shoal_ordered_options *o) {
   if (o->capacity - 1 >= SHOAL_ORDERED_CAPACITY_MAX || o->element_size - 1 >= SHOAL_ORDERED_ELEMENT_MAX) return 0;
   return sizeof(struct shoal_ordered_shm) + places_size(o->by, o->capacity) +
-         LINES((uint64_t)o->capacity * stride_of(o->element_size));
+         LINES((uint64_t)o->capacity * stride_of(o->element_size)) + leases_size(o->leases, o->capacity);
 }
 
 static uint32_t power_of_two(uint32_t n) {
@@ -215,17 +216,19 @@ int shoal_ordered_init(struct shoal_ordered_shm *shm, const struct shoal_ordered
   shm->grow = o->grow != 0;
   shm->key_type = o->key.type;
   shm->key_offset = o->key.offset;
+  shm->leases = o->leases != 0;
   return 0;
 }
 
 static struct shoal_ordered_chunk_ chunk_at(const struct shoal_ordered *o, void *memory, uint32_t k) {
-  uint64_t places = places_size(o->by, cells_of(o, k));
-  return (struct shoal_ordered_chunk_){places ? memory : NULL,
-                                       places ? (void *)((char *)memory + keys_size(cells_of(o, k))) : NULL,
-                                       (char *)memory + places};
+  uint64_t places = places_size(o->by, cells_of(o, k)), cells = LINES((uint64_t)cells_of(o, k) * o->stride);
+  return (struct shoal_ordered_chunk_){
+      places ? memory : NULL, places ? (void *)((char *)memory + keys_size(cells_of(o, k))) : NULL,
+      (char *)memory + places, o->leases ? (void *)((char *)memory + places + cells) : NULL};
 }
 uint64_t shoal_ordered_chunk_size_(const struct shoal_ordered *o, uint32_t k) {
-  return places_size(o->by, cells_of(o, k)) + LINES((uint64_t)cells_of(o, k) * o->stride);
+  uint64_t n = cells_of(o, k);
+  return places_size(o->by, n) + LINES(n * o->stride) + leases_size(o->leases, n);
 }
 
 int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm, uint64_t size, uint32_t by,
@@ -237,7 +240,8 @@ int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm,
       __atomic_load_n(&shm->by, __ATOMIC_RELAXED),
       __atomic_load_n(&shm->drop, __ATOMIC_RELAXED),
       __atomic_load_n(&shm->grow, __ATOMIC_RELAXED),
-      {__atomic_load_n(&shm->key_type, __ATOMIC_RELAXED), __atomic_load_n(&shm->key_offset, __ATOMIC_RELAXED)}};
+      {__atomic_load_n(&shm->key_type, __ATOMIC_RELAXED), __atomic_load_n(&shm->key_offset, __ATOMIC_RELAXED)},
+      __atomic_load_n(&shm->leases, __ATOMIC_RELAXED)};
   uint64_t needed = shoal_ordered_size(&has);
   if (has.by != by || !needed || needed > size || (has.grow && has.capacity != power_of_two(has.capacity)))
     return shoal_fail_(-EPROTO, "%u elements of %u bytes do not fit", has.capacity, has.element_size);
@@ -252,6 +256,7 @@ int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm,
                               .element_size = has.element_size,
                               .drop = has.drop,
                               .grow = has.grow,
+                              .leases = has.leases,
                               .key = has.key};
   o->chunk[0] = chunk_at(o, shm + 1, 0);
   return 0;
@@ -472,6 +477,26 @@ void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead) {
   }
 }
 
+void shoal_ordered_lease(struct shoal_ordered *o, uint32_t c, int64_t ns) {
+  shoal_store64_relaxed(shoal_until_at_(o, c), (uint64_t)ns);
+}
+// One whose block is gone was received, and its holder killed as it released it: whoever inherits from that frees the cell.
+uint32_t shoal_ordered_take_back(struct shoal_ordered *o, int64_t now, int64_t *next) {
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used), n = 0;
+  for (uint32_t c = used < cells ? used : cells; c--;) {
+    uint32_t word = word_at(o, c);
+    if (state_of(word) != SHOAL_CELL_READING_ || !is_there(o, c)) continue;
+    int64_t end = (int64_t)shoal_load64_relaxed(shoal_until_at_(o, c));
+    if (end > now) {
+      if (end < *next) *next = end;
+      continue;
+    }
+    shoal_ordered_ready(o, c, SHOAL_ORDERED_AGAIN, deaths_of(word) + 1);
+    n++;
+  }
+  return n;
+}
+
 // ---- anywhere ----
 
 uint64_t shoal_ordered_token(const struct shoal_ordered *o, uint32_t c) { return seq_of(o, c) << 32 | c; }
@@ -565,8 +590,10 @@ int shoal_ordered_in_hand(const struct shoal_ordered *o, uint32_t me, uint64_t *
   uint64_t least = UINT64_MAX;
   for (uint32_t c = used < cells ? used : cells; c--;) {
     uint32_t word = word_at(o, c);
-    if (state_of(word) != SHOAL_CELL_READING_ || owner_of(word) != me || seq_of(o, c) >= least) continue;
-    least = seq_of(o, c);
+    if (state_of(word) != SHOAL_CELL_READING_ || owner_of(word) != me) continue;
+    uint64_t age = o->leases ? shoal_load64_relaxed(shoal_until_at_(o, c)) : seq_of(o, c);
+    if (age >= least) continue;
+    least = age;
     *token = shoal_ordered_token(o, c);
   }
   return least != UINT64_MAX;

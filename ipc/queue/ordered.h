@@ -111,7 +111,8 @@ struct shoal_ordered_shm {
   uint32_t capacity SHOAL_ALIGNED(64);            // constant after init, as are all of this line
   uint32_t element_size, by, drop, grow;
   uint32_t key_type, key_offset;
-  uint32_t reserved_[9];
+  uint32_t leases;  // 1: behind the cells of each chunk, a word a cell: `until`
+  uint32_t reserved_[8];
   shoal_atomic64 holes, redelivered, dropped, remade;  // counters: who holds the lock
   shoal_atomic64 chunk[SHOAL_ORDERED_CHUNKS_];         // offsets in the segment: who holds the lock
   uint64_t reserved2_[5];
@@ -127,7 +128,8 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_ordered_shm, holes) == 128, "layout");
 struct shoal_ordered_chunk_ {
   shoal_atomic64 *keys;  // of the places; NULL: no heap
   struct shoal_place_shm *places;
-  char *cells;  // NULL: not known to this process
+  char *cells;            // NULL: not known to this process
+  shoal_atomic64 *until;  // of leases: when the delivery of a cell is over; who holds the lock. NULL: there are none
 };
 
 struct shoal_ordered;
@@ -143,7 +145,7 @@ struct shoal_ordered {  // private: nothing that decides about an address is rea
   struct shoal_segment *segment;       // NULL: placed, does not grow
   uint32_t by, capacity, shift;        // shift: of a growing one, capacity is 1 << shift
   uint32_t stride, element_size;
-  uint32_t drop, grow;
+  uint32_t drop, grow, leases;
   struct shoal_queue_key key;
   const struct shoal_ordered_payload_ *payload;  // NULL: they are all there is
   shoal_atomic32 known;                          // chunks beside chunk 0; under the lock
@@ -153,6 +155,7 @@ struct shoal_ordered {  // private: nothing that decides about an address is rea
 struct shoal_ordered_options {
   uint32_t capacity, element_size, by, drop, grow;
   struct shoal_queue_key key;
+  uint32_t leases;
 };
 
 // ---- lifecycle ----
@@ -191,6 +194,10 @@ int shoal_ordered_put(struct shoal_ordered *o, uint32_t me, const void *element,
 int shoal_ordered_get(struct shoal_ordered *o, uint32_t me, void *element, shoal_deadline deadline);
 // All that `role` holds: given back (`dead` 0), or as its death has it.
 void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead);
+// With leases: what a claim's holder has is over at `ns`; until then it is the only one that may end it.
+void shoal_ordered_lease(struct shoal_ordered *o, uint32_t cell, int64_t ns);
+// All whose time is over at `now` are messages again, delivered once more in vain: how many; when the next will be: `*next`.
+uint32_t shoal_ordered_take_back(struct shoal_ordered *o, int64_t now, int64_t *next);
 // The chunk behind the last is at `off`; -EPROTO: it is not in the segment.
 int shoal_ordered_add(struct shoal_ordered *o, uint64_t off) SHOAL_MUST_CHECK;
 
@@ -209,6 +216,7 @@ uint64_t shoal_ordered_count_held(const struct shoal_ordered *o, uint32_t me);
 // Messages in the hands of `me`, chained as it pleases: while they are there, nobody else uses their words `next`. Tokens.
 void shoal_ordered_chain_(const struct shoal_ordered *o, uint64_t before, uint64_t token);
 int shoal_ordered_chained_(const struct shoal_ordered *o, uint32_t me, uint64_t before, uint64_t *token);  // 0: none
-int shoal_ordered_in_hand(const struct shoal_ordered *o, uint32_t me, uint64_t *token);  // the oldest; 0: none
+// The oldest; with leases the one whose time is over first. 0: none
+int shoal_ordered_in_hand(const struct shoal_ordered *o, uint32_t me, uint64_t *token);
 
 SHOAL_END

@@ -25,6 +25,11 @@ SHOAL_INLINE struct shoal_cell_shm *shoal_cell_at_(const struct shoal_ordered *o
   return (struct shoal_cell_shm *)(void *)(chunk->cells + (uint64_t)c * o->stride);
 }
 
+SHOAL_INLINE shoal_atomic64 *shoal_until_at_(const struct shoal_ordered *o, uint32_t c) {
+  const struct shoal_ordered_chunk_ *chunk = shoal_ordered_chunk_of_(o, &c);
+  return chunk->until + c;
+}
+
 struct shoal_entry_ {  // of the heap
   uint64_t key, seq;
   uint32_t cell;

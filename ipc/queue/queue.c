@@ -515,7 +515,7 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan) {
 int shoal_queue_extend(struct shoal_queue *q, struct shoal_loan *loan) {
   if (!q->lease_ns) return shoal_fail_(-EINVAL, "the queue was made without options.lease_ns");
   int rc = check(q, SHOAL_CONSUMER, loan);
-  return rc ? rc : shoal_queue_extend_(q, loan);
+  return rc ? rc : q->ops->extend(q, loan);
 }
 
 // ---- looking at it ----

@@ -60,7 +60,8 @@
 //          or because the lease has run out; one more than delivery_max is none: the message goes to dead letters, at least once
 //          (killed on the way, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
 //          hands; only one of them can release it, and what the other reads in place after that may be the next message: whoever
-//          is late learns it from release or extend. A get is over at once, so it has none. Not with SPSC, nor with drop.
+//          is late learns it from release or extend. A get is over at once, so it has none. FIFO, LIFO, PRIORITY, growing: what comes
+//          again has its place in their order, as after a death. Not with SPSC, where there is nobody else to deliver to, nor with drop.
 // SPSC     the kind for one producer and one consumer at a time: several times the throughput. What a dead consumer held, or had
 //          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
 //          beside it (-EBUSY). In a signal handler: nothing.

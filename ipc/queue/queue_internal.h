@@ -35,7 +35,6 @@ struct shoal_queue_kind_ {
   const char *name;
   uint32_t roles;       // by default, of each side
   uint32_t wait_flags;  // of its eventcount
-  uint32_t leases;      // 1: it stands on q->ring, which queue_lease.c knows
   uint32_t holds;       // 1: its claims outlive a call, so its roles are watched from the first loan on
   const struct shoal_wait_ops *wait;
   // ---- making it; no roles, no pending ----
@@ -60,6 +59,11 @@ struct shoal_queue_kind_ {
   void (*keep)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan);
   int (*in_hand)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan);
   uint64_t (*held)(struct shoal_queue *q, uint32_t me);  // claims of `me`; or (0) messages in any hands
+  // ---- leases; NULL: it gives none. `counts`: given back counts as delivered in vain. -ETIMEDOUT: another has it ----
+  int (*receive_leased)(void *op);
+  int (*finish_leased)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
+                       uint32_t counts);
+  int (*extend)(struct shoal_queue *q, const struct shoal_loan *loan);
   // ---- loans; `loan` is what the caller believes to hold ----
   // 1, 0; -EDEADLK: the thread has been interrupted where it cannot end.
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
@@ -152,20 +156,25 @@ SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, s
 int64_t shoal_queue_due_(struct shoal_queue *q);
 void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me);
 void shoal_queue_forget_(struct shoal_queue *q, uint32_t me);
-int shoal_queue_receive_leased_(void *op);
 int shoal_queue_get_leased_(void *op);
 int shoal_queue_recv_leased_(void *op);
 // Back before newer ones, and no delivery was in vain.
 void shoal_queue_unreceive_(struct shoal_queue *q, struct shoal_loan *loan);
-int shoal_queue_finish_leased_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
-int shoal_queue_extend_(struct shoal_queue *q, const struct shoal_loan *loan);
+// Moves it to dead letters, or drops it, if it was delivered too often: 1. 0: it is to be delivered.
+int shoal_queue_bury_(struct shoal_queue *q, const struct shoal_loan *loan);
+int shoal_queue_run_out_(uint64_t at);  // -ETIMEDOUT
+// Of the mpmc ring.
+int shoal_queue_receive_from_ring_(void *op);
+int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
+                                uint32_t counts);
+int shoal_queue_extend_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan);
 uint64_t shoal_queue_extra_size_(const struct shoal_queue_options *o);  // 0: none
 void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct shoal_queue_options *o);
 int shoal_queue_extra_attach_(struct shoal_queue *q, uint64_t off, uint64_t size);  // -EPROTO
 
 // 0, -ETIMEDOUT: its lease had run out.
 SHOAL_INLINE int shoal_queue_end_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
-  if (q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER) return shoal_queue_finish_leased_(q, loan, how);
+  if (q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER) return q->ops->finish_leased(q, loan, how, 1);
   q->ops->finish(q, loan, how);
   return 0;
 }

@@ -1,5 +1,6 @@
 // Leases: a received message comes again if its holder lives, but neither releases nor extends in time; and dead letters: what
-// has come too often goes elsewhere. On the mpmc ring, beside which a word a slot says how long its delivery may take.
+// has come too often goes elsewhere. Here for the mpmc ring, beside which a word a slot says how long its delivery may take (the
+// kinds under a lock have theirs in queue_ordered.c), and what is the same for all.
 //
 //   until = taken:1 | time:49 (of 1,024 ns) | tag:14        tag: of the delivery, deaths:10 and the lap's last 4 bits
 //
@@ -73,7 +74,7 @@ int64_t shoal_queue_due_(struct shoal_queue *q) {
 
 // ---- the end of a delivery ----
 
-static int ended(uint64_t at) {
+int shoal_queue_run_out_(uint64_t at) {
   return shoal_fail_(-ETIMEDOUT, "position %llu: its lease has run out, or it was given back", (unsigned long long)at);
 }
 // What the slot says while this delivery lasts.
@@ -101,7 +102,7 @@ static int vacate(struct shoal_queue *q, const struct shoal_loan *loan, const st
   forget(q, loan->token, c);
   if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
   if (!shoal_cas64_seq_cst(claim->ctl, &c, claim->lap + SHOAL_SLOT_LAP_))  // [F1] pairs with [W1] of ipc/queue/mpmc.h
-    return ended(loan->token);
+    return shoal_queue_run_out_(loan->token);
   if (shoal_eventcount_asleep_for_room_(ec)) shoal_queue_freed_(q, loan->token);
   if (q->joinable) shoal_queue_done_(q, loan->role);
   return 0;
@@ -110,11 +111,12 @@ static int release(struct shoal_queue *q, const struct shoal_loan *loan, const s
   if (!loan->block_) return vacate(q, loan, claim, c);
   // A block's end is what counts, whoever has the slot by then: that one finds it gone. Who was seen late ends nothing: the
   // block may be the next holder's.
-  if (shoal_load64_acquire(claim->ctl) != c) return ended(loan->token);  // [G1] pairs with [S3] of ipc/queue/mpmc.h
+  uint64_t now = shoal_load64_acquire(claim->ctl);  // [G1] pairs with [S3] of ipc/queue/mpmc.h
+  if (now != c) return shoal_queue_run_out_(loan->token);
   int rc = shoal_message_end_lent_(q, loan);
   SHOAL_COMPILER_BARRIER();  // killed between: it was received, as its block says
   (void)vacate(q, loan, claim, c);
-  return rc ? ended(loan->token) : 0;
+  return rc ? shoal_queue_run_out_(loan->token) : 0;
 }
 // Received by another whose lease had run out: then it does not come again.
 static int is_gone(const struct shoal_queue *q, const struct shoal_loan *loan) {
@@ -127,36 +129,36 @@ static int is_gone(const struct shoal_queue *q, const struct shoal_loan *loan) {
 static int give_back(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c,
                      uint64_t stray) {
   struct shoal_eventcount *ec = q->wait.shm;
-  if (is_gone(q, loan)) return (void)vacate(q, loan, claim, c), ended(loan->token);
+  if (is_gone(q, loan)) return (void)vacate(q, loan, claim, c), shoal_queue_run_out_(loan->token);
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
   if (!shoal_cas64_seq_cst(claim->ctl, &c, stray & ~UINT64_C(0xfff)))  // [S3] pairs with [G1]
-    return ended(loan->token);
+    return shoal_queue_run_out_(loan->token);
   shoal_mpmc_tell_of_strays_(&q->ring);
   if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
   return 0;
 }
-// Given back is delivered in vain, too: it counts.
-int shoal_queue_finish_leased_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
+                                uint32_t counts) {
   struct shoal_claim claim = claim_at(q, loan->token);
   uint64_t c = word_of(&claim, loan);
-  return how == SHOAL_RELEASE_ ? release(q, loan, &claim, c) : give_back(q, loan, &claim, c, more(c));
+  if (how == SHOAL_RELEASE_) return release(q, loan, &claim, c);
+  if (!counts) forget(q, loan->token, c);
+  return give_back(q, loan, &claim, c, counts ? more(c) : c);
 }
 void shoal_queue_unreceive_(struct shoal_queue *q, struct shoal_loan *loan) {
-  struct shoal_claim claim = claim_at(q, loan->token);
-  uint64_t c = word_of(&claim, loan);
-  if (!q->leased) return (void)shoal_queue_finish_(q, loan, SHOAL_RETURN_);
-  forget(q, loan->token, c);
-  (void)give_back(q, loan, &claim, c, c);
+  if (q->leased) (void)q->ops->finish_leased(q, loan, SHOAL_RETURN_, 0);
+  else (void)shoal_queue_finish_(q, loan, SHOAL_RETURN_);
 }
 
-int shoal_queue_extend_(struct shoal_queue *q, const struct shoal_loan *loan) {
+int shoal_queue_extend_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan) {
   struct shoal_claim claim = claim_at(q, loan->token);
   uint64_t c = word_of(&claim, loan), tag = tag_of(c);
   shoal_atomic64 *word = until_at(q, loan->token);
   uint64_t u = shoal_load64_acquire(word);  // [L1] before the slot: a later holder's word is not taken for ours
   do {
     // [L1] after the word
-    if (shoal_load64_acquire(claim.ctl) != c || ((u & TAKEN) && (u & TAG_MASK) == tag)) return ended(loan->token);
+    if (shoal_load64_acquire(claim.ctl) != c || ((u & TAKEN) && (u & TAG_MASK) == tag))
+      return shoal_queue_run_out_(loan->token);
   } while (!shoal_cas64_acq_rel(word, &u, until(shoal_now_ns() + q->lease_ns, tag)));  // [L2]
   return 0;
 }
@@ -168,10 +170,14 @@ static int copy_to(struct shoal_queue *dead, const struct shoal_loan *loan) {
   return dead->element_size ? shoal_queue_put(dead, loan->data, SHOAL_TRY)
                             : shoal_queue_send(dead, loan->data, loan->size, SHOAL_TRY);
 }
-static int bury(struct shoal_queue *q, const struct shoal_loan *loan) {
+static shoal_atomic64 *dropped(const struct shoal_queue *q) {
+  return q->kind == SHOAL_QUEUE_MPMC ? &q->ring.shm->dropped : &q->ordered.shm->dropped;
+}
+int shoal_queue_bury_(struct shoal_queue *q, const struct shoal_loan *loan) {
+  if (!q->delivery_max || loan->redelivered < q->delivery_max) return 0;
   if (q->dead && copy_to(q->dead, loan)) return 0;  // SHOAL_DROPPED: not there, either
-  if (!shoal_queue_finish_leased_(q, loan, SHOAL_RELEASE_))
-    shoal_add64_relaxed(q->dead ? &q->extra->buried : &q->ring.shm->dropped, 1);
+  if (!q->ops->finish_leased(q, loan, SHOAL_RELEASE_, 1))
+    shoal_add64_relaxed(q->dead ? &q->extra->buried : dropped(q), 1);
   return 1;
 }
 
@@ -211,7 +217,7 @@ static int resolve(struct shoal_queue *q, struct shoal_loan *loan, const struct 
   return rc;
 }
 
-int shoal_queue_receive_leased_(void *arg) {
+int shoal_queue_receive_from_ring_(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_queue *q = op->q;
   struct shoal_claim claim;
@@ -229,7 +235,7 @@ int shoal_queue_receive_leased_(void *arg) {
     int rc = q->element_size ? 0 : resolve(q, &op->loan, &claim, c);
     if (rc == -ENOENT) continue;  // received
     if (rc) return rc;
-    if (q->delivery_max && op->loan.redelivered >= q->delivery_max && bury(q, &op->loan)) continue;
+    if (shoal_queue_bury_(q, &op->loan)) continue;
     if (q->lease_ns)
       shoal_store64_release(until_at(q, claim.at), until(shoal_now_ns() + q->lease_ns, tag_of(c)));  // [L2]
     return 0;
@@ -239,9 +245,9 @@ int shoal_queue_receive_leased_(void *arg) {
 int shoal_queue_get_leased_(void *arg) {
   struct shoal_queue_op_ *op = arg;
   int rc;
-  while (!(rc = shoal_queue_receive_leased_(op))) {
+  while (!(rc = op->q->ops->receive_leased(op))) {
     memcpy(op->out, op->loan.data, op->q->element_size);
-    if (!shoal_queue_finish_leased_(op->q, &op->loan, SHOAL_RELEASE_)) return 0;  // else it comes again
+    if (!op->q->ops->finish_leased(op->q, &op->loan, SHOAL_RELEASE_, 1)) return 0;  // else it comes again
   }
   return rc;
 }
@@ -249,29 +255,30 @@ int shoal_queue_get_leased_(void *arg) {
 int shoal_queue_recv_leased_(void *arg) {
   struct shoal_queue_op_ *op = arg;
   int rc;
-  while (!(rc = shoal_queue_receive_leased_(op))) {
+  while (!(rc = op->q->ops->receive_leased(op))) {
     op->size = op->loan.size;
     if (op->size > op->room) {
       shoal_queue_unreceive_(op->q, &op->loan);
       return -EMSGSIZE;
     }
     if (op->size) memcpy(op->out, op->loan.data, op->size);
-    if (!shoal_queue_finish_leased_(op->q, &op->loan, SHOAL_RELEASE_)) return 0;  // else it comes again
+    if (!op->q->ops->finish_leased(op->q, &op->loan, SHOAL_RELEASE_, 1)) return 0;  // else it comes again
   }
   return rc;
 }
 
 // ---- its words ----
 
-static uint64_t places_of(uint32_t capacity) {
+// Of the ring's; the other kinds keep theirs with their cells.
+static uint64_t places_of(const struct shoal_queue_options *o) {
   uint64_t n = 2;
-  while (n < capacity) n *= 2;
+  if (o->kind != SHOAL_QUEUE_MPMC || o->grow) return 0;
+  while (n < o->capacity) n *= 2;
   return n;
 }
 uint64_t shoal_queue_extra_size_(const struct shoal_queue_options *o) {
   if (!o->lease_ns && !o->delivery_max) return 0;
-  return sizeof(struct shoal_queue_extra_shm) +
-         ((places_of(o->capacity) * sizeof(shoal_atomic64) + 63) & ~UINT64_C(63));
+  return sizeof(struct shoal_queue_extra_shm) + ((places_of(o) * sizeof(shoal_atomic64) + 63) & ~UINT64_C(63));
 }
 void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct shoal_queue_options *o) {
   extra->lease_ns = o->lease_ns;
@@ -280,11 +287,13 @@ void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct s
 }
 int shoal_queue_extra_attach_(struct shoal_queue *q, uint64_t off, uint64_t size) {
   struct shoal_queue_extra_shm *extra;
-  uint64_t places = q->ring.mask + 1;
+  uint64_t places = q->kind == SHOAL_QUEUE_MPMC ? q->ring.mask + 1 : 0;
+  uint32_t in_cells = q->kind != SHOAL_QUEUE_MPMC && !q->ordered.leases;
+  if (in_cells) return shoal_fail_(-EPROTO, "leases of cells that have no words for them");
   if (off % 64 || off > size || size - off < sizeof *extra + places * sizeof(shoal_atomic64))
     return shoal_fail_(-EPROTO, "the leases lie outside");
   q->extra = extra = (void *)((char *)q->shm + off);
-  q->until = (shoal_atomic64 *)(extra + 1);
+  q->until = places ? (shoal_atomic64 *)(extra + 1) : NULL;
   q->lease_ns = (int64_t)__atomic_load_n(&extra->lease_ns, __ATOMIC_RELAXED);
   q->delivery_max = __atomic_load_n(&extra->delivery_max, __ATOMIC_RELAXED);
   return 0;

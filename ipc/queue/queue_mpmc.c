@@ -402,7 +402,6 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
 const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .name = "mpmc",
     .roles = SHOAL_ROLES_DEFAULT,
-    .leases = 1,
     .holds = 1,
     .wait = &wait_ops,
     .refuses = refuses,
@@ -424,6 +423,9 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .in_hand = in_hand,
     .held = held_by,
     .ready = ready,
+    .receive_leased = shoal_queue_receive_from_ring_,
+    .finish_leased = shoal_queue_finish_in_ring_,
+    .extend = shoal_queue_extend_in_ring_,
     .is_lent = is_lent,
     .finish = finish,
     .slot = slot,

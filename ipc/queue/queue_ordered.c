@@ -13,7 +13,8 @@ static struct shoal_ordered_options options_of(const struct shoal_queue_options 
   uint32_t capacity = o->capacity;
   if (o->grow && capacity - 1 < SHOAL_ORDERED_CAPACITY_MAX)
     while (capacity & (capacity - 1)) capacity = (capacity | (capacity - 1)) + 1;
-  return (struct shoal_ordered_options){capacity, o->element_size, by, o->drop, o->grow, o->key};
+  uint32_t leases = o->lease_ns || o->delivery_max;
+  return (struct shoal_ordered_options){capacity, o->element_size, by, o->drop, o->grow, o->key, leases};
 }
 static const char *refuses(const struct shoal_queue_options *o) {
   if (o->kind != SHOAL_QUEUE_PRIORITY || !o->element_size) return NULL;
@@ -80,7 +81,8 @@ static int join(struct shoal_eventcount_view *view, int side) {
   (void)side;
   return shoal_queue_confirm_(shoal_queue_of_(view));
 }
-static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, NULL, NULL};
+static int64_t due(struct shoal_eventcount_view *view) { return shoal_queue_due_(shoal_queue_of_(view)); }
+static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due, NULL};
 
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
   if (!shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) return;
@@ -116,9 +118,26 @@ static int in_vain(const struct shoal_queue *q, int side) {
 
 // ---- attempts ----
 
+// Under a lease, once in its time: what has run out is told to as many as it is for, and to who waits for what can be dropped.
+static int look_due(struct shoal_queue *q, uint32_t me, shoal_deadline deadline) {
+  int64_t now = q->lease_ns ? shoal_now_ns() : 0, next = now + q->lease_ns;
+  if (!q->lease_ns || now < shoal_queue_due_(q)) return 0;
+  int rc = shoal_ordered_enter(&q->ordered, me, deadline);
+  if (rc) return rc;
+  bump(q, SHOAL_CONSUMER);
+  uint32_t n = shoal_ordered_take_back(&q->ordered, now, &next);
+  shoal_add64_relaxed(&q->extra->expired, n);
+  shoal_store64_relaxed(&q->extra->next, (uint64_t)next);
+  shoal_ordered_leave(&q->ordered, me);
+  wake(q, SHOAL_CONSUMER, n);
+  return 0;
+}
+
 static int enter(struct shoal_queue_op_ *op, int side) {
+  int rc = side == SHOAL_CONSUMER ? look_due(op->q, op->me, op->deadline) : 0;
+  if (rc) return rc;
   if (in_vain(op->q, side)) return -EAGAIN;
-  int rc = shoal_ordered_enter(&op->q->ordered, op->me, op->deadline);
+  rc = shoal_ordered_enter(&op->q->ordered, op->me, op->deadline);
   if (rc || side == SHOAL_CONSUMER || !shoal_eventcount_closed(op->q->wait.shm)) return rc;
   shoal_ordered_leave(&op->q->ordered, op->me);
   return -EPIPE;
@@ -201,6 +220,7 @@ static int receive(void *arg) {
   if (rc) return rc;
   rc = shoal_ordered_next(o, &cell);
   if (!rc) {
+    if (op->q->leased) shoal_ordered_lease(o, cell, shoal_now_ns() + op->q->lease_ns);  // before it is in hand
     shoal_ordered_receive(o, cell, op->me);
     op->loan.data = shoal_ordered_data(o, cell);
     op->loan.token = shoal_ordered_token(o, cell);
@@ -225,18 +245,33 @@ static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loa
                              side == SHOAL_PRODUCER ? SHOAL_CELL_WRITING_ : SHOAL_CELL_READING_, &deaths);
 }
 
-static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+// Inside. Which delivery of which message of whom: nobody else ends what this says.
+static int is_his(const struct shoal_ordered *o, const struct shoal_loan *loan) {
+  uint32_t deaths;
+  return shoal_ordered_holds(o, loan->role, loan->token, SHOAL_CELL_READING_, &deaths) && deaths == loan->redelivered;
+}
+
+// `deaths`: what it comes again with. Under a lease it may be another's by now, and what it lies in ends inside.
+static int finish_if(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how, uint32_t deaths,
+                     uint32_t leased) {
   struct shoal_ordered *o = &q->ordered;
   struct shoal_eventcount *ec = q->wait.shm;
   uint32_t cell = (uint32_t)loan->token;
   int gives_room = how == SHOAL_CANCEL_ || how == SHOAL_RELEASE_;
   int side = gives_room ? SHOAL_PRODUCER : SHOAL_CONSUMER;
-  if (shoal_ordered_enter(o, loan->role, SHOAL_FOREVER)) return;
+  int rc = shoal_ordered_enter(o, loan->role, SHOAL_FOREVER);
+  if (rc) return rc;
+  if (leased && !is_his(o, loan)) {
+    shoal_ordered_leave(o, loan->role);
+    return shoal_queue_run_out_((uint32_t)loan->token);
+  }
   bump(q, side);
   if (gives_room) bump(q, SHOAL_CONSUMER);  // one may wait for the end of this claim
+  if (leased && gives_room && loan->block_) (void)shoal_message_end_lent_(q, loan);
+  SHOAL_COMPILER_BARRIER();  // killed between: it was received, as its block says
   if (gives_room) shoal_ordered_free(o, cell);
   else if (how == SHOAL_COMMIT_) shoal_ordered_ready(o, cell, SHOAL_ORDERED_NEW, 0);
-  else shoal_ordered_ready(o, cell, SHOAL_ORDERED_AGAIN, loan->redelivered);
+  else shoal_ordered_ready(o, cell, SHOAL_ORDERED_AGAIN, deaths);
   shoal_ordered_leave(o, loan->role);
   if (how == SHOAL_COMMIT_ || how == SHOAL_CANCEL_) wake_for_the_end(q, 1);
   if (how != SHOAL_COMMIT_) wake(q, side, 1);
@@ -244,6 +279,50 @@ static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sh
   if (how == SHOAL_RELEASE_ && shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
     shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
   if (gives_room && q->joinable) shoal_queue_done_(q, loan->role);
+  return 0;
+}
+static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+  (void)finish_if(q, loan, how, loan->redelivered, 0);
+}
+
+// ---- leases ----
+
+static int finish_leased(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
+                         uint32_t counts) {
+  return finish_if(q, loan, how, loan->redelivered + counts, 1);
+}
+static int extend(struct shoal_queue *q, const struct shoal_loan *loan) {
+  struct shoal_thread_ *t = shoal_self_();
+  void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
+  int rc = shoal_ordered_enter(&q->ordered, loan->role, SHOAL_FOREVER), his = 0;
+  if (!rc) {
+    his = is_his(&q->ordered, loan);
+    if (his) shoal_ordered_lease(&q->ordered, (uint32_t)loan->token, shoal_now_ns() + q->lease_ns);
+    shoal_ordered_leave(&q->ordered, loan->role);
+  }
+  shoal_pending_restore_(t, pending);
+  return rc || his ? rc : shoal_queue_run_out_((uint32_t)loan->token);
+}
+static int receive_leased(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  int rc;
+  do {
+    op->loan = (struct shoal_loan){.role = op->me, .size = q->element_size, .handle_ = (uint32_t)q->wait.id};
+    rc = receive(op);
+    if (rc) return rc;
+    if (!q->element_size && shoal_message_resolve_(q, &op->loan)) {
+      (void)finish_leased(q, &op->loan, SHOAL_RELEASE_, 1);
+      return shoal_fail_(-EPROTO, "a damaged message");
+    }
+  } while (shoal_queue_bury_(q, &op->loan));
+  return 0;
+}
+static int ready(struct shoal_queue *q, int side, uint32_t me) {
+  int rc = side == SHOAL_CONSUMER ? look_due(q, me, SHOAL_TRY) : 0;
+  if (rc) return rc;
+  if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
+  return blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
 }
 
 static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side) {
@@ -255,12 +334,17 @@ static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side
 
 static int done(struct shoal_queue *q, uint32_t *owner) { return shoal_ordered_is_done(&q->ordered, owner); }
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_ordered_count_held(&q->ordered, me); }
-// In the order of the gets, which is not that of the puts: chained in the cells, whose words are checked again.
+// In the order of the gets, which is not that of the puts: chained in the cells, whose words are checked again. Under a lease the
+// words may be a list's by now: there, the times say it.
 static int is_of(struct shoal_queue *q, uint32_t me, uint64_t token, uint32_t *deaths) {
   return shoal_ordered_holds(&q->ordered, me, token, SHOAL_CELL_READING_, deaths);
 }
 static void keep(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan) {
   uint32_t deaths;
+  if (q->leased) {
+    taken->count++;
+    return;
+  }
   if (taken->count && !is_of(q, loan->role, taken->last, &deaths))
     taken->count = 0;  // an earlier thread's of this number
   if (taken->count++) shoal_ordered_chain_(&q->ordered, taken->last, loan->token);
@@ -270,7 +354,10 @@ static void keep(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const 
 static int in_hand(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan) {
   uint32_t me = loan->role, *deaths = &loan->redelivered;
   loan->token = taken->from;
-  if (!taken->count || !is_of(q, me, loan->token, deaths)) {
+  if (q->leased) {
+    if (!shoal_ordered_in_hand(&q->ordered, me, &loan->token) || !is_of(q, me, loan->token, deaths)) return 0;
+    taken->count -= taken->count != 0;
+  } else if (!taken->count || !is_of(q, me, loan->token, deaths)) {
     taken->count = 0;
     if (!shoal_ordered_in_hand(&q->ordered, me, &loan->token) || !is_of(q, me, loan->token, deaths))
       return 0;  // else one in place
@@ -446,34 +533,38 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->remade = shoal_load64_relaxed(&o->shm->remade);
 }
 
-#define TABLE(by)                                                                     \
-  const struct shoal_queue_kind_ shoal_queue_##by##_ = {.name = #by,                  \
-                                                        .roles = SHOAL_ROLES_DEFAULT, \
-                                                        .holds = 1,                   \
-                                                        .wait = &wait_ops,            \
-                                                        .refuses = refuses,           \
-                                                        .size = by##_size,            \
-                                                        .init = by##_init,            \
-                                                        .attach = by##_attach,        \
-                                                        .put = put,                   \
-                                                        .get = get,                   \
-                                                        .put_n = put_n,               \
-                                                        .get_n = get_n,               \
-                                                        .put_one = put_one,           \
-                                                        .get_one = get_one,           \
-                                                        .reserve = reserve,           \
-                                                        .receive = receive,           \
-                                                        .send = send,                 \
-                                                        .recv = recv,                 \
-                                                        .peek = peek,                 \
-                                                        .done = done,                 \
-                                                        .keep = keep,                 \
-                                                        .in_hand = in_hand,           \
-                                                        .held = held_by,              \
-                                                        .is_lent = is_lent,           \
-                                                        .finish = finish,             \
-                                                        .slot = slot,                 \
-                                                        .leave = leave,               \
+#define TABLE(by)                                                                         \
+  const struct shoal_queue_kind_ shoal_queue_##by##_ = {.name = #by,                      \
+                                                        .roles = SHOAL_ROLES_DEFAULT,     \
+                                                        .holds = 1,                       \
+                                                        .wait = &wait_ops,                \
+                                                        .refuses = refuses,               \
+                                                        .size = by##_size,                \
+                                                        .init = by##_init,                \
+                                                        .attach = by##_attach,            \
+                                                        .put = put,                       \
+                                                        .get = get,                       \
+                                                        .put_n = put_n,                   \
+                                                        .get_n = get_n,                   \
+                                                        .put_one = put_one,               \
+                                                        .get_one = get_one,               \
+                                                        .reserve = reserve,               \
+                                                        .receive = receive,               \
+                                                        .send = send,                     \
+                                                        .recv = recv,                     \
+                                                        .peek = peek,                     \
+                                                        .done = done,                     \
+                                                        .keep = keep,                     \
+                                                        .in_hand = in_hand,               \
+                                                        .held = held_by,                  \
+                                                        .ready = ready,                   \
+                                                        .receive_leased = receive_leased, \
+                                                        .finish_leased = finish_leased,   \
+                                                        .extend = extend,                 \
+                                                        .is_lent = is_lent,               \
+                                                        .finish = finish,                 \
+                                                        .slot = slot,                     \
+                                                        .leave = leave,                   \
                                                         .info = info};
 TABLE(fifo)
 TABLE(lifo)

@@ -9,7 +9,7 @@
 #define LEASE_MAX (UINT64_C(1) << 58)  // the word of a lease holds times of twice that
 
 static const char *lease_refuses(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o) {
-  if (!kind->leases)
+  if (!kind->receive_leased)
     return "options.lease_ns, .delivery_max, .dead_letters: this kind delivers again only after deaths";
   if (o->drop) return "options.drop: what is dropped is not delivered again";
   if (o->lease_ns && o->lease_ns - LEASE_MIN > LEASE_MAX - LEASE_MIN)
@@ -260,7 +260,7 @@ static void choose_attempts(struct shoal_queue *q) {
     q->attempt.send = send_or_drop;
   }
   if (q->leased) {
-    q->attempt.receive = shoal_queue_receive_leased_;
+    q->attempt.receive = ops->receive_leased;
     q->attempt.get = shoal_queue_get_leased_;
     q->attempt.recv = shoal_queue_recv_leased_;
   }
@@ -270,7 +270,7 @@ static void choose_attempts(struct shoal_queue *q) {
 
 int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size) {
   uint64_t extra = __atomic_load_n(&q->shm->extra, __ATOMIC_RELAXED);
-  if (extra && !q->ops->leases) return shoal_fail_(-EPROTO, "leases of a kind that gives none");
+  if (extra && !q->ops->receive_leased) return shoal_fail_(-EPROTO, "leases of a kind that gives none");
   int rc = extra ? shoal_queue_extra_attach_(q, extra, size) : 0;
   if (rc) return rc;
   struct shoal_queue_options o = {.overflow = word_of(&q->shm->overflow),

@@ -9,7 +9,18 @@
 
 // ---- leases of less than an hour, and the clock is set forward ----
 #define HOUR UINT64_C(3600000000000)
-static void make(struct shoal_queue_options options, uint32_t inside) { queue_make(options, 0, inside); }
+static uint32_t kind = SHOAL_QUEUE_MPMC;
+static void make(struct shoal_queue_options options, uint32_t inside) {
+  options.kind = kind;
+  queue_make(options, 0, inside);
+}
+// The same of a kind that works under a lock.
+#define OF_KIND(setup, name, KIND)   \
+  static void setup##_##name(void) { \
+    kind = KIND;                     \
+    setup();                         \
+    kind = SHOAL_QUEUE_MPMC;         \
+  }
 static void leased(uint32_t inside) { make((struct shoal_queue_options){.lease_ns = HOUR / 2}, inside); }
 static void leased_two(void) { leased(2); }
 static void op_extend_release(void) {
@@ -23,11 +34,18 @@ static void release_all(void) {
     receive();
   }
 }
+// Stopped under the lock it holds up all, as queue.h says: there is nobody who could go on.
+static int is_inside(void) {
+  return Q->kind != SHOAL_QUEUE_MPMC && shoal_load32_relaxed(&Q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
+}
 static void time_passes(void) {
   T->late++;
   crash_survivor(release_all);
   T->late++;  // of those that were told of their hour only now
   crash_survivor(release_all);
+}
+static void time_passes_outside(void) {
+  if (!is_inside()) time_passes();
 }
 static void each_released_once(void) {
   time_passes();
@@ -218,3 +236,71 @@ POLICY(bury_late, "receive and release, one goes to dead letters, its time runs 
 POLICY(bury_pair, "pair, receive and release, one goes to dead letters, twice", .kind = CRASH_PAIR,
        .setup = once_in_vain, .prepare = consuming, .op = op_receive_release, .prepare2 = consuming,
        .op2 = op_receive_release, .check = check_buried_pair);
+
+// ---- under a lock: the same, of the kinds whose cells lie there ----
+OF_KIND(leased_two, by_priority, SHOAL_QUEUE_PRIORITY)
+OF_KIND(leased_one, by_priority, SHOAL_QUEUE_PRIORITY)
+OF_KIND(held_too_long, by_priority, SHOAL_QUEUE_PRIORITY)
+OF_KIND(held_too_long, in_a_stack, SHOAL_QUEUE_LIFO)
+OF_KIND(once_in_vain, in_line, SHOAL_QUEUE_FIFO)
+OF_KIND(once_in_vain_leased, in_line, SHOAL_QUEUE_FIFO)
+OF_KIND(no_room_for_it, in_line, SHOAL_QUEUE_FIFO)
+
+POLICY(cell_lease, "priority: receive and release, leased", .setup = leased_two_by_priority, .prepare = consuming,
+       .op = op_receive_release, .check = check_leased);
+POLICY(cell_lease_resumed, "priority: receive and release, its time runs out, goes on", .kind = CRASH_RESUMED,
+       .setup = leased_two_by_priority, .prepare = consuming, .op = op_receive_release, .stopped = time_passes_outside,
+       .check = each_released_once);
+POLICY(cell_extend, "priority: extend and release, leased", .setup = leased_two_by_priority, .prepare = receive,
+       .op = op_extend_release, .check = check_leased);
+POLICY(cell_extend_resumed, "priority: extend and release, its time runs out, goes on", .kind = CRASH_RESUMED,
+       .setup = leased_two_by_priority, .prepare = receive, .op = op_extend_release, .stopped = time_passes_outside,
+       .check = each_released_once);
+POLICY(cell_return, "priority: return, leased", .setup = leased_two_by_priority, .prepare = receive, .op = op_return,
+       .check = check_leased);
+POLICY(cell_return_wake, "priority: return, leased, another asleep, goes on", .kind = CRASH_RESUMED,
+       .setup = leased_one_by_priority, .prepare = receive, .ready = one_more, .op = op_return, .check = handed_on);
+POLICY(cell_leave, "priority: leave with a leased one in hand", .setup = leased_two_by_priority, .prepare = receive,
+       .op = op_leave_consuming, .check = check_leased);
+POLICY(cell_get, "priority: get, leased", .setup = leased_two_by_priority, .prepare = consuming, .op = op_get,
+       .check = check_leased);
+POLICY(cell_back, "priority: take back and release", .setup = held_too_long_by_priority, .prepare = consuming,
+       .op = op_receive_release, .check = check_leased);
+POLICY(cell_back_lifo, "lifo: take back and release", .setup = held_too_long_in_a_stack, .prepare = consuming,
+       .op = op_receive_release, .check = check_leased);
+POLICY(cell_back_pair, "pair, priority: take back and release, twice", .kind = CRASH_PAIR,
+       .setup = held_too_long_by_priority, .prepare = consuming, .op = op_receive_release, .prepare2 = consuming,
+       .op2 = op_receive_release, .check = check_leased);
+POLICY(cell_look, "priority: peek, a lease has run out", .setup = held_too_long_by_priority, .prepare = consuming,
+       .op = op_look, .check = check_leased);
+POLICY(cell_bury, "fifo: receive and release, one goes to dead letters", .setup = once_in_vain_in_line,
+       .prepare = consuming, .op = op_receive_release, .check = check_buried);
+POLICY(cell_bury_full, "fifo: receive and release, there is no room among the dead letters",
+       .setup = no_room_for_it_in_line, .prepare = consuming, .op = op_receive_release, .check = check_no_room);
+POLICY(cell_bury_late, "fifo: receive and release, one goes to dead letters, its time runs out, goes on",
+       .kind = CRASH_RESUMED, .setup = once_in_vain_leased_in_line, .prepare = consuming, .op = op_receive_release,
+       .stopped = time_passes_outside, .check = check_buried_late);
+
+// A put, while a lease is taken back.
+static void room_for_one(void) { leased(CAPACITY - 1); }
+OF_KIND(room_for_one, by_priority, SHOAL_QUEUE_PRIORITY)
+static void time_passes_and_one_comes(void) {
+  if (is_inside()) return;
+  T->late++;
+  put_next();
+  crash_survivor(release_all);
+}
+static void all_released_once(void) {
+  time_passes();
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == T->word[NEXT], "%u released of %u", ledger_taken(), T->word[NEXT]);
+  crash_kill_victim();
+  crash_survivor(survive);
+  ledger_once();
+}
+POLICY(lease_put, "receive and release, its time runs out, one is put, goes on", .kind = CRASH_RESUMED,
+       .setup = room_for_one, .prepare = consuming, .op = op_receive_release, .stopped = time_passes_and_one_comes,
+       .check = all_released_once);
+POLICY(cell_put, "priority: receive and release, its time runs out, one is put, goes on", .kind = CRASH_RESUMED,
+       .setup = room_for_one_by_priority, .prepare = consuming, .op = op_receive_release,
+       .stopped = time_passes_and_one_comes, .check = all_released_once);

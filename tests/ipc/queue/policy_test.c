@@ -21,6 +21,7 @@
 
 #include "core/error.h"
 #include "core/proc.h"
+#include "ipc/queue/message.h"
 #include "ipc/queue/select.h"
 #include "tests/harness/drivers.h"
 
@@ -670,8 +671,18 @@ static void test_joined_when_all_is_done_processes(void **state) { (void)state, 
 
 #define HOUR UINT64_C(3600000000000)
 
-static struct shoal_queue *make_leased(uint64_t lease_ns, uint32_t delivery_max) {
-  return make((struct shoal_queue_options){.capacity = 4, .lease_ns = lease_ns, .delivery_max = delivery_max});
+static uint32_t leasing[] = {SHOAL_QUEUE_MPMC, SHOAL_QUEUE_FIFO, SHOAL_QUEUE_PRIORITY};
+#define EACH_LEASING(test)                                                                    \
+  cmocka_unit_test_prestate(test, &leasing[0]), cmocka_unit_test_prestate(test, &leasing[1]), \
+      cmocka_unit_test_prestate(test, &leasing[2])
+static struct shoal_queue_options of_kind(struct shoal_queue_options o, void **state) {
+  o.kind = *(uint32_t *)*state;
+  if (o.kind == SHOAL_QUEUE_PRIORITY) o.key = (struct shoal_queue_key){SHOAL_KEY_U64, 0};
+  return o;
+}
+static struct shoal_queue *make_leased(void **state, uint64_t lease_ns, uint32_t delivery_max) {
+  struct shoal_queue_options o = {.capacity = 4, .lease_ns = lease_ns, .delivery_max = delivery_max};
+  return make(of_kind(o, state));
 }
 static struct shoal_loan receive(struct shoal_queue *q) {
   struct shoal_loan loan;
@@ -680,14 +691,18 @@ static struct shoal_loan receive(struct shoal_queue *q) {
 }
 // As if its hour had passed.
 static void run_out(struct shoal_queue *q, const struct shoal_loan *loan) {
-  shoal_atomic64 *word = &q->until[loan->token % 4];
-  shoal_store64_relaxed(word, (shoal_load64_relaxed(word) & 0x3fff) | 1 << 14);
+  if (q->kind == SHOAL_QUEUE_MPMC) {
+    shoal_atomic64 *word = &q->until[loan->token % 4];
+    shoal_store64_relaxed(word, (shoal_load64_relaxed(word) & 0x3fff) | 1 << 14);
+  } else {
+    shoal_ordered_lease(&q->ordered, (uint32_t)loan->token, 1);
+  }
   shoal_store64_relaxed(&q->extra->next, 0);
 }
 
 static void test_a_lease_that_has_run_out_is_over(void **state) {
   (void)state;
-  struct shoal_queue *q = make_leased(HOUR, 0);
+  struct shoal_queue *q = make_leased(state, HOUR, 0);
   uint64_t v;
   for (uint64_t i = 1; i <= 3; i++) put(q, i);
   struct shoal_loan first = receive(q), again;
@@ -721,7 +736,7 @@ static void test_a_lease_that_has_run_out_is_over(void **state) {
 // Left behind, it is delivered anew: the time that its word said is not the next one's.
 static void test_who_leaves_takes_its_lease_along(void **state) {
   (void)state;
-  struct shoal_queue *q = make_leased(HOUR, 0);
+  struct shoal_queue *q = make_leased(state, HOUR, 0);
   put(q, 1);
   struct shoal_loan loan = receive(q);
   assert_true(shoal_load64_relaxed(&q->until[0]) != 0);
@@ -751,7 +766,7 @@ static void get_one_two_three(void *memory, unsigned i) {
 static void test_a_sleeper_takes_what_runs_out(void **state) {
   (void)state;
   for (unsigned way = 0; way < 2; way++) {
-    struct shoal_queue *q = make_leased(20000000, 0);
+    struct shoal_queue *q = make_leased(state, 20000000, 0);
     put(q, 1);
     struct shoal_loan loan = receive(q);
     struct peer p = peer_start(&arena, get_one_two_three, way);
@@ -766,7 +781,7 @@ static void test_a_sleeper_takes_what_runs_out(void **state) {
 // Nothing is due: it sleeps; something is: it is seen.
 static void test_who_only_looks_at_leases(void **state) {
   (void)state;
-  struct shoal_queue *q = make_leased(HOUR, 0);
+  struct shoal_queue *q = make_leased(state, HOUR, 0);
   uint64_t v = 0;
   struct shoal_case readable[] = {shoal_on_readable(q)};
   assert_int_equal(number_queue_peek(q, &v, shoal_after_ms(60)), -ETIMEDOUT);
@@ -791,7 +806,7 @@ static void test_who_only_looks_at_leases(void **state) {
 
 static void test_deliveries_in_vain_are_counted(void **state) {
   (void)state;
-  struct shoal_queue *q = make_leased(0, 3);
+  struct shoal_queue *q = make_leased(state, 0, 3);
   uint64_t v;
   put(q, 1), put(q, 2);
   for (uint32_t i = 0; i < 3; i++) {
@@ -820,6 +835,7 @@ static void test_dead_letters(void **state) {
   uint64_t v;
   assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
   struct shoal_queue_options o = {.capacity = 4, .delivery_max = 1, .dead_letters = "dead"}, plain = {.capacity = 2};
+  o = of_kind(o, state);
   assert_int_equal(number_queue_create(seg, "work", &o, &q), -ENOENT);
   assert_int_equal(
       shoal_queue_create(seg, "dead", &(struct shoal_queue_options){.capacity = 2, .element_size = 4}, &dead), 0);
@@ -857,6 +873,7 @@ static void test_dead_letters_are_not_dropped(void **state) {
   uint64_t n = 0;
   assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
   struct shoal_queue_options o = {.capacity = 4, .delivery_max = 1, .dead_letters = "dead"};
+  o = of_kind(o, state);
   struct shoal_queue_options drops = {.capacity = 2, .overflow = SHOAL_OVERFLOW_DROP_NEWEST};
   assert_int_equal(number_queue_create(seg, "dead", &drops, &dead), 0);
   assert_int_equal(number_queue_create(seg, "work", &o, &q), 0);
@@ -871,6 +888,62 @@ static void test_dead_letters_are_not_dropped(void **state) {
   for (uint64_t i = 0; i < 2; i++) assert_int_equal(get(dead), i);
   assert_int_equal(shoal_queue_detach(q), 0);
   assert_int_equal(shoal_queue_detach(dead), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
+// What comes again has its order among the others: a job's key, or the top of the stack.
+static void test_what_runs_out_comes_in_its_order(void **state) {
+  (void)state;
+  struct shoal_queue_options o = {.capacity = 4, .lease_ns = HOUR};
+  for (o.kind = SHOAL_QUEUE_LIFO; o.kind <= SHOAL_QUEUE_PRIORITY; o.kind++) {
+    if (o.kind == SHOAL_QUEUE_PRIORITY) o.key = (struct shoal_queue_key){SHOAL_KEY_U64, 0};
+    struct shoal_queue *q = make(o);
+    put(q, 5), put(q, 7);
+    struct shoal_loan loan = receive(q);
+    uint64_t has = *(uint64_t *)loan.data;
+    assert_int_equal(has, o.kind == SHOAL_QUEUE_LIFO ? 7 : 5);
+    put(q, 3);
+    run_out(q, &loan);
+    if (o.kind == SHOAL_QUEUE_PRIORITY) assert_int_equal(get(q), 3);
+    assert_int_equal(get(q), has);
+    if (o.kind == SHOAL_QUEUE_LIFO) assert_int_equal(get(q), 3);
+    assert_int_equal(get(q), 12 - has);
+    assert_int_equal(shoal_queue_release(q, &loan), -ETIMEDOUT);
+    unmake(q);
+  }
+}
+
+// The leases of what lies in memory that came later, and of blocks: each end is one, and none is left.
+static void test_leases_of_a_queue_that_grows(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q;
+  struct shoal_loan loan[40];
+  char bytes[100] = "";
+  uint64_t size;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 2, .grow = 1, .bytes = 1, .lease_ns = HOUR, .delivery_max = 2};
+  assert_int_equal(shoal_queue_create(seg, "work", &o, &q), 0);
+  for (int i = 0; i < 40; i++) {
+    bytes[0] = (char)i;
+    assert_int_equal(shoal_queue_send(q, bytes, i % 2 ? 100 : 3, SHOAL_TRY), 0);
+  }
+  for (int i = 0; i < 40; i++) loan[i] = receive(q);
+  for (int i = 0; i < 40; i += 3) assert_int_equal(shoal_queue_release(q, &loan[i]), 0);
+  for (int i = 39; i >= 0; i--)
+    if (i % 3) shoal_ordered_lease(&q->ordered, (uint32_t)loan[i].token, 1);
+  shoal_store64_relaxed(&q->extra->next, 0);
+  for (int i = 0; i < 40; i++) {
+    if (i % 3 == 0) continue;
+    assert_int_equal(shoal_queue_recv(q, bytes, 2, &size, SHOAL_TRY), -EMSGSIZE);  // not a delivery in vain
+    assert_int_equal(shoal_queue_recv(q, bytes, sizeof bytes, &size, SHOAL_TRY), 0);
+    assert_true(bytes[0] == i && size == (i % 2 ? 100u : 3u));
+    assert_int_equal(shoal_queue_release(q, &loan[i]), -ETIMEDOUT);
+  }
+  assert_int_equal(info_of(q).expired, 26);
+  assert_int_equal(info_of(q).held, 0);
+  assert_true(info_of(q).grown > 3);
+  assert_int_equal(shoal_queue_detach(q), 0);
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
@@ -938,7 +1011,7 @@ static void receive_and_die(void *memory, unsigned i) {
 }
 static void test_deaths_count_too(void **state) {
   (void)state;
-  struct shoal_queue *q = make_leased(HOUR, 2);
+  struct shoal_queue *q = make_leased(state, HOUR, 2);
   uint64_t v;
   put(q, 1);
   for (uint32_t i = 0; i < 2; i++) {
@@ -978,20 +1051,20 @@ static void release_some(void *memory, unsigned i) {
   }
   CHECK(shoal_queue_detach(q) == 0);
 }
-static void released_once(enum driver driver) {
-  struct shoal_queue *q = make_leased(1000000, 0);
+static void released_once(void **state, enum driver driver) {
+  struct shoal_queue *q = make_leased(state, 1000000, 0);
   run(&arena, driver, 4, release_some);
   for (int i = 0; i < LEASED; i++) assert_int_equal(shared()->ledger[i], 1);
   assert_int_equal(info_of(q).late, 0);
   unmake(q);
 }
-static void test_released_once_threads(void **state) { (void)state, released_once(THREADS); }
-static void test_released_once_processes(void **state) { (void)state, released_once(PROCESSES); }
+static void test_released_once_threads(void **state) { released_once(state, THREADS); }
+static void test_released_once_processes(void **state) { released_once(state, PROCESSES); }
 
 static void test_joinable_with_leases(void **state) {
   (void)state;
   struct shoal_queue *q =
-      make((struct shoal_queue_options){.capacity = 4, .joinable = 1, .lease_ns = HOUR, .delivery_max = 5});
+      make(of_kind((struct shoal_queue_options){4, .joinable = 1, .lease_ns = HOUR, .delivery_max = 5}, state));
   put(q, 1);
   assert_int_equal(get(q), 1);
   struct shoal_loan taken = {.token = 0};
@@ -1017,7 +1090,8 @@ static void get_and_be_done(void *memory, unsigned i) {
 static void test_a_late_task_done_ends_no_other(void **state) {
   (void)state;
   for (uint64_t more = 0; more < 2; more++) {
-    struct shoal_queue *q = make((struct shoal_queue_options){.capacity = 4, .joinable = 1, .lease_ns = HOUR});
+    struct shoal_queue *q =
+        make(of_kind((struct shoal_queue_options){.capacity = 4, .joinable = 1, .lease_ns = HOUR}, state));
     for (uint64_t i = 0; i <= more; i++) put(q, 1 + i);
     for (uint64_t i = 0; i <= more; i++) assert_int_equal(get(q), 1 + i);
     struct shoal_loan taken = {.token = 0};
@@ -1041,7 +1115,7 @@ static void test_a_late_task_done_ends_no_other(void **state) {
 // What stands there is not believed.
 static void test_damaged_policies_are_refused(void **state) {
   (void)state;
-  struct shoal_queue *q = make_leased(HOUR, 2), *other;
+  struct shoal_queue *q = make_leased(state, HOUR, 2), *other;
   char *memory = (char *)arena.memory + QUEUE_AT;
   uint64_t size = shared()->queue_size, good = q->shm->extra;
   static const uint64_t absurd[] = {1, 64, UINT32_MAX, UINT64_MAX & ~UINT64_C(63), UINT64_MAX};
@@ -1093,21 +1167,23 @@ int main(void) {
       cmocka_unit_test(test_joiners_are_told_that_nobody_will_finish),
       cmocka_unit_test(test_joined_when_all_is_done_threads),
       cmocka_unit_test(test_joined_when_all_is_done_processes),
-      cmocka_unit_test(test_a_lease_that_has_run_out_is_over),
-      cmocka_unit_test(test_who_leaves_takes_its_lease_along),
-      cmocka_unit_test(test_a_sleeper_takes_what_runs_out),
-      cmocka_unit_test(test_who_only_looks_at_leases),
-      cmocka_unit_test(test_deliveries_in_vain_are_counted),
-      cmocka_unit_test(test_dead_letters),
-      cmocka_unit_test(test_dead_letters_are_not_dropped),
+      EACH_LEASING(test_a_lease_that_has_run_out_is_over),
+      cmocka_unit_test_prestate(test_who_leaves_takes_its_lease_along, &leasing[0]),
+      EACH_LEASING(test_a_sleeper_takes_what_runs_out),
+      EACH_LEASING(test_who_only_looks_at_leases),
+      EACH_LEASING(test_deliveries_in_vain_are_counted),
+      EACH_LEASING(test_dead_letters),
+      EACH_LEASING(test_dead_letters_are_not_dropped),
+      cmocka_unit_test(test_what_runs_out_comes_in_its_order),
+      cmocka_unit_test(test_leases_of_a_queue_that_grows),
       cmocka_unit_test(test_leases_that_make_no_sense),
       cmocka_unit_test(test_another_policy_is_not_opened),
-      cmocka_unit_test(test_deaths_count_too),
-      cmocka_unit_test(test_released_once_threads),
-      cmocka_unit_test(test_released_once_processes),
-      cmocka_unit_test(test_joinable_with_leases),
-      cmocka_unit_test(test_a_late_task_done_ends_no_other),
-      cmocka_unit_test(test_damaged_policies_are_refused),
+      EACH_LEASING(test_deaths_count_too),
+      EACH_LEASING(test_released_once_threads),
+      EACH_LEASING(test_released_once_processes),
+      EACH_LEASING(test_joinable_with_leases),
+      EACH_LEASING(test_a_late_task_done_ends_no_other),
+      cmocka_unit_test_prestate(test_damaged_policies_are_refused, &leasing[0]),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
