@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/directory_internal.h"
 #include "core/error.h"
 #include "core/heap_internal.h"
 
@@ -281,20 +282,38 @@ static uint64_t word_of(uint32_t seq, uint32_t entry, uint32_t generation) {
   return SHOAL_WORD_(seq, OBJECT, SHOAL_OBJECT_OWNER_(entry & 0xfffff, generation));
 }
 
-int shoal_block_give_(struct shoal_heap *heap, void *block, uint32_t entry, uint32_t generation,
-                      struct shoal_block_ref *ref) {
+// Of a block of this process's: its word, what that is, and will be when it is the object's; *ref.
+static int begin_to_give(struct shoal_heap *heap, void *block, uint32_t entry, uint32_t generation,
+                         struct shoal_block_ref *ref, struct shoal_spot_ *s, uint64_t *w, uint64_t *given) {
   int rc = 0;
-  struct shoal_spot_ s;
   struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
   if (!cache) return rc;
-  rc = find(heap, block, &s);
+  rc = find(heap, block, s);
   if (rc) return rc;
-  uint64_t w = shoal_load64_relaxed(s.word), given = word_of(shoal_word_seq_(w) + 1, entry, generation);
-  if ((uint32_t)w != (uint32_t)mine(cache, PROCESS)) return shoal_fail_(-EINVAL, "the block is not this process's");
-  *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(given), 0};
+  *w = shoal_load64_relaxed(s->word);
+  *given = word_of(shoal_word_seq_(*w) + 1, entry, generation);
+  if ((uint32_t)*w != (uint32_t)mine(cache, PROCESS)) return shoal_fail_(-EINVAL, "the block is not this process's");
+  *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(*given), 0};
+  return 0;
+}
+
+int shoal_block_give_(struct shoal_heap *heap, void *block, uint32_t entry, uint32_t generation,
+                      struct shoal_block_ref *ref) {
+  struct shoal_spot_ s;
+  uint64_t w, given;
+  int rc = begin_to_give(heap, block, entry, generation, ref, &s, &w, &given);
+  if (rc) return rc;
   // [H1] pairs with [H2]: what is in the block, and in *ref, is seen by who finds it the object's
   if (!shoal_cas64_release(s.word, &w, given)) return shoal_fail_(-EINVAL, "the block was freed meanwhile");  // [H1]
   return 0;
+}
+
+int shoal_block_give_tied_(struct shoal_heap *heap, void *block, const struct shoal_object *holder,
+                           const struct shoal_object *held, struct shoal_block_ref *ref) {
+  struct shoal_spot_ s;
+  uint64_t w, given;
+  int rc = begin_to_give(heap, block, holder->entry, holder->generation, ref, &s, &w, &given);
+  return rc ? rc : shoal_object_tie_(heap->seg, held, holder, s.word, w, given);
 }
 
 static int not_the_objects(void) { return shoal_fail_(-ENOENT, "the block is not the object's any more"); }
