@@ -139,7 +139,7 @@ static int look_at(struct shoal_segment *seg, const char *type, struct shoal_obj
   char is[SHOAL_TYPE_MAX + 1] = "";
   for (unsigned i = 0; i < 4; i++) {
     uint64_t word = shoal_load64_acquire(&e->type[i]);  // [D4]
-    memcpy(is + 8 * i, &word, 8);
+    memcpy(is + UINT64_C(8) * i, &word, 8);
   }
   is[SHOAL_TYPE_MAX] = 0;
   if (strcmp(is, type) != 0) return shoal_fail_(-EBADMSG, "it is a %s, no %s", is, type);

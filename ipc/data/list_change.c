@@ -180,6 +180,7 @@ static int give_all(struct shoal_list *l, const struct change *c, shoal_atomic64
     give->phase = 2 * (c->from + *given) + 1;
     SHOAL_COMPILER_BARRIER();
     int rc = shoal_item_give_(&l->keep, c->items[*given], &give->ref);
+    if (rc) give->ref = (struct shoal_block_ref){.off = 0};  // else its end, refused, is the reason that is told
     if (rc) return rc;
     shoal_store64_relaxed(&words[c->from + *given], shoal_item_word_(give->ref.off, 0, give->ref.seq));
     SHOAL_COMPILER_BARRIER();

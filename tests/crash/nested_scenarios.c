@@ -320,8 +320,6 @@ NESTED(list_replace, "list, replace a slice", .setup = x_replace, .prepare = war
 NESTED(list_reverse, "list, reverse", .setup = x_reverse, .prepare = warm_in, .op = op_x_reverse, .check = check);
 
 // The one who repairs, or frees, what the first left is killed, too.
-NESTED(pair_set, "pair, set, then the next writer", .kind = CRASH_PAIR, .setup = over_other, .prepare = warm_in,
-       .op = op_set, .prepare2 = warm, .op2 = op_next, .check = check);
 NESTED(pair_made, "pair, made and put, then the next writer", .kind = CRASH_PAIR, .setup = nothing, .prepare = warm,
        .op = op_setdefault, .prepare2 = warm, .op2 = op_next, .check = check);
 NESTED(pair_remove, "pair, remove, then the next writer", .kind = CRASH_PAIR, .setup = deep_to_nothing, .prepare = warm,
