@@ -287,7 +287,7 @@ static int begin_to_give(struct shoal_heap *heap, void *block, uint32_t entry, u
                          struct shoal_block_ref *ref, struct shoal_spot_ *s, uint64_t *w, uint64_t *given) {
   int rc = 0;
   struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
-  if (!cache) return rc;
+  if (!cache) return rc ? rc : -ENOMEM;
   rc = find(heap, block, s);
   if (rc) return rc;
   *w = shoal_load64_relaxed(s->word);

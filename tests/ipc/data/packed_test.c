@@ -51,13 +51,7 @@ static void test_what_is_refused(void **state) {
   assert_int_equal(shoal_dict_get_packed(dict, "k", 1, &m, "i", &i), -EBADMSG);
   assert_int_equal(shoal_packed_print(m.data, m.size, stderr), 0);  // it is there, for another format
   assert_int_equal(shoal_dict_get_packed(dict, "l", 1, &m, "i", &i), -ENOENT);
-  static const char *const hostile[] = {"",
-                                        "\x93\x01",
-                                        "\xdd\xff\xff\xff\xff",
-                                        "\xc1",
-                                        "\x01\x01",
-                                        "\xd9\x05"
-                                        "ab"};
+  static const char *const hostile[] = {"", "\x93\x01", "\xdd\xff\xff\xff\xff", "\xc1", "\x01\x01", "\xd9\x05\x61\x62"};
   for (unsigned k = 0; k < sizeof hostile / sizeof *hostile; k++) {
     assert_int_equal(set("k", hostile[k]), 0);
     assert_int_equal(shoal_dict_get_packed(dict, "k", 1, &m, "x"), -EPROTO);
