@@ -21,19 +21,19 @@
 #include <string.h>
 
 #include "core/deadline.h"
+#include "core/directory_internal.h"
 #include "core/error.h"
 #include "core/futex.h"
-#include "core/segment_internal.h"
 
-enum { EMPTY, FREE, CREATING, LIVE, REMOVED };
-#define STATE(w) ((unsigned)((w)&7))
+#define EMPTY SHOAL_ENTRY_EMPTY_
+#define FREE SHOAL_ENTRY_FREE_
+#define CREATING SHOAL_ENTRY_CREATING_
+#define LIVE SHOAL_ENTRY_LIVE_
+#define REMOVED SHOAL_ENTRY_REMOVED_
+#define STATE SHOAL_ENTRY_STATE_
 #define WAITED UINT64_C(8)  // somebody sleeps until CREATING has ended
-#define GENERATION(w) ((uint32_t)((w) >> 4) & 0xfffffffu)
+#define GENERATION SHOAL_ENTRY_GENERATION_
 #define CREATOR(w) ((shoal_proc_id)((w) >> 32))
-// In `whole`: of a part, the entry + 1 and, above it, the generation of the object that it goes with; of an object that has,
-// or had, parts: PARTS.
-#define PARTS (UINT64_C(1) << 63)
-#define WHOLE(entry, generation) ((uint64_t)(generation) << 32 | ((uint64_t)(entry) + 1))
 #define MAKE(state, generation, creator) \
   ((uint64_t)(creator) << 32 | (uint64_t)((generation)&0xfffffffu) << 4 | (uint64_t)(state))
 
@@ -167,7 +167,7 @@ static void free_one(struct shoal_segment *seg, uint32_t at) {
 
 // Of a part: whether what it goes with is still there.
 static int whole_is_there(struct shoal_segment *seg, uint32_t at) {
-  uint64_t whole = shoal_load64_relaxed(&seg->entries[at].whole) & ~PARTS;
+  uint64_t whole = shoal_load64_relaxed(&seg->entries[at].whole) & ~SHOAL_MARKS_;
   uint32_t entry = (uint32_t)whole - 1;
   if (!whole || entry >= seg->g.entries) return 0;
   uint64_t w = shoal_load64_acquire(&seg->entries[entry].state);  // [D2]
@@ -178,23 +178,28 @@ static int whole_is_there(struct shoal_segment *seg, uint32_t at) {
 static int to_be_freed(struct shoal_segment *seg, uint32_t at) {
   uint64_t w = shoal_load64_acquire(&seg->entries[at].state);  // [D2]
   if (STATE(w) == CREATING) return !shoal_proc_alive(seg, CREATOR(w), 0);
-  return STATE(w) == REMOVED && !shoal_reference_any_(seg, at) && !whole_is_there(seg, at);
+  return STATE(w) == REMOVED && !shoal_reference_any_(seg, at) && !whole_is_there(seg, at) && !shoal_ties_any_(seg, at);
 }
 
-// With its parts. Killed before the last of them: a reaper finds that what they go with is not there.
-static void free_entry(struct shoal_segment *seg, uint32_t at) {
-  uint64_t had = shoal_load64_relaxed(&seg->entries[at].whole) & PARTS;
+// 1: others went with it, or were tied to it, and have nobody now.
+static int free_alone(struct shoal_segment *seg, uint32_t at) {
+  uint64_t whole = shoal_load64_relaxed(&seg->entries[at].whole);
   free_one(seg, at);
-  for (uint32_t i = 0; had && i < seg->g.entries; i++)
-    if ((uint32_t)shoal_load64_relaxed(&seg->entries[i].whole) == at + 1 && to_be_freed(seg, i)) free_one(seg, i);
+  return (whole & (SHOAL_PARTS_ | SHOAL_HOLDS_)) != 0;
 }
-
 static void tidy_locked(struct shoal_segment *seg) {
-  for (uint32_t at = 0; at < seg->g.entries; at++)
-    if (to_be_freed(seg, at)) free_entry(seg, at);
+  for (int again = 1; again;) {
+    again = 0;
+    for (uint32_t at = 0; at < seg->g.entries; at++)
+      if (to_be_freed(seg, at)) again |= free_alone(seg, at);
+  }
+}
+// With its parts, and what nobody else holds. Killed before the last of them: a reaper finds them.
+static void free_entry(struct shoal_segment *seg, uint32_t at) {
+  if (free_alone(seg, at)) tidy_locked(seg);
 }
 
-static int writer_acquire(struct shoal_segment *seg) {
+int shoal_directory_acquire_(struct shoal_segment *seg) {
   int rc = shoal_robust_acquire_(&seg->header->writer, SHOAL_FOREVER);
   if (rc == 0) return 0;
   if (rc != -EOWNERDEAD) return shoal_fail_(rc, "the directory's writer word");
@@ -207,30 +212,30 @@ static int writer_acquire(struct shoal_segment *seg) {
   tidy_locked(seg);
   return 0;
 }
-static void writer_release(struct shoal_segment *seg) { shoal_robust_release_(&seg->header->writer); }
+void shoal_directory_release_(struct shoal_segment *seg) { shoal_robust_release_(&seg->header->writer); }
 
 void shoal_directory_tidy_(struct shoal_segment *seg) {
   int needed = shoal_robust_is_dead(shoal_load32_relaxed(&seg->header->writer.word));
   for (uint32_t at = 0; at < seg->g.entries && !needed; at++) needed = to_be_freed(seg, at);
-  if (!needed || writer_acquire(seg)) return;
+  if (!needed || shoal_directory_acquire_(seg)) return;
   tidy_locked(seg);
-  writer_release(seg);
+  shoal_directory_release_(seg);
 }
 
 void shoal_directory_freed_(struct shoal_segment *seg, uint32_t at) {
   uint64_t w = shoal_load64_seq_cst(&seg->entries[at].state);  // [F2]
-  if (STATE(w) != REMOVED || shoal_reference_any_(seg, at) || writer_acquire(seg)) return;
+  if (STATE(w) != REMOVED || shoal_reference_any_(seg, at) || shoal_directory_acquire_(seg)) return;
   if (to_be_freed(seg, at)) free_entry(seg, at);
-  writer_release(seg);
+  shoal_directory_release_(seg);
 }
 
 int shoal_directory_has_(struct shoal_segment *seg, uint32_t at, uint32_t generation) {
   uint64_t w = shoal_load64_seq_cst(&seg->entries[at].state);  // [F2]
   if (GENERATION(w) != generation) return 0;
   if (STATE(w) != REMOVED) return STATE(w) == LIVE;
-  if (writer_acquire(seg)) return 0;  // whoever was about to free it has done so now, or will see our record
+  if (shoal_directory_acquire_(seg)) return 0;  // whoever was about to free it has done so now, or will see our record
   w = shoal_load64_seq_cst(&seg->entries[at].state);  // [F2]
-  writer_release(seg);
+  shoal_directory_release_(seg);
   return GENERATION(w) == generation && STATE(w) == REMOVED;
 }
 
@@ -252,9 +257,9 @@ static uint64_t claim_entry(struct shoal_segment *seg, uint32_t at, uint64_t run
   shoal_store64_release(&e->off, seg->g.units_off + run * SHOAL_UNIT_);             // [D3]
   shoal_store64_release(&e->size, size);                                            // [D3]
   shoal_store64_release(&e->whole, l->whole);                                       // [D3]
-  if (l->whole) {
+  if ((uint32_t)l->whole) {
     shoal_atomic64 *parts = &seg->entries[(uint32_t)l->whole - 1].whole;
-    shoal_store64_relaxed(parts, shoal_load64_relaxed(parts) | PARTS);
+    shoal_store64_relaxed(parts, shoal_load64_relaxed(parts) | SHOAL_PARTS_);
   }
   shoal_store64_release(&e->state, w);  // [D1] pairs with [D2]
   shoal_space_mark_(seg, run, shoal_units_(size), 0, at + 1);
@@ -308,10 +313,10 @@ static int claim_or_grow(struct shoal_segment *seg, const struct label *l, uint6
                          struct claimed *out) {
   for (int reaped = 0;;) {
     uint64_t seen = shoal_segment_size_(seg);
-    int rc = writer_acquire(seg);
+    int rc = shoal_directory_acquire_(seg);
     if (rc) return rc;
     rc = claim(seg, l, size, id, out);
-    writer_release(seg);
+    shoal_directory_release_(seg);
     if (rc == NO_RUN) {
       rc = grow_for(seg, seen, size);
       if (rc == 0) continue;
@@ -330,9 +335,9 @@ static int not_ours(void) { return shoal_fail_(-EPERM, "its creator left the seg
 
 static void roll_back(struct shoal_segment *seg, const struct claimed *c) {
   uint64_t w;
-  if (writer_acquire(seg)) return;
+  if (shoal_directory_acquire_(seg)) return;
   if (still_ours(seg, c, &w)) free_entry(seg, c->at);
-  writer_release(seg);
+  shoal_directory_release_(seg);
 }
 
 // Killed before the compare-and-set: a dead creator's entry, to be rolled back. After it: an object.
@@ -381,6 +386,13 @@ int shoal_object_begin_(struct shoal_segment *seg, const char *name, const char 
   return rc ? rc : begin(seg, &l, size, out);
 }
 
+int shoal_object_begin_tied_(struct shoal_segment *seg, const char *type, uint64_t size, struct shoal_object *out) {
+  struct label l;
+  int rc = label_make_nameless(type, &l);
+  l.whole = SHOAL_TIED_;
+  return rc ? rc : begin(seg, &l, (size + 7) / 8 * 8 + SHOAL_TIES_BYTES_, out);
+}
+
 int shoal_object_end_(struct shoal_segment *seg, const struct shoal_object *object, int rc) {
   uint64_t state = shoal_load64_relaxed(&seg->entries[object->entry].state) & ~WAITED;
   unsigned becomes = shoal_load64_relaxed(&seg->entries[object->entry].name[0]) ? LIVE : REMOVED;
@@ -405,7 +417,8 @@ int shoal_object_create(struct shoal_segment *seg, const char *name, const char 
 static int find_part(struct shoal_segment *seg, const struct label *l, uint64_t size, struct shoal_object *out) {
   struct view v;
   for (uint32_t at = 0; at < seg->g.entries; at++) {
-    if (shoal_load64_relaxed(&seg->entries[at].whole) != l->whole || state_at(seg, at) != REMOVED) continue;
+    if ((shoal_load64_relaxed(&seg->entries[at].whole) & ~SHOAL_MARKS_) != l->whole || state_at(seg, at) != REMOVED)
+      continue;
     view_entry(seg, at, &v);
     void *memory = shoal_segment_at(seg, v.off, v.size);
     if (v.label.name[2] != l->name[2] || v.size != size || !memory) continue;
@@ -422,7 +435,7 @@ int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *who
   int rc = label_make_nameless("part", &l);
   if (rc) return rc;
   l.name[2] = (uint64_t)which + 1;
-  l.whole = WHOLE(whole->entry, whole->generation);
+  l.whole = SHOAL_WHOLE_(whole->entry, whole->generation);
   if (find_part(seg, &l, size, out)) return 0;
   rc = begin(seg, &l, size, out);
   if (rc) return rc;
@@ -537,7 +550,7 @@ static int remove_object(struct shoal_segment *seg, const char *name, const char
   struct label l;
   struct view v;
   int rc = label_make(name, type ? type : "", &l);
-  if (rc == 0) rc = writer_acquire(seg);
+  if (rc == 0) rc = shoal_directory_acquire_(seg);
   if (rc) return rc;
   if (!find(seg, l.name, 1u << LIVE, &v, NULL)) {
     rc = shoal_fail_(-ENOENT, "no object \"%s\"", name);
@@ -548,7 +561,7 @@ static int remove_object(struct shoal_segment *seg, const char *name, const char
     shoal_store64_seq_cst(&seg->entries[v.entry].state, MAKE(REMOVED, GENERATION(v.state), 0));
     if (to_be_freed(seg, v.entry)) free_entry(seg, v.entry);
   }
-  writer_release(seg);
+  shoal_directory_release_(seg);
   return rc;
 }
 
@@ -578,22 +591,5 @@ int shoal_object_list(struct shoal_segment *seg, int (*each)(const struct shoal_
     int rc = each(&info, arg);
     if (rc) return rc;
   }
-  return 0;
-}
-
-int shoal_segment_info(struct shoal_segment *seg, struct shoal_segment_info *out) {
-  struct shoal_segment_info info = {.size = shoal_segment_size_(seg),
-                                    .size_max = seg->g.size_max,
-                                    .participants_max = seg->g.participants,
-                                    .objects_max = seg->g.objects};
-  memcpy(info.name, seg->name, sizeof info.name);
-  for (uint32_t i = 0; i < seg->g.participants; i++)
-    info.participants += shoal_robust_owner(shoal_load32_relaxed(&seg->procs[i].live.word)) != 0;
-  for (uint32_t at = 0; at < seg->g.entries; at++) {
-    if (state_at(seg, at) < CREATING) continue;
-    info.objects++;
-    info.used += shoal_units_(shoal_load64_relaxed(&seg->entries[at].size)) * SHOAL_UNIT_;
-  }
-  *out = info;
   return 0;
 }

@@ -85,6 +85,18 @@ int shoal_object_hold_(struct shoal_segment *seg, const struct shoal_object *obj
 int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *whole, uint32_t which, uint64_t size,
                        struct shoal_object *out) SHOAL_MUST_CHECK;
 
+// ---- ties: an object without a name that is there while words in the segment have values (core/tie.c) ----
+#define SHOAL_TIES_ 32u  // at a time
+// As shoal_object_begin_ without a name, with room for ties behind `size` bytes: `out->size` is all of it.
+int shoal_object_begin_tied_(struct shoal_segment *seg, const char *type, uint64_t size,
+                             struct shoal_object *out) SHOAL_MUST_CHECK;
+// Whoever has changed such a word calls it: what nobody holds any more is freed now, not by the next reaper.
+void shoal_object_untied_(struct shoal_segment *seg, uint32_t entry);
+uint32_t shoal_object_ties_(struct shoal_segment *seg, const struct shoal_object *object);  // how many are in force
+// This process has the object of that entry open. -ENOENT it is no more; -EBADMSG another type; -EPROTO, -EINVAL, -EUSERS, -ENOSPC.
+int shoal_object_open_at_(struct shoal_segment *seg, uint32_t entry, uint32_t generation, const char *type,
+                          struct shoal_object *out) SHOAL_MUST_CHECK;
+
 struct shoal_object_info {
   char name[SHOAL_NAME_MAX + 1];
   char type[SHOAL_TYPE_MAX + 1];

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/directory_internal.h"
 #include "core/error.h"
 #include "core/heap_internal.h"
 
@@ -294,22 +295,43 @@ static int give_own(struct shoal_heap *heap, const struct shoal_cache_ *cache, v
   return 1;
 }
 
+// Of a block of this process's: its word, what that is, and will be when it is the object's; *ref.
+static int begin_to_give(struct shoal_heap *heap, void *block, uint32_t entry, uint32_t generation,
+                         struct shoal_block_ref *ref, struct shoal_spot_ *s, uint64_t *w, uint64_t *given) {
+  int rc = 0;
+  struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
+  if (!cache) return rc ? rc : -ENOMEM;
+  rc = find(heap, block, s);
+  if (rc) return rc;
+  *w = shoal_load64_relaxed(s->word);
+  *given = word_of(shoal_word_seq_(*w) + 1, entry, generation);
+  if ((uint32_t)*w != (uint32_t)mine(cache, PROCESS)) return shoal_fail_(-EINVAL, "the block is not this process's");
+  *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(*given), 0};
+  return 0;
+}
+
 int shoal_block_give_(struct shoal_heap *heap, void *block, uint32_t entry, uint32_t generation,
                       struct shoal_block_ref *ref) {
-  int rc = 0;
   struct shoal_spot_ s;
+  uint64_t w, given;
+  int rc = 0;
   struct shoal_cache_ *cache = shoal_cache_of_(heap, &rc);
   if (!cache) return rc;
   if (give_own(heap, cache, block, entry, generation, ref)) return 0;
-  rc = find(heap, block, &s);
+  rc = begin_to_give(heap, block, entry, generation, ref, &s, &w, &given);
   if (rc) return rc;
   remember(cache, s.chunk);
-  uint64_t w = shoal_load64_relaxed(s.word), given = word_of(shoal_word_seq_(w) + 1, entry, generation);
-  if ((uint32_t)w != (uint32_t)mine(cache, PROCESS)) return shoal_fail_(-EINVAL, "the block is not this process's");
-  *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(given), 0};
   // [H1] pairs with [H2]: what is in the block, and in *ref, is seen by who finds it the object's
   if (!shoal_cas64_release(s.word, &w, given)) return shoal_fail_(-EINVAL, "the block was freed meanwhile");  // [H1]
   return 0;
+}
+
+int shoal_block_give_tied_(struct shoal_heap *heap, void *block, const struct shoal_object *holder,
+                           const struct shoal_object *held, struct shoal_block_ref *ref) {
+  struct shoal_spot_ s;
+  uint64_t w, given;
+  int rc = begin_to_give(heap, block, holder->entry, holder->generation, ref, &s, &w, &given);
+  return rc ? rc : shoal_object_tie_(heap->seg, held, holder, s.word, w, given);
 }
 
 static int not_the_objects(void) { return shoal_fail_(-ENOENT, "the block is not the object's any more"); }

@@ -32,6 +32,7 @@
 //          and process until that runs out of memory, reaps, closes or ends.
 #pragma once
 
+#include "core/directory.h"
 #include "core/segment.h"
 
 SHOAL_BEGIN
@@ -91,6 +92,10 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_block_ref) == 16, "layout");
 // in the segment, is written before: killed after the change, the object has a block that *ref leads to. -EINVAL.
 int shoal_block_give_(struct shoal_heap *heap, void *block, uint32_t entry, uint32_t generation,
                       struct shoal_block_ref *ref) SHOAL_MUST_CHECK;
+// The same, and as long as it is the holder's, `held` is there, too: the codes of shoal_object_tie_. Only the two's entries and
+// generations are looked at.
+int shoal_block_give_tied_(struct shoal_heap *heap, void *block, const struct shoal_object *holder,
+                           const struct shoal_object *held, struct shoal_block_ref *ref) SHOAL_MUST_CHECK;
 // Where it is, if it is the object's, still. -ENOENT: not any more. It stays readable while it is the object's.
 int shoal_block_at_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry, uint32_t generation,
                     void **data, uint64_t *usable) SHOAL_MUST_CHECK;

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/directory_internal.h"
 #include "core/error.h"
 #include "core/reach.h"
-#include "core/segment_internal.h"
 
 #define PREFIX "shoal."
 
@@ -576,4 +576,24 @@ void *shoal_segment_at(struct shoal_segment *seg, shoal_off off, uint64_t size) 
 shoal_off shoal_segment_off(struct shoal_segment *seg, const void *address) {
   uintptr_t off = (uintptr_t)address - (uintptr_t)seg->base;
   return off >= seg->g.units_off && off < seg->g.units_off + shoal_segment_size_(seg) ? off : 0;
+}
+
+// ---- who is there ----
+
+int shoal_segment_info(struct shoal_segment *seg, struct shoal_segment_info *out) {
+  struct shoal_segment_info info = {.size = shoal_segment_size_(seg),
+                                    .size_max = seg->g.size_max,
+                                    .participants_max = seg->g.participants,
+                                    .objects_max = seg->g.objects};
+  memcpy(info.name, seg->name, sizeof info.name);
+  for (uint32_t i = 0; i < seg->g.participants; i++)
+    info.participants += shoal_robust_owner(shoal_load32_relaxed(&seg->procs[i].live.word)) != 0;
+  for (uint32_t at = 0; at < seg->g.entries; at++) {
+    uint64_t w = shoal_load64_acquire(&seg->entries[at].state);  // [D2] pairs with [D1]
+    if (SHOAL_ENTRY_STATE_(w) < SHOAL_ENTRY_CREATING_) continue;
+    info.objects++;
+    info.used += shoal_units_(shoal_load64_relaxed(&seg->entries[at].size)) * SHOAL_UNIT_;
+  }
+  *out = info;
+  return 0;
 }

@@ -169,8 +169,9 @@ SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const struct key *k,
     if (rc) return rc;
     if (f.item.value <= capacity) shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
-  *size = f.item.value;
   if (version) *version = version_of(&f);
+  if (SHOAL_UNLIKELY(f.item.nested)) return shoal_item_is_nested_(&f.item);
+  *size = f.item.value;
   return f.item.value <= capacity ? 0 : -EMSGSIZE;
 }
 int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
@@ -198,7 +199,7 @@ int shoal_dict_get_alloc(struct shoal_dict *d, const void *key, uint64_t key_siz
     void *copy = NULL;
     int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
     if (rc) return rc;
-    rc = shoal_item_copy_(&f.item, &copy);
+    rc = f.item.nested ? shoal_item_is_nested_(&f.item) : shoal_item_copy_(&f.item, &copy);
     if (is_whole(d, &f)) {
       if (rc == 0) *value = copy;
       if (rc == 0) *size = f.item.value;
@@ -306,11 +307,11 @@ static int put(struct op *o, struct shoal_item_shm *it, uint64_t size) {
   struct shoal_dict *d = o->d;
   uint64_t bytes = o->k.size + size;
   intend(o, o->there ? SHOAL_DICT_REPLACE_ : SHOAL_DICT_ADD_, !o->there, o->there ? bytes - bytes_of(o) : bytes);
-  int rc = shoal_keep_give_(&d->keep, it, &o->s->fresh);
+  int rc = shoal_item_give_(&d->keep, it, &o->s->fresh);
   if (SHOAL_UNLIKELY(rc)) {
     o->s->lock.state = SHOAL_DICT_IDLE_;
     (void)shoal_heap_free(d->keep.heap, it);
-    return shoal_fail_(-EPROTO, "the heap is damaged: it says that our block is not ours");
+    return rc;
   }
   uint64_t word = shoal_item_word_(o->s->fresh.off, o->k.hash, o->s->fresh.seq);
   o->s->word = word;
@@ -377,8 +378,9 @@ int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, con
   return SHOAL_UNLIKELY(rc) ? rc : set(d, &k, it, size, deadline);
 }
 
-// 0; -EMSGSIZE. Nobody changes it meanwhile.
+// 0; -EMSGSIZE, -EBADMSG. Nobody changes it meanwhile.
 static int copy_out(const struct op *o, void *buffer, uint64_t capacity, uint64_t *size) {
+  if (o->f.item.nested) return shoal_item_is_nested_(&o->f.item);
   *size = o->f.item.value;
   if (o->f.item.value > capacity) return -EMSGSIZE;
   shoal_words_read_(shoal_item_value_(&o->f.item), buffer, o->f.item.value);
@@ -432,7 +434,7 @@ struct expected {
 static int is_expected(const struct op *o, const struct expected *e) {
   if (!o->there || (!e->value && !e->version)) return !o->there && !e->value && !e->version;
   if (!e->value) return version_of(&o->f) == e->version;
-  if (o->f.item.value != e->size) return 0;
+  if (o->f.item.value != e->size || o->f.item.nested) return 0;
   const shoal_atomic64 *at = shoal_item_value_(&o->f.item);
   for (uint64_t i = 0; i < e->size; i += 8) {
     uint64_t n = e->size - i < 8 ? e->size - i : 8, word = shoal_load64_relaxed(&at[i / 8]);
@@ -469,7 +471,8 @@ int shoal_dict_compare_and_set(struct shoal_dict *d, const void *key, uint64_t k
 // What `change` decides of it. `copy`, from malloc, is what it sees.
 static int decide(struct op *o, int (*change)(struct shoal_dict_change *, void *), void *arg,
                   struct shoal_dict_change *c, void **copy) {
-  int rc = o->there ? shoal_item_copy_(&o->f.item, copy) : 0;
+  int rc = o->there && o->f.item.nested ? shoal_item_is_nested_(&o->f.item) : 0;
+  if (rc == 0 && o->there) rc = shoal_item_copy_(&o->f.item, copy);
   if (rc) return rc;
   *c = (struct shoal_dict_change){*copy, o->there ? o->f.item.value : 0};
   shoal_inside_++;
@@ -498,6 +501,49 @@ int shoal_dict_update(struct shoal_dict *d, const void *key, uint64_t key_size,
   free(copy);
   if (how == SHOAL_DICT_REMOVE) finish_smaller(&o);
   else finish(&o);
+  return rc;
+}
+
+// ---- values that are containers (ipc/data/nested.c) ----
+
+int shoal_dict_handle_(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_handle_shm *out) {
+  struct key k = key_of(d, key, key_size);
+  struct found f;
+  int rc;
+  do {
+    rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
+    if (rc) return rc;
+    rc = shoal_item_handle_(&f.item, out);
+  } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
+  return rc;
+}
+
+int shoal_dict_nest_(struct shoal_dict *d, const void *key, uint64_t key_size, const struct shoal_object *inner,
+                     uint32_t type, int anew, shoal_deadline deadline) {
+  struct shoal_item_shm *it = NULL;
+  struct op o;
+  if (is_too_long(key_size)) return too_long(key_size);
+  int rc = shoal_item_nest_(&d->keep, key, (uint32_t)key_size, inner, type, &it);
+  if (rc) return rc;
+  rc = begin(&o, d, key, key_size, 1, deadline);
+  if (rc || (anew && o.there)) unmake(d, it);
+  if (rc) return rc;
+  rc = anew && o.there ? SHOAL_DICT_OTHER : put(&o, it, sizeof(struct shoal_handle_shm));
+  finish(&o);
+  return rc;
+}
+
+int shoal_dict_take_(struct shoal_dict *d, const void *key, uint64_t key_size,
+                     int (*open)(struct shoal_keep_ *k, const struct shoal_handle_shm *h, void **out), void **out,
+                     shoal_deadline deadline) {
+  struct shoal_handle_shm h;
+  struct op o;
+  int rc = begin(&o, d, key, key_size, 0, deadline);
+  if (rc) return rc;
+  rc = o.there ? shoal_item_handle_(&o.f.item, &h) : not_there(d);
+  if (rc == 0) rc = open(&d->keep, &h, out);
+  if (rc == 0) drop(&o);
+  finish_smaller(&o);
   return rc;
 }
 

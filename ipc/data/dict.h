@@ -54,6 +54,7 @@ struct shoal_dict_options {  // zero: the default
 };
 
 // ---- by name ----
+// `name` NULL: one without a name, to be the value of another (ipc/data/nested.h); stripes: 8, unless the options say.
 // -EEXIST, -ENOSPC, -EINVAL no such number of stripes, and the codes of shoal_object_create; -ENOMEM private memory.
 int shoal_dict_create(struct shoal_segment *seg, const char *name, const struct shoal_dict_options *options,
                       struct shoal_dict **out) SHOAL_MUST_CHECK;
@@ -142,6 +143,7 @@ int shoal_dict_clear(struct shoal_dict *d, shoal_deadline deadline);
 struct shoal_dict_snapshot {  // a copy in private memory
   char *bytes;
   uint64_t length, at, entries;
+  uint32_t nested;  // the last item's value is a container (ipc/data/nested.h)
 };
 // Copied while nobody writes: under all stripes. In no order. -ENOMEM.
 int shoal_dict_snapshot(struct shoal_dict *d, struct shoal_dict_snapshot *out,
@@ -160,6 +162,7 @@ struct shoal_dict_info {
   uint32_t writers;  // stripes that somebody has at this moment
   uint32_t waiting;  // stripes at which somebody may sleep
   uint32_t dead;     // stripes whose holder died, which nobody has taken since
+  uint32_t holders;  // entries of other containers that lead to it (ipc/data/nested.h)
 };
 int shoal_dict_info(struct shoal_dict *d, struct shoal_dict_info *out);
 

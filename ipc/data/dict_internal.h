@@ -127,6 +127,19 @@ int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char 
 int shoal_dict_open_or_create_as_(struct shoal_segment *seg, const char *name, const char *type,
                                   const struct shoal_dict_options *options, struct shoal_dict **out);
 
+int shoal_dict_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, struct shoal_dict **out);
+
+// ---- values that are containers; ipc/data/nested.c says which (ipc/data/dict.c) ----
+// 0; -ENOENT, -EPROTO, -EBADMSG: bytes.
+int shoal_dict_handle_(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_handle_shm *out);
+// As shoal_dict_set. `anew`: only of what is not there, else SHOAL_DICT_OTHER.
+int shoal_dict_nest_(struct shoal_dict *d, const void *key, uint64_t key_size, const struct shoal_object *inner,
+                     uint32_t type, int anew, shoal_deadline deadline);
+// As shoal_dict_pop. It is opened before it goes.
+int shoal_dict_take_(struct shoal_dict *d, const void *key, uint64_t key_size,
+                     int (*open)(struct shoal_keep_ *k, const struct shoal_handle_shm *h, void **out), void **out,
+                     shoal_deadline deadline);
+
 // ---- locks (ipc/data/dict_table.c) ----
 // The stripe, repaired. Not in a callback: -EDEADLK.
 int shoal_dict_lock_(struct shoal_dict *d, uint32_t stripe, shoal_deadline deadline);

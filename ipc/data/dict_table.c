@@ -25,7 +25,7 @@ static int settle(struct shoal_dict *d, struct shoal_dict_stripe_shm *s, int don
     shoal_store64_relaxed(&s->entries, s->entries_then);
     shoal_store64_relaxed(&s->bytes, s->bytes_then);
   }
-  int rc = shoal_keep_end_(&d->keep, done ? &s->old : &s->fresh);
+  int rc = shoal_item_end_(&d->keep, done ? &s->old : &s->fresh);
   if (rc) return rc;
   SHOAL_COMPILER_BARRIER();
   s->lock.state = SHOAL_DICT_IDLE_;
@@ -230,7 +230,7 @@ int shoal_dict_destroy(struct shoal_dict *d, shoal_deadline deadline) {
 // ---- all of one moment ----
 
 struct record {
-  uint64_t key, value;  // bytes; then they, each to 8 bytes
+  uint64_t key, value;  // bytes, NESTED: it is a handle; then they, each to 8 bytes
 };
 
 // Calls `each` for every item. Under all stripes.
@@ -253,7 +253,7 @@ static uint64_t record_size(const struct shoal_item_ *it) {
 }
 static void measure(struct shoal_dict_snapshot *s, const struct shoal_item_ *it) { s->length += record_size(it); }
 static void copy(struct shoal_dict_snapshot *s, const struct shoal_item_ *it) {
-  struct record r = {it->key, it->value};
+  struct record r = {it->key, it->value | (uint64_t)it->nested << 63};
   if (!s->bytes || record_size(it) > s->length - s->at) return;  // its length has changed: a peer scribbles
   char *to = s->bytes + s->at;
   memcpy(to, &r, sizeof r);
@@ -290,6 +290,8 @@ int shoal_dict_next(struct shoal_dict_snapshot *s, struct shoal_dict_item *item)
   if (s->at >= s->length) return 0;
   memcpy(&r, s->bytes + s->at, sizeof r);
   const char *key = s->bytes + s->at + sizeof r;
+  s->nested = (uint32_t)(r.value >> 63);
+  r.value &= ~SHOAL_ITEM_NESTED_;
   *item = (struct shoal_dict_item){key, r.key, key + shoal_padded_(r.key), r.value};
   s->at += sizeof r + shoal_padded_(r.key) + shoal_padded_(r.value);
   return 1;
@@ -319,6 +321,7 @@ int shoal_dict_info(struct shoal_dict *d, struct shoal_dict_info *out) {
     info.waiting += (word & FUTEX_WAITERS) != 0;
     info.dead += shoal_robust_is_dead(word) && !shoal_robust_owner(word);
   }
+  info.holders = shoal_object_ties_(d->keep.seg, &d->object);
   info.blocks = info.payload + info.entries * sizeof(struct shoal_item_shm);
   *out = info;
   return 0;

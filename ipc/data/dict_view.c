@@ -113,9 +113,13 @@ static int begun(struct shoal_segment *seg, struct shoal_object *object, const s
 int shoal_dict_create_as_(struct shoal_segment *seg, const char *name, const char *type,
                           const struct shoal_dict_options *options, struct shoal_dict **out) {
   struct shoal_object object;
+  struct shoal_dict_options inner = options ? *options : (struct shoal_dict_options){.stripes = 0};
   if (!stripes_of(options)) return no_stripes(options);
-  int rc = shoal_object_begin_(seg, name, type, shoal_dict_size(options), &object);
-  return rc ? rc : begun(seg, &object, options, out);
+  if (!name && !inner.stripes) inner.stripes = 8;  // of small ones there are many
+  uint64_t size = shoal_dict_size(&inner);
+  int rc =
+      name ? shoal_object_begin_(seg, name, type, size, &object) : shoal_object_begin_tied_(seg, type, size, &object);
+  return rc ? rc : begun(seg, &object, &inner, out);
 }
 int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char *type, struct shoal_dict **out) {
   struct shoal_object object;
@@ -132,6 +136,11 @@ int shoal_dict_open_or_create_as_(struct shoal_segment *seg, const char *name, c
 }
 
 #define TYPE "dict"
+int shoal_dict_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, struct shoal_dict **out) {
+  struct shoal_object object;
+  int rc = shoal_object_open_at_(seg, h->entry, h->generation, TYPE, &object);
+  return rc ? rc : view_named(seg, &object, out);
+}
 int shoal_dict_create(struct shoal_segment *seg, const char *name, const struct shoal_dict_options *options,
                       struct shoal_dict **out) {
   return shoal_dict_create_as_(seg, name, TYPE, options, out);

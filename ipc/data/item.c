@@ -72,6 +72,62 @@ int shoal_item_make_(struct shoal_keep_ *k, const void *key, uint32_t key_size, 
   return 0;
 }
 
+int shoal_item_nest_(struct shoal_keep_ *k, const void *key, uint32_t key_size, const struct shoal_object *inner,
+                     uint32_t type, struct shoal_item_shm **out) {
+  struct shoal_handle_shm h = {inner->entry, inner->generation, type, 0};
+  int rc = shoal_item_make_(k, key, key_size, &h, sizeof h, out);
+  if (rc == 0) shoal_store64_release(&(*out)->value, sizeof h | SHOAL_ITEM_NESTED_);  // [I1]
+  return rc;
+}
+
+// ---- items that are handles ----
+
+int shoal_item_is_nested_(const struct shoal_item_ *i) {
+  struct shoal_handle_shm h;
+  int rc = shoal_item_handle_(i, &h);
+  return rc ? rc : shoal_fail_(-EBADMSG, "the value is no bytes, but a %s", shoal_nested_name_(h.type));
+}
+int shoal_item_handle_(const struct shoal_item_ *i, struct shoal_handle_shm *out) {
+  if (!i->nested || i->value != sizeof *out) return shoal_fail_(-EBADMSG, "the value is bytes, no container");
+  shoal_words_read_(shoal_item_value_(i), out, sizeof *out);
+  return 0;
+}
+
+// What the block at `off` says that it is: 1, a handle. Whether it still is one, who has its life at hand says.
+static int peek(struct shoal_keep_ *k, shoal_off off, struct shoal_handle_shm *h) {
+  struct shoal_item_shm *it = shoal_keep_at_(k, off, sizeof *it);
+  if (!it || shoal_load64_relaxed(&it->value) != (sizeof *h | SHOAL_ITEM_NESTED_)) return 0;
+  uint32_t key = shoal_load32_relaxed(&it->key);
+  if (!shoal_keep_at_(k, off, shoal_item_size_(key, sizeof *h))) return 0;
+  shoal_words_read_(shoal_item_key_(it) + shoal_padded_(key) / 8, h, sizeof *h);
+  return 1;
+}
+
+static int give_nested(struct shoal_keep_ *k, struct shoal_item_shm *it, const struct shoal_handle_shm *h,
+                       struct shoal_block_ref *ref) {
+  struct shoal_object outer = {.entry = k->entry, .generation = k->generation};
+  struct shoal_object inner = {.entry = h->entry, .generation = h->generation};
+  int rc = shoal_block_give_tied_(k->heap, it, &outer, &inner, ref);
+  if (rc) return rc;
+  shoal_store32_release(&it->seq, ref->seq);  // [I1], [I3]
+  SHOAL_COMPILER_BARRIER();
+  return 0;
+}
+int shoal_item_give_(struct shoal_keep_ *k, struct shoal_item_shm *it, struct shoal_block_ref *ref) {
+  struct shoal_handle_shm h;
+  if (SHOAL_UNLIKELY(peek(k, shoal_segment_off(k->seg, it), &h))) return give_nested(k, it, &h, ref);
+  if (SHOAL_LIKELY(shoal_keep_give_(k, it, ref) == 0)) return 0;
+  return shoal_fail_(-EPROTO, "the heap is damaged: it says that our block is not ours");
+}
+
+int shoal_item_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref) {
+  struct shoal_block_ref r = shoal_ref_read_(ref);
+  struct shoal_handle_shm h;
+  int nested = r.off && peek(k, r.off, &h), rc = shoal_keep_end_(k, &r);
+  if (SHOAL_UNLIKELY(nested && rc == 0)) shoal_object_untied_(k->seg, h.entry);
+  return rc;
+}
+
 int shoal_item_copy_(const struct shoal_item_ *i, void **out) {
   char *copy = malloc(i->value + 1);
   if (!copy) return shoal_fail_(-ENOMEM, "%llu bytes", (unsigned long long)i->value);
@@ -94,7 +150,7 @@ int shoal_sweep_run_(struct shoal_keep_ *k, struct shoal_sweep_shm *s, const sho
   uint64_t phase = __atomic_load_n(&s->phase, __ATOMIC_RELAXED);
   for (; phase / 2 < n; phase++) {
     int rc = 0;
-    if (phase & 1) rc = shoal_keep_end_(k, &s->ref);
+    if (phase & 1) rc = shoal_item_end_(k, &s->ref);
     else note(k, shoal_load64_relaxed(&words[phase / 2]), &s->ref);
     if (rc) return rc;
     SHOAL_COMPILER_BARRIER();

@@ -1,6 +1,6 @@
 // ipc/data/item_internal.h: a key and a value in a block of the heap, and the word that leads to it.
 //
-//   block   seq | bytes of the key || bytes of the value | key, to 8 bytes | value, to 8 bytes
+//   block   seq | bytes of the key || a handle?:1 | bytes of the value:63 | key, to 8 bytes | value, to 8 bytes
 //   word    where the block is, in 16 bytes:42 | of the hash:12 | low bits of seq:10          0: nothing; 1: removed
 //
 // A block is written while it is its process's, then given to the container's object, then published by one store of a word,
@@ -25,9 +25,17 @@ SHOAL_BEGIN
 struct shoal_item_shm {  // who has the block, before it is published
   shoal_atomic32 seq;    // the life of the block, as the heap counts
   shoal_atomic32 key;    // bytes
-  shoal_atomic64 value;  // bytes
+  shoal_atomic64 value;  // bytes; NESTED: it is a handle
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_item_shm) == 16, "before its key");
+
+#define SHOAL_ITEM_NESTED_ (UINT64_C(1) << 63)
+struct shoal_handle_shm {  // the value that is another container: an object without a name, tied to the item's block
+  uint32_t entry, generation;
+  uint32_t type;  // enum shoal_nested_type
+  uint32_t unused_;
+};
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_handle_shm) == 16, "two words");
 
 #define SHOAL_ITEM_NONE_ UINT64_C(0)
 #define SHOAL_ITEM_REMOVED_ UINT64_C(1)
@@ -78,15 +86,23 @@ int shoal_keep_give_(struct shoal_keep_ *k, void *block, struct shoal_block_ref 
 int shoal_keep_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref);
 
 // ---- items ----
+// The same of an item. Of one that is a handle: what it leads to is held by it, from here on; -ELOOP, -EMLINK, -EINVAL, -ENOMEM.
+int shoal_item_give_(struct shoal_keep_ *k, struct shoal_item_shm *it, struct shoal_block_ref *ref);
+// And no longer held, and freed if nobody else does.
+int shoal_item_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref);
 SHOAL_INLINE shoal_atomic64 *shoal_item_key_(struct shoal_item_shm *it) { return (shoal_atomic64 *)(void *)(it + 1); }
 // A block of this process's with that key and value in it. -ENOSPC, -EUSERS, -ENOMEM.
 int shoal_item_make_(struct shoal_keep_ *k, const void *key, uint32_t key_size, const void *value, uint64_t size,
                      struct shoal_item_shm **out) SHOAL_MUST_CHECK;
+// One whose value is that object, of that type.
+int shoal_item_nest_(struct shoal_keep_ *k, const void *key, uint32_t key_size, const struct shoal_object *inner,
+                     uint32_t type, struct shoal_item_shm **out) SHOAL_MUST_CHECK;
 
 struct shoal_item_ {  // what a word led to; private, to be confirmed
   struct shoal_item_shm *shm;
   uint64_t value;  // bytes
   uint32_t seq, key;
+  uint32_t nested;  // 1: a handle
 };
 // 0: the lengths are inside the segment, and its life is the word's. -EAGAIN: not so; the word has changed, or is damaged.
 SHOAL_INLINE int shoal_item_look_(struct shoal_keep_ *k, uint64_t word, struct shoal_item_ *out) {
@@ -97,6 +113,8 @@ SHOAL_INLINE int shoal_item_look_(struct shoal_keep_ *k, uint64_t word, struct s
   out->seq = shoal_load32_acquire(&it->seq);      // [I2]
   out->key = shoal_load32_acquire(&it->key);      // [I2]
   out->value = shoal_load64_acquire(&it->value);  // [I2]
+  out->nested = (uint32_t)(out->value >> 63);
+  out->value &= ~SHOAL_ITEM_NESTED_;
   if (SHOAL_UNLIKELY(((out->seq ^ word) & SHOAL_ITEM_TAG_) || out->value > k->size_max)) return -EAGAIN;
   return shoal_keep_at_(k, off, shoal_item_size_(out->key, out->value)) ? 0 : -EAGAIN;
 }
@@ -125,6 +143,11 @@ SHOAL_INLINE struct shoal_block_ref shoal_item_ref_(const struct shoal_item_ *i,
   struct shoal_block_ref r = {shoal_item_off_(word), i->seq, 0};
   return r;
 }
+const char *shoal_nested_name_(uint32_t type);  // static (ipc/data/nested.c)
+// -EBADMSG: the value is a container, no bytes.
+int shoal_item_is_nested_(const struct shoal_item_ *i);
+// What the item's value is, to be confirmed. -EBADMSG: bytes.
+int shoal_item_handle_(const struct shoal_item_ *i, struct shoal_handle_shm *out);
 // A copy of its value in malloc's memory, a byte longer than it is.
 int shoal_item_copy_(const struct shoal_item_ *i, void **out) SHOAL_MUST_CHECK;
 

@@ -79,6 +79,7 @@ int shoal_list_get(struct shoal_list *l, int64_t index, void *buffer, uint64_t c
     if (rc) return rc;
     if (f.item.value <= capacity) shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   } while (SHOAL_UNLIKELY(!is_whole(l, &f)));
+  if (f.item.nested) return shoal_item_is_nested_(&f.item);
   *size = f.item.value;
   return f.item.value <= capacity ? 0 : -EMSGSIZE;
 }
@@ -89,7 +90,7 @@ int shoal_list_get_alloc(struct shoal_list *l, int64_t index, void **value, uint
     void *copy = NULL;
     int rc = find(l, index, &f);
     if (rc) return rc;
-    rc = shoal_item_copy_(&f.item, &copy);
+    rc = f.item.nested ? shoal_item_is_nested_(&f.item) : shoal_item_copy_(&f.item, &copy);
     if (is_whole(l, &f)) {
       if (rc == 0) *value = copy;
       if (rc == 0) *size = f.item.value;
@@ -161,12 +162,9 @@ int shoal_list_clear(struct shoal_list *l, shoal_deadline deadline) {
   return replace(l, 0, SHOAL_LIST_END, NULL, 0, deadline);
 }
 
-int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint64_t size, shoal_deadline deadline) {
-  struct shoal_item_shm *it = NULL;
+static int set(struct shoal_list *l, int64_t index, struct shoal_item_shm *it, shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = make(l, value, size, &it);
-  if (rc) return rc;
-  rc = begin(l, &row, deadline);
+  int rc = begin(l, &row, deadline);
   if (rc) {
     unmake(l, it);
     return rc;
@@ -177,11 +175,17 @@ int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint6
   shoal_list_unlock_(l);
   return rc;
 }
+int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint64_t size, shoal_deadline deadline) {
+  struct shoal_item_shm *it = NULL;
+  int rc = make(l, value, size, &it);
+  return rc ? rc : set(l, index, it, deadline);
+}
 
 static int pop(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, void *buffer, uint64_t capacity,
                uint64_t *size) {
   struct shoal_item_ it;
   if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+  if (it.nested) return shoal_item_is_nested_(&it);
   *size = it.value;
   if (it.value > capacity) return -EMSGSIZE;
   shoal_words_read_(shoal_item_value_(&it), buffer, it.value);
@@ -198,11 +202,54 @@ int shoal_list_pop(struct shoal_list *l, int64_t index, void *buffer, uint64_t c
   return rc;
 }
 
+// ---- values that are containers (ipc/data/nested.c) ----
+
+int shoal_list_handle_(struct shoal_list *l, int64_t index, struct shoal_handle_shm *out) {
+  struct found f;
+  int rc;
+  do {
+    rc = find(l, index, &f);
+    if (rc) return rc;
+    rc = shoal_item_handle_(&f.item, out);
+  } while (SHOAL_UNLIKELY(!is_whole(l, &f)));
+  return rc;
+}
+
+int shoal_list_nest_(struct shoal_list *l, int64_t index, int replaces, const struct shoal_object *inner, uint32_t type,
+                     shoal_deadline deadline) {
+  struct shoal_item_shm *it = NULL;
+  int rc = shoal_item_nest_(&l->keep, NULL, 0, inner, type, &it);
+  if (rc) return rc;
+  return replaces ? set(l, index, it, deadline) : replace(l, index, INT64_MIN, &it, 1, deadline);
+}
+
+static int take(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i,
+                int (*open)(struct shoal_keep_ *, const struct shoal_handle_shm *, void **), void **out) {
+  struct shoal_item_ it;
+  struct shoal_handle_shm h;
+  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+  int rc = shoal_item_handle_(&it, &h);
+  if (rc == 0) rc = open(&l->keep, &h, out);
+  return rc ? rc : shoal_list_change_(l, row, i, 1, NULL, 0);
+}
+int shoal_list_take_(struct shoal_list *l, int64_t index,
+                     int (*open)(struct shoal_keep_ *k, const struct shoal_handle_shm *h, void **out), void **out,
+                     shoal_deadline deadline) {
+  struct shoal_row_ row;
+  int rc = begin(l, &row, deadline);
+  if (rc) return rc;
+  uint64_t i = from_front(index, row.length);
+  rc = i < row.length ? take(l, &row, i, open, out) : no_index(l, index, row.length);
+  shoal_list_unlock_(l);
+  return rc;
+}
+
 // ---- in another order ----
 
 struct place {
   struct iovec value;
   uint64_t word;
+  uint32_t nested;
 };
 struct order {
   int (*compare)(const struct iovec *, const struct iovec *, void *);
@@ -245,6 +292,7 @@ static int look_at_all(struct shoal_list *l, const struct shoal_row_ *row, struc
     p[i].word = shoal_load64_relaxed(&row->shm->word[i]);
     if (shoal_item_look_(&l->keep, p[i].word, &it)) return damaged();
     p[i].value = (struct iovec){(void *)(uintptr_t)shoal_item_value_(&it), it.value};
+    p[i].nested = it.nested;
   }
   return 0;
 }
@@ -260,6 +308,8 @@ static int publish_order(struct shoal_list *l, const struct shoal_row_ *row, con
 
 static int sort(struct shoal_list *l, const struct shoal_row_ *row, struct place *p, const struct order *o) {
   int rc = look_at_all(l, row, p);
+  for (uint64_t i = 0; i < row->length && !rc; i++)
+    if (p[i].nested) rc = shoal_fail_(-EBADMSG, "value %llu is a container: they have no order", (unsigned long long)i);
   if (rc) return rc;
   shoal_inside_++;
   struct place *s = merge_sort(p, p + row->length, row->length, o);
@@ -304,7 +354,7 @@ int shoal_list_reverse(struct shoal_list *l, shoal_deadline deadline) {
 // ---- all of one moment ----
 
 static int is_equal(const struct shoal_item_ *it, const void *value, uint64_t size) {
-  return it->value == size && (!size || memcmp(shoal_item_value_(it), value, size) == 0);
+  return it->value == size && !it->nested && (!size || memcmp(shoal_item_value_(it), value, size) == 0);
 }
 
 int shoal_list_index(struct shoal_list *l, const void *value, uint64_t size, int64_t from, uint64_t *index,
@@ -332,7 +382,8 @@ static int copy_places(const struct place *p, uint64_t n, struct shoal_list_slic
   char *to = s->bytes;
   for (uint64_t i = 0; i < n && to; i++) {
     uint64_t size = p[i].value.iov_len;
-    memcpy(to, &size, 8);
+    uint64_t head = size | (p[i].nested ? SHOAL_ITEM_NESTED_ : 0);
+    memcpy(to, &head, 8);
     shoal_words_read_(p[i].value.iov_base, to + 8, size);
     to += record_size(size);
   }
@@ -365,6 +416,8 @@ int shoal_list_next(struct shoal_list_slice *s, struct iovec *value) {
   uint64_t size;
   if (s->at >= s->length) return 0;
   memcpy(&size, s->bytes + s->at, 8);
+  s->nested = size & SHOAL_ITEM_NESTED_ ? 1 : 0;
+  size &= ~SHOAL_ITEM_NESTED_;
   *value = (struct iovec){s->bytes + s->at + 8, size};
   s->at += record_size(size);
   return 1;
@@ -384,7 +437,8 @@ int shoal_list_info(struct shoal_list *l, struct shoal_list_info *out) {
                                   .row = r.shm ? sizeof *r.shm + 8 * r.room : 0,
                                   .owner = shoal_robust_owner(word),
                                   .waiting = (word & FUTEX_WAITERS) != 0,
-                                  .dead = shoal_robust_is_dead(word) && !shoal_robust_owner(word)};
+                                  .dead = shoal_robust_is_dead(word) && !shoal_robust_owner(word),
+                                  .holders = shoal_object_ties_(l->keep.seg, &l->object)};
   return 0;
 }
 
@@ -479,7 +533,8 @@ static int begun(struct shoal_segment *seg, struct shoal_object *object, struct 
 }
 int shoal_list_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
   struct shoal_object object;
-  int rc = shoal_object_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
+  int rc = name ? shoal_object_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object)
+                : shoal_object_begin_tied_(seg, TYPE, sizeof(struct shoal_list_shm), &object);
   return rc ? rc : begun(seg, &object, out);
 }
 int shoal_list_open(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
@@ -491,6 +546,11 @@ int shoal_list_open_or_create(struct shoal_segment *seg, const char *name, struc
   struct shoal_object object;
   int rc = shoal_object_open_or_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
   if (rc == 1) return begun(seg, &object, out);
+  return rc ? rc : view_named(seg, &object, out);
+}
+int shoal_list_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, struct shoal_list **out) {
+  struct shoal_object object;
+  int rc = shoal_object_open_at_(seg, h->entry, h->generation, TYPE, &object);
   return rc ? rc : view_named(seg, &object, out);
 }
 int shoal_list_unlink(struct shoal_segment *seg, const char *name) {

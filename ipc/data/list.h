@@ -42,6 +42,7 @@ SHOAL_BEGIN
 
 struct shoal_list;  // this process's view
 
+// `name` NULL: one without a name, to be the value of another (ipc/data/nested.h).
 // -EEXIST, -ENOSPC, -ENOMEM, and the codes of shoal_object_create.
 int shoal_list_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) SHOAL_MUST_CHECK;
 // -ENOENT; -EBADMSG an object of another type; -EPROTO damaged.
@@ -98,6 +99,7 @@ int shoal_list_index(struct shoal_list *l, const void *value, uint64_t size, int
 struct shoal_list_slice {  // a copy in private memory
   char *bytes;
   uint64_t length, at, values;
+  uint32_t nested;  // the last value is a container (ipc/data/nested.h)
 };
 int shoal_list_slice(struct shoal_list *l, int64_t from, int64_t to, struct shoal_list_slice *out,
                      shoal_deadline deadline) SHOAL_MUST_CHECK;
@@ -111,6 +113,7 @@ struct shoal_list_info {
   uint32_t owner;     // tid of who has the lock; 0: nobody
   uint32_t waiting;   // 1: somebody may sleep for it
   uint32_t dead;      // 1: its holder died, nobody has taken it since
+  uint32_t holders;   // entries of other containers that lead to it (ipc/data/nested.h)
 };
 int shoal_list_info(struct shoal_list *l, struct shoal_list_info *out);
 

@@ -50,7 +50,7 @@ static int end_given(struct shoal_list *l) {
   struct shoal_list_shm *shm = l->shm;
   struct shoal_row_ r;
   uint64_t phase = __atomic_load_n(&shm->give.phase, __ATOMIC_RELAXED);
-  int rc = phase & 1 ? shoal_keep_end_(&l->keep, &shm->give.ref) : 0;
+  int rc = phase & 1 ? shoal_item_end_(&l->keep, &shm->give.ref) : 0;
   if (rc == 0) rc = shoal_list_row_(l, shm->then, &r);
   if (rc == 0 && r.shm) rc = shoal_sweep_run_(&l->keep, &shm->undo, r.shm->word, at_most(phase / 2, r.room));
   return rc ? rc : shoal_keep_end_(&l->keep, &shm->fresh);
@@ -59,7 +59,7 @@ static int end_given(struct shoal_list *l) {
 static int settle(struct shoal_list *l, uint32_t state) {
   struct shoal_list_shm *shm = l->shm;
   int rc;
-  if (state == SHOAL_LIST_SET_) rc = shoal_keep_end_(&l->keep, is_set(l) ? &shm->old : &shm->fresh);
+  if (state == SHOAL_LIST_SET_) rc = shoal_item_end_(&l->keep, is_set(l) ? &shm->old : &shm->fresh);
   else rc = is_changed(l) ? end_dropped(l) : end_given(l);
   if (rc) return rc;
   SHOAL_COMPILER_BARRIER();
@@ -104,11 +104,11 @@ int shoal_list_put_(struct shoal_list *l, const struct shoal_row_ *row, uint64_t
   shm->fresh = (struct shoal_block_ref){.off = 0};
   shm->old = shoal_item_ref_(&it, was);
   intend(l, SHOAL_LIST_SET_);
-  int rc = shoal_keep_give_(&l->keep, item, &shm->fresh);
+  int rc = shoal_item_give_(&l->keep, item, &shm->fresh);
   if (rc) {
     intend(l, SHOAL_LIST_IDLE_);
     (void)shoal_heap_free(l->keep.heap, item);
-    return damaged();
+    return rc;
   }
   shm->word = shoal_item_word_(shm->fresh.off, 0, shm->fresh.seq);
   SHOAL_COMPILER_BARRIER();
@@ -179,8 +179,9 @@ static int give_all(struct shoal_list *l, const struct change *c, shoal_atomic64
     SHOAL_COMPILER_BARRIER();
     give->phase = 2 * (c->from + *given) + 1;
     SHOAL_COMPILER_BARRIER();
-    int rc = shoal_keep_give_(&l->keep, c->items[*given], &give->ref);
-    if (rc) return damaged();
+    int rc = shoal_item_give_(&l->keep, c->items[*given], &give->ref);
+    if (rc) give->ref = (struct shoal_block_ref){.off = 0};  // else its end, refused, is the reason that is told
+    if (rc) return rc;
     shoal_store64_relaxed(&words[c->from + *given], shoal_item_word_(give->ref.off, 0, give->ref.seq));
     SHOAL_COMPILER_BARRIER();
     give->phase = 2 * (c->from + *given + 1);
@@ -198,12 +199,12 @@ static int run(struct shoal_list *l, const struct change *c) {
   uint64_t given = 0;
   intend_change(l, c);
   int rc = c->fresh ? shoal_keep_give_(&l->keep, c->fresh, &shm->fresh) : 0;
-  if (rc) (void)shoal_heap_free(l->keep.heap, c->fresh);
+  if (rc) (void)shoal_heap_free(l->keep.heap, c->fresh), rc = damaged();
   else if (c->n) rc = give_all(l, c, c->fresh ? c->fresh->word : c->row->shm->word, &given);
   if (rc) {
     drop_items(l, c->items + given, c->n - given);
     (void)settle(l, SHOAL_LIST_CHANGE_);
-    return damaged();
+    return rc;
   }
   if (shm->then != c->row->root) shoal_store64_release(&shm->root, shm->then);  // [V3] pairs with [V4]
   else shoal_store64_release(&c->row->shm->length, c->length);                  // [V1]

@@ -72,6 +72,18 @@ SHOAL_INLINE int shoal_row_is_current_(const struct shoal_list *l, const struct 
                       (!r->shm || shoal_load32_acquire(&r->shm->seq) == r->seq));  // [V4]
 }
 
+// ---- values that are containers; ipc/data/nested.c says which (ipc/data/list.c) ----
+int shoal_list_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, struct shoal_list **out);
+// 0; -ERANGE, -EPROTO, -EBADMSG: bytes.
+int shoal_list_handle_(struct shoal_list *l, int64_t index, struct shoal_handle_shm *out);
+// As shoal_list_insert; `replaces`: as shoal_list_set.
+int shoal_list_nest_(struct shoal_list *l, int64_t index, int replaces, const struct shoal_object *inner, uint32_t type,
+                     shoal_deadline deadline);
+// As shoal_list_pop. It is opened before it goes.
+int shoal_list_take_(struct shoal_list *l, int64_t index,
+                     int (*open)(struct shoal_keep_ *k, const struct shoal_handle_shm *h, void **out), void **out,
+                     shoal_deadline deadline);
+
 // ---- ipc/data/list_change.c ----
 int shoal_list_lock_(struct shoal_list *l, shoal_deadline deadline);
 void shoal_list_unlock_(struct shoal_list *l);

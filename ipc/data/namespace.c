@@ -7,6 +7,9 @@ static const struct shoal_dict_options options = {.stripes = 8};
 
 // A namespace is seen as the dict that it is.
 static struct shoal_dict *dict_of(struct shoal_namespace *ns) { return (struct shoal_dict *)ns; }
+struct shoal_dict *shoal_namespace_dict(struct shoal_namespace *ns) {
+  return dict_of(ns);
+}
 static struct shoal_dict **as_dict(struct shoal_namespace **out) { return (struct shoal_dict **)(void *)out; }
 
 int shoal_namespace_create(struct shoal_segment *seg, const char *name, struct shoal_namespace **out) {

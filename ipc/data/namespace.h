@@ -43,6 +43,8 @@ int shoal_namespace_delete(struct shoal_namespace *ns, const char *attribute, sh
 int shoal_namespace_list(struct shoal_namespace *ns,
                          int (*each)(const char *attribute, const void *value, uint64_t size, void *arg), void *arg,
                          shoal_deadline deadline);
+// The dict that it is, for what has a dict's name only (ipc/data/nested.h, packed.h); closed with it.
+struct shoal_dict *shoal_namespace_dict(struct shoal_namespace *ns);
 int shoal_namespace_info(struct shoal_namespace *ns, struct shoal_dict_info *out);
 
 SHOAL_END

@@ -59,8 +59,7 @@ static void end(void) {
 #define HEALING_PAIR(id, text, ...) HEALING(id, "pair, " text, .kind = CRASH_PAIR, __VA_ARGS__)
 
 static void work_all(void) {
-  struct shoal_loan loan;
-  while (shoal_queue_receive(X->queue, &loan, SHOAL_TRY) == 0) shoal_executor_serve_(X, &loan);
+  while (shoal_executor_serve_(X, SHOAL_TRY) >= 0) continue;
 }
 // What the creator does about worker 0, its successor, and worker 1.
 static void repair(void) {
@@ -97,11 +96,7 @@ static void check_over(void) { crash_survivor(is_over); }
 
 // ---- tried again later ----
 static void be_worker(void) { OK(shoal_executor_be_worker_(X, 0, 0)); }
-static void op_work(void) {
-  struct shoal_loan loan;
-  OK(shoal_queue_receive(X->queue, &loan, SHOAL_FOREVER));
-  OK(shoal_executor_serve_(X, &loan));
-}
+static void op_work(void) { OK(shoal_executor_serve_(X, SHOAL_FOREVER)); }
 static void with_back_off(void) {
   make((struct shoal_executor_options){.retries = 3, .retry_delay_ns = 1});
   submit();

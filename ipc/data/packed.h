@@ -1,0 +1,45 @@
+// ipc/data/packed.h: values of no fixed type in dicts, lists and namespaces, one line to set and one to get.
+//
+// USE
+//   rc = shoal_namespace_set_packed(ns, "x", SHOAL_FOREVER, "[i n s]", 42, "hello");      // ns.x = [42, None, "hello"]
+//   rc = shoal_dict_set_packed(d, "k", 1, SHOAL_FOREVER, "{s:i}", "n", 7);                // d["k"] = {"n": 7}
+//
+//   struct shoal_packed m = {0}, key = {0};                                              // used again by the next get
+//   int i;
+//   rc = shoal_dict_get_packed(d, "k", 1, &m, "{s:i}", "n", &i);
+//   rc = shoal_list_get_packed(l, -1, &m, "x");                                           // any; then shoal_packed_print
+//   rc = shoal_pack(&key, "[i s]", 3, "b");                                               // a key of any type: d[(3, "b")]
+//   rc = shoal_dict_set_packed(d, key.data, key.size, SHOAL_FOREVER, "b", 1);
+//   shoal_packed_free(&m);
+//
+// The formats are those of ipc/data/codec.h; a value made here is bytes to all else. Keys that are packed are the same if their bytes
+// are: 1, 1.0 and True are three. A target of its own, //ipc/data:packed.
+//
+// SAFETY, ORDERING, CRASH  those of ipc/data/dict.h and list.h.
+// HOSTILE  a value that is cut, too deep, or no MessagePack: -EPROTO, and nothing is stored.
+// COST     set: packed in private memory, then copied. get: a copy into m.
+#pragma once
+
+#include "ipc/data/codec.h"
+#include "ipc/data/list.h"
+#include "ipc/data/namespace.h"
+
+SHOAL_BEGIN
+
+// The codes of shoal_dict_set and of shoal_pack; nothing is set then.
+int shoal_dict_set_packed(struct shoal_dict *d, const void *key, uint64_t key_size, shoal_deadline deadline,
+                          const char *format, ...) SHOAL_MUST_CHECK;
+// The codes of shoal_dict_get_alloc and of shoal_unpack: -EBADMSG another type. Nothing is stored then; m is the value.
+int shoal_dict_get_packed(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_packed *m,
+                          const char *format, ...) SHOAL_MUST_CHECK;
+int shoal_namespace_set_packed(struct shoal_namespace *ns, const char *attribute, shoal_deadline deadline,
+                               const char *format, ...) SHOAL_MUST_CHECK;
+int shoal_namespace_get_packed(struct shoal_namespace *ns, const char *attribute, struct shoal_packed *m,
+                               const char *format, ...) SHOAL_MUST_CHECK;
+int shoal_list_append_packed(struct shoal_list *l, shoal_deadline deadline, const char *format, ...) SHOAL_MUST_CHECK;
+int shoal_list_set_packed(struct shoal_list *l, int64_t index, shoal_deadline deadline, const char *format,
+                          ...) SHOAL_MUST_CHECK;
+int shoal_list_get_packed(struct shoal_list *l, int64_t index, struct shoal_packed *m, const char *format,
+                          ...) SHOAL_MUST_CHECK;
+
+SHOAL_END
