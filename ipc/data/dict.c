@@ -179,7 +179,7 @@ int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key
   struct found f;
   if (SHOAL_UNLIKELY(is_too_long(key_size))) return not_there(d);
   struct key k = key_of(d, key, key_size);
-  if (SHOAL_UNLIKELY(!find_at_once(d, &k, &f) || f.item.value > capacity))
+  if (SHOAL_UNLIKELY(!find_at_once(d, &k, &f) || f.item.nested || f.item.value > capacity))
     return get_in_full(d, &k, buffer, capacity, size, version);
   shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   if (SHOAL_UNLIKELY(!is_whole(d, &f))) return get_in_full(d, &k, buffer, capacity, size, version);

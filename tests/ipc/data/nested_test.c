@@ -489,7 +489,7 @@ static void does_everything(void *memory, unsigned i) {
     shoal_add32_relaxed(&t->put, 1);
   }
 }
-static void test_killed_at_random(void **state) {
+static void test_random_kills_among_processes(void **state) {
   (void)state;
   for (unsigned round = 0; round < KILLS; round++) {
     struct peer p[3];
@@ -592,7 +592,7 @@ int main(void) {
       cmocka_unit_test(test_two_that_would_make_a_loop),
       cmocka_unit_test(test_opened_beside_removal),
       cmocka_unit_test(test_nothing_is_lost),
-      cmocka_unit_test(test_killed_at_random),
+      cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_hostile_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
