@@ -28,14 +28,14 @@ static void become(struct shoal_selector *f, uint32_t state) {
 // A wake-up is for who takes something: it is handed on at once, whatever the loop does when it hears of it.
 static void sleep_for(struct shoal_selector *f) {
   uint64_t one = 1;
-  int64_t end = shoal_after_ns(SHOAL_RECHECK_NS).ns;
+  int64_t end = shoal_after_ns(SHOAL_RECHECK_NS).ns, recheck = end;
   if (f->s.soon.ns < end) end = f->s.soon.ns;
   for (uint32_t k = 0; k < f->s.queues; k++) {
     int64_t due = shoal_sleeper_due_(&f->s.sources[f->s.queue_at[k]].queue.sleeper);
     if (due < end) end = due;
   }
   int woke = shoal_futex_wait_many(f->s.entries, f->n, (shoal_deadline){end});
-  shoal_select_woken_(&f->s, woke);
+  shoal_select_woken_(&f->s, woke == -ETIMEDOUT && end != recheck ? -EAGAIN : woke);
   uint32_t armed = ARMED;
   if (!shoal_cas32_acq_rel(&f->state, &armed, DISARMED)) return;  // [L2] pairs with [L1]
   if (write(f->fd, &one, sizeof one) < 0) return;                 // full: it is readable
