@@ -13,7 +13,10 @@
 #define OWN "shoal.manager"
 #define TYPE "shoal:manager"
 
-enum { FREE, BUSY, GOT };  // a note's state: whoever has it BUSY works on it
+// A note's state: how often it was got, times 4, and one of these. Whoever has it BUSY works on it.
+enum { FREE, BUSY, GOT, STATES = 4 };
+static uint32_t state_of(uint32_t word) { return word % STATES; }
+static uint32_t in_state(uint32_t word, uint32_t state) { return word - state_of(word) + state; }
 struct note {
   struct note *next;  // never changed once others see the note
   shoal_atomic32 state;
@@ -49,18 +52,27 @@ static struct note *note_new(struct shoal_manager *m) {
 // Busy, and the caller's. NULL: no memory.
 static struct note *note_take(struct shoal_manager *m) {
   for (struct note *n = first(m); n; n = n->next) {
-    uint32_t is_free = FREE;
-    if (shoal_cas32_acquire(&n->state, &is_free, BUSY)) return n;  // [N2]
+    uint32_t word = shoal_load32_relaxed(&n->state);
+    if (state_of(word) == FREE && shoal_cas32_acquire(&n->state, &word, in_state(word, BUSY))) return n;  // [N2]
   }
   return note_new(m);
 }
-static void note_say(struct note *n, uint32_t state) { shoal_store32_release(&n->state, state); }  // [N1]
+static void note_say(struct note *n, uint32_t state) {
+  uint32_t word = shoal_load32_relaxed(&n->state);
+  shoal_store32_release(&n->state, in_state(word, state) + (state == GOT ? STATES : 0));  // [N1]
+}
 
-// NULL: nothing of the kind was got. Looked at, not claimed: others look, too.
-static struct note *note_find(struct shoal_manager *m, const void *it) {
-  for (struct note *n = first(m); n && it; n = n->next)
-    if (shoal_load32_acquire(&n->state) == GOT && __atomic_load_n(&n->it, __ATOMIC_RELAXED) == it) return n;  // [N2]
+// NULL: nothing of the kind was got. Looked at, not claimed: others look, too. *word: as it was then, and only as long as it is
+// the note of that.
+static struct note *note_find(struct shoal_manager *m, const void *it, uint32_t *word) {
+  for (struct note *n = first(m); n && it; n = n->next) {
+    *word = shoal_load32_acquire(&n->state);  // [N2]
+    if (state_of(*word) == GOT && __atomic_load_n(&n->it, __ATOMIC_RELAXED) == it) return n;
+  }
   return NULL;
+}
+static int note_claim(struct note *n, uint32_t word) {
+  return shoal_cas32_acquire(&n->state, &word, in_state(word, BUSY));  // [N2]
 }
 static int not_got(void) { return shoal_fail_(-EINVAL, "nothing that this process got of this manager"); }
 
@@ -75,18 +87,21 @@ static int note_end(struct shoal_manager *m, struct note *n) {
 
 int shoal_manager_drop(struct shoal_manager *m, const void *it) {
   struct note *n;
-  uint32_t got;
-  do {
-    n = note_find(m, it);
-    got = GOT;
-  } while (n && !shoal_cas32_acquire(&n->state, &got, BUSY));  // [N2] lost: it was another view of the same object
+  uint32_t word;
+  do n = note_find(m, it, &word);
+  while (n && !note_claim(n, word));  // lost: it is another's by now, perhaps a view of the same object
   return n ? note_end(m, n) : not_got();
 }
 
 int shoal_manager_name(struct shoal_manager *m, const void *it, char name[SHOAL_NAME_MAX + 1]) {
-  struct note *n = note_find(m, it);
-  if (!n) return not_got();
-  memcpy(name, n->name, sizeof n->name);
+  struct note *n;
+  uint32_t word, same;
+  do {
+    n = note_find(m, it, &word);
+    if (!n) return not_got();
+    memcpy(name, n->name, sizeof n->name);
+    same = word;
+  } while (!shoal_cas32_acq_rel(&n->state, &same, word));  // [N2] after the name; another's by now: not that of `it`
   return 0;
 }
 
@@ -144,8 +159,8 @@ int shoal_manager_open_or_create(const char *name, const struct shoal_segment_op
 static int drop_all(struct shoal_manager *m) {
   int rc = 0;
   for (struct note *n = first(m); n; n = n->next) {
-    uint32_t got = GOT;
-    int ended = shoal_cas32_acquire(&n->state, &got, BUSY) ? note_end(m, n) : 0;  // [N2]
+    uint32_t word = shoal_load32_relaxed(&n->state);
+    int ended = state_of(word) == GOT && note_claim(n, word) ? note_end(m, n) : 0;
     if (rc == 0) rc = ended;
   }
   return rc;
@@ -347,7 +362,7 @@ int shoal_manager_info(struct shoal_manager *m, struct shoal_manager_info *out) 
   info.objects = s.objects, info.objects_max = s.objects_max;
   info.participants = s.participants, info.participants_max = s.participants_max;
   info.nameless = shoal_load64_relaxed(&m->shm->nameless);
-  for (struct note *n = first(m); n; n = n->next) info.got += shoal_load32_relaxed(&n->state) == GOT;
+  for (struct note *n = first(m); n; n = n->next) info.got += state_of(shoal_load32_relaxed(&n->state)) == GOT;
   *out = info;
   return 0;
 }
