@@ -452,7 +452,8 @@ __attribute__((flatten)) int shoal_ordered_get(struct shoal_ordered *o, uint32_t
   return rc;
 }
 
-static void empty_cell(struct shoal_ordered *o, uint32_t c, uint32_t word, int dead) {
+// 1: it is to be ready again.
+static int empty_cell(struct shoal_ordered *o, uint32_t c, uint32_t word, int dead) {
   if (state_of(word) == SHOAL_CELL_WRITING_) {
     end_payload(o, c);
     shoal_ordered_free(o, c);
@@ -464,17 +465,30 @@ static void empty_cell(struct shoal_ordered *o, uint32_t c, uint32_t word, int d
     shoal_ordered_free(o, c);
     count(&o->shm->dropped);
   } else if (state_of(word) == SHOAL_CELL_READING_) {
-    shoal_ordered_ready(o, c, SHOAL_ORDERED_AGAIN, deaths_of(word) + (dead != 0));
     if (dead) count(&o->shm->redelivered);
+    return 1;
+  }
+  return 0;
+}
+// What nobody has in hands any more, as a list: ready again in its order, not in that of its cells.
+static void again(struct shoal_ordered *o, uint32_t list, uint32_t n, uint32_t deaths) {
+  uint32_t cells = shoal_ordered_cells(o), next;
+  for (list = sorted(o, list, o->by != SHOAL_ORDERED_LIFO); list && list <= cells && n--; list = next) {
+    next = next_of(o, list - 1);
+    shoal_ordered_ready(o, list - 1, SHOAL_ORDERED_AGAIN, deaths_of(word_at(o, list - 1)) + deaths);
   }
 }
 void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead) {
-  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used);
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used), list = NONE, n = 0;
   if (!shoal_load32_relaxed(&o->shm->lent)) return;
   for (uint32_t c = used < cells ? used : cells; c--;) {
     uint32_t word = word_at(o, c);
-    if (owner_of(word) == role) empty_cell(o, c, word, dead);
+    if (owner_of(word) != role || !empty_cell(o, c, word, dead)) continue;
+    set_next(o, c, list);
+    list = c + 1;
+    n++;
   }
+  again(o, list, n, dead != 0);
 }
 
 void shoal_ordered_lease(struct shoal_ordered *o, uint32_t c, int64_t ns) {
@@ -482,7 +496,8 @@ void shoal_ordered_lease(struct shoal_ordered *o, uint32_t c, int64_t ns) {
 }
 // One whose block is gone was received, and its holder killed as it released it: whoever inherits from that frees the cell.
 uint32_t shoal_ordered_take_back(struct shoal_ordered *o, int64_t now, int64_t *next) {
-  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used), n = 0;
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used), list = NONE, n = 0;
+  if (!shoal_load32_relaxed(&o->shm->lent)) return 0;
   for (uint32_t c = used < cells ? used : cells; c--;) {
     uint32_t word = word_at(o, c);
     if (state_of(word) != SHOAL_CELL_READING_ || !is_there(o, c)) continue;
@@ -491,9 +506,11 @@ uint32_t shoal_ordered_take_back(struct shoal_ordered *o, int64_t now, int64_t *
       if (end < *next) *next = end;
       continue;
     }
-    shoal_ordered_ready(o, c, SHOAL_ORDERED_AGAIN, deaths_of(word) + 1);
+    set_next(o, c, list);
+    list = c + 1;
     n++;
   }
+  again(o, list, n, 1);
   return n;
 }
 

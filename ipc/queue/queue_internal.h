@@ -163,6 +163,8 @@ void shoal_queue_unreceive_(struct shoal_queue *q, struct shoal_loan *loan);
 // Moves it to dead letters, or drops it, if it was delivered too often: 1. 0: it is to be delivered.
 int shoal_queue_bury_(struct shoal_queue *q, const struct shoal_loan *loan);
 int shoal_queue_run_out_(uint64_t at);  // -ETIMEDOUT
+// Whether what was read of it since was of it: a lease may have run out meanwhile. If so, it runs anew.
+int shoal_queue_is_still_(struct shoal_queue *q, const struct shoal_loan *loan);
 // Of the mpmc ring.
 int shoal_queue_receive_from_ring_(void *op);
 int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,

@@ -9,6 +9,8 @@
 // Taking back is two steps: `taken` into the word that has run out, then the slot from its holder. An extension changes the same
 // word, so it is in time or it is refused; a release changes the same slot, so either it counts or the message comes again.
 // `deaths` tells one delivery from the next. Killed in between: whoever looks next finds `taken`, and goes on.
+#include <stdlib.h>
+
 #include "core/error.h"
 #include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
@@ -165,17 +167,29 @@ int shoal_queue_extend_in_ring_(struct shoal_queue *q, const struct shoal_loan *
 
 // ---- receiving ----
 
-// The copy first: killed in between, it is there twice, and never lost. 0: there is no room for it.
-static int copy_to(struct shoal_queue *dead, const struct shoal_loan *loan) {
-  return dead->element_size ? shoal_queue_put(dead, loan->data, SHOAL_TRY)
-                            : shoal_queue_send(dead, loan->data, loan->size, SHOAL_TRY);
+int shoal_queue_is_still_(struct shoal_queue *q, const struct shoal_loan *loan) {
+  return !q->lease_ns || q->ops->extend(q, loan) == 0;
+}
+
+// The copy first: killed in between, it is there twice, and never lost. -ESTALE: it was not the caller's any more, and what was read
+// is the next message's, perhaps. Else not 0: there is no room for it.
+static int copy_to(struct shoal_queue *q, struct shoal_queue *dead, const struct shoal_loan *loan) {
+  void *copy = malloc(loan->size ? loan->size : 1);
+  if (!copy) return shoal_fail_(-ENOMEM, "private memory");
+  memcpy(copy, loan->data, loan->size);
+  int rc = !shoal_queue_is_still_(q, loan) ? -ESTALE
+           : dead->element_size            ? shoal_queue_put(dead, copy, SHOAL_TRY)
+                                           : shoal_queue_send(dead, copy, loan->size, SHOAL_TRY);
+  free(copy);
+  return rc;
 }
 static shoal_atomic64 *dropped(const struct shoal_queue *q) {
   return q->kind == SHOAL_QUEUE_MPMC ? &q->ring.shm->dropped : &q->ordered.shm->dropped;
 }
 int shoal_queue_bury_(struct shoal_queue *q, const struct shoal_loan *loan) {
   if (!q->delivery_max || loan->redelivered < q->delivery_max) return 0;
-  if (q->dead && copy_to(q->dead, loan)) return 0;  // SHOAL_DROPPED: not there, either
+  int rc = q->dead ? copy_to(q, q->dead, loan) : 0;
+  if (rc) return rc == -ESTALE;  // SHOAL_DROPPED: not there, either
   if (!q->ops->finish_leased(q, loan, SHOAL_RELEASE_, 1))
     shoal_add64_relaxed(q->dead ? &q->extra->buried : dropped(q), 1);
   return 1;

@@ -311,11 +311,10 @@ static int receive_leased(void *arg) {
     op->loan = (struct shoal_loan){.role = op->me, .size = q->element_size, .handle_ = (uint32_t)q->wait.id};
     rc = receive(op);
     if (rc) return rc;
-    if (!q->element_size && shoal_message_resolve_(q, &op->loan)) {
-      (void)finish_leased(q, &op->loan, SHOAL_RELEASE_, 1);
-      return shoal_fail_(-EPROTO, "a damaged message");
-    }
-  } while (shoal_queue_bury_(q, &op->loan));
+    rc = q->element_size ? 0 : shoal_message_resolve_(q, &op->loan);
+    // else it took a lease's time to come here: another's, or the next message's
+    if (rc && !finish_leased(q, &op->loan, SHOAL_RELEASE_, 1)) return shoal_fail_(-EPROTO, "a damaged message");
+  } while (rc || shoal_queue_bury_(q, &op->loan));
   return 0;
 }
 static int ready(struct shoal_queue *q, int side, uint32_t me) {

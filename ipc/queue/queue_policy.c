@@ -112,24 +112,31 @@ static void keep(struct shoal_queue_op_ *op) {
   op->loan.role = op->me;
   op->q->ops->keep(op->q, taken_by(op->q, op->me), &op->loan);
 }
+// Stopped for longer than its lease, it may have read what is another's by now: then it looks for the next one.
 static int get_and_keep(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  int rc = op->q->attempt.receive(op);
-  if (rc) return rc;
-  memcpy(op->out, op->loan.data, op->q->element_size);
+  int rc;
+  do {
+    rc = op->q->attempt.receive(op);
+    if (rc) return rc;
+    memcpy(op->out, op->loan.data, op->q->element_size);
+  } while (!shoal_queue_is_still_(op->q, &op->loan));
   keep(op);
   return 0;
 }
 static int recv_and_keep(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  int rc = op->q->attempt.receive(op);
-  if (rc) return rc;
-  op->size = op->loan.size;
-  if (op->size > op->room) {
-    shoal_queue_unreceive_(op->q, &op->loan);
-    return -EMSGSIZE;
-  }
-  if (op->size) memcpy(op->out, op->loan.data, op->size);
+  int rc;
+  do {
+    rc = op->q->attempt.receive(op);
+    if (rc) return rc;
+    op->size = op->loan.size;
+    if (op->size > op->room) {
+      shoal_queue_unreceive_(op->q, &op->loan);
+      return -EMSGSIZE;
+    }
+    if (op->size) memcpy(op->out, op->loan.data, op->size);
+  } while (!shoal_queue_is_still_(op->q, &op->loan));
   keep(op);
   return 0;
 }

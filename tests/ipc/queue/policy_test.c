@@ -913,6 +913,23 @@ static void test_what_runs_out_comes_in_its_order(void **state) {
   }
 }
 
+// Their cells were used before, and are not in the order of what lies in them.
+static void test_several_that_run_out_keep_their_order(void **state) {
+  (void)state;
+  struct shoal_queue_options o = {.capacity = 3, .lease_ns = HOUR};
+  for (o.kind = SHOAL_QUEUE_FIFO; o.kind <= SHOAL_QUEUE_LIFO; o.kind++) {
+    struct shoal_queue *q = make(o);
+    struct shoal_loan loan[3];
+    for (uint64_t i = 1; i <= 3; i++) put(q, i);
+    for (int i = 0; i < 3; i++) get(q);
+    for (uint64_t i = 4; i <= 6; i++) put(q, i);
+    for (int i = 0; i < 3; i++) loan[i] = receive(q);
+    for (int i = 0; i < 3; i++) run_out(q, &loan[i]);
+    for (uint64_t i = 4; i <= 6; i++) assert_int_equal(get(q), o.kind == SHOAL_QUEUE_FIFO ? i : 10 - i);
+    unmake(q);
+  }
+}
+
 // The leases of what lies in memory that came later, and of blocks: each end is one, and none is left.
 static void test_leases_of_a_queue_that_grows(void **state) {
   (void)state;
@@ -1175,6 +1192,7 @@ int main(void) {
       EACH_LEASING(test_dead_letters),
       EACH_LEASING(test_dead_letters_are_not_dropped),
       cmocka_unit_test(test_what_runs_out_comes_in_its_order),
+      cmocka_unit_test(test_several_that_run_out_keep_their_order),
       cmocka_unit_test(test_leases_of_a_queue_that_grows),
       cmocka_unit_test(test_leases_that_make_no_sense),
       cmocka_unit_test(test_another_policy_is_not_opened),
