@@ -91,11 +91,12 @@ static int take_tie(struct shoal_segment *seg, uint32_t at, const struct shoal_o
     return shoal_fail_(-EINVAL, "it was made with a name, or in another object: only what has none is inside others");
   for (uint32_t i = 0; i < SHOAL_TIES_; i++) {
     if (holder_of(seg, &t[i])) continue;
-    shoal_store64_relaxed(&t[i].word, word);  // first: with it no value that stands there is in force
+    shoal_store64_relaxed(&t[i].word, 0);  // never in force: no value meets a word that it was not written for
     SHOAL_COMPILER_BARRIER();
     shoal_store64_relaxed(&t[i].value, value);
     shoal_store64_relaxed(&t[i].holder, SHOAL_WHOLE_(holder->entry, holder->generation));
     SHOAL_COMPILER_BARRIER();
+    shoal_store64_relaxed(&t[i].word, word);
     return 0;
   }
   return shoal_fail_(-EMLINK, "%u entries lead to it, and no more can", SHOAL_TIES_);

@@ -40,10 +40,11 @@ static int view(struct shoal_segment *seg, const struct shoal_object *object, vo
                 struct shoal_dict **out) {
   struct shoal_dict_shm *shm = memory;
   uint64_t room = object->size - (uint64_t)((char *)memory - (char *)object->memory);
-  uint32_t stripes = __atomic_load_n(&shm->stripes, __ATOMIC_RELAXED);
+  int fits = room >= sizeof *shm && room <= object->size;
+  uint32_t stripes = fits ? __atomic_load_n(&shm->stripes, __ATOMIC_RELAXED) : 0;
   struct shoal_dict_options made = {.stripes = stripes};
-  if (room < sizeof *shm || room > object->size || !stripes || !shoal_dict_size(&made) ||
-      shoal_dict_size(&made) > room || __atomic_load_n(&shm->kind, __ATOMIC_RELAXED) != SHOAL_DICT_KIND_)
+  if (!stripes || !shoal_dict_size(&made) || shoal_dict_size(&made) > room ||
+      __atomic_load_n(&shm->kind, __ATOMIC_RELAXED) != SHOAL_DICT_KIND_)
     return shoal_fail_(-EPROTO, "no dict is there");
   struct shoal_dict *d = calloc(1, sizeof *d);
   if (!d) return shoal_fail_(-ENOMEM, "private memory");

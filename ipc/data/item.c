@@ -120,12 +120,18 @@ int shoal_item_give_(struct shoal_keep_ *k, struct shoal_item_shm *it, struct sh
   return shoal_fail_(-EPROTO, "the heap is damaged: it says that our block is not ours");
 }
 
+// By a compare-and-set: a plain store would still be on its way when untied looks whether others are there [F6].
+static int end_nested(struct shoal_keep_ *k, const struct shoal_block_ref *ref, const struct shoal_handle_shm *h) {
+  int rc = shoal_block_end_(k->heap, ref, k->entry, k->generation);
+  if (rc && rc != -ENOENT) return rc;
+  shoal_object_untied_(k->seg, h->entry);
+  return 0;
+}
 int shoal_item_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref) {
   struct shoal_block_ref r = shoal_ref_read_(ref);
   struct shoal_handle_shm h;
-  int nested = r.off && peek(k, r.off, &h), rc = shoal_keep_end_(k, &r);
-  if (SHOAL_UNLIKELY(nested && rc == 0)) shoal_object_untied_(k->seg, h.entry);
-  return rc;
+  if (SHOAL_UNLIKELY(r.off && peek(k, r.off, &h))) return end_nested(k, &r, &h);
+  return shoal_keep_end_(k, &r);
 }
 
 int shoal_item_copy_(const struct shoal_item_ *i, void **out) {

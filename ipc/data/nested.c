@@ -132,10 +132,18 @@ int shoal_dict_pop_list(struct shoal_dict *d, const void *key, uint64_t key_size
   return shoal_dict_take_(d, key, key_size, open_list, (void **)out, deadline);
 }
 int shoal_list_pop_dict(struct shoal_list *l, int64_t index, struct shoal_dict **out, shoal_deadline deadline) {
-  return shoal_list_take_(l, index, open_dict, (void **)out, deadline);
+  void *got = NULL;
+  int rc = shoal_list_take_(l, index, open_dict, &got, deadline);
+  if (rc == 0) *out = got;
+  else if (got) (void)shoal_dict_close(got);
+  return rc;
 }
 int shoal_list_pop_list(struct shoal_list *l, int64_t index, struct shoal_list **out, shoal_deadline deadline) {
-  return shoal_list_take_(l, index, open_list, (void **)out, deadline);
+  void *got = NULL;
+  int rc = shoal_list_take_(l, index, open_list, &got, deadline);
+  if (rc == 0) *out = got;
+  else if (got) (void)shoal_list_close(got);
+  return rc;
 }
 
 // ---- or made ----
