@@ -109,7 +109,8 @@ static const char *state_of(const struct tool_row *row) {
 static const char *rate_text(const struct top *t, const struct tool_row *row, char text[48]) {
   const char *key;
   double rate = top_rate(t, row, &key);
-  snprintf(text, 48, rate > 0 ? "%.0f %s" : "", rate, key);
+  text[0] = 0;
+  if (rate > 0) snprintf(text, 48, "%.0f %s", rate, key);
   return text;
 }
 
