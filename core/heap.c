@@ -406,7 +406,7 @@ int shoal_block_end_alone_(struct shoal_heap *heap, const struct shoal_block_ref
   unsigned class_ = 0;
   shoal_off off = *(const volatile shoal_off *)&ref->off;
   uint64_t w = word_of(*(const volatile uint32_t *)&ref->seq, entry, generation);
-  char *block = heap->seg->base + off;
+  char *block = (char *)((uintptr_t)heap->seg->base + off);  // `off` may be anything
   shoal_atomic64 *word = SHOAL_LIKELY(cache) ? find_own(cache, block, &class_) : NULL;
   if (SHOAL_UNLIKELY(!word || shoal_load64_acquire(word) != w ||  // [H2]
                      cache->list[class_].n >= shoal_class_[class_].room))
