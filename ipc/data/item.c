@@ -95,7 +95,7 @@ int shoal_item_handle_(const struct shoal_item_ *i, struct shoal_handle_shm *out
 
 // What the block at `off` says that it is: 1, a handle. Whether it still is one, who has its life at hand says.
 static int peek(struct shoal_keep_ *k, shoal_off off, struct shoal_handle_shm *h) {
-  struct shoal_item_shm *it = shoal_keep_at_(k, off, sizeof *it);
+  struct shoal_item_shm *it = off % 8 ? NULL : shoal_keep_at_(k, off, sizeof *it);
   if (!it || shoal_load64_relaxed(&it->value) != (sizeof *h | SHOAL_ITEM_NESTED_)) return 0;
   uint32_t key = shoal_load32_relaxed(&it->key);
   if (!shoal_keep_at_(k, off, shoal_item_size_(key, sizeof *h))) return 0;
