@@ -200,12 +200,12 @@ static void test_growers_together(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small);
   pthread_t threads[3];
-  for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, grow_some, seg);
-  pid_t pid = fork_child();
+  pid_t pid = fork_child();  // before the threads: those that had ended would be leaks of the child's, to TSan
   if (pid == 0) {
     grow_some(again(seg));
     _exit(0);
   }
+  for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, grow_some, seg);
   for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
   assert_exits(pid, 0);
   assert_true(info_of(seg).size >= small.size_max - (36 << 10));
