@@ -1,22 +1,15 @@
 // ipc/work/executor. Claims: whoever is killed in it, a job runs at most once or, with retries, at least once, and is over in one state; a
 // submit that returned is a job that runs; who waits for a job is woken; every cell is free again.
-#include <errno.h>
 #include <string.h>
 
-#include "core/error.h"
-#include "ipc/work/executor_internal.h"
 #include "ipc/work/map.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/executor_fixture.h"
 
-#define ID 7u
 #define FIRST 20u  // of several
 #define MANY 3u
 
-enum { ACKNOWLEDGED, RETRIES, GOT, STUCK };  // T->word
+enum { ACKNOWLEDGED = RETRIES + 1, GOT, STUCK };  // T->word
 
-struct small {
-  uint32_t id, in, out;
-};
 struct large {
   uint32_t id, in, out, more[30];
 };
@@ -51,32 +44,7 @@ SHOAL_TASK(index_job, struct indices) {
   return arg->fails && arg->range.begin == 1 ? -EDOM : 0;
 }
 
-static const struct shoal_segment_options options = {
-    .size = 1100 << 10, .size_max = 1100 << 10, .participants = 16, .objects = 16};
-static struct shoal_segment *S;
-static struct shoal_executor *X;
-static struct shoal_future F;
-
-#define OK(call)                                                               \
-  do {                                                                         \
-    int rc_ = (call);                                                          \
-    CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
-  } while (0)
-
-static void make_with(uint32_t retries, int letters) {
-  struct shoal_executor_options o = {
-      .workers = 3, .jobs = 16, .producers = 8, .retries = retries, .dead_letters = letters};
-  shoal_spin_max_ = 3;
-  T->word[RETRIES] = retries;
-  OK(shoal_segment_create(NULL, &options, &S));
-  OK(shoal_executor_make_(S, NULL, &o, NULL, &X));
-  OK(shoal_queue_join(X->queue, SHOAL_PRODUCER));
-}
-static void make(uint32_t retries) { make_with(retries, 0); }
-static void end(void) {
-  shoal_executor_detach(X);
-  shoal_segment_close(S);
-}
+static void make(uint32_t retries) { make_with((struct shoal_executor_options){.retries = retries}); }
 #define EXECUTOR(id, text, ...) CRASH_SCENARIO(id, .name = "executor: " text, .cleanup = end, __VA_ARGS__)
 
 static void submit_small(void) {
@@ -84,24 +52,6 @@ static void submit_small(void) {
   OK(SHOAL_SUBMIT(X, small_job, &s, &F));
 }
 
-// ---- who is left: worker 2, and what the creator does about worker 0, its successor, and worker 1 ----
-static void work_all(void) {
-  while (shoal_executor_serve_(X, SHOAL_TRY) >= 0) continue;
-}
-static void work_off(void) {
-  OK(shoal_executor_be_worker_(X, 2, 0));
-  work_all();
-}
-static void repair(void) {
-  shoal_role_reap(&X->queue->wait);
-  shoal_executor_ended_(X, 0, 0, -9);
-}
-static void heal(void) {
-  repair();
-  shoal_executor_ended_(X, 0, 1, -9);
-  shoal_executor_ended_(X, 1, 0, -9);
-  work_off();
-}
 static void no_block_is_lost(void) {
   struct shoal_heap_info info = {.blocks = 0};
   shoal_heap_reap(X->heap);
@@ -162,18 +112,8 @@ static void detached(void) {
   submit_small();
   OK(shoal_future_release(&F));
 }
-static void be_worker(void) { OK(shoal_executor_be_worker_(X, 0, 0)); }
-static void op_work(void) { OK(shoal_executor_serve_(X, SHOAL_FOREVER)); }
 static void job_is_over(void) {
-  struct small s;
-  struct shoal_failure failure = {.code = 0};
-  heal();
-  int rc = shoal_future_get(&F, &s, sizeof s, &failure, SHOAL_TRY);
-  CRASH_EXPECT(rc == 0 || (rc == -EREMOTEIO && failure.code == -ENOTRECOVERABLE && !T->word[RETRIES]),
-               "it ended with %d, %d", rc, failure.code);
-  if (rc == 0) CRASH_EXPECT(s.out == 42 && T->taken[ID] >= 1, "%u, run %u times", s.out, T->taken[ID]);
-  CRASH_EXPECT(T->word[RETRIES] || T->taken[ID] <= 1, "it ran %u times", T->taken[ID]);
-  OK(shoal_future_release(&F));
+  job_is_over_by(SHOAL_TRY);
   all_cells_are_free();
 }
 static void check_work(void) { crash_survivor(job_is_over); }
@@ -497,7 +437,7 @@ PAIR(pair_release, "release, then the worker", .setup = with_nothing, .prepare =
      .prepare2 = be_worker, .op2 = work_all, .check = check_given_up);
 // ---- a dead letter ----
 static void with_letter(void) {
-  make_with(0, 1);
+  make_with((struct shoal_executor_options){.dead_letters = 1});
   submit_small();
   die_with_it();
   op_end_dead();

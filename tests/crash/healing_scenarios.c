@@ -1,78 +1,32 @@
 // ipc/work, how workers go and others come: recycled, retired, tried again later; and those who start them. Claims: whoever is
 // killed in it, a job runs at most once or, with retries, at least once; one that waits to be tried again does not begin before
 // it is due, and can be cancelled; what a killed creator or supervisor has started ends with it, and who waits is told.
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/error.h"
-#include "ipc/work/executor_internal.h"
 #include "ipc/work/supervisor.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/executor_fixture.h"
 
-#define ID 7u
 #define HOUR_NS INT64_C(3600000000000)
 
-enum { RETRIES, STARTED };  // T->word
-enum { PIDS = 4 };          // T->out from the first: processes that were started
+enum { STARTED = RETRIES + 1 };  // T->word
+enum { PIDS = 4 };               // T->out from the first: processes that were started
 
-struct piece {
-  uint32_t id, in, out;
-};
-SHOAL_TASK(healing_job, struct piece) {
+SHOAL_TASK(healing_job, struct small) {
   __atomic_fetch_add(&T->taken[arg->id], 1, __ATOMIC_SEQ_CST);
   arg->out = 2 * arg->in;
   return 0;
 }
 
-static const struct shoal_segment_options options = {
-    .size = 1100 << 10, .size_max = 1100 << 10, .participants = 16, .objects = 16};
-static struct shoal_segment *S;
-static struct shoal_executor *X;
-static struct shoal_future F;
-
-#define OK(call)                                                               \
-  do {                                                                         \
-    int rc_ = (call);                                                          \
-    CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
-  } while (0)
-
-static void make(struct shoal_executor_options o) {
-  o.workers = 3, o.jobs = 16, o.producers = 8;
-  shoal_spin_max_ = 3;
-  T->word[RETRIES] = o.retries;
-  OK(shoal_segment_create(NULL, &options, &S));
-  OK(shoal_executor_make_(S, NULL, &o, NULL, &X));
-  OK(shoal_queue_join(X->queue, SHOAL_PRODUCER));
-}
 static void submit(void) {
-  struct piece p = {.id = ID, .in = 21};
+  struct small p = {.id = ID, .in = 21};
   OK(SHOAL_SUBMIT(X, healing_job, &p, &F));
-}
-static void end(void) {
-  shoal_executor_detach(X);
-  shoal_segment_close(S);
 }
 #define HEALING(id, text, ...) CRASH_SCENARIO(id, .name = "healing: " text, .cleanup = end, __VA_ARGS__)
 #define HEALING_PAIR(id, text, ...) HEALING(id, "pair, " text, .kind = CRASH_PAIR, __VA_ARGS__)
 
-static void work_all(void) {
-  while (shoal_executor_serve_(X, SHOAL_TRY) >= 0) continue;
-}
-// What the creator does about worker 0, its successor, and worker 1.
-static void repair(void) {
-  shoal_role_reap(&X->queue->wait);
-  shoal_executor_ended_(X, 0, 0, -9);
-}
-static void heal(void) {
-  repair();
-  shoal_executor_ended_(X, 0, 1, -9);
-  shoal_executor_ended_(X, 1, 0, -9);
-  OK(shoal_executor_be_worker_(X, 2, 0));
-  work_all();
-}
 static void all_is_free(void) {
   struct shoal_executor_info info;
   shoal_executor_reap(X);
@@ -81,28 +35,18 @@ static void all_is_free(void) {
 }
 // A worker that waits for it runs it itself, when it is due.
 static void is_over(void) {
-  struct piece p;
-  struct shoal_failure failure = {.code = 0};
-  heal();
-  int rc = shoal_future_get(&F, &p, sizeof p, &failure, SHOAL_FOREVER);
-  CRASH_EXPECT(rc == 0 || (rc == -EREMOTEIO && failure.code == -ENOTRECOVERABLE && !T->word[RETRIES]),
-               "it ended with %d, %d", rc, failure.code);
-  if (rc == 0) CRASH_EXPECT(p.out == 42 && T->taken[ID] >= 1, "%u, run %u times", p.out, T->taken[ID]);
-  CRASH_EXPECT(T->word[RETRIES] || T->taken[ID] <= 1, "it ran %u times", T->taken[ID]);
-  OK(shoal_future_release(&F));
+  job_is_over_by(SHOAL_FOREVER);
   all_is_free();
 }
 static void check_over(void) { crash_survivor(is_over); }
 
 // ---- tried again later ----
-static void be_worker(void) { OK(shoal_executor_be_worker_(X, 0, 0)); }
-static void op_work(void) { OK(shoal_executor_serve_(X, SHOAL_FOREVER)); }
 static void with_back_off(void) {
-  make((struct shoal_executor_options){.retries = 3, .retry_delay_ns = 1});
+  make_with((struct shoal_executor_options){.retries = 3, .retry_delay_ns = 1});
   submit();
 }
 static void with_long_back_off(void) {
-  make((struct shoal_executor_options){.retries = 3, .retry_delay_ns = 2 * HOUR_NS});
+  make_with((struct shoal_executor_options){.retries = 3, .retry_delay_ns = 2 * HOUR_NS});
   submit();
 }
 HEALING(later, "a worker runs a job that is tried again later", .setup = with_back_off, .prepare = be_worker,
@@ -161,7 +105,7 @@ static const struct shoal_pool_hooks_ hooks_of_all = {.run = shoal_executor_run_
 static struct shoal_pool_hooks_ hooks;
 
 static void make_pool(uint32_t retries) {
-  make((struct shoal_executor_options){.retries = retries});
+  make_with((struct shoal_executor_options){.retries = retries});
   memset(&P, 0, sizeof P);
   OK(shoal_object_create(S, NULL, "pool", sizeof *P.header + 3 * sizeof *P.shared, NULL, NULL, &P.object));
   hooks = hooks_of_all;
