@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-__thread struct shoal_reach_cache_ shoal_reach_cache_[SHOAL_REACH_CACHE_];
+__thread struct shoal_reach_cache_ shoal_reach_cache_[SHOAL_REACH_SETS_][2];
 shoal_atomic64 shoal_reach_changes_;
 
 #define NOTED 256u
@@ -77,14 +77,21 @@ int shoal_writable_(const shoal_atomic32 *word) {
                  FUTEX_OP((unsigned)FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0)) >= 0;
 }
 
-uint64_t shoal_reach_slow_(const void *from, uint64_t bytes) {
-  struct shoal_reach_cache_ *e = &shoal_reach_cache_[((uintptr_t)from >> 6) % SHOAL_REACH_CACHE_];
-  uint64_t changes = shoal_load64_relaxed(&shoal_reach_changes_), reach = 0;
-  if (!known_behind((uintptr_t)from, &reach)) reach = shoal_readable_(from, bytes);
-  e->from = NULL;  // a signal handler finds all of it or nothing
+// A signal handler finds all of it or nothing.
+static void keep(struct shoal_reach_cache_ *e, const void *from, uint64_t bytes, uint64_t changes) {
+  e->from = NULL;
   SHOAL_COMPILER_BARRIER();
-  e->bytes = reach, e->changes = changes;
+  e->bytes = bytes, e->changes = changes;
   SHOAL_COMPILER_BARRIER();
   e->from = from;
+}
+
+uint64_t shoal_reach_slow_(const void *from, uint64_t bytes) {
+  struct shoal_reach_cache_ *set = shoal_reach_set_(from), was = set[0];
+  uint64_t changes = shoal_load64_relaxed(&shoal_reach_changes_), reach = bytes;
+  if (!shoal_reach_known_(&set[1], from, bytes) && !known_behind((uintptr_t)from, &reach))
+    reach = shoal_readable_(from, bytes);
+  if (shoal_reach_known_(&set[0], was.from, was.bytes)) keep(&set[1], was.from, was.bytes, changes);
+  keep(&set[0], from, reach, changes);
   return bytes < reach ? bytes : reach;
 }
