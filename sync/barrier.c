@@ -295,29 +295,37 @@ static int watch(void *op, struct shoal_watch_ *set) {
 }
 
 // What a thread has learnt of waiting. Where parties share processors, one that waits holds up those that it waits for: it
-// gives way to them. If others than they run then, for long, it had better sleep, to be woken in front of them. Two that sleep
+// gives way to them. If others than they run then, for long, and do so again, it had better sleep, to be woken in front of them; one
+// time slice is what the start of a crowd takes, too. Two that sleep
 // for each other would never find out that they need not: now and then it spins for as long as a wake-up may take.
-static __thread struct {
-  uint32_t spin;
-  uint32_t rest;   // turns without giving way
-  uint32_t turns;  // in which it spun in vain
-} patience = {SHOAL_SPIN_MAX / 2, 0, 1};
 #define PROBE 64  // every so many of those
 #define PROBE_SPIN (4 * SHOAL_SPIN_MAX)
 #define YIELDS 4
 #define YIELD_NOBODY_NS 1000  // so quick that nobody else wanted to run: a spin would have done
 #define YIELD_HOG_NS 500000   // so slow that it was a stranger's time slice
 #define YIELD_REST 256
+static __thread struct {
+  uint32_t spin;
+  uint32_t rest;   // turns without giving way
+  uint32_t wary;   // turns in which giving way has to pay before one stranger is forgiven again
+  uint32_t turns;  // in which it spun in vain
+} patience = {SHOAL_SPIN_MAX / 2, 0, 0, 1};
 
 static int moved(const struct visit *v) { return look(v->b).turn != v->at.turn; }
+
+static void met_stranger(void) {
+  if (patience.wary) patience.rest = YIELD_REST;
+  patience.wary = YIELD_REST;
+}
 
 static int give_way(struct visit *v) {
   int64_t from = shoal_now_ns();
   for (int i = 0; i < YIELDS && !patience.rest; i++) {
     sched_yield();
     int64_t to = shoal_now_ns();
-    if (to - from > YIELD_HOG_NS) patience.rest = YIELD_REST;
+    if (to - from > YIELD_HOG_NS) met_stranger();
     if (moved(v)) {
+      if (patience.wary) patience.wary--;
       if (to - from < YIELD_NOBODY_NS) patience.spin = shoal_spin_paid(patience.spin, SHOAL_SPIN_MAX);
       return attempt(v);
     }
