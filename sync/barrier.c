@@ -295,9 +295,9 @@ static int watch(void *op, struct shoal_watch_ *set) {
 }
 
 // What a thread has learnt of waiting. Where parties share processors, one that waits holds up those that it waits for: it
-// gives way to them. If others than they run then, for long, and do so again, it had better sleep, to be woken in front of them; one
-// time slice is what the start of a crowd takes, too. Two that sleep
-// for each other would never find out that they need not: now and then it spins for as long as a wake-up may take.
+// gives way to them. If others than they run then, for long, and do so again, it had better sleep, to be woken in front of
+// them; one time slice is what the start of a crowd takes, too. Two that sleep for each other would never find out that
+// they need not: now and then it spins for as long as a wake-up may take.
 #define PROBE 64  // every so many of those
 #define PROBE_SPIN (4 * SHOAL_SPIN_MAX)
 #define YIELDS 4
