@@ -30,9 +30,10 @@ static void usage(void) {
       stderr,
       "sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]\n"
       "  --only REGEX  the scenarios whose name it matches\n"
-      "  --points N    kill points of one scenario, about (%u): a longer operation is killed at the first two visits\n"
-      "                and the last of each of its instructions, and at every so many of the rest; --all: at every "
-      "one\n"
+      "  --points N    kill points of one scenario, about (%u; 2 or more): a longer operation is killed at the first "
+      "two\n"
+      "                visits and the last of each of its instructions, and at every so many of the rest; --all: at\n"
+      "                every one\n"
       "  --jobs N      scenarios at a time (%d)\n"
       "  --stop        end with the first failure of any\n"
       "  --json FILE   the rows, for a program\n"
