@@ -91,7 +91,7 @@ uint64_t shoal_reach_slow_(const void *from, uint64_t bytes) {
   uint64_t changes = shoal_load64_relaxed(&shoal_reach_changes_), reach = bytes;
   if (!shoal_reach_known_(&set[1], from, bytes) && !known_behind((uintptr_t)from, &reach))
     reach = shoal_readable_(from, bytes);
-  if (shoal_reach_known_(&set[0], was.from, was.bytes)) keep(&set[1], was.from, was.bytes, changes);
+  if (was.from != from && shoal_reach_known_(&set[0], was.from, was.bytes)) keep(&set[1], was.from, was.bytes, changes);
   keep(&set[0], from, reach, changes);
   return bytes < reach ? bytes : reach;
 }

@@ -14,7 +14,7 @@ static char *map(uint64_t pages) {
   return p;
 }
 
-static void as_far_as_is_mapped(void **state) {
+static void test_as_far_as_is_mapped(void **state) {
   (void)state;
   char *p = map(3);
   assert_int_equal(munmap(p + 2 * PAGE, PAGE), 0);
@@ -25,7 +25,7 @@ static void as_far_as_is_mapped(void **state) {
 }
 
 // A page that cannot be read any more: only who asks the kernel learns it.
-static void remembered(void **state) {
+static void test_remembered(void **state) {
   (void)state;
   for (uint64_t apart = PAGE; apart <= 64 * PAGE; apart *= 4) {
     char *p = map(OBJECTS * apart / PAGE);
@@ -39,7 +39,7 @@ static void remembered(void **state) {
 }
 
 // More of them than are remembered push one another out, and each answer is right.
-static void pushed_out(void **state) {
+static void test_pushed_out(void **state) {
   (void)state;
   enum { MANY = 64 };
   char *p = map(MANY + 1);
@@ -50,7 +50,7 @@ static void pushed_out(void **state) {
   assert_int_equal(munmap(p, MANY * PAGE), 0);
 }
 
-static void an_object_that_is_noted(void **state) {
+static void test_an_object_that_is_noted(void **state) {
   (void)state;
   char *p = map(2);
   shoal_reach_note_(p, 256);
@@ -63,10 +63,10 @@ static void an_object_that_is_noted(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(as_far_as_is_mapped),
-      cmocka_unit_test(remembered),
-      cmocka_unit_test(pushed_out),
-      cmocka_unit_test(an_object_that_is_noted),
+      cmocka_unit_test(test_as_far_as_is_mapped),
+      cmocka_unit_test(test_remembered),
+      cmocka_unit_test(test_pushed_out),
+      cmocka_unit_test(test_an_object_that_is_noted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,8 +30,7 @@ static void usage(void) {
       stderr,
       "sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]\n"
       "  --only REGEX  the scenarios whose name it matches\n"
-      "  --points N    kill points of one scenario, about (%u; 2 or more): a longer operation is killed at the first "
-      "two\n"
+      "  --points N    kill points of one scenario, about (%u; 2 or more): a longer one is killed at the first two\n"
       "                visits and the last of each of its instructions, and at every so many of the rest; --all: at\n"
       "                every one\n"
       "  --jobs N      scenarios at a time (%d)\n"
