@@ -316,6 +316,10 @@ static struct shoal_claim end_of(const struct shoal_mpmc *ring, uint64_t *c) {
     t = shoal_mpmc_past_put_(ring, t, ahead, state);
   }
 }
+uint64_t shoal_mpmc_claimed(const struct shoal_mpmc *ring) {
+  uint64_t c;
+  return end_of(ring, &c).at;
+}
 static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
   uint64_t c;
   struct shoal_claim end = end_of(ring, &c);
