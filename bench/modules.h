@@ -8,6 +8,7 @@ namespace bench {
 void add_spsc(Suite &suite);
 void add_mpmc(Suite &suite);
 void add_queue(Suite &suite);
+void add_count(Suite &suite);
 void add_messages(Suite &suite);
 void add_memory(Suite &suite);
 void add_bytes(Suite &suite);

@@ -87,6 +87,7 @@ bool report(const Options &options) {
   bench::add_spsc(suite);
   bench::add_mpmc(suite);
   bench::add_queue(suite);
+  bench::add_count(suite);
   bench::add_messages(suite);
   bench::add_bytes(suite);
   bench::add_memory(suite);

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/count_internal.h"
 #include "core/error.h"
 
 #ifndef SYS_futex_waitv
@@ -30,15 +31,27 @@ static int result(long rc) {
   return errno == ETIMEDOUT ? -ETIMEDOUT : -EAGAIN;
 }
 
+static void note_block(const shoal_atomic32 *word, shoal_deadline deadline) {
+  STAP_PROBE2(shoal, block, word, deadline.ns);
+  shoal_count_(word, SHOAL_COUNT_BLOCKS_, 1);
+}
+static int note_wake(const shoal_atomic32 *word, int asked, long result) {
+  int woken = result > 0 ? (int)result : 0;
+  STAP_PROBE3(shoal, wake, word, asked, woken);
+  shoal_count_(word, SHOAL_COUNT_WAKES_, 1);
+  if (woken) shoal_count_(word, SHOAL_COUNT_WOKEN_, (uint64_t)woken);
+  return woken;
+}
+
 int shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline) {
   struct timespec ts;
+  note_block(word, deadline);
   return result(syscall(SYS_futex, &word->v_, FUTEX_WAIT_BITSET, value, to_timespec(deadline, &ts), NULL,
                         FUTEX_BITSET_MATCH_ANY));
 }
 
 int shoal_futex_wake(shoal_atomic32 *word, int n) {
-  long woken = syscall(SYS_futex, &word->v_, FUTEX_WAKE, n, NULL, NULL, 0);
-  return woken > 0 ? (int)woken : 0;
+  return note_wake(word, n, syscall(SYS_futex, &word->v_, FUTEX_WAKE, n, NULL, NULL, 0));
 }
 
 // Moves nobody, from the word to itself: the kernel says how many that were, unless the word changes meanwhile.
@@ -50,8 +63,9 @@ int shoal_futex_sleepers(const shoal_atomic32 *word) {
 }
 
 void shoal_futex_clear_and_wake(shoal_atomic32 *word, unsigned bit) {
-  syscall(SYS_futex, &word->v_, FUTEX_WAKE_OP, INT_MAX, NULL, &word->v_,
-          FUTEX_OP((unsigned)(FUTEX_OP_ANDN | FUTEX_OP_OPARG_SHIFT), bit, FUTEX_OP_CMP_EQ, 0));
+  note_wake(word, INT_MAX,
+            syscall(SYS_futex, &word->v_, FUTEX_WAKE_OP, INT_MAX, NULL, &word->v_,
+                    FUTEX_OP((unsigned)(FUTEX_OP_ANDN | FUTEX_OP_OPARG_SHIFT), bit, FUTEX_OP_CMP_EQ, 0)));
 }
 
 int shoal_futex_has_waitv(void) {
@@ -82,6 +96,7 @@ int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, s
   }
   for (unsigned i = 0; i < n; i++)
     v[i] = (struct waitv){entries[i].value, (uint64_t)(uintptr_t)&entries[i].word->v_, WAITV_32, 0};
+  note_block(entries[0].word, deadline);
   return result(syscall(SYS_futex_waitv, v, n, 0, to_timespec(deadline, &ts), CLOCK_MONOTONIC));
 }
 

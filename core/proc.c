@@ -24,6 +24,9 @@ static __thread struct membership {
   uint32_t epoch;
   uint32_t slot;
   shoal_proc_id id;
+  uintptr_t base,
+      length;  // of the mapping, which stays as long as this is the epoch: who is a participant keeps it open
+  shoal_atomic64 *count;
 } memberships[8];
 
 static struct membership *membership_of(struct shoal_segment *seg) { return &memberships[seg->serial % 8]; }
@@ -59,6 +62,31 @@ const struct shoal_robust *shoal_proc_live_(struct shoal_segment *seg) {
   return slot_of_self(seg, &slot) ? &seg->procs[slot].live : NULL;
 }
 
+// ---- counts ----
+
+void shoal_count_(const void *at, enum shoal_count_ which, uint64_t n) {
+  for (struct membership *m = memberships; m < memberships + sizeof memberships / sizeof *memberships; m++)
+    if ((uintptr_t)at - m->base < m->length && m->epoch == shoal_epoch()) {
+      shoal_store64_relaxed(&m->count[which], shoal_load64_relaxed(&m->count[which]) + n);
+      return;
+    }
+}
+
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_counters) == SHOAL_COUNTS_ * sizeof(uint64_t), "a member for each");
+static void add_counts(const struct shoal_proc_shm *p, int since_joined, struct shoal_counters *to) {
+  uint64_t sum[SHOAL_COUNTS_];
+  memcpy(sum, to, sizeof sum);
+  for (unsigned i = 0; i < SHOAL_COUNTS_; i++)
+    sum[i] += shoal_load64_relaxed(&p->count[i]) - (since_joined ? shoal_load64_relaxed(&p->since[i]) : 0);
+  memcpy(to, sum, sizeof sum);
+}
+
+void shoal_proc_counted_(struct shoal_segment *seg, struct shoal_counters *out) {
+  struct shoal_counters sum = {0};
+  for (uint32_t i = 0; i < seg->g.participants; i++) add_counts(&seg->procs[i], 0, &sum);
+  *out = sum;
+}
+
 // ---- join and leave ----
 
 static void put_name(struct shoal_proc_shm *p, const char *name) {
@@ -76,6 +104,7 @@ static void describe(struct shoal_proc_shm *p, struct shoal_thread_ *t) {
   shoal_store32_relaxed(&p->pid, pid);
   shoal_store32_relaxed(&p->tid, t->tid);
   shoal_store64_relaxed(&p->start_time, shoal_thread_start_time_(pid, t->tid));
+  for (unsigned i = 0; i < SHOAL_COUNTS_; i++) shoal_store64_relaxed(&p->since[i], shoal_load64_relaxed(&p->count[i]));
   uint32_t described = generation_of(shoal_load64_relaxed(&p->both)) + 1;
   // [P1] pairs with [P2]: who reads that we are described reads our pid, not a predecessor's
   shoal_store32_release(&p->described, described);
@@ -114,7 +143,8 @@ static int join(struct shoal_segment *seg, struct shoal_thread_ *t, shoal_proc_i
     shoal_store32_relaxed(&seg->held_epoch, t->epoch);
   }
   shoal_proc_id id = id_of(slot, generation_of(shoal_load64_relaxed(&seg->procs[slot].both)));
-  *m = (struct membership){seg->serial, t->epoch, slot, id};
+  *m =
+      (struct membership){seg->serial, t->epoch, slot, id, (uintptr_t)seg->base, seg->g.length, seg->procs[slot].count};
   *out = id;
   return 0;
 }
@@ -142,9 +172,9 @@ int shoal_proc_leave(struct shoal_segment *seg) {
   uint64_t both = shoal_load64_relaxed(&p->both);
   while (!shoal_cas64_relaxed(&p->both, &both, both_of(word_of(both), generation_of(both) + 1))) continue;
   shoal_store64_relaxed(&seg->seats[slot], 0);  // before the slot can be another thread's of this process
-  shoal_live_drop_(&p->live);
   struct membership *m = membership_of(seg);
-  if (m->segment == seg->serial) m->segment = 0;
+  if (m->segment == seg->serial) *m = (struct membership){0};  // before its line of counts can be another's
+  shoal_live_drop_(&p->live);
   return 0;
 }
 
@@ -225,7 +255,10 @@ static int free_slot(struct shoal_proc_shm *p, uint64_t both) {
   shoal_futex_wake(&p->live.word, INT_MAX);
   // [P3] pairs with [A3] of core/robust.c: all that referred to the id was undone before a newcomer takes the slot. Word
   // and generation in one step: a reaper that comes late cannot free the slot of whoever had it since.
-  return shoal_cas64_acq_rel(&p->both, &both, both_of(0, generation_of(both) + 1));
+  if (!shoal_cas64_acq_rel(&p->both, &both, both_of(0, generation_of(both) + 1))) return 0;
+  STAP_PROBE1(shoal, reap, &p->live.word);
+  shoal_count_(p, SHOAL_COUNT_REAPS_, 1);
+  return 1;
 }
 
 int shoal_proc_reap_(struct shoal_segment *seg, int all) {
@@ -259,6 +292,7 @@ int shoal_proc_list(struct shoal_segment *seg, int (*each)(const struct shoal_pr
     uint64_t name[8];
     for (unsigned k = 0; k < 8; k++) name[k] = d.pid ? shoal_load64_relaxed(&p->name[k]) : 0;
     memcpy(info.name, name, SHOAL_NAME_MAX);
+    if (d.pid) add_counts(p, 1, &info.counters);
     if (generation_of(shoal_load64_acquire(&p->both)) != generation_of(both)) continue;  // [P4] left meanwhile
     int rc = each(&info, arg);
     if (rc) return rc;

@@ -50,6 +50,7 @@ struct shoal_proc_info {
   uint64_t start_time;  // of the thread, in clock ticks since boot
   char name[SHOAL_NAME_MAX + 1];
   int alive;
+  struct shoal_counters counters;  // since it joined
 };
 // Calls `each` for every slot in use; stops at its first non-zero answer and returns it.
 int shoal_proc_list(struct shoal_segment *seg, int (*each)(const struct shoal_proc_info *, void *), void *arg);

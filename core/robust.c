@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/backoff.h"
+#include "core/count_internal.h"
 #include "core/error.h"
 #include "core/futex.h"
 
@@ -123,6 +124,7 @@ int shoal_live_adopt_(struct shoal_robust *r, uint32_t word) {
   // kernel's mark: what the dead one wrote is seen
   int taken = shoal_cas32_acquire(&r->word, &word, t->tid | FUTEX_WAITERS);
   if (taken) shoal_robust_enlist_(t, r);
+  if (taken && word) shoal_note_claim_(&r->word);
   shoal_pending_restore_(t, pending);
   return taken ? 0 : -EBUSY;
 }
@@ -161,8 +163,10 @@ int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, 
     uint32_t word = shoal_load32_relaxed(&r->word);
     if (shoal_robust_owner(word) == 0) {
       // [A1] pairs with [R1], and with what a dead owner wrote: the kernel's mark comes after
-      if (shoal_cas32_acquire(&r->word, &word, t->tid | (word & FUTEX_WAITERS)))
+      if (shoal_cas32_acquire(&r->word, &word, t->tid | (word & FUTEX_WAITERS))) {
+        if (shoal_robust_is_dead(word)) shoal_note_owner_died_(&r->word);
         return shoal_robust_is_dead(word) ? -EOWNERDEAD : 0;
+      }
       continue;
     }
     if (shoal_robust_owner(word) == t->tid) return -EDEADLK;

@@ -594,6 +594,7 @@ int shoal_segment_info(struct shoal_segment *seg, struct shoal_segment_info *out
     info.objects++;
     info.used += shoal_units_(shoal_load64_relaxed(&seg->entries[at].size)) * SHOAL_UNIT_;
   }
+  shoal_proc_counted_(seg, &info.counters);
   *out = info;
   return 0;
 }

@@ -100,10 +100,23 @@ int shoal_segment_list(int (*each)(const struct shoal_segment_file *, void *), v
 // and nothing changed.
 int shoal_segment_grow(struct shoal_segment *seg, uint64_t size);
 
+// What is counted on slow paths only: uncontended operations count nothing. Of a thread in the segments where it is a
+// participant (shoal_proc_self, or any use of a queue, joins); of the eight that it used last.
+struct shoal_counters {
+  uint64_t blocks;        // sleeps in the kernel
+  uint64_t wakes, woken;  // calls of the kernel to wake; who was asleep of those
+  uint64_t claims;        // roles and seats of the dead that were taken over, to undo what they had
+  uint64_t owner_deaths;  // locks, of the library's own too, that were taken after their owner's death
+  uint64_t skips;         // places in queues whose writer died
+  uint64_t redeliveries;  // messages that came again, since their receiver died
+  uint64_t reaps;         // dead participants whose slots were freed
+};
+
 struct shoal_segment_info {
   char name[SHOAL_NAME_MAX + 1];
   uint64_t size, size_max, used;  // bytes for objects: there, at most, and given to them
   uint32_t participants, participants_max, objects, objects_max;
+  struct shoal_counters counters;  // since it was made, of all who ever used it
 };
 int shoal_segment_info(struct shoal_segment *seg, struct shoal_segment_info *out);
 

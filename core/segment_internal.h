@@ -1,7 +1,7 @@
 // core/segment_internal.h: what a segment holds, and what a process knows of it.
 //
 //   0        header              one page
-//   4096     participants        128 bytes each: core/proc.c
+//   4096     participants        256 bytes each: core/proc.c
 //            directory entries   128 bytes each, a power of two of them: core/directory.c
 //            reference lines     64 bytes each, a power of two of them: core/reference.c
 //            owner words         4 bytes for each unit there may ever be: core/space.c
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "core/atomic.h"
+#include "core/count_internal.h"
 #include "core/directory.h"
 #include "core/futex.h"
 #include "core/identity_internal.h"
@@ -25,7 +26,7 @@
 SHOAL_BEGIN
 
 #define SHOAL_MAGIC_ UINT64_C(0x0a6c616f68730a89)  // a byte that is no text, newline, "shoal", newline: little-endian
-#define SHOAL_FORMAT_ 6u                           // raised by every change of the layout or of its meaning
+#define SHOAL_FORMAT_ 7u                           // raised by every change of the layout or of its meaning
 #define SHOAL_PAGE_ UINT64_C(4096)
 #define SHOAL_UNIT_ UINT64_C(512)
 #define SHOAL_HUGE_PAGE_ (UINT64_C(2) << 20)
@@ -72,10 +73,13 @@ struct shoal_proc_shm {
   shoal_atomic32 described;
   uint32_t unused_;
   shoal_atomic64 name[8];  // a reader may see a mixture while its owner changes it
+  // By enum shoal_count_: the owner, with plain stores, on from where the last one ended; and where that was, as it joined.
+  shoal_atomic64 count[SHOAL_COUNTS_], since[SHOAL_COUNTS_];
 };
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_proc_shm) == 128, "layout");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_proc_shm) == 256, "layout");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_proc_shm, start_time) == 40, "layout");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_proc_shm, name) == 64, "layout");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_proc_shm, since) == 192, "counts have a line of their own");
 
 // One name. Who owns the writer word writes it; but the creator alone turns CREATING into LIVE, without that word.
 struct shoal_entry_shm {
@@ -192,6 +196,8 @@ int shoal_directory_lost_(struct shoal_segment *seg, uint32_t entry, uint32_t lo
 void shoal_directory_freed_(struct shoal_segment *seg, uint32_t entry);
 
 // ---- participants (core/proc.c) ----
+// Adds up what has been counted in it, since it was made.
+void shoal_proc_counted_(struct shoal_segment *seg, struct shoal_counters *out);
 // As shoal_proc_reap; `all`: also looks for dead that the kernel did not mark, and for references of processes gone.
 int shoal_proc_reap_(struct shoal_segment *seg, int all);
 // Whether a living thread of this process, other than the caller, is a participant.

@@ -1,5 +1,6 @@
 #include "ipc/queue/mpmc.h"
 
+#include "core/count_internal.h"
 #include "core/error.h"
 
 // ---- lifecycle ----
@@ -117,8 +118,10 @@ static int is_there(const struct shoal_mpmc *ring, const shoal_atomic64 *ctl) {
 // A claim to write is in its lap only once, so this one is the dead role's for as long as the word is the same.
 void shoal_mpmc_skip_(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, uint64_t c) {
   end_payload(ring, ctl, c);  // before: whoever dies in between leaves it to the next one
-  if (shoal_cas64_seq_cst(ctl, &c, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_))  // [F1]
+  if (shoal_cas64_seq_cst(ctl, &c, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_)) {  // [F1]
     shoal_add64_relaxed(&ring->shm->holes, 1);
+    shoal_note_skip_(ctl);
+  }
 }
 
 // All slots were looked at since `seen`: the word stands, if nobody has told of one since.
@@ -188,6 +191,7 @@ static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, 
     if (vacate(ctl, c)) shoal_add64_relaxed(&ring->shm->dropped, 1);
   } else if (stray(ctl, c, deaths < SHOAL_SLOT_DEATHS_MAX_ ? deaths + 1 : deaths)) {
     shoal_add64_relaxed(&ring->shm->redelivered, 1);
+    shoal_note_redeliver_(ctl);
   }
 }
 
@@ -311,6 +315,10 @@ static struct shoal_claim end_of(const struct shoal_mpmc *ring, uint64_t *c) {
     if (ahead < 0 || (ahead == 0 && state == SHOAL_SLOT_EMPTY_) || shoal_mpmc_lost_(ring, steps++)) return claim;
     t = shoal_mpmc_past_put_(ring, t, ahead, state);
   }
+}
+uint64_t shoal_mpmc_claimed(const struct shoal_mpmc *ring) {
+  uint64_t c;
+  return end_of(ring, &c).at;
 }
 static uint32_t blocker_of_put(const struct shoal_mpmc *ring) {
   uint64_t c;

@@ -174,6 +174,8 @@ int shoal_mpmc_readable(const struct shoal_mpmc *ring);
 int shoal_mpmc_holds(const struct shoal_mpmc *ring, uint32_t me, uint64_t at, uint32_t state, uint32_t *deaths);
 // Messages that nobody has claimed; an estimate while others work.
 uint64_t shoal_mpmc_count(const struct shoal_mpmc *ring);
+// The position that the next put would claim: as many have been claimed since the ring was made.
+uint64_t shoal_mpmc_claimed(const struct shoal_mpmc *ring);
 
 // ---- inline ----
 void shoal_mpmc_tell_of_strays_(const struct shoal_mpmc *ring);

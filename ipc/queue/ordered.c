@@ -1,3 +1,4 @@
+#include "core/count_internal.h"
 #include "core/error.h"
 #include "core/segment.h"
 #include "ipc/queue/ordered_internal.h"
@@ -457,7 +458,7 @@ static int empty_cell(struct shoal_ordered *o, uint32_t c, uint32_t word, int de
   if (state_of(word) == SHOAL_CELL_WRITING_) {
     end_payload(o, c);
     shoal_ordered_free(o, c);
-    if (dead) count(&o->shm->holes);
+    if (dead) count(&o->shm->holes), shoal_note_skip_(shoal_cell_at_(o, c));
   } else if (state_of(word) == SHOAL_CELL_READING_ && dead && !is_there(o, c)) {
     shoal_ordered_free(o, c);
   } else if (state_of(word) == SHOAL_CELL_READING_ && dead && o->drop) {
@@ -465,7 +466,7 @@ static int empty_cell(struct shoal_ordered *o, uint32_t c, uint32_t word, int de
     shoal_ordered_free(o, c);
     count(&o->shm->dropped);
   } else if (state_of(word) == SHOAL_CELL_READING_) {
-    if (dead) count(&o->shm->redelivered);
+    if (dead) count(&o->shm->redelivered), shoal_note_redeliver_(shoal_cell_at_(o, c));
     return 1;
   }
   return 0;

@@ -541,6 +541,7 @@ int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out) {
   };
   q->ops->info(q, &info);
   shoal_queue_policy_info_(q, &info);
+  info.gone = info.put > info.size ? info.put - info.size : 0;
   *out = info;
   return 0;
 }

@@ -212,6 +212,10 @@ struct shoal_queue_info {
   uint64_t lease_ns, expired, buried;  // leases that ran out; moved to dead letters
   uint64_t held;                       // joinable: messages in hands. With size: what is unfinished
   uint64_t discarded;                  // by options.overflow, by clear. May lack what a process died with
+  // Since it was made, as the ring's positions say it, at no cost to who puts: places taken for messages, those given up
+  // and holes among them (kinds FIFO, LIFO, PRIORITY: one that was reserved counts twice; LIFO: one that came again, too); and
+  // of these, what is not in the queue any more: received, in hands, never filled.
+  uint64_t put, gone;
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
 // Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room.

@@ -287,6 +287,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   struct shoal_spsc_info ring;
   if (shoal_spsc_info(q->spsc, q->spsc_bytes, &ring)) return;
   out->capacity = (uint32_t)ring.capacity;
+  out->put = ring.put;
   out->size = ring.size;
   out->full = !shoal_spsc_put_slot_(q->spsc, q->spsc_bytes);
 }

@@ -1,5 +1,6 @@
 #include "ipc/queue/role_lock.h"
 
+#include "core/count_internal.h"
 #include "core/error.h"
 
 #define OWNER SHOAL_ROLE_LOCK_OWNER_
@@ -86,7 +87,10 @@ int shoal_role_lock_acquire_slow_(struct shoal_role_lock *l, struct shoal_eventc
     uint32_t live_word = live ? shoal_load32_acquire(&live->word) : FUTEX_OWNER_DIED;  // [A5] of sync/eventcount.h
     if (is_abandoned(live_word, late && word == slept_on) || (heir && owner == me)) {
       // [T2], and what the dead one wrote is seen: the kernel's mark comes after
-      if (shoal_cas32_acquire(&l->word, &word, taken(word, me, 1))) return -EOWNERDEAD;
+      if (shoal_cas32_acquire(&l->word, &word, taken(word, me, 1))) {
+        shoal_note_owner_died_(&l->word);
+        return -EOWNERDEAD;
+      }
       continue;
     }
     if (shoal_robust_owner(live_word) == shoal_self_()->tid)

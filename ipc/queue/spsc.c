@@ -118,6 +118,7 @@ int shoal_spsc_info(const struct shoal_spsc_shm *shm, uint64_t bytes, struct sho
       .element_size = g.shape.element,
       .capacity = total - (uint64_t)g.quantum * g.shape.slots,
       .size = size < total ? size : total,
+      .put = next,
       .producer = shoal_robust_owner(shoal_load32_relaxed(&shm->producer.word)),
       .consumer = shoal_robust_owner(shoal_load32_relaxed(&shm->consumer.word)),
   };

@@ -144,6 +144,7 @@ struct shoal_spsc_info {
   uint32_t element_size;
   uint64_t capacity;            // puts never answer -EAGAIN below it
   uint64_t size;                // messages put and not taken: a moment's value
+  uint64_t put;                 // since the ring was made
   uint32_t producer, consumer;  // thread ids of the owners; 0: nobody, or dead
 };
 // -EPROTO. Anybody may, at any time; never changes the ring.

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "core/count_internal.h"
 #include "core/error.h"
 #include "ipc/queue/topic_internal.h"
 
@@ -328,7 +329,10 @@ void shoal_topic_group_leave_(struct shoal_topic *t, uint32_t me, uint32_t g, in
   for (uint32_t i = 0; i < t->wait.count[SHOAL_CONSUMER]; i++) {
     uint64_t c = shoal_load64_seq_cst(claim_of(t, g, i));  // [C3]
     while (shoal_slot_state_(c) && shoal_slot_owner_(c) == me) {
-      if (leave_behind(t, g, i, c, died) && died) shoal_add64_relaxed(&t->shm->redelivered, 1);
+      if (leave_behind(t, g, i, c, died) && died) {
+        shoal_add64_relaxed(&t->shm->redelivered, 1);
+        shoal_note_redeliver_(claim_of(t, g, i));
+      }
       c = shoal_load64_seq_cst(claim_of(t, g, i));  // [C3]
     }
   }

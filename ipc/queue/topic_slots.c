@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "core/count_internal.h"
 #include "ipc/queue/topic_internal.h"
 
 static int ahead_of(const struct shoal_claim *claim, uint64_t c, int64_t *ahead) {
@@ -59,8 +60,10 @@ static int make_room(const struct shoal_topic *t, uint64_t at) {
 // Only a claim of a dead role: it is in its lap only once, so this one is the dead role's for as long as the word is
 // the same.
 void shoal_topic_skip_(const struct shoal_topic *t, const struct shoal_claim *claim, uint64_t c) {
-  if (shoal_cas64_seq_cst(claim->ctl, &c, shoal_slot_lap_(c) | shoal_slot_(SHOAL_TOPIC_HOLE_, 0)))  // [P1]
+  if (shoal_cas64_seq_cst(claim->ctl, &c, shoal_slot_lap_(c) | shoal_slot_(SHOAL_TOPIC_HOLE_, 0))) {  // [P1]
     shoal_add64_relaxed(&t->shm->holes, 1);
+    shoal_note_skip_(claim->ctl);
+  }
 }
 
 // Publishes are ordered by it.

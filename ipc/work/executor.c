@@ -393,6 +393,38 @@ int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct sho
   return 0;
 }
 
+static struct shoal_executor_running running_at(struct shoal_executor *ex, unsigned worker, uint32_t jobs) {
+  struct shoal_desk_shm *desk = &ex->desks[worker];
+  int64_t until = (int64_t)shoal_load64_relaxed(&desk->until_ns);
+  struct shoal_executor_running r = {.worker = worker,
+                                     .tid = shoal_executor_tid_(ex, worker),
+                                     .jobs = jobs,
+                                     .token = shoal_load64_relaxed(&desk->job),
+                                     .busy_ns = until ? shoal_now_ns() - (until - ex->limit_ns) : -1};
+  uint64_t name[3];
+  for (unsigned i = 0; i < 3; i++) name[i] = shoal_load64_relaxed(&desk->task[i]);
+  memcpy(r.task, name, sizeof name);
+  return r;
+}
+int shoal_executor_running(struct shoal_executor *ex, int (*each)(const struct shoal_executor_running *, void *),
+                           void *arg) {
+  uint32_t *jobs = calloc(ex->workers, sizeof *jobs);
+  int rc = 0;
+  if (!jobs) return shoal_fail_(-ENOMEM, "private memory");
+  for (uint32_t job = 0; job < ex->jobs; job++) {
+    uint64_t s = shoal_load64_relaxed(&ex->cells[job].state);
+    uint32_t state = shoal_job_state_of_(s);
+    if ((state == SHOAL_JOB_RUNNING_ || state == SHOAL_JOB_CONDEMNED_) && shoal_executor_runner_lives_(ex, s))
+      jobs[shoal_job_worker_(s)]++;
+  }
+  for (unsigned w = 0; w < ex->workers && !rc; w++) {
+    struct shoal_executor_running r = running_at(ex, w, jobs[w]);
+    if (jobs[w]) rc = each(&r, arg);
+  }
+  free(jobs);
+  return rc;
+}
+
 // ---- dead letters ----
 
 // Of one: what it says. It is there until its state says otherwise, and nobody writes there.

@@ -186,4 +186,17 @@ struct shoal_executor_worker {
 };
 int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out);
 
+struct shoal_executor_running {  // what a worker runs
+  unsigned worker;
+  uint32_t tid;     // its thread
+  uint32_t jobs;    // with those that it runs while a task of its waits
+  uint64_t token;   // shoal_future_token's, of the one that it began first
+  int64_t busy_ns;  // since it began that; -1: nobody knows, as jobs have no time limit, so nobody looks at a clock
+  char task[25];    // its task's name, cut
+};
+// Calls `each` for every worker that runs something, until it answers other than 0, and answers that. Any process; a snapshot, in
+// which a worker that has just begun or ended may be told with what it ran before. It looks through the table. -ENOMEM.
+int shoal_executor_running(struct shoal_executor *ex, int (*each)(const struct shoal_executor_running *, void *),
+                           void *arg);
+
 SHOAL_END

@@ -77,14 +77,15 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_job_shm) == 256, "four lines");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_job_shm, owner) == 64, "small arguments travel in the state's line");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_job_shm, code) == 128, "what only failures touch keeps off");
 
-struct shoal_desk_shm {     // of a worker
-  shoal_atomic64 job;       // the worker: what it runs, generation:32 | job:32
+struct shoal_desk_shm {  // of a worker
+  shoal_atomic64
+      job;  // the worker: what it runs, or ran last, generation:32 | job:32; not what it runs while that waits
   shoal_atomic64 until_ns;  // the worker: when that has to be over; 0 never
   shoal_atomic32 kill;      // who condemns: the worker's incarnation and 1
   uint32_t reserved_;
-  shoal_atomic64 ended;  // the creator: the last that has ended here: incarnation:32 | exit code:32
-  shoal_atomic64 who;    // the worker: see serve.c
-  uint64_t reserved2_[3];
+  shoal_atomic64 ended;    // the creator: the last that has ended here: incarnation:32 | exit code:32
+  shoal_atomic64 who;      // the worker: see serve.c
+  shoal_atomic64 task[3];  // the worker: how the job's task is called, cut; written when it is another than before
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_desk_shm) == 64, "a line");
 
@@ -255,6 +256,7 @@ int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t ge
 // Whether the worker that a job says it runs in, in state `s`, lives. Who has its order in hand, or knows that the
 // worker's process has ended, is not told so by mistake.
 int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
+uint32_t shoal_executor_tid_(const struct shoal_executor *ex, uint32_t worker);  // as it has said; 0 nobody yet
 // Ends a job whose runner is dead, or what that has left to do for one that is over.
 void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s);
 

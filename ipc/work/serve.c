@@ -14,7 +14,8 @@ static __thread struct {  // in a worker
   struct shoal_executor *executor;
   uint32_t worker, incarnation;
   uint32_t epoch;
-  uint32_t depth;  // tasks that run, one within another
+  uint32_t depth;                 // tasks that run, one within another
+  const struct shoal_task *told;  // at the desk
 } self;
 
 struct shoal_executor *shoal_executor_current(void) {
@@ -37,10 +38,15 @@ int shoal_executor_be_worker_(struct shoal_executor *ex, uint32_t worker, uint32
   self.worker = worker;
   self.incarnation = incarnation;
   self.epoch = shoal_epoch();
+  self.told = NULL;
   uint64_t who =
       (uint64_t)(incarnation & 511) << (TID_BITS + ROLE_BITS) | (uint64_t)role << TID_BITS | shoal_self_()->tid;
   shoal_store64_release(&ex->desks[worker].who, VALID | who);  // [I1] pairs with [I2]: before anything is RUNNING by it
   return 0;
+}
+
+uint32_t shoal_executor_tid_(const struct shoal_executor *ex, uint32_t worker) {
+  return (uint32_t)shoal_load64_relaxed(&ex->desks[worker].who) & ((1u << TID_BITS) - 1);
 }
 
 int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s) {
@@ -140,11 +146,20 @@ static int inherit(const struct run *r, void *argument, uint64_t size, int *canc
   return 0;
 }
 
+// For who looks from outside: nobody decides anything by it.
+static SHOAL_NOINLINE void tell_task(struct shoal_desk_shm *desk, const struct shoal_task *task) {
+  uint64_t name[3] = {0};
+  memcpy(name, task->name, strnlen(task->name, sizeof name));
+  for (unsigned i = 0; i < 3; i++) shoal_store64_relaxed(&desk->task[i], name[i]);
+  self.told = task;
+}
+
 static int run_task(const struct run *r, int *cancelled) {
   uint64_t word = __atomic_load_n(&r->cell->task, __ATOMIC_RELAXED), size;
   const struct shoal_task *task = shoal_task_of_(word);
   void *argument;
   if (SHOAL_UNLIKELY(!task)) return fail(r, 0, -ENOENT, "the workers' program has no such task");
+  if (SHOAL_UNLIKELY(self.told != task) && self.depth == 1) tell_task(&r->ex->desks[self.worker], task);
   int rc = shoal_job_argument_(r->ex, r->cell, &argument, &size);
   if (SHOAL_UNLIKELY(rc)) return fail(r, 0, rc, shoal_reason());
   if (SHOAL_UNLIKELY(size < task->size || size % task->size))
@@ -173,6 +188,8 @@ static int run(const struct run *r, uint32_t worker) {
   // what a task runs while it waits ends within that task's limit, which is the first to be reached
   int limited = !self.depth && (__atomic_load_n(&r->cell->task, __ATOMIC_RELAXED) & SHOAL_JOB_LIMITED_);
   if (limited) note_limit(r, desk);
+  else if (!self.depth && !r->ex->limit_ns)  // where there are limits, the job at the desk is one that has one
+    shoal_store64_relaxed(&desk->job, shoal_job_token_(r->job, shoal_job_generation_(r->s)));
   uint32_t depth = ++self.depth;
   int cancelled = 0, rc = run_task(r, &cancelled);
   if (self.depth != depth) end_worker(r->ex);  // by longjmp, out of another that runs still: nobody would end it

@@ -236,6 +236,52 @@ static void two_dead(void) {
   crash_survivor(joins_opens);
 }
 static void reuse_it(void) { reuse(S); }
+
+// A thread that joins, counts three wakes, and leaves, in a slot in which others have counted before. What the victim had
+// counted is counted for good, once; a newcomer in the same slot begins with none.
+enum { WAKES = 3 };
+static shoal_atomic32 *word_there(void) { return (shoal_atomic32 *)(void *)S->units; }
+static uint64_t wakes_of(void) {
+  struct shoal_segment_info info;
+  OK(shoal_segment_info(S, &info));
+  return info.counters.wakes;
+}
+static void op_count(void) {
+  join();
+  for (int i = 0; i < WAKES; i++) T->word[CREATED]++, shoal_futex_wake(word_there(), 1);
+  OK(shoal_proc_leave(S));
+}
+static int expect_none(const struct shoal_proc_info *p, void *arg) {
+  CRASH_EXPECT(p->counters.wakes == 0, "thread %u begins with %lu wakes", p->tid, p->counters.wakes);
+  (void)arg;
+  return 0;
+}
+static void counted_before(void) {
+  op_count();
+  T->word[CREATED] = 0;
+}
+static void counts_are_kept(void) {
+  uint64_t before = wakes_of(), begun = T->word[CREATED], most = WAKES + begun, least = begun ? most - 1 : most;
+  CRASH_EXPECT(before >= least && before <= most, "%lu wakes are counted, of %lu begun", before, begun);
+  shoal_proc_reap(S);
+  CRASH_EXPECT(wakes_of() == before, "reaping by who is no participant counts %lu wakes", wakes_of() - before);
+  for (uint32_t i = 0; i < PARTICIPANTS; i++) {
+    join();
+    shoal_proc_list(S, expect_none, NULL);
+    uint64_t now = wakes_of();
+    shoal_futex_wake(word_there(), 1);
+    CRASH_EXPECT(wakes_of() == now + 1, "a wake is counted %lu times", wakes_of() - now);
+    OK(shoal_proc_leave(S));
+  }
+}
+static void counting(void) {
+  anonymous();
+  crash_survivor(counted_before);
+}
+static void check_counts(void) {
+  crash_survivor(counts_are_kept);
+  crash_survivor(reuse_it);
+}
 static void check_participants(void) { crash_survivor(reuse_it); }
 #define PARTICIPANT(id, text, ...) \
   CRASH_SCENARIO(id, .name = "participants: " text, .check = check_participants, .cleanup = close_it, __VA_ARGS__)
@@ -243,6 +289,8 @@ PARTICIPANT(proc_join, "join", .setup = anonymous, .op = join);
 PARTICIPANT(proc_name, "join with a name", .setup = anonymous, .op = op_name);
 PARTICIPANT(proc_leave, "leave", .setup = anonymous, .prepare = join, .op = op_leave);
 PARTICIPANT(proc_reap, "reap two dead", .setup = two_dead, .prepare = join, .op = op_reap);
+CRASH_SCENARIO(proc_count, .name = "participants: join, count, leave", .setup = counting, .op = op_count,
+               .check = check_counts, .cleanup = close_it);
 PARTICIPANT(proc_pair, "pair, two reapers of two dead", .kind = CRASH_PAIR, .setup = two_dead, .op = op_reap,
             .op2 = op_reap);
 PARTICIPANT(proc_pair_join, "pair, join, then reap", .kind = CRASH_PAIR, .setup = anonymous, .op = join,

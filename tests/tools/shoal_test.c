@@ -5,9 +5,16 @@
 // - gc removes nothing without --yes, nothing that somebody alive has open, nothing that is no segment
 // - --json is JSON; the exit status is what the manual says
 // - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
+// - show and stat tell what participants have counted; top tells what workers run, and for how long
+// - repair without --yes changes no byte, and says what it then does with --yes, once; what a lock guards is its user's to judge
+// - bench measures, and says so as JSON
+// - the tracepoints are in the binary, as notes that perf and bpftrace read
 // - the manual and the completion name the commands and the options that there are, and no others
 #include <pty.h>
 
+#include "core/count_internal.h"
+#include "core/proc.h"
+#include "ipc/work/future.h"
 #include "tests/tools/filled.h"
 
 static uint64_t sum_of(const char *name) {
@@ -318,6 +325,187 @@ static void test_top_on_a_terminal(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+static void test_counts_are_told(void **state) {
+  (void)state;
+  const char *name = test_name("counts");
+  struct shoal_segment *seg;
+  struct shoal_event *event;
+  shoal_proc_id me;
+  char wanted[128];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_event_create(seg, "event", &event));
+  assert_ok(shoal_proc_self(seg, &me));
+  assert_int_equal(shoal_event_wait(event, shoal_after_ms(1)), -ETIMEDOUT);
+  assert_int_equal(info_of(seg).counters.blocks, 1);
+  struct run *r = tool("show", "--json", name);
+  assert_json(r);
+  snprintf(wanted, sizeof wanted, "\"tid\":%d,\"alive\":true,\"blocks\":1,", (int)gettid());
+  assert_has(r, wanted);
+  assert_has(r, "\"objects_max\":64,\"blocks\":1,");
+  assert_has(tool("show", name), " blocks=1");
+  r = tool("stat", "--json", "-i", "0.01", name);
+  assert_json(r);
+  snprintf(wanted, sizeof wanted, "\"tid\":%d,\"per_second\":{\"blocks\":0,", (int)gettid());
+  assert_has(r, wanted);
+  assert_has(r, "\"segment\":{\"name\":");
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+SHOAL_TASK(shoal_test_wait, uint64_t) {
+  shoal_atomic32 *gate = *(shoal_atomic32 **)(void *)arg;  // of a parent that has mapped it before it forked
+  signal_to(gate);
+  await(gate, 2);
+  return 0;
+}
+static void test_top_shows_what_workers_run(void **state) {
+  (void)state;
+  const char *name = test_name("work");
+  struct shoal_segment *seg;
+  struct shoal_executor *ex;
+  struct shoal_future f;
+  shoal_atomic32 *gate = shared_memory(4096);
+  uint64_t argument = (uint64_t)(uintptr_t)gate;
+  for (int64_t limit = 0; limit < 2; limit++) {
+    struct shoal_executor_options o = {.workers = 1, .jobs = 16, .time_limit_ns = limit * INT64_C(3600000000000)};
+    shoal_store32_release(gate, 0);
+    assert_ok(shoal_segment_create(name, &small, &seg));
+    assert_ok(shoal_executor_create(seg, "maths", &o, &ex));
+    assert_null(strstr(tool("top", "--json", "-n", "1")->out, "shoal_test_wait"));
+    assert_ok(SHOAL_SUBMIT(ex, shoal_test_wait, &argument, &f));
+    await(gate, 1);
+    struct run *r = tool("top", "--json", "-n", "1");
+    assert_json(r);
+    assert_has(r, "\"task\":\"shoal_test_wait\",\"jobs\":1");
+    assert_has(r, limit ? "\"at_least\":false" : "\"at_least\":true,");
+    r = tool("top", "-n", "2", "-i", "0.05", "-f", name);
+    assert_has(r, "worker 1");
+    assert_has(r, limit ? "s shoal_test_wait" : ">   0.0");
+    signal_to(gate);
+    assert_ok(shoal_future_get(&f, &argument, sizeof argument, NULL, SHOAL_FOREVER));
+    assert_ok(shoal_future_release(&f));
+    assert_null(strstr(tool("top", "--json", "-n", "1")->out, "shoal_test_wait"));
+    assert_ok(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER));
+    assert_ok(shoal_executor_detach(ex));
+    assert_ok(shoal_segment_unlink(name));
+    assert_ok(shoal_segment_close(seg));
+  }
+}
+
+// ---- repairing ----
+
+// Dies with a lock, a place to write, a message in hand, a half of memory, and as a participant.
+static void leave_all(struct shoal_segment *seg, struct shoal_queue *q) {
+  struct shoal_lock *lock;
+  struct shoal_loan in, out;
+  struct shoal_heap *heap;
+  void *block;
+  MUST(shoal_lock_open(seg, "lock", &lock) == 0 && shoal_lock_acquire(lock, SHOAL_TRY) == 0);
+  MUST(shoal_queue_receive(q, &in, SHOAL_TRY) == 0 && shoal_queue_reserve(q, &out, SHOAL_TRY) == 0);
+  MUST(shoal_heap_open(seg, &heap) == 0 && shoal_heap_alloc(heap, 1 << 20, &block) == 0);
+  kill(getpid(), SIGKILL);
+}
+static void test_repair(void **state) {
+  (void)state;
+  const char *name = test_name("repair");
+  const struct shoal_segment_options roomy = {.size = 4 << 20, .size_max = 64 << 20, .participants = 16, .objects = 64};
+  struct shoal_segment *seg;
+  struct shoal_lock *lock;
+  struct shoal_queue *q;
+  struct shoal_heap *heap;
+  struct shoal_lock_info info;
+  uint32_t three = 3, got = 0;
+  int status;
+  assert_ok(shoal_segment_create(name, &roomy, &seg));
+  assert_ok(shoal_lock_create(seg, "lock", &lock));
+  assert_ok(shoal_heap_open(seg, &heap));
+  assert_ok(shoal_queue_create(seg, "q", &(struct shoal_queue_options){.capacity = 8, .element_size = 4}, &q));
+  assert_ok(shoal_queue_put(q, &three, SHOAL_TRY));
+  assert_has(tool("repair", name), "Nothing is to be done.");
+  pid_t pid = fork_child();
+  if (pid == 0) leave_all(seg, q);
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  uint64_t before = sum_of(name);
+  struct run *r = tool("repair", "--json", "--locks", name);
+  assert_status(r, 0);
+  assert_json(r);
+  assert_has(r, "\"type\":\"segment\",\"action\":\"would be\",\"participants_freed\":1");
+  assert_has(r, "\"redelivered\":1");
+  assert_has(r, "\"holes_skipped\":1");
+  assert_has(r, "\"blocks_freed\":1");
+  assert_has(r, "\"made_consistent\":1");
+  assert_has(tool("repair", name), "With --yes,");
+  assert_true(sum_of(name) == before);
+  uint32_t users = info_of(seg).participants;
+  r = tool("repair", "--yes", name);
+  assert_status(r, 0);
+  assert_has(r, "participants_freed=1");
+  assert_has(r, "redelivered=1");
+  assert_has(r, "left       lock ");
+  assert_int_equal(info_of(seg).participants, users);  // nobody more, it has left
+  assert_ok(shoal_lock_info(lock, &info));
+  assert_true(info.dead);
+  r = tool("repair", "--yes", "--locks", joined(name, "lock"));
+  assert_has(r, "made_consistent=1");
+  assert_ok(shoal_lock_acquire(lock, SHOAL_TRY));  // and not -EOWNERDEAD
+  assert_ok(shoal_lock_release(lock));
+  assert_null(strstr(tool("repair", "--json", name)->out, "\"name\":\"q\""));  // once
+  assert_ok(shoal_queue_get(q, &got, SHOAL_TRY));
+  assert_int_equal(got, 3);
+  assert_int_equal(shoal_queue_get(q, &got, SHOAL_TRY), -EAGAIN);
+  assert_status(tool("repair", joined(name, "nothing")), 1);
+  assert_status(tool("repair"), 2);
+  assert_ok(shoal_queue_detach(q));
+  assert_ok(shoal_heap_close(heap));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- measuring ----
+
+static void test_bench(void **state) {
+  (void)state;
+  struct run *r = tool("bench", "--json", "-t", "0.01");
+  assert_status(r, 0);
+  assert_json(r);
+  static const char *const names[] = {"lines/rtt",    "spsc/rtt",   "spsc/stream", "queue/stream", "futex/asleep",
+                                      "queue/asleep", "lock/alone", "lock/two",    "executor/jobs"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "\"name\":\"%s\"", names[i]);
+    assert_has(r, wanted);
+  }
+  r = tool("bench", "-t", "0.01", "-f", "lock/alone");
+  assert_has(r, "lock/alone");
+  assert_null(strstr(r->out, "spsc"));
+  assert_status(tool("bench", "-t", "0"), 2);
+}
+
+// ---- tracepoints ----
+
+static void test_tracepoints(void **state) {
+  (void)state;
+#ifdef SHOAL_TRACED_
+  static const char *const names[] = {"block", "wake", "claim", "owner_died", "skip", "redeliver", "reap"};
+  char command[512], *notes = malloc(1 << 20);
+  snprintf(command, sizeof command, "readelf -n %s", tool_path);
+  FILE *in = popen(command, "re");  // NOLINT(cert-env33-c)
+  assert_non_null(in);
+  assert_non_null(notes);
+  notes[fread(notes, 1, (1 << 20) - 1, in)] = 0;
+  assert_int_equal(pclose(in), 0);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "Provider: shoal\n    Name: %s\n", names[i]);
+    if (!strstr(notes, wanted)) fail_msg("no note of %s", names[i]);
+  }
+  free(notes);
+#else
+  skip();  // no <sys/sdt.h> for this compiler
+#endif
+}
+
 // ---- how it answers ----
 
 static void test_statuses(void **state) {
@@ -463,6 +651,11 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_stat_and_watch),
       cmocka_unit_test(test_top_in_a_pipe),
       cmocka_unit_test(test_top_on_a_terminal),
+      cmocka_unit_test(test_counts_are_told),
+      cmocka_unit_test(test_top_shows_what_workers_run),
+      cmocka_unit_test(test_repair),
+      cmocka_unit_test(test_bench),
+      cmocka_unit_test(test_tracepoints),
       cmocka_unit_test(test_statuses),
       cmocka_unit_test(test_manual),
       cmocka_unit_test(test_completion),

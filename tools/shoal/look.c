@@ -64,13 +64,26 @@ static int count_dead(const struct shoal_proc_info *p, void *arg) {
   return 0;
 }
 
+static void add_counters(struct tool_row *row, const struct shoal_counters *c) {
+  tool_add(row, FIELD_COUNTER, "blocks", c->blocks);
+  tool_add(row, FIELD_COUNTER, "wakes", c->wakes);
+  tool_add(row, FIELD_COUNTER, "woken", c->woken);
+  tool_add(row, FIELD_COUNTER, "claims", c->claims);
+  tool_add(row, FIELD_COUNTER, "owner_deaths", c->owner_deaths);
+  tool_add(row, FIELD_COUNTER, "skips", c->skips);
+  tool_add(row, FIELD_COUNTER, "redeliveries", c->redeliveries);
+  tool_add(row, FIELD_COUNTER, "reaps", c->reaps);
+}
+
 static int tell_segment(struct work *w) {
   struct shoal_segment_info i = {.size = 0};
   struct tool_row *row = new_row(w, ROW_SEGMENT);
   uint64_t dead = 0;
-  int rc = shoal_segment_look(w->segment, &w->look);
-  if (rc == 0) rc = shoal_segment_info(w->look, &i);
-  if (rc == 0) {
+  int repairs = (w->what & LOOK_REPAIR) != 0;
+  int rc = w->what & LOOK_FOR_GOOD ? shoal_segment_open(w->segment, NULL, &w->look)
+                                   : shoal_segment_look(w->segment, &w->look);
+  if (rc == 0) rc = repairs ? tool_repair_segment(w->look, row) : shoal_segment_info(w->look, &i);
+  if (rc == 0 && !repairs) {
     shoal_proc_list(w->look, count_dead, (void *[]){w, &dead});
     tool_add(row, FIELD_BYTES, "size", i.size);
     tool_add(row, FIELD_BYTES, "size_max", i.size_max);
@@ -80,6 +93,7 @@ static int tell_segment(struct work *w) {
     tool_add(row, FIELD_NUMBER, "dead", dead);
     tool_add(row, FIELD_NUMBER, "objects", i.objects);
     tool_add(row, FIELD_NUMBER, "objects_max", i.objects_max);
+    add_counters(row, &i.counters);
   }
   tell_and_free(w, row, rc);
   return rc;
@@ -89,9 +103,11 @@ static int tell_participant(const struct shoal_proc_info *p, void *arg) {
   struct work *w = arg;
   struct tool_row *row = new_row(w, ROW_PARTICIPANT);
   memcpy(row->name, p->name, SHOAL_NAME_MAX);
+  snprintf(row->type, sizeof row->type, "thread %u", p->tid);
   tool_add(row, FIELD_NUMBER, "pid", p->pid);
   tool_add(row, FIELD_NUMBER, "tid", p->tid);
   tool_add(row, FIELD_FLAG, "alive", (uint64_t)lives(w, p));
+  add_counters(row, &p->counters);
   tell_and_free(w, row, 0);
   return 0;
 }
@@ -108,6 +124,25 @@ static int note(const struct shoal_object_info *o, void *arg) {
   return 0;
 }
 
+struct telling {
+  struct work *w;
+  const struct shoal_object_info *executor;
+};
+static int tell_worker(const struct shoal_executor_running *r, void *arg) {
+  struct telling *t = arg;
+  struct tool_row *row = new_row(t->w, ROW_WORKER);
+  memcpy(row->name, t->executor->name, sizeof row->name);
+  snprintf(row->type, sizeof row->type, "worker %u", r->worker + 1);
+  tool_add(row, FIELD_NUMBER, "worker", r->worker + 1);
+  tool_add(row, FIELD_NUMBER, "tid", r->tid);
+  tool_add_text(row, FIELD_TEXT, "task", r->task);
+  tool_add(row, FIELD_NUMBER, "jobs", r->jobs);
+  tool_add(row, FIELD_NUMBER, "token", r->token);
+  if (r->busy_ns >= 0) tool_add(row, FIELD_NUMBER, "busy_ns", (uint64_t)r->busy_ns);
+  tell_and_free(t->w, row, 0);
+  return 0;
+}
+
 static void tell_object(struct work *w, uint32_t i) {
   struct tool_row *row = new_row(w, ROW_BEGUN);
   row->index = i;
@@ -117,9 +152,12 @@ static void tell_object(struct work *w, uint32_t i) {
   tell(w, row);
   row->kind = ROW_OBJECT;
   shoal_reason_clear();
-  int rc = tool_view(w->look, &w->objects[i], row);
+  int rc = w->what & LOOK_REPAIR ? tool_repair(w->look, &w->objects[i], w->what & LOOK_LOCKS, row)
+                                 : tool_view(w->look, &w->objects[i], row);
   if (rc) row->fields = 0;
   tell_and_free(w, row, rc);
+  if (rc == 0 && w->what & LOOK_WORKERS)
+    tool_view_workers(w->look, &w->objects[i], tell_worker, &(struct telling){w, &w->objects[i]});
 }
 
 static void look(struct work *w) {
@@ -131,6 +169,7 @@ static void look(struct work *w) {
   if (w->what & LOOK_PARTICIPANTS) shoal_proc_list(w->look, tell_participant, w);
   if (w->what & LOOK_OBJECTS) shoal_object_list(w->look, note, w);
   for (uint32_t i = w->from; i < w->n; i++) tell_object(w, i);
+  if (w->what & LOOK_FOR_GOOD) shoal_segment_close(w->look);  // it has been a user
   _exit(0);
 }
 
@@ -169,6 +208,7 @@ static void hear(struct listening *l, int (*each)(const struct tool_row *, void 
   l->begun.kind = 0;
   if (row->kind == ROW_SEGMENT && row->error) l->error = shoal_fail_(row->error, "%s", row->reason);
   else if (row->kind == ROW_OBJECT) l->next = row->index + 1, l->rc = each(row, arg);
+  else if (row->kind == ROW_WORKER) l->rc = each(row, arg);
   else if (!l->resumed && (row->kind != ROW_SEGMENT || l->what & LOOK_SEGMENT)) l->rc = each(row, arg);
 }
 

@@ -5,8 +5,8 @@
 #include "tools/shoal/tool.h"
 
 const struct tool_command *const tool_commands[] = {
-    &tool_ls,     &tool_show, &tool_top,  &tool_stat,   &tool_watch,  &tool_gc,
-    &tool_doctor, &tool_send, &tool_recv, &tool_record, &tool_replay, NULL,
+    &tool_ls,     &tool_show, &tool_top,  &tool_stat,   &tool_watch,  &tool_gc,    &tool_repair_command,
+    &tool_doctor, &tool_send, &tool_recv, &tool_record, &tool_replay, &tool_bench, NULL,
 };
 
 static void list_commands(FILE *out) {

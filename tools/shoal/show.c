@@ -25,8 +25,8 @@ static const struct argp argp = {
     NULL,
     parse,
     "SEGMENT[/OBJECT]",
-    "Shows who uses a segment and what is in it; of an object its type, state, owner, waiters, "
-    "depth and counters, as one moment's look has them.",
+    "Shows who uses a segment, what each has counted since it joined, and what is in it; of an object its type, state, "
+    "owner, waiters, depth and counters, as one moment's look has them.",
     children,
     NULL,
     NULL};
@@ -51,8 +51,12 @@ static void as_line(struct showing *s, const struct tool_row *row) {
   if (row->kind == ROW_SEGMENT) printf("segment %s\n", tool_clean(row->segment)), tool_row_print(row);
   if (row->kind == ROW_PARTICIPANT) {
     if (s->last != row->kind) printf("\n%10s %10s %-6s %s\n", "PID", "TID", "", "PARTICIPANT");
-    printf("%10s %10s %-6s %s\n", tool_field_text(tool_field(row, "pid")), tool_field_text(tool_field(row, "tid")),
+    printf("%10s %10s %-6s %-16s", tool_field_text(tool_field(row, "pid")), tool_field_text(tool_field(row, "tid")),
            tool_field(row, "alive")->number ? "alive" : "dead", tool_clean(row->name));
+    for (uint32_t i = 0; i < row->fields; i++)
+      if (row->field[i].kind == FIELD_COUNTER && row->field[i].number)
+        printf(" %s=%s", row->field[i].key, tool_field_text(&row->field[i]));
+    puts("");
   }
   if (row->kind != ROW_OBJECT) return;
   if (*s->target.object) {

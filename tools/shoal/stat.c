@@ -59,13 +59,16 @@ static int look(struct watching *w) {
   struct tool_row *rows = w->before;
   w->before = w->now, w->n_before = w->n_now;
   w->now = rows, w->n_now = 0;
-  int rc = tool_look(w->target.segment, w->target.object, LOOK_OBJECTS, keep, w);
+  int rc = tool_look(w->target.segment, w->target.object,
+                     *w->target.object ? LOOK_OBJECTS : LOOK_SEGMENT | LOOK_PARTICIPANTS | LOOK_OBJECTS, keep, w);
   if (rc == 0 && *w->target.object && !w->n_now) rc = shoal_fail_(-ENOENT, "no object \"%s\"", w->target.object);
   return rc;
 }
 static const struct tool_row *earlier(const struct watching *w, const struct tool_row *row) {
   for (size_t i = 0; i < w->n_before; i++)
-    if (strcmp(w->before[i].name, row->name) == 0 && strcmp(w->before[i].type, row->type) == 0) return &w->before[i];
+    if (w->before[i].kind == row->kind && strcmp(w->before[i].name, row->name) == 0 &&
+        strcmp(w->before[i].type, row->type) == 0)
+      return &w->before[i];
   return NULL;
 }
 
@@ -73,15 +76,18 @@ static const struct tool_row *earlier(const struct watching *w, const struct too
 
 static void stat_row(struct watching *w, const struct tool_row *row, double seconds) {
   const struct tool_row *old = earlier(w, row);
-  const struct tool_field *depth = tool_field(row, "depth");
+  const struct tool_field *depth = tool_field(row, "depth"), *tid = tool_field(row, "tid");
   if (!old || row->error || old->error) return;
+  const char *name = row->kind == ROW_SEGMENT ? row->segment : row->name;
+  const char *type = row->kind == ROW_SEGMENT ? "segment" : row->type;
   if (w->common.json) {
-    tool_json_open(&w->json, NULL, '{');
-    tool_json_text(&w->json, "name", row->name);
-    tool_json_text(&w->json, "type", row->type);
+    tool_json_open(&w->json, row->kind == ROW_SEGMENT ? "segment" : NULL, '{');
+    tool_json_text(&w->json, "name", name);
+    if (row->kind == ROW_OBJECT) tool_json_text(&w->json, "type", type);
+    if (tid) tool_json_number(&w->json, "tid", tid->number);
     if (depth) tool_json_number(&w->json, "depth", depth->number);
     tool_json_open(&w->json, "per_second", '{');
-  } else printf("%-24s %-14s %8s", tool_clean(row->name), tool_clean(row->type), depth ? tool_field_text(depth) : "");
+  } else printf("%-24s %-14s %8s", tool_clean(name), tool_clean(type), depth ? tool_field_text(depth) : "");
   for (uint32_t i = 0; i < row->fields; i++) {
     const struct tool_field *f = &row->field[i], *was = tool_field(old, f->key);
     if (f->kind != FIELD_COUNTER || !was) continue;
@@ -92,28 +98,34 @@ static void stat_row(struct watching *w, const struct tool_row *row, double seco
   if (!w->common.json) printf("\n");
   else tool_json_close(&w->json, '}'), tool_json_close(&w->json, '}');
 }
+static void stat_kind(struct watching *w, uint32_t kind, const char *array, double seconds) {
+  if (w->common.json && array) tool_json_open(&w->json, array, '[');
+  for (size_t i = 0; i < w->n_now; i++)
+    if (w->now[i].kind == kind) stat_row(w, &w->now[i], seconds);
+  if (w->common.json && array) tool_json_close(&w->json, ']');
+}
 static void stat_all(struct watching *w, double seconds) {
-  if (w->common.json) {
-    tool_json_open(&w->json, NULL, '{');
-    tool_json_float(&w->json, "seconds", seconds);
-    tool_json_open(&w->json, "objects", '[');
-  } else printf("%-24s %-14s %8s PER SECOND, over %.3f s\n", "OBJECT", "TYPE", "DEPTH", seconds);
-  for (size_t i = 0; i < w->n_now; i++) stat_row(w, &w->now[i], seconds);
-  if (w->common.json) tool_json_close(&w->json, ']'), tool_json_close(&w->json, '}');
+  if (w->common.json) tool_json_open(&w->json, NULL, '{'), tool_json_float(&w->json, "seconds", seconds);
+  else printf("%-24s %-14s %8s PER SECOND, over %.3f s\n", "NAME", "TYPE", "DEPTH", seconds);
+  stat_kind(w, ROW_SEGMENT, NULL, seconds);
+  if (!*w->target.object) stat_kind(w, ROW_PARTICIPANT, "participants", seconds);
+  stat_kind(w, ROW_OBJECT, "objects", seconds);
+  if (w->common.json) tool_json_close(&w->json, '}');
   fflush(stdout);
 }
 
 static const struct argp_option stat_options[] = {{"interval", 'i', "SECONDS", 0, "Between two looks (1)", 0},
                                                   {"count", 'n', "NUMBER", 0, "So many intervals (1); 0: for ever", 0},
                                                   {0}};
-static const struct argp stat_argp = {
-    stat_options,
-    parse,
-    "SEGMENT[/OBJECT]",
-    "Looks twice, and tells how fast each counter rose in between; and how deep queues are.",
-    children,
-    NULL,
-    NULL};
+static const struct argp stat_argp = {stat_options,
+                                      parse,
+                                      "SEGMENT[/OBJECT]",
+                                      "Looks twice, and tells how fast each counter rose in between, of the segment, "
+                                      "of each participant, of each object; "
+                                      "and how deep queues are.",
+                                      children,
+                                      NULL,
+                                      NULL};
 
 static int run_stat(int argc, char **argv) {
   struct watching w = {.interval = 1000000000, .count = 1, .json = {.out = stdout}};

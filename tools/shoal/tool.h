@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "core/directory.h"
+#include "ipc/work/executor.h"
 
 // ---- exit statuses ----
 enum {
@@ -27,7 +28,7 @@ struct tool_command {
 };
 extern const struct tool_command *const tool_commands[];  // up to NULL
 extern const struct tool_command tool_ls, tool_show, tool_gc, tool_doctor, tool_stat, tool_watch, tool_send, tool_recv,
-    tool_record, tool_replay, tool_top;
+    tool_record, tool_replay, tool_top, tool_repair_command, tool_bench;
 
 // Says why on stderr and answers TOOL_FAILED, TOOL_NO (-ENOENT) or TOOL_LATE (-ETIMEDOUT).
 int tool_failed(int rc, const char *what);
@@ -49,7 +50,8 @@ struct tool_field {
   uint64_t number;
   char text[TOOL_TEXT_MAX];
 };
-enum { ROW_SEGMENT, ROW_PARTICIPANT, ROW_OBJECT, ROW_BEGUN };  // BEGUN: an object is about to be looked at
+// BEGUN: an object is about to be looked at. WORKER: what one runs, behind its executor.
+enum { ROW_SEGMENT, ROW_PARTICIPANT, ROW_OBJECT, ROW_BEGUN, ROW_WORKER };
 struct tool_row {
   uint32_t kind, index, fields;  // index: of the object in its segment
   int32_t error;
@@ -64,9 +66,26 @@ const struct tool_field *tool_field(const struct tool_row *row, const char *key)
 
 // Fills in what there is to say of an object of a segment that is looked at. 0 or an error.
 int tool_view(struct shoal_segment *look, const struct shoal_object_info *object, struct tool_row *row);
+// Of an executor: calls `tell` with what to add to a row, for each of its workers that runs something. 0 or an error.
+int tool_view_workers(struct shoal_segment *look, const struct shoal_object_info *object,
+                      int (*tell)(const struct shoal_executor_running *r, void *arg), void *arg);
+// Undoes what the dead have left in it, and says so in counters: none, nothing was to be done. `locks`: see shoal repair.
+int tool_repair_segment(struct shoal_segment *seg, struct tool_row *row);
+int tool_repair(struct shoal_segment *seg, const struct shoal_object_info *object, unsigned locks,
+                struct tool_row *row);
 
 // ---- looking ----
-enum { LOOK_SEGMENT = 1, LOOK_PARTICIPANTS = 2, LOOK_OBJECTS = 4 };
+// REPAIR: rows say what was undone, of the segment and of its objects, instead of what is there; in the child's copy, or (FOR_GOOD)
+// in the segment itself.
+enum {
+  LOOK_SEGMENT = 1,
+  LOOK_PARTICIPANTS = 2,
+  LOOK_OBJECTS = 4,
+  LOOK_REPAIR = 8,
+  LOOK_FOR_GOOD = 16,
+  LOOK_LOCKS = 32,
+  LOOK_WORKERS = 64
+};
 // Calls `each` for the segment, then its participants, then its objects, as far as `what` asks, of objects only
 // `object` if it is not ""; until it answers other than 0, and answers that. 0, or why it could not be looked at.
 int tool_look(const char *segment, const char *object, unsigned what,

@@ -35,8 +35,8 @@ static const struct argp argp = {
     options,
     parse,
     NULL,
-    "Shows segments and objects, live: depths, the counter that rises fastest, who holds a lock and whether others "
-    "wait. Keys: q "
+    "Shows segments, objects, and what workers run, live: depths, the counter that rises fastest, who holds a lock and "
+    "whether others wait; for how long a worker has run its task (>: at least, as nobody has seen it begin). Keys: q "
     "quit, s sort, / filter, arrows and enter for one object, escape back, + and - slower and faster. In a pipe: plain "
     "text, frame by frame.",
     children,
@@ -67,6 +67,18 @@ static void as_json(const struct top *t) {
     double rate = top_rate(t, t->shown[i].row, &key);
     if (rate > 0) tool_json_text(&j, "fastest", key), tool_json_float(&j, "per_second", rate);
     tool_json_row(&j, "object", t->shown[i].row);
+    tool_json_close(&j, '}');
+  }
+  tool_json_close(&j, ']');
+  tool_json_open(&j, "workers", '[');
+  for (size_t i = 0; i < t->now.n; i++) {
+    int least = 0;
+    if (t->now.row[i].kind != ROW_WORKER) continue;
+    tool_json_open(&j, NULL, '{');
+    tool_json_text(&j, "segment", t->now.row[i].segment);
+    tool_json_float(&j, "seconds", (double)top_busy(t, &t->now.row[i], &least) / 1e9);
+    tool_json_flag(&j, "at_least", least);
+    tool_json_row(&j, "worker", &t->now.row[i]);
     tool_json_close(&j, '}');
   }
   tool_json_close(&j, ']');

@@ -23,6 +23,7 @@ struct top {
   struct top_shown *shown;  // objects, filtered and sorted
   size_t n_shown, room_shown;
   size_t selected;  // of these
+  size_t workers;   // that run something
   int detail;       // 1: the selected one alone
   struct tool_target chosen;
 };
@@ -32,6 +33,9 @@ int top_look(struct top *t);
 void top_arrange(struct top *t);  // `shown`, by sort and filter
 void top_free(struct top *t);
 const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row);
+// Of a worker's row: how long it has run its job, in nanoseconds; 1 in *least: at least so long, as nobody but these looks has
+// seen it begin.
+int64_t top_busy(const struct top *t, const struct tool_row *row, int *least);
 // The counter of `row` that rises fastest, and how fast, a second; "" and 0: none.
 double top_rate(const struct top *t, const struct tool_row *row, const char **key);
 double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f);

@@ -20,8 +20,23 @@ static int keep(const struct tool_row *row, void *arg) {
 }
 // One that has gone meanwhile, or cannot be looked at, is left out.
 static int each(const struct shoal_segment_file *f, void *arg) {
-  int rc = f->error ? 0 : tool_look(f->name, "", LOOK_SEGMENT | LOOK_OBJECTS, keep, arg);
+  int rc = f->error ? 0 : tool_look(f->name, "", LOOK_SEGMENT | LOOK_OBJECTS | LOOK_WORKERS, keep, arg);
   return rc == -ENOMEM ? rc : 0;
+}
+static uint64_t number(const struct tool_row *row, const char *key) {
+  const struct tool_field *f = row ? tool_field(row, key) : NULL;
+  return f ? f->number : 0;
+}
+// Since when it has been seen with this job.
+static void note_since(const struct top *t, struct tool_row *row) {
+  const struct tool_row *old = top_earlier(t, row);
+  int same = old && number(old, "token") == number(row, "token") && number(old, "tid") == number(row, "tid");
+  tool_add(row, FIELD_NUMBER, "seen_ns", same ? number(old, "seen_ns") : (uint64_t)t->now.at);
+}
+int64_t top_busy(const struct top *t, const struct tool_row *row, int *least) {
+  const struct tool_field *busy = tool_field(row, "busy_ns");
+  *least = !busy;
+  return busy ? (int64_t)busy->number : t->now.at - (int64_t)number(row, "seen_ns");
 }
 int top_look(struct top *t) {
   struct top_rows old = t->before;
@@ -29,7 +44,10 @@ int top_look(struct top *t) {
   t->now = old;
   t->now.n = 0;
   t->now.at = shoal_now_ns();
-  return shoal_segment_list(each, &t->now);
+  int rc = shoal_segment_list(each, &t->now);
+  for (size_t i = 0; i < t->now.n; i++)
+    if (t->now.row[i].kind == ROW_WORKER) note_since(t, &t->now.row[i]);
+  return rc;
 }
 void top_free(struct top *t) {
   free(t->now.row);
@@ -79,8 +97,12 @@ static int compare(const void *a, const void *b) {
 static int passes(const struct top *t, const struct tool_row *row) {
   return !*t->filter || strstr(row->name, t->filter) || strstr(row->type, t->filter) || strstr(row->segment, t->filter);
 }
+static int is_worker(const struct top *t, const struct tool_row *row) {
+  return row->kind == ROW_WORKER && passes(t, row);
+}
 void top_arrange(struct top *t) {
-  t->n_shown = 0;
+  t->n_shown = t->workers = 0;
+  for (size_t i = 0; i < t->now.n; i++) t->workers += is_worker(t, &t->now.row[i]);
   if (t->now.n > t->room_shown) {
     struct top_shown *shown = realloc(t->shown, t->now.n * sizeof *shown);
     if (!shown) return;
@@ -117,14 +139,16 @@ static const char *rate_text(const struct top *t, const struct tool_row *row, ch
 typedef void line_fn(const char *text, int selected, void *arg);
 
 static void draw_segments(const struct top *t, line_fn *line, void *arg) {
-  char text[512];
-  snprintf(text, sizeof text, "%-24s %8s %8s %6s %5s %7s", "SEGMENT", "SIZE", "USED", "USERS", "DEAD", "OBJECTS");
+  char text[512], rate[48];
+  snprintf(text, sizeof text, "%-24s %8s %8s %6s %5s %7s %s", "SEGMENT", "SIZE", "USED", "USERS", "DEAD", "OBJECTS",
+           "A SECOND");
   line(text, 0, arg);
   for (size_t i = 0; i < t->now.n; i++) {
     const struct tool_row *row = &t->now.row[i];
     if (row->kind != ROW_SEGMENT) continue;
-    snprintf(text, sizeof text, "%-24s %8s %8s %6s %5s %7s", tool_clean(row->segment), value(row, "size"),
-             value(row, "used"), value(row, "participants"), value(row, "dead"), value(row, "objects"));
+    snprintf(text, sizeof text, "%-24s %8s %8s %6s %5s %7s %s", tool_clean(row->segment), value(row, "size"),
+             value(row, "used"), value(row, "participants"), value(row, "dead"), value(row, "objects"),
+             rate_text(t, row, rate));
     line(text, 0, arg);
   }
 }
@@ -140,6 +164,21 @@ static void draw_objects(const struct top *t, line_fn *line, void *arg) {
     snprintf(text, sizeof text, "%-32s %-13s %8s %-20s %8s %7s %s", tool_clean(name), tool_clean(row->type),
              value(row, "depth"), rate_text(t, row, rate), value(row, "owner"), value(row, "waiters"), state_of(row));
     line(text, i == t->selected, arg);
+  }
+}
+static void draw_workers(const struct top *t, line_fn *line, void *arg) {
+  char text[512], name[2 * SHOAL_NAME_MAX + 2];
+  snprintf(text, sizeof text, "%-32s %-13s %10s %9s %s", "EXECUTOR", "WORKER", "THREAD", "AGE", "TASK");
+  line(text, 0, arg);
+  for (size_t i = 0; i < t->now.n; i++) {
+    const struct tool_row *row = &t->now.row[i];
+    int least = 0;
+    if (!is_worker(t, row)) continue;
+    int64_t ns = top_busy(t, row, &least);
+    snprintf(name, sizeof name, "%s/%s", row->segment, row->name);
+    snprintf(text, sizeof text, "%-32s %-13s %10s %s%7.*fs %s", tool_clean(name), tool_clean(row->type),
+             value(row, "tid"), least ? ">" : " ", ns < 10000000000 ? 2 : 0, (double)ns / 1e9, value(row, "task"));
+    line(text, 0, arg);
   }
 }
 static void draw_one(const struct top *t, const struct tool_row *row, line_fn *line, void *arg) {
@@ -169,4 +208,5 @@ void top_draw(const struct top *t, line_fn *line, void *arg) {
   draw_segments(t, line, arg);
   line("", 0, arg);
   draw_objects(t, line, arg);
+  if (t->workers) line("", 0, arg), draw_workers(t, line, arg);
 }

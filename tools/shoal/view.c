@@ -201,6 +201,8 @@ static int view_queue(seg_t *look, object_t *o, row_t *row) {
   if (i.lease_ns) number(row, "lease_ns", i.lease_ns);
   if (i.lease_ns || i.delivery_max) counter(row, "expired", i.expired), counter(row, "buried", i.buried);
   if (i.grow) number(row, "grown", i.grown);
+  counter(row, "put", i.put);
+  counter(row, "gone", i.gone);
   counter(row, "holes", i.holes);
   counter(row, "redelivered", i.redelivered);
   counter(row, "dropped", i.dropped);
@@ -397,6 +399,13 @@ static int view_executor(seg_t *look, object_t *o, row_t *row) {
   number(row, "capacity", i.jobs_max);
   if (i.broken) text(row, "why", i.reason);
   return 0;
+}
+
+int tool_view_workers(seg_t *look, object_t *o, int (*tell)(const struct shoal_executor_running *, void *), void *arg) {
+  struct shoal_executor *ex;
+  if (strcmp(o->type, "executor") != 0) return 0;
+  int rc = shoal_executor_open(look, o->name, &ex);
+  return rc ? rc : shoal_executor_running(ex, tell, arg);
 }
 
 static const struct {

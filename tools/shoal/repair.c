@@ -1,0 +1,215 @@
+// shoal repair: undoes what the dead have left in a segment, at once instead of when somebody needs it. Says what; does so only
+// with --yes, else in a copy.
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/heap.h"
+#include "core/proc.h"
+#include "ipc/queue/queue.h"
+#include "ipc/queue/topic.h"
+#include "ipc/work/executor.h"
+#include "sync/lock.h"
+#include "sync/rlock.h"
+#include "sync/rwlock.h"
+#include "tools/shoal/tool.h"
+
+typedef struct shoal_segment seg_t;
+typedef const struct shoal_object_info object_t;
+typedef struct tool_row row_t;
+
+// ---- in look.c's child: on its copy, or on the segment itself ----
+
+static void did(row_t *row, const char *key, uint64_t n) {
+  if (n) tool_add(row, FIELD_COUNTER, key, n);
+}
+static uint64_t less(uint64_t before, uint64_t after) { return before > after ? before - after : 0; }
+
+int tool_repair_segment(seg_t *seg, row_t *row) {
+  struct shoal_segment_info before = {.size = 0}, after = {.size = 0};
+  shoal_proc_id me;
+  int rc = shoal_proc_self(seg, &me);  // joins first: what that frees to find a place is not told
+  if (rc || (rc = shoal_segment_info(seg, &before))) return rc;
+  int freed = shoal_proc_reap(seg);
+  if (freed < 0 || (rc = shoal_segment_info(seg, &after))) return freed < 0 ? freed : rc;
+  did(row, "participants_freed", (uint64_t)freed);
+  did(row, "objects_freed", less(before.objects, after.objects));
+  did(row, "bytes_freed", less(before.used, after.used));
+  return 0;
+}
+
+static int repair_queue(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
+  struct shoal_queue *q;
+  struct shoal_queue_info before = {0}, after = {0};
+  const char *colon = strchr(o->type, ':');
+  (void)locks;
+  int rc = shoal_queue_open(seg, o->name, (uint32_t)strtoul(colon + 1, NULL, 10), &q);
+  if (rc) return rc;
+  shoal_queue_info(q, &before);
+  int freed = shoal_role_reap(&q->wait);
+  shoal_queue_info(q, &after);
+  did(row, "roles_freed", (uint64_t)freed);
+  did(row, "holes_skipped", after.holes - before.holes);
+  did(row, "redelivered", after.redelivered - before.redelivered);
+  did(row, "dropped", after.dropped - before.dropped);
+  return shoal_queue_detach(q);
+}
+static int repair_topic(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
+  struct shoal_topic *t;
+  const char *colon = strchr(o->type, ':');
+  (void)locks;
+  int rc = shoal_topic_open(seg, o->name, (uint32_t)strtoul(colon + 1, NULL, 10), &t);
+  if (rc) return rc;
+  did(row, "roles_freed", (uint64_t)shoal_role_reap(&t->wait));
+  return shoal_topic_detach(t);
+}
+static int repair_executor(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
+  struct shoal_executor *ex;
+  (void)locks;
+  int rc = shoal_executor_open(seg, o->name, &ex);
+  if (rc) return rc;
+  int freed = shoal_executor_reap(ex);
+  if (freed > 0) did(row, "jobs_freed", (uint64_t)freed);
+  rc = shoal_executor_detach(ex);
+  return freed < 0 ? freed : rc;
+}
+static int repair_heap(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
+  struct shoal_heap *heap;
+  struct shoal_heap_info before = {.size = 0}, after = {.size = 0};
+  (void)o, (void)locks;
+  int rc = shoal_heap_open(seg, &heap);
+  if (rc) return rc;
+  shoal_heap_info(heap, &before);
+  int freed = shoal_heap_reap(heap);
+  shoal_heap_info(heap, &after);
+  if (freed > 0) did(row, "blocks_freed", (uint64_t)freed);
+  did(row, "bytes_freed", less(before.used, after.used));
+  rc = shoal_heap_close(heap);
+  return freed < 0 ? freed : rc;
+}
+
+// Only its user knows whether what a lock guards is in order. So its owner's death is told, and undone only for who says so.
+static void in_doubt(row_t *row, unsigned locks) {
+  if (!locks) tool_add_text(row, FIELD_TEXT, "left", "its owner died: who takes it next is told (--locks)");
+}
+#define REPAIR_LOCK(kind, acquire, release)                                               \
+  static int repair_##kind(seg_t *seg, object_t *o, unsigned locks, row_t *row) {         \
+    struct shoal_##kind *it;                                                              \
+    struct shoal_##kind##_info i = {0};                                                   \
+    int rc = shoal_##kind##_open(seg, o->name, &it);                                      \
+    if (rc || (rc = shoal_##kind##_info(it, &i))) return rc;                              \
+    if (i.dead) in_doubt(row, locks);                                                     \
+    if (i.dead && locks) {                                                                \
+      rc = acquire(it, SHOAL_TRY);                                                        \
+      int told = rc == -EOWNERDEAD;                                                       \
+      if (told) rc = shoal_##kind##_consistent(it), did(row, "made_consistent", rc == 0); \
+      if (rc == 0) rc = release(it);                                                      \
+      if (rc == -EAGAIN) rc = 0; /* somebody has it by now, and was told */               \
+    }                                                                                     \
+    int closed = shoal_##kind##_close(seg, it);                                           \
+    return rc ? rc : closed;                                                              \
+  }
+REPAIR_LOCK(lock, shoal_lock_acquire, shoal_lock_release)
+REPAIR_LOCK(rlock, shoal_rlock_acquire, shoal_rlock_release)
+REPAIR_LOCK(rwlock, shoal_rwlock_write_acquire, shoal_rwlock_write_release)
+
+static const struct {
+  const char *type;  // what it begins with, if it ends in ':'
+  int (*repair)(seg_t *seg, object_t *o, unsigned locks, row_t *row);
+} kinds[] = {{"queue:", repair_queue},    {"topic:", repair_topic}, {"executor", repair_executor},
+             {"shoal:heap", repair_heap}, {"lock", repair_lock},    {"rlock", repair_rlock},
+             {"rwlock", repair_rwlock}};
+
+int tool_repair(seg_t *seg, object_t *object, unsigned locks, row_t *row) {
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    size_t n = strlen(kinds[i].type);
+    int begins = kinds[i].type[n - 1] == ':';
+    if (begins ? strncmp(object->type, kinds[i].type, n) == 0 : strcmp(object->type, kinds[i].type) == 0)
+      return kinds[i].repair(seg, object, locks, row);
+  }
+  return 0;
+}
+
+// ---- the command ----
+
+struct repairing {
+  struct tool_common common;
+  unsigned yes, locks;
+  const char *what;
+  struct tool_target target;
+  struct tool_json json;
+  unsigned seen, done, left, failed;
+};
+
+static const struct argp_option options[] = {
+    {"yes", 'y', NULL, 0, "Do it; without it, only say what would be done", 0},
+    {"locks", 'l', NULL, 0, "What locks guard whose owner died is in order: their next owner is not told", 0},
+    {0}};
+static error_t parse(int key, char *arg, struct argp_state *state) {
+  struct repairing *r = state->input;
+  if (key == ARGP_KEY_INIT) state->child_inputs[0] = &r->common;
+  else if (key == 'y') r->yes = 1;
+  else if (key == 'l') r->locks = 1;
+  else if (key == ARGP_KEY_ARG && !r->what) r->what = arg;
+  else if (key == ARGP_KEY_ARG || key == ARGP_KEY_NO_ARGS) argp_usage(state);
+  else return ARGP_ERR_UNKNOWN;
+  return 0;
+}
+static const struct argp_child children[] = {TOOL_COMMON, {0}};
+static const struct argp argp = {
+    options,
+    parse,
+    "SEGMENT[/OBJECT]",
+    "Undoes what the dead have left in a segment - their places, half-made objects, memory, what they had claimed of "
+    "queues - at once instead of when somebody needs it, and says what. The living go on meanwhile; nothing that they "
+    "have is touched. Dicts, lists and the like are mended by their next user.",
+    children,
+    NULL,
+    NULL};
+
+static int each(const struct tool_row *row, void *arg) {
+  struct repairing *r = arg;
+  r->seen++;
+  if (!row->fields && !row->error) return 0;
+  const char *name = row->kind == ROW_SEGMENT ? row->segment : row->name;
+  const char *type = row->kind == ROW_SEGMENT ? "segment" : row->type;
+  const struct tool_field *left = tool_field(row, "left");
+  const char *action = row->error ? "refused" : left ? "left" : r->yes ? "repaired" : "would be";
+  r->failed += row->error != 0;
+  r->left += left != NULL;
+  r->done += !row->error && !left;
+  if (r->common.json) {
+    tool_json_open(&r->json, NULL, '{');
+    tool_json_text(&r->json, "name", name);
+    tool_json_text(&r->json, "type", type);
+    tool_json_text(&r->json, "action", action);
+    if (row->error) tool_json_signed(&r->json, "error", row->error), tool_json_text(&r->json, "reason", row->reason);
+    for (uint32_t i = 0; i < row->fields; i++) tool_json_field(&r->json, &row->field[i]);
+    tool_json_close(&r->json, '}');
+    return 0;
+  }
+  printf("%-10s %-24s %-14s", action, tool_clean(name), tool_clean(type));
+  if (row->error) printf(" %s", tool_clean(row->reason));
+  for (uint32_t i = 0; i < row->fields; i++)
+    if (row->field[i].kind == FIELD_TEXT) printf(" %s", tool_field_text(&row->field[i]));
+    else printf(" %s=%s", row->field[i].key, tool_field_text(&row->field[i]));
+  puts("");
+  return 0;
+}
+
+static int run(int argc, char **argv) {
+  struct repairing r = {.json = {.out = stdout}};
+  argp_parse(&argp, argc, argv, 0, NULL, &r);
+  int rc = tool_target(r.what, &r.target);
+  if (rc) return rc;
+  unsigned what = LOOK_OBJECTS | LOOK_REPAIR | (r.yes ? LOOK_FOR_GOOD : 0) | (r.locks ? LOOK_LOCKS : 0);
+  if (r.common.json) tool_json_open(&r.json, NULL, '[');
+  rc = tool_look(r.target.segment, r.target.object, *r.target.object ? what : what | LOOK_SEGMENT, each, &r);
+  if (r.common.json) tool_json_close(&r.json, ']');
+  if (rc == 0 && *r.target.object && !r.seen) rc = shoal_fail_(-ENOENT, "no object \"%s\"", r.target.object);
+  if (rc) return tool_failed(rc, r.what);
+  if (!r.common.json && !r.done && !r.left && !r.failed) puts("Nothing is to be done.");
+  if (!r.common.json && r.done && !r.yes) printf("With --yes, %u would be repaired.\n", r.done);
+  return r.failed ? TOOL_FAILED : TOOL_DONE;
+}
+
+const struct tool_command tool_repair_command = {"repair", "undoes what the dead have left, with --yes", &argp, run};
