@@ -1,9 +1,13 @@
 // bench/executor.h: an executor as its users have it, in a lane of its own.
 #pragma once
 
+#include <linux/futex.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "bench/harness/must.h"
 #include "bench/harness/workloads.h"
@@ -21,7 +25,26 @@ inline void sit_on(std::initializer_list<unsigned> which) {
   must(-sched_setaffinity(0, sizeof set, &set), "sched_setaffinity");
 }
 
-// `workers` processes, worker i on the i'th of those processors, in turn.
+// How many workers have begun, in memory that they share with who waits for `all` of them.
+class Begun {
+ public:
+  explicit Begun(uint32_t all) : all_(all) {}
+  static int note(void *arg, unsigned) {  // an initializer
+    auto *b = static_cast<Begun *>(arg);
+    if (b->n_.fetch_add(1) + 1 == b->all_) syscall(SYS_futex, &b->n_, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+    return 0;
+  }
+  void reset() { n_.store(0); }
+  void await() {
+    for (uint32_t is; (is = n_.load()) < all_;) syscall(SYS_futex, &n_, FUTEX_WAIT, is, nullptr, nullptr, 0);
+  }
+
+ private:
+  const uint32_t all_;
+  std::atomic<uint32_t> n_{0};
+};
+
+// All of them have begun: what is measured is no start. `workers` processes, worker i on the i'th of those processors, in turn.
 class Office {
  public:
   explicit Office(unsigned workers, std::initializer_list<unsigned> where = {0, 1}) {
@@ -33,7 +56,11 @@ class Office {
     for (unsigned i : where) numbers[options.processor_count++] = static_cast<uint16_t>(processors().at(i));
     options.workers = workers;
     options.processors = numbers;
+    auto *begun = new (arena_.take(sizeof(Begun))) Begun(workers);
+    options.init = Begun::note;
+    options.arg = begun;
     must(shoal_executor_create(segment_, nullptr, &options, &executor), "executor_create");
+    begun->await();
   }
   ~Office() {
     shoal_executor_shutdown(executor, 0, SHOAL_FOREVER);
@@ -52,6 +79,7 @@ class Office {
   shoal_executor *executor = nullptr;
 
  private:
+  Arena arena_{4096};
   shoal_segment *segment_ = nullptr;
 };
 

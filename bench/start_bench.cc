@@ -1,10 +1,8 @@
 // bench/start_bench.cc: how long until somebody works: a process from a large parent, two workers, the successor of a killed one; in
 // forks of a tiny process, each waited for.
 
-#include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,22 +101,10 @@ void starts(Lane &lane) {
 
 // ---- a pool ----
 
-using Word = std::atomic<uint32_t>;
-
-int note_ready(void *arg, unsigned) {
-  auto *ready = static_cast<Word *>(arg);
-  ready->fetch_add(1);
-  syscall(SYS_futex, ready, FUTEX_WAKE, 1, nullptr, nullptr, 0);
-  return 0;
-}
-void await(Word *word, uint32_t value) {
-  for (uint32_t is; (is = word->load()) < value;) syscall(SYS_futex, word, FUTEX_WAIT, is, nullptr, nullptr, 0);
-}
-
 void pools(Lane &lane) {
   sit_on({0, 1});
   Arena arena(4096);
-  auto *ready = new (arena.take(sizeof(Word))) Word(0);
+  auto *begun = new (arena.take(sizeof(Begun))) Begun(2);
   shoal_segment *segment = nullptr;
   must(shoal_segment_create(nullptr, nullptr, &segment), "segment_create");
   std::vector<double> taken;
@@ -127,12 +113,12 @@ void pools(Lane &lane) {
     shoal_executor_options options = {};
     shoal_executor *executor = nullptr;
     options.workers = 2;
-    options.init = note_ready;
-    options.arg = ready;
-    ready->store(0);
+    options.init = Begun::note;
+    options.arg = begun;
+    begun->reset();
     uint64_t from = ticks();
     must(shoal_executor_create(segment, nullptr, &options, &executor), "executor_create");
-    await(ready, 2);
+    begun->await();
     taken.push_back(static_cast<double>(ticks() - from) * ns_per_tick());
     must(shoal_executor_shutdown(executor, 0, SHOAL_FOREVER), "shutdown");
     must(shoal_executor_detach(executor), "detach");

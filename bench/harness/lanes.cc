@@ -156,7 +156,7 @@ unsigned Lane::finished() const { return board_->finished.load(std::memory_order
 
 void Lane::calibrate() {
   board_->paired.fetch_add(1, std::memory_order_acq_rel);
-  spin_until(board_->paired, 2, false);
+  spin_until(board_->paired, 2, true);  // the other one may have made workers that are to begin on this processor
   if (index == 0) board_->calibration = board_->pingpong.send(kCalibrationRounds);
   else board_->pingpong.answer(kCalibrationRounds);
 }
