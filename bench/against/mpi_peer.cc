@@ -23,7 +23,9 @@ void rank(const char *place) {
 }
 
 void rank_of(long bytes, const char *place) {
-  if (bytes == 64 << 10) rank<64 << 10>(place);
+  if (bytes == 256) rank<256>(place);
+  else if (bytes == 4 << 10) rank<4 << 10>(place);
+  else if (bytes == 64 << 10) rank<64 << 10>(place);
   else if (bytes == 1 << 20) rank<1 << 20>(place);
   else throw std::invalid_argument("messages of another size");
 }

@@ -1,6 +1,7 @@
 // bench/harness/harness_test.cc. Claims: a queue that loses, doubles, swaps or tears a message is found out; so are a worker that
 // fails and one that hangs; a sound queue is not. A row compares with the best peer, within repetitions, and says whether each
-// kind of target holds. Names are quoted in JSON.
+// kind of target holds. Names are quoted in JSON; rows that were written are read again as they were, and what is none is refused.
+// The page is well-formed, has every row, and no script.
 
 #include <cstdio>
 #include <stdexcept>
@@ -133,6 +134,88 @@ void test_json() {
   expect(json({row(Better::kHigher, {}, {4, 4, 8})}).find("\"ok\": null") != std::string::npos, "no verdict is null");
 }
 
+std::vector<Row> rows_of_all_kinds() {
+  std::vector<Row> rows;
+  const char *const names[] = {"ring/rtt/8/p50",     "ring/rtt/8/p99.9",  "mpmc/stream/8/1p1c",
+                               "mpmc/stream/8/2p2c", "bytes/copy/64Ki",   "bytes/copy/1Mi",
+                               "topic/1/subscriber", "a <b> \"c\" & \\d", "condition/nobody waits"};
+  for (const char *name : names) {
+    Row r = row(rows.size() % 2 ? Better::kLower : Better::kHigher, {{Target::kBestPeer, 2}}, {4, 4, 8});
+    r.name = name, r.pingpong = {500, 400, 600};
+    r.repetitions = 21, r.measured = 84, r.dropped = 3, r.kept = 1;
+    r.machine = "a <machine>", r.date = "2026-11-27", r.how = "21 repetitions";
+    rows.push_back(r);
+  }
+  rows.push_back(row(Better::kHigher, {}, {0, 0, 0}));  // a hang, no target
+  rows.back().best_peer = "", rows.back().peers.clear();
+  return rows;
+}
+
+bool refused(const std::string &json) {
+  try {
+    rows_of(json);
+  } catch (const std::runtime_error &) {
+    return true;
+  }
+  return false;
+}
+
+void test_rows_are_read_again() {
+  std::vector<Row> rows = rows_of_all_kinds(), again = rows_of(json(rows));
+  expect(again.size() == rows.size(), "as many");
+  expect(json(again) == json(rows), "the same JSON");
+  expect(table(again) == table(rows), "the same table");
+  expect(page(again) == page(rows), "the same page");
+  expect(rows_of("[]").empty(), "none");
+  for (const char *wrong :
+       {"", "{}", "[", "[1]", "[{}]", "[{\"case\": \"x\"}]", "[] ]", "[\"", "[[[[[[[[[[[[[[[[[[[[[", "nul"})
+    expect(refused(wrong), wrong);
+}
+
+// Every tag is closed by its like; "<" and "&" stand for nothing else.
+bool well_formed(const std::string &xml) {
+  std::vector<std::string> open;
+  for (size_t at = xml.find_first_of("<&"); at != std::string::npos; at = xml.find_first_of("<&", at + 1)) {
+    if (xml[at] == '&') {
+      size_t end = xml.find(';', at);
+      if (end == std::string::npos || end - at > 5) return false;
+      continue;
+    }
+    size_t end = xml.find('>', at);
+    if (end == std::string::npos) return false;
+    if (xml[at + 1] == '!' || xml[end - 1] == '/') continue;
+    bool closes = xml[at + 1] == '/';
+    size_t from = at + 1 + closes;
+    std::string name = xml.substr(from, xml.find_first_of(" >\n", from) - from);
+    if (!closes) open.push_back(name);
+    else if (open.empty() || open.back() != name) return false;
+    else open.pop_back();
+  }
+  return open.empty();
+}
+
+void test_page() {
+  expect(well_formed("<a><b/>&lt;</a>") && !well_formed("<a><b></a>") && !well_formed("<a>&</a>"),
+         "what is well-formed");
+  std::vector<Row> rows = rows_of_all_kinds();
+  std::string text = page(rows);
+  expect(well_formed(text), "the page is well-formed");
+  for (const Row &r : rows) {
+    std::string name = r.name == "a <b> \"c\" & \\d" ? "a &lt;b&gt; &quot;c&quot; &amp; \\d" : r.name;
+    expect(text.find("<td>" + name + "</td>") != std::string::npos, (r.name + " is in the table").c_str());
+    expect(text.find(name + "</h3>") != std::string::npos || text.find("<h3>" + name) != std::string::npos,
+           (r.name + " has a plot").c_str());
+  }
+  expect(text.find("a &lt;machine&gt;") != std::string::npos && text.find("2026-11-27") != std::string::npos,
+         "where and when");
+  expect(text.find("By the number of processes") != std::string::npos, "by processes");
+  expect(text.find("By the size of a message") != std::string::npos, "by size");
+  expect(text.find("<script") == std::string::npos && text.find("http") == text.find("http://www.w3.org"),
+         "whole by itself");
+  expect(text.find("nan") == std::string::npos && text.find("inf\"") == std::string::npos, "no place is nowhere");
+  expect(well_formed(page({})), "a page of nothing");
+}
+
 }  // namespace
 
 }  // namespace bench
@@ -143,6 +226,8 @@ int main() {
   bench::test_one_lane();
   bench::test_rows();
   bench::test_json();
+  bench::test_rows_are_read_again();
+  bench::test_page();
   bench::test_hang_is_found();
   printf("%d failed\n", bench::failures);
   return bench::failures != 0;

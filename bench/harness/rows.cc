@@ -60,11 +60,15 @@ std::string row_json(const Row &r) {
   out += ", \"ratio_best_peer\": " + (r.best_peer.empty() ? "null" : number_json(r.ratios.at(r.best_peer)));
   out += ", \"limit\": " + (r.limit_name.empty() ? "null" : number_json(r.limit.median));
   out += ", \"ratio_limit\": " + (r.limit_name.empty() ? "null" : number_json(r.ratios.at(r.limit_name)));
+  if (!r.limit_name.empty())
+    out += ", \"limit_name\": " + quoted(r.limit_name) + ", \"limit_spread\": " + spread_json(r.limit);
   out += ",\n   \"target\": " + (r.judged ? quoted(r.promise) : "null");
   out += std::string(", \"ok\": ") + (!r.judged ? "null" : r.met ? "true" : "false");
-  append(&out, ",\n   \"pingpong_ns\": %.0f, \"repetitions\": %d, \"dropped\": %d, \"kept_disturbed\": %d}",
+  append(&out, ",\n   \"pingpong_ns\": %.0f, \"repetitions\": %d, \"dropped\": %d, \"kept_disturbed\": %d",
          r.pingpong.median, r.repetitions, r.dropped, r.kept);
-  return out;
+  append(&out, ", \"measured\": %d, \"pingpong\": ", r.measured);
+  out += spread_json(r.pingpong) + ",\n   \"machine\": " + quoted(r.machine) + ", \"date\": " + quoted(r.date);
+  return out + ", \"how\": " + quoted(r.how) + "}";
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ struct Row {
   bool judged = false, met = false;
   Spread pingpong;  // ns
   int repetitions = 0, measured = 0, dropped = 0, kept = 0;
+  std::string machine, date, how;  // where, when, how long it was measured; empty: not told
 };
 
 // The figure's row, from each contender's samples.
@@ -101,5 +102,9 @@ class Suite {
 
 std::string table(const std::vector<Row> &rows);
 std::string json(const std::vector<Row> &rows);
+// What json() has written. Throws where it is something else.
+std::vector<Row> rows_of(const std::string &json);
+// A page of them, whole by itself: XML, its plots inline, no scripts.
+std::string page(const std::vector<Row> &rows);
 
 }  // namespace bench

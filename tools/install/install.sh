@@ -37,8 +37,9 @@ rm -rf "$to/include/shoal" "$to/lib/cmake/shoal" "$to/share/doc/shoal/examples"
 while read -r header; do copy 644 "$header" "$to/include/shoal/$header"; done < <(find core sync ipc -name '*.h')
 copy 644 libshoal.a "$to/lib/libshoal.a"
 while read -r archive; do
-    layer=$(basename "$archive" .a)
-    copy 644 "$archive" "$to/lib/libshoal_${layer#lib}.a"
+    room=$(basename "$(dirname "$archive")") layer=$(basename "$archive" .a)
+    [[ ${layer#lib} == "$room" ]] || room+=_${layer#lib}
+    copy 644 "$archive" "$to/lib/libshoal_$room.a"
 done < <(find core sync ipc -name 'lib*.a' ! -name '*.pic.a')
 for pc in tools/install/*.pc.in; do fill "$pc" "$to/lib/pkgconfig/$(basename "$pc" .in)"; done
 for cmake in tools/install/*.cmake.in; do fill "$cmake" "$to/lib/cmake/shoal/$(basename "$cmake" .in)"; done
