@@ -218,6 +218,49 @@ static void test_what_makes_no_sense(void **state) {
   done();
 }
 
+// ---- deep ----
+
+// A chain goes when its head goes, whether it was made from there or from its end. SHOAL_CHAIN=10000 for a long one.
+static void chain(unsigned length, unsigned how, struct shoal_dict **inside) {
+  struct shoal_dict *at = NULL, *next;
+  for (unsigned i = 0; i < length; i++) {
+    if (how == 0 && i == 0) CHECK(shoal_dict_setdefault_dict(dict, "in", 2, NULL, &next, F) == 0);
+    else if (how == 0) CHECK(shoal_dict_setdefault_dict(at, "in", 2, NULL, &next, F) == 0);
+    else next = a_dict();
+    if (how == 1 && at) CHECK(shoal_dict_set_dict(next, "in", 2, at, F) == 0);
+    if (at) CHECK(shoal_dict_close(at) == 0);
+    at = next;
+  }
+  if (how == 1) CHECK(shoal_dict_set_dict(dict, "in", 2, at, F) == 0);
+  *inside = at;
+}
+static void test_long_chains(void **state) {
+  (void)state;
+  const char *many = getenv("SHOAL_CHAIN");
+  unsigned length = many ? (unsigned)strtoul(many, NULL, 0) : 300;
+  struct shoal_segment_options o = {
+      .size = 1 << 20, .size_max = UINT64_C(1) << 30, .participants = 8, .objects = length + 64};
+  for (unsigned how = 0; how < 2; how++) {
+    struct shoal_dict *inside;
+    make(&o, NULL);
+    int64_t begun = shoal_now_ns();
+    chain(length, how, &inside);
+    int64_t made = shoal_now_ns();
+    CHECK(shoal_dict_close(inside) == 0);
+    assert_int_equal(containers(), length + 1);
+    int64_t there = shoal_now_ns();
+    CHECK(shoal_dict_remove(dict, "in", 2, F) == 0);
+    int64_t gone = shoal_now_ns();
+    struct shoal_segment_info info;
+    CHECK(shoal_segment_info(seg, &info) == 0);
+    assert_true(info.objects < 64);  // at once, not by the next reaper
+    assert_int_equal(containers(), 1);
+    print_message("a chain of %u, %s: made in %.3f s, gone in %.3f s\n", length, how ? "from its end" : "from its head",
+                  (double)(made - begun) / 1e9, (double)(gone - there) / 1e9);
+    done();
+  }
+}
+
 static void test_no_room(void **state) {
   (void)state;
   struct shoal_list *l;
@@ -586,6 +629,7 @@ int main(void) {
       cmocka_unit_test(test_who_holds),
       cmocka_unit_test(test_loops_are_refused),
       cmocka_unit_test(test_what_makes_no_sense),
+      cmocka_unit_test(test_long_chains),
       cmocka_unit_test(test_no_room),
       cmocka_unit_test(test_snapshots_copy_handles),
       cmocka_unit_test(test_against_a_model),
