@@ -77,7 +77,8 @@ struct shoal_dict {
   struct shoal_dict_shm *shm;
   uint64_t seed, capacity;
   uint32_t stripes;
-  uint32_t named;  // close closes the object
+  uint32_t named;       // close closes the object
+  shoal_atomic64 next;  // where popitem looks first; any value is correct
   struct shoal_object object;
 };
 

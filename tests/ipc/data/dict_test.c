@@ -2,7 +2,7 @@
 // - every call does what Python's dict does, against a private model, while the table grows, shrinks and is cleared
 // - the heap holds one block an entry, and one for the table; when the dict has gone, none
 // - what makes no sense is refused, with its code, and nothing is changed by it; a full segment, too
-#include "ipc/data/namespace.h"
+#include "ipc/data/nested.h"
 #include "tests/ipc/data/dict_fixture.h"
 
 // ---- one process ----
@@ -284,6 +284,48 @@ static void test_a_full_segment(void **state) {
   done();
 }
 
+static void test_pop_what_there_is(void **state) {
+  (void)state;
+  struct shoal_dict_item item;
+  struct shoal_dict *inner, *again;
+  void *memory;
+  uint64_t size;
+  int seen[300] = {0};
+  make(&small, NULL);
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -ENOENT);
+  assert_int_equal(shoal_dict_pop_alloc(dict, "k", 1, &memory, &size, F), -ENOENT);
+  assert_int_equal(set("k", "value"), 0);
+  assert_int_equal(shoal_dict_pop_alloc(dict, "k", 1, &memory, &size, F), 0);
+  assert_int_equal(size, 5);
+  assert_string_equal(memory, "value");
+  free(memory);
+  for (uint32_t i = 0; i < 300; i++) assert_int_equal(shoal_dict_set(dict, &i, 4, "some bytes", i % 11, F), 0);
+  for (int n = 0; n < 300; n++) {
+    uint32_t key;
+    assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), 0);
+    assert_int_equal(item.key_size, 4);
+    memcpy(&key, item.key, 4);
+    assert_true(key < 300 && !seen[key]++);
+    assert_int_equal(item.size, key % 11);
+    assert_memory_equal(item.value, "some bytes", item.size);
+    assert_int_equal(((const char *)item.value)[item.size], 0);
+    free(memory);
+    assert_int_equal(shoal_dict_len(dict), 299 - n);
+    if (n % 50 == 0) assert_exact();
+  }
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -ENOENT);
+  // a container stays, and is told by its key
+  assert_int_equal(shoal_dict_setdefault_dict(dict, "in", 2, NULL, &inner, F), 0);
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -EBADMSG);
+  assert_int_equal(item.key_size, 2);
+  assert_null(item.value);
+  assert_int_equal(shoal_dict_pop_dict(dict, item.key, item.key_size, &again, F), 0);
+  free(memory);
+  assert_int_equal(shoal_dict_close(again) + shoal_dict_close(inner), 0);
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -ENOENT);
+  done();
+}
+
 static void test_placed(void **state) {
   (void)state;
   struct shoal_dict_options how = {.stripes = 2};
@@ -352,11 +394,17 @@ static void test_namespace(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_set_get_remove), cmocka_unit_test(test_compound),
-      cmocka_unit_test(test_update),         cmocka_unit_test(test_many),
-      cmocka_unit_test(test_as_a_model),     cmocka_unit_test(test_grows_and_shrinks),
-      cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_a_full_segment),
-      cmocka_unit_test(test_placed),         cmocka_unit_test(test_namespace),
+      cmocka_unit_test(test_set_get_remove),
+      cmocka_unit_test(test_compound),
+      cmocka_unit_test(test_update),
+      cmocka_unit_test(test_many),
+      cmocka_unit_test(test_as_a_model),
+      cmocka_unit_test(test_grows_and_shrinks),
+      cmocka_unit_test(test_bad_input),
+      cmocka_unit_test(test_a_full_segment),
+      cmocka_unit_test(test_placed),
+      cmocka_unit_test(test_namespace),
+      cmocka_unit_test(test_pop_what_there_is),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
