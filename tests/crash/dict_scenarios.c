@@ -246,6 +246,14 @@ DICT(pop_alloc, "pop, into memory of its own", .setup = to_be_removed, .prepare 
 DICT(popitem, "popitem", .setup = only_k, .prepare = warm, .op = op_popitem, .check = check_dict);
 DICT(popitem_none, "popitem, of nothing", .setup = none, .prepare = warm, .op = op_popitem_of_none,
      .check = check_dict);
+// What it ends was its own, and lies in a slab of its own: by plain stores, from one list to another.
+static void warm_k(void) {
+  warm();
+  OK(set("k", "own"));
+  OK(set("k", "old"));
+}
+DICT(set_own, "set, the value of its own", .setup = three_and_k, .prepare = warm_k, .op = op_set, .check = check_dict);
+DICT(remove_own, "remove its own", .setup = to_be_removed, .prepare = warm_k, .op = op_remove, .check = check_dict);
 DICT(clear, "clear", .setup = to_be_cleared, .prepare = warm, .op = op_clear, .check = check_dict);
 DICT(setdefault, "setdefault", .setup = three, .prepare = warm, .op = op_setdefault, .check = check_dict);
 DICT(update, "update", .setup = three_and_k, .prepare = warm, .op = op_update, .check = check_dict);
@@ -446,6 +454,12 @@ static void op_delete(void) { OK(shoal_list_delete(L, -1, F)); }
 static void op_repeat(void) { OK(shoal_list_repeat(L, 2, F)); }
 static void l_repeat(void) { list_of(3, "a b c", "a b c a b c"); }
 static void l_repeat_grows(void) { list_of(5, "a b c d e", "a b c d e a b c d e"); }
+static void warm_values(void) {  // two of the victim's own in it, and one more that it had
+  warm();
+  OK(shoal_list_set(L, 1, "x", 1, F));
+  OK(shoal_list_set(L, 1, "b", 1, F));
+  OK(shoal_list_set(L, 2, "c", 1, F));
+}
 static void op_extend(void) { OK(shoal_list_extend(L, two, 2, F)); }
 static void op_replace(void) { OK(shoal_list_replace(L, 1, 3, two, 2, F)); }
 static void op_list_clear(void) { OK(shoal_list_clear(L, F)); }
@@ -468,6 +482,8 @@ LIST(delete, "delete", .setup = l_pop, .prepare = warm, .op = op_delete, .check 
 LIST(repeat, "repeat", .setup = l_repeat, .prepare = warm, .op = op_repeat, .check = check_list);
 LIST(repeat_grows, "repeat, the row grows", .setup = l_repeat_grows, .prepare = warm, .op = op_repeat,
      .check = check_list);
+LIST(set_own, "set its own", .setup = l_set, .prepare = warm_values, .op = op_list_set, .check = check_list);
+LIST(pop_own, "pop its own", .setup = l_pop, .prepare = warm_values, .op = op_list_pop, .check = check_list);
 LIST(extend, "extend", .setup = l_extend, .prepare = warm, .op = op_extend, .check = check_list);
 LIST(extend_grows, "extend, the row grows", .setup = l_extend_full, .prepare = warm, .op = op_extend,
      .check = check_list);
