@@ -349,6 +349,37 @@ static void test_placed(void **state) {
   done();
 }
 
+// In a segment whose places are all taken.
+static void test_looked_at(void **state) {
+  (void)state;
+  struct shoal_segment_options o = small;
+  struct shoal_segment *view;
+  struct shoal_dict *seen;
+  struct shoal_dict_snapshot all;
+  char name[64], text[8];
+  uint64_t size;
+  snprintf(name, sizeof name, "dict_test.%d", (int)getpid());
+  o.participants = 1;
+  assert_int_equal(shoal_segment_create(name, &o, &seg), 0);
+  assert_int_equal(shoal_dict_create(seg, "d", NULL, &dict), 0);
+  assert_int_equal(set("k", "value"), 0);
+  assert_int_equal(shoal_segment_look(name, &view), 0);
+  assert_int_equal(shoal_dict_open(view, "d", &seen), 0);
+  assert_int_equal(shoal_dict_get(seen, "k", 1, text, 8, &size), 0);
+  assert_memory_equal(text, "value", 5);
+  assert_int_equal(shoal_dict_set(seen, "k", 1, "other", 5, F), 0);
+  assert_int_equal(shoal_dict_set(seen, "l", 1, "other", 5, F), 0);
+  assert_int_equal(shoal_dict_snapshot(seen, &all, F), 0);
+  assert_int_equal(all.entries, 2);
+  shoal_dict_snapshot_free(&all);
+  assert_int_equal(shoal_dict_close(seen), 0);
+  assert_int_equal(shoal_segment_close(view), 0);
+  assert_int_equal(shoal_dict_len(dict), 1);
+  assert_string_equal(get("k"), "value");
+  assert_int_equal(shoal_segment_unlink(name), 0);
+  done();
+}
+
 // ---- namespace ----
 
 static int counts_ten(const char *attribute, const void *value, uint64_t size, void *arg) {
@@ -405,6 +436,7 @@ int main(void) {
       cmocka_unit_test(test_placed),
       cmocka_unit_test(test_namespace),
       cmocka_unit_test(test_pop_what_there_is),
+      cmocka_unit_test(test_looked_at),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
