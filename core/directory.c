@@ -18,6 +18,7 @@
 #include "core/directory.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/deadline.h"
@@ -165,38 +166,95 @@ static void free_one(struct shoal_segment *seg, uint32_t at) {
   shorten(seg, at, reach_of(seg, at));
 }
 
-// Of a part: whether what it goes with is still there.
-static int whole_is_there(struct shoal_segment *seg, uint32_t at) {
+// The entry + 1 of what it is a part of, and goes with; 0: of nothing that is there.
+static uint32_t whole_of(struct shoal_segment *seg, uint32_t at) {
   uint64_t whole = shoal_load64_relaxed(&seg->entries[at].whole) & ~SHOAL_MARKS_;
   uint32_t entry = (uint32_t)whole - 1;
   if (!whole || entry >= seg->g.entries) return 0;
   uint64_t w = shoal_load64_acquire(&seg->entries[entry].state);  // [D2]
-  return GENERATION(w) == whole >> 32 && (STATE(w) == LIVE || STATE(w) == REMOVED);
+  return GENERATION(w) == whole >> 32 && (STATE(w) == LIVE || STATE(w) == REMOVED) ? (uint32_t)whole : 0;
 }
 
-// Whether somebody must free the entry: its creator died, or it is removed and the last user has gone.
+// The entry + 1 of one that keeps it: what it is a part of, or is tied to. 0: none does.
+static uint32_t keeper_of(struct shoal_segment *seg, uint32_t at) {
+  uint32_t whole = whole_of(seg, at);
+  return whole ? whole : shoal_tie_holder_(seg, at);
+}
+
+// Whether somebody must free the entry: its creator died, or it is removed, the last user has gone, and nothing keeps it.
 static int to_be_freed(struct shoal_segment *seg, uint32_t at) {
   uint64_t w = shoal_load64_acquire(&seg->entries[at].state);  // [D2]
   if (STATE(w) == CREATING) return !shoal_proc_alive(seg, CREATOR(w), 0);
-  return STATE(w) == REMOVED && !shoal_reference_any_(seg, at) && !whole_is_there(seg, at) && !shoal_ties_any_(seg, at);
+  return STATE(w) == REMOVED && !shoal_reference_any_(seg, at) && !keeper_of(seg, at);
 }
 
-// 1: others went with it, or were tied to it, and have nobody now.
-static int free_alone(struct shoal_segment *seg, uint32_t at) {
+// 1: it kept others, or did once: tidy() is to come, best without the lock. Killed before that: a reaper finds them.
+static int free_entry(struct shoal_segment *seg, uint32_t at) {
   uint64_t whole = shoal_load64_relaxed(&seg->entries[at].whole);
   free_one(seg, at);
   return (whole & (SHOAL_PARTS_ | SHOAL_HOLDS_)) != 0;
 }
-static void tidy_locked(struct shoal_segment *seg) {
-  for (int again = 1; again;) {
-    again = 0;
-    for (uint32_t at = 0; at < seg->g.entries; at++)
-      if (to_be_freed(seg, at)) again |= free_alone(seg, at);
-  }
+
+// ---- all that is to be freed ----
+// Of each object without a name one keeper is noted, in private memory: when that has gone, another is sought. So what goes
+// together takes time in proportion to what there is, however deep; and who is not `locked` takes the lock for one at a time.
+
+struct notes {
+  uint32_t *first;  // by keeper: entry + 1 of the first that it keeps; NULL: no memory for notes
+  uint32_t *next;   // by what is kept: of the next
+};
+
+static void note(struct shoal_segment *seg, struct notes *n, uint32_t at) {
+  uint32_t keeper = state_at(seg, at) == REMOVED ? keeper_of(seg, at) : 0;
+  if (!keeper) return;
+  n->next[at] = n->first[keeper - 1];
+  n->first[keeper - 1] = at + 1;
 }
-// With its parts, and what nobody else holds. Killed before the last of them: a reaper finds them.
-static void free_entry(struct shoal_segment *seg, uint32_t at) {
-  if (free_alone(seg, at)) tidy_locked(seg);
+
+// What it kept comes before what is to be done.
+static uint32_t kept_by(struct notes *n, uint32_t at, uint32_t todo) {
+  uint32_t kept = n->first ? n->first[at] : 0;
+  if (kept) n->first[at] = 0;
+  while (kept) {
+    uint32_t next = n->next[kept - 1];
+    n->next[kept - 1] = todo;
+    todo = kept;
+    kept = next;
+  }
+  return todo;
+}
+
+// As free_entry, of one that is to be freed.
+static int free_doomed(struct shoal_segment *seg, uint32_t at, int locked) {
+  if (!to_be_freed(seg, at) || (!locked && shoal_directory_acquire_(seg))) return 0;
+  int kept = (locked || to_be_freed(seg, at)) && free_entry(seg, at);
+  if (!locked) shoal_directory_release_(seg);
+  return kept;
+}
+
+// It, if it is to be freed, then what it kept, if nothing else does, and so on.
+static int free_down(struct shoal_segment *seg, struct notes *n, uint32_t at, int locked) {
+  if (!free_doomed(seg, at, locked)) return 0;
+  for (uint32_t todo = kept_by(n, at, 0); todo;) {
+    uint32_t kept = todo - 1;
+    todo = n->next[kept];
+    if (free_doomed(seg, kept, locked)) todo = kept_by(n, kept, todo);
+    else note(seg, n, kept);
+  }
+  return 1;
+}
+
+// Again, if what was freed kept others: they may have come to be kept by it after the notes were made.
+static void tidy(struct shoal_segment *seg, int locked) {
+  uint32_t entries = seg->g.entries;
+  for (int again = 1; again;) {
+    struct notes n = {calloc(2 * (size_t)entries, sizeof *n.first), NULL};
+    if (n.first) n.next = n.first + entries;
+    for (uint32_t at = 0; at < entries && n.first; at++) note(seg, &n, at);
+    again = 0;
+    for (uint32_t at = 0; at < entries; at++) again |= free_down(seg, &n, at, locked);
+    free(n.first);
+  }
 }
 
 int shoal_directory_acquire_(struct shoal_segment *seg) {
@@ -209,24 +267,24 @@ int shoal_directory_acquire_(struct shoal_segment *seg) {
     if (state_at(seg, at) == FREE) shorten(seg, at, 0);
   }
   set_used(seg, n);
-  tidy_locked(seg);
+  tidy(seg, 1);
   return 0;
 }
 void shoal_directory_release_(struct shoal_segment *seg) { shoal_robust_release_(&seg->header->writer); }
 
 void shoal_directory_tidy_(struct shoal_segment *seg) {
-  int needed = shoal_robust_is_dead(shoal_load32_relaxed(&seg->header->writer.word));
+  int dead = shoal_robust_is_dead(shoal_load32_relaxed(&seg->header->writer.word)), needed = 0;
+  if (dead && shoal_directory_acquire_(seg) == 0) shoal_directory_release_(seg);  // repaired
   for (uint32_t at = 0; at < seg->g.entries && !needed; at++) needed = to_be_freed(seg, at);
-  if (!needed || shoal_directory_acquire_(seg)) return;
-  tidy_locked(seg);
-  shoal_directory_release_(seg);
+  if (needed) tidy(seg, 0);
 }
 
 void shoal_directory_freed_(struct shoal_segment *seg, uint32_t at) {
   uint64_t w = shoal_load64_seq_cst(&seg->entries[at].state);  // [F2]
   if (STATE(w) != REMOVED || shoal_reference_any_(seg, at) || shoal_directory_acquire_(seg)) return;
-  if (to_be_freed(seg, at)) free_entry(seg, at);
+  int kept = to_be_freed(seg, at) && free_entry(seg, at);
   shoal_directory_release_(seg);
+  if (kept) tidy(seg, 0);
 }
 
 int shoal_directory_has_(struct shoal_segment *seg, uint32_t at, uint32_t generation) {
@@ -272,6 +330,7 @@ struct claimed {  // an entry in creation
   unsigned becomes;  // LIVE, or without a name at once REMOVED: it is for those who hold it
   uint64_t state;    // as it is until its creator ends it, but for WAITED
   uint64_t stained;  // bytes that may not be zero
+  int kept;          // somebody's was freed for it, who kept others
 };
 
 #define NO_RUN 1
@@ -284,7 +343,7 @@ static int claim(struct shoal_segment *seg, const struct label *l, uint64_t size
   while (find(seg, l->name, is_nameless(l) ? 0 : 1u << CREATING | 1u << LIVE, &v, &place)) {
     if (STATE(v.state) == LIVE || shoal_proc_alive(seg, CREATOR(v.state), 1))
       return shoal_fail_(-EEXIST, "\"%.63s\"", (const char *)l->name);
-    free_entry(seg, v.entry);
+    out->kept |= free_entry(seg, v.entry);
   }
   if (used(seg) >= seg->g.objects || place < 0) return shoal_fail_(-ENOSPC, "no more than %u objects", seg->g.objects);
   int64_t run = shoal_space_find_(seg, shoal_units_(size), size >= SHOAL_PAGE_ ? SHOAL_PAGE_ / SHOAL_UNIT_ : 1);
@@ -317,6 +376,8 @@ static int claim_or_grow(struct shoal_segment *seg, const struct label *l, uint6
     if (rc) return rc;
     rc = claim(seg, l, size, id, out);
     shoal_directory_release_(seg);
+    if (out->kept) tidy(seg, 0);
+    out->kept = 0;
     if (rc == NO_RUN) {
       rc = grow_for(seg, seen, size);
       if (rc == 0) continue;
@@ -336,8 +397,9 @@ static int not_ours(void) { return shoal_fail_(-EPERM, "its creator left the seg
 static void roll_back(struct shoal_segment *seg, const struct claimed *c) {
   uint64_t w;
   if (shoal_directory_acquire_(seg)) return;
-  if (still_ours(seg, c, &w)) free_entry(seg, c->at);
+  int kept = still_ours(seg, c, &w) && free_entry(seg, c->at);
   shoal_directory_release_(seg);
+  if (kept) tidy(seg, 0);
 }
 
 // Killed before the compare-and-set: a dead creator's entry, to be rolled back. After it: an object.
@@ -363,7 +425,7 @@ static int publish(struct shoal_segment *seg, const struct claimed *c) {
 
 static int begin(struct shoal_segment *seg, const struct label *l, uint64_t size, struct shoal_object *out) {
   shoal_proc_id id;
-  struct claimed c = {0, 0, 0, 0};
+  struct claimed c = {.at = 0};
   int rc = size ? 0 : shoal_fail_(-EINVAL, "an object has a size");
   if (rc == 0 && size > seg->g.size_max)
     rc = shoal_fail_(-ENOSPC, "%llu bytes: size_max is %llu", (unsigned long long)size,
@@ -396,7 +458,7 @@ int shoal_object_begin_tied_(struct shoal_segment *seg, const char *type, uint64
 int shoal_object_end_(struct shoal_segment *seg, const struct shoal_object *object, int rc) {
   uint64_t state = shoal_load64_relaxed(&seg->entries[object->entry].state) & ~WAITED;
   unsigned becomes = shoal_load64_relaxed(&seg->entries[object->entry].name[0]) ? LIVE : REMOVED;
-  struct claimed c = {object->entry, becomes, state, 0};
+  struct claimed c = {.at = object->entry, .becomes = becomes, .state = state};
   if (STATE(state) != CREATING || GENERATION(state) != object->generation) return not_ours();
   if (rc == 0) rc = publish(seg, &c);
   if (rc) roll_back(seg, &c);
@@ -549,7 +611,7 @@ static int is_of_type(const struct view *v, const char *wanted) {
 static int remove_object(struct shoal_segment *seg, const char *name, const char *type) {
   struct label l;
   struct view v;
-  int rc = label_make(name, type ? type : "", &l);
+  int kept = 0, rc = label_make(name, type ? type : "", &l);
   if (rc == 0) rc = shoal_directory_acquire_(seg);
   if (rc) return rc;
   if (!find(seg, l.name, 1u << LIVE, &v, NULL)) {
@@ -559,9 +621,10 @@ static int remove_object(struct shoal_segment *seg, const char *name, const char
   } else {
     // [F3] pairs with [F2]. Killed after it: removed; its memory is freed by its last user, or by a reaper.
     shoal_store64_seq_cst(&seg->entries[v.entry].state, MAKE(REMOVED, GENERATION(v.state), 0));
-    if (to_be_freed(seg, v.entry)) free_entry(seg, v.entry);
+    kept = to_be_freed(seg, v.entry) && free_entry(seg, v.entry);
   }
   shoal_directory_release_(seg);
+  if (kept) tidy(seg, 0);
   return rc;
 }
 

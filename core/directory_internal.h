@@ -30,8 +30,8 @@ struct shoal_tie_shm {
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_tie_shm) == 24, "layout");
 #define SHOAL_TIES_BYTES_ (SHOAL_TIES_ * sizeof(struct shoal_tie_shm))
-// Whether something holds the object of this entry.
-int shoal_ties_any_(struct shoal_segment *seg, uint32_t entry);
+// The entry + 1 of one that holds the object of this entry; 0: nothing does. With the directory's lock, or as a hint.
+uint32_t shoal_tie_holder_(struct shoal_segment *seg, uint32_t entry);
 
 // *word, the caller's and in the segment, turns from `from`, which it is, into `to`; as long as it is that, and the holder is
 // there (its entry and generation), so is the object, which the caller has open. Nothing is changed else: -ELOOP the object is the

@@ -17,7 +17,7 @@ static void retire_places(struct shoal_heap *heap) {
 
 static int is_dead(struct shoal_heap *heap, uint32_t owner) {
   uint32_t place = SHOAL_PLACE_OF_(owner);
-  if (place == 0 || place > heap->places) return place != 0;
+  if (place == 0 || place > heap->places) return place != 0 && owner != shoal_load32_relaxed(&heap->owner);
   uint64_t who = shoal_load64_relaxed(&heap->shm->place[place - 1]);
   return SHOAL_OWNER_(place - 1, who) != owner;
 }

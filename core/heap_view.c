@@ -71,8 +71,15 @@ static int find_place(struct shoal_heap *heap, int dead) {
   return 0;
 }
 
+// Who only looks has one more, beyond those that the segment has.
+static int is_beyond(const struct shoal_heap *heap) { return heap->place == heap->places; }
 static int take_place(struct shoal_heap *heap) {
   if (find_place(heap, 0) || find_place(heap, 1)) return 0;
+  if (heap->seg->looks && heap->places < SHOAL_PLACES_MAX_) {
+    heap->place = heap->places;
+    shoal_store32_relaxed(&heap->owner, SHOAL_OWNER_(heap->place, UINT64_C(0)));
+    return 0;
+  }
   return shoal_fail_(-EUSERS, "%u processes use the heap, all alive", heap->places);
 }
 
@@ -293,6 +300,7 @@ static void give_up(struct shoal_heap *heap) {
   if (shoal_load32_relaxed(&heap->epoch) != shoal_self_()->epoch) return;
   for (struct shoal_cache_ *c = heap->caches; c; c = c->next) shoal_slab_flush_all_(heap, c);
   shoal_slab_abandon_(heap);
+  if (is_beyond(heap)) return;
   uint64_t who = shoal_load64_relaxed(&heap->shm->place[heap->place]);
   if (SHOAL_OWNER_(heap->place, who) == shoal_load32_relaxed(&heap->owner))
     shoal_cas64_relaxed(&heap->shm->place[heap->place], &who, who | SHOAL_IDLE_);

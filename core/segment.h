@@ -64,10 +64,10 @@ int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK; 
 int shoal_segment_fd(const struct shoal_segment *seg);                           // stays the segment's
 
 // To look at what is in it: the mapping is this process's own copy, page by page from its first write on, so nothing that any
-// call does through it reaches the segment, and nobody is held up: it is no user, takes no place of a participant, and does
-// not keep the name from gc. Every call works, in the copy; grow, and what needs to: -EPERM. What others change is seen until
-// a call has written to that page: open it anew for a newer look. No call that may wait: who would wake it writes to the
-// segment. A file that is truncated meanwhile is a SIGBUS. Reading is enough: -EACCES without that; else as open.
+// call does through it reaches the segment, and nobody is held up: it is no user, takes no place of a participant or in the
+// heap, and does not keep the name from gc. Every call works, in the copy; grow, and what needs to: -EPERM. What others change
+// is seen until a call has written to that page: open it anew for a newer look. No call that may wait: who would wake it writes
+// to the segment. A file that is truncated meanwhile is a SIGBUS. Reading is enough: -EACCES without that; else as open.
 int shoal_segment_look(const char *name, struct shoal_segment **out) SHOAL_MUST_CHECK;
 
 // Closes what this process has open in it, takes back what this thread joined, and unmaps. -EBUSY, and nothing changed:

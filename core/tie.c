@@ -43,15 +43,17 @@ static uint32_t holder_of(struct shoal_segment *seg, const struct shoal_tie_shm 
   return is_there(seg, (uint32_t)holder - 1, (uint32_t)(holder >> 32)) ? (uint32_t)holder : 0;
 }
 
-static uint32_t count(struct shoal_segment *seg, uint32_t at, uint32_t enough) {
-  const struct shoal_tie_shm *t = ties_of(seg, at);
-  uint32_t n = 0;
-  for (uint32_t i = 0; t && i < SHOAL_TIES_ && n < enough; i++) n += holder_of(seg, &t[i]) != 0;
-  return n;
+uint32_t shoal_tie_holder_(struct shoal_segment *seg, uint32_t entry) {
+  const struct shoal_tie_shm *t = ties_of(seg, entry);
+  uint32_t holder = 0;
+  for (uint32_t i = 0; t && i < SHOAL_TIES_ && !holder; i++) holder = holder_of(seg, &t[i]);
+  return holder;
 }
-int shoal_ties_any_(struct shoal_segment *seg, uint32_t entry) { return (int)count(seg, entry, 1); }
 uint32_t shoal_object_ties_(struct shoal_segment *seg, const struct shoal_object *object) {
-  return object->entry < seg->g.entries ? count(seg, object->entry, SHOAL_TIES_) : 0;
+  const struct shoal_tie_shm *t = object->entry < seg->g.entries ? ties_of(seg, object->entry) : NULL;
+  uint32_t n = 0;
+  for (uint32_t i = 0; t && i < SHOAL_TIES_; i++) n += holder_of(seg, &t[i]) != 0;
+  return n;
 }
 
 // ---- to tie ----
@@ -71,7 +73,8 @@ static uint32_t note_holders(struct shoal_segment *seg, uint32_t at, uint32_t *q
 // 0; -ELOOP: `object` is `holder`, or holds it, by however many between. Nobody ties meanwhile.
 static int check_loop(struct shoal_segment *seg, uint32_t object, uint32_t holder) {
   if (object == holder) return shoal_fail_(-ELOOP, "it would be inside itself");
-  if (!count(seg, holder, 1)) return 0;
+  if (!(shoal_load64_relaxed(&seg->entries[object].whole) & SHOAL_HOLDS_)) return 0;  // it never held anything
+  if (!shoal_tie_holder_(seg, holder)) return 0;
   uint32_t *queue = calloc(seg->g.entries, sizeof *queue + 1), n = 1;
   if (!queue) return shoal_fail_(-ENOMEM, "private memory");
   uint8_t *seen = (uint8_t *)(queue + seg->g.entries);

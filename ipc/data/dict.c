@@ -244,10 +244,13 @@ static void finish(struct op *o) {
   shoal_dict_unlock_(o->d, o->stripe);
 }
 
+static uint32_t stripe_of(const struct shoal_dict *d, const struct key *k) {
+  return (uint32_t)(k->hash >> 40) & (d->stripes - 1);
+}
 // 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. Ended by finish().
 static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, int adds, shoal_deadline deadline) {
   *o = (struct op){.d = d, .k = *k};
-  o->stripe = (uint32_t)(o->k.hash >> 40) & (d->stripes - 1);
+  o->stripe = stripe_of(d, k);
   o->s = &d->shm->stripe[o->stripe];
   for (int tries = 0, full = 0; tries < 1000; tries++) {
     int rc = shoal_dict_lock_(d, o->stripe, deadline);
@@ -415,6 +418,21 @@ int shoal_dict_pop(struct shoal_dict *d, const void *key, uint64_t key_size, voi
   return rc;
 }
 
+int shoal_dict_pop_alloc(struct shoal_dict *d, const void *key, uint64_t key_size, void **value, uint64_t *size,
+                         shoal_deadline deadline) {
+  struct op o;
+  void *copy = NULL;
+  int rc = begin(&o, d, key, key_size, 0, deadline);
+  if (rc) return rc;
+  rc = !o.there          ? not_there(d)
+       : o.f.item.nested ? shoal_item_is_nested_(&o.f.item)
+                         : shoal_item_copy_(&o.f.item, &copy);
+  if (rc == 0) *value = copy, *size = o.f.item.value;
+  if (rc == 0) drop(&o);
+  finish_smaller(&o);
+  return rc;
+}
+
 int shoal_dict_remove(struct shoal_dict *d, const void *key, uint64_t key_size, shoal_deadline deadline) {
   struct op o;
   int rc = begin(&o, d, key, key_size, 0, deadline);
@@ -423,6 +441,89 @@ int shoal_dict_remove(struct shoal_dict *d, const void *key, uint64_t key_size, 
   else rc = not_there(d);
   finish_smaller(&o);
   return rc;
+}
+
+// ---- any entry ----
+
+// A key, from malloc, that was there a moment ago; -ENOENT: none was met from one end to the other.
+static int any_key(struct shoal_dict *d, void **key, uint32_t *size) {
+  struct found f;
+  int rc = shoal_dict_table_(d, &f.table);
+  if (rc) return rc;
+  uint64_t mask = f.table.mask, at = shoal_load64_relaxed(&d->next);
+  for (uint64_t i = 0; f.table.shm && i <= mask; i++, at++) {
+    f.at = &f.table.shm->word[at & mask];
+    f.word = shoal_load64_acquire(f.at);  // [D2]
+    if (f.word <= SHOAL_ITEM_REMOVED_ || shoal_item_look_(&d->keep, f.word, &f.item)) continue;
+    void *copy = malloc(f.item.key + UINT64_C(1));
+    if (!copy) return shoal_fail_(-ENOMEM, "a key of %u bytes", f.item.key);
+    shoal_words_read_(shoal_item_key_(f.item.shm), copy, f.item.key);
+    *key = copy;
+    *size = f.item.key;
+    shoal_store64_relaxed(&d->next, at & mask);
+    if (is_whole(d, &f)) return 0;
+    free(copy);
+  }
+  return not_there(d);
+}
+
+// 0; -EBADMSG, and the key only: the value is a container. Nobody changes it meanwhile.
+static int copy_both(const struct op *o, void **memory, struct shoal_dict_item *item) {
+  uint64_t key = o->f.item.key, value = o->f.item.nested ? 0 : o->f.item.value;
+  char *copy = malloc(shoal_padded_(key) + value + 1);
+  if (!copy) return shoal_fail_(-ENOMEM, "%llu bytes", (unsigned long long)(key + value));
+  shoal_words_read_(shoal_item_key_(o->f.item.shm), copy, key);
+  shoal_words_read_(shoal_item_value_(&o->f.item), copy + shoal_padded_(key), value);
+  copy[shoal_padded_(key) + value] = 0;
+  *memory = copy;
+  *item = (struct shoal_dict_item){copy, key, o->f.item.nested ? NULL : copy + shoal_padded_(key), value};
+  return o->f.item.nested ? shoal_item_is_nested_(&o->f.item) : 0;
+}
+
+// 0; SHOAL_DICT_OTHER: that key has gone.
+static int pop_key(struct shoal_dict *d, const void *key, uint32_t key_size, void **memory,
+                   struct shoal_dict_item *item, shoal_deadline deadline) {
+  struct op o;
+  int rc = begin(&o, d, key, key_size, 0, deadline);
+  if (rc) return rc;
+  rc = o.there ? copy_both(&o, memory, item) : SHOAL_DICT_OTHER;
+  if (rc == 0) drop(&o);
+  finish_smaller(&o);
+  return rc;
+}
+
+// While nobody writes: only then is there certainly nothing.
+static int pop_any_alone(struct shoal_dict *d, void **memory, struct shoal_dict_item *item, shoal_deadline deadline) {
+  struct op o = {.d = d};
+  void *key = NULL;
+  uint32_t size = 0;
+  int rc = shoal_dict_lock_all_(d, deadline);
+  if (rc) return rc;
+  rc = any_key(d, &key, &size);
+  if (rc == 0) {
+    o.k = key_of(d, key, size);
+    o.s = &d->shm->stripe[stripe_of(d, &o.k)];
+    rc = find(d, &o.k, &o.f);
+    o.there = rc == 0;
+    if (rc == -ENOENT) rc = damaged();
+    if (rc == 0) rc = copy_both(&o, memory, item);
+    if (rc == 0) drop(&o);
+  }
+  shoal_dict_unlock_all_(d);
+  free(key);
+  return rc;
+}
+
+int shoal_dict_popitem(struct shoal_dict *d, void **memory, struct shoal_dict_item *item, shoal_deadline deadline) {
+  int rc = SHOAL_DICT_OTHER;
+  for (int tries = 0; rc == SHOAL_DICT_OTHER && tries < 64; tries++) {
+    void *key = NULL;
+    uint32_t size = 0;
+    rc = any_key(d, &key, &size);
+    if (rc == 0) rc = pop_key(d, key, size, memory, item, deadline);
+    free(key);
+  }
+  return rc == SHOAL_DICT_OTHER || rc == -ENOENT ? pop_any_alone(d, memory, item, deadline) : rc;
 }
 
 // ---- compare and set ----

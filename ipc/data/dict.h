@@ -107,6 +107,9 @@ int shoal_dict_setdefault(struct shoal_dict *d, const void *key, uint64_t key_si
 // Takes the value out. -ENOENT; -EMSGSIZE: it is there still, *size says how large it is.
 int shoal_dict_pop(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                    uint64_t *size, shoal_deadline deadline);
+// The same into memory from malloc, which the caller frees; a zero byte follows the value. -ENOMEM: it is there still.
+int shoal_dict_pop_alloc(struct shoal_dict *d, const void *key, uint64_t key_size, void **value, uint64_t *size,
+                         shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_dict_remove(struct shoal_dict *d, const void *key, uint64_t key_size, shoal_deadline deadline);  // -ENOENT
 // Sets it if its version is still `version` (SHOAL_DICT_ABSENT: if it is not there). SHOAL_DICT_OTHER.
 int shoal_dict_set_if(struct shoal_dict *d, const void *key, uint64_t key_size, uint64_t version, const void *value,
@@ -132,6 +135,11 @@ struct shoal_dict_item {
   const void *value;
   uint64_t size;
 };
+// Takes out any entry. Key and value lie in *memory, from malloc, which the caller frees. -ENOENT: there was none, at a moment
+// when nobody wrote; -EBADMSG: its value is a container, it is there still, and *memory is the key only (ipc/data/nested.h: pop it
+// by that).
+int shoal_dict_popitem(struct shoal_dict *d, void **memory, struct shoal_dict_item *item,
+                       shoal_deadline deadline) SHOAL_MUST_CHECK;
 // Python's update: sets many, each of them atomically, in this order. Their memory is allocated before the first: -ENOSPC
 // and nothing is changed. *done: how many were set, if a deadline or damage came between, or -ENOSPC for a larger table.
 int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, uint64_t n, uint64_t *done,

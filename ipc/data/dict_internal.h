@@ -77,7 +77,9 @@ struct shoal_dict {
   struct shoal_dict_shm *shm;
   uint64_t seed, capacity;
   uint32_t stripes;
-  uint32_t named;  // close closes the object
+  uint32_t named;       // close closes the object
+  uint32_t is_a;        // enum shoal_nested_type: a dict or a namespace
+  shoal_atomic64 next;  // where popitem looks first; any value is correct
   struct shoal_object object;
 };
 
@@ -127,7 +129,8 @@ int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char 
 int shoal_dict_open_or_create_as_(struct shoal_segment *seg, const char *name, const char *type,
                                   const struct shoal_dict_options *options, struct shoal_dict **out);
 
-int shoal_dict_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, struct shoal_dict **out);
+int shoal_dict_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, const char *type,
+                        struct shoal_dict **out);
 
 // ---- values that are containers; ipc/data/nested.c says which (ipc/data/dict.c) ----
 // 0; -ENOENT, -EPROTO, -EBADMSG: bytes.

@@ -90,14 +90,16 @@ int shoal_dict_close(struct shoal_dict *d) {
 
 // ---- by name ----
 
-static int view_named(struct shoal_segment *seg, struct shoal_object *object, struct shoal_dict **out) {
+static int view_named(struct shoal_segment *seg, struct shoal_object *object, const char *type,
+                      struct shoal_dict **out) {
   int rc = view(seg, object, object->memory, 1, out);
   if (rc) (void)shoal_object_close(seg, object);
   else shoal_reach_note_(object->memory, object->size);
+  if (rc == 0) (*out)->is_a = shoal_nested_type_(type);
   return rc;
 }
-static int begun(struct shoal_segment *seg, struct shoal_object *object, const struct shoal_dict_options *options,
-                 struct shoal_dict **out) {
+static int begun(struct shoal_segment *seg, struct shoal_object *object, const char *type,
+                 const struct shoal_dict_options *options, struct shoal_dict **out) {
   struct shoal_dict *d = NULL;
   int rc = write_head(object->memory, object, options);
   if (rc == 0) rc = view(seg, object, object->memory, 1, &d);  // who cannot have a heap leaves no name behind
@@ -107,6 +109,7 @@ static int begun(struct shoal_segment *seg, struct shoal_object *object, const s
     return rc;
   }
   shoal_reach_note_(object->memory, object->size);
+  d->is_a = shoal_nested_type_(type);
   *out = d;
   return 0;
 }
@@ -120,28 +123,29 @@ int shoal_dict_create_as_(struct shoal_segment *seg, const char *name, const cha
   uint64_t size = shoal_dict_size(&inner);
   int rc =
       name ? shoal_object_begin_(seg, name, type, size, &object) : shoal_object_begin_tied_(seg, type, size, &object);
-  return rc ? rc : begun(seg, &object, &inner, out);
+  return rc ? rc : begun(seg, &object, type, &inner, out);
 }
 int shoal_dict_open_as_(struct shoal_segment *seg, const char *name, const char *type, struct shoal_dict **out) {
   struct shoal_object object;
   int rc = shoal_object_open(seg, name, type, &object);
-  return rc ? rc : view_named(seg, &object, out);
+  return rc ? rc : view_named(seg, &object, type, out);
 }
 int shoal_dict_open_or_create_as_(struct shoal_segment *seg, const char *name, const char *type,
                                   const struct shoal_dict_options *options, struct shoal_dict **out) {
   struct shoal_object object;
   if (!stripes_of(options)) return no_stripes(options);
   int rc = shoal_object_open_or_begin_(seg, name, type, shoal_dict_size(options), &object);
-  if (rc == 1) return begun(seg, &object, options, out);
-  return rc ? rc : view_named(seg, &object, out);
+  if (rc == 1) return begun(seg, &object, type, options, out);
+  return rc ? rc : view_named(seg, &object, type, out);
+}
+int shoal_dict_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, const char *type,
+                        struct shoal_dict **out) {
+  struct shoal_object object;
+  int rc = shoal_object_open_at_(seg, h->entry, h->generation, type, &object);
+  return rc ? rc : view_named(seg, &object, type, out);
 }
 
 #define TYPE "dict"
-int shoal_dict_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, struct shoal_dict **out) {
-  struct shoal_object object;
-  int rc = shoal_object_open_at_(seg, h->entry, h->generation, TYPE, &object);
-  return rc ? rc : view_named(seg, &object, out);
-}
 int shoal_dict_create(struct shoal_segment *seg, const char *name, const struct shoal_dict_options *options,
                       struct shoal_dict **out) {
   return shoal_dict_create_as_(seg, name, TYPE, options, out);

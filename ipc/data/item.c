@@ -1,6 +1,7 @@
 // A key and a value in a block. [I1], [I2], [I3], [I4], [I5], [I6]: ipc/data/item_internal.h.
 #include <stdlib.h>
 
+#include "core/segment_internal.h"
 #include "ipc/data/item_internal.h"
 
 __thread uint32_t shoal_inside_;
@@ -8,13 +9,11 @@ __thread uint32_t shoal_inside_;
 // ---- where ----
 
 int shoal_keep_open_(struct shoal_keep_ *k, struct shoal_segment *seg, const struct shoal_object *object) {
-  struct shoal_segment_info info;
-  int rc = shoal_segment_info(seg, &info);
-  if (rc == 0) rc = shoal_heap_open(seg, &k->heap);
+  int rc = shoal_heap_open(seg, &k->heap);
   if (rc) return rc;
   k->seg = seg;
   k->base = (char *)object->memory - object->off;
-  k->size_max = info.size_max;
+  k->size_max = seg->g.size_max;
   k->entry = object->entry;
   k->generation = object->generation;
   shoal_store64_release(&k->known, object->off + object->size);  // [I5] pairs with [I6]

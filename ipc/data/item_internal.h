@@ -143,7 +143,9 @@ SHOAL_INLINE struct shoal_block_ref shoal_item_ref_(const struct shoal_item_ *i,
   struct shoal_block_ref r = {shoal_item_off_(word), i->seq, 0};
   return r;
 }
-const char *shoal_nested_name_(uint32_t type);  // static (ipc/data/nested.c)
+// An enum shoal_nested_type and its type in the directory, a static text; what is none: 0, "container" (ipc/data/nested.c).
+const char *shoal_nested_name_(uint32_t type);
+uint32_t shoal_nested_type_(const char *name);
 // -EBADMSG: the value is a container, no bytes.
 int shoal_item_is_nested_(const struct shoal_item_ *i);
 // What the item's value is, to be confirmed. -EBADMSG: bytes.

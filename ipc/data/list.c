@@ -202,6 +202,71 @@ int shoal_list_pop(struct shoal_list *l, int64_t index, void *buffer, uint64_t c
   return rc;
 }
 
+static int pop_copy(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, void **value, uint64_t *size) {
+  struct shoal_item_ it;
+  void *copy = NULL;
+  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+  int rc = it.nested ? shoal_item_is_nested_(&it) : shoal_item_copy_(&it, &copy);
+  if (rc == 0) rc = shoal_list_change_(l, row, i, 1, NULL, 0);
+  if (rc == 0) *value = copy, *size = it.value;
+  else free(copy);
+  return rc;
+}
+int shoal_list_pop_alloc(struct shoal_list *l, int64_t index, void **value, uint64_t *size, shoal_deadline deadline) {
+  struct shoal_row_ row;
+  int rc = begin(l, &row, deadline);
+  if (rc) return rc;
+  uint64_t i = from_front(index, row.length);
+  rc = i < row.length ? pop_copy(l, &row, i, value, size) : no_index(l, index, row.length);
+  shoal_list_unlock_(l);
+  return rc;
+}
+int shoal_list_delete(struct shoal_list *l, int64_t index, shoal_deadline deadline) {
+  struct shoal_row_ row;
+  int rc = begin(l, &row, deadline);
+  if (rc) return rc;
+  uint64_t i = from_front(index, row.length);
+  rc = i < row.length ? shoal_list_change_(l, &row, i, 1, NULL, 0) : no_index(l, index, row.length);
+  shoal_list_unlock_(l);
+  return rc;
+}
+
+// One more entry as this one.
+static int make_again(struct shoal_list *l, uint64_t word, struct shoal_item_shm **out) {
+  struct shoal_item_ it;
+  struct shoal_handle_shm h;
+  if (shoal_item_look_(&l->keep, word, &it)) return damaged();
+  if (!it.nested) return make(l, shoal_item_value_(&it), it.value, out);
+  int rc = shoal_item_handle_(&it, &h);
+  struct shoal_object inner = {.entry = h.entry, .generation = h.generation};
+  return rc ? rc : shoal_item_nest_(&l->keep, NULL, 0, &inner, h.type, out);
+}
+static int repeat(struct shoal_list *l, const struct shoal_row_ *row, uint64_t times) {
+  uint64_t most = l->keep.size_max / sizeof(struct shoal_item_shm), n = 0;
+  if (times == 0 || row->length == 0) return shoal_list_change_(l, row, 0, row->length, NULL, 0);
+  if (times - 1 > most / row->length)
+    return shoal_fail_(-ENOSPC, "%llu times %llu values", (unsigned long long)times, (unsigned long long)row->length);
+  struct shoal_item_shm **all = calloc((times - 1) * row->length + 1, sizeof(struct shoal_item_shm *));
+  int rc =
+      all ? 0
+          : shoal_fail_(-ENOMEM, "%llu times %llu values", (unsigned long long)times, (unsigned long long)row->length);
+  for (; n < (times - 1) * row->length && !rc; n += !rc)
+    rc = make_again(l, shoal_load64_relaxed(&row->shm->word[n % row->length]), &all[n]);
+  if (rc == 0) rc = shoal_list_change_(l, row, row->length, 0, all, n);
+  else
+    while (n--) unmake(l, all[n]);
+  free(all);
+  return rc;
+}
+int shoal_list_repeat(struct shoal_list *l, uint64_t times, shoal_deadline deadline) {
+  struct shoal_row_ row;
+  int rc = begin(l, &row, deadline);
+  if (rc) return rc;
+  rc = repeat(l, &row, times);
+  shoal_list_unlock_(l);
+  return rc;
+}
+
 // ---- values that are containers (ipc/data/nested.c) ----
 
 int shoal_list_handle_(struct shoal_list *l, int64_t index, struct shoal_handle_shm *out) {
@@ -357,17 +422,50 @@ static int is_equal(const struct shoal_item_ *it, const void *value, uint64_t si
   return it->value == size && !it->nested && (!size || memcmp(shoal_item_value_(it), value, size) == 0);
 }
 
+// The first from *i on: 0, and *i is its index; -ENOENT, -EPROTO.
+static int seek(struct shoal_list *l, const struct shoal_row_ *row, const void *value, uint64_t size, uint64_t *i) {
+  for (; *i < row->length; ++*i) {
+    struct shoal_item_ it;
+    if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[*i]), &it)) return damaged();
+    if (is_equal(&it, value, size)) return 0;
+  }
+  return -ENOENT;
+}
+
 int shoal_list_index(struct shoal_list *l, const void *value, uint64_t size, int64_t from, uint64_t *index,
                      shoal_deadline deadline) {
   struct shoal_row_ row;
   int rc = begin(l, &row, deadline);
   if (rc) return rc;
-  rc = -ENOENT;
-  for (uint64_t i = bounded(from, row.length); i < row.length && rc == -ENOENT; i++) {
-    struct shoal_item_ it;
-    if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row.shm->word[i]), &it)) rc = damaged();
-    else if (is_equal(&it, value, size)) *index = i, rc = 0;
-  }
+  uint64_t i = bounded(from, row.length);
+  rc = seek(l, &row, value, size, &i);
+  shoal_list_unlock_(l);
+  if (rc == 0) *index = i;
+  return rc;
+}
+int shoal_list_contains(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline) {
+  uint64_t index;
+  int rc = shoal_list_index(l, value, size, 0, &index, deadline);
+  return rc == -ENOENT ? 0 : rc ? rc : 1;
+}
+int shoal_list_count(struct shoal_list *l, const void *value, uint64_t size, uint64_t *n, shoal_deadline deadline) {
+  struct shoal_row_ row;
+  uint64_t found = 0;
+  int rc = begin(l, &row, deadline);
+  if (rc) return rc;
+  for (uint64_t i = 0; (rc = seek(l, &row, value, size, &i)) == 0; i++) found++;
+  shoal_list_unlock_(l);
+  if (rc != -ENOENT) return rc;
+  *n = found;
+  return 0;
+}
+int shoal_list_remove(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline) {
+  struct shoal_row_ row;
+  uint64_t i = 0;
+  int rc = begin(l, &row, deadline);
+  if (rc) return rc;
+  rc = seek(l, &row, value, size, &i);
+  if (rc == 0) rc = shoal_list_change_(l, &row, i, 1, NULL, 0);
   shoal_list_unlock_(l);
   return rc;
 }

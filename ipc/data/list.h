@@ -82,6 +82,14 @@ int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint6
 // Takes it out. -ERANGE; -EMSGSIZE: it is there still, *size says how large it is.
 int shoal_list_pop(struct shoal_list *l, int64_t index, void *buffer, uint64_t capacity, uint64_t *size,
                    shoal_deadline deadline);
+// The same into memory from malloc, which the caller frees; a zero byte follows the value. -ENOMEM: it is there still.
+int shoal_list_pop_alloc(struct shoal_list *l, int64_t index, void **value, uint64_t *size,
+                         shoal_deadline deadline) SHOAL_MUST_CHECK;
+int shoal_list_delete(struct shoal_list *l, int64_t index, shoal_deadline deadline);  // del l[index]: -ERANGE
+// The first value that has these bytes. -ENOENT.
+int shoal_list_remove(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline);
+// Python's l *= times, at one moment; 0: as clear. -EMLINK: a value is a container that so many entries cannot lead to.
+int shoal_list_repeat(struct shoal_list *l, uint64_t times, shoal_deadline deadline);
 // Python's l[from:to] = values, at one moment; bounds outside are the ends. n = 0: removes them.
 int shoal_list_replace(struct shoal_list *l, int64_t from, int64_t to, const struct iovec *values, uint64_t n,
                        shoal_deadline deadline);
@@ -96,6 +104,8 @@ int shoal_list_sort(struct shoal_list *l, int (*compare)(const struct iovec *a, 
 // *index: of the first value from `from` on that has these bytes. -ENOENT.
 int shoal_list_index(struct shoal_list *l, const void *value, uint64_t size, int64_t from, uint64_t *index,
                      shoal_deadline deadline);
+int shoal_list_contains(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline);  // 1, 0
+int shoal_list_count(struct shoal_list *l, const void *value, uint64_t size, uint64_t *n, shoal_deadline deadline);
 struct shoal_list_slice {  // a copy in private memory
   char *bytes;
   uint64_t length, at, values;

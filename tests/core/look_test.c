@@ -1,10 +1,12 @@
 // What core/segment.h claims of looking and collecting:
-// - through a look every call works, in a full segment, too, and no byte of the file changes; nobody sees a participant more
+// - through a look every call works, in a full segment, too, and in a heap that has a place for nobody more, and no byte of the
+//   file changes; nobody sees a participant more
 // - who looks keeps nobody from collecting, and goes on when the name is gone
 // - list tells of every file that has a segment's name: whose, whether it could be opened, whether it is in use, though its
 //   user was killed; it changes none of them
 // - collect removes what nobody has open and says why it does not: in use, no segment, not there
 #include "core/directory.h"
+#include "core/heap.h"
 #include "core/proc.h"
 #include "tests/core/support.h"
 
@@ -77,6 +79,44 @@ static void test_a_look_into_a_full_segment(void **state) {
   assert_int_equal(*(uint32_t *)seen.memory, 7);
   assert_ok(shoal_segment_close(view));
   assert_int_equal(info_of(seg).participants, 1);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_a_look_into_a_heap_without_places(void **state) {
+  (void)state;
+  const char *name = test_name("heap");
+  struct shoal_segment_options o = {.size = 3 << 20, .size_max = 16 << 20, .participants = 1, .objects = 16};
+  struct shoal_segment *seg, *view;
+  struct shoal_heap *heap, *seen;
+  struct shoal_heap_info is, was;
+  void *block, *copies[40];
+  assert_ok(shoal_segment_create(name, &o, &seg));
+  assert_ok(shoal_heap_open(seg, &heap));
+  assert_ok(shoal_heap_alloc(heap, 100, &block));
+  memset(block, 7, 100);
+  assert_ok(shoal_heap_info(heap, &was));
+  uint64_t before = sum_of(name);
+  assert_ok(shoal_segment_look(name, &view));
+  assert_ok(shoal_heap_open(view, &seen));
+  assert_ok(shoal_heap_info(seen, &is));
+  assert_memory_equal(&is, &was, sizeof is);
+  char *there = shoal_segment_at(view, shoal_segment_off(seg, block), 100);
+  assert_int_equal(there[99], 7);
+  assert_true(shoal_heap_usable(seen, there) >= 100);
+  for (int lap = 0; lap < 3; lap++) {  // allocates, frees, sweeps: what is the look's is not taken for a dead one's
+    for (int i = 0; i < 40; i++) assert_ok(shoal_heap_alloc(seen, (uint64_t)i * 200, &copies[i]));
+    assert_int_equal(shoal_heap_reap(seen), 0);
+    for (int i = 0; i < 40; i++) memset(copies[i], i, (size_t)i * 200);
+    for (int i = 0; i < 40; i++) assert_ok(shoal_heap_free(seen, copies[i]));
+  }
+  assert_ok(shoal_heap_free(seen, there));
+  (void)shoal_heap_reap(seen);
+  assert_ok(shoal_heap_close(seen));
+  assert_ok(shoal_segment_close(view));
+  assert_true(sum_of(name) == before);
+  assert_ok(shoal_heap_free(heap, block));
+  assert_ok(shoal_heap_close(heap));
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
@@ -200,6 +240,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_look_changes_nothing),
       cmocka_unit_test(test_a_look_into_a_full_segment),
+      cmocka_unit_test(test_a_look_into_a_heap_without_places),
       cmocka_unit_test(test_a_look_keeps_nobody_from_collecting),
       cmocka_unit_test(test_list_tells_who_is_used),
       cmocka_unit_test(test_list_tells_of_foreign_files),

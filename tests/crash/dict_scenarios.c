@@ -2,6 +2,7 @@
 // readers see it before anybody repairs; the next writer has the stripe, or the lock, and then the heap holds one block an entry
 // and one for the table, or the row: not one is lost, not one is ended twice.
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -176,6 +177,31 @@ static void op_pop(void) {
   uint64_t size;
   OK(shoal_dict_pop(D, "k", 1, value, 8, &size, F));
 }
+static void op_pop_alloc(void) {
+  void *value;
+  uint64_t size;
+  OK(shoal_dict_pop_alloc(D, "k", 1, &value, &size, F));
+  free(value);
+}
+// k's: there is no other.
+static void op_popitem(void) {
+  struct shoal_dict_item item;
+  void *memory;
+  OK(shoal_dict_popitem(D, &memory, &item, F));
+  CRASH_EXPECT(item.key_size == 1 && item.size == 3 && !memcmp(item.value, "old", 3), "another entry");
+  free(memory);
+}
+static void only_k(void) {
+  dict_of(0, 2), texts("1 old", "0 -");
+  OK(set("k", "old"));
+}
+static void op_popitem_of_none(void) {
+  struct shoal_dict_item item;
+  void *memory;
+  int rc = shoal_dict_popitem(D, &memory, &item, F);
+  CRASH_EXPECT(rc == -ENOENT, "popitem of nothing answered %d", rc);
+}
+static void none(void) { only_k(), texts("0 -", "0 -"), op_remove(); }
 static void op_clear(void) { OK(shoal_dict_clear(D, F)); }
 static void op_setdefault(void) {
   char value[8];
@@ -215,6 +241,19 @@ DICT(remove, "remove", .setup = to_be_removed, .prepare = warm, .op = op_remove,
 DICT(remove_shrinks, "remove, the table shrinks", .setup = sparse, .prepare = warm, .op = op_remove,
      .check = check_dict);
 DICT(pop, "pop", .setup = to_be_removed, .prepare = warm, .op = op_pop, .check = check_dict);
+DICT(pop_alloc, "pop, into memory of its own", .setup = to_be_removed, .prepare = warm, .op = op_pop_alloc,
+     .check = check_dict);
+DICT(popitem, "popitem", .setup = only_k, .prepare = warm, .op = op_popitem, .check = check_dict);
+DICT(popitem_none, "popitem, of nothing", .setup = none, .prepare = warm, .op = op_popitem_of_none,
+     .check = check_dict);
+// What it ends was its own, and lies in a slab of its own: by plain stores, from one list to another.
+static void warm_k(void) {
+  warm();
+  OK(set("k", "own"));
+  OK(set("k", "old"));
+}
+DICT(set_own, "set, the value of its own", .setup = three_and_k, .prepare = warm_k, .op = op_set, .check = check_dict);
+DICT(remove_own, "remove its own", .setup = to_be_removed, .prepare = warm_k, .op = op_remove, .check = check_dict);
 DICT(clear, "clear", .setup = to_be_cleared, .prepare = warm, .op = op_clear, .check = check_dict);
 DICT(setdefault, "setdefault", .setup = three, .prepare = warm, .op = op_setdefault, .check = check_dict);
 DICT(update, "update", .setup = three_and_k, .prepare = warm, .op = op_update, .check = check_dict);
@@ -404,6 +443,23 @@ static void op_pop_first(void) {
   uint64_t size;
   OK(shoal_list_pop(L, 0, value, 8, &size, F));
 }
+static void op_pop_alloc_first(void) {
+  void *value;
+  uint64_t size;
+  OK(shoal_list_pop_alloc(L, 0, &value, &size, F));
+  free(value);
+}
+static void op_list_remove(void) { OK(shoal_list_remove(L, "a", 1, F)); }
+static void op_delete(void) { OK(shoal_list_delete(L, -1, F)); }
+static void op_repeat(void) { OK(shoal_list_repeat(L, 2, F)); }
+static void l_repeat(void) { list_of(3, "a b c", "a b c a b c"); }
+static void l_repeat_grows(void) { list_of(5, "a b c d e", "a b c d e a b c d e"); }
+static void warm_values(void) {  // two of the victim's own in it, and one more that it had
+  warm();
+  OK(shoal_list_set(L, 1, "x", 1, F));
+  OK(shoal_list_set(L, 1, "b", 1, F));
+  OK(shoal_list_set(L, 2, "c", 1, F));
+}
 static void op_extend(void) { OK(shoal_list_extend(L, two, 2, F)); }
 static void op_replace(void) { OK(shoal_list_replace(L, 1, 3, two, 2, F)); }
 static void op_list_clear(void) { OK(shoal_list_clear(L, F)); }
@@ -419,6 +475,15 @@ LIST(set, "set", .setup = l_set, .prepare = warm, .op = op_list_set, .check = ch
 LIST(pop, "pop, the last", .setup = l_pop, .prepare = warm, .op = op_list_pop, .check = check_list);
 LIST(pop_only, "pop, the only one", .setup = l_pop_only, .prepare = warm, .op = op_list_pop, .check = check_list);
 LIST(pop_first, "pop, the first", .setup = l_pop_first, .prepare = warm, .op = op_pop_first, .check = check_list);
+LIST(pop_alloc, "pop, into memory of its own", .setup = l_pop_first, .prepare = warm, .op = op_pop_alloc_first,
+     .check = check_list);
+LIST(remove, "remove", .setup = l_pop_first, .prepare = warm, .op = op_list_remove, .check = check_list);
+LIST(delete, "delete", .setup = l_pop, .prepare = warm, .op = op_delete, .check = check_list);
+LIST(repeat, "repeat", .setup = l_repeat, .prepare = warm, .op = op_repeat, .check = check_list);
+LIST(repeat_grows, "repeat, the row grows", .setup = l_repeat_grows, .prepare = warm, .op = op_repeat,
+     .check = check_list);
+LIST(set_own, "set its own", .setup = l_set, .prepare = warm_values, .op = op_list_set, .check = check_list);
+LIST(pop_own, "pop its own", .setup = l_pop, .prepare = warm_values, .op = op_list_pop, .check = check_list);
 LIST(extend, "extend", .setup = l_extend, .prepare = warm, .op = op_extend, .check = check_list);
 LIST(extend_grows, "extend, the row grows", .setup = l_extend_full, .prepare = warm, .op = op_extend,
      .check = check_list);

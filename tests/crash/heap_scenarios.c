@@ -209,6 +209,15 @@ static void op_give(void) {
   give(mine[0]);
   T->word[DONE] = 1;
 }
+// It knows the slab: the next is given, and ended, by a plain store.
+static void knows_its_slab(void) {
+  had_small();
+  op_alloc_small();
+}
+static void warm_to_give(void) {
+  knows_its_slab();
+  memset(mine[0], 0x5a, SMALL);
+}
 static int at(void **data) {
   uint64_t usable;
   int rc = shoal_block_at_(H, REF, holder.entry, holder.generation, data, &usable);
@@ -232,6 +241,8 @@ static void given_or_not(void) {
 }
 static void check_given(void) { crash_survivor(given_or_not); }
 SAME(give_small, "give a small one", .setup = with_holder, .prepare = small_to_give, .op = op_give,
+     .check = check_given);
+SAME(give_warm, "give a small one of a slab it knows", .setup = with_holder, .prepare = warm_to_give, .op = op_give,
      .check = check_given);
 SAME(give_large, "give pages", .setup = with_holder, .prepare = large_to_give, .op = op_give, .check = check_given);
 
@@ -278,6 +289,43 @@ static void own_given(void) {
 }
 SAME(end_own, "end a small one of its own slab", .setup = with_holder, .prepare = own_given, .op = op_end,
      .check = check_ended);
+static void op_end_alone(void) {
+  OK(shoal_block_end_alone_(H, REF, holder.entry, holder.generation));
+  T->word[ENDED]++;
+  T->word[DONE] = 1;
+}
+static void own_given_warm(void) {
+  knows_its_slab();
+  give(mine[0]);
+}
+// Ended, though it may have had no time to say so.
+static void ended_alone_or_not(void) {
+  uint32_t told = T->word[ENDED];
+  int rc = shoal_block_end_(H, REF, holder.entry, holder.generation);
+  CRASH_EXPECT(rc == -ENOENT || (rc == 0 && !told), "ended, and end answered %d", rc);
+  survive();
+}
+static void check_ended_alone(void) {
+  crash_kill_victim();
+  crash_survivor(ended_alone_or_not);
+}
+SAME(end_alone, "end a small one alone, of a slab it knows", .setup = with_holder, .prepare = own_given_warm,
+     .op = op_end_alone, .check = check_ended_alone);
+static void op_give_end_give(void) {  // from one list into the other
+  op_end_alone();
+  op_alloc_small();
+  op_give();
+}
+static void of_three_steps(void) {
+  (void)shoal_block_end_(H, REF, holder.entry, holder.generation);
+  survive();
+}
+static void check_three_steps(void) {
+  crash_kill_victim();
+  crash_survivor(of_three_steps);
+}
+SAME(end_give, "end alone, alloc and give again", .setup = with_holder, .prepare = own_given_warm,
+     .op = op_give_end_give, .check = check_three_steps);
 SAME(pair_end, "pair, two end the same", .kind = CRASH_PAIR, .setup = given_small, .prepare = warm, .op = op_end,
      .prepare2 = warm, .op2 = op_end, .check = check_ended);
 SAME(stalled_end, "stalled, two end the same", .kind = CRASH_STALLED, .setup = given_large, .prepare = warm,

@@ -1,4 +1,4 @@
-// ipc/data/nested.h: dicts and lists inside one another. Claims: whoever is killed inside an operation, the outer one has its old value
+// ipc/data/nested.h: dicts, lists and namespaces inside one another. Claims: whoever is killed inside an operation, the outer one has its old value
 // or its new one, and what it leads to is whole; when others have written and reaped, there is just what entries lead to: not a
 // container is lost, none is freed while something holds it, and the heap has one block an entry and one a table, or row.
 #include <errno.h>
@@ -25,6 +25,7 @@ static const struct shoal_segment_options options = {
 static struct shoal_segment *S;
 static struct shoal_dict *D;   // "d": what all begins with
 static struct shoal_list *In;  // the victim's
+static struct shoal_namespace *Ns;
 static struct shoal_heap *H;
 static const char *before, *after;
 
@@ -58,6 +59,7 @@ static void walk_list(struct shoal_list *l) {
     char text[16] = "";
     struct shoal_dict *d;
     struct shoal_list *in;
+    struct shoal_namespace *ns;
     int type = shoal_list_next_type(&all, &v);
     if (type == SHOAL_NESTED_LIST) {
       OK(shoal_nested_open_list(S, v.iov_base, v.iov_len, &in));
@@ -67,6 +69,10 @@ static void walk_list(struct shoal_list *l) {
       OK(shoal_nested_open_dict(S, v.iov_base, v.iov_len, &d));
       walk_dict(d);
       OK(shoal_dict_close(d));
+    } else if (type == SHOAL_NESTED_NAMESPACE) {
+      OK(shoal_nested_open_namespace(S, v.iov_base, v.iov_len, &ns));
+      walk_dict(shoal_namespace_dict(ns));
+      OK(shoal_namespace_close(ns));
     } else {
       snprintf(text, sizeof text, "%.*s", (int)v.iov_len, (char *)v.iov_base);
     }
@@ -82,6 +88,7 @@ static void walk_key(struct shoal_dict *d, const char *key) {
   uint64_t size = 0;
   struct shoal_dict *in;
   struct shoal_list *l;
+  struct shoal_namespace *ns;
   if (type == -ENOENT) return;
   CRASH_EXPECT(type >= 0, "%s: type %d (%s)", key, type, shoal_reason());
   say(key);
@@ -94,6 +101,10 @@ static void walk_key(struct shoal_dict *d, const char *key) {
     OK(shoal_dict_get_dict(d, key, 1, &in));
     walk_dict(in);
     OK(shoal_dict_close(in));
+  } else if (type == SHOAL_NESTED_NAMESPACE) {
+    OK(shoal_dict_get_namespace(d, key, 1, &ns));
+    walk_dict(shoal_namespace_dict(ns));
+    OK(shoal_namespace_close(ns));
   } else {
     OK(shoal_dict_get(d, key, 1, text, 15, &size));
     say(text);
@@ -107,10 +118,11 @@ static void walk_dict(struct shoal_dict *d) {
   shoal_dict_snapshot_free(&all);
   OK(shoal_dict_info(d, &info));
   if (counts) tally.blocks += info.entries + (info.table != 0);
-  say("{");
+  int named = d->is_a == SHOAL_NESTED_NAMESPACE;
+  say(named ? "<" : "{");
   walk_key(d, "k");
   walk_key(d, "x");
-  say("}");
+  say(named ? ">" : "}");
 }
 
 static void expect_just(uint64_t blocks, uint64_t containers, const char *when) {
@@ -212,6 +224,34 @@ static void shared_to_one(void) {
   OK(shoal_list_close(l));
 }
 static void loop(void) { begin("{k:[{k:[in]}]}", "{k:[{k:[in]}]}"), put_deep("k"); }
+static void nothing_but_ns(void) { begin("{}", "{k:<>}"); }
+// D[key] = Namespace(k=[in])
+static void put_namespace(const char *key) {
+  struct shoal_namespace *ns;
+  struct shoal_list *l;
+  OK(shoal_dict_setdefault_namespace(D, key, 1, &ns, F));
+  OK(shoal_dict_setdefault_list(shoal_namespace_dict(ns), "k", 1, &l, F));
+  OK(shoal_list_append(l, "in", 2, F));
+  OK(shoal_list_close(l) + shoal_namespace_close(ns));
+}
+static void namespace_to_nothing(void) { begin("{k:<k:[in]>}", "{}"), put_namespace("k"); }
+static void namespace_over_other(void) {
+  begin("{k:[b]x:<k:[in]>}", "{k:<k:[in]>x:<k:[in]>}"), put_namespace("x"), put_list("k", "b");
+}
+static void namespace_to_list(void) {
+  begin("{k:<k:[in]>x:[a]}", "{k:<k:[in]>x:[a <k:[in]>]}"), put_list("x", "a"), put_namespace("k");
+}
+static void put_chain(void) {
+  struct shoal_dict *at = NULL, *outer;
+  for (int i = 0; i < 5; i++) {
+    OK(shoal_dict_create(S, NULL, &(struct shoal_dict_options){.stripes = 1}, &outer));
+    if (at) OK(shoal_dict_set_dict(outer, "k", 1, at, F) + shoal_dict_close(at));
+    at = outer;
+  }
+  OK(shoal_dict_set_dict(D, "k", 1, at, F));
+  OK(shoal_dict_close(at));
+}
+static void chain_to_nothing(void) { begin("{k:{k:{k:{k:{k:{}}}}}}", "{}"), put_chain(); }
 // x is a list of lists
 static void in_x(int n, const char *b, const char *a) {
   struct shoal_list *x, *l;
@@ -249,11 +289,27 @@ static void op_pop(void) {
   OK(shoal_dict_pop_list(D, "k", 1, &l, F));
   OK(shoal_list_close(l));
 }
+static void warm_ns(void) {
+  warm();
+  OK(shoal_dict_get_namespace(D, "x", 1, &Ns));
+}
+static void warm_in_and_ns(void) {
+  warm_in();
+  OK(shoal_dict_get_namespace(D, "k", 1, &Ns));
+}
+static void op_setdefault_ns(void) { OK(shoal_dict_setdefault_namespace(D, "k", 1, &Ns, F)); }
+static void op_set_ns(void) { OK(shoal_dict_set_namespace(D, "k", 1, Ns, F)); }
+static void op_append_ns(void) { OK(shoal_list_append_namespace(In, Ns, F)); }
+static void op_pop_ns(void) {
+  OK(shoal_dict_pop_namespace(D, "k", 1, &Ns, F));
+  OK(shoal_namespace_close(Ns));
+}
 static void op_clear(void) { OK(shoal_dict_clear(D, F)); }
 static void op_next(void) {
   OK(shoal_dict_set(D, "y", 1, "y", 1, F));
   OK(shoal_dict_remove(D, "y", 1, F));
 }
+static void op_reap(void) { OK(shoal_proc_reap(S) < 0 ? -1 : 0); }
 static void op_next_in_x(void) { OK(shoal_list_set(In, 0, "a", 1, F)); }
 // The innermost list of k, in which k's is to be put.
 static void open_innermost(void) {
@@ -319,6 +375,16 @@ NESTED(list_replace, "list, replace a slice", .setup = x_replace, .prepare = war
        .check = check);
 NESTED(list_reverse, "list, reverse", .setup = x_reverse, .prepare = warm_in, .op = op_x_reverse, .check = check);
 
+NESTED(ns_made, "namespace, made and put", .setup = nothing_but_ns, .prepare = warm, .op = op_setdefault_ns,
+       .check = check);
+NESTED(ns_set, "namespace, set where another was", .setup = namespace_over_other, .prepare = warm_ns, .op = op_set_ns,
+       .check = check);
+NESTED(ns_pop, "namespace, pop, with a list in it", .setup = namespace_to_nothing, .prepare = warm, .op = op_pop_ns,
+       .check = check);
+NESTED(ns_append, "namespace, append to a list", .setup = namespace_to_list, .prepare = warm_in_and_ns,
+       .op = op_append_ns, .check = check);
+NESTED(chain, "remove, a chain", .setup = chain_to_nothing, .prepare = warm, .op = op_remove, .check = check);
+
 // The one who repairs, or frees, what the first left is killed, too.
 NESTED(pair_made, "pair, made and put, then the next writer", .kind = CRASH_PAIR, .setup = nothing, .prepare = warm,
        .op = op_setdefault, .prepare2 = warm, .op2 = op_next, .check = check);
@@ -326,6 +392,11 @@ NESTED(pair_remove, "pair, remove, then the next writer", .kind = CRASH_PAIR, .s
        .op = op_remove, .prepare2 = warm, .op2 = op_next, .check = check);
 NESTED(pair_list, "pair, list set, then the next writer", .kind = CRASH_PAIR, .setup = x_set, .prepare = warm_fresh,
        .op = op_x_set, .prepare2 = warm_in, .op2 = op_next_in_x, .check = check);
+
+NESTED(pair_ns, "pair, a namespace made and put, then the next writer", .kind = CRASH_PAIR, .setup = nothing_but_ns,
+       .prepare = warm, .op = op_setdefault_ns, .prepare2 = warm, .op2 = op_next, .check = check);
+NESTED(pair_chain, "pair, remove a chain, then a reaper", .kind = CRASH_PAIR, .setup = chain_to_nothing,
+       .prepare = warm, .op = op_remove, .prepare2 = warm, .op2 = op_reap, .check = check);
 
 // ---- who opens stands in the middle of it, while it is removed ----
 

@@ -1,4 +1,4 @@
-// tests/crash/soak_data.c: a dict, a list, a value, an array, a vector, a text and the heap, used by processes that are killed. Of each
+// tests/crash/soak_data.c: a dict, a list, a dict of lists, a value, an array, a vector, a text and the heap, used by processes that are killed. Of each
 // seat's own entries what it was told is there; what all change together is no less than they were told and no more than they
 // began. In the end no block is anybody's.
 #include <errno.h>
@@ -9,8 +9,7 @@
 
 #include "core/error.h"
 #include "core/heap.h"
-#include "ipc/data/dict.h"
-#include "ipc/data/list.h"
+#include "ipc/data/nested.h"
 #include "ipc/data/number.h"
 #include "ipc/data/text.h"
 #include "ipc/data/value.h"
@@ -20,12 +19,12 @@
 #define WORKERS 6
 #define VECTOR_MAX 20000u
 
-enum { DICT, SUM, VALUE, ARRAY, VECTOR, APPEND, POP, TEXT, WHATS };
+enum { DICT, SUM, VALUE, ARRAY, VECTOR, APPEND, POP, TEXT, NEST, WHATS };
 static struct counts {
   volatile uint64_t begun[WHATS], done[WHATS];  // the seat's own
 } * counts;
 static struct shoal_segment *seg;
-static struct shoal_dict *dict;
+static struct shoal_dict *dict, *nest;
 static struct shoal_list *list;
 static struct shoal_array value, array;
 static struct shoal_vector vector;
@@ -39,6 +38,7 @@ static void begin(void) {
   memset(counts, 0, WORKERS * sizeof *counts);
   made(shoal_segment_create(NULL, &small, &seg), "segment");
   made(shoal_dict_create(seg, "dict", &(struct shoal_dict_options){.stripes = 1u << soak_below(4)}, &dict), "dict");
+  made(shoal_dict_create(seg, "nest", &(struct shoal_dict_options){.stripes = 1u << soak_below(3)}, &nest), "dict");
   made(shoal_list_create(seg, "list", &list), "list");
   made(shoal_value_create(seg, "value", "uint64_t", 8, NULL, &value), "value");
   made(shoal_array_create(seg, "array", "long[4]", 32, WORKERS, NULL, &array), "array");
@@ -113,6 +113,20 @@ static int text_set(uint64_t n, int seat) {
   return shoal_text_printf(&text, soak_deadline(), "%d %lu %lu %d", seat, n, n, seat);
 }
 
+// In the seat's list, or in another one that takes its place.
+static int nest_append(uint64_t n, int seat) {
+  struct shoal_list *l;
+  int anew = soak_below(4) == 0;
+  int rc = anew ? shoal_list_create(seg, NULL, &l)
+                : shoal_dict_setdefault_list(nest, &seat, sizeof seat, &l, soak_deadline());
+  if (rc < 0) return rc;
+  rc = shoal_list_append(l, &n, 8, soak_deadline());
+  if (rc == 0 && anew) rc = shoal_dict_set_list(nest, &seat, sizeof seat, l, soak_deadline());
+  if (rc == 0 && shoal_list_len(l) > 20) (void)shoal_list_delete(l, 0, soak_deadline());
+  SOAK_EXPECT(shoal_list_close(l) == 0, "close: %s", shoal_reason());
+  return rc;
+}
+
 // ---- what is read is whole, and as new as was told ----
 
 static uint64_t dict_value(int seat) {
@@ -122,6 +136,18 @@ static uint64_t dict_value(int seat) {
   SOAK_EXPECT(rc == 0 && size == long_of(bytes[0]), "get: %d, %lu bytes of %lu", rc, size, bytes[0]);
   for (uint64_t i = 1; i < size / 8; i++) SOAK_EXPECT(bytes[i] == bytes[0], "word %lu of value %lu", i, bytes[0]);
   return bytes[0];
+}
+static uint64_t nest_value(int seat) {
+  struct shoal_list *l;
+  uint64_t n = 0, size;
+  int rc = shoal_dict_get_list(nest, &seat, sizeof seat, &l);
+  if (rc == -ENOENT) return 0;
+  SOAK_EXPECT(rc == 0, "a seat's list: %d %s", rc, shoal_reason());
+  if (rc) return 0;
+  rc = shoal_list_get(l, -1, &n, 8, &size);
+  SOAK_EXPECT(rc == 0 || rc == -ERANGE, "its last: %d %s", rc, shoal_reason());
+  SOAK_EXPECT(shoal_list_close(l) == 0, "close: %s", shoal_reason());
+  return n;
 }
 static void look_at_text(void) {
   char whole[101];
@@ -145,6 +171,9 @@ static void take_over(int seat) {
   uint64_t is = dict_value(seat), four[4];
   expect_between("a dict's value", c->done[DICT], is, c->begun[DICT]);
   c->begun[DICT] = c->done[DICT] = is;
+  is = nest_value(seat);
+  expect_between("the last of a seat's list", c->done[NEST], is, c->begun[NEST]);
+  c->begun[NEST] = c->done[NEST] = is;
   int rc = shoal_array_get(&array, (uint64_t)seat, four, SHOAL_FOREVER);
   SOAK_EXPECT(rc == 0 && four[0] == four[3], "an element: %d, %lu %lu", rc, four[0], four[3]);
   expect_between("an element", c->done[ARRAY], four[0], c->begun[ARRAY]);
@@ -152,8 +181,8 @@ static void take_over(int seat) {
 }
 
 static void work(uint32_t id, int seat) {
-  static int (*const changes[WHATS])(uint64_t, int) = {dict_set,      dict_add,    value_add, array_set,
-                                                       vector_append, list_append, list_pop,  text_set};
+  static int (*const changes[WHATS])(uint64_t, int) = {dict_set,    dict_add, value_add, array_set,  vector_append,
+                                                       list_append, list_pop, text_set,  nest_append};
   struct shoal_heap *heap;
   (void)id;
   made(shoal_heap_open(seg, &heap), "heap");
@@ -192,10 +221,14 @@ static void end_containers(void) {
     made(shoal_dict_set(dict, &(uint64_t){(uint64_t)i << 8}, 8, "", 0, SHOAL_FOREVER), "set");
   made(shoal_list_append(list, "", 0, SHOAL_FOREVER), "the last append");
   made(shoal_dict_clear(dict, SHOAL_FOREVER), "clear");
+  for (int i = 0; i < 64; i++)
+    made(shoal_dict_set(nest, &(uint64_t){(uint64_t)i << 8}, 8, "", 0, SHOAL_FOREVER), "set");
+  made(shoal_dict_clear(nest, SHOAL_FOREVER), "clear");
   made(shoal_dict_info(dict, &info), "info");
   made(shoal_list_info(list, &row), "info");
   made(shoal_heap_open(seg, &heap), "heap");
-  SOAK_EXPECT(shoal_heap_reap(heap) >= 0, "reap: %s", shoal_reason());
+  for (int i = 0; i < 2; i++)  // the containers of the dead, then what was in them
+    SOAK_EXPECT(shoal_heap_reap(heap) >= 0, "reap: %s", shoal_reason());
   made(shoal_heap_info(heap, &used), "heap");
   uint64_t led_to = info.entries + (info.table != 0) + row.length + (row.row != 0);
   SOAK_EXPECT(used.blocks == led_to, "%lu blocks, %lu are led to", used.blocks, led_to);
@@ -221,6 +254,8 @@ static void end(void) {
   made(shoal_value_close(seg, &value), "value");
   made(shoal_list_close(list), "list");
   made(shoal_list_unlink(seg, "list"), "list");
+  made(shoal_dict_close(nest), "dict");
+  made(shoal_dict_unlink(seg, "nest"), "dict");
   made(shoal_dict_close(dict), "dict");
   made(shoal_dict_unlink(seg, "dict"), "dict");
   ledger_expect_no_block(seg);

@@ -25,7 +25,7 @@ static struct shoal_dict *mine(void) {
 static void together(unsigned n, arena_body body, void (*check)(void), const struct shoal_dict_options *how) {
   for (driver_now = THREADS; driver_now < DRIVERS; driver_now++) {
     make(&small, how);
-    S = arena_begin(sizeof *S);
+    S = arena_begin(1 << 14);
     run(&arena, driver_now, n, body);
     check();
     arena_end(NULL);
@@ -139,6 +139,44 @@ static void all_were_counted(void) {
 static void test_compound_is_atomic(void **state) {
   (void)state;
   together(4, adds, all_were_counted, NULL);
+}
+
+// What several put in and several take out: each entry once, and nobody is told of an end that is none.
+#define HAUL 300u
+struct haul {
+  shoal_atomic32 put, taken[2 * HAUL];
+};
+static void puts_or_takes(void *memory, unsigned i) {
+  struct shoal_dict *d = mine();
+  struct haul *h = memory;
+  for (uint32_t n = 0; i < 2 && n < HAUL; n++) {
+    uint32_t key = 2 * n + i;
+    CHECK(shoal_dict_set(d, &key, 4, &key, 4, F) == 0);
+    shoal_add32_seq_cst(&h->put, 1);
+  }
+  while (i >= 2) {
+    void *pair;
+    struct shoal_dict_item item;
+    uint32_t put = shoal_load32_seq_cst(&h->put), key;
+    int rc = shoal_dict_popitem(d, &pair, &item, F);
+    CHECK(rc == 0 || rc == -ENOENT);
+    if (rc == -ENOENT && put == 2 * HAUL) break;
+    if (rc == -ENOENT) continue;
+    CHECK(item.key_size == 4 && item.size == 4 && memcmp(item.key, item.value, 4) == 0);
+    memcpy(&key, item.key, 4);
+    CHECK(key < 2 * HAUL && shoal_add32_seq_cst(&h->taken[key], 1) == 0);
+    free(pair);
+  }
+}
+static void all_were_taken(void) {
+  struct haul *h = (struct haul *)(void *)S;
+  for (uint32_t key = 0; key < 2 * HAUL; key++) assert_int_equal(shoal_load32_seq_cst(&h->taken[key]), 1);
+  assert_int_equal(shoal_dict_len(dict), 0);
+}
+static void test_each_is_taken_once(void **state) {
+  (void)state;
+  together(4, puts_or_takes, all_were_taken, NULL);
+  together(4, puts_or_takes, all_were_taken, &(struct shoal_dict_options){.stripes = 1});
 }
 
 // Two keys that follow each other: a snapshot sees them as they were at one moment. Clears are seen whole.
@@ -276,6 +314,10 @@ static void every_call(uint32_t *random) {
   }
   (void)shoal_dict_info(dict, &info);
   (void)shoal_dict_len(dict);
+  int rc = shoal_dict_popitem(dict, &copy, &item, SHOAL_TRY);
+  if (rc == 0) version += item.size ? *(const char *)item.value : 0;
+  if (rc == 0 || rc == -EBADMSG) free(copy);
+  if (shoal_dict_pop_alloc(dict, &key, 4, &copy, &n, SHOAL_TRY) == 0) free(copy);
   if (rnd(random) % 8 == 0) (void)shoal_dict_clear(dict, SHOAL_TRY);
 }
 // A word of the head, of a stripe but for its lock, of the table or of a block.
@@ -319,7 +361,7 @@ int main(void) {
       cmocka_unit_test(test_no_torn_values),          cmocka_unit_test(test_nothing_is_missed),
       cmocka_unit_test(test_compound_is_atomic),      cmocka_unit_test(test_a_snapshot_is_of_one_moment),
       cmocka_unit_test(test_readers_wait_for_nobody), cmocka_unit_test(test_random_kills_among_processes),
-      cmocka_unit_test(test_hostile_words),
+      cmocka_unit_test(test_each_is_taken_once),      cmocka_unit_test(test_hostile_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 // - every call does what Python's dict does, against a private model, while the table grows, shrinks and is cleared
 // - the heap holds one block an entry, and one for the table; when the dict has gone, none
 // - what makes no sense is refused, with its code, and nothing is changed by it; a full segment, too
-#include "ipc/data/namespace.h"
+#include "ipc/data/nested.h"
 #include "tests/ipc/data/dict_fixture.h"
 
 // ---- one process ----
@@ -284,6 +284,48 @@ static void test_a_full_segment(void **state) {
   done();
 }
 
+static void test_pop_what_there_is(void **state) {
+  (void)state;
+  struct shoal_dict_item item;
+  struct shoal_dict *inner, *again;
+  void *memory;
+  uint64_t size;
+  int seen[300] = {0};
+  make(&small, NULL);
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -ENOENT);
+  assert_int_equal(shoal_dict_pop_alloc(dict, "k", 1, &memory, &size, F), -ENOENT);
+  assert_int_equal(set("k", "value"), 0);
+  assert_int_equal(shoal_dict_pop_alloc(dict, "k", 1, &memory, &size, F), 0);
+  assert_int_equal(size, 5);
+  assert_string_equal(memory, "value");
+  free(memory);
+  for (uint32_t i = 0; i < 300; i++) assert_int_equal(shoal_dict_set(dict, &i, 4, "some bytes", i % 11, F), 0);
+  for (int n = 0; n < 300; n++) {
+    uint32_t key;
+    assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), 0);
+    assert_int_equal(item.key_size, 4);
+    memcpy(&key, item.key, 4);
+    assert_true(key < 300 && !seen[key]++);
+    assert_int_equal(item.size, key % 11);
+    assert_memory_equal(item.value, "some bytes", item.size);
+    assert_int_equal(((const char *)item.value)[item.size], 0);
+    free(memory);
+    assert_int_equal(shoal_dict_len(dict), 299 - n);
+    if (n % 50 == 0) assert_exact();
+  }
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -ENOENT);
+  // a container stays, and is told by its key
+  assert_int_equal(shoal_dict_setdefault_dict(dict, "in", 2, NULL, &inner, F), 0);
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -EBADMSG);
+  assert_int_equal(item.key_size, 2);
+  assert_null(item.value);
+  assert_int_equal(shoal_dict_pop_dict(dict, item.key, item.key_size, &again, F), 0);
+  free(memory);
+  assert_int_equal(shoal_dict_close(again) + shoal_dict_close(inner), 0);
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -ENOENT);
+  done();
+}
+
 static void test_placed(void **state) {
   (void)state;
   struct shoal_dict_options how = {.stripes = 2};
@@ -304,6 +346,37 @@ static void test_placed(void **state) {
   assert_int_equal(shoal_dict_close(other), 0);
   assert_int_equal(shoal_object_close(seg, &object), 0);
   dict = named;
+  done();
+}
+
+// In a segment whose places are all taken.
+static void test_looked_at(void **state) {
+  (void)state;
+  struct shoal_segment_options o = small;
+  struct shoal_segment *view;
+  struct shoal_dict *seen;
+  struct shoal_dict_snapshot all;
+  char name[64], text[8];
+  uint64_t size;
+  snprintf(name, sizeof name, "dict_test.%d", (int)getpid());
+  o.participants = 1;
+  assert_int_equal(shoal_segment_create(name, &o, &seg), 0);
+  assert_int_equal(shoal_dict_create(seg, "d", NULL, &dict), 0);
+  assert_int_equal(set("k", "value"), 0);
+  assert_int_equal(shoal_segment_look(name, &view), 0);
+  assert_int_equal(shoal_dict_open(view, "d", &seen), 0);
+  assert_int_equal(shoal_dict_get(seen, "k", 1, text, 8, &size), 0);
+  assert_memory_equal(text, "value", 5);
+  assert_int_equal(shoal_dict_set(seen, "k", 1, "other", 5, F), 0);
+  assert_int_equal(shoal_dict_set(seen, "l", 1, "other", 5, F), 0);
+  assert_int_equal(shoal_dict_snapshot(seen, &all, F), 0);
+  assert_int_equal(all.entries, 2);
+  shoal_dict_snapshot_free(&all);
+  assert_int_equal(shoal_dict_close(seen), 0);
+  assert_int_equal(shoal_segment_close(view), 0);
+  assert_int_equal(shoal_dict_len(dict), 1);
+  assert_string_equal(get("k"), "value");
+  assert_int_equal(shoal_segment_unlink(name), 0);
   done();
 }
 
@@ -352,11 +425,18 @@ static void test_namespace(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_set_get_remove), cmocka_unit_test(test_compound),
-      cmocka_unit_test(test_update),         cmocka_unit_test(test_many),
-      cmocka_unit_test(test_as_a_model),     cmocka_unit_test(test_grows_and_shrinks),
-      cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_a_full_segment),
-      cmocka_unit_test(test_placed),         cmocka_unit_test(test_namespace),
+      cmocka_unit_test(test_set_get_remove),
+      cmocka_unit_test(test_compound),
+      cmocka_unit_test(test_update),
+      cmocka_unit_test(test_many),
+      cmocka_unit_test(test_as_a_model),
+      cmocka_unit_test(test_grows_and_shrinks),
+      cmocka_unit_test(test_bad_input),
+      cmocka_unit_test(test_a_full_segment),
+      cmocka_unit_test(test_placed),
+      cmocka_unit_test(test_namespace),
+      cmocka_unit_test(test_pop_what_there_is),
+      cmocka_unit_test(test_looked_at),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

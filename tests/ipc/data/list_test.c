@@ -103,6 +103,50 @@ static void test_as_pythons(void **state) {
   done();
 }
 
+static void test_by_value_and_by_place(void **state) {
+  (void)state;
+  static const char *const words[] = {"a", "bb", "a", "c", "", "a"};
+  uint64_t n = 99, size;
+  void *copy;
+  make(&small);
+  assert_int_equal(shoal_list_remove(list, "a", 1, F), -ENOENT);
+  assert_int_equal(shoal_list_contains(list, "a", 1, F), 0);
+  assert_int_equal(shoal_list_repeat(list, 3, F), 0);
+  for (int i = 0; i < 6; i++) assert_int_equal(append(words[i]), 0);
+  assert_int_equal(shoal_list_count(list, "a", 1, &n, F), 0);
+  assert_int_equal(n, 3);
+  assert_int_equal(shoal_list_count(list, "", 0, &n, F), 0);
+  assert_int_equal(n, 1);
+  assert_int_equal(shoal_list_count(list, "b", 1, &n, F), 0);
+  assert_int_equal(n, 0);
+  assert_int_equal(shoal_list_contains(list, "bb", 2, F), 1);
+  assert_int_equal(shoal_list_contains(list, "b", 1, F), 0);
+  assert_int_equal(shoal_list_remove(list, "a", 1, F), 0);
+  assert_int_equal(shoal_list_remove(list, "", 0, F), 0);
+  assert_string_equal(ALL, "bb a c a");
+  assert_int_equal(shoal_list_remove(list, "b", 1, F), -ENOENT);
+  assert_int_equal(shoal_list_delete(list, -1, F), 0);
+  assert_int_equal(shoal_list_delete(list, 1, F), 0);
+  assert_int_equal(shoal_list_delete(list, 2, F), -ERANGE);
+  assert_int_equal(shoal_list_delete(list, -3, F), -ERANGE);
+  assert_string_equal(ALL, "bb c");
+  assert_int_equal(shoal_list_repeat(list, 1, F), 0);
+  assert_string_equal(ALL, "bb c");
+  assert_int_equal(shoal_list_repeat(list, 3, F), 0);
+  assert_string_equal(ALL, "bb c bb c bb c");
+  assert_int_equal(shoal_list_repeat(list, UINT64_MAX, F), -ENOSPC);
+  assert_exact();
+  assert_int_equal(shoal_list_pop_alloc(list, -6, &copy, &size, F), 0);
+  assert_int_equal(size, 2);
+  assert_string_equal(copy, "bb");
+  free(copy);
+  assert_int_equal(shoal_list_pop_alloc(list, 5, &copy, &size, F), -ERANGE);
+  assert_string_equal(ALL, "c bb c bb c");
+  assert_int_equal(shoal_list_repeat(list, 0, F), 0);
+  assert_int_equal(shoal_list_len(list), 0);
+  done();
+}
+
 static int by_length(const struct iovec *a, const struct iovec *b, void *arg) {
   (void)arg;
   return (a->iov_len > b->iov_len) - (a->iov_len < b->iov_len);
@@ -253,6 +297,7 @@ static void test_a_full_segment(void **state) {
   assert_true(n > 300);
   assert_int_equal(shoal_list_append(list, value, sizeof value, F), -ENOSPC);
   assert_int_equal(shoal_list_insert(list, 3, value, sizeof value, F), -ENOSPC);
+  assert_int_equal(shoal_list_repeat(list, 2, F), -ENOSPC);
   struct iovec many[3] = {{value, UINT64_C(1) << 50}, {value, 10}, {value, 10}};
   assert_int_equal(shoal_list_extend(list, many, 3, F), -EMSGSIZE);
   assert_int_equal(shoal_list_len(list), n);
@@ -497,7 +542,9 @@ static void churns(void *memory, unsigned i) {
     struct iovec three[3] = {{&n, 4}, {&n, 4}, {&random, 4}};
     int64_t at = rnd(&random) % 40;
     uint32_t value;
-    switch (rnd(&random) % 6) {
+    switch (rnd(&random) % 8) {
+      case 6: CHECK(shoal_list_remove(list, &n, 4, F) <= 0); break;
+      case 7: CHECK(shoal_list_delete(list, at, F) <= 0); break;
       case 0: CHECK(shoal_list_insert(list, at, &n, 4, F) == 0); break;
       case 1: CHECK(shoal_list_extend(list, three, 3, F) == 0); break;
       case 2: CHECK(shoal_list_set(list, at, &n, 4, F) <= 0); break;
@@ -530,6 +577,7 @@ static void every_call(uint32_t *random) {
   int64_t at = rnd(random) % 40 - 5;
   struct shoal_list_slice all;
   struct shoal_list_info info;
+  void *copy;
   struct iovec v, two[2] = {{value, 3}, {value, 90}};
   (void)shoal_list_get(list, at, value, 100, &n);
   (void)shoal_list_set(list, at, value, rnd(random) % 100, SHOAL_TRY);
@@ -540,6 +588,11 @@ static void every_call(uint32_t *random) {
   (void)shoal_list_reverse(list, SHOAL_TRY);
   (void)shoal_list_sort(list, NULL, NULL, SHOAL_TRY);
   (void)shoal_list_index(list, "x", 1, 0, &n, SHOAL_TRY);
+  (void)shoal_list_count(list, &at, 4, &n, SHOAL_TRY);
+  (void)shoal_list_remove(list, &at, 4, SHOAL_TRY);
+  (void)shoal_list_delete(list, at, SHOAL_TRY);
+  if (shoal_list_pop_alloc(list, at, &copy, &n, SHOAL_TRY) == 0) free(copy);
+  if (shoal_list_len(list) < 50) (void)shoal_list_repeat(list, rnd(random) % 3, SHOAL_TRY);
   if (shoal_list_slice(list, 0, SHOAL_LIST_END, &all, SHOAL_TRY) == 0) {
     while (shoal_list_next(&all, &v)) n += v.iov_len ? *(char *)v.iov_base : 0;
     shoal_list_slice_free(&all);
@@ -582,6 +635,7 @@ static void test_hostile_words(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_as_pythons),
+      cmocka_unit_test(test_by_value_and_by_place),
       cmocka_unit_test(test_sort),
       cmocka_unit_test(test_as_a_model),
       cmocka_unit_test(test_a_full_segment),

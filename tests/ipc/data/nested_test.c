@@ -218,6 +218,124 @@ static void test_what_makes_no_sense(void **state) {
   done();
 }
 
+// ---- namespaces ----
+
+static void test_a_namespace_comes_out_as_one(void **state) {
+  (void)state;
+  struct shoal_namespace *ns, *again, *deep;
+  struct shoal_dict *d;
+  struct shoal_list *l;
+  struct shoal_dict_snapshot all;
+  struct shoal_dict_item item;
+  char text[8];
+  uint64_t size;
+  make(&few, NULL);
+  assert_int_equal(shoal_dict_setdefault_namespace(dict, "ns", 2, &ns, F), 0);
+  assert_int_equal(shoal_dict_setdefault_namespace(dict, "ns", 2, &again, F), 1);
+  assert_int_equal(shoal_namespace_set(ns, "x", "one", 3, F), 0);
+  assert_int_equal(shoal_namespace_get(again, "x", text, 8, &size), 0);
+  assert_memory_equal(text, "one", 3);
+  assert_int_equal(shoal_namespace_close(again), 0);
+  assert_int_equal(shoal_dict_type(dict, "ns", 2), SHOAL_NESTED_NAMESPACE);
+  assert_int_equal(shoal_dict_get(dict, "ns", 2, text, 8, &size), -EBADMSG);
+  assert_string_equal(shoal_reason(), "the value is no bytes, but a namespace");
+  assert_int_equal(shoal_dict_get_dict(dict, "ns", 2, &d), -EBADMSG);
+  assert_string_equal(shoal_reason(), "it is a namespace, no dict");
+  assert_int_equal(shoal_dict_setdefault_dict(dict, "ns", 2, NULL, &d, F), -EBADMSG);
+  d = a_dict();
+  assert_int_equal(shoal_dict_set_dict(dict, "d", 1, d, F), 0);
+  assert_int_equal(shoal_dict_close(d), 0);
+  assert_int_equal(shoal_dict_get_namespace(dict, "d", 1, &again), -EBADMSG);
+  assert_int_equal(shoal_dict_pop_namespace(dict, "d", 1, &again, F), -EBADMSG);
+  // in a list; put by its dict it stays what it is; in one another, and no loop
+  l = a_list();
+  assert_int_equal(shoal_list_append_namespace(l, ns, F), 0);
+  assert_int_equal(shoal_list_insert_dict(l, 0, shoal_namespace_dict(ns), F), 0);
+  assert_int_equal(shoal_list_append(l, "bytes", 5, F), 0);
+  assert_int_equal(shoal_list_set_namespace(l, -1, ns, F), 0);
+  assert_int_equal(shoal_list_insert_namespace(l, 1, ns, F), 0);
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(shoal_list_type(l, i), SHOAL_NESTED_NAMESPACE);
+    assert_int_equal(shoal_list_get_namespace(l, i, &again), 0);
+    assert_int_equal(shoal_namespace_has(again, "x"), 1);
+    assert_int_equal(shoal_namespace_close(again), 0);
+  }
+  assert_int_equal(shoal_list_repeat(l, 2, F), 0);
+  assert_int_equal(shoal_list_repeat(l, 8, F), -EMLINK);
+  assert_int_equal(shoal_list_len(l), 8);
+  assert_int_equal(shoal_list_delete(l, 7, F), 0);
+  assert_int_equal(shoal_list_pop_namespace(l, -1, &again, F), 0);
+  assert_int_equal(shoal_list_len(l), 6);
+  assert_int_equal(shoal_namespace_close(again), 0);
+  assert_int_equal(shoal_dict_set_list(shoal_namespace_dict(ns), "l", 1, l, F), -ELOOP);
+  assert_int_equal(shoal_dict_set_namespace(shoal_namespace_dict(ns), "me", 2, ns, F), -ELOOP);
+  assert_int_equal(shoal_dict_setdefault_namespace(shoal_namespace_dict(ns), "deep", 4, &deep, F), 0);
+  assert_int_equal(shoal_dict_set_namespace(shoal_namespace_dict(deep), "ns", 2, ns, F), -ELOOP);
+  assert_int_equal(shoal_namespace_close(deep), 0);
+  assert_int_equal(shoal_list_close(l), 0);
+  // its handle, copied
+  assert_int_equal(shoal_dict_remove(dict, "d", 1, F), 0);
+  assert_int_equal(shoal_dict_snapshot(dict, &all, F), 0);
+  assert_int_equal(shoal_dict_next(&all, &item), 1);
+  assert_int_equal(shoal_dict_next_type(&all, &item), SHOAL_NESTED_NAMESPACE);
+  assert_int_equal(shoal_nested_open_namespace(seg, item.value, item.size, &again), 0);
+  assert_int_equal(shoal_namespace_close(again), 0);
+  assert_int_equal(shoal_nested_open_dict(seg, item.value, item.size, &d), -EBADMSG);
+  assert_int_equal(containers(), 3);
+  assert_int_equal(shoal_dict_pop_namespace(dict, "ns", 2, &again, F), 0);
+  assert_int_equal(shoal_namespace_close(again) + shoal_namespace_close(ns), 0);
+  assert_int_equal(shoal_nested_open_namespace(seg, item.value, item.size, &again), -ENOENT);
+  shoal_dict_snapshot_free(&all);
+  assert_int_equal(shoal_namespace_create(seg, "named", &ns), 0);
+  assert_int_equal(shoal_dict_set_namespace(dict, "n", 1, ns, F), -EINVAL);
+  assert_int_equal(shoal_namespace_close(ns) + shoal_namespace_unlink(seg, "named"), 0);
+  assert_int_equal(containers(), 1);
+  done();
+}
+
+// ---- deep ----
+
+// A chain goes when its head goes, whether it was made from there or from its end. SHOAL_CHAIN=10000 for a long one.
+static void chain(unsigned length, unsigned how, struct shoal_dict **inside) {
+  struct shoal_dict *at = NULL, *next;
+  for (unsigned i = 0; i < length; i++) {
+    if (how == 0 && i == 0) CHECK(shoal_dict_setdefault_dict(dict, "in", 2, NULL, &next, F) == 0);
+    else if (how == 0) CHECK(shoal_dict_setdefault_dict(at, "in", 2, NULL, &next, F) == 0);
+    else next = a_dict();
+    if (how == 1 && at) CHECK(shoal_dict_set_dict(next, "in", 2, at, F) == 0);
+    if (at) CHECK(shoal_dict_close(at) == 0);
+    at = next;
+  }
+  if (how == 1) CHECK(shoal_dict_set_dict(dict, "in", 2, at, F) == 0);
+  *inside = at;
+}
+static void test_long_chains(void **state) {
+  (void)state;
+  const char *many = getenv("SHOAL_CHAIN");
+  unsigned length = many ? (unsigned)strtoul(many, NULL, 0) : 300;
+  struct shoal_segment_options o = {
+      .size = 1 << 20, .size_max = UINT64_C(1) << 30, .participants = 8, .objects = length + 64};
+  for (unsigned how = 0; how < 2; how++) {
+    struct shoal_dict *inside;
+    make(&o, NULL);
+    int64_t begun = shoal_now_ns();
+    chain(length, how, &inside);
+    int64_t made = shoal_now_ns();
+    CHECK(shoal_dict_close(inside) == 0);
+    assert_int_equal(containers(), length + 1);
+    int64_t there = shoal_now_ns();
+    CHECK(shoal_dict_remove(dict, "in", 2, F) == 0);
+    int64_t gone = shoal_now_ns();
+    struct shoal_segment_info info;
+    CHECK(shoal_segment_info(seg, &info) == 0);
+    assert_true(info.objects < 64);  // at once, not by the next reaper
+    assert_int_equal(containers(), 1);
+    print_message("a chain of %u, %s: made in %.3f s, gone in %.3f s\n", length, how ? "from its end" : "from its head",
+                  (double)(made - begun) / 1e9, (double)(gone - there) / 1e9);
+    done();
+  }
+}
+
 static void test_no_room(void **state) {
   (void)state;
   struct shoal_list *l;
@@ -510,12 +628,15 @@ static void test_random_kills_among_processes(void **state) {
 
 static struct shoal_list *inner_list;
 static struct shoal_dict *inner_dict;
+static struct shoal_namespace *inner_namespace;
 static uint64_t *word_of(void *memory, uint64_t bytes, uint32_t *random) {
   return (uint64_t *)memory + rnd(random) % (bytes / 8);
 }
 // Of a container's ties, of its entry in the directory, of a block with a handle.
 static uint64_t *victim_word(uint32_t *random) {
-  struct shoal_object *o = rnd(random) % 2 ? &inner_list->object : &inner_dict->object;
+  struct shoal_object *o = rnd(random) % 2   ? &inner_list->object
+                           : rnd(random) % 2 ? &inner_dict->object
+                                             : &shoal_namespace_dict(inner_namespace)->object;
   switch (rnd(random) % 4) {
     case 0: return word_of((char *)o->memory + o->size - UINT64_C(768), 96, random);
     case 1: return word_of(&seg->entries[o->entry].whole, 8, random);
@@ -531,12 +652,18 @@ static uint64_t *victim_word(uint32_t *random) {
 static void every_call(uint32_t *random) {
   struct shoal_dict *d;
   struct shoal_list *l;
+  struct shoal_namespace *ns;
   struct shoal_dict_snapshot all;
   struct shoal_dict_item item;
-  uint32_t key = rnd(random) % 8;
+  uint32_t key = rnd(random) % 12;
   (void)shoal_dict_type(dict, &key, 4);
   if (shoal_dict_get_list(dict, &key, 4, &l) == 0) (void)shoal_list_close(l);
   if (shoal_dict_get_dict(dict, &key, 4, &d) == 0) (void)shoal_dict_close(d);
+  if (shoal_dict_get_namespace(dict, &key, 4, &ns) == 0) {
+    (void)shoal_namespace_set(ns, "x", "one", 3, SHOAL_TRY);
+    (void)shoal_namespace_close(ns);
+  }
+  (void)shoal_dict_set_namespace(dict, &key, 4, inner_namespace, SHOAL_TRY);
   if (shoal_dict_setdefault_list(dict, &key, 4, &l, SHOAL_TRY) >= 0) {
     (void)shoal_list_append_dict(l, inner_dict, SHOAL_TRY);
     (void)shoal_list_close(l);
@@ -544,10 +671,12 @@ static void every_call(uint32_t *random) {
   (void)shoal_dict_set_dict(inner_dict, "d", 1, dict, SHOAL_TRY);
   (void)shoal_dict_set_list(inner_dict, "l", 1, inner_list, SHOAL_TRY);
   if (shoal_dict_snapshot(dict, &all, SHOAL_TRY) == 0) {
-    while (shoal_dict_next(&all, &item))
+    while (shoal_dict_next(&all, &item)) {
+      if (shoal_nested_open_namespace(seg, item.value, item.size, &ns) == 0) (void)shoal_namespace_close(ns);
       if (shoal_dict_next_type(&all, &item) == SHOAL_NESTED_LIST &&
           shoal_nested_open_list(seg, item.value, item.size, &l) == 0)
         (void)shoal_list_close(l);
+    }
     shoal_dict_snapshot_free(&all);
   }
   if (rnd(random) % 4 == 0) (void)shoal_dict_remove(dict, &key, 4, SHOAL_TRY);
@@ -561,9 +690,11 @@ static void is_scribbled_over(void *memory, unsigned i) {
     make(&(struct shoal_segment_options){.size = 256 << 10, .size_max = 2 << 20, .participants = 4, .objects = 32},
          NULL);
     inner_list = a_list(), inner_dict = a_dict();
+    CHECK(shoal_namespace_create(seg, NULL, &inner_namespace) == 0);
     for (uint32_t k = 0; k < 4; k++) {
       CHECK(shoal_dict_set_list(dict, &k, 4, inner_list, F) == 0);
       CHECK(shoal_dict_set_dict(dict, &(uint32_t){k + 4}, 4, inner_dict, F) == 0);
+      CHECK(shoal_dict_set_namespace(dict, &(uint32_t){k + 8}, 4, inner_namespace, F) == 0);
     }
     for (unsigned n = 0; n < 20; n++) {
       scribble(victim_word, &random);
@@ -571,6 +702,7 @@ static void is_scribbled_over(void *memory, unsigned i) {
     }
     (void)shoal_list_close(inner_list);
     (void)shoal_dict_close(inner_dict);
+    (void)shoal_namespace_close(inner_namespace);
     (void)shoal_dict_close(dict);
     (void)shoal_segment_close(seg);
   }
@@ -586,6 +718,8 @@ int main(void) {
       cmocka_unit_test(test_who_holds),
       cmocka_unit_test(test_loops_are_refused),
       cmocka_unit_test(test_what_makes_no_sense),
+      cmocka_unit_test(test_a_namespace_comes_out_as_one),
+      cmocka_unit_test(test_long_chains),
       cmocka_unit_test(test_no_room),
       cmocka_unit_test(test_snapshots_copy_handles),
       cmocka_unit_test(test_against_a_model),

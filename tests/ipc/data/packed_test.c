@@ -39,6 +39,54 @@ static void test_one_line(void **state) {
   done();
 }
 
+static void test_more_in_one_line(void **state) {
+  (void)state;
+  struct shoal_packed m = {.data = NULL};
+  struct shoal_list *l;
+  int i = 0, k = 0;
+  uint64_t n = 9;
+  const char *s;
+  size_t length;
+  make(&small, NULL);
+  CHECK(shoal_list_create(seg, "l", &l) == 0);
+  assert_int_equal(shoal_dict_setdefault_packed(dict, "n", 1, &m, F, "i", 3), 0);
+  assert_int_equal(shoal_dict_setdefault_packed(dict, "n", 1, &m, F, "i", 4), 1);
+  assert_int_equal(shoal_unpack(m.data, m.size, "i", &i), 0);
+  assert_int_equal(i, 3);
+  assert_int_equal(shoal_dict_setdefault_packed(dict, "n", 1, &m, F, "[i", 4), -EINVAL);
+  assert_int_equal(shoal_dict_pop_packed(dict, "m", 1, &m, F, "i", &i), -ENOENT);
+  assert_int_equal(shoal_dict_pop_packed(dict, "n", 1, &m, F, "s", &s, &length), -EBADMSG);
+  assert_int_equal(shoal_unpack(m.data, m.size, "i", &k), 0);  // taken all the same
+  assert_int_equal(k, 3);
+  assert_int_equal(shoal_dict_len(dict), 0);
+  assert_int_equal(shoal_list_extend_packed(l, F, "[i s [i i] n]", 1, "two", 3, 3), 0);
+  assert_int_equal(shoal_list_extend_packed(l, F, "[]"), 0);
+  assert_int_equal(shoal_list_extend_packed(l, F, "i", 1), -EINVAL);
+  assert_int_equal(shoal_list_insert_packed(l, 0, F, "s", "two"), 0);
+  assert_int_equal(shoal_list_len(l), 5);
+  assert_int_equal(shoal_list_count_packed(l, &n, F, "s", "two"), 0);
+  assert_int_equal(n, 2);
+  assert_int_equal(shoal_list_index_packed(l, 1, &n, F, "s", "two"), 0);
+  assert_int_equal(n, 2);
+  assert_int_equal(shoal_list_index_packed(l, 3, &n, F, "s", "two"), -ENOENT);
+  assert_int_equal(shoal_list_contains_packed(l, F, "[i i]", 3, 3), 1);
+  assert_int_equal(shoal_list_contains_packed(l, F, "f", 1.0), 0);  // 1.0 is not 1
+  assert_int_equal(shoal_list_remove_packed(l, F, "s", "two"), 0);
+  assert_int_equal(shoal_list_remove_packed(l, F, "s", "three"), -ENOENT);
+  assert_int_equal(shoal_list_remove_packed(l, F, "s", (char *)NULL), -EINVAL);
+  assert_int_equal(shoal_list_pop_packed(l, 2, &m, F, "[i i]", &i, &k), 0);
+  assert_int_equal(i + k, 6);
+  assert_int_equal(shoal_list_pop_packed(l, 3, &m, F, "x"), -ERANGE);
+  assert_int_equal(shoal_list_pop_packed(l, -1, &m, F, "i", &i), -EBADMSG);
+  assert_int_equal(shoal_list_len(l), 2);
+  assert_int_equal(shoal_list_append(l, "\xc1", 1, F), 0);
+  assert_int_equal(shoal_list_pop_packed(l, -1, &m, F, "x"), -EPROTO);
+  assert_int_equal(shoal_list_clear(l, F), 0);
+  shoal_packed_free(&m);
+  CHECK(shoal_list_close(l) == 0 && shoal_list_unlink(seg, "l") == 0);
+  done();
+}
+
 static void test_what_is_refused(void **state) {
   (void)state;
   struct shoal_packed m = {.data = NULL};
@@ -67,6 +115,7 @@ static void test_what_is_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_line), cmocka_unit_test(test_what_is_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_line), cmocka_unit_test(test_more_in_one_line),
+                                     cmocka_unit_test(test_what_is_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
