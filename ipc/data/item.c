@@ -1,6 +1,7 @@
 // A key and a value in a block. [I1], [I2], [I3], [I4], [I5], [I6]: ipc/data/item_internal.h.
 #include <stdlib.h>
 
+#include "core/segment_internal.h"
 #include "ipc/data/item_internal.h"
 
 __thread uint32_t shoal_inside_;
@@ -32,8 +33,8 @@ int shoal_keep_close_(struct shoal_keep_ *k) { return shoal_heap_close(k->heap);
 
 void *shoal_keep_at_slow_(struct shoal_keep_ *k, shoal_off off, uint64_t size) {
   char *at = shoal_segment_at(k->seg, off, size);
-  uint64_t known = shoal_load64_relaxed(&k->known);
-  while (at && known < off + size && !shoal_cas64_acq_rel(&k->known, &known, off + size)) continue;  // [I5]
+  uint64_t known = shoal_load64_relaxed(&k->known), all = k->seg->g.units_off + shoal_load64_relaxed(&k->seg->size);
+  while (at && known < all && !shoal_cas64_acq_rel(&k->known, &known, all)) continue;  // [I5]
   return at;
 }
 
