@@ -408,10 +408,9 @@ int shoal_block_end_alone_(struct shoal_heap *heap, const struct shoal_block_ref
   uint64_t w = word_of(*(const volatile uint32_t *)&ref->seq, entry, generation);
   char *block = (char *)((uintptr_t)heap->seg->base + off);  // `off` may be anything
   shoal_atomic64 *word = SHOAL_LIKELY(cache) ? find_own(cache, block, &class_) : NULL;
-  if (SHOAL_UNLIKELY(!word || shoal_load64_acquire(word) != w ||  // [H2]
-                     cache->list[class_].n >= shoal_class_[class_].room))
+  if (SHOAL_UNLIKELY(!word || shoal_load64_acquire(word) != w))  // [H2]
     return shoal_block_end_(heap, ref, entry, generation);
   shoal_store64_release(word, shoal_word_next_(w, CACHED, 0));  // [H1]
-  cache->list[class_].item[cache->list[class_].n++] = (struct shoal_listed_){block, word};
+  push(heap, cache, class_, block, word);
   return 0;
 }

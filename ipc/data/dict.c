@@ -5,10 +5,6 @@
 
 #include "ipc/data/dict_internal.h"
 
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
-#include <emmintrin.h>
-#endif
-
 struct key {
   const void *bytes;
   uint64_t hash;
@@ -104,38 +100,37 @@ static int find(struct shoal_dict *d, const struct key *k, struct found *f) {
 
 // A hint: which words of a bucket match.
 SHOAL_INLINE unsigned hints(const shoal_atomic64 *bucket, uint64_t hash) {
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
-  const __m128i mask = _mm_set1_epi64x((int64_t)SHOAL_ITEM_FRAGMENT_);
-  const __m128i fragment = _mm_set1_epi64x((int64_t)(hash >> 52 << 10)), *at = (const __m128i *)(const void *)bucket;
-  unsigned match = 0;
-#pragma GCC unroll 4
-  for (unsigned i = 0; i < SHOAL_BUCKET_ / 2; i++) {
-    __m128i same = _mm_cmpeq_epi32(_mm_and_si128(at[i], mask), fragment);  // the upper halves are 0, and match
-    match |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(_mm_slli_epi64(same, 32))) << 2 * i;
-  }
-  return match;
+#ifdef SHOAL_WORDS_IN_PAIRS_
+  const __m128i mask = _mm_set1_epi32(SHOAL_ITEM_FRAGMENT_), fragment = _mm_set1_epi32((int)(hash >> 52 << 10));
+  const __m128 *at = (const __m128 *)(const void *)bucket;
+  __m128i a = _mm_castps_si128(_mm_shuffle_ps(at[0], at[1], 0x88));  // the lower halves of four words
+  __m128i b = _mm_castps_si128(_mm_shuffle_ps(at[2], at[3], 0x88));
+  a = _mm_cmpeq_epi32(_mm_and_si128(a, mask), fragment);
+  b = _mm_cmpeq_epi32(_mm_and_si128(b, mask), fragment);
+  return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(a, b), _mm_setzero_si128()));
 #else
   unsigned ends;
   return candidates(bucket, hash, &ends);
 #endif
 }
 
-// 1: f->word, which may have been of the key; 0: look for it in full.
+// 1: f->word, which may have been of the key, or lead nowhere; 0: look for it in full.
 SHOAL_INLINE int guess(struct shoal_dict *d, const struct key *k, struct found *f) {
-  if (SHOAL_UNLIKELY(shoal_table_look_(d, &f->table) != 1)) return 0;
+  if (SHOAL_UNLIKELY(!shoal_table_expect_(d, &f->table))) return 0;
   shoal_atomic64 *bucket = &f->table.shm->word[shoal_table_home_(k->hash, f->table.mask)];
   unsigned match = hints(bucket, k->hash);
   if (SHOAL_UNLIKELY(!match)) return 0;
-  f->at = &bucket[__builtin_ctz(match)];
+  f->at = &bucket[__builtin_ctzll(match)];
   f->word = shoal_load64_acquire(f->at);  // [D2] pairs with [D1]
-  return SHOAL_LIKELY(f->word > SHOAL_ITEM_REMOVED_);
+  return 1;
 }
 
-// 1: f->item was of the key, if is_whole() says so after all that is read of it; 0: look for it in full.
-SHOAL_INLINE int find_at_once(struct shoal_dict *d, const struct key *k, struct found *f) {
+// 1: f->item was of the key, if is_whole() says so after all that is read of it, and its value is bytes, `most` at most; 0: look
+// for it in full.
+SHOAL_INLINE int find_at_once(struct shoal_dict *d, const struct key *k, uint64_t most, struct found *f) {
   if (SHOAL_UNLIKELY(!guess(d, k, f))) return 0;
   __builtin_prefetch(d->keep.base + shoal_item_off_(f->word) + SHOAL_CACHE_LINE);
-  return SHOAL_LIKELY(shoal_item_look_(&d->keep, f->word, &f->item) == 0 &&
+  return SHOAL_LIKELY(shoal_item_expect_(&d->keep, f->word, k->size, most, &f->item) &&
                       shoal_item_has_key_(&f->item, k->bytes, k->size));
 }
 
@@ -161,11 +156,12 @@ static uint64_t version_of(const struct found *f) {
   return (f->item.seq + (place >> 32) * UINT64_C(0x9e3779b1)) << 32 | (uint32_t)place;
 }
 
-SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const struct key *k, void *buffer, uint64_t capacity,
-                                      uint64_t *size, uint64_t *version) {
+SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer,
+                                      uint64_t capacity, uint64_t *size, uint64_t *version) {
+  struct key k = key_of(d, key, key_size);
   struct found f;
   do {
-    int rc = find(d, k, &f);
+    int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
     if (rc) return rc;
     if (f.item.value <= capacity) shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
@@ -174,22 +170,46 @@ SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const struct key *k,
   *size = f.item.value;
   return f.item.value <= capacity ? 0 : -EMSGSIZE;
 }
+// 1: f->item was of the key, and its value is in the buffer; 0: look for it in full. What has to wait for the bucket, or for the
+// item, waits in the processor's queues, which are short: the fewer such instructions, the more gets are under way at once. So
+// all of an item that may be read is bounded by one comparison, before it is there, by what there can be at most; its word of
+// now and then says of which life it is, without the tag.
+#define AT_ONCE 1024u  // bytes of a key, and of a value: what is longer is mostly copying
+SHOAL_INLINE int get_at_once(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
+                             struct found *f) {
+  if (SHOAL_UNLIKELY(key_size > AT_ONCE)) return 0;
+  struct key k = key_of(d, key, key_size);
+  if (SHOAL_UNLIKELY(!guess(d, &k, f))) return 0;
+  uint64_t most = capacity < AT_ONCE ? capacity : AT_ONCE, need = shoal_item_size_(key_size, most);
+  uint64_t known = shoal_load64_acquire(&d->keep.known), place = f->word >> 22;  // [I6] pairs with [I5]
+  if (SHOAL_UNLIKELY(known < need || place - 1 >= (known - need) / 16)) return 0;
+  struct shoal_item_shm *it = (struct shoal_item_shm *)(void *)(d->keep.base + place * 16);
+  f->item.shm = it;
+  f->item.nested = 0;
+  f->item.seq = shoal_load32_acquire(&it->seq);  // [I2] pairs with [I1]
+  f->item.key = shoal_load32_acquire(&it->key);  // [I2]
+  if (SHOAL_UNLIKELY(f->item.key != k.size)) return 0;
+  f->item.value = shoal_load64_acquire(&it->value);  // [I2]; a handle's is larger than any
+  if (SHOAL_UNLIKELY(f->item.value > most || !shoal_item_has_key_(&f->item, k.bytes, k.size))) return 0;
+  shoal_words_read_(shoal_item_key_(it) + shoal_padded_(key_size) / 8, buffer, f->item.value);
+  return is_whole(d, f);
+}
 int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                              uint64_t *size, uint64_t *version) {
   struct found f;
-  if (SHOAL_UNLIKELY(is_too_long(key_size))) return not_there(d);
-  struct key k = key_of(d, key, key_size);
-  if (SHOAL_UNLIKELY(!find_at_once(d, &k, &f) || f.item.nested || f.item.value > capacity))
-    return get_in_full(d, &k, buffer, capacity, size, version);
-  shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
-  if (SHOAL_UNLIKELY(!is_whole(d, &f))) return get_in_full(d, &k, buffer, capacity, size, version);
+  if (SHOAL_UNLIKELY(!get_at_once(d, key, key_size, buffer, capacity, &f)))
+    return get_in_full(d, key, key_size, buffer, capacity, size, version);
   *size = f.item.value;
   if (version) *version = version_of(&f);
   return 0;
 }
 int shoal_dict_get(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                    uint64_t *size) {
-  return shoal_dict_get_versioned(d, key, key_size, buffer, capacity, size, NULL);
+  struct found f;
+  if (SHOAL_UNLIKELY(!get_at_once(d, key, key_size, buffer, capacity, &f)))
+    return get_in_full(d, key, key_size, buffer, capacity, size, NULL);
+  *size = f.item.value;
+  return 0;
 }
 
 int shoal_dict_get_alloc(struct shoal_dict *d, const void *key, uint64_t key_size, void **value, uint64_t *size) {
@@ -255,7 +275,7 @@ static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, i
   for (int tries = 0, full = 0; tries < 1000; tries++) {
     int rc = shoal_dict_lock_(d, o->stripe, deadline);
     if (SHOAL_UNLIKELY(rc)) return rc;
-    rc = find_at_once(d, &o->k, &o->f) && is_whole(d, &o->f) ? 0 : find(d, &o->k, &o->f);
+    rc = find_at_once(d, &o->k, d->keep.size_max, &o->f) && is_whole(d, &o->f) ? 0 : find(d, &o->k, &o->f);
     o->there = rc == 0;
     if (o->there) shoal_block_prefetch_(d->keep.heap, o->f.item.shm);
     if (rc == 0 || (rc == -ENOENT && (!adds || reserve(o, full)))) return 0;
@@ -354,7 +374,7 @@ static void unmake(struct shoal_dict *d, struct shoal_item_shm *it) { (void)shoa
 // The key's bucket is on its way while its item is written.
 static void prefetch(struct shoal_dict *d, const struct key *k) {
   struct shoal_table_ t;
-  if (shoal_table_look_(d, &t) == 1) shoal_prefetch_write(&t.shm->word[shoal_table_home_(k->hash, t.mask)]);
+  if (shoal_table_expect_(d, &t)) shoal_prefetch_write(&t.shm->word[shoal_table_home_(k->hash, t.mask)]);
 }
 
 // The item becomes the key's, or is freed.

@@ -81,6 +81,8 @@ struct shoal_dict {
   uint32_t is_a;        // enum shoal_nested_type: a dict or a namespace
   shoal_atomic64 next;  // where popitem looks first; any value is correct
   struct shoal_object object;
+  shoal_atomic64
+      sound;  // the last root that was found to lead to a table inside the segment. A hint: it does so for good
 };
 
 #define SHOAL_ROOT_OFF_(root) ((root) >> 22 << 4)
@@ -93,23 +95,18 @@ struct shoal_table_ {           // private: where the words are, as a root said 
   uint64_t mask, root;
   uint32_t seq;
 };
-// 1: there are words; 0: there are none; -1: nothing that can be a table.
-SHOAL_INLINE int shoal_table_look_(struct shoal_dict *d, struct shoal_table_ *t) {
-  uint64_t root = shoal_load64_acquire(&d->shm->root);  // [D4] pairs with [D3]
-  unsigned log = SHOAL_ROOT_LOG_(root);
-  t->shm = NULL;
-  t->mask = 0;
+// Without a call, where this view has looked before: 1; 0: else.
+SHOAL_INLINE int shoal_table_expect_(const struct shoal_dict *d, struct shoal_table_ *t) {
+  uint64_t root = shoal_load64_acquire(&d->shm->root);                             // [D4] pairs with [D3]
+  if (SHOAL_UNLIKELY(root != shoal_load64_acquire(&d->sound) || !root)) return 0;  // [I6] pairs with [I5]
+  t->shm = (struct shoal_table_shm *)(void *)(d->keep.base + SHOAL_ROOT_OFF_(root));
+  t->mask = (UINT64_C(1) << SHOAL_ROOT_LOG_(root)) - 1;
   t->root = root;
-  t->seq = 0;
-  if (SHOAL_UNLIKELY(!SHOAL_ROOT_OFF_(root))) return 0;
-  if (SHOAL_UNLIKELY(log - SHOAL_TABLE_LOG_MIN_ > SHOAL_TABLE_LOG_MAX_ - SHOAL_TABLE_LOG_MIN_)) return -1;
-  t->shm =
-      (struct shoal_table_shm *)shoal_keep_at_(&d->keep, SHOAL_ROOT_OFF_(root), sizeof *t->shm + (UINT64_C(8) << log));
-  if (SHOAL_UNLIKELY(!t->shm)) return -1;
-  t->mask = (UINT64_C(1) << log) - 1;
   t->seq = shoal_load32_acquire(&t->shm->seq);  // [D4]
   return 1;
 }
+// 1: there are words; 0: there are none; -1: nothing that can be a table.
+int shoal_table_look_(struct shoal_dict *d, struct shoal_table_ *t);
 // 0, or -EPROTO: nothing that can be a table.
 int shoal_dict_table_(struct shoal_dict *d, struct shoal_table_ *t);
 SHOAL_INLINE int shoal_table_is_current_(const struct shoal_dict *d, const struct shoal_table_ *t) {

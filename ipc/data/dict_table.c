@@ -6,6 +6,19 @@
 
 static int damaged(void) { return shoal_fail_(-EPROTO, "the dict is damaged"); }
 
+int shoal_table_look_(struct shoal_dict *d, struct shoal_table_ *t) {
+  uint64_t root = shoal_load64_acquire(&d->shm->root);  // [D4] pairs with [D3]
+  unsigned log = SHOAL_ROOT_LOG_(root);
+  *t = (struct shoal_table_){.root = root};
+  if (!SHOAL_ROOT_OFF_(root)) return 0;
+  if (log < SHOAL_TABLE_LOG_MIN_ || log > SHOAL_TABLE_LOG_MAX_) return -1;
+  t->shm = shoal_keep_at_(&d->keep, SHOAL_ROOT_OFF_(root), sizeof *t->shm + (UINT64_C(8) << log));
+  if (!t->shm) return -1;
+  t->mask = (UINT64_C(1) << log) - 1;
+  t->seq = shoal_load32_acquire(&t->shm->seq);  // [D4]
+  shoal_store64_release(&d->sound, root);       // [I5] pairs with [I6]
+  return 1;
+}
 int shoal_dict_table_(struct shoal_dict *d, struct shoal_table_ *t) {
   return SHOAL_UNLIKELY(shoal_table_look_(d, t) < 0) ? damaged() : 0;
 }

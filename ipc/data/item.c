@@ -31,8 +31,8 @@ int shoal_keep_close_(struct shoal_keep_ *k) { return shoal_heap_close(k->heap);
 
 void *shoal_keep_at_slow_(struct shoal_keep_ *k, shoal_off off, uint64_t size) {
   char *at = shoal_segment_at(k->seg, off, size);
-  uint64_t known = shoal_load64_relaxed(&k->known);
-  while (at && known < off + size && !shoal_cas64_acq_rel(&k->known, &known, off + size)) continue;  // [I5]
+  uint64_t known = shoal_load64_relaxed(&k->known), all = k->seg->g.units_off + shoal_load64_relaxed(&k->seg->size);
+  while (at && known < all && !shoal_cas64_acq_rel(&k->known, &known, all)) continue;  // [I5]
   return at;
 }
 
@@ -114,7 +114,9 @@ static int give_nested(struct shoal_keep_ *k, struct shoal_item_shm *it, const s
 }
 int shoal_item_give_(struct shoal_keep_ *k, struct shoal_item_shm *it, struct shoal_block_ref *ref) {
   struct shoal_handle_shm h;
-  if (SHOAL_UNLIKELY(peek(k, shoal_segment_off(k->seg, it), &h))) return give_nested(k, it, &h, ref);
+  if (SHOAL_UNLIKELY(shoal_load64_relaxed(&it->value) & SHOAL_ITEM_NESTED_) &&
+      peek(k, shoal_segment_off(k->seg, it), &h))
+    return give_nested(k, it, &h, ref);
   if (SHOAL_LIKELY(shoal_keep_give_(k, it, ref) == 0)) return 0;
   return shoal_fail_(-EPROTO, "the heap is damaged: it says that our block is not ours");
 }
@@ -144,23 +146,31 @@ int shoal_item_copy_(const struct shoal_item_ *i, void **out) {
 
 // ---- ending many ----
 
-// What the word leads to, if anything, in *ref.
-static void note(struct shoal_keep_ *k, uint64_t word, struct shoal_block_ref *ref) {
+// What the word leads to, if anything, in *ref. 1: it is no handle.
+static int note(struct shoal_keep_ *k, uint64_t word, struct shoal_block_ref *ref) {
   struct shoal_item_ i;
   *ref = (struct shoal_block_ref){.off = 0};
-  if (word > SHOAL_ITEM_REMOVED_ && shoal_item_look_(k, word, &i) == 0) *ref = shoal_item_ref_(&i, word);
+  if (word <= SHOAL_ITEM_REMOVED_ || shoal_item_look_(k, word, &i)) return 1;
+  *ref = shoal_item_ref_(&i, word);
+  return !i.nested;
+}
+static void come_to(struct shoal_sweep_shm *s, uint64_t phase) {
+  SHOAL_COMPILER_BARRIER();
+  __atomic_store_n(&s->phase, phase, __ATOMIC_RELAXED);
+  SHOAL_COMPILER_BARRIER();
 }
 
 int shoal_sweep_run_(struct shoal_keep_ *k, struct shoal_sweep_shm *s, const shoal_atomic64 *words, uint64_t n) {
   uint64_t phase = __atomic_load_n(&s->phase, __ATOMIC_RELAXED);
   for (; phase / 2 < n; phase++) {
-    int rc = 0;
-    if (phase & 1) rc = shoal_item_end_(k, &s->ref);
-    else note(k, shoal_load64_relaxed(&words[phase / 2]), &s->ref);
+    int plain = 0;
+    if (!(phase & 1)) {
+      plain = note(k, shoal_load64_relaxed(&words[phase / 2]), &s->ref);
+      come_to(s, ++phase);
+    }
+    int rc = plain ? shoal_keep_end_(k, &s->ref) : shoal_item_end_(k, &s->ref);
     if (rc) return rc;
-    SHOAL_COMPILER_BARRIER();
-    __atomic_store_n(&s->phase, phase + 1, __ATOMIC_RELAXED);
-    SHOAL_COMPILER_BARRIER();
+    come_to(s, phase + 1);
   }
   return 0;
 }

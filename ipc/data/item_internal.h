@@ -118,21 +118,55 @@ SHOAL_INLINE int shoal_item_look_(struct shoal_keep_ *k, uint64_t word, struct s
   if (SHOAL_UNLIKELY(((out->seq ^ word) & SHOAL_ITEM_TAG_) || out->value > k->size_max)) return -EAGAIN;
   return shoal_keep_at_(k, off, shoal_item_size_(out->key, out->value)) ? 0 : -EAGAIN;
 }
+// The same without a call, of an item that a reader may expect: 1; 0: it is no such one, or lies where this process has not yet
+// looked. `key`: bytes of its key; `most`: bytes of a value that is no handle, at most the segment's.
+SHOAL_INLINE int shoal_item_expect_(const struct shoal_keep_ *k, uint64_t word, uint32_t key, uint64_t most,
+                                    struct shoal_item_ *out) {
+  shoal_off off = shoal_item_off_(word);
+  uint64_t known = shoal_load64_acquire(&k->known);  // [I6] pairs with [I5]
+  struct shoal_item_shm *it = (struct shoal_item_shm *)(void *)(k->base + off);
+  if (SHOAL_UNLIKELY(off - 1 >= known || known - off < sizeof *it)) return 0;
+  out->shm = it;
+  out->seq = shoal_load32_acquire(&it->seq);      // [I2]
+  out->key = shoal_load32_acquire(&it->key);      // [I2]
+  out->value = shoal_load64_acquire(&it->value);  // [I2]
+  out->nested = 0;
+  if (SHOAL_UNLIKELY(((out->seq ^ word) & SHOAL_ITEM_TAG_) || out->key != key || out->value > most)) return 0;
+  return SHOAL_LIKELY(shoal_item_size_(key, out->value) <= known - off);
+}
 SHOAL_INLINE const shoal_atomic64 *shoal_item_value_(const struct shoal_item_ *i) {
   return shoal_item_key_(i->shm) + shoal_padded_(i->key) / 8;
 }
-SHOAL_INLINE int shoal_item_has_key_(const struct shoal_item_ *i, const void *key, uint32_t size) {
-  const shoal_atomic64 *at = shoal_item_key_(i->shm);
-  const char *from = (const char *)key;
+SHOAL_INLINE int shoal_item_has_word_(const shoal_atomic64 *at, const char *from, uint64_t bytes) {
   uint64_t word = 0;
+  memcpy(&word, from, bytes);
+  return shoal_load64_acquire(at) == word;  // [I2]
+}
+SHOAL_INLINE int shoal_item_has_pair_(const shoal_atomic64 *at, const char *from) {
+#ifdef SHOAL_WORDS_IN_PAIRS_
+  __m128i is = _mm_loadu_si128((const __m128i *)(const void *)at);
+  SHOAL_COMPILER_BARRIER();  // [I2]
+  __m128i same = _mm_cmpeq_epi8(is, _mm_loadu_si128((const __m128i *)(const void *)from));
+  return _mm_movemask_epi8(same) == 0xffff;
+#else
+  return shoal_item_has_word_(at, from, 8) && shoal_item_has_word_(at + 1, from + 8, 8);
+#endif
+}
+SHOAL_INLINE int shoal_item_has_key_(const struct shoal_item_ *i, const void *key, uint32_t size) {
+  const shoal_atomic64 *words = shoal_item_key_(i->shm);
+  const char *from = (const char *)key;
+  uint64_t at = 0;  // counted as core/words.h counts
   if (i->key != size) return 0;
-  for (; size >= 8; size -= 8, at++, from += 8) {
-    memcpy(&word, from, 8);
-    if (shoal_load64_acquire(at) != word) return 0;  // [I2]
+  for (; at + 16 <= size; at += 16) {
+    if (!shoal_item_has_pair_(words + at / 8, from + at)) return 0;
+    __asm__("" : "+r"(at));
   }
-  word = 0;
-  if (size) memcpy(&word, from, size);
-  return !size || shoal_load64_acquire(at) == word;  // [I2]
+  if (SHOAL_LIKELY(at == size)) return 1;
+  if (at + 8 <= size) {
+    if (!shoal_item_has_word_(words + at / 8, from + at, 8)) return 0;
+    at += 8;
+  }
+  return at == size || shoal_item_has_word_(words + at / 8, from + at, size - at);
 }
 // Whether it was of one life, all the time since it was looked at: `at` has led there before.
 SHOAL_INLINE int shoal_item_is_whole_(const struct shoal_item_ *i, const shoal_atomic64 *at, uint64_t word) {

@@ -33,6 +33,11 @@ static int is_changed(struct shoal_list *l) {
   return r.length == l->shm->length_then;
 }
 
+static int is_added(struct shoal_list *l) {
+  struct shoal_row_ r;
+  return shoal_list_look_(l, &r) == 0 && r.length == l->shm->slot + 1;
+}
+
 static uint64_t at_most(uint64_t n, uint64_t most) { return n < most ? n : most; }
 
 // What the last row had, and this one has not.
@@ -60,6 +65,7 @@ static int settle(struct shoal_list *l, uint32_t state) {
   struct shoal_list_shm *shm = l->shm;
   int rc;
   if (state == SHOAL_LIST_SET_) rc = shoal_item_end_(&l->keep, is_set(l) ? &shm->old : &shm->fresh);
+  else if (state == SHOAL_LIST_ADD_) rc = is_added(l) ? 0 : shoal_item_end_(&l->keep, &shm->fresh);
   else rc = is_changed(l) ? end_dropped(l) : end_given(l);
   if (rc) return rc;
   SHOAL_COMPILER_BARRIER();
@@ -115,6 +121,24 @@ int shoal_list_put_(struct shoal_list *l, const struct shoal_row_ *row, uint64_t
   shoal_store64_release(at, shm->word);  // [V1] pairs with [V2]
   SHOAL_COMPILER_BARRIER();
   (void)settle(l, SHOAL_LIST_SET_);
+  return 0;
+}
+
+// Behind the last; the row has room.
+static int add(struct shoal_list *l, const struct shoal_row_ *row, struct shoal_item_shm *item) {
+  struct shoal_list_shm *shm = l->shm;
+  shm->slot = row->length;
+  shm->fresh = (struct shoal_block_ref){.off = 0};
+  intend(l, SHOAL_LIST_ADD_);
+  int rc = shoal_item_give_(&l->keep, item, &shm->fresh);
+  if (SHOAL_UNLIKELY(rc)) {
+    intend(l, SHOAL_LIST_IDLE_);
+    (void)shoal_heap_free(l->keep.heap, item);
+    return rc;
+  }
+  shoal_store64_relaxed(&row->shm->word[row->length], shoal_item_word_(shm->fresh.off, 0, shm->fresh.seq));
+  shoal_store64_release(&row->shm->length, row->length + 1);  // [V1] pairs with [V2]
+  intend(l, SHOAL_LIST_IDLE_);
   return 0;
 }
 
@@ -217,6 +241,7 @@ int shoal_list_change_(struct shoal_list *l, const struct shoal_row_ *row, uint6
                        struct shoal_item_shm *const *items, uint64_t n) {
   struct change c = {.row = row, .from = from, .drop = drop, .n = n, .length = row->length - drop + n, .items = items};
   if (!drop && !n) return 0;
+  if (!drop && n == 1 && is_in_place(&c)) return add(l, row, items[0]);
   int rc = c.length && !is_in_place(&c) ? make_row(l, &c) : 0;
   if (rc) {
     drop_items(l, items, n);

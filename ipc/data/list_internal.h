@@ -5,6 +5,7 @@
 //
 // INTENT of who has the lock (lock.state):
 //   SET     word[slot] := word; `old` is ended                     else `fresh` is ended
+//   ADD     length := slot + 1, and word[slot] before it           else `fresh` is ended
 //   CHANGE  root and length := those `then`                        else what was given is ended again
 //     a new row is given (`fresh`), or the row stays. From word `give.phase` / 2 on values are given, one by one, up to
 //     `add_to`; give.ref: the last of them. Published, what word[drop.phase / 2, drop_to) of the last row led to is ended, one by
@@ -17,7 +18,7 @@
 
 SHOAL_BEGIN
 
-enum { SHOAL_LIST_IDLE_, SHOAL_LIST_SET_, SHOAL_LIST_CHANGE_ };
+enum { SHOAL_LIST_IDLE_, SHOAL_LIST_SET_, SHOAL_LIST_CHANGE_, SHOAL_LIST_ADD_ };
 
 struct shoal_list_shm {
   uint64_t kind;

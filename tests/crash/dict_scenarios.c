@@ -508,5 +508,7 @@ LIST(pair_replace, "pair, replace a slice, then the next writer", .kind = CRASH_
      .prepare = warm, .op = op_replace, .prepare2 = warm, .op2 = op_append, .check = check_two);
 LIST(pair_extend, "pair, extend, then the next writer", .kind = CRASH_PAIR, .setup = l_extend, .prepare = warm,
      .op = op_extend, .prepare2 = warm, .op2 = op_list_set, .check = check_two);
+LIST(pair_append, "pair, append, then the next writer", .kind = CRASH_PAIR, .setup = l_append, .prepare = warm,
+     .op = op_append, .prepare2 = warm, .op2 = op_append, .check = check_two);
 LIST(pair_clear, "pair, clear, then the next writer", .kind = CRASH_PAIR, .setup = l_clear, .prepare = warm,
      .op = op_list_clear, .prepare2 = warm, .op2 = op_append, .check = check_two);
