@@ -429,7 +429,7 @@ int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (
 
 static int would_go(const struct shoal_queue_op_ *op, int side) {
   struct shoal_queue *q = op->q;
-  if (q->ops->ready) return q->ops->ready(q, side, op->me);
+  if (q->ops->ready) return q->ops->ready(q, side, op->me, op->deadline);
   if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   return q->ops->wait->blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
 }

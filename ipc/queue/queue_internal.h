@@ -49,10 +49,11 @@ struct shoal_queue_kind_ {
   int (*get_one)(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
   int (*reserve)(void *op), (*receive)(void *op);
   int (*send)(void *op), (*recv)(void *op);  // byte messages; NULL: it carries none
-  int (*evict)(void *op);                    // receives what stands where the next put belongs. NULL: a producer cannot
-  int (*peek)(void *op);                     // copies the next message to op->out, takes nothing
-  // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY. NULL: wait->blocker tells.
-  int (*ready)(struct shoal_queue *q, int side, uint32_t me);
+  int (*evict)(void *op);  // receives what stands where the next put belongs; NULL: the attempts see to it
+  int (*peek)(void *op);   // copies the next message to op->out, takes nothing
+  // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY; -ETIMEDOUT, by whom stands inside. NULL:
+  // wait->blocker tells.
+  int (*ready)(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline);
   // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `keep` notes what was got and stays in hand; `in_hand` finds
   // the first of that, and forgets it: data, token and redelivered of the loan. 0: there is none ----
   int (*done)(struct shoal_queue *q, uint32_t *owner);

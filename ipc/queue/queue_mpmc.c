@@ -288,7 +288,8 @@ static int in_hand(struct shoal_queue *q, struct shoal_queue_taken_ *taken, stru
 }
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }
 
-static int ready(struct shoal_queue *q, int side, uint32_t me) {
+static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {
+  (void)deadline;  // nobody stands inside
   if (side == SHOAL_CONSUMER) {
     shoal_queue_look_due_(q, me);
     return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;

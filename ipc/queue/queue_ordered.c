@@ -317,8 +317,8 @@ static int receive_leased(void *arg) {
   } while (rc || shoal_queue_bury_(q, &op->loan));
   return 0;
 }
-static int ready(struct shoal_queue *q, int side, uint32_t me) {
-  int rc = side == SHOAL_CONSUMER ? look_due(q, me, SHOAL_TRY) : 0;
+static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {
+  int rc = side == SHOAL_CONSUMER ? look_due(q, me, deadline) : 0;
   if (rc) return rc;
   if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   return blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;

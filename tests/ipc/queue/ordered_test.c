@@ -989,6 +989,25 @@ static void test_a_lock_that_names_nobody_is_taken(void **state) {
 
 // Its lock names one who lives, and is not inside: nobody who only tries waits for him.
 static void live_on(void *memory, unsigned i) {
+// A look, too, waits for who stands inside until its deadline, be that sooner or later than what a try waits.
+static void test_a_look_waits_until_its_deadline(void **state) {
+  (void)state;
+  struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);
+  o.lease_ns = 1000000;
+  struct shoal_queue *q = make(&o);
+  put_number(q, 1);
+  struct peer p = peer_start(&arena, stay_inside, 0);
+  await(&shared()->ready, 1);
+  struct shoal_case readable = shoal_on_readable(q);
+  shoal_deadline later = shoal_after_ns(SHOAL_RECHECK_NS + SHOAL_RECHECK_NS / 4);
+  assert_int_equal(shoal_select_ready(&readable, 1, later), -ETIMEDOUT);
+  assert_true(shoal_deadline_passed(later));
+  assert_int_equal(shoal_select_ready(&readable, 1, shoal_after_ms(2)), -ETIMEDOUT);
+  peer_kill(&p);
+  assert_int_equal(shoal_select_ready(&readable, 1, SHOAL_FOREVER), 1);
+  unmake(q);
+}
+
   struct shared *s = memory;
   struct shoal_queue *q = attach(memory);
   (void)i;
@@ -1060,3 +1079,4 @@ int main(void) {
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
+      cmocka_unit_test(test_a_look_waits_until_its_deadline),
