@@ -270,7 +270,7 @@ struct shoal_queue {
   uint32_t element_size;  // 0: byte messages
   uint32_t slot_size;     // of what lies in the ring
   uint32_t borrowed;      // `object` is another's to close
-  uint32_t gets;          // the kind, whose get goes inline; UINT32_MAX: attempt.get
+  uint32_t puts, gets;    // the kind, whose put, get goes inline; UINT32_MAX: attempt.put, .get
   uint32_t overflow, joinable;
   uint32_t leased, delivery_max;
   int64_t lease_ns;
@@ -363,9 +363,9 @@ SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, ui
   struct shoal_eventcount *ec = q->wait.shm;
   uint32_t me = shoal_role_cached_(&q->wait, SHOAL_PRODUCER);
   // a handle does not know its type, and more than fits would be written past the slot
-  if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->kind > SHOAL_QUEUE_SPSC)))
+  if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->puts > SHOAL_QUEUE_SPSC)))
     return shoal_queue_put_any_(q, element, size, deadline);
-  if (SHOAL_UNLIKELY(q->kind == SHOAL_QUEUE_SPSC)) {
+  if (SHOAL_UNLIKELY(q->puts == SHOAL_QUEUE_SPSC)) {
     int rc = shoal_queue_put_spsc_(q, me, element, size);
     return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_put_any_(q, element, size, deadline);
   }

@@ -256,6 +256,7 @@ static int make_taken(struct shoal_queue *q) {
 
 static void choose_attempts(struct shoal_queue *q) {
   const struct shoal_queue_kind_ *ops = q->ops;
+  q->puts = q->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? UINT32_MAX : q->kind;
   q->gets = q->joinable || q->leased ? UINT32_MAX : q->kind;
   q->attempt = (struct shoal_queue_attempts_){ops->put,     ops->get,     ops->put_n, ops->get_n,
                                               ops->reserve, ops->receive, ops->send,  ops->recv};
