@@ -332,7 +332,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
 // ---- whole elements ----
 
 static int put_wait(struct shoal_queue *q, struct shoal_queue_op_ *op, shoal_deadline deadline) {
-  int rc = q->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? q->attempt.put(op) : -EAGAIN;
+  int rc = q->attempt.put != q->ops->put ? q->attempt.put(op) : -EAGAIN;
   if (rc != -EAGAIN) return rc;
   rc = shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, op->me, q->attempt.put, op, shoal_queue_patience_(q, deadline));
   if (rc != -EAGAIN || q->overflow != SHOAL_OVERFLOW_DROP_NEWEST) return rc;

@@ -54,8 +54,15 @@
 //          held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
 //          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
+// OVERFLOW DROP_OLDEST: of MPMC and FIFO the oldest message gives way, of LIFO the one at the bottom, of PRIORITY the one that would
+//          be received last of those inside, whatever the key of the new one. What is in hands never does: a put to MPMC waits
+//          while its oldest is, or is still being put; to the others while all are. A lease that has run out is in hand
+//          until a consumer looks. A growing queue drops from the end of the segment on, and answers -ENOSPC, without
+//          waiting, when all is in hands. `discarded` counts: of FIFO, LIFO and PRIORITY each, whoever was killed when;
+//          of MPMC it may lack what a process died with. Not with SPSC: its consumer claims nothing, so that no
+//          producer can know what it is reading.
 // GROWING  options.grow: a queue that is full doubles; it never shrinks. Its memory is the segment's and goes with the queue.
-//          A put that finds the segment full answers -ENOSPC, whatever its deadline; it does not wait for room.
+//          A put that finds the segment full answers -ENOSPC, whatever its deadline; it does not wait for room (but: OVERFLOW).
 // LEASE    options.lease_ns, .delivery_max: deliveries that end without a release count (`redelivered`), whether by death, by return
 //          or because the lease has run out; one more than delivery_max is none: the message goes to dead letters, at least once
 //          (killed on the way, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
@@ -86,7 +93,7 @@ enum {
   SHOAL_OVERFLOW_WAIT = 0,
   SHOAL_OVERFLOW_REFUSE = 1,       // -EAGAIN at once, whatever the deadline
   SHOAL_OVERFLOW_DROP_NEWEST = 2,  // what was to be put is dropped: SHOAL_DROPPED at once
-  SHOAL_OVERFLOW_DROP_OLDEST = 3,  // the oldest is dropped in its stead; waits only while somebody holds that. Not SPSC
+  SHOAL_OVERFLOW_DROP_OLDEST = 3,  // another is dropped in its stead (OVERFLOW, above); waits only for hands. Not SPSC
 };
 enum { SHOAL_DROPPED = 1 };  // a put's answer: no error, and nothing was put
 
@@ -147,7 +154,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side);
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline);
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline);
 // As many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL: n is 0.
-// DROP_NEWEST: how many went in, 0..n; the others are dropped. DROP_OLDEST: all go in, the last of them stay.
+// DROP_NEWEST: how many went in, 0..n; the others are dropped. DROP_OLDEST: all go in; those that give way may be among them.
 int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline);
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline);
 // A copy of the message that a get would have had at some moment of the call; nothing is taken. Errors as get. SPSC: the
@@ -211,7 +218,7 @@ struct shoal_queue_info {
   uint32_t delivery_max, reserved_;
   uint64_t lease_ns, expired, buried;  // leases that ran out; moved to dead letters
   uint64_t held;                       // joinable: messages in hands. With size: what is unfinished
-  uint64_t discarded;                  // by options.overflow, by clear. May lack what a process died with
+  uint64_t discarded;                  // by options.overflow, by clear. May lack what a process died with (OVERFLOW, above)
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
 // Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room.

@@ -35,6 +35,7 @@ struct shoal_queue_kind_ {
   const char *name;
   uint32_t roles;       // by default, of each side
   uint32_t wait_flags;  // of its eventcount
+  uint32_t evicts;      // 1: a message can give way to a put
   uint32_t holds;       // 1: its claims outlive a call, so its roles are watched from the first loan on
   const struct shoal_wait_ops *wait;
   // ---- making it; no roles, no pending ----
@@ -130,10 +131,10 @@ SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *v
 
 // ---- queue_mpmc.c ----
 void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);  // a slot: told to who sleeps for it
-// Kind MPMC, without a policy: a get that has the next element shown while it is claimed. Killed in `use`, which is to be
 // Around what makes the message at `at` one in nobody's hands again: told to who sleeps for it.
 void shoal_queue_gives_back_(struct shoal_queue *q);
 void shoal_queue_is_back_(struct shoal_queue *q, uint64_t at);
+// Kind MPMC, without a policy: a get that has the next element shown while it is claimed. Killed in `use`, which is to be
 // short, another gets it. Unlike a loan it outlives no call: who sleeps need not watch all who have ever had one.
 int shoal_queue_use_(struct shoal_queue *q, void (*use)(void *arg, const void *element), void *arg,
                      shoal_deadline deadline);

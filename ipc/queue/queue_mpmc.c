@@ -438,6 +438,7 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .receive = receive,
     .send = send,
     .recv = recv,
+    .evicts = 1,
     .evict = evict,
     .peek = peek,
     .done = done,

@@ -167,7 +167,7 @@ static void test_the_oldest_is_dropped(void **state) {
 
 // ---- who waits to drop the oldest ----
 
-static const uint32_t dropping[] = {SHOAL_QUEUE_MPMC};
+static const uint32_t dropping[] = {SHOAL_QUEUE_MPMC, SHOAL_QUEUE_FIFO, SHOAL_QUEUE_LIFO, SHOAL_QUEUE_PRIORITY};
 #define DROPPING (sizeof dropping / sizeof *dropping)
 
 static void put_another(void *memory, unsigned i) {
@@ -270,7 +270,7 @@ static void test_policies_that_make_no_sense(void **state) {
   (void)state;
   refused((struct shoal_queue_options){.capacity = 4, .overflow = 4}, "options.overflow: there is no such policy");
   refused((struct shoal_queue_options){.capacity = 4, .kind = SHOAL_QUEUE_SPSC, .overflow = SHOAL_OVERFLOW_DROP_OLDEST},
-          "options.overflow: only the consumer of this kind can take the oldest out");
+          "options.overflow: the consumer of this kind claims nothing, so nobody knows what it is reading");
 }
 
 // ---- 2 ----
