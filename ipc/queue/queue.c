@@ -87,7 +87,9 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
     return shoal_fail_(-EINVAL, "a queue of %llu bytes in %llu", (unsigned long long)l.size, (unsigned long long)size);
   const struct shoal_queue_kind_ *kind = kinds[kind_of(options)];
   struct shoal_queue_options ring = ring_options(options);
-  int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, kind->wait_flags);
+  // who drops waits for hands, not for readers: theirs is no end
+  uint32_t flags = kind->wait_flags | (options->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? SHOAL_EC_AWAITS : 0);
+  int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, flags);
   if (!rc) rc = kind->init(ring_at(shm, l.ring), l.size - l.ring, &ring);
   if (rc) return rc;
   shm->kind = kind_of(options);
