@@ -97,6 +97,8 @@ enum {
 };
 enum { SHOAL_DROPPED = 1 };  // a put's answer: no error, and nothing was put
 
+#define SHOAL_QUEUE_TYPE_MAX 63  // bytes of a type's name, without the final NUL
+
 struct shoal_queue_options {  // zero: the default
   uint32_t capacity;          // elements, at least: a power of two; SPSC takes more before it is full; FIFO, LIFO and
                               // PRIORITY: exactly. Must be given
@@ -112,8 +114,9 @@ struct shoal_queue_options {  // zero: the default
   uint32_t joinable;      // 1: what is got is in hand until task_done. Not with SPSC
   uint32_t delivery_max;  // delivered so often, and not released: dropped, or moved; at most 1,023; 0: no limit
   uint64_t lease_ns;      // a received message not released within it (1 ms at least) comes again; 0: only after deaths
-  const char *dead_letters;    // where it is moved: a queue of this segment, of the same element size. NULL: dropped
+  const char *dead_letters;    // where it is moved: a queue of this segment, of the same element type. NULL: dropped
   struct shoal_queue_key key;  // PRIORITY of elements, and only that. Must be given (SHOAL_PRIORITY_TYPED fills it in)
+  const char *type;            // the name of the elements' type (typed forms fill it in). NULL: not told. Copied
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -122,15 +125,19 @@ struct shoal_queue;  // this process's handle; below, for the inline forms only
 // `options` NULL: zeroes, so -EINVAL: no capacity. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) SHOAL_MUST_CHECK;
-// `element_size` 0: of byte messages. -ENOENT, -EBADMSG no queue, or another element size (of the type nothing but its
-// size is known: another of the same size opens), -EPROTO, -ENOSYS, -ENOMEM
+// `element_size` 0: of byte messages. -ENOENT, -EBADMSG no queue, or another element size (its type's name is not asked
+// for: any of the same size opens), -EPROTO, -ENOSYS, -ENOMEM
 int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
                      struct shoal_queue **out) SHOAL_MUST_CHECK;
+// The same of elements of a type with that name, as it is written in the program; of another: -EBADMSG. NULL, or a queue that was
+// made without one: nothing is asked. Typed forms do this.
+int shoal_queue_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                        struct shoal_queue **out) SHOAL_MUST_CHECK;
 // The same of kind PRIORITY, by that key; by another: -EBADMSG.
-int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
-                         struct shoal_queue **out) SHOAL_MUST_CHECK;
-// Of the one there kind, overflow, joinable, lease_ns and delivery_max have to be these, or -EBADMSG; its capacity, growing, drop and
-// dead letters are its own. Options of which no queue could be made open any.
+int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                         struct shoal_queue_key key, struct shoal_queue **out) SHOAL_MUST_CHECK;
+// Of the one there kind, overflow, joinable, lease_ns and delivery_max have to be these, and the type's name (as open_as has it), or
+// -EBADMSG; its capacity, growing, drop and dead letters are its own. Options of which no queue could be made open any.
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no queue's
@@ -218,7 +225,8 @@ struct shoal_queue_info {
   uint32_t delivery_max, reserved_;
   uint64_t lease_ns, expired, buried;  // leases that ran out; moved to dead letters
   uint64_t held;                       // joinable: messages in hands. With size: what is unfinished
-  uint64_t discarded;                  // by options.overflow, by clear. May lack what a process died with (OVERFLOW, above)
+  uint64_t discarded;  // by options.overflow, by clear. May lack what a process died with (OVERFLOW, above)
+  char type[SHOAL_QUEUE_TYPE_MAX + 1];  // of its elements, by name; "": not told
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
 // Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room.
@@ -240,11 +248,13 @@ struct shoal_queue_shm {
   uint32_t joinable;
   uint64_t extra;  // bytes from here to its struct shoal_queue_extra_shm; 0: none
   uint32_t reserved_[6];
-  shoal_atomic64 discarded;      // who drops
+  shoal_atomic64 discarded;  // who drops
+  char type[SHOAL_QUEUE_TYPE_MAX + 1];
   struct shoal_eventcount wait;  // the roles follow, then the ring
 };
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 192, "three lines; the roles follow");
-SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcount keeps its lines");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 256, "four lines; the roles follow");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, type) == 64, "the name has a line");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 128, "the eventcount keeps its lines");
 
 struct shoal_queue_extra_shm {  // of leases; their words, one a slot, follow
   shoal_atomic64 next;          // no lease runs out before; who has looked at all
@@ -437,9 +447,10 @@ SHOAL_END
 // The same for elements of type T. Only forwards, with a constant size.
 // clang-format off
 #define SHOAL_QUEUE_TYPED(name, T) \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); return shoal_queue_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); return shoal_queue_open_or_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open(seg, as, sizeof(T), out); } \
+  SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_queue_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_queue_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_as(seg, as, #T, sizeof(T), out); } \
   SHOAL_QUEUE_TYPED_USE_(name, T)
 #define SHOAL_QUEUE_TYPED_USE_(name, T) \
   SHOAL_INLINE int name##_put(struct shoal_queue *q, const T *element, shoal_deadline deadline) { return shoal_queue_put_(q, element, sizeof(T), deadline); } \
@@ -449,10 +460,11 @@ SHOAL_END
   SHOAL_INLINE int name##_peek(struct shoal_queue *q, T *element, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_peek(q, element, deadline) : shoal_queue_misfit_(q, sizeof(T)); }
 // Of kind PRIORITY, by a member of T: the smallest first. Who opens it must mean the same member.
 #define SHOAL_PRIORITY_TYPED(name, T, member) \
+  SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
   SHOAL_INLINE struct shoal_queue_key name##_key(void) { struct shoal_queue_key key = {SHOAL_KEY_TYPE(__typeof__(((T *)0)->member)), (uint32_t)offsetof(T, member)}; return key; } \
-  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
+  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
   SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_open_or_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_by_(seg, as, sizeof(T), name##_key(), out); } \
+  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_by_(seg, as, #T, sizeof(T), name##_key(), out); } \
   SHOAL_QUEUE_TYPED_USE_(name, T)
 // clang-format on

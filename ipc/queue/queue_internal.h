@@ -83,6 +83,10 @@ extern const struct shoal_queue_kind_ shoal_queue_fifo_, shoal_queue_lifo_, shoa
 // Part of an object that another closes.
 int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, struct shoal_segment *seg,
                            const struct shoal_object *object, struct shoal_queue **out) SHOAL_MUST_CHECK;
+// NULL, or what of a type's name makes no sense.
+const char *shoal_queue_type_refused_(const char *type, uint32_t element_size);
+// -EBADMSG: both are told, and are not the same. `has` is in the segment.
+int shoal_queue_type_differs_(const char has[SHOAL_QUEUE_TYPE_MAX + 1], const char *type);
 // Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role. `holds`: it may
 // keep a claim. A producer under a policy that waits for no room does not, but for who is inside it does.
 int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),

@@ -337,6 +337,11 @@ static void test_absurd_options_are_refused(void **state) {
 
 SHOAL_PRIORITY_TYPED(by_id, struct job, id)
 SHOAL_QUEUE_TYPED(plain_jobs, struct job)
+struct other_job {
+  int32_t urgency;
+  uint32_t id;
+};
+SHOAL_PRIORITY_TYPED(other_jobs, struct other_job, urgency)
 static void test_another_key_is_refused(void **state) {
   (void)state;
   struct shoal_segment *seg;
@@ -349,6 +354,10 @@ static void test_another_key_is_refused(void **state) {
   assert_int_equal(by_id_open(seg, "jobs", &other), -EBADMSG);
   assert_string_equal(shoal_reason(), "sorted by a key of type signed 32 at byte 0, not unsigned 32 at 4");
   assert_int_equal(by_id_open_or_create(seg, "jobs", &o, &other), -EBADMSG);
+  assert_null(other);
+  assert_int_equal(other_jobs_open(seg, "jobs", &other), -EBADMSG);
+  assert_string_equal(shoal_reason(), "its elements are of type struct job, not struct other_job");
+  assert_int_equal(other_jobs_open_or_create(seg, "jobs", &o, &other), -EBADMSG);
   assert_null(other);
   assert_int_equal(jobs_open(seg, "jobs", &other), 0);
   assert_int_equal(shoal_queue_detach(other), 0);

@@ -934,6 +934,25 @@ static void test_dead_letters(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+typedef double as_long;
+SHOAL_QUEUE_TYPED(other_queue, as_long)
+static void test_dead_letters_of_another_type_are_refused(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q = NULL, *dead;
+  struct shoal_queue_options o = {.capacity = 4, .delivery_max = 1, .dead_letters = "dead"};
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(other_queue_create(seg, "dead", &(struct shoal_queue_options){.capacity = 2}, &dead), 0);
+  assert_int_equal(number_queue_create(seg, "work", &o, &q), -EBADMSG);
+  assert_string_equal(shoal_reason(), "its elements are of type as_long, not uint64_t");
+  assert_null(q);
+  assert_int_equal(number_queue_open(seg, "work", &q), -ENOENT);
+  assert_int_equal(other_queue_create(seg, "work", &o, &q), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_detach(dead), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 // A dead letter that its queue would drop is delivered all the same.
 static void test_dead_letters_are_not_dropped(void **state) {
   (void)state;
@@ -1261,6 +1280,7 @@ int main(void) {
       EACH_LEASING(test_who_only_looks_at_leases),
       EACH_LEASING(test_deliveries_in_vain_are_counted),
       EACH_LEASING(test_dead_letters),
+      cmocka_unit_test(test_dead_letters_of_another_type_are_refused),
       EACH_LEASING(test_dead_letters_are_not_dropped),
       cmocka_unit_test(test_what_runs_out_comes_in_its_order),
       cmocka_unit_test(test_several_that_run_out_keep_their_order),
