@@ -47,6 +47,13 @@ static uint32_t next_of(const struct shoal_ordered *o, uint32_t c) {
 static void set_next(const struct shoal_ordered *o, uint32_t c, uint32_t next) {
   shoal_store32_relaxed(&shoal_cell_at_(o, c)->next, next);
 }
+// In a stack from whose bottom messages give way, the cell above each: what has nothing above it may say anything.
+static uint32_t above_of(const struct shoal_ordered *o, uint32_t c) {
+  return (uint32_t)shoal_load64_relaxed(&shoal_cell_at_(o, c)->key);
+}
+static void set_above(const struct shoal_ordered *o, uint32_t c, uint32_t above) {
+  if (o->evicts && o->by == SHOAL_ORDERED_LIFO) shoal_store64_relaxed(&shoal_cell_at_(o, c)->key, above);
+}
 static uint64_t seq_of(const struct shoal_ordered *o, uint32_t c) {
   return shoal_load64_relaxed(&shoal_cell_at_(o, c)->seq);
 }
@@ -118,6 +125,7 @@ static int insert(struct shoal_ordered *o, uint32_t c, struct shoal_cell_shm *ce
     shoal_store32_relaxed(&cell->next, first);
     shoal_store32_relaxed(&s->first, c + 1);
     if (!first) shoal_store32_relaxed(&s->last, c + 1);
+    else set_above(o, first - 1, c + 1);
   } else {
     shoal_store32_relaxed(&cell->next, NONE);
     set_next(o, last - 1, c + 1);
@@ -164,10 +172,26 @@ static uint32_t healed(struct shoal_ordered *o, uint32_t c) {
   return state;
 }
 
+// The message that gives way has done so if its cell is free: then it counts, once, whoever was killed at what point of it.
+static void settle_eviction(struct shoal_ordered *o) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint64_t evicting = shoal_load64_relaxed(&s->evicting);
+  uint32_t c = (uint32_t)evicting - 1;
+  if (SHOAL_LIKELY(!evicting)) return;
+  int is_free = c < shoal_ordered_cells(o) && state_of(word_at(o, c)) == SHOAL_CELL_FREE_;
+  if (is_free && (uint32_t)shoal_load64_relaxed(&s->evicted) != evicting >> 32) count(&s->evicted);
+  SHOAL_COMPILER_BARRIER();
+  shoal_store64_relaxed(&s->evicting, 0);
+  SHOAL_COMPILER_BARRIER();  // before the cell is anything else
+}
+
 static void list_of(struct shoal_ordered *o, uint32_t list) {
   uint32_t last = list = sorted(o, list, o->by == SHOAL_ORDERED_LIFO), cells = shoal_ordered_cells(o);
   shoal_store32_relaxed(&o->shm->first, list);
-  for (uint32_t i = 0, next; i < cells && last && (next = next_of(o, last - 1)) && next <= cells; i++) last = next;
+  for (uint32_t i = 0, next; i < cells && last && (next = next_of(o, last - 1)) && next <= cells; i++) {
+    set_above(o, next - 1, last);
+    last = next;
+  }
   shoal_store32_relaxed(&o->shm->last, last);
 }
 
@@ -179,6 +203,7 @@ static SHOAL_NOINLINE void remake(struct shoal_ordered *o) {
   shoal_atomic32 ready = {NONE}, unused = {NONE};
   count(&s->seq);  // [J1]: the dead one may have used that number, and told nobody
   SHOAL_COMPILER_BARRIER();
+  settle_eviction(o);
   if (used > cells) shoal_store32_relaxed(&s->used, used = cells);
   for (uint32_t c = used; c--;) {
     uint32_t state = healed(o, c);
@@ -218,6 +243,7 @@ int shoal_ordered_init(struct shoal_ordered_shm *shm, const struct shoal_ordered
   shm->key_type = o->key.type;
   shm->key_offset = o->key.offset;
   shm->leases = o->leases != 0;
+  shm->evicts = o->evicts != 0;
   return 0;
 }
 
@@ -242,7 +268,8 @@ int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm,
       __atomic_load_n(&shm->drop, __ATOMIC_RELAXED),
       __atomic_load_n(&shm->grow, __ATOMIC_RELAXED),
       {__atomic_load_n(&shm->key_type, __ATOMIC_RELAXED), __atomic_load_n(&shm->key_offset, __ATOMIC_RELAXED)},
-      __atomic_load_n(&shm->leases, __ATOMIC_RELAXED)};
+      __atomic_load_n(&shm->leases, __ATOMIC_RELAXED),
+      __atomic_load_n(&shm->evicts, __ATOMIC_RELAXED)};
   uint64_t needed = shoal_ordered_size(&has);
   if (has.by != by || !needed || needed > size || (has.grow && has.capacity != power_of_two(has.capacity)))
     return shoal_fail_(-EPROTO, "%u elements of %u bytes do not fit", has.capacity, has.element_size);
@@ -258,6 +285,7 @@ int shoal_ordered_attach(struct shoal_ordered *o, struct shoal_ordered_shm *shm,
                               .drop = has.drop,
                               .grow = has.grow,
                               .leases = has.leases,
+                              .evicts = has.evicts,
                               .key = has.key};
   o->chunk[0] = chunk_at(o, shm + 1, 0);
   return 0;
@@ -310,6 +338,66 @@ void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me) { shoal_role_lock
 
 // ---- inside ----
 
+// The message that is next or, `last`, the one that gives way.
+static int find(struct shoal_ordered *o, int last, uint32_t *cell) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint32_t cells = shoal_ordered_cells(o);
+  for (int again = 0; again < 2; again++) {
+    uint32_t n = shoal_load32_relaxed(&s->count);
+    if (!n) return -EAGAIN;
+    uint32_t c = o->by != SHOAL_ORDERED_PRIORITY ? shoal_load32_relaxed(last ? &s->last : &s->first) - 1
+                 : last                          ? shoal_ordered_heap_last_(o, n)
+                                                 : shoal_ordered_heap_first_(o);
+    if (n <= cells && c < cells && state_of(word_at(o, c)) == SHOAL_CELL_READY_) {
+      *cell = c;
+      return 0;
+    }
+    remake(o);
+  }
+  return shoal_fail_(-EPROTO, "the queue's cells are damaged");
+}
+int shoal_ordered_next(struct shoal_ordered *o, uint32_t *cell) { return find(o, 0, cell); }
+
+// 0: it is damaged.
+static int remove_bottom(struct shoal_ordered *o, uint32_t c, uint32_t n) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint32_t above = n > 1 ? above_of(o, c) : NONE;
+  if (n > 1 ? above - 1 >= shoal_ordered_cells(o) || next_of(o, above - 1) != c + 1
+            : shoal_load32_relaxed(&s->first) != c + 1)
+    return 0;
+  if (above) set_next(o, above - 1, NONE);
+  else shoal_store32_relaxed(&s->first, NONE);
+  shoal_store32_relaxed(&s->last, above);
+  return 1;
+}
+static int remove_last(struct shoal_ordered *o, uint32_t c, const struct shoal_cell_shm *cell) {
+  uint32_t n = shoal_load32_relaxed(&o->shm->count);
+  if (o->by == SHOAL_ORDERED_FIFO) return remove_next(o, cell);
+  if (n - 1 >= shoal_ordered_cells(o)) return 0;
+  shoal_store32_relaxed(&o->shm->count, n - 1);
+  return o->by == SHOAL_ORDERED_PRIORITY ? shoal_ordered_heap_remove_last_(o, n) : remove_bottom(o, c, n);
+}
+
+// What is found damaged on the way is made anew, and the cell is among the free ones.
+int shoal_ordered_evict(struct shoal_ordered *o, uint32_t *cell) {
+  struct shoal_ordered_shm *s = o->shm;
+  uint32_t c = 0;
+  int rc = find(o, o->by != SHOAL_ORDERED_FIFO, &c);
+  if (rc) return rc;
+  struct shoal_cell_shm *at = shoal_cell_at_(o, c);
+  uint32_t counted = (uint32_t)shoal_load64_relaxed(&s->evicted) + 1;
+  shoal_store64_relaxed(&s->evicting, (uint64_t)counted << 32 | (c + 1));
+  set_word(at, word_of(SHOAL_CELL_FREE_, 0, 0));
+  end_payload(o, c);
+  if (!remove_last(o, c, at)) {
+    remake(o);
+    return -EAGAIN;
+  }
+  settle_eviction(o);
+  *cell = c;
+  return 0;
+}
+
 int shoal_ordered_take(struct shoal_ordered *o, uint32_t *cell) {
   struct shoal_ordered_shm *s = o->shm;
   uint32_t cells = shoal_ordered_cells(o);
@@ -322,7 +410,7 @@ int shoal_ordered_take(struct shoal_ordered *o, uint32_t *cell) {
         return 0;
       }
       uint64_t taken = (uint64_t)shoal_load32_relaxed(&s->count) + shoal_load32_relaxed(&s->lent);
-      if (taken >= cells) return -EAGAIN;
+      if (taken >= cells) return o->evicts && !o->grow ? shoal_ordered_evict(o, cell) : -EAGAIN;
       remake(o);  // some are in no list
       continue;
     }
@@ -334,22 +422,6 @@ int shoal_ordered_take(struct shoal_ordered *o, uint32_t *cell) {
     remake(o);
   }
   return -EAGAIN;
-}
-
-int shoal_ordered_next(struct shoal_ordered *o, uint32_t *cell) {
-  struct shoal_ordered_shm *s = o->shm;
-  uint32_t cells = shoal_ordered_cells(o);
-  for (int again = 0; again < 2; again++) {
-    uint32_t n = shoal_load32_relaxed(&s->count);
-    if (!n) return -EAGAIN;
-    uint32_t c = o->by == SHOAL_ORDERED_PRIORITY ? shoal_ordered_heap_first_(o) : shoal_load32_relaxed(&s->first) - 1;
-    if (n <= cells && c < cells && state_of(word_at(o, c)) == SHOAL_CELL_READY_) {
-      *cell = c;
-      return 0;
-    }
-    remake(o);
-  }
-  return shoal_fail_(-EPROTO, "the queue's cells are damaged");
 }
 
 // Takes the lent cell, whose word was `word`, from the counts, once it counts as what it is now.
@@ -430,6 +502,7 @@ __attribute__((flatten)) int shoal_ordered_put(struct shoal_ordered *o, uint32_t
   rc = SHOAL_UNLIKELY(shoal_eventcount_closed(o->view->shm)) ? -EPIPE : shoal_ordered_take(o, &c);
   if (SHOAL_LIKELY(!rc)) {
     bump(o, SHOAL_CONSUMER);
+    if (SHOAL_UNLIKELY(o->evicts)) bump(o, SHOAL_PRODUCER);  // to whom a message is room
     struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
     copy(data_of(o, cell), element, o->element_size);
     make_ready(o, c, cell, SHOAL_ORDERED_NEW, 0);

@@ -26,10 +26,12 @@
 //          cells free, and the sequence as it was before, has seen a moment at which they were.
 // CRASH    in a put: the message is ready, or its cell is free. In a get: it is ready, or it was received. The index, the list
 //          of free cells and all counts are made anew: n log n steps for n messages, some 100 ns each.
+//          Killed while one gives way: it is there, or its cell is free and it was counted; `evicting` says which.
 // COST     FIFO, LIFO: a constant. PRIORITY: log n, to base 8, for a get; for a put less; a constant for what comes before all
 //          that is there, and is received before it is five messages behind. A cell: 24 bytes, and the element: 32
-//          for up to 8, 64 for up to 40; above, the element begins on a line of its own. PRIORITY: 24 bytes more.
-// SOURCE   a d-ary heap and a merge sort of the books.
+//          for up to 8, 64 for up to 40; above, the element begins on a line of its own. PRIORITY: 24 bytes more. With
+//          options.evicts its heap has two ends and two branches: log n to base 2.
+// SOURCE   a d-ary heap, a min-max heap (Atkinson et al., 1986) and a merge sort of the books.
 #pragma once
 
 #include "ipc/queue/role_lock.h"
@@ -75,8 +77,9 @@ enum { SHOAL_CELL_FREE_ = 0, SHOAL_CELL_WRITING_ = 1, SHOAL_CELL_READY_ = 2, SHO
 struct shoal_cell_shm {
   shoal_atomic32 word;  // who holds the lock
   shoal_atomic32 next;  // of a list: the cell behind it + 1, 0 none; who holds the lock
-  shoal_atomic64 key;   // as the heap compares it; who makes it ready
-  shoal_atomic64 seq;   // when it was made ready, or reserved
+  shoal_atomic64
+      key;  // as the heap compares it; who makes it ready. LIFO that evicts: the cell above it + 1, as `next`
+  shoal_atomic64 seq;  // when it was made ready, or reserved
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_cell_shm) == 24, "40 bytes are left of a line");
 
@@ -112,10 +115,13 @@ struct shoal_ordered_shm {
   uint32_t element_size, by, drop, grow;
   uint32_t key_type, key_offset;
   uint32_t leases;  // 1: behind the cells of each chunk, a word a cell: `until`
-  uint32_t reserved_[8];
+  uint32_t evicts;  // 1: without a free cell a message gives way
+  uint32_t reserved_[7];
   shoal_atomic64 holes, redelivered, dropped, remade;  // counters: who holds the lock
   shoal_atomic64 chunk[SHOAL_ORDERED_CHUNKS_];         // offsets in the segment: who holds the lock
-  uint64_t reserved2_[5];
+  shoal_atomic64 evicted;                              // counter: who holds the lock
+  shoal_atomic64 evicting;  // 0, or 1 + the cell that gives way, and above it 32 bits of what `evicted` is to be then
+  uint64_t reserved2_[3];
   struct shoal_front_shm front[SHOAL_ORDERED_FRONT_];  // the last of them comes first
   uint64_t reserved3_;
 };
@@ -145,7 +151,7 @@ struct shoal_ordered {  // private: nothing that decides about an address is rea
   struct shoal_segment *segment;       // NULL: placed, does not grow
   uint32_t by, capacity, shift;        // shift: of a growing one, capacity is 1 << shift
   uint32_t stride, element_size;
-  uint32_t drop, grow, leases;
+  uint32_t drop, grow, leases, evicts;
   struct shoal_queue_key key;
   const struct shoal_ordered_payload_ *payload;  // NULL: they are all there is
   shoal_atomic32 known;                          // chunks beside chunk 0; under the lock
@@ -155,7 +161,7 @@ struct shoal_ordered {  // private: nothing that decides about an address is rea
 struct shoal_ordered_options {
   uint32_t capacity, element_size, by, drop, grow;
   struct shoal_queue_key key;
-  uint32_t leases;
+  uint32_t leases, evicts;
 };
 
 // ---- lifecycle ----
@@ -177,8 +183,11 @@ int shoal_ordered_inherit(struct shoal_ordered *o, uint32_t role) SHOAL_MUST_CHE
 void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me);
 
 // ---- inside ----
-// A free cell. -EAGAIN: none.
+// A free cell; if it evicts and does not grow, that of the message that gives way, if need be. -EAGAIN: none.
 int shoal_ordered_take(struct shoal_ordered *o, uint32_t *cell) SHOAL_MUST_CHECK;
+// The cell of the message that gives way, free and counted: FIFO the next, LIFO the one at the bottom, PRIORITY the one that
+// would be received last. -EAGAIN: none is in nobody's hands; -EPROTO.
+int shoal_ordered_evict(struct shoal_ordered *o, uint32_t *cell) SHOAL_MUST_CHECK;
 // The cell of the next message. -EAGAIN: none; -EPROTO: the cells are damaged.
 int shoal_ordered_next(struct shoal_ordered *o, uint32_t *cell) SHOAL_MUST_CHECK;
 enum shoal_ordered_how { SHOAL_ORDERED_NEW, SHOAL_ORDERED_AGAIN };

@@ -118,6 +118,71 @@ static void sink(const struct shoal_ordered *o, uint32_t i, uint32_t n, struct s
   set_place(o, i, e);
 }
 
+// ---- the heap with two ends: levels in turn hold the first and the last of all that is below; two branches ----
+
+static int is_low(uint32_t i) {
+  return __builtin_clz(i + 1) & 1;
+}  // a level of the first ones: those of place 0, 3 to 6, ..
+// Of two entries of a low level, or of a high one: whether `a` belongs above.
+static int is_above(int low, struct shoal_entry_ a, struct shoal_entry_ b) {
+  return low ? is_before(a, b) : is_before(b, a);
+}
+static void rise_between(const struct shoal_ordered *o, uint32_t i, struct shoal_entry_ e) {
+  int low = is_low(i);
+  if (i) {
+    struct shoal_entry_ above = entry_at(o, (i - 1) / 2);
+    if (is_above(!low, e, above)) {
+      set_place(o, i, above);
+      i = (i - 1) / 2;
+      low = !low;
+    }
+  }
+  for (; i > 2; i = (i - 3) / 4) {
+    struct shoal_entry_ above = entry_at(o, (i - 3) / 4);
+    if (!is_above(low, e, above)) break;
+    set_place(o, i, above);
+  }
+  set_place(o, i, e);
+}
+// Of places from..to below `n`, which of them belongs above all others and `best`.
+static void choose(const struct shoal_ordered *o, int low, uint64_t from, uint64_t to, uint32_t n, uint32_t *best) {
+  for (uint64_t k = from; k <= to && k < n; k++)
+    if (!*best || is_above(low, entry_at(o, (uint32_t)k), entry_at(o, *best))) *best = (uint32_t)k;
+}
+static void sink_between(const struct shoal_ordered *o, uint32_t i, uint32_t n, struct shoal_entry_ e) {
+  int low = is_low(i), below_next = 1;
+  while (below_next) {
+    uint32_t best = 0;
+    uint64_t child = 2 * (uint64_t)i + 1;
+    choose(o, low, child, child + 1, n, &best);
+    choose(o, low, 2 * child + 1, 2 * child + 4, n, &best);
+    struct shoal_entry_ b = best ? entry_at(o, best) : e;
+    if (!best || !is_above(low, b, e)) break;
+    set_place(o, i, b);
+    i = best;
+    below_next = best > child + 1;
+    struct shoal_entry_ between = entry_at(o, (i - 1) / 2);
+    if (below_next && is_above(low, between, e)) {
+      set_place(o, (i - 1) / 2, e);
+      e = between;
+    }
+  }
+  set_place(o, i, e);
+}
+static void put_in(const struct shoal_ordered *o, uint32_t i, struct shoal_entry_ e) {
+  if (o->evicts) rise_between(o, i, e);
+  else rise(o, i, e);
+}
+static void fill(const struct shoal_ordered *o, uint32_t i, uint32_t n, struct shoal_entry_ e) {
+  if (o->evicts) sink_between(o, i, n, e);
+  else sink(o, i, n, e);
+}
+// Of `n`, at least one.
+static uint32_t last_place(const struct shoal_ordered *o, uint32_t n) {
+  if (n < 3) return n - 1;
+  return is_before(entry_at(o, 1), entry_at(o, 2)) ? 2 : 1;
+}
+
 // Asks for the cell that will be received when the front is: it was written long ago.
 static void fetch_first(const struct shoal_ordered *o) {
   uint32_t c = shoal_load32_relaxed(&place_at(o, 0)->cell);
@@ -166,11 +231,11 @@ int shoal_ordered_heap_insert_(struct shoal_ordered *o, uint32_t n, struct shoal
   uint32_t many = shoal_load32_relaxed(&o->shm->fronts);
   if (many > FRONT || many > n) return 0;
   if (n > many && !is_before(e, entry_at(o, 0))) {
-    rise(o, n - many, e);
+    put_in(o, n - many, e);
   } else if (many < FRONT) {
     put_in_front(o, many, e);
   } else {
-    rise(o, n - many, push_out(o, e));
+    put_in(o, n - many, push_out(o, e));
   }
   return 1;
 }
@@ -182,7 +247,7 @@ int shoal_ordered_heap_remove_(struct shoal_ordered *o, uint32_t n) {
     shoal_store32_relaxed(&o->shm->fronts, many - 1);
     return 1;
   }
-  if (n > 1) sink(o, 0, n - 1, entry_at(o, n - 1));
+  if (n > 1) fill(o, 0, n - 1, entry_at(o, n - 1));
   fetch_first(o);
   return 1;
 }
@@ -193,12 +258,32 @@ uint32_t shoal_ordered_heap_first_(const struct shoal_ordered *o) {
   return shoal_load32_relaxed(&place_at(o, 0)->cell);
 }
 
+// All that stands in front comes before all that does not.
+uint32_t shoal_ordered_heap_last_(const struct shoal_ordered *o, uint32_t n) {
+  uint32_t many = shoal_load32_relaxed(&o->shm->fronts);
+  if (many > FRONT || many > n || n > shoal_ordered_cells(o)) return UINT32_MAX;
+  if (many == n) return shoal_load32_relaxed(&o->shm->front[0].cell);
+  return shoal_load32_relaxed(&place_at(o, last_place(o, n - many))->cell);
+}
+int shoal_ordered_heap_remove_last_(struct shoal_ordered *o, uint32_t n) {
+  uint32_t many = shoal_load32_relaxed(&o->shm->fronts), left = n - many - 1;
+  if (many > FRONT || many > n) return 0;
+  if (many == n) {
+    for (uint32_t i = 0; i + 1 < many; i++) set_front(o, i, front_at(o, i + 1));
+    shoal_store32_relaxed(&o->shm->fronts, many - 1);
+    return 1;
+  }
+  uint32_t i = last_place(o, left + 1);
+  if (i < left) fill(o, i, left, entry_at(o, left));
+  return 1;
+}
+
 void shoal_ordered_heap_remake_(struct shoal_ordered *o, uint32_t list, uint32_t n) {
   uint32_t i = 0;
   for (; list && i < n; list = shoal_load32_relaxed(&shoal_cell_at_(o, list - 1)->next)) {
     if (list > shoal_ordered_cells(o)) break;
     set_place(o, i++, shoal_entry_of_(o, list - 1));
   }
-  for (uint32_t k = i > 1 ? (i - 2) / WAYS + 1 : 0; k--;) sink(o, k, i, entry_at(o, k));
+  for (uint32_t k = i > 1 ? (i - 2) / (o->evicts ? 2 : WAYS) + 1 : 0; k--;) fill(o, k, i, entry_at(o, k));
   shoal_store32_relaxed(&o->shm->fronts, 0);
 }

@@ -43,8 +43,10 @@ SHOAL_INLINE struct shoal_entry_ shoal_entry_of_(const struct shoal_ordered *o, 
 // 0: it is damaged.
 int shoal_ordered_heap_insert_(struct shoal_ordered *o, uint32_t n, struct shoal_entry_ e);
 int shoal_ordered_heap_remove_(struct shoal_ordered *o, uint32_t n);
-// The cell of the first; any number, if it is damaged.
+int shoal_ordered_heap_remove_last_(struct shoal_ordered *o, uint32_t n);  // of one that evicts
+// The cell of the first, of the last; any number, if it is damaged.
 uint32_t shoal_ordered_heap_first_(const struct shoal_ordered *o);
+uint32_t shoal_ordered_heap_last_(const struct shoal_ordered *o, uint32_t n);  // of one that evicts
 // Of a list of cells (number + 1, chained by `next`).
 void shoal_ordered_heap_remake_(struct shoal_ordered *o, uint32_t list, uint32_t n);
 // The key of an element: as unsigned numbers, in its order.

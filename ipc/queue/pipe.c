@@ -19,6 +19,7 @@ static struct shoal_queue_options ring_options(const struct shoal_pipe_options *
       .element_size = o->element_size,
       .kind = SHOAL_QUEUE_SPSC,
       .bytes = !o->element_size,
+      .type = o->type,
   };
 }
 
@@ -133,6 +134,8 @@ int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct 
   struct shoal_pipe_options o = shoal_pipe_options_(options);
   struct shoal_object object;
   char type[SHOAL_TYPE_MAX + 1];
+  const char *why = shoal_queue_type_refused_(o.type, o.element_size);
+  if (why) return shoal_fail_(-EINVAL, "%s", why);
   uint64_t each = ring_size(&o);
   if (!each) return shoal_fail_(-EINVAL, "a pipe of %u messages of %u bytes", o.capacity, o.element_size);
   type_of(o.element_size, type);
@@ -181,20 +184,6 @@ static void keep_unused(struct shoal_pipe *p, const struct shoal_queue *q, int s
   if (!holder(q, side)) shoal_cas64_acq_rel(keeper, &old, shoal_process_self_());  // [K1]
 }
 
-int shoal_pipe_open(struct shoal_segment *seg, const char *name, uint32_t element_size, uint32_t side,
-                    struct shoal_pipe **out) {
-  struct shoal_object object;
-  char type[SHOAL_TYPE_MAX + 1];
-  if (side > 1) return shoal_fail_(-EINVAL, "a pipe has ends 0 and 1, not %u", side);
-  type_of(element_size, type);
-  int rc = shoal_object_open(seg, name, type, &object);
-  if (!rc) rc = attach_ends(seg, &object, element_size, side, 1, out);
-  if (rc) return rc;
-  keep_unused(*out, (*out)->out, SHOAL_PRODUCER);
-  keep_unused(*out, (*out)->in, SHOAL_CONSUMER);
-  return 0;
-}
-
 int shoal_pipe_unlink(struct shoal_segment *seg, const char *name) {
   return shoal_object_remove_typed(seg, name, "pipe:");
 }
@@ -213,6 +202,31 @@ static int detach(struct shoal_pipe **p) {
   if (!shoal_load32_relaxed(&use->given)) shoal_object_close(seg, &object);
   free(use);
   return 0;
+}
+
+int shoal_pipe_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                       uint32_t side, struct shoal_pipe **out) {
+  struct shoal_object object;
+  struct shoal_pipe *p;
+  char family[SHOAL_TYPE_MAX + 1];
+  if (side > 1) return shoal_fail_(-EINVAL, "a pipe has ends 0 and 1, not %u", side);
+  type_of(element_size, family);
+  int rc = shoal_object_open(seg, name, family, &object);
+  if (!rc) rc = attach_ends(seg, &object, element_size, side, 1, &p);
+  if (rc) return rc;
+  rc = shoal_queue_type_differs_((p->out ? p->out : p->in)->shm->type, type);
+  if (rc) {
+    (void)detach(&p);
+    return rc;
+  }
+  keep_unused(p, p->out, SHOAL_PRODUCER);
+  keep_unused(p, p->in, SHOAL_CONSUMER);
+  *out = p;
+  return 0;
+}
+int shoal_pipe_open(struct shoal_segment *seg, const char *name, uint32_t element_size, uint32_t side,
+                    struct shoal_pipe **out) {
+  return shoal_pipe_open_as(seg, name, NULL, element_size, side, out);
 }
 
 // What nobody will receive needs no memory.

@@ -7,7 +7,7 @@
 #include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
 
-#define MAGIC 0x51753031u
+#define MAGIC 0x51753032u
 #define ALIGN(n) (((n) + 63) & ~UINT64_C(63))
 
 // ---- layout ----
@@ -29,12 +29,19 @@ static uint32_t kind_of(const struct shoal_queue_options *o) {
   return o->kind == SHOAL_QUEUE_MPMC && o->grow ? SHOAL_QUEUE_FIFO : o->kind;
 }
 
+const char *shoal_queue_type_refused_(const char *type, uint32_t element_size) {
+  if (!type || !*type) return NULL;
+  if (!element_size) return "options.type: byte messages have none";
+  return strnlen(type, SHOAL_QUEUE_TYPE_MAX + 1) > SHOAL_QUEUE_TYPE_MAX ? "options.type: 63 bytes at most" : NULL;
+}
+
 static const char *refused(const struct shoal_queue_options *o) {
   const struct shoal_queue_kind_ *kind = kinds[kind_of(o)];
   if (o->kind != SHOAL_QUEUE_PRIORITY && o->key.type) return "options.key is for SHOAL_QUEUE_PRIORITY";
   if (o->bytes && (o->element_size || o->key.type))
     return "byte messages have no element size, and no key among its bytes";
   const char *why = kind->refuses(o);
+  if (!why) why = shoal_queue_type_refused_(o->type, o->element_size);
   return why ? why : shoal_queue_policy_refuses_(kind, o);
 }
 // As the ring is to be made.
@@ -87,7 +94,9 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
     return shoal_fail_(-EINVAL, "a queue of %llu bytes in %llu", (unsigned long long)l.size, (unsigned long long)size);
   const struct shoal_queue_kind_ *kind = kinds[kind_of(options)];
   struct shoal_queue_options ring = ring_options(options);
-  int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, kind->wait_flags);
+  // who drops waits for hands, not for readers: theirs is no end
+  uint32_t flags = kind->wait_flags | (options->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? SHOAL_EC_AWAITS : 0);
+  int rc = shoal_eventcount_init(&shm->wait, l.producers, l.consumers, flags);
   if (!rc) rc = kind->init(ring_at(shm, l.ring), l.size - l.ring, &ring);
   if (rc) return rc;
   shm->kind = kind_of(options);
@@ -95,6 +104,7 @@ int shoal_queue_place_(void *memory, uint64_t size, const struct shoal_queue_opt
   shm->ring = (uint32_t)l.ring;
   shm->overflow = options->overflow;
   shm->joinable = options->joinable != 0;
+  if (options->type) memcpy(shm->type, options->type, strlen(options->type));
   if (shoal_queue_extra_size_(options)) {
     shm->extra = l.extra;
     shoal_queue_extra_init_(ring_at(shm, l.extra), options);
@@ -127,6 +137,14 @@ int shoal_queue_misfit_(const struct shoal_queue *q, uint32_t size) {
   if (!q->element_size) return shoal_fail_(-EBADMSG, "it carries byte messages: send, recv");
   if (!size) return shoal_fail_(-EBADMSG, "it carries elements of %u bytes, no byte messages", q->element_size);
   return shoal_fail_(-EBADMSG, "elements of %u bytes, not %u", q->element_size, size);
+}
+
+int shoal_queue_type_differs_(const char has[SHOAL_QUEUE_TYPE_MAX + 1], const char *type) {
+  char is[SHOAL_QUEUE_TYPE_MAX + 1];
+  memcpy(is, has, sizeof is);
+  is[sizeof is - 1] = 0;
+  if (!type || !*type || !*is || strcmp(is, type) == 0) return 0;
+  return shoal_fail_(-EBADMSG, "its elements are of type %s, not %s", is, type);
 }
 
 static void dispose(struct shoal_queue *q) {
@@ -163,12 +181,19 @@ static void type_of(uint32_t element_size, char type[SHOAL_TYPE_MAX + 1]) {
 
 static int init_object(void *memory, uint64_t size, void *options) { return shoal_queue_place_(memory, size, options); }
 
-static int attach_object(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
+static int attach_object(struct shoal_segment *seg, struct shoal_object object, const char *type, uint32_t element_size,
                          struct shoal_queue **out) {
-  int rc = shoal_queue_attach_at_(object.memory, object.size, element_size, seg, &object, out);
-  if (rc) shoal_object_close(seg, &object);
-  else (*out)->borrowed = 0;
-  return rc;
+  struct shoal_queue *q = NULL;
+  int rc = shoal_queue_attach_at_(object.memory, object.size, element_size, seg, &object, &q);
+  if (!rc) rc = shoal_queue_type_differs_(q->shm->type, type);
+  if (rc) {
+    if (q) dispose(q);
+    shoal_object_close(seg, &object);
+    return rc;
+  }
+  q->borrowed = 0;
+  *out = q;
+  return 0;
 }
 
 static const char *kind_name(uint32_t kind) {
@@ -198,23 +223,24 @@ static int check_key(int rc, struct shoal_queue *q, struct shoal_queue_key key) 
 }
 
 // Without the dead letters of its own, which may be its own.
-static int open_alone(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue **out) {
+static int open_alone(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                      struct shoal_queue **out) {
   struct shoal_object object;
-  char type[SHOAL_TYPE_MAX + 1];
-  type_of(element_size, type);
-  int rc = shoal_object_open(seg, name, type, &object);
-  return rc ? rc : attach_object(seg, object, element_size, out);
+  char family[SHOAL_TYPE_MAX + 1];
+  type_of(element_size, family);
+  int rc = shoal_object_open(seg, name, family, &object);
+  return rc ? rc : attach_object(seg, object, type, element_size, out);
 }
 
 // The queue as the user sees it: with its dead letters.
-static int attach_whole(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
+static int attach_whole(struct shoal_segment *seg, struct shoal_object object, const char *type, uint32_t element_size,
                         struct shoal_queue **out) {
   struct shoal_queue *q;
   char name[SHOAL_NAME_MAX + 1] = "";
-  int rc = attach_object(seg, object, element_size, &q);
+  int rc = attach_object(seg, object, type, element_size, &q);
   if (rc) return rc;
   if (q->leased) memcpy(name, q->extra->dead_letters, SHOAL_NAME_MAX);
-  if (name[0]) rc = open_alone(seg, name, element_size, &q->dead);
+  if (name[0]) rc = open_alone(seg, name, type, element_size, &q->dead);
   if (rc) shoal_queue_detach(q);
   else *out = q;
   return rc;
@@ -223,7 +249,7 @@ static int attach_whole(struct shoal_segment *seg, struct shoal_object object, u
 // Before the queue is made: where its dead letters go must be there.
 static int check_dead_letters(struct shoal_segment *seg, const struct shoal_queue_options *o) {
   struct shoal_queue *dead;
-  int rc = o->dead_letters ? open_alone(seg, o->dead_letters, o->element_size, &dead) : 0;
+  int rc = o->dead_letters ? open_alone(seg, o->dead_letters, o->type, o->element_size, &dead) : 0;
   if (!rc && o->dead_letters) shoal_queue_detach(dead);
   return rc;
 }
@@ -238,21 +264,25 @@ int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct
   type_of(o.element_size, type);
   int rc = check_dead_letters(seg, &o);
   if (!rc) rc = shoal_object_create(seg, name, type, size, init_object, &o, &object);
-  return rc ? rc : attach_whole(seg, object, o.element_size, out);
+  return rc ? rc : attach_whole(seg, object, o.type, o.element_size, out);
 }
 
-int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue **out) {
+int shoal_queue_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                        struct shoal_queue **out) {
   struct shoal_object object;
-  char type[SHOAL_TYPE_MAX + 1];
-  type_of(element_size, type);
-  int rc = shoal_object_open(seg, name, type, &object);
-  return rc ? rc : attach_whole(seg, object, element_size, out);
+  char family[SHOAL_TYPE_MAX + 1];
+  type_of(element_size, family);
+  int rc = shoal_object_open(seg, name, family, &object);
+  return rc ? rc : attach_whole(seg, object, type, element_size, out);
+}
+int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue **out) {
+  return shoal_queue_open_as(seg, name, NULL, element_size, out);
 }
 
-int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
-                         struct shoal_queue **out) {
+int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                         struct shoal_queue_key key, struct shoal_queue **out) {
   struct shoal_queue *q = NULL;
-  int rc = shoal_queue_open(seg, name, element_size, &q);
+  int rc = shoal_queue_open_as(seg, name, type, element_size, &q);
   rc = check_key(rc, q, key);
   if (!rc) *out = q;
   return rc;
@@ -283,7 +313,7 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
   rc = size ? shoal_object_open_or_create(seg, name, type, size, init_object, &o, &object)
             : shoal_object_open(seg, name, type, &object);
   if (!size && rc == -ENOENT) return shoal_queue_place_(NULL, 0, &o);  // says why
-  if (!rc) rc = attach_whole(seg, object, o.element_size, &q);
+  if (!rc) rc = attach_whole(seg, object, o.type, o.element_size, &q);
   if (o.kind == SHOAL_QUEUE_PRIORITY) rc = check_key(rc, q, ring_options(&o).key);
   if (size) rc = check_policy(rc, q, &o);
   if (!rc) *out = q;
@@ -332,7 +362,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side) {
 // ---- whole elements ----
 
 static int put_wait(struct shoal_queue *q, struct shoal_queue_op_ *op, shoal_deadline deadline) {
-  int rc = q->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? q->attempt.put(op) : -EAGAIN;
+  int rc = q->attempt.put != q->ops->put ? q->attempt.put(op) : -EAGAIN;
   if (rc != -EAGAIN) return rc;
   rc = shoal_eventcount_wait(&q->wait, SHOAL_PRODUCER, op->me, q->attempt.put, op, shoal_queue_patience_(q, deadline));
   if (rc != -EAGAIN || q->overflow != SHOAL_OVERFLOW_DROP_NEWEST) return rc;
@@ -429,7 +459,7 @@ int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (
 
 static int would_go(const struct shoal_queue_op_ *op, int side) {
   struct shoal_queue *q = op->q;
-  if (q->ops->ready) return q->ops->ready(q, side, op->me);
+  if (q->ops->ready) return q->ops->ready(q, side, op->me, op->deadline);
   if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   return q->ops->wait->blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
 }
@@ -539,6 +569,7 @@ int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out) {
       .reaped = shoal_load64_relaxed(&c->reaped),
       .joins = shoal_load64_relaxed(&c->joins),
   };
+  memcpy(info.type, q->shm->type, SHOAL_QUEUE_TYPE_MAX);
   q->ops->info(q, &info);
   shoal_queue_policy_info_(q, &info);
   info.gone = info.put > info.size ? info.put - info.size : 0;

@@ -54,8 +54,15 @@
 //          held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
 //          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
+// OVERFLOW DROP_OLDEST: of MPMC and FIFO the oldest message gives way, of LIFO the one at the bottom, of PRIORITY the one that would
+//          be received last of those inside, whatever the key of the new one. What is in hands never does: a put to MPMC waits
+//          while its oldest is, or is still being put; to the others while all are. A lease that has run out is in hand
+//          until a consumer looks. A growing queue drops from the end of the segment on, and answers -ENOSPC, without
+//          waiting, when all is in hands. `discarded` counts: of FIFO, LIFO and PRIORITY each, whoever was killed when;
+//          of MPMC it may lack what a process died with. Not with SPSC: its consumer claims nothing, so that no
+//          producer can know what it is reading.
 // GROWING  options.grow: a queue that is full doubles; it never shrinks. Its memory is the segment's and goes with the queue.
-//          A put that finds the segment full answers -ENOSPC, whatever its deadline; it does not wait for room.
+//          A put that finds the segment full answers -ENOSPC, whatever its deadline; it does not wait for room (but: OVERFLOW).
 // LEASE    options.lease_ns, .delivery_max: deliveries that end without a release count (`redelivered`), whether by death, by return
 //          or because the lease has run out; one more than delivery_max is none: the message goes to dead letters, at least once
 //          (killed on the way, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
@@ -86,9 +93,11 @@ enum {
   SHOAL_OVERFLOW_WAIT = 0,
   SHOAL_OVERFLOW_REFUSE = 1,       // -EAGAIN at once, whatever the deadline
   SHOAL_OVERFLOW_DROP_NEWEST = 2,  // what was to be put is dropped: SHOAL_DROPPED at once
-  SHOAL_OVERFLOW_DROP_OLDEST = 3,  // the oldest is dropped in its stead; waits only while somebody holds that. Not SPSC
+  SHOAL_OVERFLOW_DROP_OLDEST = 3,  // another is dropped in its stead (OVERFLOW, above); waits only for hands. Not SPSC
 };
 enum { SHOAL_DROPPED = 1 };  // a put's answer: no error, and nothing was put
+
+#define SHOAL_QUEUE_TYPE_MAX 63  // bytes of a type's name, without the final NUL
 
 struct shoal_queue_options {  // zero: the default
   uint32_t capacity;          // elements, at least: a power of two; SPSC takes more before it is full; FIFO, LIFO and
@@ -105,8 +114,9 @@ struct shoal_queue_options {  // zero: the default
   uint32_t joinable;      // 1: what is got is in hand until task_done. Not with SPSC
   uint32_t delivery_max;  // delivered so often, and not released: dropped, or moved; at most 1,023; 0: no limit
   uint64_t lease_ns;      // a received message not released within it (1 ms at least) comes again; 0: only after deaths
-  const char *dead_letters;    // where it is moved: a queue of this segment, of the same element size. NULL: dropped
+  const char *dead_letters;    // where it is moved: a queue of this segment, of the same element type. NULL: dropped
   struct shoal_queue_key key;  // PRIORITY of elements, and only that. Must be given (SHOAL_PRIORITY_TYPED fills it in)
+  const char *type;            // the name of the elements' type (typed forms fill it in). NULL: not told. Copied
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -115,15 +125,19 @@ struct shoal_queue;  // this process's handle; below, for the inline forms only
 // `options` NULL: zeroes, so -EINVAL: no capacity. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOSYS, -ENOMEM
 int shoal_queue_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                        struct shoal_queue **out) SHOAL_MUST_CHECK;
-// `element_size` 0: of byte messages. -ENOENT, -EBADMSG no queue, or another element size (of the type nothing but its
-// size is known: another of the same size opens), -EPROTO, -ENOSYS, -ENOMEM
+// `element_size` 0: of byte messages. -ENOENT, -EBADMSG no queue, or another element size (its type's name is not asked
+// for: any of the same size opens), -EPROTO, -ENOSYS, -ENOMEM
 int shoal_queue_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
                      struct shoal_queue **out) SHOAL_MUST_CHECK;
+// The same of elements of a type with that name, as it is written in the program; of another: -EBADMSG. NULL, or a queue that was
+// made without one: nothing is asked. Typed forms do this.
+int shoal_queue_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                        struct shoal_queue **out) SHOAL_MUST_CHECK;
 // The same of kind PRIORITY, by that key; by another: -EBADMSG.
-int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_queue_key key,
-                         struct shoal_queue **out) SHOAL_MUST_CHECK;
-// Of the one there kind, overflow, joinable, lease_ns and delivery_max have to be these, or -EBADMSG; its capacity, growing, drop and
-// dead letters are its own. Options of which no queue could be made open any.
+int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                         struct shoal_queue_key key, struct shoal_queue **out) SHOAL_MUST_CHECK;
+// Of the one there kind, overflow, joinable, lease_ns and delivery_max have to be these, and the type's name (as open_as has it), or
+// -EBADMSG; its capacity, growing, drop and dead letters are its own. Options of which no queue could be made open any.
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no queue's
@@ -147,7 +161,7 @@ int shoal_queue_leave(struct shoal_queue *q, int side);
 int shoal_queue_put(struct shoal_queue *q, const void *element, shoal_deadline deadline);
 int shoal_queue_get(struct shoal_queue *q, void *element, shoal_deadline deadline);
 // As many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL: n is 0.
-// DROP_NEWEST: how many went in, 0..n; the others are dropped. DROP_OLDEST: all go in, the last of them stay.
+// DROP_NEWEST: how many went in, 0..n; the others are dropped. DROP_OLDEST: all go in; those that give way may be among them.
 int shoal_queue_put_n(struct shoal_queue *q, const void *elements, uint32_t n, shoal_deadline deadline);
 int shoal_queue_get_n(struct shoal_queue *q, void *elements, uint32_t n, shoal_deadline deadline);
 // A copy of the message that a get would have had at some moment of the call; nothing is taken. Errors as get. SPSC: the
@@ -211,11 +225,12 @@ struct shoal_queue_info {
   uint32_t delivery_max, reserved_;
   uint64_t lease_ns, expired, buried;  // leases that ran out; moved to dead letters
   uint64_t held;                       // joinable: messages in hands. With size: what is unfinished
-  uint64_t discarded;                  // by options.overflow, by clear. May lack what a process died with
+  uint64_t discarded;  // by options.overflow, by clear. May lack what a process died with (OVERFLOW, above)
   // Since it was made, as the ring's positions say it, at no cost to who puts: places taken for messages, those given up
   // and holes among them (kinds FIFO, LIFO, PRIORITY: one that was reserved counts twice; LIFO: one that came again, too); and
   // of these, what is not in the queue any more: received, in hands, never filled.
   uint64_t put, gone;
+  char type[SHOAL_QUEUE_TYPE_MAX + 1];  // of its elements, by name; "": not told
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
 // Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room.
@@ -237,11 +252,13 @@ struct shoal_queue_shm {
   uint32_t joinable;
   uint64_t extra;  // bytes from here to its struct shoal_queue_extra_shm; 0: none
   uint32_t reserved_[6];
-  shoal_atomic64 discarded;      // who drops
+  shoal_atomic64 discarded;  // who drops
+  char type[SHOAL_QUEUE_TYPE_MAX + 1];
   struct shoal_eventcount wait;  // the roles follow, then the ring
 };
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 192, "three lines; the roles follow");
-SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 64, "the eventcount keeps its lines");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_queue_shm) == 256, "four lines; the roles follow");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, type) == 64, "the name has a line");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_queue_shm, wait) == 128, "the eventcount keeps its lines");
 
 struct shoal_queue_extra_shm {  // of leases; their words, one a slot, follow
   shoal_atomic64 next;          // no lease runs out before; who has looked at all
@@ -274,7 +291,7 @@ struct shoal_queue {
   uint32_t element_size;  // 0: byte messages
   uint32_t slot_size;     // of what lies in the ring
   uint32_t borrowed;      // `object` is another's to close
-  uint32_t gets;          // the kind, whose get goes inline; UINT32_MAX: attempt.get
+  uint32_t puts, gets;    // the kind, whose put, get goes inline; UINT32_MAX: attempt.put, .get
   uint32_t overflow, joinable;
   uint32_t leased, delivery_max;
   int64_t lease_ns;
@@ -367,9 +384,9 @@ SHOAL_INLINE int shoal_queue_put_(struct shoal_queue *q, const void *element, ui
   struct shoal_eventcount *ec = q->wait.shm;
   uint32_t me = shoal_role_cached_(&q->wait, SHOAL_PRODUCER);
   // a handle does not know its type, and more than fits would be written past the slot
-  if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->kind > SHOAL_QUEUE_SPSC)))
+  if (SHOAL_UNLIKELY((q->element_size != size) | (me == 0) | (q->puts > SHOAL_QUEUE_SPSC)))
     return shoal_queue_put_any_(q, element, size, deadline);
-  if (SHOAL_UNLIKELY(q->kind == SHOAL_QUEUE_SPSC)) {
+  if (SHOAL_UNLIKELY(q->puts == SHOAL_QUEUE_SPSC)) {
     int rc = shoal_queue_put_spsc_(q, me, element, size);
     return SHOAL_LIKELY(rc != -EAGAIN) ? rc : shoal_queue_put_any_(q, element, size, deadline);
   }
@@ -434,9 +451,10 @@ SHOAL_END
 // The same for elements of type T. Only forwards, with a constant size.
 // clang-format off
 #define SHOAL_QUEUE_TYPED(name, T) \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); return shoal_queue_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); return shoal_queue_open_or_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open(seg, as, sizeof(T), out); } \
+  SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_queue_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_queue_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_as(seg, as, #T, sizeof(T), out); } \
   SHOAL_QUEUE_TYPED_USE_(name, T)
 #define SHOAL_QUEUE_TYPED_USE_(name, T) \
   SHOAL_INLINE int name##_put(struct shoal_queue *q, const T *element, shoal_deadline deadline) { return shoal_queue_put_(q, element, sizeof(T), deadline); } \
@@ -446,10 +464,11 @@ SHOAL_END
   SHOAL_INLINE int name##_peek(struct shoal_queue *q, T *element, shoal_deadline deadline) { return q->element_size == sizeof(T) ? shoal_queue_peek(q, element, deadline) : shoal_queue_misfit_(q, sizeof(T)); }
 // Of kind PRIORITY, by a member of T: the smallest first. Who opens it must mean the same member.
 #define SHOAL_PRIORITY_TYPED(name, T, member) \
+  SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
   SHOAL_INLINE struct shoal_queue_key name##_key(void) { struct shoal_queue_key key = {SHOAL_KEY_TYPE(__typeof__(((T *)0)->member)), (uint32_t)offsetof(T, member)}; return key; } \
-  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
+  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
   SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_open_or_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_by_(seg, as, sizeof(T), name##_key(), out); } \
+  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_by_(seg, as, #T, sizeof(T), name##_key(), out); } \
   SHOAL_QUEUE_TYPED_USE_(name, T)
 // clang-format on

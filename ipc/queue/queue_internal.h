@@ -35,6 +35,7 @@ struct shoal_queue_kind_ {
   const char *name;
   uint32_t roles;       // by default, of each side
   uint32_t wait_flags;  // of its eventcount
+  uint32_t evicts;      // 1: a message can give way to a put
   uint32_t holds;       // 1: its claims outlive a call, so its roles are watched from the first loan on
   const struct shoal_wait_ops *wait;
   // ---- making it; no roles, no pending ----
@@ -49,10 +50,11 @@ struct shoal_queue_kind_ {
   int (*get_one)(struct shoal_queue *q, uint32_t me, void *element, shoal_deadline deadline);
   int (*reserve)(void *op), (*receive)(void *op);
   int (*send)(void *op), (*recv)(void *op);  // byte messages; NULL: it carries none
-  int (*evict)(void *op);                    // receives what stands where the next put belongs. NULL: a producer cannot
-  int (*peek)(void *op);                     // copies the next message to op->out, takes nothing
-  // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY. NULL: wait->blocker tells.
-  int (*ready)(struct shoal_queue *q, int side, uint32_t me);
+  int (*evict)(void *op);  // receives what stands where the next put belongs; NULL: the attempts see to it
+  int (*peek)(void *op);   // copies the next message to op->out, takes nothing
+  // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY; -ETIMEDOUT, by whom stands inside. NULL:
+  // wait->blocker tells.
+  int (*ready)(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline);
   // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `keep` notes what was got and stays in hand; `in_hand` finds
   // the first of that, and forgets it: data, token and redelivered of the loan. 0: there is none ----
   int (*done)(struct shoal_queue *q, uint32_t *owner);
@@ -81,6 +83,10 @@ extern const struct shoal_queue_kind_ shoal_queue_fifo_, shoal_queue_lifo_, shoa
 // Part of an object that another closes.
 int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, struct shoal_segment *seg,
                            const struct shoal_object *object, struct shoal_queue **out) SHOAL_MUST_CHECK;
+// NULL, or what of a type's name makes no sense.
+const char *shoal_queue_type_refused_(const char *type, uint32_t element_size);
+// -EBADMSG: both are told, and are not the same. `has` is in the segment.
+int shoal_queue_type_differs_(const char has[SHOAL_QUEUE_TYPE_MAX + 1], const char *type);
 // Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role. `holds`: it may
 // keep a claim. A producer under a policy that waits for no room does not, but for who is inside it does.
 int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
@@ -129,6 +135,9 @@ SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *v
 
 // ---- queue_mpmc.c ----
 void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);  // a slot: told to who sleeps for it
+// Around what makes the message at `at` one in nobody's hands again: told to who sleeps for it.
+void shoal_queue_gives_back_(struct shoal_queue *q);
+void shoal_queue_is_back_(struct shoal_queue *q, uint64_t at);
 // Kind MPMC, without a policy: a get that has the next element shown while it is claimed. Killed in `use`, which is to be
 // short, another gets it. Unlike a loan it outlives no call: who sleeps need not watch all who have ever had one.
 int shoal_queue_use_(struct shoal_queue *q, void (*use)(void *arg, const void *element), void *arg,

@@ -130,13 +130,12 @@ static int is_gone(const struct shoal_queue *q, const struct shoal_loan *loan) {
 }
 static int give_back(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c,
                      uint64_t stray) {
-  struct shoal_eventcount *ec = q->wait.shm;
   if (is_gone(q, loan)) return (void)vacate(q, loan, claim, c), shoal_queue_run_out_(loan->token);
-  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
+  shoal_queue_gives_back_(q);
   if (!shoal_cas64_seq_cst(claim->ctl, &c, stray & ~UINT64_C(0xfff)))  // [S3] pairs with [G1]
     return shoal_queue_run_out_(loan->token);
   shoal_mpmc_tell_of_strays_(&q->ring);
-  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  shoal_queue_is_back_(q, loan->token);
   return 0;
 }
 int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
@@ -206,7 +205,6 @@ static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *cla
 // Before a look that takes nothing: what has run out is given back first, delivered once in vain; so the look sees it, and
 // knows when the next one is due. Its holder for this moment: whoever sees it asleep watches the role.
 void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
-  struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_claim claim;
   int64_t now = q->lease_ns ? shoal_now_ns() : 0;
   if (!q->lease_ns || now < shoal_queue_due_(q)) return;
@@ -217,9 +215,10 @@ void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
     uint64_t c = shoal_load64_relaxed(claim.ctl);
     if (shoal_slot_state_(c) != SHOAL_SLOT_READING_ || shoal_slot_owner_(c) != me) continue;
     forget(q, claim.at, c);
+    shoal_queue_gives_back_(q);
     if (!shoal_cas64_seq_cst(claim.ctl, &c, c & ~UINT64_C(0xfff))) continue;  // [S3] pairs with [G1]
     shoal_mpmc_tell_of_strays_(&q->ring);
-    if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+    shoal_queue_is_back_(q, claim.at);
   }
   shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
 }

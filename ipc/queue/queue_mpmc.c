@@ -48,6 +48,23 @@ static struct shoal_claim claim_at(const struct shoal_queue *q, uint64_t at) {
   return shoal_mpmc_at(&q->ring, at, q->ring.stride);
 }
 
+// To a put that drops the oldest, a message in nobody's hands is room: who sleeps for that is told of messages, too.
+static int awaits_messages(const struct shoal_queue *q) {
+  return q->overflow == SHOAL_OVERFLOW_DROP_OLDEST && shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER);
+}
+static int awaited(const struct shoal_queue *q) {
+  return shoal_eventcount_asleep_(q->wait.shm, SHOAL_CONSUMER) || awaits_messages(q);
+}
+static void bump_for_message(struct shoal_queue *q) {
+  shoal_eventcount_bump_(q->wait.shm, SHOAL_CONSUMER);
+  if (awaits_messages(q)) shoal_eventcount_bump_(q->wait.shm, SHOAL_PRODUCER);
+}
+static void wake_for_messages(struct shoal_queue *q, uint64_t n) {
+  int most = n < INT32_MAX ? (int)n : INT32_MAX;
+  shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, most);
+  if (awaits_messages(q)) shoal_eventcount_wake_(q->wait.shm, SHOAL_PRODUCER, most);
+}
+
 // After a claim: somebody sleeps, or the queue is closed. The bump has a sleeper that is not queued yet look again if we die.
 static int claimed(struct shoal_queue *q, uint64_t at) {
   struct shoal_eventcount *ec = q->wait.shm;
@@ -57,12 +74,20 @@ static int claimed(struct shoal_queue *q, uint64_t at) {
     shoal_eventcount_ring(ec);
     return -EPIPE;
   }
-  shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
+  bump_for_message(q);
   return 0;
 }
 
 static void published(struct shoal_queue *q, uint64_t at) {
-  shoal_eventcount_wake_(q->wait.shm, SHOAL_CONSUMER, 1 + shoal_mpmc_messages_behind(&q->ring, at));
+  wake_for_messages(q, 1 + (uint64_t)shoal_mpmc_messages_behind(&q->ring, at));
+}
+void shoal_queue_gives_back_(struct shoal_queue *q) {
+  if (awaited(q)) bump_for_message(q);
+}
+void shoal_queue_is_back_(struct shoal_queue *q, uint64_t at) {
+  struct shoal_eventcount *ec = q->wait.shm;
+  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+  if (awaits_messages(q)) shoal_eventcount_wake_(ec, SHOAL_PRODUCER, 1 + shoal_mpmc_messages_behind(&q->ring, at));
 }
 
 // Positions first..last are free, not all of them ours: as many sleepers as there are places, those that overtook us
@@ -83,14 +108,13 @@ void shoal_queue_freed_(struct shoal_queue *q, uint64_t at) { freed(q, at, at); 
 
 // From the claim on. 0, -EPIPE
 static int put_claimed(struct shoal_queue *q, const struct shoal_claim *claim, const void *element) {
-  struct shoal_eventcount *ec = q->wait.shm;
-  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)) {
+  if (awaited(q) | shoal_eventcount_closed(q->wait.shm)) {
     int rc = claimed(q, claim->at);
     if (rc) return rc;
   }
   memcpy(shoal_claim_data(claim, q->element_size), element, q->element_size);
   shoal_mpmc_publish(&q->ring, claim);
-  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) published(q, claim->at);
+  if (awaited(q)) published(q, claim->at);
   return 0;
 }
 static int put(void *arg) {
@@ -186,12 +210,11 @@ int shoal_queue_get_told_(struct shoal_queue *q, uint64_t at, void *pending) {
 static int put_n(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_queue *q = op->q;
-  struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_claim claim;
   uint64_t first = 0, last = 0;
   int rc = -EAGAIN;
   for (op->done = 0; op->done < op->n && shoal_mpmc_claim_put(&q->ring, op->me, q->element_size, &claim); op->done++) {
-    if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec)) {
+    if (awaited(q) | shoal_eventcount_closed(q->wait.shm)) {
       int closed = claimed(q, claim.at);
       if (closed) {
         rc = closed;
@@ -204,10 +227,8 @@ static int put_n(void *arg) {
     last = claim.at;
   }
   if (!op->done) return rc;
-  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) {
-    uint64_t n = last - first + 1 + (uint64_t)shoal_mpmc_messages_behind(&q->ring, last);  // what overtook us included
-    shoal_eventcount_wake_(ec, SHOAL_CONSUMER, n < INT32_MAX ? (int)n : INT32_MAX);
-  }
+  if (awaited(q))  // what overtook us included
+    wake_for_messages(q, last - first + 1 + (uint64_t)shoal_mpmc_messages_behind(&q->ring, last));
   return 0;
 }
 
@@ -288,13 +309,15 @@ static int in_hand(struct shoal_queue *q, struct shoal_queue_taken_ *taken, stru
 }
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_count_held(&q->ring, me); }
 
-static int ready(struct shoal_queue *q, int side, uint32_t me) {
+static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {
+  (void)deadline;  // nobody stands inside
   if (side == SHOAL_CONSUMER) {
     shoal_queue_look_due_(q, me);
     return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
   }
   if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
-  return shoal_mpmc_blocker(&q->ring, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
+  uint32_t blocker = shoal_mpmc_blocker(&q->ring, side);
+  return blocker == SHOAL_BLOCKER_NONE || (!blocker && q->overflow == SHOAL_OVERFLOW_DROP_OLDEST) ? 0 : -EAGAIN;
 }
 
 // ---- loans ----
@@ -308,10 +331,10 @@ static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loa
 static void finish_put(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_ how) {
   struct shoal_claim claim = claim_at(q, at);
   struct shoal_eventcount *ec = q->wait.shm;
-  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_bump_(ec, SHOAL_CONSUMER);
+  if (awaited(q)) bump_for_message(q);
   if (how == SHOAL_COMMIT_) shoal_mpmc_publish(&q->ring, &claim);
   else shoal_mpmc_cancel(&q->ring, &claim);
-  if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) published(q, at);
+  if (awaited(q)) published(q, at);
   if (how == SHOAL_CANCEL_ && shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) freed(q, at, at);
   if (shoal_eventcount_closed(ec))
     shoal_eventcount_ring(ec);  // all who wait for the end of this claim, not one of them
@@ -320,14 +343,14 @@ static void finish_put(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_
 static void finish_get(struct shoal_queue *q, uint64_t at, enum shoal_queue_end_ how) {
   struct shoal_claim claim = claim_at(q, at);
   struct shoal_eventcount *ec = q->wait.shm;
-  int side = how == SHOAL_RELEASE_ ? SHOAL_PRODUCER : SHOAL_CONSUMER;
-  if (shoal_eventcount_asleep_(ec, side)) shoal_eventcount_bump_(ec, side);
   if (how == SHOAL_RELEASE_) {
+    if (shoal_eventcount_asleep_(ec, SHOAL_PRODUCER)) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
     shoal_mpmc_commit(&q->ring, &claim);
     if (shoal_eventcount_asleep_for_room_(ec)) freed(q, at, at);
   } else {
+    shoal_queue_gives_back_(q);
     shoal_mpmc_return(&q->ring, &claim);
-    if (shoal_eventcount_asleep_(ec, SHOAL_CONSUMER)) shoal_eventcount_wake_(ec, SHOAL_CONSUMER, 1);
+    shoal_queue_is_back_(q, at);
   }
 }
 
@@ -349,10 +372,9 @@ static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sh
 static int send(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_queue *q = op->q;
-  struct shoal_eventcount *ec = q->wait.shm;
   struct shoal_claim claim;
   if (SHOAL_UNLIKELY(!shoal_mpmc_claim_put(&q->ring, op->me, SLOT, &claim))) return -EAGAIN;
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER) | shoal_eventcount_closed(ec))) {
+  if (SHOAL_UNLIKELY(awaited(q) | shoal_eventcount_closed(q->wait.shm))) {
     int rc = claimed(q, claim.at);
     if (rc) return rc;
   }
@@ -362,7 +384,7 @@ static int send(void *arg) {
     return rc;
   }
   shoal_mpmc_publish(&q->ring, &claim);
-  if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_CONSUMER))) published(q, claim.at);
+  if (SHOAL_UNLIKELY(awaited(q))) published(q, claim.at);
   return 0;
 }
 
@@ -417,6 +439,7 @@ const struct shoal_queue_kind_ shoal_queue_mpmc_ = {
     .receive = receive,
     .send = send,
     .recv = recv,
+    .evicts = 1,
     .evict = evict,
     .peek = peek,
     .done = done,

@@ -13,8 +13,8 @@ static struct shoal_ordered_options options_of(const struct shoal_queue_options 
   uint32_t capacity = o->capacity;
   if (o->grow && capacity - 1 < SHOAL_ORDERED_CAPACITY_MAX)
     while (capacity & (capacity - 1)) capacity = (capacity | (capacity - 1)) + 1;
-  uint32_t leases = o->lease_ns || o->delivery_max;
-  return (struct shoal_ordered_options){capacity, o->element_size, by, o->drop, o->grow, o->key, leases};
+  uint32_t leases = o->lease_ns || o->delivery_max, evicts = o->overflow == SHOAL_OVERFLOW_DROP_OLDEST;
+  return (struct shoal_ordered_options){capacity, o->element_size, by, o->drop, o->grow, o->key, leases, evicts};
 }
 static const char *refuses(const struct shoal_queue_options *o) {
   if (o->kind != SHOAL_QUEUE_PRIORITY || !o->element_size) return NULL;
@@ -47,12 +47,14 @@ static int is_full(const struct shoal_ordered *o) {
   return counted(&o->shm->count) + counted(&o->shm->lent) >= shoal_ordered_cells(o) && !o->grow;
 }
 
+static int has_no_room(const struct shoal_ordered *o) { return is_full(o) && !(o->evicts && counted(&o->shm->count)); }
+
 // In the way of a get: one who has reserved before the closing, and may commit.
 static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   const struct shoal_ordered *o = &shoal_queue_of_(view)->ordered;
   uint32_t owner = SHOAL_BLOCKER_NONE;
   if (side == SHOAL_JOINER) return shoal_ordered_is_done(o, &owner) ? SHOAL_BLOCKER_NONE : owner;
-  if (side == SHOAL_PRODUCER) return is_full(o) ? 0 : SHOAL_BLOCKER_NONE;
+  if (side == SHOAL_PRODUCER) return has_no_room(o) ? 0 : SHOAL_BLOCKER_NONE;
   // [O2] pairs with [O1]: who has committed by now has a message that counts
   uint32_t writing = shoal_load32_acquire(&o->shm->writing);
   if (counted(&o->shm->count)) return SHOAL_BLOCKER_NONE;
@@ -105,6 +107,15 @@ static void wake(struct shoal_queue *q, int side, uint32_t n) {
   if (SHOAL_UNLIKELY(n && shoal_eventcount_asleep_(q->wait.shm, side)))
     shoal_eventcount_wake_(q->wait.shm, side, (int)n);
 }
+// Around what makes a message that is in nobody's hands: to a put that drops the oldest it is room.
+static void bump_for_message(struct shoal_queue *q) {
+  bump(q, SHOAL_CONSUMER);
+  if (q->ordered.evicts) bump(q, SHOAL_PRODUCER);
+}
+static void wake_for_messages(struct shoal_queue *q, uint32_t n) {
+  wake(q, SHOAL_CONSUMER, n);
+  if (q->ordered.evicts) wake(q, SHOAL_PRODUCER, n);
+}
 // A reservation has ended: if the queue is closed, all who waited for its end.
 static void wake_for_the_end(struct shoal_queue *q, uint32_t n) {
   wake(q, SHOAL_CONSUMER, shoal_eventcount_closed(q->wait.shm) ? INT32_MAX : n);
@@ -113,7 +124,7 @@ static void wake_for_the_end(struct shoal_queue *q, uint32_t n) {
 // Nothing there, and nobody armed, so not the caller either: not worth the lock. Spinning is made of this.
 static int in_vain(const struct shoal_queue *q, int side) {
   if (shoal_eventcount_asleep_(q->wait.shm, side)) return 0;
-  return side == SHOAL_PRODUCER ? is_full(&q->ordered) : !counted(&q->ordered.shm->count);
+  return side == SHOAL_PRODUCER ? has_no_room(&q->ordered) : !counted(&q->ordered.shm->count);
 }
 
 // ---- attempts ----
@@ -124,12 +135,12 @@ static int look_due(struct shoal_queue *q, uint32_t me, shoal_deadline deadline)
   if (!q->lease_ns || now < shoal_queue_due_(q)) return 0;
   int rc = shoal_ordered_enter(&q->ordered, me, deadline);
   if (rc) return rc;
-  bump(q, SHOAL_CONSUMER);
+  bump_for_message(q);
   uint32_t n = shoal_ordered_take_back(&q->ordered, now, &next);
   shoal_add64_relaxed(&q->extra->expired, n);
   shoal_store64_relaxed(&q->extra->next, (uint64_t)next);
   shoal_ordered_leave(&q->ordered, me);
-  wake(q, SHOAL_CONSUMER, n);
+  wake_for_messages(q, n);
   return 0;
 }
 
@@ -159,6 +170,7 @@ static int take(struct shoal_queue *q, uint32_t *cell) {
   int rc = shoal_ordered_take(&q->ordered, cell);
   if (rc != -EAGAIN || !q->ordered.grow) return rc;
   rc = grow(q);
+  if (rc == -ENOSPC && q->ordered.evicts && !shoal_ordered_evict(&q->ordered, cell)) return 0;
   return rc ? rc : shoal_ordered_take(&q->ordered, cell);
 }
 
@@ -168,14 +180,14 @@ static int put_some(struct shoal_queue_op_ *op, uint32_t most) {
   int rc = enter(op, SHOAL_PRODUCER);
   if (rc) return rc;
   for (; n < most && (rc = take(q, &cell)) == 0; n++) {
-    if (!n) bump(q, SHOAL_CONSUMER);
+    if (!n) bump_for_message(q);
     memcpy(shoal_ordered_data(&q->ordered, cell), op->in, q->element_size);
     shoal_ordered_ready(&q->ordered, cell, SHOAL_ORDERED_NEW, 0);
     op->in += q->element_size;
     op->done++;
   }
   shoal_ordered_leave(&q->ordered, op->me);
-  wake(q, SHOAL_CONSUMER, n);
+  wake_for_messages(q, n);
   return n ? 0 : rc;
 }
 
@@ -258,15 +270,14 @@ static int finish_if(struct shoal_queue *q, const struct shoal_loan *loan, enum 
   struct shoal_eventcount *ec = q->wait.shm;
   uint32_t cell = (uint32_t)loan->token;
   int gives_room = how == SHOAL_CANCEL_ || how == SHOAL_RELEASE_;
-  int side = gives_room ? SHOAL_PRODUCER : SHOAL_CONSUMER;
   int rc = shoal_ordered_enter(o, loan->role, SHOAL_FOREVER);
   if (rc) return rc;
   if (leased && !is_his(o, loan)) {
     shoal_ordered_leave(o, loan->role);
     return shoal_queue_run_out_((uint32_t)loan->token);
   }
-  bump(q, side);
-  if (gives_room) bump(q, SHOAL_CONSUMER);  // one may wait for the end of this claim
+  if (gives_room) bump(q, SHOAL_PRODUCER), bump(q, SHOAL_CONSUMER);  // one may wait for the end of this claim
+  else bump_for_message(q);
   if (leased && gives_room && loan->block_) (void)shoal_message_end_lent_(q, loan);
   SHOAL_COMPILER_BARRIER();  // killed between: it was received, as its block says
   if (gives_room) shoal_ordered_free(o, cell);
@@ -274,7 +285,8 @@ static int finish_if(struct shoal_queue *q, const struct shoal_loan *loan, enum 
   else shoal_ordered_ready(o, cell, SHOAL_ORDERED_AGAIN, deaths);
   shoal_ordered_leave(o, loan->role);
   if (how == SHOAL_COMMIT_ || how == SHOAL_CANCEL_) wake_for_the_end(q, 1);
-  if (how != SHOAL_COMMIT_) wake(q, side, 1);
+  if (gives_room || q->ordered.evicts) wake(q, SHOAL_PRODUCER, 1);
+  if (how == SHOAL_RETURN_) wake(q, SHOAL_CONSUMER, 1);
   // [C1] pairs with [A1]: claims of others were waited for
   if (how == SHOAL_RELEASE_ && shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)
     shoal_eventcount_wake_(ec, SHOAL_CONSUMER, INT32_MAX);
@@ -317,8 +329,8 @@ static int receive_leased(void *arg) {
   } while (rc || shoal_queue_bury_(q, &op->loan));
   return 0;
 }
-static int ready(struct shoal_queue *q, int side, uint32_t me) {
-  int rc = side == SHOAL_CONSUMER ? look_due(q, me, SHOAL_TRY) : 0;
+static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {
+  int rc = side == SHOAL_CONSUMER ? look_due(q, me, deadline) : 0;
   if (rc) return rc;
   if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   return blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
@@ -423,7 +435,7 @@ static int put_one(struct shoal_queue *q, uint32_t me, const void *element, shoa
   if (SHOAL_LIKELY(q->element_size <= SMALL && !q->ordered.grow)) {
     if (in_vain(q, SHOAL_PRODUCER)) return -EAGAIN;
     int rc = shoal_ordered_put(&q->ordered, me, element, deadline);
-    wake(q, SHOAL_CONSUMER, rc == 0);
+    wake_for_messages(q, rc == 0);
     return rc;
   }
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .in = element};
@@ -468,13 +480,13 @@ static int send(void *arg) {
   if (rc) return rc;
   rc = take(q, &cell);
   if (!rc) {
-    bump(q, SHOAL_CONSUMER);
+    bump_for_message(q);
     rc = shoal_message_fill_(op, shoal_ordered_data(&q->ordered, cell));
     if (rc) shoal_ordered_free(&q->ordered, cell);
     else shoal_ordered_ready(&q->ordered, cell, SHOAL_ORDERED_NEW, 0);
   }
   shoal_ordered_leave(&q->ordered, op->me);
-  wake(q, SHOAL_CONSUMER, !rc);
+  wake_for_messages(q, !rc);
   return rc;
 }
 
@@ -530,6 +542,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->holes = shoal_load64_relaxed(&o->shm->holes);
   out->redelivered = shoal_load64_relaxed(&o->shm->redelivered);
   out->dropped = shoal_load64_relaxed(&o->shm->dropped);
+  out->discarded = shoal_load64_relaxed(&o->shm->evicted);
   out->remade = shoal_load64_relaxed(&o->shm->remade);
 }
 
@@ -552,6 +565,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
                                                         .receive = receive,               \
                                                         .send = send,                     \
                                                         .recv = recv,                     \
+                                                        .evicts = 1,                      \
                                                         .peek = peek,                     \
                                                         .done = done,                     \
                                                         .keep = keep,                     \

@@ -23,8 +23,8 @@ static const char *lease_refuses(const struct shoal_queue_kind_ *kind, const str
 
 const char *shoal_queue_policy_refuses_(const struct shoal_queue_kind_ *kind, const struct shoal_queue_options *o) {
   if (o->overflow > SHOAL_OVERFLOW_DROP_OLDEST) return "options.overflow: there is no such policy";
-  if (o->overflow == SHOAL_OVERFLOW_DROP_OLDEST && !kind->evict)
-    return "options.overflow: only the consumer of this kind can take the oldest out";
+  if (o->overflow == SHOAL_OVERFLOW_DROP_OLDEST && !kind->evicts)
+    return "options.overflow: the consumer of this kind claims nothing, so nobody knows what it is reading";
   if (o->joinable && !kind->in_hand) return "options.joinable: this kind keeps nothing in hand";
   if (o->lease_ns || o->delivery_max || o->dead_letters) return lease_refuses(kind, o);
   return NULL;
@@ -231,7 +231,7 @@ int shoal_queue_empty(struct shoal_queue *q) { return ring_of(q).size == 0; }
 int shoal_queue_full(struct shoal_queue *q) { return ring_of(q).full != 0; }
 
 void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out) {
-  out->discarded = shoal_load64_relaxed(&q->shm->discarded);
+  out->discarded += shoal_load64_relaxed(&q->shm->discarded);  // beside those that gave way under a lock
   out->overflow = q->overflow;
   out->joinable = q->joinable;
   out->lease_ns = (uint64_t)q->lease_ns;
@@ -256,11 +256,12 @@ static int make_taken(struct shoal_queue *q) {
 
 static void choose_attempts(struct shoal_queue *q) {
   const struct shoal_queue_kind_ *ops = q->ops;
+  q->puts = q->overflow == SHOAL_OVERFLOW_DROP_OLDEST ? UINT32_MAX : q->kind;
   q->gets = q->joinable || q->leased ? UINT32_MAX : q->kind;
   q->attempt = (struct shoal_queue_attempts_){ops->put,     ops->get,     ops->put_n, ops->get_n,
                                               ops->reserve, ops->receive, ops->send,  ops->recv};
   if (!q->element_size) q->attempt.receive = shoal_message_receive_;
-  if (q->overflow == SHOAL_OVERFLOW_DROP_OLDEST) {
+  if (q->overflow == SHOAL_OVERFLOW_DROP_OLDEST && ops->evict) {
     q->attempt.put = put_or_drop;
     q->attempt.put_n = put_n_or_drop;
     q->attempt.reserve = reserve_or_drop;
@@ -286,6 +287,8 @@ int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size) {
                                   .delivery_max = q->delivery_max};
   const char *refused = shoal_queue_policy_refuses_(q->ops, &o);
   if (refused) return shoal_fail_(-EPROTO, "%s", refused);
+  int evicts = o.overflow == SHOAL_OVERFLOW_DROP_OLDEST && !q->ops->evict;
+  if (evicts != (q->ordered.evicts != 0)) return shoal_fail_(-EPROTO, "a queue and its cells of different policies");
   q->overflow = o.overflow;
   q->joinable = o.joinable;
   q->leased = extra != 0;

@@ -204,7 +204,8 @@ static int peek(void *arg) {
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
   return rc;
 }
-static int ready(struct shoal_queue *q, int side, uint32_t me) {
+static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {
+  (void)deadline;  // nobody stands inside
   if (side == SHOAL_PRODUCER) {
     if (q->producer.lent) return -EBUSY;
     if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;

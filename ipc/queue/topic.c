@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "ipc/queue/queue_internal.h"
 #include "ipc/queue/topic_internal.h"
 
-#define MAGIC 0x54703031u
+#define MAGIC 0x54703032u
 #define ALIGN(n) (((n) + 63) & ~UINT64_C(63))
 #define GROUPS_DEFAULT 8u
 #define AHEAD_PART 8u  // of a ring: how far publishers ask for room
@@ -33,6 +34,7 @@ static struct layout lay_out(const struct shoal_topic_options *o) {
   l.publishers = o->publishers ? o->publishers : SHOAL_ROLES_DEFAULT;
   l.subscribers = o->subscribers ? o->subscribers : SHOAL_ROLES_DEFAULT;
   uint64_t wait = shoal_eventcount_size(l.publishers, l.subscribers);
+  if (shoal_queue_type_refused_(o->type, o->element_size)) return l;
   if (!wait || l.groups > SHOAL_TOPIC_GROUPS_MAX || o->history > o->capacity) return l;
   if (o->capacity - 1 >= SHOAL_MPMC_CAPACITY_MAX / 2 || o->element_size - 1 >= SHOAL_MPMC_ELEMENT_MAX) return l;
   l.capacity = capacity_of(o);
@@ -50,6 +52,8 @@ uint64_t shoal_topic_size_(const struct shoal_topic_options *options) { return l
 static int absurd(const struct shoal_topic_options *o) {
   if (!o->capacity) return shoal_fail_(-EINVAL, "options.capacity is not given");
   if (!o->element_size) return shoal_fail_(-EINVAL, "options.element_size is not given");
+  const char *why = shoal_queue_type_refused_(o->type, o->element_size);
+  if (why) return shoal_fail_(-EINVAL, "%s", why);
   if (o->history > o->capacity) return shoal_fail_(-EINVAL, "a history of %u in a ring of %u", o->history, o->capacity);
   if (o->groups > SHOAL_TOPIC_GROUPS_MAX)
     return shoal_fail_(-EINVAL, "%u groups: at most %u", o->groups, SHOAL_TOPIC_GROUPS_MAX);
@@ -69,6 +73,7 @@ int shoal_topic_place_(void *memory, uint64_t size, const struct shoal_topic_opt
   shm->capacity = l.capacity;
   shm->history = l.history;
   shm->groups = l.groups;
+  if (options->type) memcpy(shm->type, options->type, strlen(options->type));
   shoal_store64_relaxed(&shm->wanted, l.capacity);  // nothing lies a ring before the first
   shoal_store64_relaxed(&shm->limit, l.capacity);
   shoal_store32_release(&shm->magic, MAGIC);  // [M1] pairs with [M2]: it is whole
@@ -150,15 +155,19 @@ static void type_of(uint32_t element_size, char type[SHOAL_TYPE_MAX + 1]) {
 
 static int init_object(void *memory, uint64_t size, void *options) { return shoal_topic_place_(memory, size, options); }
 
-static int attach_object(struct shoal_segment *seg, struct shoal_object object, uint32_t element_size,
+static int attach_object(struct shoal_segment *seg, struct shoal_object object, const char *type, uint32_t element_size,
                          struct shoal_topic **out) {
-  int rc = shoal_topic_attach_(object.memory, object.size, element_size, out);
+  struct shoal_topic *t = NULL;
+  int rc = shoal_topic_attach_(object.memory, object.size, element_size, &t);
+  if (!rc) rc = shoal_queue_type_differs_(t->shm->type, type);
   if (rc) {
+    free(t);
     shoal_object_close(seg, &object);
     return rc;
   }
-  (*out)->segment = seg;
-  (*out)->object = object;
+  t->segment = seg;
+  t->object = object;
+  *out = t;
   return 0;
 }
 
@@ -171,15 +180,19 @@ int shoal_topic_create(struct shoal_segment *seg, const char *name, const struct
   if (!size) return absurd(&o);
   type_of(o.element_size, type);
   int rc = shoal_object_create(seg, name, type, size, init_object, &o, &object);
-  return rc ? rc : attach_object(seg, object, o.element_size, out);
+  return rc ? rc : attach_object(seg, object, o.type, o.element_size, out);
 }
 
-int shoal_topic_open(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_topic **out) {
+int shoal_topic_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                        struct shoal_topic **out) {
   struct shoal_object object;
-  char type[SHOAL_TYPE_MAX + 1];
-  type_of(element_size, type);
-  int rc = shoal_object_open(seg, name, type, &object);
-  return rc ? rc : attach_object(seg, object, element_size, out);
+  char family[SHOAL_TYPE_MAX + 1];
+  type_of(element_size, family);
+  int rc = shoal_object_open(seg, name, family, &object);
+  return rc ? rc : attach_object(seg, object, type, element_size, out);
+}
+int shoal_topic_open(struct shoal_segment *seg, const char *name, uint32_t element_size, struct shoal_topic **out) {
+  return shoal_topic_open_as(seg, name, NULL, element_size, out);
 }
 
 int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_topic_options *options,
@@ -193,7 +206,7 @@ int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, cons
   int rc = size ? shoal_object_open_or_create(seg, name, type, size, init_object, &o, &object)
                 : shoal_object_open(seg, name, type, &object);
   if (!size && rc == -ENOENT) return absurd(&o);
-  return rc ? rc : attach_object(seg, object, o.element_size, out);
+  return rc ? rc : attach_object(seg, object, o.type, o.element_size, out);
 }
 
 int shoal_topic_unlink(struct shoal_segment *seg, const char *name) {

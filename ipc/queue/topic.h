@@ -71,6 +71,7 @@ struct shoal_topic_options {  // zero: the default
   uint32_t publishers;        // how many at a time (64, at most SHOAL_ROLES_MAX)
   uint32_t subscribers;       // the same
   uint32_t groups;            // names of groups at a time (8, at most SHOAL_TOPIC_GROUPS_MAX)
+  const char *type;  // the name of the messages' type, up to 63 bytes (typed forms fill it in). NULL: not told. Copied
 };
 
 struct shoal_topic_subscription {  // zero: alone, from now on, publishers wait
@@ -88,6 +89,10 @@ int shoal_topic_create(struct shoal_segment *seg, const char *name, const struct
 // -ENOENT, -EBADMSG another type or element size, -EPROTO, -ENOSYS, -ENOMEM
 int shoal_topic_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
                      struct shoal_topic **out) SHOAL_MUST_CHECK;
+// The same of messages of a type with that name; of another: -EBADMSG. NULL, or a topic that was made without one: nothing is asked.
+// Typed forms do this, and open_or_create.
+int shoal_topic_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                        struct shoal_topic **out) SHOAL_MUST_CHECK;
 int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_topic_options *options,
                                struct shoal_topic **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no topic's
@@ -176,6 +181,7 @@ struct shoal_topic_shm {
   uint32_t history;
   uint32_t groups;
   uint32_t reserved_[11];
+  char type[SHOAL_QUEUE_TYPE_MAX + 1];    // constant, too
   shoal_atomic64 tail SHOAL_ALIGNED(64);  // hint: all positions below are claimed; publishers
   shoal_atomic64 wanted
       SHOAL_ALIGNED(64);  // a publisher would overwrite what lies a ring before; only grows; publishers
@@ -186,9 +192,9 @@ struct shoal_topic_shm {
   shoal_atomic64 holes, missed, redelivered;   // counters
   struct shoal_eventcount wait;                // the roles follow
 };
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_topic_shm) == 384, "six lines; the roles follow");
-SHOAL_STATIC_ASSERT(offsetof(struct shoal_topic_shm, wanted) == 128, "what is read now and then keeps off the tail");
-SHOAL_STATIC_ASSERT(offsetof(struct shoal_topic_shm, wait) == 256, "the eventcount keeps its lines");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_topic_shm) == 448, "seven lines; the roles follow");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_topic_shm, wanted) == 192, "what is read now and then keeps off the tail");
+SHOAL_STATIC_ASSERT(offsetof(struct shoal_topic_shm, wait) == 320, "the eventcount keeps its lines");
 
 struct shoal_topic_seat_shm {  // of the consumer role in the same place; written by its owner, or its heir
   shoal_atomic64 hold;         // 0, or 1 + a position: nothing at or above it may be overwritten
@@ -247,9 +253,10 @@ SHOAL_END
 // The same for messages of type T. Only forwards, with a constant size.
 // clang-format off
 #define SHOAL_TOPIC_TYPED(name, T) \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); return shoal_topic_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); return shoal_topic_open_or_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_topic **out) { return shoal_topic_open(seg, as, sizeof(T), out); } \
+  SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_topic_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_topic_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_topic **out) { return shoal_topic_open_as(seg, as, #T, sizeof(T), out); } \
   SHOAL_INLINE int name##_publish(struct shoal_topic *t, const T *element, shoal_deadline deadline) { return t->element_size == sizeof(T) ? shoal_topic_publish(t, element, deadline) : shoal_topic_misfit_(t, sizeof(T)); } \
   SHOAL_INLINE int name##_get(struct shoal_topic *t, T *element, shoal_deadline deadline) { return t->element_size == sizeof(T) ? shoal_topic_get(t, element, deadline) : shoal_topic_misfit_(t, sizeof(T)); }
 // clang-format on

@@ -317,6 +317,22 @@ POLICY(send_oldest, "send, the oldest dropped", .setup = full_drops_oldest, .pre
        .check = check_oldest);
 POLICY(commit_oldest, "reserve and commit, the oldest dropped", .setup = full_drops_oldest, .prepare = producing,
        .op = op_reserve_commit, .check = check_oldest);
+// Under a lock it is counted, too, whoever dies.
+WITH(fifo_drops, 4, .kind = SHOAL_QUEUE_FIFO, .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
+WITH(lifo_drops, 4, .kind = SHOAL_QUEUE_LIFO, .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
+static void check_gave_way(void) {
+  struct shoal_queue_info info;
+  check_oldest();
+  CRASH_OK(shoal_queue_info(Q, &info));
+  CRASH_EXPECT(ledger_taken() + info.discarded == CAPACITY + T->taken[MINE], "%u came, %lu gave way", ledger_taken(),
+               info.discarded);
+}
+POLICY(send_fifo, "fifo: send, one gives way", .setup = fifo_drops, .prepare = producing, .op = op_send,
+       .check = check_gave_way);
+POLICY(commit_fifo, "fifo: reserve and commit, one gives way", .setup = fifo_drops, .prepare = producing,
+       .op = op_reserve_commit, .check = check_gave_way);
+POLICY(send_lifo, "lifo: send, one gives way", .setup = lifo_drops, .prepare = producing, .op = op_send,
+       .check = check_gave_way);
 POLICY(send_newest, "send, it is dropped", .setup = full_drops_newest, .prepare = producing, .op = op_send_newest,
        .check = check_newest);
 

@@ -19,19 +19,23 @@ static uint32_t grown(void) {
 }
 
 // ---- states; the driver is a producer, and knows of no cells but the first ----
-static void make(uint32_t kind, uint32_t inside, uint64_t size_max) {
+static void make_with(uint32_t kind, uint32_t overflow, uint32_t inside, uint64_t size_max) {
   struct shoal_queue_options o = {.capacity = CAPACITY,
                                   .element_size = sizeof(struct message),
                                   .kind = kind,
                                   .producers = 6,
                                   .consumers = 6,
-                                  .grow = 1};
+                                  .grow = 1,
+                                  .overflow = overflow};
   if (kind == SHOAL_QUEUE_PRIORITY) o.key = (struct shoal_queue_key){SHOAL_KEY_I64, offsetof(struct message, key)};
   fixture_segment(size_max);
   CRASH_OK(shoal_queue_create(S, "queue", &o, &Q));
   producing();
   while (T->word[NEXT] < inside) put_next();
   T->word[OBJECTS] = objects();
+}
+static void make(uint32_t kind, uint32_t inside, uint64_t size_max) {
+  make_with(kind, SHOAL_OVERFLOW_WAIT, inside, size_max);
 }
 static void unmake(void) {
   queue_unmake();
@@ -49,12 +53,14 @@ static void priority_grown(void) {
   priority_full();
   crash_survivor(three_more);
 }
-static void no_room(void) {
+static void no_room_and(uint32_t overflow) {
   struct shoal_object filler;
-  make(SHOAL_QUEUE_FIFO, CAPACITY, 1 << 20);
+  make_with(SHOAL_QUEUE_FIFO, overflow, CAPACITY, 1 << 20);
   for (uint64_t size = 512 << 10; size >= 64; size /= 2)
     while (shoal_object_create(S, NULL, "filler", size, NULL, NULL, &filler) == 0) continue;
 }
+static void no_room(void) { no_room_and(SHOAL_OVERFLOW_WAIT); }
+static void no_room_drops(void) { no_room_and(SHOAL_OVERFLOW_DROP_OLDEST); }
 
 // ---- what victims do ----
 static void at_home(void) {
@@ -118,6 +124,16 @@ static void check_no_room(void) {
   ledger_once();
   CRASH_EXPECT(ledger_taken() == CAPACITY, "%u came out of %u", ledger_taken(), CAPACITY);
 }
+// One gave way at most, and is counted.
+static void check_gave_way(void) {
+  struct shoal_queue_info info;
+  crash_survivor(survive);
+  ledger_once();
+  CRASH_OK(shoal_queue_info(Q, &info));
+  CRASH_EXPECT(ledger_taken() + info.discarded == CAPACITY + ledger_mine(), "%u came, %u put, %lu gave way",
+               ledger_taken(), ledger_mine(), info.discarded);
+  CRASH_EXPECT(ledger_mine() >= T->word[ACKNOWLEDGED] && info.discarded <= 1, "%lu gave way", info.discarded);
+}
 
 #define GROW(id, text, ...) CRASH_SCENARIO(grow_##id, .name = "grow: " text, .cleanup = unmake, __VA_ARGS__)
 #define PLAIN(id, text, state, role, what, expect) \
@@ -128,6 +144,7 @@ PLAIN(put_n, "put three at once, almost full", fifo_almost, at_home, op_put_n, c
 PLAIN(commit, "reserve and commit, full", fifo_full, at_home, op_reserve_commit, check_put);
 PLAIN(cancel, "reserve and cancel, full", fifo_full, at_home, op_reserve_cancel, check_put);
 PLAIN(in_vain, "put, full, no room in the segment", no_room, at_home, op_put_in_vain, check_no_room);
+PLAIN(drops, "put, full, no room in the segment, one gives way", no_room_drops, at_home, op_put, check_gave_way);
 PLAIN(get_new, "get, from cells that others have added", priority_grown, reader, op_get, check_got);
 PLAIN(release_new, "receive and release, from cells that others have added", priority_grown, reader, op_receive_release,
       check_got);

@@ -75,6 +75,117 @@ POLICY(drop_overtaken_resumed, "put, full, the oldest goes, overtaken, goes on",
 POLICY(drop_pair, "pair, put, full, the oldest goes, then get", .kind = CRASH_PAIR, .setup = full_drops_oldest,
        .prepare = producing, .op = op_put, .prepare2 = consuming, .op2 = op_try_get, .check = check_but_put);
 
+// Under a lock all that gives way is counted, whoever dies.
+static void check_counted(void) {
+  struct shoal_queue_info info;
+  uint32_t inside = there();
+  crash_survivor(survive);
+  ledger_once();
+  CRASH_OK(shoal_queue_info(Q, &info));
+  CRASH_EXPECT(ledger_taken() == inside && inside >= CAPACITY - 1, "%u inside, %u came out", inside, ledger_taken());
+  CRASH_EXPECT(ledger_taken() + info.discarded == 4 + ledger_mine(), "%u came out, %u of the victims, %lu gave way",
+               ledger_taken(), ledger_mine(), info.discarded);
+  CRASH_EXPECT(ledger_mine() >= T->word[ACKNOWLEDGED], "%u put, %u came", T->word[ACKNOWLEDGED], ledger_mine());
+  CRASH_EXPECT(T->taken[4] == 1, "the last one, not the first, gave way");
+}
+#define GIVES_WAY(by, BY)                                                                                        \
+  static void by##_drops(void) {                                                                                 \
+    make((struct shoal_queue_options){.kind = BY, .overflow = SHOAL_OVERFLOW_DROP_OLDEST}, 4);                   \
+  }                                                                                                              \
+  POLICY(by##_drop, #by ": put, full, one gives way", .setup = by##_drops, .prepare = producing, .op = op_put,   \
+         .check = check_counted);                                                                                \
+  POLICY(by##_drop_n, #by ": put three at once, full, they give way", .setup = by##_drops, .prepare = producing, \
+         .op = op_put_n, .check = check_counted);                                                                \
+  POLICY(by##_drop_reserve, #by ": reserve and commit, full, one gives way", .setup = by##_drops,                \
+         .prepare = producing, .op = op_reserve_commit, .check = check_counted);                                 \
+  POLICY(by##_drop_pair, #by ": pair, put, full, one gives way, twice", .kind = CRASH_PAIR, .setup = by##_drops, \
+         .prepare = producing, .op = op_put, .prepare2 = producing, .op2 = op_put_another, .check = check_counted)
+GIVES_WAY(fifo, SHOAL_QUEUE_FIFO);
+GIVES_WAY(lifo, SHOAL_QUEUE_LIFO);
+GIVES_WAY(priority, SHOAL_QUEUE_PRIORITY);
+
+// ---- asleep for what can be dropped: all is lent; what the victim gives back, or commits, is room ----
+static void lifo_drops_none(void) {
+  make((struct shoal_queue_options){.kind = SHOAL_QUEUE_LIFO, .overflow = SHOAL_OVERFLOW_DROP_OLDEST}, 0);
+}
+static void full_drops_leased(void) {
+  make((struct shoal_queue_options){.lease_ns = UINT64_C(1800000000000), .overflow = SHOAL_OVERFLOW_DROP_OLDEST}, 4);
+}
+static void none_drops(void) { make((struct shoal_queue_options){.overflow = SHOAL_OVERFLOW_DROP_OLDEST}, 0); }
+static void receives(int n) {
+  struct shoal_loan mine[CAPACITY];
+  consuming();
+  for (int i = 0; i < n; i++) CRASH_OK(shoal_queue_receive(Q, &mine[i], SHOAL_TRY));
+}
+static void reserves(int n) {
+  struct shoal_loan mine[CAPACITY];
+  producing();
+  for (int i = 0; i < n; i++) CRASH_OK(shoal_queue_reserve(Q, &mine[i], SHOAL_TRY));
+}
+static void lent_to_another(void (*lend)(int)) {
+  consuming();  // the driver: somebody is left
+  int holder = crash_actor(lend, CAPACITY - 1);
+  CRASH_UNTIL(crash_finished(holder), "the others are not lent");
+  fixture_asleep(puts_one, 1);
+}
+static void all_received(void) { lent_to_another(receives); }
+static void all_reserved(void) { lent_to_another(reserves); }
+static void other_has_put(void) {
+  CRASH_UNTIL(crash_all_finished(), "a producer sleeps beside what it could drop");
+  ledger_once();
+}
+#define ROOM(id, text, state, role, others, what)                                                             \
+  POLICY(room_##id, text ", a producer that drops asleep", .setup = state, .prepare = role, .ready = others,  \
+         .op = what, .check = other_has_put);                                                                 \
+  POLICY(room_on_##id, text ", a producer that drops asleep, goes on", .kind = CRASH_RESUMED, .setup = state, \
+         .prepare = role, .ready = others, .op = what, .check = other_has_put)
+ROOM(return, "return", full_drops_oldest, receive, all_received, op_return);
+ROOM(return_leased, "return, leased", full_drops_leased, receive, all_received, op_return);
+ROOM(return_lifo, "lifo: return", lifo_drops, receive, all_received, op_return);
+ROOM(return_priority, "priority: return", priority_drops, receive, all_received, op_return);
+ROOM(commit, "commit", none_drops, reserve, all_reserved, op_commit);
+ROOM(commit_lifo, "lifo: commit", lifo_drops_none, reserve, all_reserved, op_commit);
+ROOM(leave, "leave with a loan in hand", full_drops_oldest, receive, all_received, op_leave_consuming);
+
+// Another comes round to the place that the victim is putting into.
+static void goes_round(int n) {
+  producing();
+  for (int i = 0; i < n; i++) put_within(160 + (uint32_t)i, SHOAL_FOREVER);
+}
+static void one_goes_round(void) {
+  crash_actor(goes_round, CAPACITY);
+  crash_all_asleep_or_finished();
+}
+POLICY(round, "put, another goes round and comes behind it", .setup = none_drops, .prepare = producing, .op = op_put,
+       .stopped = one_goes_round, .check = other_has_put);
+POLICY(round_on, "put, another goes round and comes behind it, goes on", .kind = CRASH_RESUMED, .setup = none_drops,
+       .prepare = producing, .op = op_put, .stopped = one_goes_round, .check = other_has_put);
+
+// Two sleep, the victim first; one is given back. What the first has put in its place is room to the other.
+static void gives_one_back(int n) {
+  struct shoal_loan mine[CAPACITY];
+  consuming();
+  for (int i = 0; i < n; i++) CRASH_OK(shoal_queue_receive(Q, &mine[i], SHOAL_TRY));
+  crash_gate();
+  CRASH_OK(shoal_queue_return(Q, &mine[0]));
+}
+static void all_with_one(void) {
+  lifo_drops();
+  crash_actor(gives_one_back, CAPACITY);
+  crash_at_gate(1);
+}
+static void one_is_given_back(void) {
+  if (T->gate) return;
+  crash_asleep(crash_actor(puts_one, 0));
+  crash_open_gate();
+}
+static void both_have_put(void) {
+  one_is_given_back();
+  other_has_put();
+}
+POLICY(room_in_turn, "lifo: put, asleep before another that drops what it has put", .setup = all_with_one,
+       .prepare = producing, .op = op_put, .asleep = one_is_given_back, .check = both_have_put);
+
 // ---- clear ----
 static void part(void) { make((struct shoal_queue_options){0}, 3); }
 static void full(void) { make((struct shoal_queue_options){0}, 4); }

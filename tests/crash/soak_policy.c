@@ -1,7 +1,7 @@
 // tests/crash/soak_policy.c: three queues under policies, each with a full ledger.
 //   leased    what is not released in time comes again, what came too often goes to dead letters: released once, or there
 //   joinable  done once; when join_tasks answers, all that was put before is done
-//   dropping  the oldest gives way: each that was put is received once, or counted as discarded
+//   dropping  one gives way, of any kind but SPSC: each that was put is received once, or counted as discarded
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,10 +37,13 @@ static int produces(int seat) { return seat < QUEUES; }
 static void begin(void) {
   static const struct shoal_segment_options small = {
       .size = 1 << 20, .size_max = 1 << 24, .participants = 1024, .objects = 64};
-  const struct shoal_queue_options options[QUEUES] = {
+  struct shoal_queue_options options[QUEUES] = {
       [LEASED] = {.lease_ns = 1000000, .delivery_max = 1 + soak_below(4), .dead_letters = "dead"},
       [JOINABLE] = {.joinable = 1, .kind = soak_below(2) ? SHOAL_QUEUE_MPMC : SHOAL_QUEUE_FIFO + soak_below(2)},
-      [DROPPING] = {.overflow = SHOAL_OVERFLOW_DROP_OLDEST}};
+      [DROPPING] = {.overflow = SHOAL_OVERFLOW_DROP_OLDEST,
+                    .kind = soak_below(3) ? SHOAL_QUEUE_FIFO + soak_below(3) : SHOAL_QUEUE_MPMC}};
+  if (options[DROPPING].kind == SHOAL_QUEUE_PRIORITY)
+    options[DROPPING].key = (struct shoal_queue_key){SHOAL_KEY_U32, offsetof(struct ledger_head, place)};
   if (!t) t = soak_shared(sizeof *t);
   memset((void *)t, 0, sizeof *t);
   if (shoal_segment_create(NULL, &small, &seg)) soak_fault("segment: %s", shoal_reason());

@@ -41,7 +41,7 @@ static void publish_next(void) { publish(1 + T->word[NEXT]++); }
 
 static void make(void) {
   memory = fixture_memory(BYTES);
-  struct shoal_topic_options o = {CAPACITY, sizeof(struct message), 2, 5, 5, 1};
+  struct shoal_topic_options o = {CAPACITY, sizeof(struct message), 2, 5, 5, 1, NULL};
   int rc = shoal_topic_place_(memory, BYTES, &o);
   if (rc) crash_fail("making the topic: %d", rc);
   Q = attach();

@@ -191,6 +191,7 @@ static int view_queue(seg_t *look, object_t *o, row_t *row) {
   text(row, "kind", WORD(i.kind, "mpmc", "spsc", "fifo", "lifo", "priority"));
   number(row, "depth", i.size);
   number(row, "capacity", i.capacity);
+  if (i.type[0]) text(row, "of", i.type);
   number(row, "element_size", i.element_size);
   number(row, "producers", i.producers);
   number(row, "consumers", i.consumers);

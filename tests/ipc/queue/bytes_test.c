@@ -614,6 +614,37 @@ static void test_the_oldest_is_dropped_with_its_block(void **state) {
   unmake(q);
 }
 
+static void test_one_gives_way_with_its_block(void **state) {
+  (void)state;
+  static const uint64_t order[3][4] = {{16, 17, 18, 19}, {19, 18, 17, 16}, {0, 1, 2, 19}};
+  for (uint32_t kind = SHOAL_QUEUE_FIFO; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
+    struct shoal_queue *q =
+        make_like((struct shoal_queue_options){.capacity = 4, .kind = kind, .overflow = SHOAL_OVERFLOW_DROP_OLDEST});
+    struct shoal_loan loans[4];
+    for (uint64_t i = 0; i < 20; i++) {
+      assert_int_equal(send_filled(q, i % 3 ? 5000 + i : i, i, SHOAL_FOREVER), 0);
+      assert_true(heap_info().blocks <= blocks_before + 4);
+    }
+    assert_int_equal(info_of(q).discarded, 16);
+    for (int k = 0; k < 4; k++) {
+      uint64_t i = order[kind - SHOAL_QUEUE_FIFO][k];
+      recv_filled(q, i % 3 ? 5000 + i : i, i);
+    }
+    assert_int_equal(heap_info().blocks, blocks_before);
+    for (uint64_t i = 0; i < 4; i++) assert_int_equal(send_filled(q, 700, i, SHOAL_FOREVER), 0);
+    for (int i = 0; i < 4; i++) assert_int_equal(shoal_queue_receive(q, &loans[i], SHOAL_TRY), 0);
+    assert_int_equal(send_filled(q, 700, 4, SHOAL_TRY), -EAGAIN);  // all are in hands
+    assert_int_equal(heap_info().blocks, blocks_before + 4);
+    assert_int_equal(shoal_queue_return(q, &loans[0]), 0);
+    assert_int_equal(shoal_queue_reserve_bytes(q, 3000, &loans[0], SHOAL_TRY), 0);
+    assert_int_equal(heap_info().blocks, blocks_before + 4);
+    assert_int_equal(shoal_queue_cancel(q, &loans[0]), 0);
+    for (int i = 1; i < 4; i++) assert_int_equal(shoal_queue_release(q, &loans[i]), 0);
+    assert_int_equal(info_of(q).discarded, 17);
+    unmake(q);
+  }
+}
+
 static void test_clear_frees_the_blocks(void **state) {
   (void)state;
   for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
@@ -920,12 +951,6 @@ static void test_the_smallest_key_first(void **state) {
   const struct shoal_queue_options keyed = {
       .capacity = 8, .bytes = 1, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_I64, 0}};
   assert_int_equal(shoal_queue_create(seg, "keyed", &keyed, &again), -EINVAL);
-  assert_int_equal(shoal_queue_create(
-                       seg, "oldest",
-                       &(struct shoal_queue_options){
-                           .capacity = 8, .bytes = 1, .kind = SHOAL_QUEUE_FIFO, .overflow = SHOAL_OVERFLOW_DROP_OLDEST},
-                       &again),
-                   -EINVAL);
   unmake(q);
 }
 
@@ -962,6 +987,7 @@ int main(void) {
       cmocka_unit_test(test_hostile),
       cmocka_unit_test(test_without_room),
       cmocka_unit_test(test_the_oldest_is_dropped_with_its_block),
+      cmocka_unit_test(test_one_gives_way_with_its_block),
       cmocka_unit_test(test_clear_frees_the_blocks),
       cmocka_unit_test(test_a_look_takes_nothing),
       cmocka_unit_test(test_unfinished_until_it_is_done),

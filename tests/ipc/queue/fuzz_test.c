@@ -273,6 +273,10 @@ QUEUE(spsc_100, .element_size = 100, .kind = SHOAL_QUEUE_SPSC)
 QUEUE(fifo, .element_size = 8, .kind = SHOAL_QUEUE_FIFO)
 QUEUE(fifo_joinable, .element_size = 8, .kind = SHOAL_QUEUE_FIFO, .joinable = 1)
 QUEUE(lifo, .element_size = 60, .kind = SHOAL_QUEUE_LIFO, .overflow = SHOAL_OVERFLOW_DROP_NEWEST)
+QUEUE(fifo_drops, .element_size = 8, .kind = SHOAL_QUEUE_FIFO, .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
+QUEUE(lifo_drops, .element_size = 8, .kind = SHOAL_QUEUE_LIFO, .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
+QUEUE(priority_drops, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_U64, 0},
+      .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
 QUEUE(priority, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_I32, 4})
 
 // ---- in a segment ----
@@ -481,6 +485,9 @@ static const struct kind {
     {"fifo", fifo, 8},
     {"fifo_joinable", fifo_joinable, 8},
     {"lifo", lifo, 16},
+    {"fifo_drops", fifo_drops, 16},
+    {"lifo_drops", lifo_drops, 16},
+    {"priority_drops", priority_drops, 16},
     {"priority", priority, 16},
     {"topic", topic_round, 16},
     {"growing_fifo", growing_fifo, 4},

@@ -7,6 +7,8 @@
 //   6 deaths: of who holds, of who has reserved, of who is inside; nobody needs the once-a-second look
 //   7 growing: to the end of the segment, and on; by many; the memory goes with the queue
 //   8 a damaged header is refused, and whatever a peer writes, nothing outside the memory is touched
+//   9 without room one message gives way, if the queue drops the oldest: FIFO the next, LIFO the one at the bottom, PRIORITY the
+//     one that would be received last; whatever else is done meanwhile, and after deaths inside; each is counted
 #include <math.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -335,6 +337,11 @@ static void test_absurd_options_are_refused(void **state) {
 
 SHOAL_PRIORITY_TYPED(by_id, struct job, id)
 SHOAL_QUEUE_TYPED(plain_jobs, struct job)
+struct other_job {
+  int32_t urgency;
+  uint32_t id;
+};
+SHOAL_PRIORITY_TYPED(other_jobs, struct other_job, urgency)
 static void test_another_key_is_refused(void **state) {
   (void)state;
   struct shoal_segment *seg;
@@ -347,6 +354,10 @@ static void test_another_key_is_refused(void **state) {
   assert_int_equal(by_id_open(seg, "jobs", &other), -EBADMSG);
   assert_string_equal(shoal_reason(), "sorted by a key of type signed 32 at byte 0, not unsigned 32 at 4");
   assert_int_equal(by_id_open_or_create(seg, "jobs", &o, &other), -EBADMSG);
+  assert_null(other);
+  assert_int_equal(other_jobs_open(seg, "jobs", &other), -EBADMSG);
+  assert_string_equal(shoal_reason(), "its elements are of type struct job, not struct other_job");
+  assert_int_equal(other_jobs_open_or_create(seg, "jobs", &o, &other), -EBADMSG);
   assert_null(other);
   assert_int_equal(jobs_open(seg, "jobs", &other), 0);
   assert_int_equal(shoal_queue_detach(other), 0);
@@ -987,6 +998,25 @@ static void test_a_lock_that_names_nobody_is_taken(void **state) {
   }
 }
 
+// A look, too, waits for who stands inside until its deadline, be that sooner or later than what a try waits.
+static void test_a_look_waits_until_its_deadline(void **state) {
+  (void)state;
+  struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);
+  o.lease_ns = 1000000;
+  struct shoal_queue *q = make(&o);
+  put_number(q, 1);
+  struct peer p = peer_start(&arena, stay_inside, 0);
+  await(&shared()->ready, 1);
+  struct shoal_case readable = shoal_on_readable(q);
+  shoal_deadline later = shoal_after_ns(SHOAL_RECHECK_NS + SHOAL_RECHECK_NS / 4);
+  assert_int_equal(shoal_select_ready(&readable, 1, later), -ETIMEDOUT);
+  assert_true(shoal_deadline_passed(later));
+  assert_int_equal(shoal_select_ready(&readable, 1, shoal_after_ms(2)), -ETIMEDOUT);
+  peer_kill(&p);
+  assert_int_equal(shoal_select_ready(&readable, 1, SHOAL_FOREVER), 1);
+  unmake(q);
+}
+
 // Its lock names one who lives, and is not inside: nobody who only tries waits for him.
 static void live_on(void *memory, unsigned i) {
   struct shared *s = memory;
@@ -1023,6 +1053,221 @@ static void test_a_lock_that_names_the_living_is_no_trap(void **state) {
   unmake(q);
 }
 
+// ---- 9 ----
+
+static struct shoal_queue_options dropping(uint32_t kind, uint32_t capacity) {
+  struct shoal_queue_options o = numbers_of(kind, capacity);
+  if (kind == SHOAL_QUEUE_PRIORITY)
+    o.key = (struct shoal_queue_key){SHOAL_KEY_U32, 4};  // the upper half: equals are many
+  o.overflow = SHOAL_OVERFLOW_DROP_OLDEST;
+  return o;
+}
+
+static struct model {  // what is inside, in the order in which it is received
+  uint64_t v[64], id, dropped;
+  uint32_t kind, capacity, n, lent;
+} model;
+static uint64_t model_remove(uint32_t i) {
+  uint64_t v = model.v[i];
+  memmove(&model.v[i], &model.v[i + 1], (--model.n - i) * sizeof v);
+  return v;
+}
+static void model_insert(uint32_t i, uint64_t v) {
+  memmove(&model.v[i + 1], &model.v[i], (model.n++ - i) * sizeof v);
+  model.v[i] = v;
+}
+static void model_add(uint64_t v, int again) {
+  uint32_t i = model.kind == SHOAL_QUEUE_FIFO && !again ? model.n : 0;
+  while (model.kind == SHOAL_QUEUE_PRIORITY && i < model.n && model.v[i] < v) i++;
+  model_insert(i, v);
+}
+static int model_make_room(void) {
+  if (model.n + model.lent < model.capacity) return 0;
+  if (!model.n) return -EAGAIN;
+  model_remove(model.kind == SHOAL_QUEUE_FIFO ? 0 : model.n - 1);
+  model.dropped++;
+  return 0;
+}
+static uint64_t new_number(void) { return (uint64_t)(random32() % 8) << 32 | ++model.id; }
+
+static void model_put(struct shoal_queue *q) {
+  uint64_t v = new_number();
+  int rc = model_make_room();
+  assert_int_equal(numbers_put(q, &v, SHOAL_TRY), rc);
+  if (rc == 0) model_add(v, 0);
+}
+static void model_put_n(struct shoal_queue *q) {
+  uint64_t v[3];
+  int n = 0;
+  for (int i = 0; i < 3; i++) {
+    v[i] = new_number();
+    if (model_make_room()) continue;
+    model_add(v[i], 0);
+    n++;
+  }
+  assert_int_equal(numbers_put_n(q, v, 3, SHOAL_TRY), n ? n : -EAGAIN);
+}
+static void model_get(struct shoal_queue *q) {
+  uint64_t v = 0;
+  int rc = numbers_get(q, &v, SHOAL_TRY);
+  assert_int_equal(rc, model.n ? 0 : -EAGAIN);
+  if (rc == 0) assert_int_equal(v, model_remove(0));
+}
+// One of each side at a time is lent.
+static void model_lend(struct shoal_queue *q, struct shoal_loan *out, struct shoal_loan *in) {
+  if (!in->data) {
+    int rc = model_make_room();
+    assert_int_equal(shoal_queue_reserve(q, in, SHOAL_TRY), rc);
+    model.lent += rc == 0;
+  }
+  if (out->data) return;
+  assert_int_equal(shoal_queue_receive(q, out, SHOAL_TRY), model.n ? 0 : -EAGAIN);
+  if (!model.n) return;
+  assert_int_equal(*(uint64_t *)out->data, model_remove(0));
+  model.lent++;
+}
+static void model_end(struct shoal_queue *q, struct shoal_loan *out, struct shoal_loan *in) {
+  if (out->data) {
+    uint64_t v = *(uint64_t *)out->data;
+    model.lent--;
+    if (random32() % 2) {
+      assert_int_equal(shoal_queue_return(q, out), 0);
+      model_add(v, 1);
+    } else {
+      assert_int_equal(shoal_queue_release(q, out), 0);
+    }
+  }
+  if (!in->data) return;
+  model.lent--;
+  if (random32() % 4 == 0) {
+    assert_int_equal(shoal_queue_cancel(q, in), 0);
+    return;
+  }
+  uint64_t v = *(uint64_t *)in->data = new_number();
+  assert_int_equal(shoal_queue_commit(q, in), 0);
+  model_add(v, 0);
+}
+static void die_in_the_midst(void *memory, unsigned capacity) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  struct shoal_ordered_shm *shm = q->ordered.shm;
+  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+  CHECK(me > 0 && shoal_ordered_enter(&q->ordered, (uint32_t)me, SHOAL_FOREVER) == 0);
+  shoal_store32_relaxed(&shm->count, 1), shoal_store32_relaxed(&shm->lent, 0), shoal_store32_relaxed(&shm->fronts, 7);
+  shoal_store32_relaxed(&shm->first, 1), shoal_store32_relaxed(&shm->last, 9), shoal_store32_relaxed(&shm->free, 1);
+  if (q->ordered.chunk[0].places) memset((void *)q->ordered.chunk[0].places, 0x77, 16 * (capacity + 8));
+  shoal_add32_seq_cst(&s->ready, 1);
+  for (;;) pause();
+}
+static void model_death(void) {
+  uint32_t before = shoal_load32_seq_cst(&shared()->ready);
+  struct peer p = peer_start(&arena, die_in_the_midst, model.capacity);
+  await(&shared()->ready, before + 1);
+  peer_kill(&p);
+}
+static void test_the_one_that_gives_way(void **state) {
+  (void)state;
+  for (uint32_t round = 0; round < 90; round++) {
+    struct shoal_loan out = {0}, in = {0};
+    uint32_t capacity = 1 + random32() % (round % 2 ? 40 : 6);
+    model = (struct model){.kind = SHOAL_QUEUE_FIFO + round % 3, .capacity = capacity};
+    struct shoal_queue_options o = dropping(model.kind, capacity);
+    struct shoal_queue *q = make(&o);
+    shoal_queue_join(q, SHOAL_PRODUCER);
+    shoal_queue_join(q, SHOAL_CONSUMER);
+    for (int i = 0; i < 2000; i++) {
+      uint32_t what = random32() % 16;
+      if (what < 6) model_put(q);
+      else if (what == 6) model_put_n(q);
+      else if (what < 11) model_get(q);
+      else if (what < 13) model_lend(q, &out, &in);
+      else if (what < 15) model_end(q, &out, &in);
+      else if (i % 50 == 0) model_death(), model_put(q);
+      assert_int_equal(shoal_queue_size(q), model.n);
+      assert_int_equal(info_of(q).discarded, model.dropped);
+    }
+    model_end(q, &out, &in);
+    while (model.n) model_get(q);
+    model_get(q);
+    unmake(q);
+  }
+}
+
+// What grows does so to the end of the segment; from there on it drops.
+static void test_what_cannot_grow_drops(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_segment *seg;
+    struct shoal_queue *q;
+    struct shoal_queue_options o = growing(kind);
+    struct shoal_segment_options small = {.size = 1 << 20, .size_max = 4 << 20, .objects = 64};
+    o.overflow = SHOAL_OVERFLOW_DROP_OLDEST;
+    assert_int_equal(shoal_segment_create(NULL, &small, &seg), 0);
+    assert_int_equal(numbers_create(seg, "numbers", &o, &q), 0);
+    uint64_t n = 0, extra = 1000;
+    while (info_of(q).discarded < extra) put_number(q, n++);
+    uint64_t kept = info_of(q).size;
+    assert_true(kept >= 1 << 14);
+    assert_int_equal(kept, n - extra);
+    assert_int_equal(info_of(q).capacity, kept);
+    for (uint64_t i = 0; i < kept; i++) {
+      uint64_t v = kind == SHOAL_QUEUE_FIFO   ? extra + i
+                   : kind == SHOAL_QUEUE_LIFO ? n - 1 - i
+                   : i < kept - 1             ? i
+                                              : n - 1;
+      assert_int_equal(get_number(q), v);
+    }
+    struct shoal_loan loans[4];  // a queue that was placed has its first cells only
+    assert_int_equal(shoal_queue_detach(q), 0);
+    assert_int_equal(shoal_segment_close(seg), 0);
+    q = make(&o);
+    for (uint64_t i = 0; i < 9; i++) put_number(q, i);
+    assert_int_equal(info_of(q).discarded, 5);
+    for (int i = 0; i < 4; i++) loans[i] = receive(q);
+    assert_int_equal(numbers_put(q, &n, SHOAL_FOREVER), -ENOSPC);  // it does not wait
+    for (int i = 0; i < 4; i++) assert_int_equal(shoal_queue_release(q, &loans[i]), 0);
+    unmake(q);
+  }
+}
+
+// Copied outside the lock, and by a reservation.
+static void test_large_ones_give_way(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue_options o = dropping(kind, 3);
+    o.element_size = 2000;
+    struct shoal_queue *q = make(&o);
+    uint32_t v[500] = {0};
+    for (uint32_t i = 0; i < 7; i++) {
+      v[0] = v[499] = i;
+      assert_int_equal(shoal_queue_put(q, v, SHOAL_TRY), 0);
+    }
+    static const uint32_t order[3][3] = {{4, 5, 6}, {6, 5, 4}, {0, 1, 6}};
+    for (int i = 0; i < 3; i++) {
+      assert_int_equal(shoal_queue_get(q, v, SHOAL_TRY), 0);
+      assert_int_equal(v[0], order[kind - SHOAL_QUEUE_FIFO][i]);
+      assert_int_equal(v[499], v[0]);
+    }
+    assert_int_equal(info_of(q).discarded, 4);
+    shoal_queue_close(q);
+    assert_int_equal(shoal_queue_put(q, v, SHOAL_TRY), -EPIPE);
+    unmake(q);
+  }
+}
+
+// Of a ring, and of cells, the policy is what the header says it is.
+static void test_cells_of_another_policy_are_refused(void **state) {
+  (void)state;
+  struct shoal_queue_options o = dropping(SHOAL_QUEUE_LIFO, 4);
+  struct shoal_queue *q = make(&o), *other;
+  q->shm->overflow = SHOAL_OVERFLOW_WAIT;
+  assert_int_equal(shoal_queue_attach_(q->shm, shared()->size, 8, &other), -EPROTO);
+  q->shm->overflow = SHOAL_OVERFLOW_DROP_OLDEST;
+  q->ordered.shm->evicts = 0;
+  assert_int_equal(shoal_queue_attach_(q->shm, shared()->size, 8, &other), -EPROTO);
+  unmake(q);
+}
+
 int main(void) {
   watchdog(280);
   const struct CMUnitTest tests[] = {
@@ -1036,6 +1281,10 @@ int main(void) {
       cmocka_unit_test(test_answers),
       cmocka_unit_test(test_absurd_options_are_refused),
       cmocka_unit_test(test_another_key_is_refused),
+      cmocka_unit_test(test_the_one_that_gives_way),
+      cmocka_unit_test(test_what_cannot_grow_drops),
+      cmocka_unit_test(test_large_ones_give_way),
+      cmocka_unit_test(test_cells_of_another_policy_are_refused),
       cmocka_unit_test(test_loans),
       cmocka_unit_test(test_a_returned_message_keeps_its_key),
       cmocka_unit_test(test_close_tells_all_that_sleep),
@@ -1056,6 +1305,7 @@ int main(void) {
       cmocka_unit_test(test_a_loan_does_not_end_from_within),
       cmocka_unit_test(test_nobody_waits_beyond_the_deadline_for_the_lock),
       cmocka_unit_test(test_a_lock_that_names_nobody_is_taken),
+      cmocka_unit_test(test_a_look_waits_until_its_deadline),
       cmocka_unit_test(test_a_lock_that_names_the_living_is_no_trap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

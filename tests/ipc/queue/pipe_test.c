@@ -484,6 +484,40 @@ static void test_refusals(void **state) {
   unmake();
 }
 
+// Refused, whoever asks has nothing of the pipe, and ends nothing.
+SHOAL_PIPE_TYPED(double_pipe, double)
+static void test_another_type_of_the_same_size_is_refused(void **state) {
+  (void)state;
+  struct shoal_pipe *other = NULL, *two[2];
+  struct shoal_pipe_info before, after;
+  uint64_t number = 7;
+  arena_make(&arena, sizeof(struct shared));
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(number_pipe_create(seg, "line", &(struct shoal_pipe_options){.duplex = 1}, ends), 0);
+  assert_int_equal(shoal_pipe_info(ends[0], &before), 0);
+  for (uint32_t side = 0; side < 2; side++) {
+    assert_int_equal(double_pipe_open(seg, "line", side, &other), -EBADMSG);
+    assert_string_equal(shoal_reason(), "its elements are of type uint64_t, not double");
+  }
+  assert_null(other);
+  assert_int_equal(shoal_pipe_info(ends[0], &after), 0);
+  assert_memory_equal(&before, &after, sizeof before);
+  assert_int_equal(number_pipe_open(seg, "line", 1, &other), 0);
+  assert_int_equal(shoal_pipe_close(&other), 0);
+  assert_int_equal(shoal_pipe_unlink(seg, "line"), 0);
+  for (int i = 0; i < 2; i++) assert_int_equal(shoal_pipe_close(&ends[i]), 0);
+  assert_int_equal(number_pipe_create(seg, "line", NULL, ends), 0);
+  assert_int_equal(double_pipe_open(seg, "line", 1, &other), -EBADMSG);
+  assert_int_equal(number_pipe_send(ends[1], &number, SHOAL_TRY), 0);
+  assert_int_equal(number_pipe_recv(ends[0], &number, SHOAL_TRY), 0);
+  assert_int_equal(shoal_pipe_open_as(seg, "line", NULL, 8, 0, &other), 0);
+  assert_int_equal(shoal_pipe_close(&other), 0);
+  struct shoal_pipe_options o = {.type = "T"};
+  assert_int_equal(shoal_pipe_create(seg, "bytes", &o, two), -EINVAL);
+  assert_string_equal(shoal_reason(), "options.type: byte messages have none");
+  unmake();
+}
+
 static void test_hostile_header(void **state) {
   (void)state;
   make_named("line", 1, 4);
@@ -520,6 +554,7 @@ int main(void) {
       cmocka_unit_test(test_a_thread_for_each_direction),
       cmocka_unit_test(test_a_copy_is_closed),
       cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_another_type_of_the_same_size_is_refused),
       cmocka_unit_test(test_hostile_header),
   };
   watchdog(280);

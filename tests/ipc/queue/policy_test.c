@@ -1,6 +1,6 @@
 // Claims of ipc/queue/queue.h, of its policies:
 //   1 a put that finds no room waits, is refused, is dropped, or drops the oldest; what is dropped is counted, in order, and what
-//     is in hands is not dropped
+//     is in hands is not dropped; what is given back, or committed, is room to who waits to drop it
 //   2 clear drops what is in nobody's hands; size, empty and full are exact when all is quiet; peek takes nothing, and a wake
 //     that it used is handed on
 //   3 a closed queue that is reopened works as before, for all
@@ -48,6 +48,7 @@ static struct shoal_queue *attach(void *memory) {
 }
 static struct shoal_queue *make(struct shoal_queue_options o) {
   o.element_size = 8;
+  if (o.kind == SHOAL_QUEUE_PRIORITY) o.key = (struct shoal_queue_key){SHOAL_KEY_U64, 0};
   uint64_t size = shoal_queue_size_(&o);
   assert_true(size > 0);
   arena_make(&arena, QUEUE_AT + size);
@@ -164,7 +165,71 @@ static void test_the_oldest_is_dropped(void **state) {
   unmake(q);
 }
 
-// Received ones rise, and with those that were dropped they are all.
+// ---- who waits to drop the oldest ----
+
+static const uint32_t dropping[] = {SHOAL_QUEUE_MPMC, SHOAL_QUEUE_FIFO, SHOAL_QUEUE_LIFO, SHOAL_QUEUE_PRIORITY};
+#define DROPPING (sizeof dropping / sizeof *dropping)
+
+static void put_another(void *memory, unsigned i) {
+  struct shoal_queue *q = attach(memory);
+  uint64_t v = 100 + i;
+  CHECK(number_queue_put(q, &v, SHOAL_FOREVER) == 0);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static struct shoal_queue *make_dropping(uint32_t kind, uint64_t lease_ns) {
+  return make((struct shoal_queue_options){
+      .capacity = 4, .kind = kind, .overflow = SHOAL_OVERFLOW_DROP_OLDEST, .lease_ns = lease_ns});
+}
+// All four are lent, so two producers sleep. The first of them that is in nobody's hands is room for one, and what that one has
+// put for the other; of MPMC, which has places, the second is.
+static void two_go_on(struct shoal_queue *q, struct shoal_loan *loans,
+                      int (*end)(struct shoal_queue *q, struct shoal_loan *loan)) {
+  struct peer p[2];
+  struct shoal_case writable = shoal_on_writable(q);
+  assert_int_equal(shoal_select_ready(&writable, 1, SHOAL_TRY), -EAGAIN);
+  for (unsigned i = 0; i < 2; i++) {
+    p[i] = peer_start(&arena, put_another, i);
+    peer_asleep(&p[i]);
+  }
+  for (int i = 0; i < (q->kind == SHOAL_QUEUE_MPMC ? 2 : 1); i++) assert_int_equal(end(q, &loans[i]), 0);
+  for (int i = 0; i < 2; i++) peer_join(&p[i]);
+  assert_int_equal(info_of(q).discarded, 2);
+  assert_int_equal(info_of(q).late, 0);
+  assert_int_equal(shoal_select_ready(&writable, 1, SHOAL_TRY), q->kind == SHOAL_QUEUE_MPMC ? -EAGAIN : 1);
+}
+static void test_what_is_given_back_is_room(void **state) {
+  (void)state;
+  for (unsigned k = 0; k < 2 * DROPPING; k++) {
+    struct shoal_queue *q = make_dropping(dropping[k / 2], k % 2 ? UINT64_C(3600000000000) : 0);
+    struct shoal_loan loans[4];
+    for (uint64_t i = 0; i < 4; i++) assert_int_equal(put(q, i), 0);
+    for (int i = 0; i < 4; i++) assert_int_equal(shoal_queue_receive(q, &loans[i], SHOAL_TRY), 0);
+    two_go_on(q, loans, shoal_queue_return);
+    for (int i = 0; i < 4; i++)
+      if (loans[i].data) assert_int_equal(shoal_queue_release(q, &loans[i]), 0);
+    unmake(q);
+  }
+}
+// Also where the last consumer has left: that is no end for who drops.
+static void test_what_is_committed_is_room(void **state) {
+  (void)state;
+  for (unsigned k = 0; k < 2 * DROPPING; k++) {
+    struct shoal_queue *q = make_dropping(dropping[k / 2], 0);
+    struct shoal_loan loans[4];
+    shoal_queue_join(q, SHOAL_CONSUMER);
+    if (k % 2) shoal_queue_leave(q, SHOAL_CONSUMER);
+    for (int i = 0; i < 4; i++) {
+      assert_int_equal(shoal_queue_reserve(q, &loans[i], SHOAL_TRY), 0);
+      *(uint64_t *)loans[i].data = (uint64_t)i;
+    }
+    two_go_on(q, loans, shoal_queue_commit);
+    for (int i = 0; i < 4; i++)
+      if (loans[i].data) assert_int_equal(shoal_queue_cancel(q, &loans[i]), 0);
+    unmake(q);
+  }
+}
+
+// Received ones rise, unless the newest is the first, and with those that were dropped they are all.
 static void flood_or_drain(void *memory, unsigned i) {
   struct shared *s = memory;
   struct shoal_queue *q = attach(memory);
@@ -180,7 +245,7 @@ static void flood_or_drain(void *memory, unsigned i) {
     uint64_t v, last[2] = {0, 0};
     while (number_queue_get(q, &v, SHOAL_FOREVER) == 0) {
       uint64_t of = v / (LEDGER / 2), n = v % (LEDGER / 2) + 1;
-      CHECK(n > last[of]);
+      CHECK(n > last[of] || q->kind == SHOAL_QUEUE_LIFO || q->kind == SHOAL_QUEUE_PRIORITY);
       last[of] = n;
       CHECK(__atomic_fetch_add(&s->ledger[v], 1, __ATOMIC_RELAXED) == 0);
       shoal_add64_relaxed(&s->sum, 1);
@@ -189,10 +254,14 @@ static void flood_or_drain(void *memory, unsigned i) {
   CHECK(shoal_queue_detach(q) == 0);
 }
 static void what_is_dropped_is_counted(enum driver driver) {
-  struct shoal_queue *q = make((struct shoal_queue_options){.capacity = 8, .overflow = SHOAL_OVERFLOW_DROP_OLDEST});
-  run(&arena, driver, 4, flood_or_drain);
-  assert_int_equal(shoal_load64_relaxed(&shared()->sum) + info_of(q).discarded, LEDGER);
-  unmake(q);
+  for (unsigned k = 0; k < DROPPING; k++) {
+    struct shoal_queue *q =
+        make((struct shoal_queue_options){.capacity = 8, .kind = dropping[k], .overflow = SHOAL_OVERFLOW_DROP_OLDEST});
+    run(&arena, driver, 4, flood_or_drain);
+    assert_int_equal(shoal_load64_relaxed(&shared()->sum) + info_of(q).discarded, LEDGER);
+    assert_int_equal(info_of(q).late, 0);
+    unmake(q);
+  }
 }
 static void test_what_is_dropped_is_counted_threads(void **state) { (void)state, what_is_dropped_is_counted(THREADS); }
 static void test_what_is_dropped_is_counted_processes(void **state) {
@@ -203,7 +272,7 @@ static void test_policies_that_make_no_sense(void **state) {
   (void)state;
   refused((struct shoal_queue_options){.capacity = 4, .overflow = 4}, "options.overflow: there is no such policy");
   refused((struct shoal_queue_options){.capacity = 4, .kind = SHOAL_QUEUE_SPSC, .overflow = SHOAL_OVERFLOW_DROP_OLDEST},
-          "options.overflow: only the consumer of this kind can take the oldest out");
+          "options.overflow: the consumer of this kind claims nothing, so nobody knows what it is reading");
 }
 
 // ---- 2 ----
@@ -865,6 +934,25 @@ static void test_dead_letters(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+typedef double as_long;
+SHOAL_QUEUE_TYPED(other_queue, as_long)
+static void test_dead_letters_of_another_type_are_refused(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q = NULL, *dead;
+  struct shoal_queue_options o = {.capacity = 4, .delivery_max = 1, .dead_letters = "dead"};
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(other_queue_create(seg, "dead", &(struct shoal_queue_options){.capacity = 2}, &dead), 0);
+  assert_int_equal(number_queue_create(seg, "work", &o, &q), -EBADMSG);
+  assert_string_equal(shoal_reason(), "its elements are of type as_long, not uint64_t");
+  assert_null(q);
+  assert_int_equal(number_queue_open(seg, "work", &q), -ENOENT);
+  assert_int_equal(other_queue_create(seg, "work", &o, &q), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_detach(dead), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 // A dead letter that its queue would drop is delivered all the same.
 static void test_dead_letters_are_not_dropped(void **state) {
   (void)state;
@@ -1162,6 +1250,8 @@ int main(void) {
       cmocka_unit_test(test_a_full_queue_refuses),
       cmocka_unit_test(test_the_newest_is_dropped),
       cmocka_unit_test(test_the_oldest_is_dropped),
+      cmocka_unit_test(test_what_is_given_back_is_room),
+      cmocka_unit_test(test_what_is_committed_is_room),
       cmocka_unit_test(test_what_is_dropped_is_counted_threads),
       cmocka_unit_test(test_what_is_dropped_is_counted_processes),
       cmocka_unit_test(test_policies_that_make_no_sense),
@@ -1190,6 +1280,7 @@ int main(void) {
       EACH_LEASING(test_who_only_looks_at_leases),
       EACH_LEASING(test_deliveries_in_vain_are_counted),
       EACH_LEASING(test_dead_letters),
+      cmocka_unit_test(test_dead_letters_of_another_type_are_refused),
       EACH_LEASING(test_dead_letters_are_not_dropped),
       cmocka_unit_test(test_what_runs_out_comes_in_its_order),
       cmocka_unit_test(test_several_that_run_out_keep_their_order),

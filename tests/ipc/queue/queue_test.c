@@ -1397,6 +1397,78 @@ static void test_another_types_calls_are_refused(void **state) {
   another_types_calls_are_refused(SHOAL_QUEUE_SPSC);
 }
 
+// Another type of the same size is refused by its name, whatever the kind; who tells no name, or opens one that was made without, is
+// asked for none.
+struct also_a_pair {
+  int64_t a, b;
+};
+SHOAL_QUEUE_TYPED(also_pair_queue, struct also_a_pair)
+static void test_another_type_of_the_same_size_is_refused(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_segment_info before, after;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_LIFO; kind++) {
+    struct shoal_queue *q, *other = NULL;
+    struct shoal_queue_options o = {.capacity = 4, .kind = kind};
+    assert_int_equal(pair_queue_create(seg, "pairs", &o, &q), 0);
+    assert_int_equal(shoal_segment_info(seg, &before), 0);
+    assert_int_equal(also_pair_queue_open(seg, "pairs", &other), -EBADMSG);
+    assert_string_equal(shoal_reason(), "its elements are of type struct pair, not struct also_a_pair");
+    assert_int_equal(also_pair_queue_open_or_create(seg, "pairs", &o, &other), -EBADMSG);
+    assert_int_equal(also_pair_queue_create(seg, "pairs", &o, &other), -EEXIST);
+    assert_int_equal(shoal_queue_open_as(seg, "pairs", "struct pai", 16, &other), -EBADMSG);
+    assert_int_equal(number_queue_open(seg, "pairs", &other), -EBADMSG);  // nor one of another size
+    assert_null(other);
+    assert_int_equal(shoal_segment_info(seg, &after), 0);
+    assert_int_equal(after.used, before.used);
+    assert_int_equal(pair_queue_open(seg, "pairs", &other), 0);
+    struct shoal_queue_info info;
+    assert_int_equal(shoal_queue_info(other, &info), 0);
+    assert_string_equal(info.type, "struct pair");
+    assert_int_equal(shoal_queue_detach(other), 0);
+    assert_int_equal(shoal_queue_open(seg, "pairs", 16, &other), 0);
+    assert_int_equal(shoal_queue_detach(other), 0);
+    assert_int_equal(shoal_queue_open_as(seg, "pairs", "", 16, &other), 0);
+    assert_int_equal(shoal_queue_detach(other), 0);
+    assert_int_equal(shoal_queue_detach(q), 0);
+    assert_int_equal(shoal_queue_unlink(seg, "pairs"), 0);
+    o.element_size = 16;
+    assert_int_equal(shoal_queue_create(seg, "pairs", &o, &q), 0);
+    assert_int_equal(also_pair_queue_open(seg, "pairs", &other), 0);
+    assert_int_equal(shoal_queue_detach(other), 0);
+    assert_int_equal(shoal_queue_detach(q), 0);
+    assert_int_equal(shoal_queue_unlink(seg, "pairs"), 0);
+  }
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+// A name may be 63 bytes long; what stands in the segment need not end. Byte messages have no type.
+static void test_names_of_types(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *other;
+  char longest[SHOAL_QUEUE_TYPE_MAX + 2];
+  memset(longest, 'T', sizeof longest);
+  longest[SHOAL_QUEUE_TYPE_MAX + 1] = 0;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 4, .element_size = 8, .type = longest};
+  assert_int_equal(shoal_queue_create(seg, "q", &o, &q), -EINVAL);
+  assert_string_equal(shoal_reason(), "options.type: 63 bytes at most");
+  longest[SHOAL_QUEUE_TYPE_MAX] = 0;
+  assert_int_equal(shoal_queue_create(seg, "q", &o, &q), 0);
+  assert_int_equal(shoal_queue_open_as(seg, "q", longest, 8, &other), 0);
+  assert_int_equal(shoal_queue_detach(other), 0);
+  q->shm->type[SHOAL_QUEUE_TYPE_MAX] = 'T';
+  assert_int_equal(shoal_queue_open_as(seg, "q", "T", 8, &other), -EBADMSG);
+  assert_int_equal(shoal_queue_open_as(seg, "q", longest, 8, &other), 0);
+  assert_int_equal(shoal_queue_detach(other), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  struct shoal_queue_options bytes = {.capacity = 4, .bytes = 1, .type = "T"};
+  assert_int_equal(shoal_queue_create(seg, "b", &bytes, &q), -EINVAL);
+  assert_string_equal(shoal_reason(), "options.type: byte messages have none");
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 int main(void) {
   watchdog(240);
   const struct CMUnitTest tests[] = {
@@ -1421,6 +1493,8 @@ int main(void) {
       cmocka_unit_test(test_capacities),
       cmocka_unit_test(test_absurd_options_are_refused),
       cmocka_unit_test(test_another_types_calls_are_refused),
+      cmocka_unit_test(test_another_type_of_the_same_size_is_refused),
+      cmocka_unit_test(test_names_of_types),
       cmocka_unit_test(test_in_place_elements_are_aligned_and_apart),
       cmocka_unit_test(test_a_cancelled_reservation_is_skipped),
       cmocka_unit_test(test_a_returned_message_comes_first),

@@ -81,7 +81,8 @@ static void test_absurd_options_are_refused(void **state) {
     assert_int_equal(shoal_topic_size_(&absurd[i]), 0);
     assert_int_equal(shoal_topic_place_(memory, sizeof memory, &absurd[i]), -EINVAL);
   }
-  assert_int_equal(shoal_topic_place_(memory, sizeof memory, &(struct shoal_topic_options){8, 8, 0, 1, 1, 1}), -EINVAL);
+  assert_int_equal(shoal_topic_place_(memory, sizeof memory, &(struct shoal_topic_options){8, 8, 0, 1, 1, 1, NULL}),
+                   -EINVAL);
 }
 
 static void *subscribe_to_publish_only(void *topic) {
@@ -136,6 +137,36 @@ static void test_another_types_calls_are_refused(void **state) {
   assert_string_equal(shoal_reason(), "messages of 8 bytes, not 1");
   assert_int_equal(get(t), 7);
   unmake(t);
+}
+
+SHOAL_TOPIC_TYPED(doubles, double)
+static void test_another_type_of_the_same_size_is_refused(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_topic *t, *other = NULL;
+  struct shoal_topic_options o = {.capacity = 4};
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(numbers_create(seg, "t", &o, &t), 0);
+  assert_int_equal(doubles_open(seg, "t", &other), -EBADMSG);
+  assert_string_equal(shoal_reason(), "its elements are of type uint64_t, not double");
+  assert_int_equal(doubles_open_or_create(seg, "t", &o, &other), -EBADMSG);
+  assert_null(other);
+  assert_int_equal(numbers_open(seg, "t", &other), 0);
+  assert_int_equal(shoal_topic_detach(other), 0);
+  assert_int_equal(numbers_open_or_create(seg, "t", &o, &other), 0);
+  assert_int_equal(shoal_topic_detach(other), 0);
+  assert_int_equal(shoal_topic_open(seg, "t", 8, &other), 0);
+  assert_int_equal(shoal_topic_detach(other), 0);
+  assert_int_equal(shoal_topic_detach(t), 0);
+  o.element_size = 8;
+  assert_int_equal(shoal_topic_create(seg, "u", &o, &t), 0);
+  assert_int_equal(doubles_open(seg, "u", &other), 0);
+  assert_int_equal(shoal_topic_detach(other), 0);
+  assert_int_equal(shoal_topic_detach(t), 0);
+  o.type = "a name that is far too long for what there is room for in the words of a topic";
+  assert_int_equal(shoal_topic_create(seg, "v", &o, &t), -EINVAL);
+  assert_string_equal(shoal_reason(), "options.type: 63 bytes at most");
+  assert_int_equal(shoal_segment_close(seg), 0);
 }
 
 static void test_a_full_table_of_the_living_and_of_the_dead(void **state);
@@ -585,6 +616,7 @@ int main(void) {
       cmocka_unit_test(test_absurd_options_are_refused),
       cmocka_unit_test(test_answers_without_a_peer),
       cmocka_unit_test(test_another_types_calls_are_refused),
+      cmocka_unit_test(test_another_type_of_the_same_size_is_refused),
       cmocka_unit_test(test_in_place),
       cmocka_unit_test(test_a_loan_ends_once_and_by_its_thread),
       cmocka_unit_test(test_leaving_cancels_reservations),
