@@ -216,8 +216,8 @@ static void settle_dropping(const struct shoal_queue_info *info) {
 }
 static void end(void) {
   struct shoal_queue_info info;
-  t->closed = 1;
   for (int i = 0; i < QUEUES; i++) shoal_queue_close(queue[i]);
+  t->closed = 1;  // not before: another end, that of a producer whose heir is to come, would be taken for this one
   for (int seat = 0; seat < WORKERS; seat++)
     if (!soak_ends(seat, 10)) {
       soak.stalled++;
