@@ -435,7 +435,7 @@ static void hand_on(struct shoal_select_ *s, int chosen) {
   for (uint32_t k = 0; k < s->queues; k++) {
     uint32_t i = s->queue_at[k];
     const struct shoal_case *c = &s->cases[i];
-    if ((int)i == chosen && takes(c) && c->result == 0) continue;
+    if ((int)i == chosen && takes(c) && !s->only_look && c->result == 0) continue;
     point_at(c);
     shoal_sleeper_hand_on_(&s->sources[i].queue.sleeper);
   }

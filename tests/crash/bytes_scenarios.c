@@ -1,7 +1,7 @@
 // ipc/queue/message on both rings, in cells, and under policies. Claims: a message whose send returned is received, whole, by one; one whose sender or
 // receiver was killed is received at most once; and when all are received the heap holds what it held before: no block is
 // lost with a reservation, a lease, or a call cut off anywhere.
-#include "ipc/queue/message.h"
+#include "ipc/queue/select.h"
 #include "tests/crash/fixture.h"
 
 #define CAPACITY 4u
@@ -286,9 +286,41 @@ static void check_cleared(void) {
 WAITING(mpmc, "mpmc");
 WAITING(spsc, "spsc");
 
+// In a select, beside what is never ready.
+static void op_select_send(void) {
+  unsigned char data[LONGEST];
+  struct shoal_case c[] = {shoal_on_send(Q, data, bytes), shoal_on_nothing()};
+  write_message(data, MINE);
+  int k = shoal_select(c, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(k == 0 && (c[0].result == 0 || c[0].result == -EPIPE), "select answered %d, %d", k, c[0].result);
+  T->word[ACKNOWLEDGED] += c[0].result == 0;
+}
+static void op_select_recv(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  struct shoal_case c[] = {shoal_on_nothing(), shoal_on_recv(Q, data, sizeof data, &size)};
+  int k = shoal_select(c, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(k == 1 && (c[1].result == 0 || c[1].result == -EPIPE), "select answered %d, %d", k, c[1].result);
+  if (c[1].result == 0) took(data, size);
+}
+#define SELECTS(k, of)                                                                                             \
+  SCENARIO(k##_select_send, of, "in a block", "select, send, part full", .setup = k##b_part, .prepare = producing, \
+           .op = op_select_send, .check = check_sent);                                                             \
+  SCENARIO(k##_select_room, of, "in a block", "select, send, asleep for room", .setup = k##b_full,                 \
+           .prepare = producing, .ready = join_consuming, .op = op_select_send, .asleep = recv_some,               \
+           .check = left_and_sent);                                                                                \
+  SCENARIO(k##_select_recv, of, "in a block", "select, recv, part full", .setup = k##b_part, .prepare = consuming, \
+           .op = op_select_recv, .check = check_received);                                                         \
+  SCENARIO(k##_select_wait, of, "in a block", "select, recv, asleep for a message", .setup = k##b_empty,           \
+           .prepare = consuming, .ready = join_producing, .op = op_select_recv, .asleep = send_next,               \
+           .check = left_and_received)
+SELECTS(mpmc, "mpmc");
+SELECTS(spsc, "spsc");
+
 OF(fifo, "fifo", SHOAL_QUEUE_FIFO, s, "in the slot", 16);
 OF(fifo, "fifo", SHOAL_QUEUE_FIFO, b, "in a block", 100);
 OF(priority, "priority", SHOAL_QUEUE_PRIORITY, b, "in a block", 100);
+SELECTS(priority, "priority");
 
 // ---- policies, all in blocks ----
 #define POLICY(id, text, ...) CRASH_SCENARIO(id, .name = "bytes policy: " text, .cleanup = unmake, __VA_ARGS__)
@@ -378,6 +410,42 @@ POLICY(send_n_wake, "send three, the consumer asleep", .setup = none_inside, .pr
 POLICY(recv_n, "receive three", .setup = three_inside, .prepare = consuming, .op = op_recv_n,
        .check = check_three_received);
 
+// ---- sorted by a number that is sent beside it ----
+WITH(sorted, 3, .kind = SHOAL_QUEUE_PRIORITY)
+static void op_send_key(void) {
+  unsigned char data[LONGEST];
+  write_message(data, MINE);
+  int rc = shoal_queue_send_key(Q, -1, data, bytes, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0, "send answered %d (%s)", rc, shoal_reason());
+  T->word[ACKNOWLEDGED]++;
+}
+static void op_commit_key(void) {
+  reserve();
+  loan.key = -1;
+  op_commit();
+}
+// There, whether or not that was told: before all others.
+static void first_comes_first(void) {
+  consuming();
+  receive();
+  uint32_t id = *(unsigned char *)loan.data, four = shoal_queue_size(Q) == 3;
+  CRASH_EXPECT(id == (four ? MINE : 1), "%u comes first", id);
+  CRASH_EXPECT(four >= T->word[ACKNOWLEDGED], "sent, and not there");
+  op_release();
+  leave();
+}
+static void check_sorted(void) {
+  crash_survivor(first_comes_first);
+  check_sent();
+}
+POLICY(send_key, "send with the smallest key", .setup = sorted, .prepare = producing, .op = op_send_key,
+       .check = check_sorted);
+POLICY(commit_key, "reserve and commit with the smallest key", .setup = sorted, .prepare = producing,
+       .op = op_commit_key, .check = check_sorted);
+WITH(sorted_empty, 0, .kind = SHOAL_QUEUE_PRIORITY)
+POLICY(send_key_wake, "send with a key, the consumer asleep", .setup = sorted_empty, .prepare = producing,
+       .ready = consumer_asleep, .op = op_send_key, .check = told);
+
 // ---- joinable: what a victim has got, and not done with, comes again ----
 WITH(three_joinable, 3, .joinable = 1)
 static void op_recv_kept(void) {
@@ -457,6 +525,33 @@ POLICY(lease_resumed, "receive and release, its time runs out, goes on", .kind =
        .prepare = consuming, .op = op_leased, .stopped = time_passes, .check = check_two_resumed);
 POLICY(lease_recv, "recv, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = two_leased, .prepare = consuming,
        .op = op_leased_recv, .stopped = time_passes, .check = check_two_resumed);
+
+// Stopped at its claim, or later, for longer than its lease: others receive all, and where its message lay the next one is
+// written, and not yet sent. That one is its writer's.
+static void someone_writes_there(void) {
+  if (Q->kind != SHOAL_QUEUE_MPMC && shoal_load32_relaxed(&Q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_)
+    return;  // stopped under the lock it holds up all
+  time_passes();
+  reserve();
+}
+static void check_written(void) {
+  if (loan.data) op_commit();
+  while (send_id(T->word[NEXT] + 1, SHOAL_TRY) == 0) T->word[NEXT]++;
+  leave();
+  crash_kill_victim();
+  check_with(0);
+}
+WITH(full_leased, 4, .lease_ns = HOUR / 2)
+WITH(full_leased_in_line, 4, .lease_ns = HOUR / 2, .kind = SHOAL_QUEUE_FIFO)
+WITH(full_leased_by_priority, 4, .lease_ns = HOUR / 2, .kind = SHOAL_QUEUE_PRIORITY)
+#define LATE(id, text, state, what)                                                                            \
+  POLICY(late_##id, text ", its time runs out, the next one is written there, goes on", .kind = CRASH_RESUMED, \
+         .setup = state, .prepare = consuming, .op = what, .stopped = someone_writes_there, .check = check_written)
+LATE(recv, "recv", full_leased, op_leased_recv);
+LATE(release, "receive and release", full_leased, op_leased);
+LATE(fifo_recv, "fifo: recv", full_leased_in_line, op_leased_recv);
+LATE(fifo_release, "fifo: receive and release", full_leased_in_line, op_leased);
+LATE(priority_recv, "priority: recv", full_leased_by_priority, op_leased_recv);
 
 // ---- dead letters: at least once ----
 static void one_in_vain(void) {

@@ -2,15 +2,20 @@
 // either of them is killed or stopped; what was delivered in vain is among the dead letters, at least once, or is delivered.
 #include <sys/mman.h>
 
+#include "ipc/queue/select.h"
 #include "tests/crash/queue_fixture.h"
+
+SHOAL_SELECT_TYPED(messages, struct message)
 
 #define BYTES (16u * 1024)
 #define POLICY(id, text, ...) CRASH_SCENARIO(id, .name = "policy: " text, .cleanup = queue_unmake, __VA_ARGS__)
 
 // ---- leases of less than an hour, and the clock is set forward ----
 #define HOUR UINT64_C(3600000000000)
+#define E ((struct shoal_event *)T->raw)  // never set
 static uint32_t kind = SHOAL_QUEUE_MPMC;
 static void make(struct shoal_queue_options options, uint32_t inside) {
+  CRASH_OK(shoal_event_init(E));
   options.kind = kind;
   queue_make(options, 0, inside);
 }
@@ -304,3 +309,137 @@ POLICY(lease_put, "receive and release, its time runs out, one is put, goes on",
 POLICY(cell_put, "priority: receive and release, its time runs out, one is put, goes on", .kind = CRASH_RESUMED,
        .setup = room_for_one_by_priority, .prepare = consuming, .op = op_receive_release,
        .stopped = time_passes_and_one_comes, .check = all_released_once);
+
+// ---- a consumer that is stopped on its way, at its claim, its copy, its release, for longer than its lease; others release what it
+// had, and the next messages lie where that lay ----
+OF_KIND(leased_two, in_line, SHOAL_QUEUE_FIFO)
+OF_KIND(leased_two, in_a_stack, SHOAL_QUEUE_LIFO)
+static void op_try_get_n(void) {
+  struct message m[3];
+  int n = messages_get_n(Q, m, 3, SHOAL_TRY);
+  CRASH_EXPECT(n > 0 || n == -EAGAIN, "get_n answered %d", n);
+  for (int i = 0; i < n; i++) took(&m[i]);
+}
+static void others_come_and_go(void) {
+  if (is_inside()) return;
+  time_passes();
+  while (can_put()) put_next();
+}
+// Of what was put since no time has run out: nobody but who took it has it.
+static void all_received_once(void) {
+  crash_survivor(release_all);
+  ledger_once();
+  all_released_once();
+}
+#define LATE(id, text, state, role, what, look)                                                                     \
+  POLICY(late_##id, text ", its time runs out, others come and go, goes on", .kind = CRASH_RESUMED, .setup = state, \
+         .prepare = role, .op = what, .stopped = others_come_and_go, .check = look)
+#define LATE_OF_KIND(id, of, state)                                                                      \
+  LATE(id##_get, of "get", state, consuming, op_try_get, all_received_once);                             \
+  LATE(id##_get_n, of "get three at once", state, consuming, op_try_get_n, all_received_once);           \
+  LATE(id##_release, of "receive and release", state, consuming, op_receive_release, all_received_once); \
+  LATE(id##_return, of "return", state, receive, op_return_in_time, all_received_once)
+LATE_OF_KIND(mpmc, "", leased_two);
+LATE_OF_KIND(fifo, "fifo: ", leased_two_in_line);
+LATE_OF_KIND(lifo, "lifo: ", leased_two_in_a_stack);
+LATE_OF_KIND(priority, "priority: ", leased_two_by_priority);
+
+// Joinable: what a get answers is in hand, or was until its time ran out; it is not the next message, which nobody has got.
+static void joinable_leased_two(void) { make((struct shoal_queue_options){.lease_ns = HOUR / 2, .joinable = 1}, 2); }
+OF_KIND(joinable_leased_two, in_line, SHOAL_QUEUE_FIFO)
+OF_KIND(joinable_leased_two, by_priority, SHOAL_QUEUE_PRIORITY)
+static void op_get_and_finish(void) {
+  struct message m;
+  int rc = messages_get(Q, &m, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN, "get answered %d (%s)", rc, shoal_reason());
+  if (rc) return;
+  rc = shoal_queue_task_done(Q);
+  CRASH_EXPECT(rc == 0 || (rc == -ETIMEDOUT && m.id <= 2), "got %u, and task_done answered %d (%s)", m.id, rc,
+               shoal_reason());
+  if (rc == 0) took(&m);
+}
+static void all_finished_once(void) {
+  crash_survivor(release_all);
+  ledger_once();
+  time_passes();
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == T->word[NEXT], "%u released of %u", ledger_taken(), T->word[NEXT]);
+}
+LATE(joinable, "get and task_done", joinable_leased_two, consuming, op_get_and_finish, all_finished_once);
+LATE(fifo_joinable, "fifo: get and task_done", joinable_leased_two_in_line, consuming, op_get_and_finish,
+     all_finished_once);
+LATE(priority_joinable, "priority: get and task_done", joinable_leased_two_by_priority, consuming, op_get_and_finish,
+     all_finished_once);
+
+// A dead letter is what was delivered in vain, not what lies there since: take_dead_letters() knows that from its id.
+static void check_buried_alone(void) {
+  crash_survivor(release_all);
+  crash_survivor(take_dead_letters);
+  ledger_once();
+  CRASH_EXPECT(T->word[BURIED] >= 1, "it is nowhere");
+  for (uint32_t id = 2; id <= T->word[NEXT]; id++)
+    CRASH_EXPECT(T->taken[id] == 1, "%u came %u times", id, T->taken[id]);
+}
+LATE(bury, "receive and release, one goes to dead letters", once_in_vain_leased, consuming, op_receive_release,
+     check_buried_alone);
+LATE(fifo_bury, "fifo: receive and release, one goes to dead letters", once_in_vain_leased_in_line, consuming,
+     op_receive_release, check_buried_alone);
+
+// ---- in a select ----
+static void select_within(shoal_deadline deadline) {
+  struct message m;
+  struct shoal_case c[] = {messages_on_get(Q, &m), shoal_on_event(E)};
+  c[0].turn_ = 2;  // begins with the queue
+  int k = shoal_select(c, 2, deadline);
+  CRASH_EXPECT((k == 0 && c[0].result == 0) || k == -EAGAIN, "select answered %d, %d", k, c[0].result);
+  if (k == 0) took(&m);
+}
+static void op_select(void) { select_within(SHOAL_FOREVER); }
+static void op_try_select(void) { select_within(SHOAL_TRY); }
+static void op_select_ready(void) {
+  struct shoal_case c[] = {shoal_on_readable(Q), shoal_on_event(E)};
+  int n = shoal_select_ready(c, 2, SHOAL_TRY);
+  CRASH_EXPECT(n == 1 && c[0].ready && !c[1].ready, "ready answered %d", n);
+}
+// Two more take one each. Whoever comes to sleep may wake those before it, so any of the three may be the first in line.
+static void empty_gated(void) {
+  leased(0);
+  for (int i = 0; i < 2; i++) crash_actor(takes_one, i);
+  crash_at_gate(2);
+}
+static void one_for_it(void) {
+  fixture_open_gate();
+  for (int i = 0; i < 3; i++) {
+    put_next();
+    crash_all_asleep_or_finished();
+    if (there()) return;  // nobody else was told of it
+  }
+}
+static void none_beside_a_sleeper(void) {
+  if (!T->word[NEXT]) one_for_it();
+  CRASH_UNTIL(there() == 0 || crash_all_finished(), "a message is left beside a sleeping consumer");
+  ledger_once();
+}
+#define SELECT_OF_KIND(id, of, KIND)                                                                                   \
+  OF_KIND(leased_two, to_select_##id, KIND)                                                                            \
+  OF_KIND(empty_gated, to_select_##id, KIND)                                                                           \
+  OF_KIND(held_too_long, to_select_##id, KIND)                                                                         \
+  OF_KIND(held_one_gated, to_select_##id, KIND)                                                                        \
+  POLICY(select_##id, of "select, get, leased", .setup = leased_two_to_select_##id, .prepare = consuming,              \
+         .op = op_select, .check = check_leased);                                                                      \
+  POLICY(select_wake_##id, of "select, get, leased, asleep beside two others", .setup = empty_gated_to_select_##id,    \
+         .prepare = consuming, .op = op_select, .asleep = one_for_it, .check = none_beside_a_sleeper);                 \
+  POLICY(select_late_##id, of "select, get, its time runs out, others come and go, goes on", .kind = CRASH_RESUMED,    \
+         .setup = leased_two_to_select_##id, .prepare = consuming, .op = op_try_select, .stopped = others_come_and_go, \
+         .check = all_received_once);                                                                                  \
+  POLICY(select_back_##id, of "select, get, a lease has run out", .setup = held_too_long_to_select_##id,               \
+         .prepare = consuming, .op = op_try_select, .check = check_leased);                                            \
+  POLICY(select_ready_##id, of "select, ready, a lease has run out", .setup = held_too_long_to_select_##id,            \
+         .prepare = consuming, .op = op_select_ready, .check = check_leased);                                          \
+  POLICY(select_due_##id, of "select, get, asleep until a lease runs out, before another",                             \
+         .setup = held_one_gated_to_select_##id, .prepare = consuming, .op = op_select, .asleep = the_time_runs_out,   \
+         .check = taken_by_the_other)
+SELECT_OF_KIND(mpmc, "", SHOAL_QUEUE_MPMC);
+SELECT_OF_KIND(fifo, "fifo: ", SHOAL_QUEUE_FIFO);
+SELECT_OF_KIND(lifo, "lifo: ", SHOAL_QUEUE_LIFO);
+SELECT_OF_KIND(priority, "priority: ", SHOAL_QUEUE_PRIORITY);

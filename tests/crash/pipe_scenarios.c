@@ -3,7 +3,8 @@
 // away in the midst of it is closed, or somebody's, or to be taken; no block is lost.
 #include <unistd.h>
 
-#include "ipc/queue/pipe.h"
+#include "core/identity.h"
+#include "ipc/queue/select.h"
 #include "tests/crash/fixture.h"
 
 #define CAPACITY 4u
@@ -22,7 +23,12 @@ static int hand = 2;  // whose, of `copy`: 0, 1 victims', 2 all others'
 // ---- messages ----
 // Where what is received lies: whether a victim had a copy is seen after its death.
 static unsigned char *copy(int of) { return T->raw + 256 * of; }
-static int in_dead_hands(uint32_t id) { return copy(0)[0] == id || copy(1)[0] == id; }
+static unsigned char *one_of(int i) { return T->raw + 256 * (4 + i); }  // of a batch
+static int in_dead_hands(uint32_t id) {
+  for (int i = 0; i < 3; i++)
+    if (one_of(i)[0] == id) return 1;
+  return copy(0)[0] == id || copy(1)[0] == id;
+}
 static void took(int end, uint64_t size) {
   const unsigned char *c = copy(hand);
   CRASH_EXPECT(size == bytes && memcmp(c, c + 1, size - 1) == 0, "a torn message of %lu bytes", size);
@@ -156,6 +162,33 @@ static void op_receive_release(void) {
 static void op_receive_return(void) {
   if (!receive()) CRASH_OK(shoal_pipe_return(P[0], &loan));
 }
+static void op_send_n(void) {
+  static unsigned char data[3][LONGEST];
+  struct iovec three[3];
+  for (int i = 0; i < 3; i++) {
+    memset(data[i], (int)MINE + i, bytes);
+    three[i] = (struct iovec){data[i], bytes};
+  }
+  int n = shoal_pipe_send_n(P[1], three, 3, SHOAL_TRY);
+  CRASH_EXPECT(n == 3, "three answered %d (%s)", n, shoal_reason());
+  T->word[ACKNOWLEDGED] += n > 0 ? (uint32_t)n : 0;
+}
+static void op_recv_n(void) {
+  struct iovec three[3];
+  for (int i = 0; i < 3; i++) three[i] = (struct iovec){one_of(i), 256};
+  int n = shoal_pipe_recv_n(P[0], three, 3, SHOAL_TRY);
+  CRASH_EXPECT(n > 0, "three answered %d (%s)", n, shoal_reason());
+  for (int i = 0; i < n; i++) {
+    memcpy(copy(hand), one_of(i), bytes);
+    took(0, three[i].iov_len);
+  }
+}
+static void op_peek(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  CRASH_OK(shoal_pipe_peek(P[0], data, sizeof data, &size, SHOAL_TRY));
+  CRASH_EXPECT(size == bytes && data[0] == 1 && data[size - 1] == 1, "not the next one");
+}
 static void op_poll(void) {
   int rc = shoal_pipe_poll(P[0], SHOAL_TRY);
   CRASH_EXPECT(rc == (T->word[NEXT] ? 0 : -EAGAIN), "poll answered %d", rc);
@@ -261,7 +294,10 @@ static void check_rest(void) {
   PIPE(v##_recv_full, "recv, full, taking the end by it, " how, .setup = v##_full, .prepare = warm, .op = op_recv,     \
        .check = check);                                                                                                \
   PIPE(v##_release, "receive and release, " how, .setup = v##_part, .prepare = receiver, .op = op_receive_release,     \
-       .check = check)
+       .check = check);                                                                                                \
+  PIPE(v##_send_n, "send three at once, " how, .setup = v##_empty, .prepare = sender, .op = op_send_n,                 \
+       .check = check_ended);                                                                                          \
+  PIPE(v##_recv_n, "recv three at once, " how, .setup = v##_full, .prepare = receiver, .op = op_recv_n, .check = check)
 EITHER_WAY(one_way, "one way");
 EITHER_WAY(duplex, "duplex");
 PIPE(send_empty, "send, empty", .setup = one_way_empty, .prepare = sender, .op = op_send, .check = check_ended);
@@ -270,6 +306,7 @@ PIPE(cancel, "reserve and cancel", .setup = one_way_part, .prepare = sender, .op
      .check = check_ended);
 PIPE(give_back, "receive and return", .setup = one_way_part, .prepare = receiver, .op = op_receive_return,
      .check = check);
+PIPE(peek, "peek", .setup = one_way_part, .prepare = receiver, .op = op_peek, .check = check);
 PIPE(poll_part, "poll, part full", .setup = one_way_part, .prepare = receiver, .op = op_poll, .check = check);
 PIPE(poll_empty, "try to poll, empty", .setup = one_way_empty, .prepare = receiver, .op = op_poll, .check = check);
 
@@ -330,6 +367,8 @@ static void told(void) {
   PIPE(v##_close_wake, "close, the receiver asleep, " how, .setup = v##_empty, .prepare = sender, \
        .ready = receiver_asleep, .op = op_close_1, .check = told)
 WAKES(one_way, "one way");
+PIPE(send_n_wake, "send three at once, the receiver asleep", .setup = one_way_empty, .prepare = sender,
+     .ready = receiver_asleep, .op = op_send_n, .check = told);
 WAKES(duplex, "duplex");
 PIPE(commit_wake, "reserve and commit, the receiver asleep", .setup = one_way_empty, .prepare = sender,
      .ready = receiver_asleep, .op = op_reserve_commit, .check = told);
@@ -350,6 +389,8 @@ static void sender_told_of_close(void) {
 }
 PIPE(room_recv, "recv three, the sender asleep", .setup = one_way_full, .prepare = receiver, .ready = sender_asleep,
      .op = op_recv_three, .check = sender_told);
+PIPE(room_recv_n, "recv three at once, the sender asleep", .setup = one_way_full, .prepare = receiver,
+     .ready = sender_asleep, .op = op_recv_n, .check = sender_told);
 PIPE(room_close, "close, the sender asleep", .setup = one_way_full, .prepare = receiver, .ready = sender_asleep,
      .op = op_close_0, .check = sender_told_of_close);
 
@@ -451,6 +492,59 @@ PIPE(send_closed, "send, asleep until the closing", .setup = one_way_full, .prep
 PIPE(send_end, "send, asleep until the receiver dies", .setup = one_way_full, .prepare = sender, .ready = idle_0,
      .op = op_send_wait, .asleep = peer_dies, .check = check_unread);
 
+// ---- in a select ----
+static void select_one(struct shoal_case c, int32_t *result) {
+  struct shoal_case two[] = {shoal_on_nothing(), c};
+  int k = shoal_select(two, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(k == 1 && (two[1].result == 0 || two[1].result == -EPIPE), "select answered %d, %d", k, two[1].result);
+  *result = two[1].result;
+}
+static int select_recv(void) {
+  uint64_t size = 0;
+  int32_t rc;
+  copy(hand)[0] = 0;
+  select_one(shoal_on_pipe_recv(P[0], copy(hand), 256, &size), &rc);
+  if (rc == 0) took(0, size);
+  return rc;
+}
+static void op_select_recv(void) { select_recv(); }
+static void op_select_recv_to_the_end(void) {
+  for (int i = 0; i < 2; i++) T->rc[i] = select_recv();
+  CRASH_EXPECT(T->rc[0] == 0 && T->rc[1] == -EPIPE, "recv answered %d, %d", T->rc[0], T->rc[1]);
+}
+static void op_select_send(void) {
+  unsigned char data[LONGEST];
+  int32_t rc;
+  memset(data, MINE, bytes);
+  select_one(shoal_on_pipe_send(P[1], data, bytes), &rc);
+  T->rc[0] = rc;
+  T->word[ACKNOWLEDGED] += rc == 0;
+}
+static void op_select_readable(void) {
+  int32_t rc;
+  select_one(shoal_on_pipe_readable(P[0]), &rc);
+}
+static void op_select_writable(void) {
+  int32_t rc;
+  select_one(shoal_on_pipe_writable(P[1]), &rc);
+}
+PIPE(select_recv, "select, recv, asleep until a send", .setup = one_way_empty, .prepare = receiver, .ready = take_1,
+     .op = op_select_recv, .asleep = say_next, .check = check);
+PIPE(select_recv_end, "select, recv, asleep until one sends and dies", .setup = one_way_empty, .prepare = receiver,
+     .ready = one_to_come, .op = op_select_recv_to_the_end, .asleep = it_comes_and_dies, .check = check_and_peer);
+PIPE(select_recv_duplex, "select, recv, asleep until a send, duplex", .setup = duplex_empty, .prepare = receiver,
+     .ready = take_1, .op = op_select_recv, .asleep = say_next, .check = check);
+PIPE(select_send, "select, send, asleep for room", .setup = one_way_full, .prepare = sender, .ready = take_0,
+     .op = op_select_send, .asleep = hear_three, .check = check);
+PIPE(select_send_closed, "select, send, asleep until the closing", .setup = one_way_full, .prepare = sender,
+     .ready = take_0, .op = op_select_send, .asleep = close_0, .check = check_refused);
+PIPE(select_send_end, "select, send, asleep until the receiver dies", .setup = one_way_full, .prepare = sender,
+     .ready = idle_0, .op = op_select_send, .asleep = peer_dies, .check = check_unread);
+PIPE(select_readable, "select, readable, asleep until a send", .setup = one_way_empty, .prepare = receiver,
+     .ready = take_1, .op = op_select_readable, .asleep = say_next, .check = check);
+PIPE(select_writable, "select, writable, asleep for room", .setup = one_way_full, .prepare = sender, .ready = take_0,
+     .op = op_select_writable, .asleep = hear_three, .check = check);
+
 // ---- duplex: a question and its answer ----
 static void op_ask(void) {
   T->word[ACKNOWLEDGED] += say(0, MINE, SHOAL_FOREVER) == 0;
@@ -514,6 +608,36 @@ PIPE(given, "send, by one that was given the end, the receiver asleep", .setup =
      .ready = give_to_it, .op = op_send, .check = check_given);
 PIPE(leave_wake, "leave, the receiver asleep", .setup = one_way_part, .prepare = sender, .ready = receiver_asleep,
      .op = op_leave_1, .check = check_given);
+
+// Whom it opened for keeps it, until somebody takes it: also one who does that while it is being opened, whose death is the end
+// then, though the opener lives.
+static void op_open_1(void) { CRASH_OK(shoal_pipe_open(S, NAME, 0, 1, &P[1])); }
+static void check_opened(void) {
+  look_again();
+  if (shoal_load64_relaxed(&P[0]->shm->keeper[1][SHOAL_PRODUCER]) == shoal_process_self_()) {
+    crash_all_asleep();
+    CRASH_EXPECT(!T->word[ENDED], "the driver keeps the end, and the receiver was told of it");
+    CRASH_OK(say(1, MINE, SHOAL_TRY));
+    CRASH_UNTIL(T->taken[MINE], "the receiver sleeps beside a message");
+  } else {
+    fixture_told(1);
+  }
+  crash_kill(0);
+  check();
+}
+PIPE(open, "open an end, the receiver asleep", .setup = one_way_empty, .prepare = warm, .ready = receiver_asleep,
+     .op = op_open_1, .check = check_opened);
+static void taken_meanwhile(void) { idle(1); }
+static void taker_dies(void) {
+  crash_kill(0);
+  receiver_comes();
+  look_again();
+  CRASH_UNTIL(T->word[ENDED], "who opened the end, and never used it, keeps that of a dead one");
+  crash_kill(1);
+  goes_on();
+}
+PIPE(open_taken, "open an end, another takes it and dies, goes on", .kind = CRASH_RESUMED, .setup = one_way_empty,
+     .prepare = warm, .op = op_open_1, .stopped = taken_meanwhile, .check = taker_dies);
 
 // An heir waits until the end is its own, or nobody's.
 static void heir(int i) {

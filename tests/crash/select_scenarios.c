@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "ipc/queue/select.h"
+#include "ipc/queue/select_internal.h"
 #include "tests/crash/crash.h"
 
 #define CAPACITY 4u
@@ -243,6 +244,76 @@ static void all_full(void) {
 SELECT(put, "put, woken for both, others asleep behind it", .setup = full_putters, .prepare = prepare_put, .op = op_put,
        .asleep = room, .check = all_full);
 
+// ---- select_ready: whatever it sees, it takes nothing ----
+static int is_sum(const struct shoal_case *c, int n) { return n >= 1 && n == (int)(c[0].ready + c[1].ready); }
+static void op_ready(void) {
+  struct shoal_case c[] = {numbers_on_get(Q[0], &in), numbers_on_get(Q[1], &in)};
+  int n = shoal_select_ready(c, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(is_sum(c, n), "ready answered %d", n);
+}
+static void op_ready_room(void) {
+  uint64_t out = 100;
+  struct shoal_case c[] = {numbers_on_put(Q[0], &out), shoal_on_writable(Q[1])};
+  int n = shoal_select_ready(c, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(is_sum(c, n), "ready answered %d", n);
+}
+static void room_for_the_rest(void) {
+  if (!T->gate) room();
+  CRASH_UNTIL(crash_finished(0) && crash_finished(1), "a producer sleeps beside a free place");
+}
+SELECT(ready, "ready, both are", .setup = setup, .ready = put_both, .op = op_ready, .check = check_alone);
+SELECT(ready_first, "ready, its first sleep", .setup = setup, .op = op_ready, .asleep = put_both, .check = check_alone);
+SELECT(ready_woken, "ready, woken, others asleep behind it", .setup = getters, .prepare = prepare, .op = op_ready,
+       .asleep = one, .check = check);
+SELECT(ready_goes_on, "ready, woken, goes on", .kind = CRASH_RESUMED, .setup = getters, .prepare = prepare,
+       .op = op_ready, .asleep = one, .resumed = sees_one, .check = nothing_left);
+SELECT(ready_room, "ready for a put, woken for both, others asleep behind it", .setup = full_putters,
+       .prepare = prepare_put, .op = op_ready_room, .asleep = room, .check = room_for_the_rest);
+
+// ---- a selector: its loop arms, and its thread sleeps in its stead, takes nothing and hands on ----
+// Both by one thread, so that it is killed at each instruction of either.
+static void op_arm_and_sleep(void) {
+  static struct shoal_select_ s;
+  static shoal_atomic32 never;
+  struct shoal_case c[] = {numbers_on_get(Q[0], &in), numbers_on_get(Q[1], &in), shoal_on_event(E)};
+  uint32_t words;
+  int rc = shoal_select_prepare_(&s, c, 3, &words);
+  CRASH_EXPECT(rc >= 0 || rc == -EAGAIN, "arming answered %d", rc);
+  if (rc != -EAGAIN) return;
+  s.entries[s.words - 1] = (struct shoal_futex_entry){&never, 0};
+  shoal_select_woken_(&s, shoal_futex_wait_many(s.entries, words, SHOAL_FOREVER));
+}
+#define SELECTOR(id, text, ...) \
+  CRASH_SCENARIO(selector_##id, .name = "selector: " text, .cleanup = cleanup, .op = op_arm_and_sleep, __VA_ARGS__)
+SELECTOR(ready, "armed, both are ready", .setup = setup, .ready = put_both, .check = check_alone);
+SELECTOR(first, "armed, its first sleep", .setup = setup, .asleep = put_both, .check = check_alone);
+SELECTOR(woken, "armed, woken for both, others asleep behind it", .setup = getters, .prepare = prepare, .asleep = both,
+         .check = check);
+SELECTOR(before_select, "armed, woken, a select asleep behind it", .setup = a_select, .prepare = prepare, .asleep = one,
+         .check = check);
+SELECTOR(event, "armed, an event is set, too, others asleep behind it", .setup = getters, .prepare = prepare,
+         .asleep = both_and_event, .check = check);
+SELECTOR(goes_on, "armed, woken, goes on", .kind = CRASH_RESUMED, .setup = getters, .prepare = prepare, .asleep = one,
+         .resumed = sees_one, .check = nothing_left);
+
+// The loop's thread is killed at each instruction of its own, the other thread wherever that is.
+static struct shoal_selector *selector;
+static void selecting(void) {
+  prepare();
+  CRASH_EXPECT(shoal_selector_open(&selector) == 0, "open");
+}
+static void op_arm(void) {
+  static struct shoal_case c[3];  // stay as long as it is armed
+  const struct shoal_case three[] = {numbers_on_get(Q[0], &in), numbers_on_get(Q[1], &in), shoal_on_event(E)};
+  memcpy(c, three, sizeof c);
+  int rc = shoal_selector_arm(selector, c, 3);
+  CRASH_EXPECT(rc == (T->word[NEXT] != 0), "arm answered %d", rc);
+}
+CRASH_SCENARIO(selector_arm, .name = "selector: arm, others asleep behind it", .setup = getters, .prepare = selecting,
+               .op = op_arm, .check = check, .cleanup = cleanup);
+CRASH_SCENARIO(selector_arm_ready, .name = "selector: arm, both are ready", .setup = setup, .prepare = selecting,
+               .ready = put_both, .op = op_arm, .check = check_alone, .cleanup = cleanup);
+
 // ---- a topic beside a queue: another reads it, and must not wait for the dead ----
 SHOAL_TOPIC_TYPED(topic_of, uint64_t)
 SHOAL_TOPIC_SELECT_TYPED(topic_of, uint64_t)
@@ -321,6 +392,22 @@ static void topic_goes_on(void) {
   CRASH_SCENARIO(select_##id, .name = "select: " text, .setup = a_reader, .cleanup = cleanup_topic, __VA_ARGS__)
 TOPIC(topic, "a topic's next, and a queue's, woken for both, a reader asleep behind it", .prepare = subscribed,
       .op = op_select_topic, .asleep = topic_and_queue, .check = topic_goes_on);
+
+// Who only looks: the topic's message stays its own, its place in the ring nobody's when it dies.
+static void op_look_at_topic(void) {
+  struct shoal_case c[] = {shoal_on_topic_readable(P), shoal_on_readable(Q[0])};
+  int k = shoal_select(c, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(k >= 0 && c[k].result == 0, "select answered %d", k);
+}
+TOPIC(topic_look, "a topic's next is looked at, and a queue's, woken for both, a reader asleep behind it",
+      .prepare = subscribed, .op = op_look_at_topic, .asleep = topic_and_queue, .check = topic_goes_on);
+static void op_look_for_room(void) {
+  struct shoal_case c[] = {shoal_on_topic_writable(P), shoal_on_readable(Q[0])};
+  c[0].turn_ = 2;
+  CRASH_EXPECT(shoal_select_ready(c, 2, SHOAL_FOREVER) == 1 && c[0].ready, "select_ready");
+}
+TOPIC(topic_room, "room for a publish, a reader asleep", .prepare = NULL, .ready = they_sleep, .op = op_look_for_room,
+      .check = topic_goes_on);
 
 static void op_publish(void) {
   uint64_t id = 100;

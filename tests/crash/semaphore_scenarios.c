@@ -2,6 +2,7 @@
 // beside one. Of items that are consumed: as many are taken as were released, but for the one whose taker died.
 #include <errno.h>
 
+#include "ipc/queue/select.h"
 #include "sync/semaphore.h"
 #include "tests/crash/crash.h"
 
@@ -130,6 +131,22 @@ CRASH_SCENARIO(semaphore_pair_woken, .name = "semaphore: pair, the one woken die
                .op2 = acquire_release, .asleep2 = let_go, .check = all_served);
 CRASH_SCENARIO(semaphore_stalled, .name = "semaphore: one is stalled taking, another dies", .kind = CRASH_STALLED,
                .setup = setup, .op = acquire_release, .op2 = acquire_release, .check = all_can_be_had);
+
+// In a select.
+static void select_release(void) {
+  struct shoal_case c[] = {shoal_on_acquire(S), shoal_on_nothing()};
+  int k = shoal_select(c, 2, SHOAL_FOREVER);
+  CRASH_EXPECT(k == 0 && c[0].result == 0, "select answered %d", k);
+  if (k == 0) release();
+}
+CRASH_SCENARIO(semaphore_select, .name = "semaphore: select, acquire and release, alone", .setup = setup,
+               .op = select_release, .check = all_can_be_had);
+CRASH_SCENARIO(semaphore_select_first, .name = "semaphore: select, asleep before others, holders leave", .setup = held,
+               .op = select_release, .asleep = others_then_let_go, .check = served_let_go);
+CRASH_SCENARIO(semaphore_select_first_dead, .name = "semaphore: select, asleep before others, holders die",
+               .setup = held, .op = select_release, .asleep = others_then_holders_die, .check = served_holders_dead);
+CRASH_SCENARIO(semaphore_select_last, .name = "semaphore: select, asleep behind others, holders leave",
+               .setup = held_and_awaited, .op = select_release, .asleep = let_go, .check = served_opened);
 
 // ---- items ----
 

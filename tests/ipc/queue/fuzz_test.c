@@ -1,5 +1,5 @@
-// Claims: whatever stands in a queue's shared words, or in a topic's, a pipe's, or the heap's behind byte messages, every operation
-// answers, and soon, and touches nothing outside: words of a live one are scribbled over, then all of its operations called, with
+// Claims: whatever stands in a queue's shared words, or in a topic's, a pipe's, the heap's behind byte messages and packed values, or in
+// those that a select or a selector sleeps on, every operation answers, and soon, and touches nothing outside: words of a live one are scribbled over, then all of its operations called, with
 // guard pages around it (and AddressSanitizer around what the caller gives). Each kind in a process of its own, with a watchdog.
 //   SHOAL_FUZZ_ROUNDS=20000   of each kind (a few hundred)          SHOAL_FUZZ_SEED=S    as it was printed
 //   SHOAL_FUZZ_ONLY=KIND      one kind, and with                    SHOAL_FUZZ_FROM=N    from that round on
@@ -19,7 +19,9 @@
 
 #include <cmocka.h>
 
+#include "ipc/queue/packed.h"
 #include "ipc/queue/pipe.h"
+#include "ipc/queue/select.h"
 #include "ipc/queue/topic.h"
 #include "tests/harness/drivers.h"
 
@@ -193,12 +195,25 @@ static void move_elements(struct shoal_queue *q, uint32_t size, uint32_t which) 
   }
   free(elements);
 }
+static void move_batch(struct shoal_queue *q, void *bytes, uint64_t size, int gets) {
+  struct iovec v[4];
+  for (unsigned i = 0; i < 4; i++) v[i] = (struct iovec){(char *)bytes + size / 4 * i, size / 4};
+  if (gets) (void)shoal_queue_recv_n(q, v, 1 + below(4), soon());
+  else (void)shoal_queue_send_n(q, v, 1 + below(4), soon());
+}
 static void move_bytes(struct shoal_queue *q, uint32_t which) {
   uint64_t n = below(3) ? below(100) : below(6000), size;
   void *bytes = calloc(1, n ? n : 1);
   CHECK(bytes);
-  if (which % 2) (void)shoal_queue_recv(q, bytes, n, &size, soon());
-  else (void)shoal_queue_send(q, bytes, n, soon());
+  switch (which % 8) {
+    case 1:
+    case 3: (void)shoal_queue_recv(q, bytes, n, &size, soon()); break;
+    case 4: (void)shoal_queue_peek_bytes(q, bytes, n, &size, soon()); break;
+    case 5:
+    case 6: move_batch(q, bytes, n, which % 2); break;
+    case 7: (void)shoal_queue_send_key(q, (int32_t)rnd(), bytes, n, soon()); break;
+    default: (void)shoal_queue_send(q, bytes, n, soon());
+  }
   free(bytes);
 }
 static void look_at_queue(struct shoal_queue *q) {
@@ -277,6 +292,9 @@ QUEUE(fifo_drops, .element_size = 8, .kind = SHOAL_QUEUE_FIFO, .overflow = SHOAL
 QUEUE(lifo_drops, .element_size = 8, .kind = SHOAL_QUEUE_LIFO, .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
 QUEUE(priority_drops, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_U64, 0},
       .overflow = SHOAL_OVERFLOW_DROP_OLDEST)
+QUEUE(fifo_lease, .element_size = 8, .kind = SHOAL_QUEUE_FIFO, .lease_ns = 1000000, .delivery_max = 2)
+QUEUE(priority_lease, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_I32, 4}, .lease_ns = 1000000,
+      .joinable = 1)
 QUEUE(priority, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .key = {SHOAL_KEY_I32, 4})
 
 // ---- in a segment ----
@@ -331,6 +349,7 @@ NAMED(growing_fifo, .element_size = 8, .kind = SHOAL_QUEUE_FIFO, .grow = 1)
 NAMED(growing_priority, .element_size = 8, .kind = SHOAL_QUEUE_PRIORITY, .grow = 1, .key = {SHOAL_KEY_F32, 0})
 NAMED(lease_letters, .element_size = 8, .lease_ns = 1000000, .delivery_max = 1, .dead_letters = "dead")
 NAMED(bytes_mpmc, .bytes = 1)
+NAMED(bytes_priority, .bytes = 1, .kind = SHOAL_QUEUE_PRIORITY, .lease_ns = 1000000)
 NAMED(bytes_spsc, .bytes = 1, .kind = SHOAL_QUEUE_SPSC)
 
 static void pipe_loan(struct shoal_pipe *p, struct shoal_loan *loan) {
@@ -468,6 +487,177 @@ static void topic_round(void) {
   free(element);
 }
 
+// ---- packed values: a message of any bytes is read, too ----
+
+static void read_packed(struct shoal_queue *q) {
+  static struct shoal_packed m;
+  static FILE *nowhere;
+  const char *s;
+  size_t length;
+  int i, rc;
+  if (below(2)) {
+    if (shoal_queue_get_packed(q, soon(), &m, "[i n s]", &i, &s, &length) == 0) (void)memchr(s, 1, length);
+    return;
+  }
+  rc = shoal_queue_get_packed(q, soon(), &m, "x");
+  if (!nowhere) nowhere = fopen("/dev/null", "w");
+  if (rc == 0) (void)!shoal_packed_print(m.data, m.size, nowhere);
+}
+static void packed_op(struct shoal_queue *q, struct loans *l) {
+  static char text[3000];
+  OP(200);
+  switch (below(6)) {
+    case 0:
+    case 1: (void)!shoal_queue_put_packed(q, soon(), "[i n S]", 42, text, (size_t)below(sizeof text)); break;
+    case 2: (void)!shoal_queue_put_packed_key(q, (int32_t)rnd(), soon(), "{s:i}", "i", 1); break;
+    case 3:
+    case 4: read_packed(q); break;
+    default: queue_op(q, l, 0);
+  }
+}
+static void packed_round(void) {
+  struct shoal_queue_options o = {.capacity = 2u << below(4), .bytes = 1, .producers = 3, .consumers = 3};
+  struct shoal_queue *q;
+  struct loans l = {0};
+  o.kind = below(2) ? SHOAL_QUEUE_MPMC : SHOAL_QUEUE_PRIORITY;
+  segment_begin();
+  CHECK(shoal_queue_create(segment, "q", &o, &q) == 0);
+  for (uint32_t i = 1 + below(6); i--;) packed_op(q, &l);
+  leave_roles(&q->wait);
+  shoal_object_list(segment, add_object, NULL);
+  rise();
+  for (unsigned i = 0; i < OPS; i++) packed_op(q, &l);
+  calm();
+  OP(101);
+  (void)shoal_queue_detach(q);
+  segment_end();
+}
+
+// ---- a select, and a selector, at everything ----
+
+static struct several {
+  struct shoal_queue *q[3];  // of elements: a ring, a ring under leases, cells
+  struct shoal_topic *t;
+  struct shoal_event *e;
+  struct shoal_semaphore *s;
+} all;
+static char *carved;
+static void *carve(uint64_t size) {
+  char *at = carved;
+  carved += (size + 63) & ~UINT64_C(63);
+  CHECK(carved <= guarded_end);
+  return at;
+}
+static void place_queue(unsigned i, struct shoal_queue_options o) {
+  o.capacity = 2u << below(3), o.element_size = 8;
+  o.producers = o.consumers = o.kind == SHOAL_QUEUE_SPSC ? 1 : 3;
+  uint64_t size = shoal_queue_size_(&o);
+  void *memory = carve(size);
+  CHECK(shoal_queue_place_(memory, size, &o) == 0 && shoal_queue_attach_(memory, size, 8, &all.q[i]) == 0);
+  may_scribble(memory, size);
+  leave_roles(&all.q[i]->wait);
+}
+static void place_topic(void) {
+  struct shoal_topic_options o = {
+      .capacity = 2u << below(3), .element_size = 8, .publishers = 3, .subscribers = 4, .groups = 2};
+  uint64_t size = shoal_topic_size_(&o);
+  void *memory = carve(size);
+  CHECK(shoal_topic_place_(memory, size, &o) == 0 && shoal_topic_attach_(memory, size, 8, &all.t) == 0);
+  may_scribble(memory, size);
+  leave_roles(&all.t->wait);
+  leave_links(&all.t->shm->lock);
+  subscribe(all.t);
+}
+// Its kind and its bound say how large it is: who places one believes them.
+static void place_semaphore(void) {
+  uint32_t flags = below(2) * SHOAL_SEMAPHORE_CONSUMED;
+  all.s = carve(shoal_semaphore_size(3, flags));
+  CHECK(shoal_semaphore_init(all.s, below(3), 3, flags) == 0);
+  may_scribble(all.s, offsetof(struct shoal_semaphore, kind));
+  if (flags) return;
+  struct shoal_permit *permits = (struct shoal_permit *)(void *)(all.s + 1);
+  may_scribble(permits, 3 * sizeof *permits);
+  for (unsigned i = 0; i < 3; i++) leave_links(&permits[i].robust);
+}
+static void place_all(void) {
+  static const uint32_t of_cells[] = {SHOAL_QUEUE_FIFO, SHOAL_QUEUE_LIFO, SHOAL_QUEUE_PRIORITY};
+  struct shoal_queue_options cells = {.kind = of_cells[below(3)], .lease_ns = below(2) * 1000000u};
+  if (cells.kind == SHOAL_QUEUE_PRIORITY) cells.key = (struct shoal_queue_key){SHOAL_KEY_I32, 4};
+  memset(guarded, 0, ROOM);
+  carved = guarded;
+  place_queue(0, (struct shoal_queue_options){.joinable = below(2)});
+  place_queue(1, (struct shoal_queue_options){.lease_ns = 1000000, .delivery_max = 3});
+  place_queue(2, cells);
+  place_topic();
+  all.e = carve(sizeof *all.e);
+  CHECK(shoal_event_init(all.e) == 0);
+  may_scribble(all.e, sizeof *all.e);
+  place_semaphore();
+}
+static uint64_t element_in, element_out;
+static struct shoal_case any_case(int of_loop) {
+  struct shoal_queue *q = all.q[below(3)];
+  switch (below(of_loop ? 11 : 13)) {
+    case 0:
+    case 1: return shoal_on_get(q, &element_in);
+    case 2: return shoal_on_put(q, &element_out);
+    case 3: return shoal_on_readable(q);
+    case 4: return shoal_on_writable(q);
+    case 5: return shoal_on_topic_get(all.t, &element_in);
+    case 6: return shoal_on_topic_publish(all.t, &element_out);
+    case 7: return below(2) ? shoal_on_topic_readable(all.t) : shoal_on_topic_writable(all.t);
+    case 8: return shoal_on_acquire(all.s);
+    case 9: return shoal_on_event(all.e);
+    case 10: return shoal_on_nothing();
+    case 11: return shoal_on_time(soon());
+    default: return shoal_on_process(getppid());
+  }
+}
+static uint32_t some_cases(struct shoal_case *cases, int of_loop) {
+  uint32_t n = 1 + below(6);
+  for (uint32_t i = 0; i < n; i++) cases[i] = any_case(of_loop);
+  return n;
+}
+static void touch_one(void) {
+  uint64_t v = 0;
+  struct shoal_queue *q = all.q[below(3)];
+  switch (below(6)) {
+    case 0: (void)shoal_queue_put(q, &v, SHOAL_TRY); break;
+    case 1: (void)shoal_queue_get(q, &v, SHOAL_TRY); break;
+    case 2: (void)shoal_topic_publish(all.t, &v, SHOAL_TRY); break;
+    case 3: (void)shoal_semaphore_release(all.s); break;
+    case 4: (void)(below(2) ? shoal_event_set(all.e) : shoal_event_clear(all.e)); break;
+    default: (void)shoal_queue_leave(q, (int)below(2));
+  }
+}
+static void select_op(struct shoal_selector *f) {
+  static struct shoal_case cases[8], armed[8];  // what is armed stays until it is armed anew
+  uint32_t which = below(8);
+  OP(300 + which);
+  switch (which) {
+    case 0:
+    case 1:
+    case 2: (void)!shoal_select(cases, some_cases(cases, 0), soon()); break;
+    case 3:
+    case 4: (void)!shoal_select_ready(cases, some_cases(cases, 0), soon()); break;
+    case 5: (void)!shoal_selector_arm(f, armed, some_cases(armed, 1)); break;
+    default: touch_one();
+  }
+}
+static void select_round(void) {
+  struct shoal_selector *f;
+  place_all();
+  CHECK(shoal_selector_open(&f) == 0);
+  for (uint32_t i = below(12); i--;) select_op(f);
+  rise();
+  for (unsigned i = 0; i < 2 * OPS; i++) select_op(f);
+  calm();
+  OP(101);
+  (void)shoal_selector_close(f);
+  for (unsigned i = 0; i < 3; i++) (void)shoal_queue_detach(all.q[i]);
+  (void)shoal_topic_detach(all.t);
+}
+
 // ---- rounds ----
 
 static const struct kind {
@@ -488,6 +678,8 @@ static const struct kind {
     {"fifo_drops", fifo_drops, 16},
     {"lifo_drops", lifo_drops, 16},
     {"priority_drops", priority_drops, 16},
+    {"fifo_lease", fifo_lease, 8},
+    {"priority_lease", priority_lease, 8},
     {"priority", priority, 16},
     {"topic", topic_round, 16},
     {"growing_fifo", growing_fifo, 4},
@@ -495,6 +687,9 @@ static const struct kind {
     {"lease_letters", lease_letters, 4},
     {"bytes_mpmc", bytes_mpmc, 4},
     {"bytes_spsc", bytes_spsc, 4},
+    {"bytes_priority", bytes_priority, 4},
+    {"packed", packed_round, 4},
+    {"select", select_round, 8},
     {"pipe", pipe_both_ways, 4},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "ipc/queue/pipe.h"
+#include "ipc/queue/select.h"
 #include "ipc/queue/topic.h"
 #include "tests/harness/drivers.h"
 
@@ -40,6 +41,12 @@ static int receive(uint32_t n) {
   (void)n;
   int rc = shoal_queue_receive(q, &loan, SHOAL_FOREVER);
   return rc ? rc : shoal_queue_release(q, &loan) ? -EINVAL : 1;
+}
+static int select_get(uint32_t n) {
+  uint64_t element;
+  struct shoal_case c[] = {shoal_on_nothing(), shoal_on_get(q, &element)};
+  (void)n;
+  return shoal_select(c, 2, SHOAL_FOREVER) == 1 && c[1].result == 0 ? 1 : -EINVAL;
 }
 static int get_and_finish(uint32_t n) {
   uint64_t element;
@@ -93,6 +100,11 @@ static const struct kind {
 } kinds[] = {
     {"mpmc", put_n, get_n, {.element_size = 8}},
     {"leased", put_n, receive, {.element_size = 8, .lease_ns = 3600000000000, .delivery_max = 3}},
+    {"fifo leased",
+     put_n,
+     receive,
+     {.element_size = 8, .kind = SHOAL_QUEUE_FIFO, .lease_ns = 3600000000000, .delivery_max = 3}},
+    {"select", put_n, select_get, {.element_size = 8}},
     {"joinable", put_n, get_and_finish, {.element_size = 8, .joinable = 1}},
     {"spsc", put_n, get_n, {.element_size = 8, .kind = SHOAL_QUEUE_SPSC}},
     {"fifo", put_n, get_n, {.element_size = 8, .kind = SHOAL_QUEUE_FIFO}},
@@ -180,7 +192,7 @@ static void test_nothing_grows(void **state) {
     struct figures before = look();
     pass(&kinds[i], n);
     struct figures after = look();
-    print_message("%-10s %9u messages: %lu bytes in use before, %lu after; heap %lu, %lu; %lu blocks left\n",
+    print_message("%-11s %9u messages: %lu bytes in use before, %lu after; heap %lu, %lu; %lu blocks left\n",
                   kinds[i].name, n, (unsigned long)before.used, (unsigned long)after.used, (unsigned long)before.heap,
                   (unsigned long)after.heap, (unsigned long)after.blocks);
     assert_memory_equal(&before, &after, sizeof before);
