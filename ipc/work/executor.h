@@ -92,6 +92,7 @@ struct shoal_executor_options {  // zero: the default
   int64_t restarts_within_ns;           // one second
   int threaded;                         // fork although other threads run, as in struct shoal_process_options
   int threads;                          // 1: the workers are threads of this process
+  int callback_thread;                  // 1: shoal_executor_callback_thread of ipc/work/future.h
   const struct shoal_context *context;  // how processes start, as in struct shoal_pool_options
 };
 
@@ -116,7 +117,7 @@ int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_dea
 // Threads: those in hand are done; -EBUSY at the deadline: one still runs, call again.
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline);
 // Mine: the handle. The creator's: terminates what still runs (threads: waits for it). Futures of this handle are of no use any more. -EBUSY:
-// another thread of this process has submitted through it, and lives.
+// another thread of this process has submitted through it, and lives; -EDEADLK: in a callback that its thread runs.
 int shoal_executor_detach(struct shoal_executor *ex);
 // The executor whose worker the calling thread is; NULL: none's.
 struct shoal_executor *shoal_executor_current(void);
