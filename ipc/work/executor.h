@@ -125,8 +125,8 @@ struct shoal_executor *shoal_executor_current(void);
 // ---- submitting ----
 // Copies the argument, `size` bytes: that of the task's struct. `out` NULL: nobody wants to know what comes of it.
 // Sleeps while the queue is full (jobs / 2); a worker runs the job itself then. -ENOENT no such task, -EEXIST two;
-// -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken; -ENOSPC options.jobs
-// futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
+// -EINVAL no argument; -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken; -ENOSPC
+// options.jobs futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
 int shoal_executor_submit(struct shoal_executor *ex, const char *task, const void *argument, uint64_t size,
                           shoal_deadline deadline, struct shoal_future *out);
 // The same, the task found before (shoal_task_find): no name is compared. -ENOENT: it is not registered in this

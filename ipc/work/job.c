@@ -326,6 +326,7 @@ int shoal_executor_submit_task(struct shoal_executor *ex, const struct shoal_tas
   if (SHOAL_UNLIKELY(size != task->size))
     return shoal_fail_(-EBADMSG, "task %s takes a %s of %llu bytes, not %llu", task->name, task->type,
                        (unsigned long long)task->size, (unsigned long long)size);
+  if (SHOAL_UNLIKELY(!argument && size)) return shoal_fail_(-EINVAL, "no argument for task %s", task->name);
   struct shoal_submission_ s = {
       .task = task, .argument = argument, .size = size, .detached = !out, .deadline = deadline};
   return shoal_job_submit_(ex, &s, out);
