@@ -21,7 +21,7 @@ def shoal_library(name, srcs = None, hdrs = None, deps = [], visibility = ["//vi
         name = name,
         srcs = srcs + internal,
         hdrs = hdrs,
-        copts = _C,
+        copts = _C + ["-fno-function-sections"],  # --gc-sections would drop functions that tracepoints name
         linkopts = ["-pthread"],
         linkstatic = True,
         visibility = visibility,

@@ -44,10 +44,7 @@ static struct layout lay_out(uint32_t jobs, uint32_t workers, uint32_t producers
 static void dispose(struct shoal_executor *ex) {
   if (ex->queue) shoal_queue_detach(ex->queue);
   if (ex->heap) shoal_heap_close(ex->heap);
-  for (struct shoal_callback_ *c = ex->callbacks_epoch == shoal_epoch() ? ex->callbacks : NULL, *next; c; c = next) {
-    next = c->next;
-    free(c);
-  }
+  shoal_callbacks_dispose_(ex);
   free(ex->retry);
   free(ex->owed);
   free(ex->free_cells);
@@ -175,6 +172,16 @@ static int init(void *memory, uint64_t size, void *arg) {
   return rc;
 }
 
+static int start_caller(struct shoal_executor *ex) {
+  struct shoal_kept_reason_ kept;
+  int rc = shoal_executor_callback_thread(ex);
+  if (!rc) return 0;
+  shoal_reason_keep_(&kept);
+  (void)shoal_pool_destroy(ex->pool);
+  shoal_reason_restore_(&kept);
+  return rc;
+}
+
 static int start_workers(struct shoal_executor *ex, const char *name) {
   const struct shoal_executor_options *o = &ex->options;
   ex->hooks = (struct shoal_pool_hooks_){shoal_executor_run_, shoal_executor_ended_,     ex,         o->threads,
@@ -200,7 +207,8 @@ static int start_workers(struct shoal_executor *ex, const char *name) {
   ex->creator_tid = shoal_self_()->tid;
   // else the workers would see the end of the stream before anybody has submitted
   int rc = shoal_queue_join(ex->queue, SHOAL_PRODUCER);
-  return rc ? rc : shoal_pool_create(ex->seg, &pool, &ex->pool);
+  if (!rc) rc = shoal_pool_create(ex->seg, &pool, &ex->pool);
+  return rc || !o->callback_thread ? rc : start_caller(ex);
 }
 
 int shoal_executor_make_(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
@@ -341,10 +349,12 @@ static int end_workers(struct shoal_executor *ex) {
 }
 
 int shoal_executor_detach(struct shoal_executor *ex) {
-  int rc = ex->threads ? end_workers(ex) : 0;
-  if (rc) return rc;
-  if (shoal_role_elsewhere_(&ex->queue->wait))
+  int rc = ex->threads ? end_workers(ex) : 0, called = rc ? rc : shoal_callbacks_end_(ex);  // which submit, too
+  if (called < 0) return called;
+  if (shoal_role_elsewhere_(&ex->queue->wait)) {
+    if (called) (void)shoal_executor_callback_thread(ex);
     return shoal_fail_(-EBUSY, "another thread submits through this handle, or created it");
+  }
   rc = end_workers(ex);
   if (!rc && shoal_executor_is_creator_(ex)) rc = shoal_pool_destroy(ex->pool);
   if (rc) return rc;

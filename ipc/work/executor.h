@@ -92,6 +92,7 @@ struct shoal_executor_options {  // zero: the default
   int64_t restarts_within_ns;           // one second
   int threaded;                         // fork although other threads run, as in struct shoal_process_options
   int threads;                          // 1: the workers are threads of this process
+  int callback_thread;                  // 1: shoal_executor_callback_thread of ipc/work/future.h
   const struct shoal_context *context;  // how processes start, as in struct shoal_pool_options
 };
 
@@ -116,7 +117,7 @@ int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_dea
 // Threads: those in hand are done; -EBUSY at the deadline: one still runs, call again.
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline);
 // Mine: the handle. The creator's: terminates what still runs (threads: waits for it). Futures of this handle are of no use any more. -EBUSY:
-// another thread of this process has submitted through it, and lives.
+// another thread of this process has submitted through it, and lives; -EDEADLK: in a callback that its thread runs.
 int shoal_executor_detach(struct shoal_executor *ex);
 // The executor whose worker the calling thread is; NULL: none's.
 struct shoal_executor *shoal_executor_current(void);
@@ -124,8 +125,8 @@ struct shoal_executor *shoal_executor_current(void);
 // ---- submitting ----
 // Copies the argument, `size` bytes: that of the task's struct. `out` NULL: nobody wants to know what comes of it.
 // Sleeps while the queue is full (jobs / 2); a worker runs the job itself then. -ENOENT no such task, -EEXIST two;
-// -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken; -ENOSPC options.jobs
-// futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
+// -EINVAL no argument; -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken; -ENOSPC
+// options.jobs futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
 int shoal_executor_submit(struct shoal_executor *ex, const char *task, const void *argument, uint64_t size,
                           shoal_deadline deadline, struct shoal_future *out);
 // The same, the task found before (shoal_task_find): no name is compared. -ENOENT: it is not registered in this

@@ -164,8 +164,10 @@ struct shoal_executor {
   // ---- callbacks ----
   shoal_atomic32 callbacks_lock;  // shoal_private_acquire_
   uint32_t callbacks_epoch;       // whose they are: not a child's of fork
-  struct shoal_callback_ *callbacks;
+  struct shoal_callback_ *callbacks, **callbacks_end;
   shoal_atomic32 callbacks_n;
+  struct shoal_thread caller;                      // runs them, if there is one
+  shoal_atomic32 caller_epoch, caller_ends, news;  // whose it is, or 0; see callback.c
 };
 
 // ---- words ----
@@ -297,7 +299,7 @@ SHOAL_INLINE shoal_deadline shoal_executor_slice_(shoal_deadline deadline) {
   return (shoal_deadline){slice < deadline.ns ? slice : deadline.ns};
 }
 
-// ---- future.c, gather.c ----
+// ---- future.c, gather.c, callback.c ----
 // The state; 0: released, so that nothing more comes of it: a job that was given up is nobody's, even before it is over.
 SHOAL_INLINE uint64_t shoal_future_look_(const struct shoal_future *f) {
   uint64_t s = shoal_job_look_(f->executor, f->job, f->generation);
@@ -309,7 +311,16 @@ void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, str
 shoal_deadline shoal_future_until_(const struct shoal_future *f, uint64_t s, shoal_deadline deadline);
 // Says that somebody sleeps until it is over, and answers its state; 0: it is over, or released, meanwhile.
 uint64_t shoal_future_arm_(const struct shoal_future *f);
-void shoal_future_called_(struct shoal_executor *ex);  // runs callbacks that are due
+// Until one of them is over. `order` NULL: all of them, as they stand; else they are futures[order[i]].
+int shoal_futures_wait_any_(const struct shoal_future *futures, const unsigned *order, unsigned n,
+                            shoal_deadline deadline);
+// Says of as many as can be slept on that somebody sleeps. How many, SHOAL_EXECUTOR_WORDS_ at most; 0: one is over.
+unsigned shoal_futures_arm_(const struct shoal_future *futures, const unsigned *order, unsigned n,
+                            struct shoal_futex_entry *entries, shoal_deadline *until);
+void shoal_future_called_(struct shoal_executor *ex);  // runs callbacks that are due, unless a thread does
+// The thread that runs callbacks runs those that are due, and ends. 1, 0: there is none, -EDEADLK: it is the caller.
+int shoal_callbacks_end_(struct shoal_executor *ex);
+void shoal_callbacks_dispose_(struct shoal_executor *ex);
 // The argument of a job that is over, as it was left.
 int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size);
 

@@ -84,12 +84,20 @@ void shoal_completed_end(struct shoal_completed *c);
 
 // ---- callbacks: in the process that asked for them ----
 // `call` runs once, when the job is over: in shoal_executor_poll, or in the get, wait or apply of this process that
-// finds it so. A future released before that is over for its callbacks: they get their -EINVAL from it. -ENOMEM,
+// finds it so; or in one thread, if there is one. A future released before that is over for its callbacks: they get their -EINVAL from it. -ENOMEM,
 // -EINVAL.
 int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *f, void *arg),
                          void *arg);
-// Runs what is due; waits for something to be, until the deadline. How many; 0 at once if none are asked for.
+// Runs what is due; waits for something to be, until the deadline. How many; 0 at once if none are asked for, or a thread
+// runs them.
 int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline);
+// From now on the callbacks of this handle run in one thread of this process, one after another, nowhere else; it is a
+// daemon, and takes no signal. If nothing runs any more (-EPIPE, -ENOTRECOVERABLE), they run all the same, and get that from
+// their get. A callback may wait, and submit; detach runs what is due, and ends the thread. A child of fork has none, and its
+// callbacks are its own poll's. A callback that ends the thread (pthread_exit) is the last.
+// -EALREADY; -EBUSY this process forks its workers, which it does not with other threads: say options.threaded, make a
+// starter, or have threads as workers; the errors of shoal_thread_start.
+int shoal_executor_callback_thread(struct shoal_executor *ex);
 
 // ---- in another process ----
 SHOAL_INLINE uint64_t shoal_future_token(const struct shoal_future *f) {

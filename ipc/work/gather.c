@@ -1,11 +1,9 @@
-// Many futures at a time, and callbacks.
+// Many futures at a time.
 #include <stdlib.h>
 
 #include "core/backoff.h"
 #include "core/error.h"
 #include "core/futex.h"
-#include "core/heap_internal.h"
-#include "core/robust.h"
 #include "ipc/work/executor_internal.h"
 
 static int over(const struct shoal_future *f) {
@@ -18,9 +16,8 @@ static const struct shoal_future *at(const struct shoal_future *futures, const u
   return &futures[order ? order[i] : i];
 }
 
-// Says of as many as can be slept on that somebody sleeps. How many; 0: one is over.
-static unsigned arm_all(const struct shoal_future *futures, const unsigned *order, unsigned n,
-                        struct shoal_futex_entry *entries, shoal_deadline *until) {
+unsigned shoal_futures_arm_(const struct shoal_future *futures, const unsigned *order, unsigned n,
+                            struct shoal_futex_entry *entries, shoal_deadline *until) {
   unsigned armed = 0;
   for (unsigned i = 0; i < n && armed < SHOAL_EXECUTOR_WORDS_; i++) {
     const struct shoal_future *f = at(futures, order, i);
@@ -67,8 +64,8 @@ static int must_slice(const struct shoal_future *futures, const unsigned *order,
   return n > SHOAL_EXECUTOR_WORDS_;
 }
 
-// Until one of them is over. None is when it is called; 0, or why not.
-static int wait_any(const struct shoal_future *futures, const unsigned *order, unsigned n, shoal_deadline deadline) {
+int shoal_futures_wait_any_(const struct shoal_future *futures, const unsigned *order, unsigned n,
+                            shoal_deadline deadline) {
   struct shoal_futex_entry entries[SHOAL_EXECUTOR_WORDS_];
   for (;;) {
     if (any_over(futures, order, n)) return 0;
@@ -79,7 +76,7 @@ static int wait_any(const struct shoal_future *futures, const unsigned *order, u
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
     for (uint32_t k = 0; k < SHOAL_SPIN_MAX && k < shoal_spin_max_ && !over(at(futures, order, 0)); k++) shoal_pause();
     shoal_deadline until = must_slice(futures, order, n) ? shoal_executor_slice_(deadline) : deadline;
-    unsigned armed = arm_all(futures, order, n, entries, &until);
+    unsigned armed = shoal_futures_arm_(futures, order, n, entries, &until);
     if (armed) shoal_executor_sleep_(at(futures, order, 0)->executor, entries, armed, until);
   }
 }
@@ -118,7 +115,7 @@ int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal
   int rc = 0;
   while (!enough(futures, n, what, &done) && !rc) {
     unsigned rest = rest_of(futures, n, order);
-    if (rest) rc = wait_any(futures, order, what == SHOAL_ALL_DONE ? 1 : rest, deadline);
+    if (rest) rc = shoal_futures_wait_any_(futures, order, what == SHOAL_ALL_DONE ? 1 : rest, deadline);
   }
   free(order);
   if (n && shoal_load32_relaxed(&futures[0].executor->callbacks_n)) shoal_future_called_(futures[0].executor);
@@ -150,7 +147,7 @@ int shoal_completed_next(struct shoal_completed *c, unsigned *index, shoal_deadl
   if (c->next == c->n) return -ENOENT;
   if (c->next == c->n - c->left) sort_out(c);
   if (c->next == c->n - c->left) {
-    int rc = wait_any(c->futures, c->order + c->next, c->left, deadline);
+    int rc = shoal_futures_wait_any_(c->futures, c->order + c->next, c->left, deadline);
     if (rc) return rc;
     sort_out(c);
   }
@@ -187,75 +184,3 @@ static unsigned arm_for_select(const void *future, struct shoal_futex_entry *ent
 }
 
 const struct shoal_word_source_ shoal_future_source_ = {look_for_select, arm_for_select};
-
-// ---- callbacks ----
-
-// A child of fork has its parent's list, perhaps half changed, and the lock perhaps as another thread of the parent held it:
-// those calls are the parent's to make.
-static void lock_callbacks(struct shoal_executor *ex) {
-  uint32_t epoch = shoal_self_()->epoch;  // whose first call this may be in here: the lock knows threads by it
-  shoal_private_acquire_(&ex->callbacks_lock);
-  if (ex->callbacks_epoch == epoch) return;
-  ex->callbacks_epoch = epoch;
-  ex->callbacks = NULL;
-  shoal_store32_relaxed(&ex->callbacks_n, 0);
-}
-static void unlock_callbacks(struct shoal_executor *ex) { shoal_private_release_(&ex->callbacks_lock); }
-
-int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *, void *), void *arg) {
-  struct shoal_executor *ex = f->executor;
-  if (!shoal_future_look_(f)) return shoal_future_released_();
-  struct shoal_callback_ *c = malloc(sizeof *c);
-  if (!c) return shoal_fail_(-ENOMEM, "no memory for a callback");
-  *c = (struct shoal_callback_){NULL, *f, call, arg};
-  lock_callbacks(ex);
-  struct shoal_callback_ **last = &ex->callbacks;
-  while (*last) last = &(*last)->next;
-  *last = c;
-  shoal_add32_relaxed(&ex->callbacks_n, 1);
-  unlock_callbacks(ex);
-  return 0;
-}
-
-// The first that is due, taken out of the list; NULL: none is.
-static struct shoal_callback_ *take_due(struct shoal_executor *ex) {
-  lock_callbacks(ex);
-  struct shoal_callback_ **at_it = &ex->callbacks;
-  while (*at_it && !over(&(*at_it)->future)) at_it = &(*at_it)->next;
-  struct shoal_callback_ *c = *at_it;
-  if (c) *at_it = c->next;
-  if (c) shoal_add32_relaxed(&ex->callbacks_n, UINT32_MAX);
-  unlock_callbacks(ex);
-  return c;
-}
-
-static int run_due(struct shoal_executor *ex) {
-  int n = 0;
-  for (struct shoal_callback_ *c; (c = take_due(ex)); n++) {
-    c->call(&c->future, c->arg);
-    free(c);
-  }
-  return n;
-}
-void shoal_future_called_(struct shoal_executor *ex) { run_due(ex); }
-
-// The futures that are waited for, as many as can be at a time.
-static unsigned awaited(struct shoal_executor *ex, struct shoal_future *out) {
-  unsigned n = 0;
-  lock_callbacks(ex);
-  for (struct shoal_callback_ *c = ex->callbacks; c && n < SHOAL_FUTEX_MANY; c = c->next) out[n++] = c->future;
-  unlock_callbacks(ex);
-  return n;
-}
-
-int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline) {
-  struct shoal_future futures[SHOAL_FUTEX_MANY];
-  for (;;) {
-    int ran = run_due(ex);
-    unsigned n = awaited(ex, futures);
-    if (ran || !n) return ran;
-    // of those that it does not sleep on, one may be over, too
-    int rc = wait_any(futures, NULL, n, n == SHOAL_FUTEX_MANY ? shoal_executor_slice_(deadline) : deadline);
-    if (rc && (rc != -ETIMEDOUT || shoal_deadline_passed(deadline))) return rc;
-  }
-}

@@ -96,6 +96,7 @@ static int keep(struct shoal_executor *ex, uint32_t job, uint64_t s) {
 int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   struct shoal_job_shm *cell = &ex->cells[job];
   uint32_t generation = shoal_job_generation_(s);
+  uint64_t given_up = 0;
   if (shoal_job_state_of_(s) == SHOAL_JOB_DEAD_) {  // who reads its letter frees it
     if (!(s & SHOAL_JOB_DETACHED_)) shoal_cas64_acq_rel(&cell->state, &s, s | SHOAL_JOB_DETACHED_);  // [J3]
     return 0;
@@ -105,11 +106,13 @@ int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
     if (kept) return kept;
     s = shoal_load64_acquire(&cell->state);                                       // [J2]
     if (shoal_job_generation_(s) != generation || !shoal_job_over_(s)) return 2;  // by who let go of it
+    given_up = s & SHOAL_JOB_DETACHED_;                                           // so that one may still be faster
   }
   if ((__atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_) == SHOAL_ARGUMENT_BLOCK_)
     end_block(ex, cell, &cell->state, s);
   // [J3] what was read of the result was read before; pairs with [C1]
-  if (!shoal_cas64_acq_rel(&cell->state, &s, (uint64_t)(generation + 1) << 32 | SHOAL_JOB_FREE_)) return 0;
+  if (!shoal_cas64_acq_rel(&cell->state, &s, (uint64_t)(generation + 1) << 32 | SHOAL_JOB_FREE_))
+    return given_up ? 2 : 0;
   disown(cell, generation);
   return 1;
 }
@@ -326,6 +329,7 @@ int shoal_executor_submit_task(struct shoal_executor *ex, const struct shoal_tas
   if (SHOAL_UNLIKELY(size != task->size))
     return shoal_fail_(-EBADMSG, "task %s takes a %s of %llu bytes, not %llu", task->name, task->type,
                        (unsigned long long)task->size, (unsigned long long)size);
+  if (SHOAL_UNLIKELY(!argument && size)) return shoal_fail_(-EINVAL, "no argument for task %s", task->name);
   struct shoal_submission_ s = {
       .task = task, .argument = argument, .size = size, .detached = !out, .deadline = deadline};
   return shoal_job_submit_(ex, &s, out);

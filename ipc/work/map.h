@@ -17,7 +17,11 @@
 //   SHOAL_TASK(sum_rows, struct rows) { for (uint64_t i = arg->range.begin; i < arg->range.end; i++) ...; return 0; }
 //   rc = SHOAL_FOR_EACH(ex, sum_rows, &rows, n, NULL, NULL, SHOAL_FOREVER);
 //
-// An argument is a struct, so that a map over several arguments (starmap) is this map.
+//   struct power { double base, exponent, result; };                          // several arguments: a tuple
+//   SHOAL_TASK(power, struct power) { arg->result = pow(arg->base, arg->exponent); return 0; }
+//   struct power tuples[] = {{2, 5, 0}, {3, 2, 0}, {10, 3, 0}};
+//   rc = SHOAL_STARMAP(ex, power, tuples, 3, NULL, SHOAL_FOREVER);            // tuples[0].result is 32
+//
 // An array that lies in the segment is worked on where it lies; another is copied into chunks, and back.
 //
 // SAFETY   a struct shoal_map or shoal_imap: one thread at a time. The array is the map's until the end.
@@ -59,6 +63,10 @@ int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, voi
   shoal_map_task(ex, &task##_task_, (1 ? (array) : task##_type_), n, sizeof *task##_type_, failure, deadline)
 #define SHOAL_MAP_ASYNC(ex, task, array, n, chunk, out) \
   shoal_map_async(ex, &task##_task_, (1 ? (array) : task##_type_), n, sizeof *task##_type_, chunk, out)
+
+// A struct of several arguments is a typed tuple of them: the same calls, by the names that are looked for.
+#define SHOAL_STARMAP(ex, task, tuples, n, failure, deadline) SHOAL_MAP(ex, task, tuples, n, failure, deadline)
+#define SHOAL_STARMAP_ASYNC(ex, task, tuples, n, chunk, out) SHOAL_MAP_ASYNC(ex, task, tuples, n, chunk, out)
 
 // ---- imap: results one by one, of an input of any length, in bounded memory ----
 struct shoal_imap;

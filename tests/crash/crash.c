@@ -416,7 +416,8 @@ void crash_sweep(const struct crash_scenario *s, const struct crash_limits *limi
   limits_verbose = limits->verbose;
   T = shared(sizeof *T);
   returned = shared(sizeof *returned * ACTORS);
-  if (s->kind == CRASH_PAIR || s->kind == CRASH_STALLED) sweep_pairs(r, limits);
+  if (s->drive) s->drive(limits, r);
+  else if (s->kind == CRASH_PAIR || s->kind == CRASH_STALLED) sweep_pairs(r, limits);
   else sweep_single(r, limits);
   r->seconds = (double)(now_ns() - begun) / 1e9;
   r->done = 1;

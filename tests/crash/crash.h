@@ -30,6 +30,9 @@ enum crash_kind {
   CRASH_STALLED,  // stopped at j; the second killed at k; the first goes on and has to finish
 };
 
+struct crash_limits;
+struct crash_result;
+
 struct crash_scenario {
   const char *name;
   enum crash_kind kind;
@@ -44,6 +47,8 @@ struct crash_scenario {
   int prepared_both;  // the second victim has run its `prepare2` before the first takes its first step
   void (*check)(void);
   void (*cleanup)(void);
+  // In place of all of these, and of the points: a driver of its own, for a victim that it does not fork itself.
+  void (*drive)(const struct crash_limits *limits, struct crash_result *r);
   uint32_t times;  // as many times the run's --points (0: once): what it looks for is a narrow gap
 };
 

@@ -382,6 +382,34 @@ static void check_failed_range(void) { crash_survivor(range_has_failed); }
 EXECUTOR(work_failing_ranges, "a worker claims ranges, one fails, retried", .setup = with_failing_ranges,
          .prepare = be_worker, .op = op_work_in_vain, .check = check_failed_range);
 
+// ---- a task that submits, and waits: it runs what nobody has begun itself ----
+#define WITHIN (ID + 1)
+SHOAL_TASK(nesting_job, struct small) {
+  struct small s = {.id = WITHIN, .in = arg->in};
+  int rc = SHOAL_APPLY(X, small_job, &s, NULL, SHOAL_FOREVER);
+  arg->out = s.out;
+  return rc ? rc : run(arg->id);
+}
+static void nested(uint32_t retries) {
+  struct small s = {.id = ID, .in = 21};
+  make(retries);
+  OK(SHOAL_SUBMIT(X, nesting_job, &s, &F));
+}
+static void with_nested(void) { nested(0); }
+static void with_nested_retried(void) { nested(3); }
+static void both_are_over(void) {
+  job_is_over_by(SHOAL_TRY);
+  CRASH_EXPECT(T->taken[WITHIN] >= T->taken[ID], "one ran %u times, the one within it %u", T->taken[ID],
+               T->taken[WITHIN]);
+  CRASH_EXPECT(T->word[RETRIES] || T->taken[WITHIN] <= 1, "the one within ran %u times", T->taken[WITHIN]);
+  all_cells_are_free();
+}
+static void check_nested(void) { crash_survivor(both_are_over); }
+EXECUTOR(work_nested, "a worker runs a job that submits another, and waits", .setup = with_nested, .prepare = be_worker,
+         .op = op_work, .check = check_nested);
+EXECUTOR(work_nested_retried, "a worker runs a job that submits another, and waits, retried",
+         .setup = with_nested_retried, .prepare = be_worker, .op = op_work, .check = check_nested);
+
 // ---- a worker that goes ----
 static void op_retire(void) {
   op_work();

@@ -11,8 +11,8 @@
 
 #define HOUR_NS INT64_C(3600000000000)
 
-enum { STARTED = RETRIES + 1 };  // T->word
-enum { PIDS = 4 };               // T->out from the first: processes that were started
+enum { STARTED = RETRIES + 1, TOLD };  // T->word
+enum { PIDS = 4 };                     // T->out from the first: processes that were started
 
 SHOAL_TASK(healing_job, struct small) {
   __atomic_fetch_add(&T->taken[arg->id], 1, __ATOMIC_SEQ_CST);
@@ -218,3 +218,85 @@ static void kill_one(void) {
 static void op_restart(void) { OK(shoal_supervisor_tend(V, SHOAL_FOREVER)); }
 CRASH_SCENARIO(supervised, .name = "supervisor: one of two is killed, both are started again", .prepare = supervise,
                .ready = kill_one, .op = op_restart, .check = check_all_ended);
+
+// ---- so is the creator of an executor, as it replaces one, or changes their number; somebody waits for a job ----
+static struct shoal_segment *R;  // the driver's
+static int init_real(void *arg, unsigned worker) {
+  (void)arg, (void)worker;
+  note_self();
+  return 0;
+}
+static void with_segment(void) {
+  const struct shoal_segment_options options = {
+      .size = 1100 << 10, .size_max = 1100 << 10, .participants = 16, .objects = 16};
+  shoal_spin_max_ = 3;
+  OK(shoal_segment_create(NULL, &options, &R));
+}
+static void without_segment(void) { shoal_segment_close(R); }
+static void create_with(unsigned workers) {
+  struct shoal_executor_options o = {
+      .workers = workers, .workers_max = 2, .jobs = 16, .producers = 8, .init = init_real};
+  sigset_t told;  // each signal would stop the victim
+  sigemptyset(&told);
+  sigaddset(&told, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &told, NULL);
+  OK(shoal_executor_create(R, "real", &o, &X));
+  for (unsigned i = 0; i < workers; i++)
+    while (!T->out[i]) usleep(100);  // who waits for one that has not begun looks again and again; in here, in an hour
+}
+static void create_one(void) { create_with(1); }
+static void create_two(void) { create_with(2); }
+
+SHOAL_TASK(endless_job, struct small) {
+  T->taken[arg->id]++;
+  while (pause()) continue;
+  return 0;
+}
+static void wait_for_endless(int i) {
+  struct shoal_executor *ex;
+  struct shoal_future f;
+  struct small s = {.id = ID, .in = 21};
+  (void)i;
+  OK(shoal_executor_open(R, "real", &ex));
+  OK(SHOAL_SUBMIT(ex, endless_job, &s, &f));
+  int rc = shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == -EPIPE || rc == -EREMOTEIO, "get answered %d", rc);
+  T->word[TOLD] = 1;
+}
+static int is_dead(pid_t pid) {
+  char path[32], text[256] = "", *at;
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  FILE *f = fopen(path, "re");
+  size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+  if (f) fclose(f);
+  at = strrchr(text, ')');
+  return n == 0 || (at && at[2] == 'Z');
+}
+static void somebody_waits(void) {
+  crash_actor(wait_for_endless, 0);
+  crash_all_asleep();
+  while (!T->taken[ID]) usleep(100);
+}
+static void one_dies(void) {
+  somebody_waits();
+  kill((pid_t)T->out[0], SIGKILL);
+  while (!is_dead((pid_t)T->out[0])) usleep(100);
+}
+static void by_itself(void) {}  // the victim sleeps until a worker of its own has ended
+static void check_creator(void) {
+  check_all_ended();
+  CRASH_UNTIL(T->word[TOLD], "who waits was not told that the creator has gone");
+}
+static void op_replace(void) { OK(shoal_executor_tend(X, SHOAL_FOREVER)); }
+static void op_grow(void) { OK(shoal_executor_resize(X, 2, SHOAL_FOREVER)); }
+// It does not wait: whom it has told is on the way to its end for a while, which is looked at again and again, too.
+static void op_shrink(void) {
+  int rc = shoal_executor_resize(X, 1, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EAGAIN, "resize answered %d", rc);
+}
+#define CREATOR(id, text, ...)                                                                                \
+  CRASH_SCENARIO(id, .name = "healing: the creator " text, .setup = with_segment, .cleanup = without_segment, \
+                 .asleep = by_itself, .check = check_creator, __VA_ARGS__)
+CREATOR(replaces, "replaces a killed worker", .prepare = create_one, .ready = one_dies, .op = op_replace);
+CREATOR(grows, "has more workers", .prepare = create_one, .ready = somebody_waits, .op = op_grow);
+CREATOR(shrinks, "has fewer workers", .prepare = create_two, .ready = somebody_waits, .op = op_shrink);

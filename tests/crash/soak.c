@@ -132,6 +132,17 @@ int soak_ends(int seat, double seconds) {
   }
   return 0;
 }
+int soak_wait(pid_t pid, int *status) {
+  pid_t is = 0;
+  for (int64_t end = soak_now_ns() + INT64_C(10000000000); !is && soak_now_ns() < end; soak_pause_us(is ? 0 : 300))
+    is = waitpid(pid, status, WNOHANG);
+  return is != 0;
+}
+void soak_no_orphan(void) {
+  while (soak_wait(-1, NULL))
+    if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD) return;
+  soak_fault("a process is left");
+}
 void soak_all_end(int workers, int n, const char *kind, const char *other) {
   for (int seat = 0; seat < workers; seat++) {
     if (soak_ends(seat, 10)) continue;
@@ -266,7 +277,7 @@ int main(int argc, char **argv) {
       &soak_queue,   &soak_spsc,      &soak_ordered, &soak_lock,      &soak_rlock,     &soak_rwlock,
       &soak_seqlock, &soak_once,      &soak_event,   &soak_condition, &soak_semaphore, &soak_items,
       &soak_barrier, &soak_directory, &soak_bytes,   &soak_packed,    &soak_pipe,      &soak_topic,
-      &soak_policy,  &soak_growing,   &soak_data,    &soak_executor,  &soak_mixed};
+      &soak_policy,  &soak_growing,   &soak_data,    &soak_executor,  &soak_starter,   &soak_mixed};
   static const struct option known[] = {
       {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'}, {"only", 1, NULL, 'o'}, {NULL, 0, NULL, 0}};
   enum { ROOMS = sizeof rooms / sizeof *rooms };

@@ -25,7 +25,7 @@ struct soak_room {
 };
 extern const struct soak_room soak_queue, soak_spsc, soak_ordered, soak_lock, soak_barrier, soak_rwlock, soak_directory,
     soak_rlock, soak_condition, soak_semaphore, soak_items, soak_event, soak_once, soak_seqlock, soak_bytes,
-    soak_packed, soak_data, soak_pipe, soak_topic, soak_policy, soak_growing, soak_executor, soak_mixed;
+    soak_packed, soak_data, soak_pipe, soak_topic, soak_policy, soak_growing, soak_executor, soak_starter, soak_mixed;
 void soak_closed_loop(double seconds);  // a driver of its own
 
 #define SOAK_WORKERS 16
@@ -55,6 +55,8 @@ void soak_kill(int seat);
 int soak_ends(int seat, double seconds);  // it exits by itself, status 0
 // All workers do, after a close; who does not counts as stalled. The first `n` are of one kind, the others of another.
 void soak_all_end(int workers, int n, const char *kind, const char *other);
+int soak_wait(pid_t pid, int *status);  // waitpid, for ten seconds: 0: it has not ended. -1: any child
+void soak_no_orphan(void);              // a fault, if a child is left, or does not end
 int64_t soak_now_ns(void);
 void soak_pause_us(uint32_t us);
 pid_t soak_fork(void);  // dies with the driver

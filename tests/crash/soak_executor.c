@@ -418,26 +418,14 @@ static void begin(void) {
 static uint64_t progress(void) { return t->done; }
 static int full(void) { return t->next > PLACES / 2 || eras + 1 >= ERAS; }
 
-// 0: pid has not ended within ten seconds. -1: any child.
-static int ends(pid_t pid, int *status) {
-  pid_t is = 0;
-  for (int64_t end = soak_now_ns() + INT64_C(10000000000); !is && soak_now_ns() < end; soak_pause_us(is ? 0 : 300))
-    is = waitpid(pid, status, WNOHANG);
-  return is != 0;
-}
 static void end_creator(void) {
   int status;
   if (!creator) return;
-  if (ends(creator, &status)) return creator_ended(status);
+  if (soak_wait(creator, &status)) return creator_ended(status);
   soak.stalled++;
   printf("  a creator does not end\n");
   kill(creator, SIGKILL);
   waitpid(creator, NULL, 0);
-}
-static void no_orphan(void) {
-  while (ends(-1, NULL))
-    if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD) return;
-  soak_fault("a process is left");
 }
 static void settle(void) {
   uint32_t missing[ERAS] = {0};
@@ -461,7 +449,7 @@ static void end(void) {
   for (int seat = 0; seat < WORKERS; seat++) soak_kill(seat);
   t->closed = 1;
   end_creator();
-  no_orphan();
+  soak_no_orphan();
   prctl(PR_SET_CHILD_SUBREAPER, 0);
   settle();
   if (!soak.stalled) ledger_expect_no_block(seg);

@@ -15,7 +15,7 @@
 //   recycled    a worker ends after tasks_max, its finalizer has run, and is no restart
 //   broken      restarts_max: waiting calls answer -ENOTRECOVERABLE and why; so with a failing initializer
 //   ends        close: no more; shutdown with cancel; join; terminate ends what runs
-//   refused     what does not fit changes nothing
+//   refused     what does not fit changes nothing, and the reason says what it is
 #include "tests/ipc/work/executor_support.h"
 
 struct large {
@@ -166,6 +166,9 @@ static void test_dies(void **state) {
       assert_string_equal(failure.task, "die");
       while (signals[i / 2] && !failure.signal) shoal_future_failure(&f[i], &failure);  // until it is reaped
       assert_int_equal(failure.signal, signals[i / 2]);
+      assert_string_equal(failure.message, i == 0   ? "signal 9 killed the worker"
+                                           : i == 2 ? "signal 6 killed the worker"
+                                                    : "the worker died");
     }
   }
   for (uint32_t i = 1; i < 8; i += 2) assert_int_equal(shoal_future_get(&f[i], NULL, 0, NULL, SHOAL_FOREVER), 0);
@@ -491,25 +494,60 @@ static void test_ends(void **state) {
   end_executor(ex);
 }
 
+static void refused(int rc, int code, const char *why) {
+  assert_int_equal(rc, code);
+  if (!strstr(shoal_reason(), why)) fail_msg("not \"%s\": %s", why, shoal_reason());
+}
 static void test_refused(void **state) {
   (void)state;
-  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1}), *none;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1}), *none = NULL;
   static const struct shoal_task stray = {"stray", "int", sizeof(int), NULL};
-  struct small s = {0};
+  struct small s = {.id = 1}, untouched = {7, 8, 9}, *missing = NULL;
+  struct shoal_future f = {NULL, 5, 6};
   int i = 0;
-  assert_int_equal(shoal_executor_submit(ex, "nobody", &s, sizeof s, SHOAL_FOREVER, NULL), -ENOENT);
-  assert_int_equal(shoal_executor_submit(ex, "square", &s, 3, SHOAL_FOREVER, NULL), -EBADMSG);
-  assert_int_equal(shoal_executor_submit_task(ex, &stray, &i, sizeof i, SHOAL_FOREVER, NULL), -ENOENT);
-  assert_int_equal(make_executor((struct shoal_executor_options){.workers = 1001}, &none), -EINVAL);
-  assert_int_equal(make_executor((struct shoal_executor_options){.jobs = UINT32_MAX}, &none), -EINVAL);
-  assert_int_equal(make_executor((struct shoal_executor_options){.retries = 63}, &none), -EINVAL);
-  assert_int_equal(make_executor((struct shoal_executor_options){.producers = 1025}, &none), -EINVAL);
-  assert_int_equal(make_executor((struct shoal_executor_options){.time_limit_ns = -1}, &none), -EINVAL);
-  assert_int_equal(shoal_executor_open(seg, "nowhere", &none), -ENOENT);
-  assert_int_equal(shoal_executor_shutdown(ex, 6, SHOAL_FOREVER), -EINVAL);
+  refused(shoal_executor_submit(ex, "nobody", &s, sizeof s, SHOAL_FOREVER, &f), -ENOENT, "nobody");
+  refused(shoal_executor_apply(ex, "nobody", &untouched, sizeof s, NULL, SHOAL_FOREVER), -ENOENT, "nobody");
+  refused(shoal_executor_submit_task(ex, &stray, &i, sizeof i, SHOAL_FOREVER, &f), -ENOENT, "stray is not registered");
+  refused(shoal_executor_submit(ex, "square", &s, 3, SHOAL_FOREVER, &f), -EBADMSG, "of 12 bytes, not 3");
+  refused(shoal_executor_apply(ex, "square", &untouched, 13, NULL, SHOAL_FOREVER), -EBADMSG, "of 12 bytes, not 13");
+  refused(SHOAL_SUBMIT(ex, square, missing, &f), -EINVAL, "no argument");
+  refused(SHOAL_APPLY(ex, square, missing, NULL, SHOAL_FOREVER), -EINVAL, "no argument");
+  assert_true(!f.executor && f.job == 5 && untouched.in == 8 && untouched.out == 9);
+  refused(make_executor((struct shoal_executor_options){.workers = 1001}, &none), -EINVAL, "1001 workers");
+  refused(make_executor((struct shoal_executor_options){.workers = 3, .workers_max = 2}, &none), -EINVAL, "3 workers");
+  refused(make_executor((struct shoal_executor_options){.jobs = UINT32_MAX}, &none), -EINVAL, "jobs");
+  refused(make_executor((struct shoal_executor_options){.retries = 63}, &none), -EINVAL, "63 retries");
+  refused(make_executor((struct shoal_executor_options){.producers = 1025}, &none), -EINVAL, "1025 producers");
+  refused(make_executor((struct shoal_executor_options){.time_limit_ns = -1}, &none), -EINVAL, "a time limit of -1");
+  refused(make_executor((struct shoal_executor_options){.retry_delay_ns = -1}, &none), -EINVAL, "a delay of -1");
+  refused(shoal_executor_open(seg, "nowhere", &none), -ENOENT, "nowhere");
+  refused(shoal_executor_shutdown(ex, 6, SHOAL_FOREVER), -EINVAL, "flags 6");
+  refused(shoal_executor_join(ex, SHOAL_FOREVER), -EINVAL, "not closed");
+  refused(shoal_executor_resize(ex, 0, SHOAL_FOREVER), -EINVAL, "0 workers");
+  assert_null(none);
   struct shoal_executor_info info;
   assert_int_equal(shoal_executor_info(ex, &info), 0);
   assert_int_equal(info.jobs, 0);
+
+  // got twice, and after its release; released twice; cancelled when it is over
+  assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f), 0);
+  for (i = 0; i < 2; i++) assert_int_equal(shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_FOREVER), 0);
+  refused(shoal_future_get(&f, &s, 5, NULL, SHOAL_FOREVER), -EBADMSG, "12 bytes, not 5");
+  refused(shoal_future_cancel(&f, 0), -EALREADY, "over");
+  refused(shoal_future_cancel(&f, 2), -EINVAL, "flags 2");
+  assert_int_equal(shoal_future_release(&f), 0);
+  refused(shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_FOREVER), -EINVAL, "released");
+  refused(shoal_future_release(&f), -EINVAL, "released");
+  refused(shoal_future_on_done(&f, NULL, NULL), -EINVAL, "released");
+  refused(SHOAL_THEN(&f, square, NULL), -EINVAL, "released");
+  refused(shoal_future_open(ex, shoal_future_token(&f), &f), -EINVAL, "released");
+
+  assert_int_equal(shoal_executor_close(ex), 0);
+  refused(SHOAL_SUBMIT(ex, square, &s, &f), -EPIPE, "closed");
+  refused(SHOAL_APPLY(ex, square, &s, NULL, SHOAL_FOREVER), -EPIPE, "closed");
+  refused(shoal_executor_resize(ex, 1, SHOAL_FOREVER), -EPIPE, "closed");
+  assert_int_equal(shoal_executor_terminate(ex, SHOAL_TRY), 0);
+  refused(SHOAL_SUBMIT(ex, square, &s, &f), -EPIPE, "terminated");
   end_executor(ex);
 }
 

@@ -1,5 +1,6 @@
 // Claims
 //   map         results in place, each struct once, for any chunk, of private arrays and of those in the segment
+//   starmap     several arguments are a tuple
 //   failures    the first failure and its index; the others are done. A worker's death fails its chunk, and no more
 //   resumed     with retries a chunk whose worker died goes on behind what was done
 //   async       ready and successful tell; ended before its time, it leaves nothing behind
@@ -167,6 +168,33 @@ static void test_failed_before(void **state) {
     shoal_map_end(map);
     check_empty(ex);
   }
+}
+
+struct power {
+  uint32_t base, exponent;
+  uint64_t result;
+};
+SHOAL_TASK(power, struct power) {
+  if (!arg->base && !arg->exponent) return shoal_task_fail(-EDOM, "0 to the 0th");
+  arg->result = 1;
+  for (uint32_t i = 0; i < arg->exponent; i++) arg->result *= arg->base;
+  return 0;
+}
+static void test_starmap(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
+  struct power tuples[] = {{2, 5, 0}, {3, 2, 0}, {10, 3, 0}, {0, 0, 7}};
+  struct shoal_failure failure;
+  struct shoal_map *map;
+  assert_int_equal(SHOAL_STARMAP(ex, power, tuples, 3, NULL, SHOAL_FOREVER), 0);
+  assert_true(tuples[0].result == 32 && tuples[1].result == 9 && tuples[2].result == 1000 && tuples[3].result == 7);
+  for (unsigned i = 0; i < 3; i++) tuples[i].exponent = 1;
+  assert_int_equal(SHOAL_STARMAP_ASYNC(ex, power, tuples, 4, 1, &map), 0);
+  assert_int_equal(shoal_map_get(map, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_true(failure.code == -EDOM && failure.element == 3);
+  assert_true(tuples[0].result == 2 && tuples[1].result == 3 && tuples[2].result == 10);
+  assert_int_equal(shoal_map_end(map), 0);
+  check_empty(ex);
 }
 
 static void test_async(void **state) {
@@ -445,19 +473,13 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_map, set_up),
-      cmocka_unit_test_setup(test_failures, set_up),
-      cmocka_unit_test_setup(test_resumed, set_up),
-      cmocka_unit_test_setup(test_async, set_up),
-      cmocka_unit_test_setup(test_imap, set_up),
-      cmocka_unit_test_setup(test_for_each, set_up),
-      cmocka_unit_test_setup(test_wait, set_up),
-      cmocka_unit_test_setup(test_refused, set_up),
-      cmocka_unit_test_setup(test_broken, set_up),
-      cmocka_unit_test_setup(test_failed_before, set_up),
-      cmocka_unit_test_setup(test_no_room, set_up),
-      cmocka_unit_test_setup(test_imap_stopped, set_up),
-      cmocka_unit_test_setup(test_many_callbacks, set_up),
+      cmocka_unit_test_setup(test_map, set_up),           cmocka_unit_test_setup(test_starmap, set_up),
+      cmocka_unit_test_setup(test_failures, set_up),      cmocka_unit_test_setup(test_resumed, set_up),
+      cmocka_unit_test_setup(test_async, set_up),         cmocka_unit_test_setup(test_imap, set_up),
+      cmocka_unit_test_setup(test_for_each, set_up),      cmocka_unit_test_setup(test_wait, set_up),
+      cmocka_unit_test_setup(test_refused, set_up),       cmocka_unit_test_setup(test_broken, set_up),
+      cmocka_unit_test_setup(test_failed_before, set_up), cmocka_unit_test_setup(test_no_room, set_up),
+      cmocka_unit_test_setup(test_imap_stopped, set_up),  cmocka_unit_test_setup(test_many_callbacks, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }

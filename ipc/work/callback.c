@@ -1,0 +1,188 @@
+// Callbacks: in whoever polls, or finds a job over; or in one thread.
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "core/error.h"
+#include "core/futex.h"
+#include "core/heap_internal.h"
+#include "core/robust.h"
+#include "ipc/work/executor_internal.h"
+
+// shoal_executor.news: what is said to the thread that runs them. It sleeps on ASLEEP, which only it says; who says NEWS then
+// wakes it.
+enum { NO_NEWS, NEWS, ASLEEP };
+
+static int over(const struct shoal_future *f) {
+  uint64_t s = shoal_future_look_(f);
+  return !s || shoal_job_over_(s);
+}
+
+// ---- the list ----
+
+// A child of fork has its parent's list, perhaps half changed, and the lock perhaps as another thread of the parent held it:
+// those calls are the parent's to make.
+static void lock_callbacks(struct shoal_executor *ex) {
+  uint32_t epoch = shoal_self_()->epoch;  // whose first call this may be in here: the lock knows threads by it
+  shoal_private_acquire_(&ex->callbacks_lock);
+  if (ex->callbacks_epoch == epoch && ex->callbacks_end) return;
+  ex->callbacks_epoch = epoch;
+  ex->callbacks = NULL;
+  ex->callbacks_end = &ex->callbacks;
+  shoal_store32_relaxed(&ex->callbacks_n, 0);
+}
+static void unlock_callbacks(struct shoal_executor *ex) { shoal_private_release_(&ex->callbacks_lock); }
+
+// The first that is due, or the first of `all`, taken out of the list; NULL: there is none.
+static struct shoal_callback_ *take_due(struct shoal_executor *ex, int all) {
+  lock_callbacks(ex);
+  struct shoal_callback_ **at = &ex->callbacks;
+  while (*at && !all && !over(&(*at)->future)) at = &(*at)->next;
+  struct shoal_callback_ *c = *at;
+  if (c) {
+    *at = c->next;
+    if (!c->next) ex->callbacks_end = at;
+    shoal_add32_relaxed(&ex->callbacks_n, UINT32_MAX);
+  }
+  unlock_callbacks(ex);
+  return c;
+}
+
+static int run_due(struct shoal_executor *ex, int all) {
+  int n = 0;
+  for (struct shoal_callback_ *c; (c = take_due(ex, all)); n++) {
+    c->call(&c->future, c->arg);
+    free(c);
+  }
+  return n;
+}
+
+// The futures that are waited for, `most` at a time.
+static unsigned awaited(struct shoal_executor *ex, struct shoal_future *out, unsigned most) {
+  unsigned n = 0;
+  lock_callbacks(ex);
+  for (struct shoal_callback_ *c = ex->callbacks; c && n < most; c = c->next) out[n++] = c->future;
+  unlock_callbacks(ex);
+  return n;
+}
+
+void shoal_callbacks_dispose_(struct shoal_executor *ex) {
+  for (struct shoal_callback_ *c = ex->callbacks_epoch == shoal_epoch() ? ex->callbacks : NULL, *next; c; c = next) {
+    next = c->next;
+    free(c);
+  }
+}
+
+// ---- in one thread ----
+
+static int has_caller(const struct shoal_executor *ex) {
+  uint32_t whose = shoal_load32_relaxed(&ex->caller_epoch);
+  return whose && whose == shoal_epoch();
+}
+
+static void tell_caller(struct shoal_executor *ex) {
+  // [V1] pairs with [V2]: it has yet to look, or sleeps and is woken
+  if (shoal_exchange32_seq_cst(&ex->news, NEWS) == ASLEEP) shoal_futex_wake(&ex->news, 1);
+}
+
+// Until one is due, or there is another. <0: those that are there never will be.
+static int sleep_until_due(struct shoal_executor *ex) {
+  struct shoal_future futures[SHOAL_EXECUTOR_WORDS_ - 1];
+  struct shoal_futex_entry entries[SHOAL_EXECUTOR_WORDS_];
+  unsigned n = awaited(ex, futures, SHOAL_EXECUTOR_WORDS_ - 1);
+  int rc = n ? shoal_executor_care_(ex) : 0;
+  if (rc) return rc;
+  // of those that it does not sleep on, one may be over, too
+  shoal_deadline until = SHOAL_FOREVER;
+  if (shoal_load32_relaxed(&ex->callbacks_n) > n) until = shoal_executor_slice_(until);
+  if (shoal_futures_arm_(futures, NULL, n, entries + 1, &until) < n) return 0;
+  uint32_t none = NO_NEWS;
+  if (!shoal_cas32_seq_cst(&ex->news, &none, ASLEEP)) return 0;  // [V2] pairs with [V1]
+  entries[0] = (struct shoal_futex_entry){&ex->news, ASLEEP};
+  if (n) shoal_executor_sleep_(ex, entries, n + 1, until);
+  else shoal_futex_wait(&ex->news, ASLEEP, until);
+  return 0;
+}
+
+static int call_back(void *arg) {
+  struct shoal_executor *ex = arg;
+  for (int all = 0;;) {
+    (void)shoal_exchange32_seq_cst(&ex->news, NO_NEWS);  // [V2]: what was said by then is seen below
+    int ends = (int)shoal_load32_relaxed(&ex->caller_ends);
+    run_due(ex, all);
+    if (ends) return 0;
+    all = sleep_until_due(ex) < 0;
+  }
+}
+
+// The program's signals are for its own threads; what the thread itself does wrong is for it.
+static int start_caller(struct shoal_executor *ex) {
+  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+  struct shoal_thread_options o = {.name = "shoal-callbacks", .daemon = SHOAL_DAEMON};
+  sigset_t none, before;
+  sigfillset(&none);
+  for (unsigned i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&none, own[i]);
+  pthread_sigmask(SIG_SETMASK, &none, &before);
+  int rc = shoal_thread_start(&ex->caller, call_back, ex, &o);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return rc;
+}
+
+int shoal_executor_callback_thread(struct shoal_executor *ex) {
+  uint32_t epoch = shoal_self_()->epoch, was = shoal_load32_relaxed(&ex->caller_epoch);
+  if (shoal_executor_is_creator_(ex) && !ex->threads && ex->pool->method == SHOAL_START_FORK && !ex->options.threaded)
+    return shoal_fail_(-EBUSY, "a thread for callbacks, in a process that forks its workers");
+  if (was == epoch || !shoal_cas32_relaxed(&ex->caller_epoch, &was, epoch))
+    return shoal_fail_(-EALREADY, "a thread runs the callbacks already");
+  shoal_store32_relaxed(&ex->caller_ends, 0);
+  shoal_store32_relaxed(&ex->news, NEWS);
+  int rc = start_caller(ex);
+  if (rc) shoal_store32_relaxed(&ex->caller_epoch, 0);
+  return rc;
+}
+
+int shoal_callbacks_end_(struct shoal_executor *ex) {
+  if (!has_caller(ex)) return 0;
+  if (shoal_thread_current() == &ex->caller) return shoal_fail_(-EDEADLK, "a callback waits for its own thread");
+  shoal_store32_relaxed(&ex->caller_ends, 1);
+  tell_caller(ex);
+  int rc = shoal_thread_join(&ex->caller, SHOAL_FOREVER);
+  if (!rc) rc = shoal_thread_close(&ex->caller);
+  shoal_store32_relaxed(&ex->caller_epoch, 0);
+  return rc ? rc : 1;
+}
+
+// ---- asked for, and run ----
+
+int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *, void *), void *arg) {
+  struct shoal_executor *ex = f->executor;
+  if (!shoal_future_look_(f)) return shoal_future_released_();
+  struct shoal_callback_ *c = malloc(sizeof *c);
+  if (!c) return shoal_fail_(-ENOMEM, "no memory for a callback");
+  *c = (struct shoal_callback_){NULL, *f, call, arg};
+  lock_callbacks(ex);
+  *ex->callbacks_end = c;
+  ex->callbacks_end = &c->next;
+  shoal_add32_relaxed(&ex->callbacks_n, 1);
+  unlock_callbacks(ex);
+  if (has_caller(ex)) tell_caller(ex);
+  return 0;
+}
+
+void shoal_future_called_(struct shoal_executor *ex) {
+  if (!has_caller(ex)) run_due(ex, 0);
+}
+
+int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline) {
+  struct shoal_future futures[SHOAL_FUTEX_MANY];
+  if (has_caller(ex)) return 0;
+  for (;;) {
+    int ran = run_due(ex, 0);
+    unsigned n = awaited(ex, futures, SHOAL_FUTEX_MANY);
+    if (ran || !n) return ran;
+    // of those that it does not sleep on, one may be over, too
+    shoal_deadline until = n == SHOAL_FUTEX_MANY ? shoal_executor_slice_(deadline) : deadline;
+    int rc = shoal_futures_wait_any_(futures, NULL, n, until);
+    if (rc && (rc != -ETIMEDOUT || shoal_deadline_passed(deadline))) return rc;
+  }
+}
