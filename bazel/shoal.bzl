@@ -112,6 +112,32 @@ def shoal_tests(deps, options = {}):
             **own
         )
 
+def shoal_fuzzer(name, deps = [], srcs = []):
+    """x_fuzz.c: with --config=fuzz the program x, driven by libFuzzer; without, x_replay_test, which runs what corpus/x keeps."""
+    srcs = [name + "_fuzz.c", "fuzz.h"] + srcs
+    shoal_binary(
+        name = name,
+        srcs = srcs,
+        linkopts = ["-fsanitize=fuzzer"],
+        tags = ["manual"],
+        testonly = True,
+        deps = deps,
+    )
+    corpus = native.glob(["corpus/{}/*".format(name)])
+    native.cc_test(
+        name = name + "_replay_test",
+        size = "small",
+        srcs = srcs + ["replay.c"],
+        copts = _C,
+        linkopts = _LINK,
+        linkstatic = True,
+        malloc = _MALLOC,
+        args = ["{}/corpus/{}".format(native.package_name(), name)],
+        data = corpus,
+        tags = ["no-tsan"],
+        deps = deps,
+    )
+
 def shoal_bench(name, srcs, deps = [], peers = [], tags = [], **kwargs):
     """A Google Benchmark program in C++17. With `peers` (names in @system) it is manual: built only when asked for."""
     native.cc_binary(

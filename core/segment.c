@@ -5,11 +5,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/directory_internal.h"
 #include "core/error.h"
 #include "core/reach.h"
+
+#ifndef __GLIBC__  // musl 1.2.3 has neither
+#include <linux/stat.h>
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define PREFIX "shoal."
 
@@ -475,7 +481,7 @@ static int is_locked(int fd) {
 
 static int64_t born_of(int dir, const char *file, const struct stat *st) {
   struct statx sx;
-  if (statx(dir, file, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &sx) || !(sx.stx_mask & STATX_BTIME))
+  if (syscall(SYS_statx, dir, file, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &sx) || !(sx.stx_mask & STATX_BTIME))
     return (int64_t)st->st_mtim.tv_sec;
   return (int64_t)sx.stx_btime.tv_sec;
 }
