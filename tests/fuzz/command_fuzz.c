@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/segment_internal.h"
@@ -94,9 +95,12 @@ static void stream(struct script *s) {
   const void *data;
   uint64_t size;
   size_t n = (size_t)(s->end - s->at);
-  struct tool_stream in = {.in = n ? fmemopen((void *)s->at, n, "r") : NULL};
-  while (in.in && tool_stream_next(&in, &data, &size) == 0) (void)!tool_packed_json(data, size, nowhere);
-  if (in.in) fclose(in.in);
+  int fd = memfd_create("stream", MFD_CLOEXEC);
+  FUZZ_CHECK(fd >= 0 && write(fd, s->at, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0);
+  struct tool_stream in = {.in = fdopen(fd, "r")};
+  FUZZ_CHECK(in.in);
+  while (tool_stream_next(&in, &data, &size) == 0) (void)!tool_packed_json(data, size, nowhere);
+  fclose(in.in);
   tool_stream_free(&in);
 }
 

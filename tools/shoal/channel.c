@@ -114,8 +114,11 @@ static int read_more(struct tool_stream *s) {
 int tool_stream_next(struct tool_stream *s, const void **data, uint64_t *size) {
   for (;;) {
     struct shoal_reader r;
-    shoal_reader_begin(&r, s->data + s->from, s->n - s->from);
-    int rc = s->n > s->from ? shoal_reader_raw(&r, data, size) : -EPROTO;
+    int rc = -EPROTO;
+    if (s->n > s->from) {
+      shoal_reader_begin(&r, s->data + s->from, s->n - s->from);
+      rc = shoal_reader_raw(&r, data, size);
+    }
     if (rc == 0) {
       s->from += *size;
       return 0;
