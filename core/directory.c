@@ -258,7 +258,8 @@ static void tidy(struct shoal_segment *seg, int locked) {
 }
 
 int shoal_directory_acquire_(struct shoal_segment *seg) {
-  int rc = shoal_robust_acquire_(&seg->header->writer, SHOAL_FOREVER);
+  // in a copy nobody would give it back who lives and had it at that moment
+  int rc = shoal_robust_acquire_(&seg->header->writer, seg->looks ? SHOAL_TRY : SHOAL_FOREVER);
   if (rc == 0) return 0;
   if (rc != -EOWNERDEAD) return shoal_fail_(rc, "the directory's writer word");
   uint32_t n = 0;  // its last owner died on the way: every entry says how far it came, only the count may be wrong

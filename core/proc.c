@@ -77,7 +77,7 @@ static void add_counts(const struct shoal_proc_shm *p, int since_joined, struct 
   uint64_t sum[SHOAL_COUNTS_];
   memcpy(sum, to, sizeof sum);
   for (unsigned i = 0; i < SHOAL_COUNTS_; i++)
-    sum[i] += shoal_load64_relaxed(&p->count[i]) - (since_joined ? shoal_load64_relaxed(&p->since[i]) : 0);
+    sum[i] += shoal_load64_acquire(&p->count[i]) - (since_joined ? shoal_load64_acquire(&p->since[i]) : 0);  // [P5]
   memcpy(to, sum, sizeof sum);
 }
 
@@ -110,6 +110,13 @@ static void describe(struct shoal_proc_shm *p, struct shoal_thread_ *t) {
   shoal_store32_release(&p->described, described);
 }
 
+// In a copy nobody misses a place: its owner lives on without it, so that nothing of its own is told as left by the dead.
+static void displace(struct shoal_segment *seg, uint32_t slot) {
+  uint64_t both = shoal_load64_relaxed(&seg->procs[slot].both);
+  seg->displaced = id_of(slot, generation_of(both));
+  shoal_store64_relaxed(&seg->procs[slot].both, both_of(0, generation_of(both) + 1));
+}
+
 static int take_slot(struct shoal_segment *seg, uint32_t *slot) {
   for (int all = 0;;) {
     uint32_t n = seg->g.participants, first = shoal_load32_relaxed(&seg->next_slot);
@@ -123,9 +130,15 @@ static int take_slot(struct shoal_segment *seg, uint32_t *slot) {
     }
     if (shoal_proc_reap_(seg, all)) continue;
     if (all && !seg->looks) return shoal_fail_(-EUSERS, "%u threads use the segment, all alive", n);
-    if (all) shoal_store64_relaxed(&seg->procs[n - 1].both, 0);  // in a copy: nobody misses a place there
+    if (all) displace(seg, n - 1);
     all = 1;
   }
+}
+
+static void forget(struct membership *m) {
+  m->epoch = 0;
+  m->length = 0;
+  SHOAL_COMPILER_BARRIER();
 }
 
 static int join(struct shoal_segment *seg, struct shoal_thread_ *t, shoal_proc_id *out) {
@@ -143,8 +156,15 @@ static int join(struct shoal_segment *seg, struct shoal_thread_ *t, shoal_proc_i
     shoal_store32_relaxed(&seg->held_epoch, t->epoch);
   }
   shoal_proc_id id = id_of(slot, generation_of(shoal_load64_relaxed(&seg->procs[slot].both)));
-  *m =
-      (struct membership){seg->serial, t->epoch, slot, id, (uintptr_t)seg->base, seg->g.length, seg->procs[slot].count};
+  forget(m);  // a signal's handler that counts meanwhile finds none, rather than a half
+  m->segment = seg->serial;
+  m->slot = slot;
+  m->id = id;
+  m->base = (uintptr_t)seg->base;
+  m->count = seg->procs[slot].count;
+  SHOAL_COMPILER_BARRIER();
+  m->length = seg->g.length;
+  m->epoch = t->epoch;
   *out = id;
   return 0;
 }
@@ -173,7 +193,7 @@ int shoal_proc_leave(struct shoal_segment *seg) {
   while (!shoal_cas64_relaxed(&p->both, &both, both_of(word_of(both), generation_of(both) + 1))) continue;
   shoal_store64_relaxed(&seg->seats[slot], 0);  // before the slot can be another thread's of this process
   struct membership *m = membership_of(seg);
-  if (m->segment == seg->serial) *m = (struct membership){0};  // before its line of counts can be another's
+  if (m->segment == seg->serial) forget(m);  // before its line of counts can be another's
   shoal_live_drop_(&p->live);
   return 0;
 }
@@ -202,8 +222,11 @@ static struct details details_of(struct shoal_proc_shm *p, uint64_t both) {
   struct details d = {0, shoal_robust_owner(word_of(both)), 0};
   // [P2] pairs with [P1]: the details are of the generation that we mean
   if (shoal_load32_acquire(&p->described) != generation_of(both) + 1) return d;
-  return (struct details){shoal_load32_relaxed(&p->pid), shoal_load32_relaxed(&p->tid),
-                          shoal_load64_relaxed(&p->start_time)};
+  // [P5] pairs with [P3]: what a newcomer says of itself comes after the generation that it has, which is read again
+  d.pid = shoal_load32_acquire(&p->pid);
+  d.tid = shoal_load32_acquire(&p->tid);                // [P5]
+  d.start_time = shoal_load64_acquire(&p->start_time);  // [P5]
+  return d;
 }
 
 // A living word whose owner the kernel could not mark: `thorough` tells a thread from a later one with its number, too.
@@ -219,6 +242,7 @@ static int mark_if_gone(struct shoal_proc_shm *p, uint64_t both, int thorough) {
 int shoal_proc_alive(struct shoal_segment *seg, shoal_proc_id id, int sure) {
   uint32_t slot = (id & 0xffff) - 1;
   if (slot >= seg->g.participants) return 0;
+  if (SHOAL_UNLIKELY(id == seg->displaced)) return 1;
   struct shoal_proc_shm *p = &seg->procs[slot];
   uint64_t both = shoal_load64_acquire(&p->both);  // [P4] pairs with the kernel's mark: what the dead wrote is seen
   if (id_of(slot, generation_of(both)) != id || !lives(word_of(both))) return 0;
@@ -274,7 +298,12 @@ int shoal_proc_reap_(struct shoal_segment *seg, int all) {
   }
 }
 
-int shoal_proc_reap(struct shoal_segment *seg) { return shoal_proc_reap_(seg, 1); }
+int shoal_proc_reap(struct shoal_segment *seg) {
+  int freed = shoal_proc_reap_(seg, 1);
+  if (seg->looks && shoal_robust_owner(shoal_load32_relaxed(&seg->header->writer.word)))
+    return shoal_fail_(-EBUSY, "its directory was being changed: what the dead left there is not seen");
+  return freed;
+}
 
 // ---- who is there ----
 
@@ -290,7 +319,7 @@ int shoal_proc_list(struct shoal_segment *seg, int (*each)(const struct shoal_pr
                                    .start_time = d.start_time,
                                    .alive = lives(word_of(both))};
     uint64_t name[8];
-    for (unsigned k = 0; k < 8; k++) name[k] = d.pid ? shoal_load64_relaxed(&p->name[k]) : 0;
+    for (unsigned k = 0; k < 8; k++) name[k] = d.pid ? shoal_load64_acquire(&p->name[k]) : 0;  // [P5]
     memcpy(info.name, name, SHOAL_NAME_MAX);
     if (d.pid) add_counts(p, 1, &info.counters);
     if (generation_of(shoal_load64_acquire(&p->both)) != generation_of(both)) continue;  // [P4] left meanwhile

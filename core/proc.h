@@ -41,7 +41,8 @@ int shoal_proc_leave(struct shoal_segment *seg);
 // 1 alive, 0 dead or gone. Looks at the word; with `sure`, at pid and start time too (system calls), and marks the dead.
 int shoal_proc_alive(struct shoal_segment *seg, shoal_proc_id id, int sure);
 // Undoes what dead participants left half-done, frees their slots, and frees what only dead processes had open. Anybody
-// may, at any time; how many slots were freed.
+// may, at any time, and need be no participant; how many slots were freed. -EBUSY, of a look only (shoal_segment_look):
+// somebody changed the directory as it was made, so what the dead left there cannot be told.
 int shoal_proc_reap(struct shoal_segment *seg);
 
 struct shoal_proc_info {

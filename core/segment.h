@@ -107,8 +107,8 @@ struct shoal_counters {
   uint64_t wakes, woken;  // calls of the kernel to wake; who was asleep of those
   uint64_t claims;        // roles and seats of the dead that were taken over, to undo what they had
   uint64_t owner_deaths;  // locks, of the library's own too, that were taken after their owner's death
-  uint64_t skips;         // places in queues whose writer died
-  uint64_t redeliveries;  // messages that came again, since their receiver died
+  uint64_t skips;         // places in queues whose writer died; kind SPSC notes none
+  uint64_t redeliveries;  // messages that came again, since their receiver died; kind SPSC notes none
   uint64_t reaps;         // dead participants whose slots were freed
 };
 

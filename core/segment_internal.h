@@ -115,7 +115,7 @@ SHOAL_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a word is the lo
                   sizeof(struct shoal_entry_shm) << 16 | offsetof(struct shoal_entry_shm, name)),                    \
               offsetof(struct shoal_entry_shm, type) << 16 | SHOAL_LINE_RECORDS_),                                   \
           offsetof(struct shoal_segment_shm, size) << 16 | offsetof(struct shoal_segment_shm, writer)),              \
-      SHOAL_UNIT_ << 16 | SHOAL_PAGE_)
+      (uint64_t)offsetof(struct shoal_proc_shm, count) << 32 | SHOAL_UNIT_ << 16 | SHOAL_PAGE_)
 
 // ---- private memory ----
 
@@ -151,7 +151,8 @@ struct shoal_segment {
   shoal_atomic64 next_unit;   // the same
   uint64_t serial;            // tells it from every other segment this process ever had
   unsigned flags;
-  int looks;  // a private mapping: shoal_segment_look
+  int looks;           // a private mapping: shoal_segment_look
+  uint32_t displaced;  // of one that looks: the participant whose place it took, and who lives; 0: none
   int fd;
   char name[SHOAL_NAME_MAX + 1];
 };

@@ -228,7 +228,8 @@ struct shoal_queue_info {
   uint64_t discarded;  // by options.overflow, by clear. May lack what a process died with (OVERFLOW, above)
   // Since it was made, as the ring's positions say it, at no cost to who puts: places taken for messages, those given up
   // and holes among them (kinds FIFO, LIFO, PRIORITY: one that was reserved counts twice; LIFO: one that came again, too); and
-  // of these, what is not in the queue any more: received, in hands, never filled.
+  // of these, what is not in the queue any more: received, in hands, never filled. `gone` is exact while nobody else works, an
+  // estimate otherwise.
   uint64_t put, gone;
   char type[SHOAL_QUEUE_TYPE_MAX + 1];  // of its elements, by name; "": not told
 };

@@ -414,8 +414,8 @@ static int recv(void *arg) {
 static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->capacity = (uint32_t)q->ring.mask + 1;
   out->drop = q->ring.drop;
+  out->size = shoal_mpmc_count(&q->ring);  // first: what is put meanwhile does not count as there and never put
   out->put = shoal_mpmc_claimed(&q->ring);
-  out->size = shoal_mpmc_count(&q->ring);
   out->full = shoal_mpmc_blocker(&q->ring, SHOAL_PRODUCER) != SHOAL_BLOCKER_NONE;
   out->holes = shoal_load64_relaxed(&q->ring.shm->holes);
   out->redelivered = shoal_load64_relaxed(&q->ring.shm->redelivered);

@@ -535,8 +535,8 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->grown = o->grow && chunks < SHOAL_ORDERED_CHUNKS_ ? chunks : 0;
   out->capacity = o->capacity << out->grown;
   out->drop = o->drop;
-  out->put = shoal_load64_relaxed(&o->shm->seq);
   out->size = counted(&o->shm->count);
+  out->put = shoal_load64_relaxed(&o->shm->seq);
   out->full = (uint32_t)is_full(o);
   out->key = o->key;
   out->holes = shoal_load64_relaxed(&o->shm->holes);

@@ -405,12 +405,14 @@ int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct sho
 
 static struct shoal_executor_running running_at(struct shoal_executor *ex, unsigned worker, uint32_t jobs) {
   struct shoal_desk_shm *desk = &ex->desks[worker];
-  int64_t until = (int64_t)shoal_load64_relaxed(&desk->until_ns);
+  uint64_t until = shoal_load64_relaxed(&desk->until_ns);
+  int64_t busy =
+      (int64_t)((uint64_t)shoal_now_ns() - (until - (uint64_t)ex->limit_ns));  // of what is believed of nobody
   struct shoal_executor_running r = {.worker = worker,
                                      .tid = shoal_executor_tid_(ex, worker),
                                      .jobs = jobs,
                                      .token = shoal_load64_relaxed(&desk->job),
-                                     .busy_ns = until ? shoal_now_ns() - (until - ex->limit_ns) : -1};
+                                     .busy_ns = until && busy >= 0 ? busy : -1};
   uint64_t name[3];
   for (unsigned i = 0; i < 3; i++) name[i] = shoal_load64_relaxed(&desk->task[i]);
   memcpy(r.task, name, sizeof name);

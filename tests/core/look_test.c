@@ -1,6 +1,6 @@
 // What core/segment.h claims of looking and collecting:
-// - through a look every call works, in a full segment, too, and in a heap that has a place for nobody more, and no byte of the
-//   file changes; nobody sees a participant more
+// - through a look every call works, in a full segment, too, where who lives stays alive, and in a heap that has a place for nobody
+//   more; no byte of the file changes; nobody sees a participant more
 // - who looks keeps nobody from collecting, and goes on when the name is gone
 // - list tells of every file that has a segment's name: whose, whether it could be opened, whether it is in use, though its
 //   user was killed; it changes none of them
@@ -71,12 +71,15 @@ static void test_a_look_into_a_full_segment(void **state) {
   struct shoal_segment_options o = small;
   struct shoal_segment *seg, *view;
   struct shoal_object object, seen;
+  shoal_proc_id me;
   o.participants = 1;
   assert_ok(shoal_segment_create(name, &o, &seg));
   assert_ok(shoal_object_create(seg, "seven", "test", 64, set_seven, NULL, &object));
+  assert_ok(shoal_proc_self(seg, &me));
   assert_ok(shoal_segment_look(name, &view));
   assert_ok(shoal_object_open(view, "seven", "test", &seen));
   assert_int_equal(*(uint32_t *)seen.memory, 7);
+  assert_true(shoal_proc_alive(view, me, 1));  // though its place is ours there
   assert_ok(shoal_segment_close(view));
   assert_int_equal(info_of(seg).participants, 1);
   assert_ok(shoal_segment_unlink(name));

@@ -13,6 +13,7 @@
 #include <pty.h>
 
 #include "core/count_internal.h"
+#include "core/directory_internal.h"
 #include "core/proc.h"
 #include "ipc/work/future.h"
 #include "tests/tools/filled.h"
@@ -437,6 +438,7 @@ static void test_repair(void **state) {
   assert_has(r, "\"made_consistent\":1");
   assert_has(tool("repair", name), "With --yes,");
   assert_true(sum_of(name) == before);
+  assert_has(tool("repair", "--yes", joined(name, "lock")), "left       lock ");  // and nothing else, see below
   uint32_t users = info_of(seg).participants;
   r = tool("repair", "--yes", name);
   assert_status(r, 0);
@@ -458,6 +460,63 @@ static void test_repair(void **state) {
   assert_status(tool("repair"), 2);
   assert_ok(shoal_queue_detach(q));
   assert_ok(shoal_heap_close(heap));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// Who looks for a place frees the dead one's first.
+static void test_repair_of_a_full_segment(void **state) {
+  (void)state;
+  const char *name = test_name("full");
+  struct shoal_segment_options o = small;
+  struct shoal_segment *seg;
+  shoal_proc_id me;
+  int status;
+  o.participants = 2;
+  assert_ok(shoal_segment_create(name, &o, &seg));
+  assert_ok(shoal_proc_self(seg, &me));
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_proc_self(seg, &me) == 0);
+    kill(getpid(), SIGKILL);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  assert_has(tool("repair", name), "participants_freed=1");
+  assert_has(tool("repair", "--yes", name), "participants_freed=1");
+  assert_has(tool("repair", name), "Nothing is to be done.");
+  assert_int_equal(info_of(seg).participants, 1);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// Somebody alive has the directory as the copy is made: in it, he has it for ever.
+static void test_repair_beside_a_busy_directory(void **state) {
+  (void)state;
+  const char *name = test_name("busy");
+  struct shoal_segment *seg;
+  struct shoal_object o;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  shoal_atomic32 *ready = shared_memory(4096);
+  pid_t dead = fork_child();
+  if (dead == 0) {
+    MUST(shoal_object_create(seg, "thing", "thing", 64, NULL, NULL, &o) == 0 && shoal_object_remove(seg, "thing") == 0);
+    signal_to(ready);
+    pause();
+  }
+  await(ready, 1);
+  kill_and_wait(dead);
+  shoal_store32_relaxed(ready, 0);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_directory_acquire_(seg) == 0);
+    signal_to(ready);
+    pause();
+  }
+  await(ready, 1);
+  assert_has(tool("repair", name), "its directory is busy");
+  kill_and_wait(pid);
+  assert_has(tool("repair", "--yes", name), "objects_freed=1");
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
@@ -654,6 +713,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_counts_are_told),
       cmocka_unit_test(test_top_shows_what_workers_run),
       cmocka_unit_test(test_repair),
+      cmocka_unit_test(test_repair_of_a_full_segment),
+      cmocka_unit_test(test_repair_beside_a_busy_directory),
       cmocka_unit_test(test_bench),
       cmocka_unit_test(test_tracepoints),
       cmocka_unit_test(test_statuses),

@@ -48,7 +48,10 @@ struct bench {
   int processors[2], n_processors;
   struct shoal_segment *seg;
   struct shared *shared;
-  int64_t *taken;  // SAMPLES
+  pid_t other;       // who is beside us; 0: nobody, or we are it
+  unsigned relaxed;  // how often, with it
+  int gone, lost;    // it has ended; and what it left has been waited for in vain
+  int64_t *taken;    // SAMPLES
   // ---- of the case ----
   struct shoal_spsc_shm *ring[2];
   uint64_t ring_size;
@@ -64,34 +67,46 @@ static void bind_to(const struct bench *b, int which) {
   CPU_SET((size_t)b->processors[which], &set);
   if (b->n_processors == 2) sched_setaffinity(0, sizeof set, &set);
 }
-static void relax(const struct bench *b) {
+// 1: go on waiting; 0: nobody is there any more for whom to wait.
+static int still(struct bench *b) {
+  siginfo_t info = {.si_pid = 0};
+  if (b->gone) b->lost = 1;  // and has been looked for what it did last
+  else if (b->other && !waitid(P_PID, (id_t)b->other, &info, WEXITED | WNOHANG | WNOWAIT)) b->gone = info.si_pid != 0;
+  return !b->lost;
+}
+static int relax(struct bench *b) {
   if (b->n_processors == 2) shoal_pause();
   else sched_yield();
+  return ++b->relaxed % 65536 != 0 || still(b);
 }
 
 // `run` in a child, its answer the exit code: 0 all was right. Returns when it runs.
 static pid_t beside(struct bench *b, int (*run)(struct bench *)) {
   shoal_store32_relaxed(&b->shared->ready, 0);
   fflush(NULL);
-  pid_t pid = fork();
+  pid_t pid = b->other = fork();
+  b->gone = b->lost = 0;
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     bind_to(b, 1);
     shoal_store32_release(&b->shared->ready, 1);  // [B1] pairs with [B1]
     _exit(run(b) ? 1 : 0);
   }
-  while (pid > 0 && !shoal_load32_acquire(&b->shared->ready)) sched_yield();  // [B1]
+  while (pid > 0 && !shoal_load32_acquire(&b->shared->ready) && still(b)) sched_yield();  // [B1]
   return pid > 0 ? pid : shoal_fail_(-errno, "fork: %m");
 }
+static int lost(void) { return shoal_fail_(-EPIPE, "the process beside has ended before its time"); }
 static int ended(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : shoal_fail_(-EPROTO, "what came is not what was sent");
+  if (WIFSIGNALED(status)) return lost();
+  return WEXITSTATUS(status) == 0 ? 0 : shoal_fail_(-EPROTO, "what came is not what was sent");
 }
 static int killed(pid_t pid, int rc) {
-  kill(pid, SIGKILL);
-  ended(pid);
-  return rc;
+  char reason[160];
+  snprintf(reason, sizeof reason, "%s", shoal_reason());
+  kill(pid, SIGKILL);  // no harm if it gave up by itself
+  return ended(pid) == -EPROTO ? -EPROTO : shoal_fail_(rc, "%s", reason);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -128,8 +143,9 @@ static int lines_answer(struct bench *b) {
   }
 }
 static int lines_ask(struct bench *b, uint64_t n) {
-  shoal_store64_release(&b->shared->there, n);                   // [B2]
-  while (shoal_load64_acquire(&b->shared->back) != n) relax(b);  // [B2]
+  shoal_store64_release(&b->shared->there, n);         // [B2]
+  while (shoal_load64_acquire(&b->shared->back) != n)  // [B2]
+    if (!relax(b)) return lost();
   return 0;
 }
 static int lines(struct bench *b, struct figure *out) {
@@ -143,15 +159,16 @@ static void tell(shoal_atomic32 *word, uint32_t n) {
   shoal_store32_release(word, n);  // [B3] pairs with [B3]
   shoal_futex_wake(word, 1);
 }
-static uint32_t hear(shoal_atomic32 *word, uint32_t before) {
+// `before`: nobody will tell any more.
+static uint32_t hear(struct bench *b, shoal_atomic32 *word, uint32_t before) {
   for (uint32_t n;;) {
     if ((n = shoal_load32_acquire(word)) != before) return n;  // [B3]
-    shoal_futex_wait(word, before, SHOAL_FOREVER);
+    if (shoal_futex_wait(word, before, shoal_after_ms(200)) == -ETIMEDOUT && !still(b)) return before;
   }
 }
 static int futex_answer(struct bench *b) {
   for (uint32_t n = 0; n != UINT32_MAX;) {
-    n = hear(&b->shared->ask, n);
+    n = hear(b, &b->shared->ask, n);
     for (int64_t until = shoal_now_ns() + REST_NS; shoal_now_ns() < until;) relax(b);
     tell(&b->shared->answer, n);
   }
@@ -160,7 +177,8 @@ static int futex_answer(struct bench *b) {
 static int futex_ask(struct bench *b, uint64_t n) {
   uint32_t before = shoal_load32_relaxed(&b->shared->answer);
   tell(&b->shared->ask, (uint32_t)n);
-  return hear(&b->shared->answer, before) == (uint32_t)n ? 0 : shoal_fail_(-EPROTO, "another answer");
+  uint32_t answer = hear(b, &b->shared->answer, before);
+  return b->lost ? lost() : answer == (uint32_t)n ? 0 : shoal_fail_(-EPROTO, "another answer");
 }
 // Both rest before they speak; what is told is the trip without that.
 static int asleep(struct figure *f) {
@@ -187,12 +205,12 @@ static int make_rings(struct bench *b) {
   }
   return 0;
 }
-static void ring_put(const struct bench *b, number_ring_producer *p, uint64_t n) {
-  while (number_ring_try_put(p, &n)) relax(b);
+static void ring_put(struct bench *b, number_ring_producer *p, uint64_t n) {
+  while (number_ring_try_put(p, &n) && relax(b)) continue;
 }
-static uint64_t ring_get(const struct bench *b, number_ring_consumer *c) {
+static uint64_t ring_get(struct bench *b, number_ring_consumer *c) {
   uint64_t n = 0;
-  while (number_ring_try_get(c, &n)) relax(b);
+  while (number_ring_try_get(c, &n) && relax(b)) continue;
   return n;
 }
 static number_ring_producer producer;
@@ -208,7 +226,8 @@ static int ring_answer(struct bench *b) {
 }
 static int ring_ask(struct bench *b, uint64_t n) {
   ring_put(b, &producer, n);
-  return ring_get(b, &consumer) == n ? 0 : shoal_fail_(-EPROTO, "another message came back");
+  uint64_t back = ring_get(b, &consumer);
+  return b->lost ? lost() : back == n ? 0 : shoal_fail_(-EPROTO, "another message came back");
 }
 static void leave_ends(void) {
   number_ring_producer_leave(&producer);
@@ -247,7 +266,7 @@ static int ring_drain(struct bench *b) {
 }
 static int ring_send(struct bench *b, uint64_t n) {
   ring_put(b, &producer, n);
-  return 0;
+  return b->lost ? lost() : 0;
 }
 static int ring_stream(struct bench *b, struct figure *out) {
   int rc = take_ends(b, 0, -1);

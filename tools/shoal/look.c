@@ -48,9 +48,12 @@ static struct tool_row *new_row(const struct work *w, uint32_t kind) {
   snprintf(row->segment, sizeof row->segment, "%s", w->segment);
   return row;
 }
-static void tell_and_free(const struct work *w, struct tool_row *row, int rc) {
+static void say(struct tool_row *row, int rc) {
   row->error = rc;
   if (rc) snprintf(row->reason, sizeof row->reason, "%s", *shoal_reason() ? shoal_reason() : shoal_strerror(rc));
+}
+static void tell_and_free(const struct work *w, struct tool_row *row, int rc) {
+  say(row, rc);
   tell(w, row);
   free(row);
 }
@@ -82,7 +85,9 @@ static int tell_segment(struct work *w) {
   int repairs = (w->what & LOOK_REPAIR) != 0;
   int rc = w->what & LOOK_FOR_GOOD ? shoal_segment_open(w->segment, NULL, &w->look)
                                    : shoal_segment_look(w->segment, &w->look);
-  if (rc == 0) rc = repairs ? tool_repair_segment(w->look, row) : shoal_segment_info(w->look, &i);
+  int open = rc == 0;
+  if (open && !repairs) rc = shoal_segment_info(w->look, &i);
+  else if (open && w->what & LOOK_SEGMENT) rc = tool_repair_segment(w->look, row);
   if (rc == 0 && !repairs) {
     shoal_proc_list(w->look, count_dead, (void *[]){w, &dead});
     tool_add(row, FIELD_BYTES, "size", i.size);
@@ -95,7 +100,10 @@ static int tell_segment(struct work *w) {
     tool_add(row, FIELD_NUMBER, "objects_max", i.objects_max);
     add_counters(row, &i.counters);
   }
-  tell_and_free(w, row, rc);
+  say(row, rc);
+  if (rc && open && w->what & LOOK_FOR_GOOD) shoal_segment_close(w->look);  // before the parent ends us
+  tell(w, row);
+  free(row);
   return rc;
 }
 
@@ -155,9 +163,9 @@ static void tell_object(struct work *w, uint32_t i) {
   int rc = w->what & LOOK_REPAIR ? tool_repair(w->look, &w->objects[i], w->what & LOOK_LOCKS, row)
                                  : tool_view(w->look, &w->objects[i], row);
   if (rc) row->fields = 0;
-  tell_and_free(w, row, rc);
-  if (rc == 0 && w->what & LOOK_WORKERS)
+  if (rc == 0 && w->what & LOOK_WORKERS)  // before its row: whatever comes of that is the object's
     tool_view_workers(w->look, &w->objects[i], tell_worker, &(struct telling){w, &w->objects[i]});
+  tell_and_free(w, row, rc);
 }
 
 static void look(struct work *w) {
@@ -175,29 +183,38 @@ static void look(struct work *w) {
 
 // ---- in the parent ----
 
-static int read_all(int fd, void *to, size_t n) {
+struct listening {
+  unsigned what;
+  uint32_t next;  // object
+  int rc, error;  // of `each`; of the segment
+  int ended, resumed, late;
+  struct tool_row row, begun;
+};
+
+// A user of the segment is not ended for being slow: it waits for somebody, who may go on.
+static int read_all(struct listening *l, int fd, void *to, size_t n) {
   for (char *at = to; n;) {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int ready = poll(&p, 1, PATIENCE_MS);
+    int ready = poll(&p, 1, l->late ? -1 : PATIENCE_MS);
     if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0) l->late = 1;
+    if (ready == 0 && l->what & LOOK_FOR_GOOD) {
+      fprintf(stderr, "shoal: %s is busy: waiting for who has it, perhaps a stopped process\n",
+              l->begun.kind == ROW_BEGUN ? tool_clean(l->begun.name) : "the segment");
+      continue;
+    }
     ssize_t got = ready > 0 ? read(fd, at, n) : -1;
     if (got <= 0) return 0;
     at += got, n -= (size_t)got;
   }
   return 1;
 }
-static int read_row(int fd, struct tool_row *row) {
-  return read_all(fd, row, offsetof(struct tool_row, field)) && row->fields <= TOOL_FIELDS_MAX &&
-         read_all(fd, row->field, row->fields * sizeof row->field[0]);
+static int read_row(struct listening *l, int fd) {
+  struct tool_row *row = &l->row;
+  l->late = 0;
+  return read_all(l, fd, row, offsetof(struct tool_row, field)) && row->fields <= TOOL_FIELDS_MAX &&
+         read_all(l, fd, row->field, row->fields * sizeof row->field[0]);
 }
-
-struct listening {
-  unsigned what;
-  uint32_t next;  // object
-  int rc, error;  // of `each`; of the segment
-  int ended, resumed;
-  struct tool_row row, begun;
-};
 
 static void hear(struct listening *l, int (*each)(const struct tool_row *, void *), void *arg) {
   const struct tool_row *row = &l->row;
@@ -205,7 +222,7 @@ static void hear(struct listening *l, int (*each)(const struct tool_row *, void 
     l->begun = *row;
     return;
   }
-  l->begun.kind = 0;
+  if (row->kind != ROW_WORKER) l->begun.kind = 0;  // else its object's own is still to come
   if (row->kind == ROW_SEGMENT && row->error) l->error = shoal_fail_(row->error, "%s", row->reason);
   else if (row->kind == ROW_OBJECT) l->next = row->index + 1, l->rc = each(row, arg);
   else if (row->kind == ROW_WORKER) l->rc = each(row, arg);
@@ -220,12 +237,14 @@ static void judge(struct listening *l, pid_t pid, int (*each)(const struct tool_
   l->ended = l->rc || l->error || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
   if (l->ended) return;
   if (l->begun.kind != ROW_BEGUN) {
-    l->error = shoal_fail_(-EPROTO, "it is damaged, or was truncated: to look at it does not end well");
+    l->error = shoal_fail_(-EPROTO, l->late ? "it is busy, or damaged: to look at it does not end"
+                                            : "it is damaged, or was truncated: to look at it does not end well");
     return;
   }
   l->begun.kind = ROW_OBJECT;
   l->begun.error = -EPROTO;
-  snprintf(l->begun.reason, sizeof l->begun.reason, "it is damaged: to look at it does not end well");
+  snprintf(l->begun.reason, sizeof l->begun.reason, "it is %s",
+           l->late ? "busy, or damaged: to look at it does not end" : "damaged: to look at it does not end well");
   l->next = l->begun.index + 1;
   l->resumed = 1;
   l->rc = each(&l->begun, arg);
@@ -246,7 +265,7 @@ static int look_from(struct listening *l, const char *segment, const char *objec
     close(ends[0]);
     return shoal_fail_(-error, "fork: %s", strerror(error));
   }
-  while (!l->rc && !l->error && read_row(ends[0], &l->row)) hear(l, each, arg);
+  while (!l->rc && !l->error && read_row(l, ends[0])) hear(l, each, arg);
   siginfo_t info;
   struct pollfd left = {.fd = ends[0], .events = POLLIN};
   if (!l->rc && !l->error && poll(&left, 1, 0) > 0 && left.revents == POLLHUP)  // its end: let it exit by itself

@@ -24,12 +24,13 @@ static void did(row_t *row, const char *key, uint64_t n) {
 }
 static uint64_t less(uint64_t before, uint64_t after) { return before > after ? before - after : 0; }
 
+// By who is no participant: where the dead have all places, to find one would do the work untold.
 int tool_repair_segment(seg_t *seg, row_t *row) {
   struct shoal_segment_info before = {.size = 0}, after = {.size = 0};
-  shoal_proc_id me;
-  int rc = shoal_proc_self(seg, &me);  // joins first: what that frees to find a place is not told
-  if (rc || (rc = shoal_segment_info(seg, &before))) return rc;
+  int rc = shoal_segment_info(seg, &before);
+  if (rc) return rc;
   int freed = shoal_proc_reap(seg);
+  if (freed == -EBUSY) return tool_add_text(row, FIELD_TEXT, "left", "its directory is busy: look again"), 0;
   if (freed < 0 || (rc = shoal_segment_info(seg, &after))) return freed < 0 ? freed : rc;
   did(row, "participants_freed", (uint64_t)freed);
   did(row, "objects_freed", less(before.objects, after.objects));
@@ -142,7 +143,9 @@ struct repairing {
 
 static const struct argp_option options[] = {
     {"yes", 'y', NULL, 0, "Do it; without it, only say what would be done", 0},
-    {"locks", 'l', NULL, 0, "What locks guard whose owner died is in order: their next owner is not told", 0},
+    {"locks", 'l', NULL, 0,
+     "What locks guard whose owner died is in order: nobody is told of that any more, nor who waits for one already",
+     0},
     {0}};
 static error_t parse(int key, char *arg, struct argp_state *state) {
   struct repairing *r = state->input;
