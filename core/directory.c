@@ -280,12 +280,15 @@ void shoal_directory_tidy_(struct shoal_segment *seg) {
   if (needed) tidy(seg, 0);
 }
 
-void shoal_directory_freed_(struct shoal_segment *seg, uint32_t at) {
+int shoal_directory_free_(struct shoal_segment *seg, uint32_t at) {
   uint64_t w = shoal_load64_seq_cst(&seg->entries[at].state);  // [F2]
-  if (STATE(w) != REMOVED || shoal_reference_any_(seg, at) || shoal_directory_acquire_(seg)) return;
+  if (STATE(w) != REMOVED || shoal_reference_any_(seg, at) || shoal_directory_acquire_(seg)) return 0;
   int kept = to_be_freed(seg, at) && free_entry(seg, at);
   shoal_directory_release_(seg);
-  if (kept) tidy(seg, 0);
+  return kept;
+}
+void shoal_directory_freed_(struct shoal_segment *seg, uint32_t at) {
+  if (shoal_directory_free_(seg, at)) tidy(seg, 0);
 }
 
 int shoal_directory_has_(struct shoal_segment *seg, uint32_t at, uint32_t generation) {

@@ -90,8 +90,10 @@ int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *who
 // As shoal_object_begin_ without a name, with room for ties behind `size` bytes: `out->size` is all of it.
 int shoal_object_begin_tied_(struct shoal_segment *seg, const char *type, uint64_t size,
                              struct shoal_object *out) SHOAL_MUST_CHECK;
-// Whoever has changed such a word calls it: what nobody holds any more is freed now, not by the next reaper.
-void shoal_object_untied_(struct shoal_segment *seg, uint32_t entry);
+// Whoever has changed such a word calls it: what nobody holds any more is freed now, not by the next reaper. 1: that may have held
+// others, which shoal_object_all_untied_ frees: it looks at all objects, so once after many.
+int shoal_object_untied_(struct shoal_segment *seg, uint32_t entry) SHOAL_MUST_CHECK;
+void shoal_object_all_untied_(struct shoal_segment *seg);
 uint32_t shoal_object_ties_(struct shoal_segment *seg, const struct shoal_object *object);  // how many are in force
 // This process has the object of that entry open. -ENOENT it is no more; -EBADMSG another type; -EPROTO, -EINVAL, -EUSERS, -ENOSPC.
 int shoal_object_open_at_(struct shoal_segment *seg, uint32_t entry, uint32_t generation, const char *type,

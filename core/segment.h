@@ -65,7 +65,8 @@ int shoal_segment_fd(const struct shoal_segment *seg);                          
 
 // To look at what is in it: the mapping is this process's own copy, page by page from its first write on, so nothing that any
 // call does through it reaches the segment, and nobody is held up: it is no user, takes no place of a participant or in the
-// heap, and does not keep the name from gc. Every call works, in the copy; grow, and what needs to: -EPERM. What others change
+// heap, and does not keep the name from gc. Every call works, in the copy; grow, and what needs to: -EPERM; the heap of a
+// segment for 65,535 processes, all alive and using it: -EUSERS. What others change
 // is seen until a call has written to that page: open it anew for a newer look. No call that may wait: who would wake it writes
 // to the segment. A file that is truncated meanwhile is a SIGBUS. Reading is enough: -EACCES without that; else as open.
 int shoal_segment_look(const char *name, struct shoal_segment **out) SHOAL_MUST_CHECK;

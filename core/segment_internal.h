@@ -193,8 +193,10 @@ void shoal_directory_tidy_(struct shoal_segment *seg);
 int shoal_directory_has_(struct shoal_segment *seg, uint32_t entry, uint32_t generation);
 // Whether no object is in that entry, nor made there, whose generation has these low 8 bits.
 int shoal_directory_lost_(struct shoal_segment *seg, uint32_t entry, uint32_t low);
-// A reference to `entry` was dropped: frees it, if it is removed and this was the last.
+// A reference to `entry` was dropped: frees it, if it is removed and this was the last; and what it kept.
 void shoal_directory_freed_(struct shoal_segment *seg, uint32_t entry);
+// The same, but 1: it kept others, or did once, and shoal_directory_tidy_ is to follow, once for many.
+int shoal_directory_free_(struct shoal_segment *seg, uint32_t entry);
 
 // ---- participants (core/proc.c) ----
 // Adds up what has been counted in it, since it was made.

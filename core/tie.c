@@ -131,9 +131,10 @@ int shoal_object_tie_(struct shoal_segment *seg, const struct shoal_object *obje
   return rc;
 }
 
-void shoal_object_untied_(struct shoal_segment *seg, uint32_t entry) {
-  if (entry < seg->g.entries) shoal_directory_freed_(seg, entry);
+int shoal_object_untied_(struct shoal_segment *seg, uint32_t entry) {
+  return entry < seg->g.entries && shoal_directory_free_(seg, entry);
 }
+void shoal_object_all_untied_(struct shoal_segment *seg) { shoal_directory_tidy_(seg); }
 
 // ---- opened by its place ----
 

@@ -465,8 +465,9 @@ int shoal_dict_remove(struct shoal_dict *d, const void *key, uint64_t key_size, 
 
 // ---- any entry ----
 
-// A key, from malloc, that was there a moment ago; -ENOENT: none was met from one end to the other.
-static int any_key(struct shoal_dict *d, void **key, uint32_t *size) {
+// A key, from malloc, that was there a moment ago, of bytes or, `nested`, of a container; -ENOENT: none was met from one end to
+// the other.
+static int any_key(struct shoal_dict *d, int nested, void **key, uint32_t *size) {
   struct found f;
   int rc = shoal_dict_table_(d, &f.table);
   if (rc) return rc;
@@ -475,13 +476,16 @@ static int any_key(struct shoal_dict *d, void **key, uint32_t *size) {
     f.at = &f.table.shm->word[at & mask];
     f.word = shoal_load64_acquire(f.at);  // [D2]
     if (f.word <= SHOAL_ITEM_REMOVED_ || shoal_item_look_(&d->keep, f.word, &f.item)) continue;
+    if (!f.item.nested != !nested) continue;
     void *copy = malloc(f.item.key + UINT64_C(1));
-    if (!copy) return shoal_fail_(-ENOMEM, "a key of %u bytes", f.item.key);
-    shoal_words_read_(shoal_item_key_(f.item.shm), copy, f.item.key);
-    *key = copy;
-    *size = f.item.key;
-    shoal_store64_relaxed(&d->next, at & mask);
-    if (is_whole(d, &f)) return 0;
+    if (copy) shoal_words_read_(shoal_item_key_(f.item.shm), copy, f.item.key);
+    if (is_whole(d, &f)) {
+      if (!copy) return shoal_fail_(-ENOMEM, "a key of %u bytes", f.item.key);
+      *key = copy;
+      *size = f.item.key;
+      shoal_store64_relaxed(&d->next, at & mask);
+      return 0;
+    }
     free(copy);
   }
   return not_there(d);
@@ -500,26 +504,30 @@ static int copy_both(const struct op *o, void **memory, struct shoal_dict_item *
   return o->f.item.nested ? shoal_item_is_nested_(&o->f.item) : 0;
 }
 
-// 0; SHOAL_DICT_OTHER: that key has gone.
+// 0; SHOAL_DICT_OTHER: that key has gone, or leads to a container by now.
 static int pop_key(struct shoal_dict *d, const void *key, uint32_t key_size, void **memory,
                    struct shoal_dict_item *item, shoal_deadline deadline) {
   struct op o;
   int rc = begin(&o, d, key, key_size, 0, deadline);
   if (rc) return rc;
-  rc = o.there ? copy_both(&o, memory, item) : SHOAL_DICT_OTHER;
+  rc = o.there && !o.f.item.nested ? copy_both(&o, memory, item) : SHOAL_DICT_OTHER;
   if (rc == 0) drop(&o);
   finish_smaller(&o);
   return rc;
 }
 
-// While nobody writes: only then is there certainly nothing.
+// While nobody writes: only then is there certainly nothing, or nothing but containers.
 static int pop_any_alone(struct shoal_dict *d, void **memory, struct shoal_dict_item *item, shoal_deadline deadline) {
   struct op o = {.d = d};
   void *key = NULL;
   uint32_t size = 0;
   int rc = shoal_dict_lock_all_(d, deadline);
   if (rc) return rc;
-  rc = any_key(d, &key, &size);
+  rc = shoal_dict_entries_(d) ? any_key(d, 0, &key, &size) : not_there(d);
+  if (rc == -ENOENT && shoal_dict_entries_(d)) {
+    rc = any_key(d, 1, &key, &size);
+    if (rc == -ENOENT) rc = damaged();
+  }
   if (rc == 0) {
     o.k = key_of(d, key, size);
     o.s = &d->shm->stripe[stripe_of(d, &o.k)];
@@ -539,7 +547,7 @@ int shoal_dict_popitem(struct shoal_dict *d, void **memory, struct shoal_dict_it
   for (int tries = 0; rc == SHOAL_DICT_OTHER && tries < 64; tries++) {
     void *key = NULL;
     uint32_t size = 0;
-    rc = any_key(d, &key, &size);
+    rc = any_key(d, 0, &key, &size);
     if (rc == 0) rc = pop_key(d, key, size, memory, item, deadline);
     free(key);
   }

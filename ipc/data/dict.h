@@ -135,9 +135,9 @@ struct shoal_dict_item {
   const void *value;
   uint64_t size;
 };
-// Takes out any entry. Key and value lie in *memory, from malloc, which the caller frees. -ENOENT: there was none, at a moment
-// when nobody wrote; -EBADMSG: its value is a container, it is there still, and *memory is the key only (ipc/data/nested.h: pop it
-// by that).
+// Takes out any entry whose value is bytes. Key and value lie in *memory, from malloc, which the caller frees. -ENOENT: there was
+// no entry at all, at a moment when nobody wrote; -EBADMSG: there were none but containers then: *memory is the key of one only,
+// which is there still (ipc/data/nested.h: pop it by that). Past containers it looks for the next: with many, that takes its time.
 int shoal_dict_popitem(struct shoal_dict *d, void **memory, struct shoal_dict_item *item,
                        shoal_deadline deadline) SHOAL_MUST_CHECK;
 // Python's update: sets many, each of them atomically, in this order. Their memory is allocated before the first: -ENOSPC

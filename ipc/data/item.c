@@ -122,17 +122,24 @@ int shoal_item_give_(struct shoal_keep_ *k, struct shoal_item_shm *it, struct sh
 }
 
 // By a compare-and-set: a plain store would still be on its way when untied looks whether others are there [F6].
-static int end_nested(struct shoal_keep_ *k, const struct shoal_block_ref *ref, const struct shoal_handle_shm *h) {
+static int end_nested(struct shoal_keep_ *k, const struct shoal_block_ref *ref, const struct shoal_handle_shm *h,
+                      int *held) {
   int rc = shoal_block_end_(k->heap, ref, k->entry, k->generation);
   if (rc && rc != -ENOENT) return rc;
-  shoal_object_untied_(k->seg, h->entry);
+  *held |= shoal_object_untied_(k->seg, h->entry);
   return 0;
 }
-int shoal_item_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref) {
+// *held becomes 1: what it led to may have held others, which are still to go.
+static int end_item(struct shoal_keep_ *k, const struct shoal_block_ref *ref, int *held) {
   struct shoal_block_ref r = shoal_ref_read_(ref);
   struct shoal_handle_shm h;
-  if (SHOAL_UNLIKELY(r.off && peek(k, r.off, &h))) return end_nested(k, &r, &h);
+  if (SHOAL_UNLIKELY(r.off && peek(k, r.off, &h))) return end_nested(k, &r, &h, held);
   return shoal_keep_end_(k, &r);
+}
+int shoal_item_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref) {
+  int held = 0, rc = end_item(k, ref, &held);
+  if (SHOAL_UNLIKELY(held)) shoal_object_all_untied_(k->seg);
+  return rc;
 }
 
 int shoal_item_copy_(const struct shoal_item_ *i, void **out) {
@@ -162,15 +169,16 @@ static void come_to(struct shoal_sweep_shm *s, uint64_t phase) {
 
 int shoal_sweep_run_(struct shoal_keep_ *k, struct shoal_sweep_shm *s, const shoal_atomic64 *words, uint64_t n) {
   uint64_t phase = __atomic_load_n(&s->phase, __ATOMIC_RELAXED);
-  for (; phase / 2 < n; phase++) {
+  int rc = 0, held = phase & 1;  // what a dead one was ending may have
+  for (; phase / 2 < n && !rc; phase++) {
     int plain = 0;
     if (!(phase & 1)) {
       plain = note(k, shoal_load64_relaxed(&words[phase / 2]), &s->ref);
       come_to(s, ++phase);
     }
-    int rc = plain ? shoal_keep_end_(k, &s->ref) : shoal_item_end_(k, &s->ref);
-    if (rc) return rc;
-    come_to(s, phase + 1);
+    rc = plain ? shoal_keep_end_(k, &s->ref) : end_item(k, &s->ref, &held);
+    if (SHOAL_UNLIKELY(held) && (rc || phase + 1 == 2 * n)) shoal_object_all_untied_(k->seg);
+    if (rc == 0) come_to(s, phase + 1);
   }
-  return 0;
+  return rc;
 }

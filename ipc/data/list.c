@@ -241,15 +241,28 @@ static int make_again(struct shoal_list *l, uint64_t word, struct shoal_item_shm
   struct shoal_object inner = {.entry = h.entry, .generation = h.generation};
   return rc ? rc : shoal_item_nest_(&l->keep, NULL, 0, &inner, h.type, out);
 }
+// Bytes of the items that the row leads to.
+static int weigh(struct shoal_list *l, const struct shoal_row_ *row, uint64_t *bytes) {
+  *bytes = 0;
+  for (uint64_t i = 0; i < row->length; i++) {
+    struct shoal_item_ it;
+    if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+    *bytes += shoal_item_size_(0, it.value);
+    if (*bytes > l->keep.size_max) return damaged();
+  }
+  return 0;
+}
+// What the segment can never hold is refused before anything is made: what has grown does not shrink.
 static int repeat(struct shoal_list *l, const struct shoal_row_ *row, uint64_t times) {
-  uint64_t most = l->keep.size_max / sizeof(struct shoal_item_shm), n = 0;
+  uint64_t bytes, n = 0;
   if (times == 0 || row->length == 0) return shoal_list_change_(l, row, 0, row->length, NULL, 0);
-  if (times - 1 > most / row->length)
+  int rc = weigh(l, row, &bytes);
+  if (rc) return rc;
+  if (times > l->keep.size_max / bytes)
     return shoal_fail_(-ENOSPC, "%llu times %llu values", (unsigned long long)times, (unsigned long long)row->length);
   struct shoal_item_shm **all = calloc((times - 1) * row->length + 1, sizeof(struct shoal_item_shm *));
-  int rc =
-      all ? 0
-          : shoal_fail_(-ENOMEM, "%llu times %llu values", (unsigned long long)times, (unsigned long long)row->length);
+  if (!all)
+    rc = shoal_fail_(-ENOMEM, "%llu times %llu values", (unsigned long long)times, (unsigned long long)row->length);
   for (; n < (times - 1) * row->length && !rc; n += !rc)
     rc = make_again(l, shoal_load64_relaxed(&row->shm->word[n % row->length]), &all[n]);
   if (rc == 0) rc = shoal_list_change_(l, row, row->length, 0, all, n);

@@ -88,7 +88,8 @@ int shoal_list_pop_alloc(struct shoal_list *l, int64_t index, void **value, uint
 int shoal_list_delete(struct shoal_list *l, int64_t index, shoal_deadline deadline);  // del l[index]: -ERANGE
 // The first value that has these bytes. -ENOENT.
 int shoal_list_remove(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline);
-// Python's l *= times, at one moment; 0: as clear. -EMLINK: a value is a container that so many entries cannot lead to.
+// Python's l *= times, at one moment; 0: as clear. -EMLINK: a value is a container that so many entries cannot lead to. -ENOSPC: if
+// all of it is more than the segment can ever hold, at once; else, where other things fill it, heap and segment may have grown.
 int shoal_list_repeat(struct shoal_list *l, uint64_t times, shoal_deadline deadline);
 // Python's l[from:to] = values, at one moment; bounds outside are the ends. n = 0: removes them.
 int shoal_list_replace(struct shoal_list *l, int64_t from, int64_t to, const struct iovec *values, uint64_t n,

@@ -17,8 +17,9 @@
 // namespace is none (-EBADMSG), nor the other way round; one that is put by its dict stays a namespace.
 //
 // A container without a name is there as long as an entry of another leads to it, or a process has it open. One may be the value
-// of up to SHOAL_NESTED_HOLDERS entries. The value of an entry is a handle: no bytes (get, pop, update: -EBADMSG), of no order
-// (sort: -EBADMSG), equal to nothing (index, compare_and_set); version, set, remove, clear, contains, setdefault: as any value.
+// of up to SHOAL_NESTED_HOLDERS entries. The value of an entry is a handle: no bytes (get, pop, pop_alloc, update, setdefault:
+// -EBADMSG; popitem, if there are no others), of no order (sort: -EBADMSG), equal to nothing (a list's index, count, contains and
+// remove; compare_and_set); version, set, delete, clear, a dict's contains and remove: as any value.
 // Nothing is ever inside itself, whatever is between: -ELOOP, and nothing is changed.
 //
 // SAFETY   every call: any thread of any process, together; two that would make a loop only together: one is refused.

@@ -36,7 +36,7 @@ int shoal_dict_set_packed(struct shoal_dict *d, const void *key, uint64_t key_si
 // The codes of shoal_dict_get_alloc and of shoal_unpack: -EBADMSG another type. Nothing is stored then; m is the value.
 int shoal_dict_get_packed(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_packed *m,
                           const char *format, ...) SHOAL_MUST_CHECK;
-// 0: set; 1: something is there, and m is that, whatever it is.
+// 0: set; 1: bytes are there, and m is those, whatever they are; -EBADMSG: a container is there.
 int shoal_dict_setdefault_packed(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_packed *m,
                                  shoal_deadline deadline, const char *format, ...) SHOAL_MUST_CHECK;
 // Taken out, then unpacked: of another type (-EBADMSG), or no MessagePack, it is m, and no longer in d.

@@ -462,3 +462,38 @@ static void check_gone(void) {
 }
 NESTED(gone, "unlink, with others in it", .setup = deep_to_nothing, .prepare = warm, .op = op_gone,
        .check = check_gone);
+
+// ---- who removes stands between two looks, while another opens what goes with it ----
+
+static struct shoal_handle_shm handle;  // of the dict in k's list
+static struct shoal_dict *opened;
+static void deep_and_its_handle(void) {
+  struct shoal_list *k;
+  struct shoal_list_slice all;
+  struct iovec v;
+  deep_to_nothing();
+  opened = NULL;
+  OK(shoal_dict_get_list(D, "k", 1, &k));
+  OK(shoal_list_slice(k, 0, SHOAL_LIST_END, &all, F));
+  CRASH_EXPECT(shoal_list_next(&all, &v) == 1 && v.iov_len == sizeof handle, "no handle is there");
+  memcpy(&handle, v.iov_base, sizeof handle);
+  shoal_list_slice_free(&all);
+  OK(shoal_list_close(k));
+}
+static void opens_by_its_handle(void) {
+  if (is_in_the_way()) return;
+  int rc = shoal_nested_open_dict(S, &handle, sizeof handle, &opened);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d (%s)", rc, shoal_reason());
+}
+static void check_opened(void) {
+  struct shoal_list *in;
+  if (opened) {
+    CRASH_EXPECT(shoal_directory_has_(S, handle.entry, handle.generation), "what is open was freed");
+    OK(shoal_dict_get_list(opened, "k", 1, &in));
+    OK(shoal_list_close(in) + shoal_dict_close(opened));
+  }
+  crash_survivor(survives);
+}
+NESTED(remove_opened, "remove, opened by another meanwhile, goes on", .kind = CRASH_RESUMED,
+       .setup = deep_and_its_handle, .prepare = warm, .op = op_remove, .stopped = opens_by_its_handle,
+       .check = check_opened, .times = 4);

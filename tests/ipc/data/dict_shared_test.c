@@ -179,6 +179,31 @@ static void test_each_is_taken_once(void **state) {
   together(4, puts_or_takes, all_were_taken, &(struct shoal_dict_options){.stripes = 1});
 }
 
+// The one key is so long that it is mostly set anew while popitem copies it: what had changed by then is neither freed twice nor lost.
+static void sets_or_pops(void *memory, unsigned i) {
+  struct shoal_dict *d = mine();
+  struct shared *s = memory;
+  static __thread char key[20000];
+  memset(key, 'k', sizeof key);
+  for (uint32_t n = 0; i == 0 && n < ROUNDS / 2; n++) CHECK(shoal_dict_set(d, key, sizeof key, &n, 4, F) == 0);
+  if (i == 0) say(&s->stage, 1);
+  for (int last = 0; i != 0 && !last;) {
+    void *pair;
+    struct shoal_dict_item item;
+    last = shoal_load32_seq_cst(&s->stage) == 1;
+    int rc = shoal_dict_popitem(d, &pair, &item, F);
+    CHECK(rc == 0 || rc == -ENOENT);
+    if (rc) continue;
+    CHECK(item.key_size == sizeof key && memcmp(item.key, key, sizeof key) == 0 && item.size == 4);
+    free(pair);
+  }
+}
+static void none_is_left(void) { assert_int_equal(shoal_dict_len(dict), 0); }
+static void test_changed_while_it_is_copied(void **state) {
+  (void)state;
+  together(2, sets_or_pops, none_is_left, NULL);
+}
+
 // Two keys that follow each other: a snapshot sees them as they were at one moment. Clears are seen whole.
 static void moves_or_looks(void *memory, unsigned i) {
   struct shoal_dict *d = mine();
@@ -361,7 +386,8 @@ int main(void) {
       cmocka_unit_test(test_no_torn_values),          cmocka_unit_test(test_nothing_is_missed),
       cmocka_unit_test(test_compound_is_atomic),      cmocka_unit_test(test_a_snapshot_is_of_one_moment),
       cmocka_unit_test(test_readers_wait_for_nobody), cmocka_unit_test(test_random_kills_among_processes),
-      cmocka_unit_test(test_each_is_taken_once),      cmocka_unit_test(test_hostile_words),
+      cmocka_unit_test(test_each_is_taken_once),      cmocka_unit_test(test_changed_while_it_is_copied),
+      cmocka_unit_test(test_hostile_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,8 +314,14 @@ static void test_pop_what_there_is(void **state) {
     if (n % 50 == 0) assert_exact();
   }
   assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -ENOENT);
-  // a container stays, and is told by its key
+  // bytes go before containers; a container stays, and is told by its key
   assert_int_equal(shoal_dict_setdefault_dict(dict, "in", 2, NULL, &inner, F), 0);
+  for (uint32_t i = 0; i < 50; i++) assert_int_equal(shoal_dict_set(dict, &i, 4, &i, 4, F), 0);
+  for (uint32_t i = 0; i < 50; i++) {
+    assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), 0);
+    assert_int_equal(item.key_size, 4);
+    free(memory);
+  }
   assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -EBADMSG);
   assert_int_equal(item.key_size, 2);
   assert_null(item.value);
@@ -324,6 +330,22 @@ static void test_pop_what_there_is(void **state) {
   assert_int_equal(shoal_dict_close(again) + shoal_dict_close(inner), 0);
   assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -ENOENT);
   done();
+}
+
+// An entry is counted, and no word leads to it.
+static void test_pop_of_damage(void **state) {
+  (void)state;
+  struct shoal_dict_item item;
+  struct shoal_table_ t;
+  void *memory;
+  make(&small, NULL);
+  assert_int_equal(set("k", "value"), 0);
+  assert_int_equal(shoal_dict_table_(dict, &t), 0);
+  for (uint64_t i = 0; i <= t.mask; i++)
+    if (shoal_load64_relaxed(&t.shm->word[i]) > SHOAL_ITEM_REMOVED_)
+      shoal_store64_relaxed(&t.shm->word[i], UINT64_MAX << 10);
+  assert_int_equal(shoal_dict_popitem(dict, &memory, &item, F), -EPROTO);
+  assert_int_equal(shoal_dict_close(dict) + shoal_segment_close(seg), 0);
 }
 
 static void test_placed(void **state) {
@@ -425,17 +447,12 @@ static void test_namespace(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_set_get_remove),
-      cmocka_unit_test(test_compound),
-      cmocka_unit_test(test_update),
-      cmocka_unit_test(test_many),
-      cmocka_unit_test(test_as_a_model),
-      cmocka_unit_test(test_grows_and_shrinks),
-      cmocka_unit_test(test_bad_input),
-      cmocka_unit_test(test_a_full_segment),
-      cmocka_unit_test(test_placed),
-      cmocka_unit_test(test_namespace),
-      cmocka_unit_test(test_pop_what_there_is),
+      cmocka_unit_test(test_set_get_remove), cmocka_unit_test(test_compound),
+      cmocka_unit_test(test_update),         cmocka_unit_test(test_many),
+      cmocka_unit_test(test_as_a_model),     cmocka_unit_test(test_grows_and_shrinks),
+      cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_a_full_segment),
+      cmocka_unit_test(test_pop_of_damage),  cmocka_unit_test(test_placed),
+      cmocka_unit_test(test_namespace),      cmocka_unit_test(test_pop_what_there_is),
       cmocka_unit_test(test_looked_at),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

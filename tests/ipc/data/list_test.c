@@ -135,6 +135,15 @@ static void test_by_value_and_by_place(void **state) {
   assert_int_equal(shoal_list_repeat(list, 3, F), 0);
   assert_string_equal(ALL, "bb c bb c bb c");
   assert_int_equal(shoal_list_repeat(list, UINT64_MAX, F), -ENOSPC);
+  struct shoal_segment_info before, after;  // what is too much at any time has grown nothing
+  static char large[10000];
+  assert_int_equal(shoal_list_append(list, large, sizeof large, F), 0);
+  assert_int_equal(shoal_segment_info(seg, &before), 0);
+  assert_int_equal(shoal_list_repeat(list, before.size_max / sizeof large, F), -ENOSPC);
+  assert_int_equal(shoal_segment_info(seg, &after), 0);
+  assert_int_equal(after.size, before.size);
+  assert_int_equal(after.used, before.used);
+  assert_int_equal(shoal_list_delete(list, -1, F), 0);
   assert_exact();
   assert_int_equal(shoal_list_pop_alloc(list, -6, &copy, &size, F), 0);
   assert_int_equal(size, 2);

@@ -309,29 +309,43 @@ static void chain(unsigned length, unsigned how, struct shoal_dict **inside) {
   if (how == 1) CHECK(shoal_dict_set_dict(dict, "in", 2, at, F) == 0);
   *inside = at;
 }
+// As many, beside each other, each with one inside it.
+static void comb(unsigned length, struct shoal_dict **inside) {
+  CHECK(shoal_dict_setdefault_dict(dict, "in", 2, NULL, inside, F) == 0);
+  for (unsigned i = 0; i < length / 2; i++) {
+    struct shoal_dict *at, *in;
+    CHECK(shoal_dict_setdefault_dict(*inside, &i, sizeof i, NULL, &at, F) == 0);
+    CHECK(shoal_dict_setdefault_dict(at, "in", 2, NULL, &in, F) == 0);
+    CHECK(shoal_dict_close(in) + shoal_dict_close(at) == 0);
+  }
+}
 static void test_long_chains(void **state) {
   (void)state;
   const char *many = getenv("SHOAL_CHAIN");
   unsigned length = many ? (unsigned)strtoul(many, NULL, 0) : 300;
   struct shoal_segment_options o = {
       .size = 1 << 20, .size_max = UINT64_C(1) << 30, .participants = 8, .objects = length + 64};
-  for (unsigned how = 0; how < 2; how++) {
+  const char *is[] = {"a chain from its head", "a chain from its end", "a comb, cleared"};
+  for (unsigned how = 0; how < 3; how++) {
     struct shoal_dict *inside;
     make(&o, NULL);
     int64_t begun = shoal_now_ns();
-    chain(length, how, &inside);
+    if (how < 2) chain(length, how, &inside);
+    else comb(length, &inside);
     int64_t made = shoal_now_ns();
-    CHECK(shoal_dict_close(inside) == 0);
-    assert_int_equal(containers(), length + 1);
+    assert_int_equal(containers(), how < 2 ? length + 1 : length / 2 * 2 + 2);
+    if (how < 2) CHECK(shoal_dict_close(inside) == 0);
     int64_t there = shoal_now_ns();
-    CHECK(shoal_dict_remove(dict, "in", 2, F) == 0);
+    if (how < 2) CHECK(shoal_dict_remove(dict, "in", 2, F) == 0);
+    else CHECK(shoal_dict_clear(inside, F) == 0);
     int64_t gone = shoal_now_ns();
     struct shoal_segment_info info;
     CHECK(shoal_segment_info(seg, &info) == 0);
     assert_true(info.objects < 64);  // at once, not by the next reaper
-    assert_int_equal(containers(), 1);
-    print_message("a chain of %u, %s: made in %.3f s, gone in %.3f s\n", length, how ? "from its end" : "from its head",
-                  (double)(made - begun) / 1e9, (double)(gone - there) / 1e9);
+    assert_int_equal(containers(), how < 2 ? 1 : 2);
+    if (how == 2) CHECK(shoal_dict_close(inside) == 0);
+    print_message("%s, of %u: made in %.3f s, gone in %.3f s\n", is[how], length, (double)(made - begun) / 1e9,
+                  (double)(gone - there) / 1e9);
     done();
   }
 }
