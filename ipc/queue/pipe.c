@@ -99,6 +99,7 @@ static int attach(struct shoal_segment *seg, const struct shoal_object *object, 
     rc = shoal_fail_(-EPROTO, "not a pipe");
   if (!rc) rc = attach_ring(p, side, &p->out);
   if (!rc) rc = attach_ring(p, !side, &p->in);
+  if (!rc && !p->out && !p->in) rc = shoal_fail_(-EPROTO, "a pipe of no rings");
   if (rc) {
     drop(p);
     return rc;

@@ -43,7 +43,8 @@ struct shoal_pipe_options {  // zero: the default
   uint32_t duplex;           // 1: both ends send and receive
   uint32_t element_size;     // 0: messages of any length; else all have so many bytes (typed forms fill it in)
   uint32_t reserved_;
-  const char *type;  // the name of the messages' type, up to 63 bytes (typed forms fill it in). NULL: not told. Copied
+  const char
+      *type;  // the name of the messages' type, up to 63 bytes (typed forms fill in theirs). NULL: not told. Copied
 };
 
 struct shoal_pipe;  // this process's handle of one end
@@ -149,7 +150,7 @@ SHOAL_END
 // clang-format off
 #define SHOAL_PIPE_TYPED(name, T) \
   SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_pipe_options *options, struct shoal_pipe *ends[2]) { struct shoal_pipe_options o = shoal_pipe_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_pipe_create(seg, as, &o, ends); } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_pipe_options *options, struct shoal_pipe *ends[2]) { struct shoal_pipe_options o = shoal_pipe_options_(options); o.element_size = sizeof(T); if (!o.type) o.type = #T; return shoal_pipe_create(seg, as, &o, ends); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, uint32_t side, struct shoal_pipe **out) { return shoal_pipe_open_as(seg, as, #T, sizeof(T), side, out); } \
   SHOAL_INLINE int name##_send(struct shoal_pipe *p, const T *message, shoal_deadline deadline) { return p->out ? shoal_queue_put_(p->out, message, sizeof(T), deadline) : shoal_pipe_one_way_(p, SHOAL_PRODUCER); } \
   SHOAL_INLINE int name##_recv(struct shoal_pipe *p, T *message, shoal_deadline deadline) { return p->in ? shoal_queue_get_(p->in, message, sizeof(T), deadline) : shoal_pipe_one_way_(p, SHOAL_CONSUMER); } \

@@ -58,7 +58,8 @@
 //          be received last of those inside, whatever the key of the new one. What is in hands never does: a put to MPMC waits
 //          while its oldest is, or is still being put; to the others while all are. A lease that has run out is in hand
 //          until a consumer looks. A growing queue drops from the end of the segment on, and answers -ENOSPC, without
-//          waiting, when all is in hands. `discarded` counts: of FIFO, LIFO and PRIORITY each, whoever was killed when;
+//          waiting, when all is in hands. `discarded` counts: of FIFO, LIFO and PRIORITY each, whoever was killed when, but
+//          one that a process was killed with only when another has gone in;
 //          of MPMC it may lack what a process died with. Not with SPSC: its consumer claims nothing, so that no
 //          producer can know what it is reading.
 // GROWING  options.grow: a queue that is full doubles; it never shrinks. Its memory is the segment's and goes with the queue.
@@ -116,7 +117,7 @@ struct shoal_queue_options {  // zero: the default
   uint64_t lease_ns;      // a received message not released within it (1 ms at least) comes again; 0: only after deaths
   const char *dead_letters;    // where it is moved: a queue of this segment, of the same element type. NULL: dropped
   struct shoal_queue_key key;  // PRIORITY of elements, and only that. Must be given (SHOAL_PRIORITY_TYPED fills it in)
-  const char *type;            // the name of the elements' type (typed forms fill it in). NULL: not told. Copied
+  const char *type;            // the name of the elements' type (typed forms fill in theirs). NULL: not told. Copied
 };
 
 struct shoal_queue;  // this process's handle; below, for the inline forms only
@@ -449,12 +450,13 @@ SHOAL_INLINE struct shoal_queue_options shoal_queue_options_(const struct shoal_
 
 SHOAL_END
 
-// The same for elements of type T. Only forwards, with a constant size.
+// The same for elements of type T. Only forwards, with a constant size. The type's name is T as it is spelt (`struct item` in C is
+// not `item` in C++), or options.type: who told another opens it with shoal_queue_open_as.
 // clang-format off
 #define SHOAL_QUEUE_TYPED(name, T) \
   SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_queue_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_queue_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); if (!o.type) o.type = #T; return shoal_queue_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); if (!o.type) o.type = #T; return shoal_queue_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_as(seg, as, #T, sizeof(T), out); } \
   SHOAL_QUEUE_TYPED_USE_(name, T)
 #define SHOAL_QUEUE_TYPED_USE_(name, T) \
@@ -467,7 +469,7 @@ SHOAL_END
 #define SHOAL_PRIORITY_TYPED(name, T, member) \
   SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
   SHOAL_INLINE struct shoal_queue_key name##_key(void) { struct shoal_queue_key key = {SHOAL_KEY_TYPE(__typeof__(((T *)0)->member)), (uint32_t)offsetof(T, member)}; return key; } \
-  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); o.type = #T; o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
+  SHOAL_INLINE struct shoal_queue_options name##_options_(const struct shoal_queue_options *options) { struct shoal_queue_options o = shoal_queue_options_(options); o.element_size = sizeof(T); if (!o.type) o.type = #T; o.kind = SHOAL_QUEUE_PRIORITY; o.key = name##_key(); return o; } \
   SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_queue_options *options, struct shoal_queue **out) { struct shoal_queue_options o = name##_options_(options); return shoal_queue_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_queue **out) { return shoal_queue_open_by_(seg, as, #T, sizeof(T), name##_key(), out); } \

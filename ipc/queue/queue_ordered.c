@@ -475,11 +475,12 @@ static int peek(void *arg) {
 static int send(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_queue *q = op->q;
-  uint32_t cell = 0;
+  uint32_t cell = 0, taken = 0;
   int rc = enter(op, SHOAL_PRODUCER);
   if (rc) return rc;
   rc = take(q, &cell);
   if (!rc) {
+    taken = 1;
     bump_for_message(q);
     rc = shoal_message_fill_(op, shoal_ordered_data(&q->ordered, cell));
     if (rc) shoal_ordered_free(&q->ordered, cell);
@@ -487,6 +488,7 @@ static int send(void *arg) {
   }
   shoal_ordered_leave(&q->ordered, op->me);
   wake_for_messages(q, !rc);
+  if (rc && taken && q->joinable) shoal_queue_done_(q, op->me);  // what gave way to nothing may have been the last
   return rc;
 }
 

@@ -85,14 +85,32 @@ static int keeps(const struct shoal_case *c) {
 static int role_of(const struct shoal_case *c) {
   return is_topic(c) ? shoal_topic_mine_(c->topic, side_of(c)) : shoal_role_mine(&c->queue->wait, side_of(c));
 }
-static int try_counted(const struct shoal_select_ *s, const struct shoal_case *c) {
+// A queue with a lock, beside other cases: who stands inside may be stopped there, so it is waited for as long as those inside
+// need, and no longer. It is looked at again soon.
+#define INSIDE_NS INT64_C(5000000)
+static int has_lock(const struct shoal_select_ *s, const struct shoal_case *c) {
+  return s->n > 1 && is_queue(c) && c->queue->ordered.shm != NULL;
+}
+static int try_locked(struct shoal_select_ *s, attempt_fn attempt, struct shoal_queue_op_ *op) {
+  op->deadline = shoal_after_ns(INSIDE_NS);
+  if (s->can_sleep && s->deadline.ns < op->deadline.ns) op->deadline = s->deadline;
+  int rc = attempt(op);
+  if (rc != -ETIMEDOUT) return rc;
+  s->barred = 1;
+  return -EAGAIN;
+}
+static int try_source(void *op) {
+  union shoal_source_ *source = SHOAL_EMBEDS(op, union shoal_source_, queue.op);
+  return try_locked(source->queue.select, source->queue.attempt, op);
+}
+static int try_counted(struct shoal_select_ *s, const struct shoal_case *c) {
   union shoal_select_op_ op;
   int me = role_of(c);
   if (me < 0) return me;
   op_of(s, c, (uint32_t)me, &op);
   point_at(c);
   if (keeps(c) && !s->only_look) shoal_role_hold(&c->queue->wait, (uint32_t)me);
-  return attempt_of(s, c)(&op);
+  return has_lock(s, c) ? try_locked(s, attempt_of(s, c), &op.queue) : attempt_of(s, c)(&op);
 }
 static int try_permit(const struct shoal_select_ *s, const struct shoal_case *c, struct shoal_semaphore_op_ *op) {
   point_at(c);
@@ -204,8 +222,10 @@ static int add_queue(struct shoal_select_ *s, uint32_t i) {
   int me = role_of(c);
   if (me < 0) return me;
   op_of(s, c, (uint32_t)me, &source->queue.op);
+  source->queue.select = s;
+  source->queue.attempt = attempt_of(s, c);
   source->queue.sleeper = (struct shoal_sleeper_){.view = view_of(c),
-                                                  .attempt = attempt_of(s, c),
+                                                  .attempt = has_lock(s, c) ? try_source : source->queue.attempt,
                                                   .op = &source->queue.op,
                                                   .side = side_of(c),
                                                   .me = (uint32_t)me,
@@ -320,6 +340,7 @@ static int settle(struct shoal_select_ *s) {
   s->polled = 0;
   s->more = 0;
   s->soon = SHOAL_FOREVER;
+  s->barred = 0;
   for (uint32_t k = 0; k < s->n; k++) {
     uint32_t i = at(s, k);
     const struct shoal_case *c = &s->cases[i];
@@ -329,6 +350,10 @@ static int settle(struct shoal_select_ *s) {
              : c->kind == SHOAL_CASE_WORD    ? settle_word(s, i, &used, &left)
                                              : try_rest(s, i);
     if (rc != -EAGAIN) return answer(s, i, rc);
+  }
+  if (s->barred) {
+    shoal_deadline again = shoal_after_ns(INSIDE_NS);
+    if (again.ns < s->soon.ns) s->soon = again;
   }
   return -EAGAIN;
 }
@@ -419,7 +444,7 @@ static int sleep_once(struct shoal_select_ *s) {
 static int spin(struct shoal_select_ *s) {
   static __thread uint32_t budget = SHOAL_SPIN_MAX / 2;
   uint32_t most = budget < shoal_spin_max_ ? budget : shoal_spin_max_, cases = s->queues + s->events + s->permits;
-  for (uint32_t looks = 0; cases && looks < most; looks += cases) {
+  for (uint32_t looks = 0; cases && looks < most && !s->barred; looks += cases) {
     shoal_pause();
     int rc = round_of(s, 0);
     if (rc == -EAGAIN) continue;
@@ -482,7 +507,7 @@ static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, 
   s->first = cases[0].turn_ ? cases[0].turn_ % n : anywhere(n);
   s->deadline = deadline;
   s->can_sleep = !shoal_deadline_is_try(deadline);
-  s->only_look = s->polled = s->opened = 0;
+  s->only_look = s->polled = s->opened = s->barred = 0;
   s->queues = s->events = s->permits = s->others = s->words_of_others = s->more = 0;
 }
 

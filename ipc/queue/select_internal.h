@@ -22,6 +22,8 @@ union shoal_source_ {
   struct {  // or a topic
     struct shoal_sleeper_ sleeper;
     union shoal_select_op_ op;
+    struct shoal_select_ *select;  // of a queue with a lock, beside others
+    int (*attempt)(void *op);
   } queue;
   struct shoal_event_op_ event;
   struct shoal_select_permit_ permit;
@@ -36,6 +38,7 @@ struct shoal_select_ {
   int opened;         // `fds` is filled in
   int woken;          // the last sleep was ended by somebody, and what was attempted since came before the next arming
   int late;           // the last sleep was ended by nobody
+  int barred;         // somebody stood inside a queue for too long: nobody knows what is there
   uint32_t queues, events, permits, others;  // how many cases are queues or topics, events, semaphores, descriptors
   uint32_t words_of_others, more;            // how many are of other rooms, and their words
   uint8_t queue_at[SHOAL_SELECT_MAX];        // which

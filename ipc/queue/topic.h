@@ -71,7 +71,8 @@ struct shoal_topic_options {  // zero: the default
   uint32_t publishers;        // how many at a time (64, at most SHOAL_ROLES_MAX)
   uint32_t subscribers;       // the same
   uint32_t groups;            // names of groups at a time (8, at most SHOAL_TOPIC_GROUPS_MAX)
-  const char *type;  // the name of the messages' type, up to 63 bytes (typed forms fill it in). NULL: not told. Copied
+  const char
+      *type;  // the name of the messages' type, up to 63 bytes (typed forms fill in theirs). NULL: not told. Copied
 };
 
 struct shoal_topic_subscription {  // zero: alone, from now on, publishers wait
@@ -254,8 +255,8 @@ SHOAL_END
 // clang-format off
 #define SHOAL_TOPIC_TYPED(name, T) \
   SHOAL_STATIC_ASSERT(sizeof(#T) <= SHOAL_QUEUE_TYPE_MAX + 1, "the type's name is too long"); \
-  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_topic_create(seg, as, &o, out); } \
-  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); o.type = #T; return shoal_topic_open_or_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); if (!o.type) o.type = #T; return shoal_topic_create(seg, as, &o, out); } \
+  SHOAL_INLINE int name##_open_or_create(struct shoal_segment *seg, const char *as, const struct shoal_topic_options *options, struct shoal_topic **out) { struct shoal_topic_options o = shoal_topic_options_(options); o.element_size = sizeof(T); if (!o.type) o.type = #T; return shoal_topic_open_or_create(seg, as, &o, out); } \
   SHOAL_INLINE int name##_open(struct shoal_segment *seg, const char *as, struct shoal_topic **out) { return shoal_topic_open_as(seg, as, #T, sizeof(T), out); } \
   SHOAL_INLINE int name##_publish(struct shoal_topic *t, const T *element, shoal_deadline deadline) { return t->element_size == sizeof(T) ? shoal_topic_publish(t, element, deadline) : shoal_topic_misfit_(t, sizeof(T)); } \
   SHOAL_INLINE int name##_get(struct shoal_topic *t, T *element, shoal_deadline deadline) { return t->element_size == sizeof(T) ? shoal_topic_get(t, element, deadline) : shoal_topic_misfit_(t, sizeof(T)); }

@@ -48,13 +48,25 @@ static struct shoal_callback_ *take_due(struct shoal_executor *ex, int all) {
   return c;
 }
 
-static int run_due(struct shoal_executor *ex, int all) {
+int shoal_callbacks_have_thread_(const struct shoal_executor *ex) {
+  uint32_t whose = shoal_load32_relaxed(&ex->caller_epoch);
+  return whose && whose == shoal_epoch();
+}
+
+static void run(struct shoal_callback_ *c) {
+  c->call(&c->future, c->arg);
+  free(c);
+}
+// Until there is a thread for that.
+static int run_due(struct shoal_executor *ex) {
   int n = 0;
-  for (struct shoal_callback_ *c; (c = take_due(ex, all)); n++) {
-    c->call(&c->future, c->arg);
-    free(c);
-  }
+  for (struct shoal_callback_ *c; !shoal_callbacks_have_thread_(ex) && (c = take_due(ex, 0)); n++) run(c);
   return n;
+}
+// In that thread. Of `all`, those that are there now: what they ask for is in vain, too.
+static void run_here(struct shoal_executor *ex, int all) {
+  uint32_t left = all ? shoal_load32_relaxed(&ex->callbacks_n) : UINT32_MAX;
+  for (struct shoal_callback_ *c; left && (c = take_due(ex, all)); left -= all != 0) run(c);
 }
 
 // The futures that are waited for, `most` at a time.
@@ -74,11 +86,6 @@ void shoal_callbacks_dispose_(struct shoal_executor *ex) {
 }
 
 // ---- in one thread ----
-
-static int has_caller(const struct shoal_executor *ex) {
-  uint32_t whose = shoal_load32_relaxed(&ex->caller_epoch);
-  return whose && whose == shoal_epoch();
-}
 
 static void tell_caller(struct shoal_executor *ex) {
   // [V1] pairs with [V2]: it has yet to look, or sleeps and is woken
@@ -109,7 +116,7 @@ static int call_back(void *arg) {
   for (int all = 0;;) {
     (void)shoal_exchange32_seq_cst(&ex->news, NO_NEWS);  // [V2]: what was said by then is seen below
     int ends = (int)shoal_load32_relaxed(&ex->caller_ends);
-    run_due(ex, all);
+    run_here(ex, all);
     if (ends) return 0;
     all = sleep_until_due(ex) < 0;
   }
@@ -130,23 +137,28 @@ static int start_caller(struct shoal_executor *ex) {
 
 int shoal_executor_callback_thread(struct shoal_executor *ex) {
   uint32_t epoch = shoal_self_()->epoch, was = shoal_load32_relaxed(&ex->caller_epoch);
-  if (shoal_executor_is_creator_(ex) && !ex->threads && ex->pool->method == SHOAL_START_FORK && !ex->options.threaded)
+  shoal_proc_id self;
+  int rc = shoal_proc_self(ex->seg, &self);
+  if (rc) return rc;
+  if (ex->creator == self && shoal_load32_relaxed(&ex->shm->forks))  // by whichever handle
     return shoal_fail_(-EBUSY, "a thread for callbacks, in a process that forks its workers");
   if (was == epoch || !shoal_cas32_relaxed(&ex->caller_epoch, &was, epoch))
     return shoal_fail_(-EALREADY, "a thread runs the callbacks already");
   shoal_store32_relaxed(&ex->caller_ends, 0);
   shoal_store32_relaxed(&ex->news, NEWS);
-  int rc = start_caller(ex);
+  rc = start_caller(ex);
   if (rc) shoal_store32_relaxed(&ex->caller_epoch, 0);
   return rc;
 }
 
 int shoal_callbacks_end_(struct shoal_executor *ex) {
-  if (!has_caller(ex)) return 0;
+  if (!shoal_callbacks_have_thread_(ex)) return 0;
   if (shoal_thread_current() == &ex->caller) return shoal_fail_(-EDEADLK, "a callback waits for its own thread");
   shoal_store32_relaxed(&ex->caller_ends, 1);
   tell_caller(ex);
-  int rc = shoal_thread_join(&ex->caller, SHOAL_FOREVER);
+  int rc;
+  while ((rc = shoal_thread_join(&ex->caller, shoal_executor_slice_(SHOAL_FOREVER))) == -ETIMEDOUT)
+    if (shoal_executor_is_creator_(ex)) (void)shoal_executor_terminate(ex, SHOAL_TRY);
   if (!rc) rc = shoal_thread_close(&ex->caller);
   shoal_store32_relaxed(&ex->caller_epoch, 0);
   return rc ? rc : 1;
@@ -165,19 +177,17 @@ int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct
   ex->callbacks_end = &c->next;
   shoal_add32_relaxed(&ex->callbacks_n, 1);
   unlock_callbacks(ex);
-  if (has_caller(ex)) tell_caller(ex);
+  if (shoal_callbacks_have_thread_(ex)) tell_caller(ex);
   return 0;
 }
 
-void shoal_future_called_(struct shoal_executor *ex) {
-  if (!has_caller(ex)) run_due(ex, 0);
-}
+void shoal_future_called_(struct shoal_executor *ex) { run_due(ex); }
 
 int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline) {
   struct shoal_future futures[SHOAL_FUTEX_MANY];
-  if (has_caller(ex)) return 0;
   for (;;) {
-    int ran = run_due(ex, 0);
+    int ran = run_due(ex);
+    if (shoal_callbacks_have_thread_(ex)) return ran;
     unsigned n = awaited(ex, futures, SHOAL_FUTEX_MANY);
     if (ran || !n) return ran;
     // of those that it does not sleep on, one may be over, too

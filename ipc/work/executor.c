@@ -177,6 +177,7 @@ static int start_caller(struct shoal_executor *ex) {
   int rc = shoal_executor_callback_thread(ex);
   if (!rc) return 0;
   shoal_reason_keep_(&kept);
+  (void)shoal_executor_terminate(ex, ex->threads ? SHOAL_FOREVER : SHOAL_TRY);  // threads sleep in the queue
   (void)shoal_pool_destroy(ex->pool);
   shoal_reason_restore_(&kept);
   return rc;
@@ -208,6 +209,7 @@ static int start_workers(struct shoal_executor *ex, const char *name) {
   // else the workers would see the end of the stream before anybody has submitted
   int rc = shoal_queue_join(ex->queue, SHOAL_PRODUCER);
   if (!rc) rc = shoal_pool_create(ex->seg, &pool, &ex->pool);
+  if (!rc) shoal_store32_relaxed(&ex->shm->forks, ex->pool->method == SHOAL_START_FORK && !o->threads && !o->threaded);
   return rc || !o->callback_thread ? rc : start_caller(ex);
 }
 
@@ -342,22 +344,24 @@ int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_dea
   return shoal_deadline_is_try(deadline) ? 0 : shoal_executor_join(ex, deadline);
 }
 
-// Threads that work through this handle first.
 static int end_workers(struct shoal_executor *ex) {
   if (!shoal_executor_is_creator_(ex)) return 0;
   return shoal_executor_terminate(ex, ex->threads ? SHOAL_FOREVER : SHOAL_TRY);
 }
 
 int shoal_executor_detach(struct shoal_executor *ex) {
-  int rc = ex->threads ? end_workers(ex) : 0, called = rc ? rc : shoal_callbacks_end_(ex);  // which submit, too
+  // threads work through this handle, callbacks wait for what runs: first of all
+  int rc = ex->threads || shoal_callbacks_have_thread_(ex) ? end_workers(ex) : 0;
+  int called = rc ? rc : shoal_callbacks_end_(ex);  // which submit, too
   if (called < 0) return called;
-  if (shoal_role_elsewhere_(&ex->queue->wait)) {
-    if (called) (void)shoal_executor_callback_thread(ex);
-    return shoal_fail_(-EBUSY, "another thread submits through this handle, or created it");
-  }
-  rc = end_workers(ex);
+  if (shoal_role_elsewhere_(&ex->queue->wait))
+    rc = shoal_fail_(-EBUSY, "another thread submits through this handle, or created it");
+  if (!rc) rc = end_workers(ex);
   if (!rc && shoal_executor_is_creator_(ex)) rc = shoal_pool_destroy(ex->pool);
-  if (rc) return rc;
+  if (rc) {
+    if (called) (void)shoal_executor_callback_thread(ex);  // as before
+    return rc;
+  }
   struct shoal_segment *seg = ex->seg;
   struct shoal_object object = ex->object;
   dispose(ex);

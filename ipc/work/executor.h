@@ -116,8 +116,10 @@ int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_dea
 // with retry_delay_ns, what may be tried again is cancelled, too.
 // Threads: those in hand are done; -EBUSY at the deadline: one still runs, call again.
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline);
-// Mine: the handle. The creator's: terminates what still runs (threads: waits for it). Futures of this handle are of no use any more. -EBUSY:
-// another thread of this process has submitted through it, and lives; -EDEADLK: in a callback that its thread runs.
+// Mine: the handle. The creator's: terminates what still runs (threads: waits for it), and then waits for the callback that its
+// thread runs. Somebody else's with such a thread: waits for that callback, so for the jobs that it waits for. Futures of this
+// handle are of no use any more. -EBUSY: another thread of this process has submitted through it, and lives (threads, or a
+// thread for callbacks: what ran is terminated all the same); -EDEADLK: in a callback that its thread runs.
 int shoal_executor_detach(struct shoal_executor *ex);
 // The executor whose worker the calling thread is; NULL: none's.
 struct shoal_executor *shoal_executor_current(void);

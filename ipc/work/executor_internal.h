@@ -104,7 +104,7 @@ struct shoal_executor_shm {
   shoal_atomic32 wanted;                     // the creator: workers; of `workers` places
   uint32_t letters, backoff;                 // constant: dead letters are kept; retries wait
   shoal_atomic32 behind;                     // anybody: jobs are to be caught up with; the creator, before it does
-  uint32_t reserved4_;
+  shoal_atomic32 forks;       // the creator: its process makes workers by fork, and is to have no other threads
   shoal_atomic32 broken;      // the creator, after the reason
   shoal_atomic32 terminated;  // the creator: no job begins any more
   shoal_atomic32 closed;      // anybody: only tasks submit, from now on
@@ -317,8 +317,10 @@ int shoal_futures_wait_any_(const struct shoal_future *futures, const unsigned *
 // Says of as many as can be slept on that somebody sleeps. How many, SHOAL_EXECUTOR_WORDS_ at most; 0: one is over.
 unsigned shoal_futures_arm_(const struct shoal_future *futures, const unsigned *order, unsigned n,
                             struct shoal_futex_entry *entries, shoal_deadline *until);
-void shoal_future_called_(struct shoal_executor *ex);  // runs callbacks that are due, unless a thread does
-// The thread that runs callbacks runs those that are due, and ends. 1, 0: there is none, -EDEADLK: it is the caller.
+void shoal_future_called_(struct shoal_executor *ex);               // runs callbacks that are due, unless a thread does
+int shoal_callbacks_have_thread_(const struct shoal_executor *ex);  // in this process
+// The thread that runs callbacks runs those that are due, and ends. The creator's workers have ended: what a callback still
+// submits is ended, too. 1, 0: there is none, -EDEADLK: it is the caller.
 int shoal_callbacks_end_(struct shoal_executor *ex);
 void shoal_callbacks_dispose_(struct shoal_executor *ex);
 // The argument of a job that is over, as it was left.

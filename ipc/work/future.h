@@ -93,8 +93,8 @@ int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct
 int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline);
 // From now on the callbacks of this handle run in one thread of this process, one after another, nowhere else; it is a
 // daemon, and takes no signal. If nothing runs any more (-EPIPE, -ENOTRECOVERABLE), they run all the same, and get that from
-// their get. A callback may wait, and submit; detach runs what is due, and ends the thread. A child of fork has none, and its
-// callbacks are its own poll's. A callback that ends the thread (pthread_exit) is the last.
+// their get. A callback may wait, and submit; detach terminates, runs what is due, and ends the thread. What another thread
+// has begun to call by now ends there. A child of fork has none, and its callbacks are its own poll's. A callback that ends the thread (pthread_exit) is the last.
 // -EALREADY; -EBUSY this process forks its workers, which it does not with other threads: say options.threaded, make a
 // starter, or have threads as workers; the errors of shoal_thread_start.
 int shoal_executor_callback_thread(struct shoal_executor *ex);

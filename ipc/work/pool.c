@@ -323,7 +323,11 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
   if (!rc) rc = stand(pool);
   if (!rc) rc = fill(pool);
   if (rc < 0) {
+    struct shoal_kept_reason_ kept;
+    shoal_reason_keep_(&kept);
+    if (shoal_pool_of_threads_(pool)) shoal_queue_close(pool->queue);  // where those that have begun sleep
     shoal_pool_destroy(pool);
+    shoal_reason_restore_(&kept);
     return rc;
   }
   *out = pool;

@@ -512,6 +512,13 @@ static void test_another_type_of_the_same_size_is_refused(void **state) {
   assert_int_equal(number_pipe_recv(ends[0], &number, SHOAL_TRY), 0);
   assert_int_equal(shoal_pipe_open_as(seg, "line", NULL, 8, 0, &other), 0);
   assert_int_equal(shoal_pipe_close(&other), 0);
+  assert_int_equal(shoal_pipe_unlink(seg, "line"), 0);
+  for (int i = 0; i < 2; i++) assert_int_equal(shoal_pipe_close(&ends[i]), 0);
+  struct shoal_pipe_options named = {.type = "number"};  // as another language spells it
+  assert_int_equal(number_pipe_create(seg, "line", &named, ends), 0);
+  assert_int_equal(shoal_pipe_open_as(seg, "line", "number", 8, 0, &other), 0);
+  assert_int_equal(shoal_pipe_close(&other), 0);
+  assert_int_equal(number_pipe_open(seg, "line", 0, &other), -EBADMSG);
   struct shoal_pipe_options o = {.type = "T"};
   assert_int_equal(shoal_pipe_create(seg, "bytes", &o, two), -EINVAL);
   assert_string_equal(shoal_reason(), "options.type: byte messages have none");
@@ -529,8 +536,12 @@ static void test_hostile_header(void **state) {
     assert_int_equal(shoal_pipe_open(seg, "line", 0, i & 1, &p), -EPROTO);
     shm->ring[i % 2] = good.ring[i % 2];
   }
-  shoal_store32_relaxed(&shm->magic, 5);
   struct shoal_pipe *p;
+  shm->ring[0] = shm->ring[1] = 0;
+  for (uint32_t side = 0; side < 2; side++) assert_int_equal(shoal_pipe_open(seg, "line", 0, side, &p), -EPROTO);
+  assert_string_equal(shoal_reason(), "a pipe of no rings");
+  memcpy(shm->ring, good.ring, sizeof good.ring);
+  shoal_store32_relaxed(&shm->magic, 5);
   assert_int_equal(shoal_pipe_open(seg, "line", 0, 0, &p), -EPROTO);
   for (int i = 0; i < 4; i++) shoal_store64_relaxed(&shm->keeper[i / 2][i % 2], UINT64_MAX);
   assert_int_equal(shoal_pipe_poll(ends[0], SHOAL_TRY) == -EAGAIN, 0);

@@ -5,7 +5,7 @@
 //   4 the end of a queue is that case's answer: closed, by leaving, by death, once nobody holds a message any more
 //   5 no wake-up is lost: of two selects with one message each, of a select that takes something else, or only looks, or is
 //     killed when it has been woken. All without the once-a-second look
-//   6 64 cases, more descriptors than one, a child of fork
+//   6 64 cases, more descriptors than one, a child of fork; somebody stopped inside one queue is in no other case's way
 //   7 an eventfd for other event loops; one that is busy keeps no wake-up to itself
 //   8 byte messages and pipes: what is sent, or received, is one message, in a block or not, and nothing of it if another case
 //     is performed; both ends of a pipe, their directions, and their ends
@@ -576,6 +576,46 @@ static void fall_asleep(struct peer *p, unsigned n) {
 static void stop(struct peer *p) {
   int status;
   CHECK(kill(p->pid, SIGSTOP) == 0 && waitpid(p->pid, &status, WUNTRACED) == p->pid);
+}
+// Inside a queue with a lock.
+static void stands_inside(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory, i);
+  CHECK(shoal_queue_join(q, SHOAL_CONSUMER) == 0);
+  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+  CHECK(me > 0 && shoal_ordered_enter(&q->ordered, (uint32_t)me, SHOAL_FOREVER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  while (shoal_load32_seq_cst(&s->stage) == 0) sched_yield();
+  shoal_ordered_leave(&q->ordered, (uint32_t)me);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void test_one_is_stopped_inside(void **state) {
+  (void)state;
+  for (uint32_t kind = SHOAL_QUEUE_FIFO; kind <= SHOAL_QUEUE_LIFO; kind++) {
+    uint64_t v = 0;
+    born = 0;
+    make_of(2, (struct shoal_queue_options){
+                   .capacity = 4, .producers = 8, .consumers = 8, .kind = kind, .lease_ns = 1000000});
+    put(Q[0], 1), put(Q[1], 2);
+    struct peer p = bear(stands_inside, 0);
+    stop(&p);
+    struct shoal_case c[] = {number_queue_on_get(Q[0], &v), number_queue_on_get(Q[1], &v),
+                             shoal_on_time(shoal_after_ms(50))};
+    c[0].turn_ = 3;  // the search begins there
+    assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), 1);
+    assert_int_equal(v, 2);
+    assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), 2);
+    c[2] = shoal_on_nothing();
+    c[0].turn_ = 3;
+    assert_int_equal(shoal_select(c, 3, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_select(c, 3, shoal_after_ms(30)), -ETIMEDOUT);
+    kill(p.pid, SIGCONT);
+    shoal_store32_seq_cst(&shared()->stage, 1);
+    assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), 0);
+    assert_int_equal(v, 1);
+    peer_join(&p);
+    unmake();
+  }
 }
 static uint64_t answer(unsigned i) { return shoal_load64_relaxed(&shared()->answers[i]); }
 
@@ -1401,6 +1441,7 @@ int main(void) {
       cmocka_unit_test(test_the_death_of_the_last_peer),
       cmocka_unit_test(test_closed_while_they_sleep),
       cmocka_unit_test(test_the_end_waits_for_what_others_hold),
+      cmocka_unit_test(test_one_is_stopped_inside),
       cmocka_unit_test(test_two_selects_and_a_message_each),
       cmocka_unit_test(test_a_wake_that_is_not_used_is_handed_on),
       cmocka_unit_test(test_who_only_looked_hands_on),

@@ -1,11 +1,12 @@
 // Claims, of callbacks that one thread runs
 //   called     each once, by that thread and nobody else, one after another, whatever comes of the job; more of them than can be
 //              slept on; asked for before there is a thread, while it sleeps, by a callback
-//   at the end detach runs what is due, and the thread is gone
+//   at the end detach runs what is due, and the thread is gone; a callback that waits for a job, whose worker is killed or that
+//              would never end, keeps it from nothing
 //   never over the creator dies, the executor breaks: who waits for its callback is called
 //   forked     a child has no such thread, and its callbacks are its own
 //   signals    of the process are not the thread's
-//   refused    in a process that forks its workers; twice; the end of it from within
+//   refused    in a process that forks its workers, by any handle; twice; the end of it from within; no thread can be made
 #include <sys/prctl.h>
 
 #include "core/futex.h"
@@ -130,6 +131,30 @@ static void test_at_the_end(void **state) {
   }
 }
 
+// Waits, for ever, for a job of which nobody else looks after the worker.
+static void wait_for_it(const struct shoal_future *f, void *task) {
+  struct small s = {.id = 7, .in = 2};
+  int rc = shoal_executor_apply_task(f->executor, task, &s, sizeof s, NULL, SHOAL_FOREVER);
+  shoal_store32_seq_cst(&calls.codes, (uint32_t)-rc);
+}
+static void detached_meanwhile(const struct shoal_task *task) {
+  struct shoal_executor *ex = called_executor((struct shoal_executor_options){.workers = 1, .retries = 0});
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 5};
+  memset(ledger, 0, sizeof *ledger);
+  assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f), 0);
+  assert_int_equal(shoal_future_on_done(&f, wait_for_it, (void *)(uintptr_t)task), 0);
+  await_begun(7);
+  end_executor(ex);
+  assert_int_equal(shoal_load32_relaxed(&calls.codes), EREMOTEIO);
+  assert_int_equal(callers(), 0);
+}
+static void test_detached_while_one_waits(void **state) {
+  (void)state;
+  detached_meanwhile(&die_at_first_task_);
+  detached_meanwhile(&hold_task_);
+}
+
 // ---- never over ----
 
 static int create_and_die(void *arg) {
@@ -190,8 +215,8 @@ static int ask_in_child(void *executor) {
   if (shoal_executor_poll(ex, SHOAL_FOREVER) != 1 || n != 1) return 3;
   if (THREADED) return 0;  // no thread after a fork with others
   if (shoal_executor_callback_thread(ex)) return 4;
-  if (shoal_future_on_done(&f, note, NULL)) return 5;
   memset(&calls, 0, sizeof calls);
+  if (shoal_future_on_done(&f, note, NULL)) return 5;
   while (shoal_load32_seq_cst(&calls.n) < 1) usleep(100);
   return shoal_executor_detach(ex) ? 6 : shoal_load32_relaxed(&calls.elsewhere) ? 7 : 0;
 }
@@ -238,6 +263,27 @@ static void test_signals(void **state) {
 
 // ---- refused ----
 
+static unsigned refused_at;  // the thread that cannot be made; 0: all can
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*run)(void *), void *arg) {
+  if (refused_at && --refused_at == 0) return EAGAIN;
+  return __real_pthread_create(t, a, run, arg);
+}
+static void test_no_thread_can_be_made(void **state) {
+  (void)state;
+  for (unsigned n = 1; n <= WORKERS + 1; n++) {  // the last is that for callbacks
+    struct shoal_executor *ex;
+    struct shoal_executor_options o = {.workers = WORKERS, .threads = 1, .callback_thread = 1};
+    refused_at = n;
+    int rc = shoal_executor_create(seg, "refused", &o, &ex);
+    assert_true(rc < 0);
+    assert_int_equal(refused_at, 0);
+    assert_int_equal(shoal_executor_open(seg, "refused", &ex), -ENOENT);
+    assert_int_equal(shoal_thread_active_count(), 1);
+  }
+}
+
 static void detach_it(const struct shoal_future *f, void *arg) {
   shoal_store32_seq_cst(arg, (uint32_t)-shoal_executor_detach(f->executor));
 }
@@ -250,6 +296,16 @@ static void test_refused(void **state) {
   assert_non_null(strstr(shoal_reason(), "thread"));
   assert_int_equal(shoal_executor_open(seg, "refused", &ex), -ENOENT);
   assert_int_equal(callers(), 0);
+
+  struct shoal_executor *second;
+  o.callback_thread = 0;
+  rc = shoal_executor_create(seg, "refused", &o, &ex);
+  assert_int_equal(rc, 0);
+  assert_int_equal(shoal_executor_open(seg, "refused", &second), 0);
+  assert_int_equal(shoal_executor_callback_thread(second), -EBUSY);
+  assert_int_equal(shoal_executor_detach(second), 0);
+  assert_int_equal(shoal_executor_unlink(seg, "refused"), 0);
+  end_executor(ex);
 
   ex = called_executor((struct shoal_executor_options){0});
   assert_int_equal(shoal_executor_callback_thread(ex), -EALREADY);
@@ -269,8 +325,8 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(called), TEST(from_within), TEST(at_the_end), TEST(creator_dies),
-      TEST(broken), TEST(forked),      TEST(signals),    TEST(refused),
+      TEST(called), TEST(from_within), TEST(at_the_end), TEST(detached_while_one_waits), TEST(creator_dies),
+      TEST(broken), TEST(forked),      TEST(signals),    TEST(no_thread_can_be_made),    TEST(refused),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
