@@ -54,10 +54,13 @@ static char *next_word(struct script *s, char *own, size_t room) {
   return own;
 }
 
+static int status_of(int argc, char **argv) {
+  if (setjmp(back)) return TOOL_USAGE;  // by exit
+  return shoal_main(argc, argv);
+}
 static void run(struct script *s) {
   static char words[ARGS][80];
   char *argv[ARGS + 2] = {(char *)"shoal"};
-  volatile int status = 2;
   int argc = 1;
   while (argc <= ARGS && script_left(s)) argv[argc] = next_word(s, words[argc - 1], sizeof *words), argc++;
   FILE *out = stdout, *err = stderr, *in = stdin;
@@ -65,7 +68,7 @@ static void run(struct script *s) {
   stdin = fopen("/dev/null", "r");
   FUZZ_CHECK(stdin && atexit(come_back) == 0);
   running = 1;
-  if (setjmp(back) == 0) status = shoal_main(argc, argv);
+  int status = status_of(argc, argv);
   running = 0;
   fclose(stdin);
   stdout = out, stderr = err, stdin = in;
