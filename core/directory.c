@@ -248,6 +248,7 @@ static int free_down(struct shoal_segment *seg, struct notes *n, uint32_t at, in
 static void tidy(struct shoal_segment *seg, int locked) {
   uint32_t entries = seg->g.entries;
   for (int again = 1; again;) {
+    // NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): there are entries
     struct notes n = {calloc(2 * (size_t)entries, sizeof *n.first), NULL};
     if (n.first) n.next = n.first + entries;
     for (uint32_t at = 0; at < entries && n.first; at++) note(seg, &n, at);

@@ -103,13 +103,13 @@ static int begun(struct shoal_segment *seg, struct shoal_object *object, const c
   struct shoal_dict *d = NULL;
   int rc = write_head(object->memory, object, options);
   if (rc == 0) rc = view(seg, object, object->memory, 1, &d);  // who cannot have a heap leaves no name behind
+  if (rc == 0) d->is_a = shoal_nested_type_(type);
   rc = shoal_object_end_(seg, object, rc);
   if (rc) {
     if (d) forget(d);
     return rc;
   }
   shoal_reach_note_(object->memory, object->size);
-  d->is_a = shoal_nested_type_(type);
   *out = d;
   return 0;
 }

@@ -169,7 +169,7 @@ static void come_to(struct shoal_sweep_shm *s, uint64_t phase) {
 
 int shoal_sweep_run_(struct shoal_keep_ *k, struct shoal_sweep_shm *s, const shoal_atomic64 *words, uint64_t n) {
   uint64_t phase = __atomic_load_n(&s->phase, __ATOMIC_RELAXED);
-  int rc = 0, held = phase & 1;  // what a dead one was ending may have
+  int rc = 0, held = (int)(phase & 1);  // what a dead one was ending may have
   for (; phase / 2 < n && !rc; phase++) {
     int plain = 0;
     if (!(phase & 1)) {

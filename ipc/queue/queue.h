@@ -306,7 +306,6 @@ struct shoal_queue {
   struct shoal_segment *segment;  // NULL: placed
   struct shoal_object object;
   struct shoal_heap *heap;      // of byte messages
-  uint64_t message_max;         // bytes
   struct shoal_queue *mate;     // whoever joins this one joins it too, on the other side, if that is free
   shoal_atomic64 *keeper[2];    // of kind SPSC: the process that is still to take the role of a side; NULL: not told
   struct shoal_spsc_shm *spsc;  // of kind SPSC: the ring
@@ -323,7 +322,8 @@ struct shoal_queue {
     uint64_t first;  // the first message of this owner: the last one may have died with it
     uint64_t told;   // `released` when a sleeping producer was last told
   } consumer SHOAL_ALIGNED(64);
-  uint64_t spsc_bytes;  // of the ring; here it fills a gap
+  uint64_t spsc_bytes;   // of the ring; here it fills a gap,
+  uint64_t message_max;  // and so does this: bytes
 };
 
 // ---- inline: what put and get do when nobody has to wait ----
