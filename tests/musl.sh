@@ -11,7 +11,7 @@ cc() {
     musl-gcc @compile_flags.txt -O2 -Werror -idirafter /usr/include -idirafter "/usr/include/$(gcc -print-multiarch)" "$@"
 }
 export -f cc
-needs_more() { grep -lE 'msgpack|jemalloc|data/(codec|packed)|queue/packed|core/arena|work/manager|data/nested' "$@" /dev/null || true; }
+needs_more() { grep -lE 'msgpack|jemalloc|data/(codec|packed)|queue/packed|core/arena|work/manager' "$@" /dev/null || true; }
 
 mapfile -t sources < <(find core sync ipc -name '*.c' | sort | comm -23 - <(needs_more $(find core sync ipc -name '*.c' | sort)))
 printf '%s\n' "${sources[@]}" | xargs -P2 -I{} bash -c 'cc -c -o "$out/$(echo {} | tr / _).o" {}'

@@ -25,11 +25,13 @@ static int replay(const char *folder, const char *name) {
 int main(int argc, char **argv) {
   int done = 0;
   for (int i = 1; i < argc; i++) {
-    DIR *folder = opendir(argv[i]);
+    char *path = realpath(argv[i], NULL);  // a fuzzer may change its directory
+    DIR *folder = path ? opendir(path) : NULL;
     FUZZ_CHECK(folder);
     for (struct dirent *e; (e = readdir(folder));)
-      if (e->d_name[0] != '.') done += replay(argv[i], e->d_name);
+      if (e->d_name[0] != '.') done += replay(path, e->d_name);
     closedir(folder);
+    free(path);
   }
   printf("%d inputs\n", done);
   return done ? 0 : 1;

@@ -114,8 +114,9 @@ static int by_size(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 static void spread(struct bench *b, uint64_t n, struct figure *out) {
+  const uint64_t middle = n / 2, late = n * 99 / 100;
   qsort(b->taken, n, sizeof *b->taken, by_size);
-  *out = (struct figure){(double)b->taken[n / 2], (double)b->taken[n * 99 / 100]};
+  *out = (struct figure){(double)b->taken[middle], (double)b->taken[late]};
 }
 // Round trips, one after another, until the time is over or there is no room for more; each has what it took in nanoseconds.
 static int round_trips(struct bench *b, int64_t rest, int (*once)(struct bench *, uint64_t), struct figure *out) {

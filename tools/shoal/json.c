@@ -203,6 +203,9 @@ static int key_of(FILE *out, const struct shoal_value *v) {
   return shoal_fail_(-EPROTO, "a key of type %s, which JSON does not have", shoal_value_type_name(v->type));
 }
 
+// Whether it is printed without a point and an exponent, and would be read again as an integer.
+static int looks_whole(double f) { return f > -1e17 && f < 1e17 && f == (double)(int64_t)f; }
+
 static int print(FILE *out, struct shoal_reader *r, const struct shoal_value *v);
 static int print_inside(FILE *out, struct shoal_reader *r, int is_map) {
   struct shoal_value v;
@@ -224,7 +227,7 @@ static int print(FILE *out, struct shoal_reader *r, const struct shoal_value *v)
     case SHOAL_VALUE_BOOL: return fputs(v->i ? "true" : "false", out), 0;
     case SHOAL_VALUE_INT: return fprintf(out, "%" PRId64, v->i), 0;
     case SHOAL_VALUE_UINT: return fprintf(out, "%" PRIu64, v->u), 0;
-    case SHOAL_VALUE_FLOAT: return tool_json_float(&j, NULL, v->f), 0;
+    case SHOAL_VALUE_FLOAT: return tool_json_float(&j, NULL, v->f), fputs(looks_whole(v->f) ? ".0" : "", out), 0;
     case SHOAL_VALUE_STR:
     case SHOAL_VALUE_BYTES: return quote(out, v->data, v->size), 0;
     case SHOAL_VALUE_LIST:

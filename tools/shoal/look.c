@@ -225,8 +225,8 @@ static void hear(struct listening *l, int (*each)(const struct tool_row *, void 
   if (row->kind != ROW_WORKER) l->begun.kind = 0;  // else its object's own is still to come
   if (row->kind == ROW_SEGMENT && row->error) l->error = shoal_fail_(row->error, "%s", row->reason);
   else if (row->kind == ROW_OBJECT) l->next = row->index + 1, l->rc = each(row, arg);
-  else if (row->kind == ROW_WORKER) l->rc = each(row, arg);
-  else if (!l->resumed && (row->kind != ROW_SEGMENT || l->what & LOOK_SEGMENT)) l->rc = each(row, arg);
+  else if (row->kind == ROW_WORKER || (!l->resumed && (row->kind != ROW_SEGMENT || l->what & LOOK_SEGMENT)))
+    l->rc = each(row, arg);
 }
 
 // The child has ended, or must. What it was at when it crashed is told as such.

@@ -120,9 +120,7 @@ void tool_json_float(struct tool_json *j, const char *key, double f) {
     return;
   }
   begin(j, key);
-  char text[40];
-  snprintf(text, sizeof text, "%.17g", f);
-  fprintf(j->out, text[strspn(text, "-0123456789")] ? "%s" : "%s.0", text);  // read again, it is no integer
+  fprintf(j->out, "%.17g", f);
 }
 void tool_json_flag(struct tool_json *j, const char *key, int yes) {
   begin(j, key);
