@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/identity_internal.h"
 
 #define W SHOAL_EV_W_
 #define W2 SHOAL_EV_W2_
@@ -268,7 +269,8 @@ int shoal_role_elsewhere_(const struct shoal_eventcount_view *view) {
     const struct shoal_role *role = shoal_role_at_(view, r);
     uint32_t owner = shoal_robust_owner(shoal_load32_relaxed(&role->live.word));
     if (owner && owner != shoal_self_()->tid && shoal_load64_relaxed(&role->handle) == view->id &&
-        shoal_load32_relaxed(&role->pid) == (uint32_t)getpid())
+        shoal_load32_relaxed(&role->pid) == (uint32_t)getpid() &&
+        !shoal_thread_missing_((uint32_t)getpid(), owner))  // else another process undoes what one of ours had
       return 1;
   }
   return 0;

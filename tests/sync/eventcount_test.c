@@ -213,6 +213,27 @@ static void test_a_dead_heir_has_an_heir(void **state) {
   unmake(&box);
 }
 
+// What the heir has stands under the dead one's handle and process still.
+static void *join_and_end(void *box) {
+  CHECK(shoal_role_mine(&((struct box *)box)->view, SHOAL_PRODUCER) > 0);
+  return NULL;
+}
+static void test_an_heir_in_another_process_is_none_of_ours(void **state) {
+  (void)state;
+  struct box box;
+  struct shared *s = make(&box, 4, 4);
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, join_and_end, &box), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  shoal_store32_seq_cst(&s->hold_heir, 1);
+  struct peer heir = peer_start(&arena, reap_alone, 0);
+  await(&s->recovered[1], 1);
+  assert_int_equal(shoal_role_elsewhere_(&box.view), 0);
+  shoal_store32_seq_cst(&s->hold_heir, 0);
+  peer_join(&heir);
+  unmake(&box);
+}
+
 static void test_sleepers_watch_the_heir(void **state) {
   (void)state;
   struct box box;
@@ -421,6 +442,7 @@ int main(void) {
       cmocka_unit_test(test_the_table_is_as_large_as_it_says),
       cmocka_unit_test(test_one_heir_empties_a_dead_role),
       cmocka_unit_test(test_a_dead_heir_has_an_heir),
+      cmocka_unit_test(test_an_heir_in_another_process_is_none_of_ours),
       cmocka_unit_test(test_sleepers_watch_the_heir),
       cmocka_unit_test(test_each_token_wakes_one),
       cmocka_unit_test(test_nobody_asleep_costs_no_wake),
