@@ -22,7 +22,8 @@ typedef struct tool_row row_t;
 static void did(row_t *row, const char *key, uint64_t n) {
   if (n) tool_add(row, FIELD_COUNTER, key, n);
 }
-static uint64_t less(uint64_t before, uint64_t after) { return before > after ? before - after : 0; }
+// By how much `b` is less than `a`; others count, too.
+static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 // By who is no participant: where the dead have all places, to find one would do the work untold.
 int tool_repair_segment(seg_t *seg, row_t *row) {
@@ -49,9 +50,9 @@ static int repair_queue(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   int freed = shoal_role_reap(&q->wait);
   shoal_queue_info(q, &after);
   did(row, "roles_freed", (uint64_t)freed);
-  did(row, "holes_skipped", after.holes - before.holes);
-  did(row, "redelivered", after.redelivered - before.redelivered);
-  did(row, "dropped", after.dropped - before.dropped);
+  did(row, "holes_skipped", less(after.holes, before.holes));
+  did(row, "redelivered", less(after.redelivered, before.redelivered));
+  did(row, "dropped", less(after.dropped, before.dropped));
   return shoal_queue_detach(q);
 }
 static int repair_topic(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
