@@ -13,11 +13,6 @@
 // wakes it.
 enum { NO_NEWS, NEWS, ASLEEP };
 
-static int over(const struct shoal_future *f) {
-  uint64_t s = shoal_future_look_(f);
-  return !s || shoal_job_over_(s);
-}
-
 // ---- the list ----
 
 // A child of fork has its parent's list, perhaps half changed, and the lock perhaps as another thread of the parent held it:
@@ -37,7 +32,7 @@ static void unlock_callbacks(struct shoal_executor *ex) { shoal_private_release_
 static struct shoal_callback_ *take_due(struct shoal_executor *ex, int all) {
   lock_callbacks(ex);
   struct shoal_callback_ **at = &ex->callbacks;
-  while (*at && !all && !over(&(*at)->future)) at = &(*at)->next;
+  while (*at && !all && !shoal_future_over_(&(*at)->future)) at = &(*at)->next;
   struct shoal_callback_ *c = *at;
   if (c) {
     *at = c->next;

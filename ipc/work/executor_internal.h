@@ -305,6 +305,10 @@ SHOAL_INLINE uint64_t shoal_future_look_(const struct shoal_future *f) {
   uint64_t s = shoal_job_look_(f->executor, f->job, f->generation);
   return SHOAL_UNLIKELY(s & SHOAL_JOB_DETACHED_) ? 0 : s;
 }
+SHOAL_INLINE int shoal_future_over_(const struct shoal_future *f) {
+  uint64_t s = shoal_future_look_(f);
+  return !s || shoal_job_over_(s);
+}
 int shoal_future_released_(void);  // -EINVAL
 void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_failure *out);
 // Until when a waiter sleeps at most: a worker that waits for a job may have to begin it itself.

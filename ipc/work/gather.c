@@ -6,11 +6,6 @@
 #include "core/futex.h"
 #include "ipc/work/executor_internal.h"
 
-static int over(const struct shoal_future *f) {
-  uint64_t s = shoal_future_look_(f);
-  return !s || shoal_job_over_(s);
-}
-
 // `order` NULL: all of them, as they stand.
 static const struct shoal_future *at(const struct shoal_future *futures, const unsigned *order, unsigned i) {
   return &futures[order ? order[i] : i];
@@ -33,7 +28,7 @@ unsigned shoal_futures_arm_(const struct shoal_future *futures, const unsigned *
 
 static int any_over(const struct shoal_future *futures, const unsigned *order, unsigned n) {
   for (unsigned i = 0; i < n; i++)
-    if (over(at(futures, order, i))) return 1;
+    if (shoal_future_over_(at(futures, order, i))) return 1;
   return 0;
 }
 
@@ -74,7 +69,8 @@ int shoal_futures_wait_any_(const struct shoal_future *futures, const unsigned *
     if (rc) return any_over(futures, order, n) ? 0 : rc;
     if (shoal_deadline_is_try(deadline)) return -EAGAIN;
     if (shoal_deadline_passed(deadline)) return -ETIMEDOUT;
-    for (uint32_t k = 0; k < SHOAL_SPIN_MAX && k < shoal_spin_max_ && !over(at(futures, order, 0)); k++) shoal_pause();
+    for (uint32_t k = 0; k < SHOAL_SPIN_MAX && k < shoal_spin_max_ && !shoal_future_over_(at(futures, order, 0)); k++)
+      shoal_pause();
     shoal_deadline until = must_slice(futures, order, n) ? shoal_executor_slice_(deadline) : deadline;
     unsigned armed = shoal_futures_arm_(futures, order, n, entries, &until);
     if (armed) shoal_executor_sleep_(at(futures, order, 0)->executor, entries, armed, until);
@@ -92,7 +88,7 @@ static int enough(const struct shoal_future *futures, unsigned n, enum shoal_wai
   unsigned failed = 0;
   *done = 0;
   for (unsigned i = 0; i < n; i++) {
-    if (!over(&futures[i])) continue;
+    if (!shoal_future_over_(&futures[i])) continue;
     ++*done;
     failed += have_failed(&futures[i]) != 0;
   }
@@ -103,7 +99,7 @@ static int enough(const struct shoal_future *futures, unsigned n, enum shoal_wai
 static unsigned rest_of(const struct shoal_future *futures, unsigned n, unsigned *order) {
   unsigned rest = 0;
   for (unsigned i = 0; i < n; i++)
-    if (!over(&futures[i])) order[rest++] = i;
+    if (!shoal_future_over_(&futures[i])) order[rest++] = i;
   return rest;
 }
 
@@ -136,7 +132,7 @@ int shoal_completed_begin(struct shoal_completed *c, const struct shoal_future *
 static void sort_out(struct shoal_completed *c) {
   for (unsigned i = c->n - c->left; i < c->n; i++) {
     unsigned is = c->order[i];
-    if (!over(&c->futures[is])) continue;
+    if (!shoal_future_over_(&c->futures[is])) continue;
     unsigned first = c->n - c->left--;
     c->order[i] = c->order[first];
     c->order[first] = is;
