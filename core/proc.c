@@ -24,8 +24,7 @@ static __thread struct membership {
   uint32_t epoch;
   uint32_t slot;
   shoal_proc_id id;
-  uintptr_t base,
-      length;  // of the mapping, which stays as long as this is the epoch: who is a participant keeps it open
+  uintptr_t base, length;  // of the mapping: who is a participant keeps it open
   shoal_atomic64 *count;
 } memberships[8];
 

@@ -43,8 +43,7 @@ struct shoal_pipe_options {  // zero: the default
   uint32_t duplex;           // 1: both ends send and receive
   uint32_t element_size;     // 0: messages of any length; else all have so many bytes (typed forms fill it in)
   uint32_t reserved_;
-  const char
-      *type;  // the name of the messages' type, up to 63 bytes (typed forms fill in theirs). NULL: not told. Copied
+  const char *type;  // the name of the messages' type, up to 63 bytes; typed forms fill in theirs. NULL: not told
 };
 
 struct shoal_pipe;  // this process's handle of one end

@@ -71,8 +71,7 @@ struct shoal_topic_options {  // zero: the default
   uint32_t publishers;        // how many at a time (64, at most SHOAL_ROLES_MAX)
   uint32_t subscribers;       // the same
   uint32_t groups;            // names of groups at a time (8, at most SHOAL_TOPIC_GROUPS_MAX)
-  const char
-      *type;  // the name of the messages' type, up to 63 bytes (typed forms fill in theirs). NULL: not told. Copied
+  const char *type;  // the name of the messages' type, up to 63 bytes; typed forms fill in theirs. NULL: not told
 };
 
 struct shoal_topic_subscription {  // zero: alone, from now on, publishers wait
