@@ -321,7 +321,7 @@ static void nobody_in_the_way(void) {
 TOPIC(history, "subscribe with a history, a ring is published meanwhile", .setup = of_history, .op = subscribed,
       .stopped = a_ring_more, .check = nobody_in_the_way);
 TOPIC(history_on, "subscribe with a history, a ring is published meanwhile, goes on", .kind = CRASH_RESUMED,
-      .setup = of_history, .op = op_join, .stopped = a_ring_more, .check = found_the_history);
+      .setup = of_history, .op = op_join, .stopped = a_ring_more, .check = found_the_history, .times = 4);
 
 // ---- readers asleep ----
 
