@@ -20,6 +20,7 @@
 #define ACTORS 16
 #define SLEEPS_MAX 100                    // of a victim
 #define WATCHDOG_NS INT64_C(60000000000)  // of survivors that neither sleep nor come to an end
+#define POINT_S 300                       // a point that takes longer hangs, and its driver with it
 
 struct crash_table *T;
 
@@ -240,6 +241,7 @@ static void call(void (*hook)(void)) {
 }
 
 static void begin(void) {
+  alarm(POINT_S);
   memset(T, 0, sizeof *T);
   slept = 0;
   call(scenario->setup);
@@ -416,6 +418,7 @@ void crash_sweep(const struct crash_scenario *s, const struct crash_limits *limi
   limits_verbose = limits->verbose;
   T = shared(sizeof *T);
   returned = shared(sizeof *returned * ACTORS);
+  alarm(12 * POINT_S);  // of a driver of its own; the others set it again
   if (s->drive) s->drive(limits, r);
   else if (s->kind == CRASH_PAIR || s->kind == CRASH_STALLED) sweep_pairs(r, limits);
   else sweep_single(r, limits);

@@ -115,7 +115,10 @@ static enum victim_state wait_event(struct victim *v) {
   struct timespec begun = {0}, now;
   for (unsigned i = 0;; i++) {
     if (waitpid(v->pid, &status, WNOHANG) == v->pid) return stopped(v, status);
-    if (i < 200) continue;
+    if (i < 50) {  // a poll takes the processor from it
+      sched_yield();
+      continue;
+    }
     uint64_t switches;
     if (process_asleep(v->pid, &switches) && !(known && switches == v->slept)) {
       if (waitpid(v->pid, &status, WNOHANG) == v->pid) return stopped(v, status);
@@ -201,14 +204,25 @@ void victim_trace_clear(struct victim_trace *t) {
   *t = (struct victim_trace){0};
 }
 
-// Runs to the breakpoint at `pc`.
+static void write_text(const struct victim *v, uintptr_t pc, unsigned char byte) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/mem", (int)v->pid);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || pwrite(fd, &byte, 1, (off_t)pc) != 1) die(path);
+  close(fd);
+}
+
+// Runs to the breakpoint at `pc`. One that falls asleep before has left its trace, and is not stopped any more.
 static enum victim_state run_to_pc(struct victim *v, uintptr_t pc, void (*asleep)(void)) {
-  long text = *(const long *)pc;  // the victim is our child: its text is ours
-  if (ptrace(PTRACE_POKETEXT, v->pid, pc, (text & ~0xffL) | 0xcc)) die("PTRACE_POKETEXT");
+  unsigned char text = *(const unsigned char *)pc;  // the victim is our child: its text is ours
+  write_text(v, pc, 0xcc);
   if (ptrace(PTRACE_CONT, v->pid, 0, 0)) die("PTRACE_CONT");
-  while (wait_event(v) == VICTIM_ASLEEP) asleep();
-  if (v->state == VICTIM_FAULTED) return v->state;
-  if (ptrace(PTRACE_POKETEXT, v->pid, pc, text)) die("PTRACE_POKETEXT");
+  if (wait_event(v) == VICTIM_FAULTED) return v->state;
+  write_text(v, pc, text);
+  while (v->state == VICTIM_ASLEEP) {
+    asleep();
+    wait_event(v);
+  }
   if (v->state == VICTIM_STOPPED) {
     if (victim_pc(v) != pc + 1) die("it stopped elsewhere");
     if (ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, regs.rip), pc)) die("PTRACE_POKEUSER");
@@ -218,15 +232,23 @@ static enum victim_state run_to_pc(struct victim *v, uintptr_t pc, void (*asleep
   return v->state;
 }
 
+// Woken, it comes no further than to the end of its sleep until `asleep` is done: let go, it might stop with a lock in hand
+// that `asleep` is to take.
 enum victim_state victim_run_to(struct victim *v, const struct victim_trace *t, uint32_t k, void (*asleep)(void)) {
-  uint32_t at = 0, anchor = t->anchor[k];
-  if (anchor > 8) {
-    run_to_pc(v, t->pc[anchor], asleep);
-    at = anchor;
-  }
-  for (; at < k && v->state < VICTIM_FINISHED; at++) {
-    if (v->state == VICTIM_ASLEEP) asleep();
+  uint32_t at = 0, end = 0;  // end: its next sleep, or k
+  while (at < k && v->state < VICTIM_FINISHED) {
+    if (v->state == VICTIM_ASLEEP) {
+      asleep();
+    } else if (at >= end) {
+      for (end = at + 1; end < k && t->pc[end];) end++;
+      if (t->anchor[end] > at + 8) {
+        at = t->anchor[end];
+        run_to_pc(v, t->pc[at], asleep);
+        continue;
+      }
+    }
     victim_step(v);
+    at++;
   }
   if (v->state == VICTIM_FINISHED && at < k && !v->strayed) v->strayed = "it finished early";
   if (v->state == VICTIM_STOPPED && t->pc[k] && victim_pc(v) != t->pc[k]) v->strayed = "it took another way";

@@ -13,6 +13,8 @@
 // times a fork, where stepping from the start for each point would cost its square. A victim that takes another way than
 // its trace (a clock, a race) is stepped wherever it goes, and says so in `strayed`.
 //
+// What wakes it, `asleep`, finds it at the end of its sleep for as long as it takes, with no lock in hand.
+//
 // Whether a process sleeps or runs is read from the kernel (/proc), never guessed from time. x86-64 Linux.
 #pragma once
 
