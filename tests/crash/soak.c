@@ -132,6 +132,12 @@ int soak_ends(int seat, double seconds) {
   }
   return 0;
 }
+int soak_is_the_end(int rc, uint64_t closed) {
+  static uint64_t before;
+  int is_it = rc == -EPIPE && before;
+  before = closed;
+  return is_it;
+}
 int soak_wait(pid_t pid, int *status) {
   pid_t is = 0;
   for (int64_t end = soak_now_ns() + INT64_C(10000000000); !is && soak_now_ns() < end; soak_pause_us(is ? 0 : 300))

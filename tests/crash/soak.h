@@ -53,6 +53,9 @@ void soak_linger(void);                     // sometimes
 void soak_await_other(int seat, uint64_t seen);
 void soak_kill(int seat);
 int soak_ends(int seat, double seconds);  // it exits by itself, status 0
+// Whether -EPIPE is that of the close: told to a call that began after `closed` was seen. Another end, that of producers whose heirs
+// are to come, is taken for it otherwise. The driver closes first, then sets it.
+int soak_is_the_end(int rc, uint64_t closed);
 // All workers do, after a close; who does not counts as stalled. The first `n` are of one kind, the others of another.
 void soak_all_end(int workers, int n, const char *kind, const char *other);
 int soak_wait(pid_t pid, int *status);  // waitpid, for ten seconds: 0: it has not ended. -1: any child

@@ -33,7 +33,7 @@ static void begin(void) {
 }
 
 static void goes_on(int rc) {  // after an answer that is no message
-  if (rc == -EPIPE && *closed) _exit(0);
+  if (soak_is_the_end(rc, *closed)) _exit(0);
   SOAK_EXPECT(rc == -EPIPE || rc == -ETIMEDOUT || rc == -EAGAIN || rc == -EUSERS || rc == -ENOSPC, "answered %d (%s)",
               rc, shoal_reason());
   soak_pause_us(200);
@@ -200,8 +200,8 @@ static void buried(int seat) { ledger_bury(&ledger, seat); }
 
 static void end(void) {
   struct shoal_queue_info info;
-  *closed = 1;
   shoal_queue_close(q);
+  *closed = 1;
   soak_all_end(WORKERS, PRODUCERS, "producer", "consumer");
   shoal_queue_info(q, &info);
   SOAK_EXPECT(info.size == 0, "%lu messages left in a queue that was closed and drained", info.size);

@@ -53,7 +53,7 @@ static void begin(void) { begin_as(0); }
 static void begin_growing(void) { begin_as(1); }
 
 static void goes_on(int rc) {  // after an answer that is no message
-  if (rc == -EPIPE && counters->closed) _exit(0);
+  if (soak_is_the_end(rc, counters->closed)) _exit(0);
   SOAK_EXPECT(rc == -EPIPE || rc == -ETIMEDOUT || rc == -EAGAIN || rc == -EUSERS || rc == -ENOSPC, "answered %d (%s)",
               rc, shoal_reason());
   soak_pause_us(200);
@@ -133,8 +133,8 @@ static int full(void) { return counters->next > LEDGER / 2; }
 
 static void end(void) {
   struct shoal_queue_info info;
-  counters->closed = 1;
   shoal_queue_close(q);
+  counters->closed = 1;
   soak_all_end(WORKERS, PRODUCERS, "producer", "consumer");
   shoal_queue_info(q, &info);
   SOAK_EXPECT(!grows || info.grown || counters->next < 100, "it never grew");

@@ -69,7 +69,7 @@ static void begin(void) {
 }
 
 static void goes_on(int rc) {  // after an answer that is no message
-  if (rc == -EPIPE && t->closed) _exit(0);
+  if (soak_is_the_end(rc, t->closed)) _exit(0);
   SOAK_EXPECT(rc == -EPIPE || rc == -ETIMEDOUT || rc == -EAGAIN || rc == -EUSERS, "answered %d (%s)", rc,
               shoal_reason());
   soak_pause_us(200);
@@ -220,7 +220,7 @@ static void settle_dropping(const struct shoal_queue_info *info) {
 static void end(void) {
   struct shoal_queue_info info;
   for (int i = 0; i < QUEUES; i++) shoal_queue_close(queue[i]);
-  t->closed = 1;  // not before: another end, that of a producer whose heir is to come, would be taken for this one
+  t->closed = 1;
   for (int seat = 0; seat < WORKERS; seat++)
     if (!soak_ends(seat, 10)) {
       soak.stalled++;

@@ -51,7 +51,7 @@ static void begin(void) {
 }
 
 static int goes_on(int rc) {  // after an answer that is no message
-  if (rc == -EPIPE && *closed) _exit(0);
+  if (soak_is_the_end(rc, *closed)) _exit(0);
   SOAK_EXPECT(rc == -EPIPE || rc == -ETIMEDOUT || rc == -EAGAIN || rc == -EUSERS, "answered %d (%s)", rc,
               shoal_reason());
   soak_pause_us(200);  // all peers are dead, their successors on the way
@@ -85,7 +85,6 @@ static void produce(struct shoal_queue *mine, struct part *p, uint32_t id) {
     if (pace && soak_below(4) == 0) soak_pause_us(soak_below(2 * pace));
   }
   shoal_queue_leave(mine, SHOAL_PRODUCER);
-  if (*closed) _exit(0);
 }
 
 static void note(struct part *p) {
@@ -118,7 +117,6 @@ static void consume(struct shoal_queue *mine, struct part *p) {
     if (pace && soak_below(16) == 0) soak_pause_us(soak_below(pace));
   }
   shoal_queue_leave(mine, SHOAL_CONSUMER);
-  if (*closed) _exit(0);
 }
 
 static void work(uint32_t id, int seat) {
@@ -177,8 +175,8 @@ static uint32_t left(uint32_t capacity) {
 }
 static void end(void) {
   struct shoal_queue_info info;
-  *closed = 1;
   shoal_queue_close(q);
+  *closed = 1;
   soak_all_end(WORKERS, PRODUCERS, "producer", "consumer");
   shoal_queue_info(q, &info);
   SOAK_EXPECT(!left(info.capacity), "%u messages left in a queue that was closed and drained", left(info.capacity));

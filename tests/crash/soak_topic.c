@@ -50,7 +50,7 @@ static void begin(void) {
 
 // 1: it is the end. Nobody publishes at the moment, or the round is over.
 static int goes_on(int rc) {
-  if (rc == -EPIPE && t->closed) return 1;
+  if (soak_is_the_end(rc, t->closed)) return 1;
   SOAK_EXPECT(rc == -EPIPE || rc == -ETIMEDOUT || rc == -EAGAIN || rc == -EUSERS, "answered %d (%s)", rc,
               shoal_reason());
   soak_pause_us(200);
@@ -196,8 +196,8 @@ static void drain(void) {
 }
 static void end(void) {
   struct shoal_topic_info info;
-  t->closed = 1;
   shoal_topic_close(topic);
+  t->closed = 1;
   soak_all_end(WORKERS, PUBLISHERS, "publisher", "subscriber");
   drain();
   shoal_topic_info(topic, &info);
