@@ -16,7 +16,7 @@ struct ZeroMq : Placed {
   using Message = M;
   struct Shared {
     char endpoint[64];  // in the abstract namespace: no file
-    std::atomic<int> met;
+    std::atomic<int> met, ended;
   };
   static size_t bytes() { return sizeof(Shared); }
   static void make(void *memory) {
@@ -48,23 +48,33 @@ struct ZeroMq : Placed {
   };
 
   // Neither begins before they know each other: the first message says that they do. Nobody spins until then: the library's
-  // threads must run.
+  // threads must run. Nor does the producer's end go before all has come: the other one, if it is at its limit by then, would
+  // forget what the kernel still has for it, the end among that.
   struct Producer : Socket {
-    Producer(void *memory, unsigned) : Socket(ZMQ_PUSH, ZMQ_SNDHWM, zmq_connect, memory) {
-      put({});
-      while (!static_cast<Shared *>(memory)->met.load(std::memory_order_relaxed)) usleep(1000);
+    Shared *shared_;
+    static void await(const std::atomic<int> &flag) {
+      while (!flag.load(std::memory_order_relaxed)) usleep(1000);
     }
+    Producer(void *memory, unsigned)
+        : Socket(ZMQ_PUSH, ZMQ_SNDHWM, zmq_connect, memory), shared_(static_cast<Shared *>(memory)) {
+      put({});
+      await(shared_->met);
+    }
+    ~Producer() { await(shared_->ended); }
     bool put(const M &m) {
       if (zmq_send(this->socket_, &m, sizeof m, 0) == sizeof m) return true;
       this->fail("zmq_send");
     }
   };
   struct Consumer : Socket {
-    Consumer(void *memory, unsigned) : Socket(ZMQ_PULL, ZMQ_RCVHWM, zmq_bind, memory) {
+    Shared *shared_;
+    Consumer(void *memory, unsigned)
+        : Socket(ZMQ_PULL, ZMQ_RCVHWM, zmq_bind, memory), shared_(static_cast<Shared *>(memory)) {
       M hello;
       get(hello);
-      static_cast<Shared *>(memory)->met.store(1, std::memory_order_relaxed);
+      shared_->met.store(1, std::memory_order_relaxed);
     }
+    ~Consumer() { shared_->ended.store(1, std::memory_order_relaxed); }
     bool get(M &m) {
       if (zmq_recv(this->socket_, &m, sizeof m, 0) == sizeof m) return true;
       this->fail("zmq_recv");
