@@ -162,7 +162,7 @@ static int is_there(const struct shoal_ordered *o, uint32_t c) {
 
 // What the cells say, but for a claim of nobody's. One that is free may have been filled, but not made ready.
 static uint32_t healed(struct shoal_ordered *o, uint32_t c) {
-  uint32_t word = word_at(o, c), state = state_of(word);
+  uint32_t word = shoal_load32_acquire(&shoal_cell_at_(o, c)->word), state = state_of(word);  // [N2]
   if (state == SHOAL_CELL_FREE_) end_payload(o, c);
   if (state == SHOAL_CELL_FREE_ || state == SHOAL_CELL_READY_ || shoal_role_valid_(o->view, owner_of(word)))
     return state;
@@ -201,7 +201,8 @@ static SHOAL_NOINLINE void remake(struct shoal_ordered *o) {
   uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&s->used);
   uint32_t n[4] = {0};
   shoal_atomic32 ready = {NONE}, unused = {NONE};
-  count(&s->seq);  // [J1]: the dead one may have used that number, and told nobody
+  shoal_exchange32_seq_cst(&s->ended, 0);  // [N2] pairs with [N1]
+  count(&s->seq);                          // [J1]: the dead one may have used that number, and told nobody
   SHOAL_COMPILER_BARRIER();
   settle_eviction(o);
   if (used > cells) shoal_store32_relaxed(&s->used, used = cells);
@@ -325,7 +326,7 @@ static void look_for_chunks(struct shoal_ordered *o) {
 static int entered(struct shoal_ordered *o, int rc) {
   if (rc && rc != -EOWNERDEAD) return rc;
   look_for_chunks(o);
-  if (SHOAL_UNLIKELY(rc)) remake(o);
+  if (SHOAL_UNLIKELY(rc || shoal_ordered_is_stale(o))) remake(o);
   return 0;
 }
 int shoal_ordered_enter(struct shoal_ordered *o, uint32_t me, shoal_deadline deadline) {
@@ -552,9 +553,19 @@ static void again(struct shoal_ordered *o, uint32_t list, uint32_t n, uint32_t d
     shoal_ordered_ready(o, list - 1, SHOAL_ORDERED_AGAIN, deaths_of(word_at(o, list - 1)) + deaths);
   }
 }
+static uint32_t lent_cells(const struct shoal_ordered *o) {
+  uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used), n = 0;
+  for (uint32_t c = used < cells ? used : cells; c--;) {
+    uint32_t state = state_of(word_at(o, c));
+    n += state == SHOAL_CELL_WRITING_ || state == SHOAL_CELL_READING_;
+  }
+  return n;
+}
 void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead) {
   uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used), list = NONE, n = 0;
   if (!shoal_load32_relaxed(&o->shm->lent)) return;
+  if (dead && lent_cells(o) != shoal_load32_relaxed(&o->shm->lent))
+    remake(o);  // it ended one outside, and did not say so
   for (uint32_t c = used < cells ? used : cells; c--;) {
     uint32_t word = word_at(o, c);
     if (owner_of(word) != role || !empty_cell(o, c, word, dead)) continue;
@@ -589,6 +600,14 @@ uint32_t shoal_ordered_take_back(struct shoal_ordered *o, int64_t now, int64_t *
 }
 
 // ---- anywhere ----
+
+void shoal_ordered_end_outside(struct shoal_ordered *o, uint32_t c, int again, uint32_t deaths) {
+  struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
+  if (again && o->by == SHOAL_ORDERED_LIFO) new_seq(o, cell);
+  if (deaths > SHOAL_CELL_DEATHS_MAX_) deaths = SHOAL_CELL_DEATHS_MAX_;
+  set_word(cell, again ? word_of(SHOAL_CELL_READY_, deaths, 0) : word_of(SHOAL_CELL_FREE_, 0, 0));
+  shoal_store32_release(&o->shm->ended, 1);  // [N1] pairs with [N2]
+}
 
 uint64_t shoal_ordered_token(const struct shoal_ordered *o, uint32_t c) { return seq_of(o, c) << 32 | c; }
 

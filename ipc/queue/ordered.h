@@ -22,10 +22,13 @@
 // SAFETY   everything between enter and leave, but for what says otherwise. init before, once.
 // ORDERING [T1] and [T2] of ipc/queue/role_lock.h: what was done to a cell under the lock, or before it by its owner.
 //          Looks without the lock: [O1] a message counts as ready before it no longer counts as reserved, pairs with [O2].
+//          [N1] a claim ends from outside, then `ended` says so; pairs with [N2]: who makes all anew clears it, then looks.
 //          [J1] the sequence moves on behind the cell that left FREE, before the lock is given up; pairs with [J2]: who sees all
 //          cells free, and the sequence as it was before, has seen a moment at which they were.
 // CRASH    in a put: the message is ready, or its cell is free. In a get: it is ready, or it was received. The index, the list
 //          of free cells and all counts are made anew: n log n steps for n messages, some 100 ns each.
+//          A claim that ended from outside: as if inside, but that the counts have it until somebody enters, or inherits from
+//          who was killed before it could say so.
 //          Killed while one gives way: it is there, or its cell is free and it was counted; `evicting` says which.
 // COST     FIFO, LIFO: a constant. PRIORITY: log n, to base 8, for a get; for a put less; a constant for what comes before all
 //          that is there, and is received before it is five messages behind. A cell: 24 bytes, and the element: 32
@@ -111,7 +114,8 @@ struct shoal_ordered_shm {
   shoal_atomic32 chunks;                          // how many beside chunk 0
   shoal_atomic64 seq;                             // the next one; moves on after the cell that has it is one
   shoal_atomic32 fronts;                          // how many are in front of the heap
-  uint32_t capacity SHOAL_ALIGNED(64);            // constant after init, as are all of this line
+  shoal_atomic32 ended;  // 1: claims have ended from outside, which nothing here knows yet; who ends them
+  uint32_t capacity SHOAL_ALIGNED(64);  // constant after init, as are all of this line
   uint32_t element_size, by, drop, grow;
   uint32_t key_type, key_offset;
   uint32_t leases;  // 1: behind the cells of each chunk, a word a cell: `until`
@@ -211,6 +215,12 @@ uint32_t shoal_ordered_take_back(struct shoal_ordered *o, int64_t now, int64_t *
 int shoal_ordered_add(struct shoal_ordered *o, uint64_t off) SHOAL_MUST_CHECK;
 
 // ---- anywhere ----
+// For its owner, who cannot get inside: a claim that nobody else may end (no lease) is over, and what lay in it free; or (`again`) it
+// is a message again, in its place, LIFO the next one. Who enters next counts it. Its caller rings.
+void shoal_ordered_end_outside(struct shoal_ordered *o, uint32_t cell, int again, uint32_t deaths);
+SHOAL_INLINE int shoal_ordered_is_stale(const struct shoal_ordered *o) {  // the counts are
+  return shoal_load32_relaxed(&o->shm->ended) != 0;
+}
 void *shoal_ordered_data(const struct shoal_ordered *o, uint32_t cell);
 // Tells a loan from all others: cell | 32 bits of the sequence.
 uint64_t shoal_ordered_token(const struct shoal_ordered *o, uint32_t cell);

@@ -50,8 +50,10 @@
 // KINDS    FIFO: as MPMC, but it holds exactly `capacity`, and may grow. LIFO: the last put is the first received. PRIORITY: the
 //          smallest key is; among equals the first put. All three work under a lock (ipc/queue/role_lock.h): every operation,
 //          also one that does not wait, waits for those that are inside; with SHOAL_TRY for a second at most, then -ETIMEDOUT:
-//          somebody is stopped there, or the lock is damaged. Order is that of put's or commit's moment; nobody is
-//          held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
+//          somebody is stopped there, or the lock is damaged. What ends a loan waits a second at most, too: then release, cancel
+//          and return are done all the same, and make room, or a message, once that one goes on; a commit, and under a lease
+//          release, return and extend, answer -ETIMEDOUT, nothing changed, and can be tried again. Order is that
+//          of put's or commit's moment; nobody is held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
 //          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
 // OVERFLOW DROP_OLDEST: of MPMC and FIFO the oldest message gives way, of LIFO the one at the bottom, of PRIORITY the one that would
@@ -199,7 +201,8 @@ struct shoal_loan {      // private memory; cleared when given back
 // A slot to write, delivered by commit, given up by cancel. Errors as put (DROP_NEWEST: -EAGAIN, as there is nothing yet to
 // drop). A reservation holds up what is put behind it.
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
-// -EINVAL: no reservation (any more), -EPERM: another thread's, or another handle's; nothing changed.
+// -EINVAL: no reservation (any more), -EPERM: another thread's, or another handle's; nothing changed. A commit to FIFO, LIFO or
+// PRIORITY: -ETIMEDOUT after a second, nothing changed, somebody is stopped inside (KINDS, above): try again, or cancel.
 int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan);
 // A message to read (or to change) in place; release ends it, return makes it the next to be received. Errors as get.
@@ -207,7 +210,8 @@ int shoal_queue_receive(struct shoal_queue *q, struct shoal_loan *loan, shoal_de
 int shoal_queue_release(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan);
 // options.lease_ns: the lease begins anew. It, release and return answer -ETIMEDOUT if it has run out and another has the message,
-// or will: then nothing was changed. Run out, but not yet taken, counts as in time. -EINVAL: the queue gives no leases.
+// or will: then nothing was changed. Run out, but not yet taken, counts as in time. -EINVAL: the queue gives no leases. FIFO, LIFO,
+// PRIORITY: also where somebody is stopped inside (KINDS, above); tried again before it runs out, they count.
 int shoal_queue_extend(struct shoal_queue *q, struct shoal_loan *loan);
 
 // ---- looking at it ----

@@ -69,7 +69,8 @@ struct shoal_queue_kind_ {
   // ---- loans; `loan` is what the caller believes to hold ----
   // 1, 0; -EDEADLK: the thread has been interrupted where it cannot end.
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
-  void (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
+  // 0; -ETIMEDOUT, nothing changed: a commit, and somebody is stopped inside.
+  int (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
   void *(*slot)(struct shoal_queue *q, const struct shoal_loan *loan, int side);  // of what is lent
   // ---- no pending ----
   void (*leave)(struct shoal_queue *q, int side, uint32_t me);  // gives back what it holds: to leave is no death
@@ -183,11 +184,10 @@ uint64_t shoal_queue_extra_size_(const struct shoal_queue_options *o);  // 0: no
 void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct shoal_queue_options *o);
 int shoal_queue_extra_attach_(struct shoal_queue *q, uint64_t off, uint64_t size);  // -EPROTO
 
-// 0, -ETIMEDOUT: its lease had run out.
+// 0, -ETIMEDOUT: its lease had run out, or nobody gets inside.
 SHOAL_INLINE int shoal_queue_end_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
   if (q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER) return q->ops->finish_leased(q, loan, how, 1);
-  q->ops->finish(q, loan, how);
-  return 0;
+  return q->ops->finish(q, loan, how);
 }
 
 // A child of fork comes to hold what it has inherited, and the thread is a participant of the segment, before it has a role.

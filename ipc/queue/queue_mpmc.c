@@ -360,9 +360,10 @@ static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side
   return shoal_claim_data(&claim, q->slot_size);
 }
 
-static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+static int finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
   (shoal_queue_side_(how) == SHOAL_PRODUCER ? finish_put : finish_get)(q, loan->token, how);
   if (q->joinable && (how == SHOAL_RELEASE_ || how == SHOAL_CANCEL_)) shoal_queue_done_(q, loan->role);
+  return 0;
 }
 
 // ---- byte messages ----

@@ -54,6 +54,7 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   const struct shoal_ordered *o = &shoal_queue_of_(view)->ordered;
   uint32_t owner = SHOAL_BLOCKER_NONE;
   if (side == SHOAL_JOINER) return shoal_ordered_is_done(o, &owner) ? SHOAL_BLOCKER_NONE : owner;
+  if (shoal_ordered_is_stale(o)) return SHOAL_BLOCKER_NONE;
   if (side == SHOAL_PRODUCER) return has_no_room(o) ? 0 : SHOAL_BLOCKER_NONE;
   // [O2] pairs with [O1]: who has committed by now has a message that counts
   uint32_t writing = shoal_load32_acquire(&o->shm->writing);
@@ -123,7 +124,7 @@ static void wake_for_the_end(struct shoal_queue *q, uint32_t n) {
 
 // Nothing there, and nobody armed, so not the caller either: not worth the lock. Spinning is made of this.
 static int in_vain(const struct shoal_queue *q, int side) {
-  if (shoal_eventcount_asleep_(q->wait.shm, side)) return 0;
+  if (shoal_eventcount_asleep_(q->wait.shm, side) || shoal_ordered_is_stale(&q->ordered)) return 0;
   return side == SHOAL_PRODUCER ? has_no_room(&q->ordered) : !counted(&q->ordered.shm->count);
 }
 
@@ -263,14 +264,29 @@ static int is_his(const struct shoal_ordered *o, const struct shoal_loan *loan) 
   return shoal_ordered_holds(o, loan->role, loan->token, SHOAL_CELL_READING_, &deaths) && deaths == loan->redelivered;
 }
 
-// `deaths`: what it comes again with. Under a lease it may be another's by now, and what it lies in ends inside.
+// Somebody is stopped inside: what nobody else may end ends all the same, and everybody looks again, who then waits for that one.
+static int finish_outside(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
+                          uint32_t deaths, uint32_t leased) {
+  if (leased && !is_his(&q->ordered, loan)) return shoal_queue_run_out_((uint32_t)loan->token);
+  if (leased && how == SHOAL_RELEASE_ && loan->block_) (void)shoal_message_end_lent_(q, loan);
+  shoal_eventcount_bump_(q->wait.shm, SHOAL_PRODUCER);
+  shoal_eventcount_bump_(q->wait.shm, SHOAL_CONSUMER);
+  shoal_ordered_end_outside(&q->ordered, (uint32_t)loan->token, how == SHOAL_RETURN_, deaths);
+  shoal_eventcount_ring(q->wait.shm);
+  if (how != SHOAL_RETURN_ && q->joinable) shoal_queue_done_(q, loan->role);
+  return 0;
+}
+// `deaths`: what it comes again with. Under a lease it may be another's by now, and what it lies in ends inside. -ETIMEDOUT, nothing
+// changed: that, or nobody gets inside, and it is a commit, or the lease's end is to decide.
 static int finish_if(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how, uint32_t deaths,
-                     uint32_t leased) {
+                     uint32_t leased, shoal_deadline deadline) {
   struct shoal_ordered *o = &q->ordered;
   struct shoal_eventcount *ec = q->wait.shm;
   uint32_t cell = (uint32_t)loan->token;
   int gives_room = how == SHOAL_CANCEL_ || how == SHOAL_RELEASE_;
-  int rc = shoal_ordered_enter(o, loan->role, SHOAL_FOREVER);
+  int rc = shoal_ordered_enter(o, loan->role, deadline);
+  if (rc == -ETIMEDOUT && how != SHOAL_COMMIT_ && !(leased && q->lease_ns))
+    return finish_outside(q, loan, how, deaths, leased);
   if (rc) return rc;
   if (leased && !is_his(o, loan)) {
     shoal_ordered_leave(o, loan->role);
@@ -293,20 +309,20 @@ static int finish_if(struct shoal_queue *q, const struct shoal_loan *loan, enum 
   if (gives_room && q->joinable) shoal_queue_done_(q, loan->role);
   return 0;
 }
-static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
-  (void)finish_if(q, loan, how, loan->redelivered, 0);
+static int finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+  return finish_if(q, loan, how, loan->redelivered, 0, SHOAL_TRY);
 }
 
 // ---- leases ----
 
 static int finish_leased(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
                          uint32_t counts) {
-  return finish_if(q, loan, how, loan->redelivered + counts, 1);
+  return finish_if(q, loan, how, loan->redelivered + counts, 1, SHOAL_TRY);
 }
 static int extend(struct shoal_queue *q, const struct shoal_loan *loan) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  int rc = shoal_ordered_enter(&q->ordered, loan->role, SHOAL_FOREVER), his = 0;
+  int rc = shoal_ordered_enter(&q->ordered, loan->role, SHOAL_TRY), his = 0;
   if (!rc) {
     his = is_his(&q->ordered, loan);
     if (his) shoal_ordered_lease(&q->ordered, (uint32_t)loan->token, shoal_now_ns() + q->lease_ns);
@@ -387,7 +403,9 @@ static int put_large(struct shoal_queue_op_ *op) {
   if (rc) return rc;
   op->loan.role = op->me;
   memcpy(op->loan.data, op->in, op->q->element_size);
-  finish(op->q, &op->loan, SHOAL_COMMIT_);
+  rc = finish_if(op->q, &op->loan, SHOAL_COMMIT_, 0, 0, op->deadline);
+  if (rc) (void)finish_outside(op->q, &op->loan, SHOAL_CANCEL_, 0, 0);
+  if (rc) return rc;
   op->in += op->q->element_size;
   op->done++;
   return 0;
@@ -397,7 +415,7 @@ static int get_large(struct shoal_queue_op_ *op) {
   if (rc) return rc;
   op->loan.role = op->me;
   memcpy(op->out, op->loan.data, op->q->element_size);
-  finish(op->q, &op->loan, SHOAL_RELEASE_);
+  (void)finish(op->q, &op->loan, SHOAL_RELEASE_);
   op->out += op->q->element_size;
   op->done++;
   return 0;
@@ -525,7 +543,7 @@ static int recv_one(struct shoal_queue_op_ *op) {
     return rc;
   }
   rc = shoal_message_take_(op, op->loan.data);
-  finish(q, &op->loan, SHOAL_RELEASE_);
+  (void)finish(q, &op->loan, SHOAL_RELEASE_);
   return rc;
 }
 static int recv(void *arg) { return large(arg, recv_one); }

@@ -240,9 +240,10 @@ static void finish_get(struct shoal_queue *q, struct shoal_role *role, enum shoa
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_queue_spsc_released_(q);
 }
 
-static void finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+static int finish(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
   struct shoal_role *role = shoal_role_at_(&q->wait, loan->role);
   (shoal_queue_side_(how) == SHOAL_PRODUCER ? finish_put : finish_get)(q, role, how);
+  return 0;
 }
 
 static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side) {

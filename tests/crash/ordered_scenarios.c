@@ -163,6 +163,48 @@ static void holder_died(void) {
 ORDERED(lock_heir, "lifo: put, asleep for the lock of one who dies", .setup = holder_of_the_lock, .prepare = producing,
         .op = op_put, .asleep = holder_dies, .check = holder_died);
 
+// ---- somebody is stopped inside, and the victim ends what it holds: after a second it does so from outside ----
+static void inside_until_told(int i) {
+  (void)i;
+  consuming();
+  uint32_t me = shoal_role_known(&Q->wait, SHOAL_CONSUMER);
+  CRASH_OK(shoal_ordered_enter(&Q->ordered, me, SHOAL_FOREVER));
+  crash_gate();
+  shoal_ordered_leave(&Q->ordered, me);
+}
+static void one_inside(void) {
+  T->word[TOGETHER] = 1;  // what is given back is among those of its age
+  crash_actor(inside_until_told, 0);
+  crash_at_gate(1);
+}
+static void a_second_passes(void) { crash_deadline_passes(&Q->ordered.shm->lock.sleepers); }
+static void goes_on_inside(void) {
+  crash_open_gate();
+  CRASH_UNTIL(crash_finished(0), "it does not come out");
+}
+static void ended_outside(void) {
+  goes_on_inside();
+  check_but_put();
+}
+static void op_commit_in_vain(void) {
+  int rc = shoal_queue_commit(Q, &loan);
+  CRASH_EXPECT(rc == -ETIMEDOUT && loan.data, "commit answered %d", rc);
+}
+#define OUTSIDE(by, id, state, role, what)                                                                    \
+  ORDERED(by##_outside_##id, #by ": " #id ", one stopped inside", .setup = by##_##state, .prepare = role,     \
+          .ready = one_inside, .op = what, .asleep = a_second_passes, .check = ended_outside);                \
+  ORDERED(by##_outside_on_##id, #by ": " #id ", one stopped inside, all go on", .kind = CRASH_RESUMED,        \
+          .setup = by##_##state, .prepare = role, .ready = one_inside, .op = what, .asleep = a_second_passes, \
+          .resumed = goes_on_inside, .check = ended_outside);                                                 \
+  ORDERED(by##_outside_pair_##id, #by ": pair, " #id ", one stopped inside, then get", .kind = CRASH_PAIR,    \
+          .setup = by##_##state, .prepare = role, .ready = one_inside, .op = what, .asleep = a_second_passes, \
+          .prepare2 = consuming, .ready2 = goes_on_inside, .op2 = op_try_get, .check = check_but_put)
+OUTSIDE(fifo, release, full, receive, release);
+OUTSIDE(lifo, return, part, receive, op_return);
+OUTSIDE(priority, cancel, part, reserve, op_cancel);
+ORDERED(commit_in_vain, "fifo: commit, one stopped inside", .setup = fifo_part, .prepare = reserve, .ready = one_inside,
+        .op = op_commit_in_vain, .asleep = a_second_passes, .check = ended_outside);
+
 // ---- the end of the stream ----
 static void empty_three_asleep(void) {
   priority_empty();

@@ -9,11 +9,14 @@
 //   8 a damaged header is refused, and whatever a peer writes, nothing outside the memory is touched
 //   9 without room one message gives way, if the queue drops the oldest: FIFO the next, LIFO the one at the bottom, PRIORITY the
 //     one that would be received last; whatever else is done meanwhile, and after deaths inside; each is counted
+//  10 what is held ends though somebody is stopped inside; a commit, and what a lease is to decide, says so after a second
 #include <math.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -1053,6 +1056,143 @@ static void test_a_lock_that_names_the_living_is_no_trap(void **state) {
   unmake(q);
 }
 
+// ---- 10 ----
+
+static void stop(struct peer *p) {
+  int status;
+  CHECK(kill(p->pid, SIGSTOP) == 0 && waitpid(p->pid, &status, WUNTRACED) == p->pid);
+}
+static void stands_inside(void *memory, unsigned i) {
+  (void)i;
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  CHECK(shoal_queue_join(q, SHOAL_CONSUMER) == 0);
+  uint32_t me = shoal_role_known(&q->wait, SHOAL_CONSUMER);
+  shoal_add32_seq_cst(&s->ready, 1);
+  while (shoal_load64_relaxed(&s->answers[0]) == 0) sched_yield();
+  CHECK(shoal_ordered_enter(&q->ordered, me, SHOAL_FOREVER) == 0);
+  shoal_store64_seq_cst(&s->answers[1], 1);
+  while (shoal_load64_relaxed(&s->answers[2]) == 0) sched_yield();
+  shoal_ordered_leave(&q->ordered, me);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static struct peer holder;
+static void let_in_and_stop(void) {
+  shoal_store64_seq_cst(&shared()->answers[0], 1);
+  while (shoal_load64_relaxed(&shared()->answers[1]) == 0) sched_yield();
+  stop(&holder);
+}
+static void let_go_on(void) {
+  shoal_store64_seq_cst(&shared()->answers[2], 1);
+  kill(holder.pid, SIGCONT);
+  peer_join(&holder);
+}
+static void ends_beside_one_stopped(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  struct shoal_loan loan;
+  CHECK((i < 2 ? shoal_queue_receive : shoal_queue_reserve)(q, &loan, SHOAL_TRY) == 0);
+  uint64_t v = i < 2 ? *(uint64_t *)loan.data : 9;
+  *(uint64_t *)loan.data = v;
+  shoal_add32_seq_cst(&s->ready, 1);
+  await(&s->done, 1);
+  int rc = i == 0   ? shoal_queue_release(q, &loan)
+           : i == 1 ? shoal_queue_return(q, &loan)
+           : i == 2 ? shoal_queue_cancel(q, &loan)
+                    : shoal_queue_commit(q, &loan);
+  CHECK(rc == (i == 3 ? -ETIMEDOUT : 0) && (i == 3) == (loan.data != NULL));
+  if (i == 1) shoal_store64_relaxed(&s->answers[3], v);
+  shoal_add32_seq_cst(&s->ready, 1);
+  if (i == 3) await(&s->done, 2);
+  if (i == 3) CHECK(shoal_queue_commit(q, &loan) == 0);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+// One stands inside, and is stopped: release, return and cancel end all the same, a commit says so, and can be repeated.
+static void test_claims_end_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 5);
+    for (uint64_t v = 1; v <= 3; v++) put_number(q, v);
+    holder = peer_start(&arena, stands_inside, 0);
+    await(&shared()->ready, 1);
+    struct peer p[4];
+    for (unsigned i = 0; i < 4; i++) {
+      p[i] = peer_start(&arena, ends_beside_one_stopped, i);
+      await(&shared()->ready, 2 + i);
+    }
+    let_in_and_stop();
+    shoal_store32_seq_cst(&shared()->done, 1);
+    await(&shared()->ready, 9);
+    let_go_on();
+    shoal_store32_seq_cst(&shared()->done, 2);
+    for (unsigned i = 0; i < 4; i++) peer_join(&p[i]);
+    uint64_t sum = 0, returned = shoal_load64_relaxed(&shared()->answers[3]), first = get_number(q);
+    for (int i = 0; i < 2; i++) sum += get_number(q);
+    assert_int_equal(first + sum, returned + 9 + (kind == SHOAL_QUEUE_LIFO ? 1 : 3));
+    assert_int_equal(first, kind == SHOAL_QUEUE_LIFO ? 9 : returned);
+    uint64_t v = 0;
+    assert_int_equal(numbers_get(q, &v, SHOAL_TRY), -EAGAIN);
+    for (uint64_t i = 0; i < 5; i++) assert_int_equal(numbers_put(q, &i, SHOAL_TRY), 0);
+    assert_int_equal(numbers_put(q, &v, SHOAL_TRY), -EAGAIN);
+    unmake(q);
+  }
+}
+
+// Under a lease it is the lease that decides: told so, nothing changed, and it can be tried again.
+static void test_leases_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);
+  o.lease_ns = UINT64_C(3600000000000);
+  struct shoal_queue *q = make(&o);
+  struct shoal_loan loan;
+  put_number(q, 1);
+  assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+  holder = peer_start(&arena, stands_inside, 0);
+  await(&shared()->ready, 1);
+  let_in_and_stop();
+  assert_int_equal(shoal_queue_extend(q, &loan), -ETIMEDOUT);
+  assert_int_equal(shoal_queue_release(q, &loan), -ETIMEDOUT);
+  assert_non_null(loan.data);
+  let_go_on();
+  assert_int_equal(shoal_queue_extend(q, &loan), 0);
+  assert_int_equal(shoal_queue_release(q, &loan), 0);
+  unmake(q);
+}
+
+// A large element is copied outside, and who is inside by then is stopped: the page that is copied from, or to, sees to it.
+static char *page;
+static void in_the_midst(int signal) {
+  (void)signal;
+  let_in_and_stop();
+  mprotect(page, 4096, PROT_READ | PROT_WRITE);
+}
+static void test_large_ones_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  struct sigaction old, act = {.sa_handler = in_the_midst};
+  page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal(page, MAP_FAILED);
+  for (int gets = 0; gets < 2; gets++) {
+    struct shoal_queue *q = make(&(struct shoal_queue_options){.capacity = 2, .element_size = 4096, .kind = 2});
+    assert_int_equal(shoal_queue_join(q, SHOAL_CONSUMER), 0);
+    memset(page, 'a', 4096);
+    assert_int_equal(shoal_queue_put(q, page, SHOAL_TRY), 0);
+    holder = peer_start(&arena, stands_inside, 0);
+    await(&shared()->ready, 1);
+    sigaction(SIGSEGV, &act, &old);
+    mprotect(page, 4096, PROT_NONE);
+    int rc = gets ? shoal_queue_get(q, page, SHOAL_TRY) : shoal_queue_put(q, page, SHOAL_TRY);
+    sigaction(SIGSEGV, &old, NULL);
+    assert_int_equal(rc, gets ? 0 : -ETIMEDOUT);
+    let_go_on();
+    memset(page, 'b', 4096);
+    for (int i = gets; i < 2; i++) assert_int_equal(shoal_queue_put(q, page, SHOAL_TRY), i == 1 && !gets ? -EAGAIN : 0);
+    assert_int_equal(shoal_queue_get(q, page, SHOAL_TRY), 0);
+    assert_int_equal(page[4095], gets ? 'b' : 'a');
+    unmake(q);
+  }
+  munmap(page, 4096);
+}
+
 // ---- 9 ----
 
 static struct shoal_queue_options dropping(uint32_t kind, uint32_t capacity) {
@@ -1307,6 +1447,9 @@ int main(void) {
       cmocka_unit_test(test_a_lock_that_names_nobody_is_taken),
       cmocka_unit_test(test_a_look_waits_until_its_deadline),
       cmocka_unit_test(test_a_lock_that_names_the_living_is_no_trap),
+      cmocka_unit_test(test_claims_end_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_leases_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_large_ones_beside_one_who_is_stopped_inside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
