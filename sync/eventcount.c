@@ -463,7 +463,7 @@ int shoal_sleeper_settle_(struct shoal_sleeper_ *s) {
 }
 
 int64_t shoal_sleeper_due_(const struct shoal_sleeper_ *s) {
-  int64_t due = s->side == SHOAL_CONSUMER && s->view->ops->due ? s->view->ops->due(s->view) : INT64_MAX;
+  int64_t due = s->view->ops->due ? s->view->ops->due(s->view, s->side) : INT64_MAX;
   int64_t soon = s->doubt ? shoal_now_ns() + DOUBT_NS : INT64_MAX;
   return due < soon ? due : soon;
 }

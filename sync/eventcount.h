@@ -120,8 +120,8 @@ struct shoal_wait_ops {
   int (*held)(struct shoal_eventcount_view *view, uint32_t me);
   // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
   int (*join)(struct shoal_eventcount_view *view, int side);
-  // When a consumer's attempt may have another result though nobody wakes it (CLOCK_MONOTONIC); INT64_MAX: never. May be NULL.
-  int64_t (*due)(struct shoal_eventcount_view *view);
+  // When an attempt may have another result though nobody wakes it (CLOCK_MONOTONIC); INT64_MAX: never. May be NULL.
+  int64_t (*due)(struct shoal_eventcount_view *view, int side);
   // Whether this handle has taken its role on `side` for the calling thread, as its private memory knows. NULL: there is nothing
   // private to a role, and the shared words are believed.
   int (*owns)(struct shoal_eventcount_view *view, int side);

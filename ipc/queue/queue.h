@@ -58,8 +58,8 @@
 //          (-EDEADLK if it interrupts the queue itself).
 // OVERFLOW DROP_OLDEST: of MPMC and FIFO the oldest message gives way, of LIFO the one at the bottom, of PRIORITY the one that would
 //          be received last of those inside, whatever the key of the new one. What is in hands never does: a put to MPMC waits
-//          while its oldest is, or is still being put; to the others while all are. A lease that has run out is in hand
-//          until a consumer looks. A growing queue drops from the end of the segment on, and answers -ENOSPC, without
+//          while its oldest is, or is still being put; to the others while all are. A lease that has run out is no
+//          hand: a put that would wait for it takes the message back first (LEASE), then drops it. A growing queue drops from the end of the segment on, and answers -ENOSPC, without
 //          waiting, when all is in hands. `discarded` counts: of FIFO, LIFO and PRIORITY each, whoever was killed when, but
 //          one that a process was killed with only when another has gone in;
 //          of MPMC it may lack what a process died with. Not with SPSC: its consumer claims nothing, so that no

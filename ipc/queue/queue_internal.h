@@ -164,7 +164,13 @@ SHOAL_INLINE shoal_deadline shoal_queue_patience_(const struct shoal_queue *q, s
 
 // ---- queue_lease.c ----
 int64_t shoal_queue_due_(struct shoal_queue *q);
-void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me);
+// When who sleeps on `side` is to look: to a put that drops the oldest what has run out is room.
+SHOAL_INLINE int64_t shoal_queue_wakes_(struct shoal_queue *q, int side) {
+  int drops = side == SHOAL_PRODUCER && q->overflow == SHOAL_OVERFLOW_DROP_OLDEST;
+  return side == SHOAL_CONSUMER || drops ? shoal_queue_due_(q) : INT64_MAX;
+}
+// 1: it was time, and it looked.
+int shoal_queue_look_due_(struct shoal_queue *q, uint32_t me);
 void shoal_queue_forget_(struct shoal_queue *q, uint32_t me);
 int shoal_queue_get_leased_(void *op);
 int shoal_queue_recv_leased_(void *op);

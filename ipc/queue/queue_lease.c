@@ -202,12 +202,12 @@ static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *cla
   return shoal_mpmc_claim_get(&q->ring, me, q->slot_size, claim);
 }
 
-// Before a look that takes nothing: what has run out is given back first, delivered once in vain; so the look sees it, and
-// knows when the next one is due. Its holder for this moment: whoever sees it asleep watches the role.
-void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
+// Before a look that takes nothing, or a put that drops the oldest: what has run out is given back first, delivered once in vain; so
+// that sees it, and knows when the next one is due. Its holder for this moment: whoever sees it asleep watches the role.
+int shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
   struct shoal_claim claim;
   int64_t now = q->lease_ns ? shoal_now_ns() : 0;
-  if (!q->lease_ns || now < shoal_queue_due_(q)) return;
+  if (!q->lease_ns || now < shoal_queue_due_(q)) return 0;
   struct shoal_role *role = shoal_role_at_(&q->wait, me);
   uint32_t busy = shoal_load32_relaxed(&role->busy);
   shoal_store32_relaxed(&role->busy, busy + 1);
@@ -221,6 +221,7 @@ void shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
     shoal_queue_is_back_(q, claim.at);
   }
   shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
+  return 1;
 }
 
 // Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free.

@@ -32,7 +32,9 @@ static int join(struct shoal_eventcount_view *view, int side) {
   (void)side;
   return shoal_queue_confirm_(shoal_queue_of_(view));
 }
-static int64_t due(struct shoal_eventcount_view *view) { return shoal_queue_due_(shoal_queue_of_(view)); }
+static int64_t due(struct shoal_eventcount_view *view, int side) {
+  return shoal_queue_wakes_(shoal_queue_of_(view), side);
+}
 static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due, NULL};
 
 // What is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
@@ -287,7 +289,7 @@ static void copy_next(void *arg, const void *payload) {
 }
 static int peek(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  shoal_queue_look_due_(op->q, op->me);
+  (void)shoal_queue_look_due_(op->q, op->me);
   return shoal_mpmc_peek(&op->q->ring, copy_next, op) ? op->rc : -EAGAIN;
 }
 
@@ -311,10 +313,8 @@ static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_mpmc_
 
 static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {
   (void)deadline;  // nobody stands inside
-  if (side == SHOAL_CONSUMER) {
-    shoal_queue_look_due_(q, me);
-    return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
-  }
+  if (shoal_queue_wakes_(q, side) != INT64_MAX) (void)shoal_queue_look_due_(q, me);
+  if (side == SHOAL_CONSUMER) return shoal_mpmc_readable(&q->ring) ? 0 : -EAGAIN;
   if (shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   uint32_t blocker = shoal_mpmc_blocker(&q->ring, side);
   return blocker == SHOAL_BLOCKER_NONE || (!blocker && q->overflow == SHOAL_OVERFLOW_DROP_OLDEST) ? 0 : -EAGAIN;

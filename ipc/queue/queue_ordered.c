@@ -84,7 +84,9 @@ static int join(struct shoal_eventcount_view *view, int side) {
   (void)side;
   return shoal_queue_confirm_(shoal_queue_of_(view));
 }
-static int64_t due(struct shoal_eventcount_view *view) { return shoal_queue_due_(shoal_queue_of_(view)); }
+static int64_t due(struct shoal_eventcount_view *view, int side) {
+  return shoal_queue_wakes_(shoal_queue_of_(view), side);
+}
 static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due, NULL};
 
 static void leave(struct shoal_queue *q, int side, uint32_t me) {
@@ -145,8 +147,13 @@ static int look_due(struct shoal_queue *q, uint32_t me, shoal_deadline deadline)
   return 0;
 }
 
+// To a put that drops the oldest what has run out is room, once there is no other.
+static int looks_due(const struct shoal_queue *q, int side) {
+  const struct shoal_ordered *o = &q->ordered;
+  return side == SHOAL_CONSUMER || (o->evicts && (o->grow || has_no_room(o)));
+}
 static int enter(struct shoal_queue_op_ *op, int side) {
-  int rc = side == SHOAL_CONSUMER ? look_due(op->q, op->me, op->deadline) : 0;
+  int rc = looks_due(op->q, side) ? look_due(op->q, op->me, op->deadline) : 0;
   if (rc) return rc;
   if (in_vain(op->q, side)) return -EAGAIN;
   rc = shoal_ordered_enter(&op->q->ordered, op->me, op->deadline);
@@ -346,7 +353,7 @@ static int receive_leased(void *arg) {
   return 0;
 }
 static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {
-  int rc = side == SHOAL_CONSUMER ? look_due(q, me, deadline) : 0;
+  int rc = looks_due(q, side) ? look_due(q, me, deadline) : 0;
   if (rc) return rc;
   if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   return blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;

@@ -66,10 +66,15 @@ static int drop_next(void *arg) {
   return drop(op, op->q->ops->receive);
 }
 
+// In hand, and its lease has run out: it is in nobody's.
+static int drop_oldest(struct shoal_queue_op_ *op) {
+  int rc = drop(op, op->q->ops->evict);
+  return rc == -EAGAIN && shoal_queue_look_due_(op->q, op->me) ? drop(op, op->q->ops->evict) : rc;
+}
 // Somebody else may have made room, or taken what was made: again, as long as it gets on.
 static int or_drop(struct shoal_queue_op_ *op, int (*attempt)(void *)) {
   int rc;
-  while ((rc = attempt(op)) == -EAGAIN && !drop(op, op->q->ops->evict)) continue;
+  while ((rc = attempt(op)) == -EAGAIN && !drop_oldest(op)) continue;
   return rc;
 }
 static int put_or_drop(void *arg) {

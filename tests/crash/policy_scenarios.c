@@ -147,6 +147,38 @@ ROOM(commit, "commit", none_drops, reserve, all_reserved, op_commit);
 ROOM(commit_lifo, "lifo: commit", lifo_drops_none, reserve, all_reserved, op_commit);
 ROOM(leave, "leave with a loan in hand", full_drops_oldest, receive, all_received, op_leave_consuming);
 
+// All are in hands, and their leases have run out: the victim takes one back, and drops it.
+static void receives_all(int i) {
+  (void)i;
+  receives(CAPACITY);
+}
+static void run_out(void) {
+  int holder = crash_actor(receives_all, 0);
+  CRASH_UNTIL(crash_finished(holder), "the messages are not lent");
+  T->late++;
+}
+static void priority_drops_leased(void) {
+  make(
+      (struct shoal_queue_options){
+          .kind = SHOAL_QUEUE_PRIORITY, .lease_ns = UINT64_C(1800000000000), .overflow = SHOAL_OVERFLOW_DROP_OLDEST},
+      4);
+}
+static void run_out_check(void) {
+  T->late++;  // of those that were told of their hour only now
+  crash_survivor(survive);
+  CRASH_EXPECT(ledger_mine() >= T->word[ACKNOWLEDGED], "%u put, %u came", T->word[ACKNOWLEDGED], ledger_mine());
+  CRASH_EXPECT(ledger_taken() >= CAPACITY - 2, "%u came out", ledger_taken());
+  ledger_once();
+}
+#define RUN_OUT(by, text, state)                                                                                      \
+  POLICY(by##_run_out, text "put, all in hands have run out", .setup = state, .prepare = producing, .ready = run_out, \
+         .op = op_put, .check = run_out_check);                                                                       \
+  POLICY(by##_run_out_pair, text "pair, put, all in hands have run out, twice", .kind = CRASH_PAIR, .setup = state,   \
+         .prepare = producing, .ready = run_out, .op = op_put, .prepare2 = producing, .op2 = op_put_another,          \
+         .check = run_out_check)
+RUN_OUT(mpmc, "", full_drops_leased);
+RUN_OUT(priority, "priority: ", priority_drops_leased);
+
 // Another comes round to the place that the victim is putting into.
 static void goes_round(int n) {
   producing();

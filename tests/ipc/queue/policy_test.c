@@ -210,6 +210,29 @@ static void test_what_is_given_back_is_room(void **state) {
     unmake(q);
   }
 }
+// All are in hands, and the leases run out while producers sleep; nobody else looks. What gives way was delivered once in vain.
+static void test_what_has_run_out_is_room(void **state) {
+  (void)state;
+  for (unsigned k = 0; k < DROPPING; k++) {
+    struct shoal_queue *q = make_dropping(dropping[k], 300000000);
+    struct shoal_case writable = shoal_on_writable(q);
+    struct shoal_loan loans[4];
+    for (uint64_t i = 0; i < 4; i++) assert_int_equal(put(q, i), 0);
+    for (int i = 0; i < 4; i++) assert_int_equal(shoal_queue_receive(q, &loans[i], SHOAL_TRY), 0);
+    struct peer p = peer_start(&arena, put_another, 0);
+    peer_join(&p);
+    assert_int_equal(info_of(q).discarded, 1);
+    assert_int_equal(info_of(q).late, 0);
+    assert_true(info_of(q).expired > 0);
+    assert_int_equal(shoal_select_ready(&writable, 1, SHOAL_FOREVER), 1);
+    assert_int_equal(put(q, 9), 0);
+    assert_int_equal(info_of(q).discarded, 2);
+    int late = 0;
+    for (int i = 0; i < 4; i++) late += shoal_queue_release(q, &loans[i]) == -ETIMEDOUT;
+    assert_true(late >= 2);
+    unmake(q);
+  }
+}
 // Also where the last consumer has left: that is no end for who drops.
 static void test_what_is_committed_is_room(void **state) {
   (void)state;
@@ -1251,6 +1274,7 @@ int main(void) {
       cmocka_unit_test(test_the_newest_is_dropped),
       cmocka_unit_test(test_the_oldest_is_dropped),
       cmocka_unit_test(test_what_is_given_back_is_room),
+      cmocka_unit_test(test_what_has_run_out_is_room),
       cmocka_unit_test(test_what_is_committed_is_room),
       cmocka_unit_test(test_what_is_dropped_is_counted_threads),
       cmocka_unit_test(test_what_is_dropped_is_counted_processes),
