@@ -7,7 +7,8 @@
 //   state    FREE --store--> PENDING             the owner
 //            PENDING --> RUNNING      who has the order in hand, and gives it back then; or a worker that waits for the
 //                                     job, or found no room for its order
-//            RUNNING --> RUNNING      after the runner's death: who has the order that the creator put for it
+//            RUNNING --> RUNNING      after the runner's death: who has the order that the creator put for it. Of several
+//                                     chunks, without the one that the dead one had in hand: see run_each
 //            RUNNING --> DONE, FAILED who runs it, or has its order in hand after the runner's death
 //            RUNNING --> CONDEMNED    anybody; then its worker never begins another job, and is killed
 //            CONDEMNED --> FAILED, CANCELLED  who has its order in hand after the runner's death
@@ -46,6 +47,7 @@ enum shoal_job_state_ {
 #define SHOAL_JOB_ASLEEP_ UINT64_C(8)
 #define SHOAL_JOB_DETACHED_ UINT64_C(16)
 #define SHOAL_JOB_WORKER_ UINT64_C(0xffffffe0)  // attempt, incarnation, worker, what became of that
+#define SHOAL_JOB_BY_ UINT64_C(0x3ffff800)      // incarnation, worker
 // Why it ended is part of the word, as who ends it for a dead runner may be late, and the cell another job's by then.
 #define SHOAL_JOB_DIED_ (UINT64_C(1) << 30)  // FAILED, DEAD: with its worker; else it has written down why
 #define SHOAL_JOB_LATE_ (UINT64_C(1) << 31)  // CONDEMNED, and after that: at its time limit; else it is cancelled
@@ -54,6 +56,9 @@ enum { SHOAL_ARGUMENT_INLINE_ = 0, SHOAL_ARGUMENT_BLOCK_ = 1, SHOAL_ARGUMENT_PLA
 #define SHOAL_ARGUMENT_ UINT64_C(3)
 #define SHOAL_JOB_LIMITED_ UINT64_C(4)  // in the task word: the worker notes when it has to be over
 #define SHOAL_JOB_RANGES_ UINT64_C(8)   // in the task word: indices, from a cursor that several jobs share
+
+#define SHOAL_HAS_FAILED_ (UINT32_C(1) << 31)  // of `progress`: the failure of one of the structs is written
+#define SHOAL_CHUNKS_ 16u                      // fewer than a job has attempts: each death takes one
 
 #define SHOAL_JOB_INLINE_ 48u
 struct shoal_job_shm {
@@ -66,11 +71,14 @@ struct shoal_job_shm {
   struct shoal_block_ref block;  // SHOAL_ARGUMENT_BLOCK_: which it is
   shoal_atomic64 next;           // generation:32 | 1 + the job that begins when this one is over, or 0: see job_then.c
   shoal_atomic64 after;          // 1 + the token of the job that has to be over first; 0: none, or it has been
-  uint32_t reserved_;
-  shoal_atomic32 progress;  // who runs it: structs done
-  shoal_atomic32 code;      // who runs it, before FAILED without DIED, as what follows
-  uint32_t element;         // the first struct that failed
-  shoal_atomic64 until_ns;  // who runs it: CLOCK_MONOTONIC; the creator: not to be begun again before
+  uint32_t chunk;                // 0: all structs fail together; else so many, of at most SHOAL_CHUNKS_ chunks
+  shoal_atomic32 progress;       // who runs it: structs done, SHOAL_HAS_FAILED_
+  shoal_atomic32 code;           // who runs it, before FAILED without DIED, as what follows
+  uint32_t element;              // the first struct that failed
+  union {
+    shoal_atomic64 until_ns;  // who runs it: CLOCK_MONOTONIC; the creator: not to be begun again before
+    shoal_atomic64 lost;      // of chunks; who runs it: with their workers:32 | by whom the first ran that failed:32
+  };
   char message[112];
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_job_shm) == 256, "four lines");
@@ -161,6 +169,7 @@ struct shoal_executor {
   uint32_t epoch;  // of the lock: a child of fork may have it locked for ever
   uint32_t free_n, cursor;
   uint32_t *free_cells;
+  shoal_atomic64 pace;  // of the last map: see map.c
   // ---- callbacks ----
   shoal_atomic32 callbacks_lock;  // shoal_private_acquire_
   uint32_t callbacks_epoch;       // whose they are: not a child's of fork
@@ -194,6 +203,7 @@ struct shoal_submission_ {
   uint64_t size;
   shoal_off off;
   uint32_t ranges;  // SHOAL_JOB_RANGES_
+  uint32_t chunk;   // as in the cell
   uint64_t after;   // as in the cell; the argument is that job's
   int detached;
   shoal_deadline deadline;
@@ -216,6 +226,10 @@ SHOAL_INLINE uint64_t shoal_job_look_(const struct shoal_executor *ex, uint32_t 
   if (job >= ex->jobs) return 0;
   uint64_t s = shoal_load64_acquire(&ex->cells[job].state);  // [J2] pairs with [J1]: the result is there
   return shoal_job_generation_(s) == generation && shoal_job_state_of_(s) != SHOAL_JOB_FREE_ ? s : 0;
+}
+// How often it may be tried again.
+SHOAL_INLINE uint32_t shoal_job_retries_(const struct shoal_executor *ex, const struct shoal_job_shm *cell) {
+  return __atomic_load_n(&cell->chunk, __ATOMIC_RELAXED) ? SHOAL_EXECUTOR_RETRIES_MAX : ex->retries;
 }
 // Of a job seen in state `s`: when it may be begun, as it waits to be tried again; INT64_MAX: it does not.
 SHOAL_INLINE int64_t shoal_job_due_(const struct shoal_job_shm *cell, uint64_t s) {
@@ -329,6 +343,8 @@ int shoal_callbacks_end_(struct shoal_executor *ex);
 void shoal_callbacks_dispose_(struct shoal_executor *ex);
 // The argument of a job that is over, as it was left.
 int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size);
+// Of a job of several chunks, of structs of `each` bytes, that has failed: those that were not lost with a worker.
+void shoal_future_copy_kept_(const struct shoal_future *f, void *out, uint64_t size, uint64_t each);
 
 // ---- map.c ----
 struct shoal_cursor_shm_ {  // a block of the heap: where jobs with SHOAL_JOB_RANGES_ claim their indices

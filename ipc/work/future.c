@@ -98,10 +98,9 @@ static int signal_of(struct shoal_executor *ex, uint64_t s) {
   return code < 0 && (ended >> 32 & 511) == shoal_job_incarnation_(s) ? -code : 0;
 }
 
-static void tell_death(struct shoal_executor *ex, const struct shoal_job_shm *cell, uint64_t s,
-                       struct shoal_failure *out) {
+static void tell_death(struct shoal_executor *ex, uint32_t element, uint64_t s, struct shoal_failure *out) {
   out->code = s & SHOAL_JOB_LATE_ ? -ETIMEDOUT : -ENOTRECOVERABLE;
-  out->element = shoal_load32_relaxed(&cell->progress);
+  out->element = element;
   out->signal = s & SHOAL_JOB_LATE_ ? 0 : signal_of(ex, s);
   if (s & SHOAL_JOB_LATE_) snprintf(out->message, sizeof out->message, "it took longer than its time limit");
   else if (out->signal) snprintf(out->message, sizeof out->message, "signal %d killed the worker", out->signal);
@@ -111,12 +110,15 @@ static void tell_death(struct shoal_executor *ex, const struct shoal_job_shm *ce
 void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, struct shoal_failure *out) {
   const struct shoal_job_shm *cell = &ex->cells[job];
   const struct shoal_task *task = shoal_task_of_(__atomic_load_n(&cell->task, __ATOMIC_RELAXED));
+  uint32_t element = s & SHOAL_JOB_DIED_ ? shoal_load32_relaxed(&cell->progress) : cell->element;
+  uint32_t by = cell->chunk && !(s & SHOAL_JOB_DIED_) ? (uint32_t)shoal_load64_relaxed(&cell->lost) : 0;
+  if (by) s = by;  // the first of its chunks that failed may have had another worker
   *out = (struct shoal_failure){.code = (int)shoal_load32_relaxed(&cell->code),
                                 .worker = shoal_job_worker_(s),
                                 .attempt = shoal_job_attempt_(s),
-                                .element = cell->element,
+                                .element = element,
                                 .task = task ? task->name : "a task of another program"};
-  if (s & SHOAL_JOB_DIED_) return tell_death(ex, cell, s, out);
+  if (s & SHOAL_JOB_DIED_) return tell_death(ex, element, s, out);
   snprintf(out->message, sizeof out->message, "%.*s", (int)sizeof out->message - 1, cell->message);
 }
 
@@ -139,6 +141,18 @@ int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size) {
     return shoal_fail_(-EBADMSG, "a result of %llu bytes, not %llu", (unsigned long long)has, (unsigned long long)size);
   memcpy(out, argument, size);
   return 0;
+}
+
+void shoal_future_copy_kept_(const struct shoal_future *f, void *out, uint64_t size, uint64_t each) {
+  const struct shoal_job_shm *cell = &f->executor->cells[f->job];
+  uint64_t chunk = (uint64_t)cell->chunk * each, lost = shoal_load64_relaxed(&cell->lost) >> 32, has;
+  uint64_t done = (shoal_load32_relaxed(&cell->progress) & ~SHOAL_HAS_FAILED_) * each;
+  void *argument;
+  if (!chunk || shoal_job_argument_(f->executor, &f->executor->cells[f->job], &argument, &has) || has != size) return;
+  for (uint64_t at = 0; at < size && at < done; at += chunk, lost >>= 1) {
+    uint64_t n = size - at < chunk ? size - at : chunk;
+    if (!(lost & 1) && at + n <= done) memcpy((char *)out + at, (const char *)argument + at, n);
+  }
 }
 
 static int result(const struct shoal_future *f, uint64_t s, void *out, uint64_t size, struct shoal_failure *failure) {

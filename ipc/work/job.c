@@ -219,7 +219,9 @@ static int fill(struct shoal_executor *ex, struct shoal_job_shm *cell, uint32_t 
   cell->off = s->off;
   shoal_store64_relaxed(&cell->next, (uint64_t)generation << 32);
   shoal_store64_relaxed(&cell->after, s->after);
+  __atomic_store_n(&cell->chunk, s->chunk, __ATOMIC_RELAXED);
   shoal_store32_relaxed(&cell->progress, 0);
+  if (s->chunk) shoal_store64_relaxed(&cell->lost, 0);
   return 0;
 }
 

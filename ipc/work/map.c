@@ -7,15 +7,24 @@
 #include "ipc/work/executor_internal.h"
 
 #define CHUNKS_A_WORKER 4u
+#define PART_BYTES 4096u        // of several chunks, at most
+#define JOB_NS UINT64_C(20000)  // that several chunks are to take, each with what a job costs
 
 // ---- map ----
 
 struct shoal_map {
   struct shoal_executor *ex;
+  const struct shoal_task *task;
   char *array;
   uint64_t n, size, chunk;
+  uint64_t begun;    // structs that were submitted
+  int64_t since_ns;  // 0: it has been got
+  uint32_t most;     // chunks of a job
   unsigned jobs;
-  struct shoal_future futures[];
+  struct job {
+    struct shoal_future future;
+    uint64_t from;
+  } part[];  // several chunks, as begin_map says
 };
 
 static uint64_t good_chunk(const struct shoal_executor *ex, uint64_t n, uint64_t chunk) {
@@ -27,16 +36,57 @@ static uint64_t good_chunk(const struct shoal_executor *ex, uint64_t n, uint64_t
 }
 
 static uint64_t count_of(const struct shoal_map *m, unsigned i) {
-  uint64_t from = i * m->chunk;
-  return m->n - from < m->chunk ? m->n - from : m->chunk;
+  return (i + 1 < m->jobs ? m->part[i + 1].from : m->begun) - m->part[i].from;
 }
 
-static int submit_chunk(struct shoal_map *m, const struct shoal_task *task, unsigned i, shoal_deadline deadline) {
-  char *at = m->array + i * m->chunk * m->size;
+// Whether a job may be several chunks: each still fails by itself, but is neither tried again, nor kept, nor timed by itself.
+static int may_join(const struct shoal_executor *ex) {
+  return !ex->retries && !ex->backoff && !ex->letters && !ex->limit_ns;
+}
+
+// What chunks of a task have taken is known from the last map of it in this process: how many structs a worker does in JOB_NS.
+// structs:16 | task:48, as an address has no more bits.
+static uint64_t learned(const struct shoal_task *task, uint64_t structs) {
+  return (uint64_t)(uintptr_t)task << 16 | (structs < UINT16_MAX ? structs : UINT16_MAX);
+}
+static void learn(struct shoal_map *m) {
+  uint64_t ns = (uint64_t)(shoal_now_ns() - m->since_ns) * shoal_executor_wanted_(m->ex);
+  if (m->n < UINT64_MAX / JOB_NS) shoal_store64_relaxed(&m->ex->pace, learned(m->task, m->n * JOB_NS / (ns ? ns : 1)));
+}
+static uint32_t chunks_in_time(const struct shoal_map *m) {
+  uint64_t pace = shoal_load64_relaxed(&m->ex->pace), fit = PART_BYTES / (m->chunk * m->size);
+  uint64_t n = (pace ^ learned(m->task, 0)) <= UINT16_MAX && may_join(m->ex) ? (pace & UINT16_MAX) / m->chunk : 1;
+  if (n > fit) n = fit;
+  if (n > SHOAL_CHUNKS_) n = SHOAL_CHUNKS_;
+  return n ? (uint32_t)n : 1;
+}
+
+// How many chunks the next job has: fewer near the end, so that all workers end together.
+static uint64_t chunks_of_next(const struct shoal_map *m) {
+  uint64_t left = (m->n - m->begun + m->chunk - 1) / m->chunk;
+  uint64_t share = m->most > 1 ? left / ((uint64_t)shoal_executor_wanted_(m->ex) * 4) : 0;
+  if (share < 2) return 1;
+  return m->most < share ? m->most : share;
+}
+
+static int submit_next(struct shoal_map *m, shoal_deadline deadline) {
+  struct job *part = &m->part[m->jobs];
+  uint64_t chunks = chunks_of_next(m), n = chunks * m->chunk;
+  if (n > m->n - m->begun) n = m->n - m->begun;
+  char *at = m->array + m->begun * m->size;
   shoal_off off = shoal_segment_off(m->ex->seg, at);
-  struct shoal_submission_ s = {
-      .task = task, .argument = off ? NULL : at, .size = count_of(m, i) * m->size, .off = off, .deadline = deadline};
-  return shoal_job_submit_(m->ex, &s, &m->futures[i]);
+  struct shoal_submission_ s = {.task = m->task,
+                                .argument = off ? NULL : at,
+                                .size = n * m->size,
+                                .off = off,
+                                .chunk = chunks > 1 ? (uint32_t)m->chunk : 0,
+                                .deadline = deadline};
+  int rc = shoal_job_submit_(m->ex, &s, &part->future);
+  if (rc) return rc;
+  part->from = m->begun;
+  m->begun += n;
+  m->jobs++;
+  return 0;
 }
 
 static int check_task(const struct shoal_task *task, uint64_t size) {
@@ -53,10 +103,12 @@ static int begin_map(struct shoal_executor *ex, const struct shoal_task *task, v
   if (rc) return rc;
   chunk = good_chunk(ex, n, chunk);
   uint64_t jobs = (n + chunk - 1) / chunk;
-  struct shoal_map *m = malloc(sizeof *m + jobs * sizeof *m->futures);
+  struct shoal_map *m = malloc(sizeof *m + jobs * sizeof *m->part);
   if (!m) return shoal_fail_(-ENOMEM, "no memory for %llu futures", (unsigned long long)jobs);
-  *m = (struct shoal_map){ex, array, n, size, chunk, 0};
-  for (; m->jobs < jobs && !rc; m->jobs += rc == 0) rc = submit_chunk(m, task, m->jobs, deadline);
+  *m = (struct shoal_map){.ex = ex, .task = task, .array = array, .n = n, .size = size, .chunk = chunk};
+  m->since_ns = shoal_now_ns();
+  m->most = chunks_in_time(m);
+  while (m->begun < n && !rc) rc = submit_next(m, deadline);
   if (rc) (void)shoal_map_end(m);
   else *out = m;
   return rc;
@@ -67,16 +119,18 @@ int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, vo
   return begin_map(ex, task, array, n, size, chunk, SHOAL_FOREVER, out);
 }
 
-// What a chunk has come to. Results of one that failed by itself are there as well.
-static int get_chunk(struct shoal_map *m, unsigned i, struct shoal_failure *failure, shoal_deadline deadline) {
-  char *at = m->array + i * m->chunk * m->size;
-  uint64_t bytes = count_of(m, i) * m->size;
+// What a job has come to. Results of one that failed by itself are there as well.
+static int get_part(struct shoal_map *m, unsigned i, struct shoal_failure *failure, shoal_deadline deadline) {
+  const struct job *part = &m->part[i];
+  char *at = m->array + part->from * m->size;
+  uint64_t n = count_of(m, i), bytes = n * m->size;
   void *out = shoal_segment_off(m->ex->seg, at) ? NULL : at;
-  int rc = shoal_future_get(&m->futures[i], out, bytes, failure, deadline);
+  int rc = shoal_future_get(&part->future, out, bytes, failure, deadline);
   if (rc != -EREMOTEIO) return rc;
-  failure->element += i * m->chunk;
-  if (out && failure->code != -ENOTRECOVERABLE && failure->code != -ETIMEDOUT)
-    (void)shoal_future_copy_(&m->futures[i], out, bytes);
+  failure->element += part->from;
+  if (out && n > m->chunk) shoal_future_copy_kept_(&part->future, out, bytes, m->size);
+  else if (out && failure->code != -ENOTRECOVERABLE && failure->code != -ETIMEDOUT)
+    (void)shoal_future_copy_(&part->future, out, bytes);
   return rc;
 }
 
@@ -85,7 +139,7 @@ int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_dead
   struct shoal_kept_reason_ first;
   int answer = 0;
   for (unsigned i = 0; i < m->jobs; i++) {
-    int rc = get_chunk(m, i, &one, deadline);
+    int rc = get_part(m, i, &one, deadline);
     if (rc && rc != -EREMOTEIO && rc != -ECANCELED) return rc;
     if (!rc || answer) continue;
     answer = rc;
@@ -93,31 +147,34 @@ int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_dead
     if (rc == -EREMOTEIO && failure) *failure = one;
   }
   if (answer) shoal_reason_restore_(&first);
+  if (m->since_ns && m->n) learn(m);
+  m->since_ns = 0;
   return answer;
 }
 
 int shoal_map_ready(const struct shoal_map *m) {
   for (unsigned i = 0; i < m->jobs; i++)
-    if (shoal_future_done(&m->futures[i]) == 0) return 0;
+    if (shoal_future_done(&m->part[i].future) == 0) return 0;
   return 1;
 }
 int shoal_map_successful(const struct shoal_map *m) {
   if (!shoal_map_ready(m)) return -EAGAIN;
   for (unsigned i = 0; i < m->jobs; i++)
-    if (shoal_future_succeeded(&m->futures[i]) != 1) return 0;
+    if (shoal_future_succeeded(&m->part[i].future) != 1) return 0;
   return 1;
 }
 
-// The reason stays: that of what failed before, not that one of these was over already.
+// The reason stays: that of what failed before, not that one of these was over already - which is no reason to write one.
 static void give_up(const struct shoal_future *f) {
   struct shoal_kept_reason_ kept;
+  if (shoal_future_over_(f) && !shoal_future_release(f)) return;
   shoal_reason_keep_(&kept);
   (void)shoal_future_cancel(f, 0);
   (void)shoal_future_release(f);
   shoal_reason_restore_(&kept);
 }
 int shoal_map_end(struct shoal_map *m) {
-  for (unsigned i = 0; i < m->jobs; i++) give_up(&m->futures[i]);
+  for (unsigned i = 0; i < m->jobs; i++) give_up(&m->part[i].future);
   free(m);
   return 0;
 }

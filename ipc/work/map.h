@@ -25,12 +25,14 @@
 // An array that lies in the segment is worked on where it lies; another is copied into chunks, and back.
 //
 // SAFETY   a struct shoal_map or shoal_imap: one thread at a time. The array is the map's until the end.
-// CRASH    a chunk is a job, and what ipc/work/executor.h says of jobs holds: a worker's death fails its chunk, or, with
-//          retries, the chunk goes on behind the last struct that was done. Their owner dies: jobs that have been submitted
+// CRASH    what ipc/work/executor.h says of jobs holds of chunks: a worker's death fails its chunk, or, with
+//          retries, the chunk goes on behind the last struct that was done. Their owner dies: chunks that have been submitted
 //          run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the
 //          executor's until its end.
-// COST     a chunk: one submit and one get. for_each: a compare-and-set for each range that a worker claims, which is a
-//          share of what is left.
+// COST     a job: one submit and one get. A chunk is one; but where the chunks of the last map of this task have taken a worker
+//          less than 20 us each, so many as take that travel in one job, 16 at most, fewer near the end. Not in executors with
+//          retries, dead letters or a time limit, which are each chunk's own. for_each: a compare-and-set for each
+//          range that a worker claims, which is a share of what is left.
 #pragma once
 
 #include "ipc/work/future.h"
@@ -39,7 +41,8 @@ SHOAL_BEGIN
 
 // ---- map ----
 struct shoal_map;
-// `chunk` 0: about four for each worker. `size`: of one struct. Errors of submit; then nothing runs any more, but what
+// `chunk`: structs that fail together; 0: about four chunks for each worker. Chunks are not to wait for one another: a worker may
+// have both. `size`: of one struct. Errors of submit; then nothing runs any more, but what
 // has begun. Sleeps while the queue has no room.
 // -EINVAL: no array.
 int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
@@ -51,7 +54,7 @@ int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, vo
 int shoal_map_get(struct shoal_map *map, struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_map_ready(const struct shoal_map *map);       // 1, 0
 int shoal_map_successful(const struct shoal_map *map);  // 1, 0, -EAGAIN: not ready
-// What has not begun is cancelled; what has goes on, if need be in the array (of the segment).
+// What has not begun is cancelled; what has goes on, with what travels in the same job, if need be in the array (of the segment).
 int shoal_map_end(struct shoal_map *map);
 // Both; the deadline is that of the submits, too: what has not begun by then is cancelled.
 int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t n, uint64_t size,

@@ -67,7 +67,8 @@ struct run {  // a job in hand
   struct shoal_executor *ex;
   struct shoal_job_shm *cell;
   uint32_t job;
-  uint64_t s;  // RUNNING, by us
+  uint64_t s;    // RUNNING, by us
+  uint64_t was;  // before that
 };
 
 static int fail(const struct run *r, uint32_t element, int code, const char *why) {
@@ -78,17 +79,42 @@ static int fail(const struct run *r, uint32_t element, int code, const char *why
   return code;
 }
 
-#define HAS_FAILED (UINT32_C(1) << 31)  // of `progress`, which counts structs: the failure of one of them is written
+// Of several chunks, another may be lost with its worker later, and the rest be ours no more.
+static int fail_of(const struct run *r, uint32_t chunk, uint32_t element, int code) {
+  uint64_t by = (r->s & SHOAL_JOB_BY_) | shoal_job_by_(0, 0, 1);
+  if (chunk) shoal_store64_relaxed(&r->cell->lost, shoal_load64_relaxed(&r->cell->lost) | by);
+  return fail(r, element, code, shoal_reason());
+}
+
+// Of several chunks, the one that a dead worker had in hand is lost, and the next one is where we begin; its failure is
+// written down before `progress` passes it, so whoever is killed in here leaves that to be done again.
+static SHOAL_NOINLINE uint32_t lose_chunk(const struct run *r, uint32_t chunk, uint32_t progress, uint64_t n) {
+  uint32_t done = progress & ~SHOAL_HAS_FAILED_, which = done / chunk;
+  if (done >= n || which >= SHOAL_CHUNKS_) return progress;
+  uint64_t lost = shoal_load64_relaxed(&r->cell->lost), bit = UINT64_C(1) << (32 + which);
+  if (!(lost & bit)) {  // else we are the second to say so, and who died is not whom it was lost with
+    uint64_t by = (r->was & SHOAL_JOB_BY_) | shoal_job_by_(0, 0, 1) | SHOAL_JOB_DIED_;
+    if (!(progress & SHOAL_HAS_FAILED_)) lost = (lost & ~(uint64_t)UINT32_MAX) | by;
+    shoal_store64_relaxed(&r->cell->lost, lost | bit);
+  }
+  if (!(progress & SHOAL_HAS_FAILED_)) fail(r, done, -ENOTRECOVERABLE, "the worker died");
+  uint64_t next = (uint64_t)(which + 1) * chunk;
+  progress = (uint32_t)(next < n ? next : n) | SHOAL_HAS_FAILED_;
+  shoal_store32_release(&r->cell->progress, progress);  // [N1] pairs with [N2]
+  return progress;
+}
 
 // 0, or its first failure, which is written down. All structs are done, whatever some answer.
 static int run_each(const struct run *r, const struct shoal_task *task, char *argument, uint64_t n) {
   uint32_t done = shoal_load32_relaxed(&r->cell->progress);
-  int failed = done & HAS_FAILED ? (int)shoal_load32_relaxed(&r->cell->code) : 0;  // in an attempt before this
-  for (uint64_t i = done & ~HAS_FAILED; i < n; i++) {
+  uint32_t chunk = __atomic_load_n(&r->cell->chunk, __ATOMIC_RELAXED);
+  if (SHOAL_UNLIKELY(chunk && shoal_job_attempt_(r->s) > 1)) done = lose_chunk(r, chunk, done, n);
+  int failed = done & SHOAL_HAS_FAILED_ ? (int)shoal_load32_relaxed(&r->cell->code) : 0;  // in an attempt before this
+  for (uint64_t i = done & ~SHOAL_HAS_FAILED_; i < n; i++) {
     shoal_reason_clear();
     int rc = task->run(argument + i * task->size);
-    if (SHOAL_UNLIKELY(rc) && !failed) failed = fail(r, (uint32_t)i, rc, shoal_reason());
-    done = (uint32_t)(i + 1) | (failed ? HAS_FAILED : 0);
+    if (SHOAL_UNLIKELY(rc) && !failed) failed = fail_of(r, chunk, (uint32_t)i, rc);
+    done = (uint32_t)(i + 1) | (failed ? SHOAL_HAS_FAILED_ : 0);
     if (n > 1) shoal_store32_release(&r->cell->progress, done);  // [N1] pairs with [N2]
   }
   return failed;
@@ -208,7 +234,7 @@ static int after_death(struct run *r) {
     return -ECANCELED;
   }
   // of several structs, the first that failed by itself stays
-  uint64_t died = shoal_load32_relaxed(&r->cell->progress) & HAS_FAILED ? 0 : SHOAL_JOB_DIED_;
+  uint64_t died = shoal_load32_relaxed(&r->cell->progress) & SHOAL_HAS_FAILED_ ? 0 : SHOAL_JOB_DIED_;
   shoal_job_finish_(r->ex, r->job, r->s | died, r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_);
   return -ENOTRECOVERABLE;
 }
@@ -243,7 +269,8 @@ static int may_begin(const struct run *r) {
     if (SHOAL_UNLIKELY(shoal_load64_relaxed(&r->cell->after)) && waits(r)) return 0;
     return due == INT64_MAX || shoal_now_ns() >= due;
   }
-  if (state != SHOAL_JOB_RUNNING_ || shoal_job_attempt_(r->s) > r->ex->retries || is_for_later(r)) return 0;
+  if (state != SHOAL_JOB_RUNNING_ || is_for_later(r)) return 0;
+  if (shoal_job_attempt_(r->s) > shoal_job_retries_(r->ex, r->cell)) return 0;
   return !shoal_executor_runner_lives_(r->ex, r->s);
 }
 
@@ -252,6 +279,7 @@ static int begin(struct run *r, uint32_t generation, uint32_t worker, uint32_t i
   while (shoal_job_generation_(r->s) == generation && may_begin(r)) {
     uint64_t by = shoal_job_by_(worker, incarnation, shoal_job_attempt_(r->s) + 1);
     uint64_t mine = (r->s & ~(SHOAL_JOB_WORKER_ | 7)) | SHOAL_JOB_RUNNING_ | by;
+    r->was = r->s;
     if (!shoal_cas64_acq_rel(&r->cell->state, &r->s, mine)) continue;  // [J2]
     r->s = mine;
     return 1;
@@ -332,7 +360,7 @@ static uint32_t first_of(const struct shoal_executor *ex, uint32_t job, uint64_t
 int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !is_worker_of(ex)) return 0;
   job = first_of(ex, job, &s);
-  struct run r = {ex, &ex->cells[job], job, s};
+  struct run r = {.ex = ex, .cell = &ex->cells[job], .job = job, .s = s};
   if (!begin(&r, shoal_job_generation_(s), self.worker, self.incarnation)) return 0;
   run_within(&r);
   return 1;
@@ -341,14 +369,15 @@ int shoal_executor_run_here_(struct shoal_executor *ex, uint32_t job, uint64_t s
 int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t generation, int detached) {
   if (!is_worker_of(ex)) return 0;
   uint64_t by = shoal_job_by_(self.worker, self.incarnation, 1) | (detached ? SHOAL_JOB_DETACHED_ : 0);
-  struct run r = {ex, &ex->cells[job], job, (uint64_t)generation << 32 | by | SHOAL_JOB_RUNNING_};
+  struct run r = {.ex = ex, .cell = &ex->cells[job], .job = job};
+  r.s = (uint64_t)generation << 32 | by | SHOAL_JOB_RUNNING_;
   shoal_store64_release(&r.cell->state, r.s);  // [J1] pairs with [J2]
   run_within(&r);
   return 1;
 }
 
 void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
-  struct run r = {ex, &ex->cells[job], job, s};
+  struct run r = {.ex = ex, .cell = &ex->cells[job], .job = job, .s = s};
   if (shoal_job_over_(s)) after_end(&r);
   else after_death(&r);
 }

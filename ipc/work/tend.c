@@ -51,7 +51,8 @@ static int retry_later(struct shoal_executor *ex, uint32_t job, uint64_t s) {
 // A closed queue takes no order.
 static int try_again(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   struct shoal_order_ order = {job, shoal_job_generation_(s)};
-  if (shoal_job_state_of_(s) != SHOAL_JOB_RUNNING_ || shoal_job_attempt_(s) > ex->retries) return -EPIPE;
+  uint32_t retries = shoal_job_retries_(ex, &ex->cells[job]);
+  if (shoal_job_state_of_(s) != SHOAL_JOB_RUNNING_ || shoal_job_attempt_(s) > retries) return -EPIPE;
   return ex->backoff ? retry_later(ex, job, s) : shoal_queue_put(ex->queue, &order, SHOAL_TRY);
 }
 

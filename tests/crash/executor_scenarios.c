@@ -338,6 +338,43 @@ static void check_chunk(void) { crash_survivor(chunk_is_done); }
 EXECUTOR(work_chunk, "a worker runs several, retried", .setup = with_chunk, .prepare = be_worker, .op = op_work,
          .check = check_chunk);
 
+// ---- several chunks in one job: each death takes the one in hand, and no other ----
+static void with_chunks(void) {
+  static struct small chunks[MANY];
+  make(0);
+  for (uint32_t i = 0; i < MANY; i++) chunks[i] = (struct small){.id = FIRST + i, .in = 1 + i};
+  struct shoal_submission_ s = {
+      .task = &small_job_task_, .argument = chunks, .size = sizeof chunks, .chunk = 1, .deadline = SHOAL_FOREVER};
+  OK(shoal_job_submit_(X, &s, &F));
+}
+static void chunks_are_over(uint32_t deaths) {
+  struct small chunks[MANY] = {{0}};
+  struct shoal_failure failure = {.code = 0};
+  uint32_t lost = 0, first = MANY;
+  heal();
+  int rc = shoal_future_get(&F, chunks, sizeof chunks, &failure, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || (rc == -EREMOTEIO && failure.code == -ENOTRECOVERABLE), "it ended with %d, %d", rc,
+               failure.code);
+  if (rc) shoal_future_copy_kept_(&F, chunks, sizeof chunks, sizeof *chunks);
+  for (uint32_t i = MANY; i--;) {
+    CRASH_EXPECT(T->taken[FIRST + i] <= 1, "%u ran %u times", i, T->taken[FIRST + i]);
+    CRASH_EXPECT(!chunks[i].out || (chunks[i].out == 2 * (1 + i) && T->taken[FIRST + i]), "%u: %u", i, chunks[i].out);
+    if (!chunks[i].out) lost++, first = i;
+  }
+  CRASH_EXPECT(lost <= deaths && (lost != 0) == (rc != 0), "%u lost, and it ended with %d", lost, rc);
+  CRASH_EXPECT(!rc || (failure.element == first && failure.worker == 0 && failure.attempt == 1),
+               "chunk %u was lost, told of %lu, worker %u, attempt %u", first, failure.element, failure.worker,
+               failure.attempt);
+  OK(shoal_future_release(&F));
+  all_cells_are_free();
+}
+static void one_chunk_is_lost(void) { chunks_are_over(1); }
+static void two_chunks_are_lost(void) { chunks_are_over(2); }
+static void check_chunks(void) { crash_survivor(one_chunk_is_lost); }
+static void check_two_chunks(void) { crash_survivor(two_chunks_are_lost); }
+EXECUTOR(work_chunks, "a worker runs several chunks", .setup = with_chunks, .prepare = be_worker, .op = op_work,
+         .check = check_chunks);
+
 static struct shoal_block_ref cursor_ref;
 static void ranges_that(uint32_t fail) {
   struct indices all = {.first = FIRST, .fails = fail};
@@ -455,6 +492,8 @@ PAIR(pair_repair, "a worker, then who repairs, retried", .setup = with_retries, 
      .op2 = repair, .check = check_work);
 PAIR(pair_replace, "a worker, then its successor, retried", .setup = with_retries, .prepare = be_worker, .op = op_work,
      .ready2 = have_repaired, .op2 = op_succeed, .check = check_work);
+PAIR(pair_chunks, "a worker of several chunks, then its successor", .setup = with_chunks, .prepare = be_worker,
+     .op = op_work, .ready2 = have_repaired, .op2 = op_succeed, .check = check_two_chunks);
 PAIR(pair_awaited, "a worker, then who repairs, and somebody waits", .setup = with_job, .prepare = be_worker,
      .ready = somebody_waits, .op = op_work, .op2 = repair, .check = check_woken);
 PAIR(pair_get, "who waits, then the worker", .setup = with_job, .op = op_get, .asleep = run_it, .prepare2 = be_worker,

@@ -2,6 +2,7 @@
 //   map         results in place, each struct once, for any chunk, of private arrays and of those in the segment
 //   starmap     several arguments are a tuple
 //   failures    the first failure and its index; the others are done. A worker's death fails its chunk, and no more
+//   lost        of chunks that travel together as well
 //   resumed     with retries a chunk whose worker died goes on behind what was done
 //   async       ready and successful tell; ended before its time, it leaves nothing behind
 //   no room     in the queue: the deadline holds for the submits, too
@@ -130,6 +131,43 @@ static void test_failures(void **state) {
   assert_int_equal(shoal_map_successful(map), 0);
   shoal_map_end(map);
   for (uint32_t i = 0; i < 100; i++) assert_int_equal(items[i].out, i / 5 != 2);
+  check_empty(ex);
+}
+
+SHOAL_TASK(die_of_some, struct item) {
+  if (shoal_add32_relaxed(&ledger->begun[arg->id], 1) == 0 && arg->id % 1000 == 513) raise(SIGKILL);
+  arg->out = 1;
+  return 0;
+}
+// Chunks that workers do faster than they are submitted travel together; each death takes the one in hand, all the same.
+static void test_lost(void **state) {
+  (void)state;
+  enum { N = 4000 };
+  static struct item own[N];
+  struct shoal_object object;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){0});
+  assert_int_equal(shoal_object_create(seg, NULL, "items", sizeof own, NULL, NULL, &object), 0);
+  for (unsigned k = 0; k < 4; k++) {
+    struct item *items = k / 2 ? object.memory : own;
+    uint32_t chunk = k % 2 ? 3 : 1;
+    struct shoal_failure failure;
+    struct shoal_map *map;
+    set_up(NULL);
+    fill(items, N);
+    assert_int_equal(SHOAL_MAP_ASYNC(ex, die_of_some, items, N, chunk, &map), 0);
+    assert_int_equal(shoal_map_get(map, &failure, SHOAL_FOREVER), -EREMOTEIO);
+    assert_int_equal(failure.code, -ENOTRECOVERABLE);
+    assert_true(failure.signal == SIGKILL || !failure.signal);  // unless that place has died again
+    assert_int_equal(failure.attempt, 1);
+    assert_int_equal(failure.element, 513);
+    shoal_map_end(map);
+    for (uint32_t i = 0; i < N; i++) {
+      uint32_t dead = i / 1000 * 1000 + 513, with_it = i / chunk == dead / chunk;
+      assert_int_equal(shoal_load32_relaxed(&ledger->begun[i]), !with_it || i <= dead);
+      assert_int_equal(items[i].out, items == own ? !with_it : !with_it || i < dead);
+    }
+  }
+  shoal_object_close(seg, &object);
   check_empty(ex);
 }
 
@@ -473,13 +511,21 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_map, set_up),           cmocka_unit_test_setup(test_starmap, set_up),
-      cmocka_unit_test_setup(test_failures, set_up),      cmocka_unit_test_setup(test_resumed, set_up),
-      cmocka_unit_test_setup(test_async, set_up),         cmocka_unit_test_setup(test_imap, set_up),
-      cmocka_unit_test_setup(test_for_each, set_up),      cmocka_unit_test_setup(test_wait, set_up),
-      cmocka_unit_test_setup(test_refused, set_up),       cmocka_unit_test_setup(test_broken, set_up),
-      cmocka_unit_test_setup(test_failed_before, set_up), cmocka_unit_test_setup(test_no_room, set_up),
-      cmocka_unit_test_setup(test_imap_stopped, set_up),  cmocka_unit_test_setup(test_many_callbacks, set_up),
+      cmocka_unit_test_setup(test_map, set_up),
+      cmocka_unit_test_setup(test_starmap, set_up),
+      cmocka_unit_test_setup(test_failures, set_up),
+      cmocka_unit_test_setup(test_lost, set_up),
+      cmocka_unit_test_setup(test_resumed, set_up),
+      cmocka_unit_test_setup(test_async, set_up),
+      cmocka_unit_test_setup(test_imap, set_up),
+      cmocka_unit_test_setup(test_for_each, set_up),
+      cmocka_unit_test_setup(test_wait, set_up),
+      cmocka_unit_test_setup(test_refused, set_up),
+      cmocka_unit_test_setup(test_broken, set_up),
+      cmocka_unit_test_setup(test_failed_before, set_up),
+      cmocka_unit_test_setup(test_no_room, set_up),
+      cmocka_unit_test_setup(test_imap_stopped, set_up),
+      cmocka_unit_test_setup(test_many_callbacks, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
