@@ -73,26 +73,26 @@ SHOAL_INLINE unsigned class_of(uint64_t size) {
   return (top - 7) * 4 + 8 + (unsigned)((size - 1) >> (top - 2) & 3);
 }
 
-// A block of the thread's list, or NULL: it is empty.
-SHOAL_INLINE void *pop(struct shoal_cache_ *cache, unsigned class_) {
+// 1: *out, the last block of the thread's list; 0: that is not as it was left, or there is none.
+SHOAL_INLINE int pop(struct shoal_cache_ *cache, unsigned class_, void **out) {
   struct shoal_list_ *list = &cache->list[class_];
-  while (SHOAL_LIKELY(list->n)) {
-    struct shoal_listed_ item = list->item[--list->n];
-    uint64_t w = shoal_load64_relaxed(item.word);
-    if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)SHOAL_WORD_(0, CACHED, 0))) continue;  // not as we left it
-    shoal_store64_release(item.word, w + cache->allocated);                            // [H1]
-    return item.block;
-  }
-  return NULL;
+  struct shoal_listed_ *item = list->top;
+  uint64_t w = shoal_load64_relaxed(item->word);
+  if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)SHOAL_WORD_(0, CACHED, 0))) return 0;
+  list->top = item - 1;
+  shoal_store64_release(item->word, w + cache->allocated);  // [H1]
+  *out = item->block;
+  return 1;
 }
 
 static int alloc_small(struct shoal_heap *heap, struct shoal_cache_ *cache, unsigned class_, void **out) {
-  void *block;
-  while (!(block = pop(cache, class_))) {
-    int rc = shoal_slab_refill_(heap, cache, class_);
+  struct shoal_list_ *list = &cache->list[class_];
+  while (!pop(cache, class_, out)) {
+    int rc = 0;
+    if (list->top != list->bottom) list->top--;
+    else rc = shoal_slab_refill_(heap, cache, class_);
     if (rc) return rc;
   }
-  *out = block;
   return 0;
 }
 
@@ -152,12 +152,10 @@ SHOAL_NOINLINE static int alloc_slowly(struct shoal_heap *heap, uint64_t size, u
 }
 
 int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) {
-  struct shoal_cache_ *cache = shoal_cache_known_(heap);
-  void *block = NULL;
-  if (SHOAL_LIKELY(cache && size <= SHOAL_HEAP_SMALL)) block = pop(cache, class_of(size));
-  if (SHOAL_UNLIKELY(!block)) return alloc_slowly(heap, size, 1, out);
-  *out = block;
-  return 0;
+  struct shoal_cache_ *cache;
+  if (SHOAL_LIKELY(size <= SHOAL_HEAP_SMALL && shoal_cache_known_(heap, &cache) && pop(cache, class_of(size), out)))
+    return 0;
+  return alloc_slowly(heap, size, 1, out);
 }
 
 int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) {
@@ -171,8 +169,8 @@ int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t al
 static void push(struct shoal_heap *heap, struct shoal_cache_ *cache, unsigned class_, void *block,
                  shoal_atomic64 *word) {
   struct shoal_list_ *list = &cache->list[class_];
-  if (list->n >= shoal_class_[class_].room) shoal_slab_flush_(heap, list, list->n / 2);
-  list->item[list->n++] = (struct shoal_listed_){block, word};
+  if (list->top == list->end) shoal_slab_flush_(heap, list, shoal_listed_n_(list) / 2);
+  *++list->top = (struct shoal_listed_){block, word};
 }
 
 static int is_slab_of(const struct shoal_cache_ *cache, const struct shoal_spot_ *s) {
@@ -194,18 +192,21 @@ static int not_to_be_freed(uint64_t w) {
   return shoal_fail_(-EINVAL, "the block is free already");
 }
 
+struct own {  // a slab of this process
+  uint64_t page, word;
+  unsigned class_;
+};
 // Where a small block's word is, if it lies in the same chunk as the last one, in a slab of this process: nobody else may
 // change the word while the block is this process's. Else NULL.
-SHOAL_INLINE shoal_atomic64 *find_own(const struct shoal_cache_ *cache, const void *block, unsigned *class_) {
+SHOAL_INLINE shoal_atomic64 *find_own(const struct shoal_cache_ *cache, const void *block, struct own *out) {
   uint64_t at = (uintptr_t)block - (uintptr_t)cache->data, page = at / SHOAL_PAGE_;
   if (SHOAL_UNLIKELY(at >= cache->bytes)) return NULL;
-  uint32_t tag = shoal_load32_relaxed(&cache->page[page].tag);
-  *class_ = (tag >> 8) - 1;
+  uint32_t tag = shoal_load32_relaxed(&cache->page[page].tag), class_ = (tag >> 8) - 1;
   page -= tag & 0xff;
-  if (SHOAL_UNLIKELY(*class_ >= SHOAL_CLASSES_ || page >= cache->slabs_end)) return NULL;
-  uint64_t slab = shoal_load64_relaxed(&cache->page[page].owner);
-  if (SHOAL_UNLIKELY((uint32_t)slab != (uint32_t)mine(cache, SLAB))) return NULL;
-  const struct shoal_class_ *k = &shoal_class_[*class_];
+  if (SHOAL_UNLIKELY(class_ >= SHOAL_CLASSES_ || page >= cache->slabs_end)) return NULL;
+  *out = (struct own){page, shoal_load64_relaxed(&cache->page[page].owner), class_};
+  if (SHOAL_UNLIKELY((uint32_t)out->word != (uint32_t)mine(cache, SLAB))) return NULL;
+  const struct shoal_class_ *k = &shoal_class_[class_];
   uint64_t scaled = (uint64_t)((uint32_t)(at - page * SHOAL_PAGE_) - k->first) * k->reciprocal;
   uint32_t i = (uint32_t)(scaled >> 32);  // and what is left of it is less than a block's, if a block begins there
   if (SHOAL_UNLIKELY(i >= k->count || (uint32_t)scaled >= k->reciprocal)) return NULL;
@@ -235,18 +236,52 @@ SHOAL_NOINLINE static int free_slowly(struct shoal_heap *heap, void *block) {
   return not_to_be_freed(w);
 }
 
-int shoal_heap_free(struct shoal_heap *heap, void *block) {
-  unsigned class_ = 0;
-  struct shoal_cache_ *cache = shoal_cache_known_(heap);
-  shoal_atomic64 *word = SHOAL_LIKELY(cache) ? find_own(cache, block, &class_) : NULL;
-  if (SHOAL_UNLIKELY(!word)) return free_slowly(heap, block);
-  struct shoal_list_ *list = &cache->list[class_];
+// The same, if it lies in the slab that the last one did.
+SHOAL_INLINE shoal_atomic64 *find_own_again(const struct shoal_cache_ *cache, const void *block) {
+  uint64_t at = (uintptr_t)block - (uintptr_t)cache->slab.data;
+  if (SHOAL_UNLIKELY(at >= SHOAL_SLAB_BYTES_ || shoal_load64_relaxed(cache->slab.run) != cache->slab.word)) return NULL;
+  uint64_t scaled = (uint64_t)((uint32_t)at - cache->slab.first) * cache->slab.reciprocal;
+  uint32_t i = (uint32_t)(scaled >> 32);
+  if (SHOAL_UNLIKELY(i >= cache->slab.count || (uint32_t)scaled >= cache->slab.reciprocal)) return NULL;
+  return (shoal_atomic64 *)(void *)cache->slab.data + i;
+}
+static void remember_slab(struct shoal_cache_ *cache, const struct own *o) {
+  const struct shoal_class_ *k = &shoal_class_[o->class_];
+  cache->slab.data = cache->data + o->page * SHOAL_PAGE_;
+  cache->slab.run = &cache->page[o->page].owner;
+  cache->slab.word = o->word;
+  cache->slab.list = &cache->list[o->class_];
+  cache->slab.reciprocal = k->reciprocal;
+  cache->slab.first = k->first;
+  cache->slab.count = k->count;
+}
+
+// 1: freed; 0: it is not this process's, or there is no room in the list.
+SHOAL_INLINE int free_own(const struct shoal_cache_ *cache, struct shoal_list_ *list, void *block,
+                          shoal_atomic64 *word) {
+  struct shoal_listed_ *top = list->top;
   uint64_t w = shoal_load64_relaxed(word);
-  if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)mine(cache, PROCESS) || list->n >= shoal_class_[class_].room))
-    return free_slowly(heap, block);
+  if (SHOAL_UNLIKELY((uint32_t)w != cache->process || top == list->end)) return 0;
+  list->top = top + 1;
+  top[1] = (struct shoal_listed_){block, word};
   shoal_store64_release(word, w + cache->freed);  // [H1]
-  list->item[list->n++] = (struct shoal_listed_){block, word};
-  return 0;
+  return 1;
+}
+
+SHOAL_NOINLINE static int free_elsewhere(struct shoal_heap *heap, struct shoal_cache_ *cache, void *block) {
+  struct own o;
+  shoal_atomic64 *word = find_own(cache, block, &o);
+  if (SHOAL_UNLIKELY(!word)) return free_slowly(heap, block);
+  remember_slab(cache, &o);
+  return SHOAL_LIKELY(free_own(cache, cache->slab.list, block, word)) ? 0 : free_slowly(heap, block);
+}
+
+int shoal_heap_free(struct shoal_heap *heap, void *block) {
+  struct shoal_cache_ *cache;
+  if (SHOAL_UNLIKELY(!shoal_cache_known_(heap, &cache))) return free_slowly(heap, block);
+  shoal_atomic64 *word = find_own_again(cache, block);
+  if (SHOAL_UNLIKELY(!word)) return free_elsewhere(heap, cache, block);
+  return SHOAL_LIKELY(free_own(cache, cache->slab.list, block, word)) ? 0 : free_slowly(heap, block);
 }
 
 // ---- size ----
@@ -285,11 +320,11 @@ static uint64_t word_of(uint32_t seq, uint32_t entry, uint32_t generation) {
 // A small block of this process's own slab, which nobody else changes. 0: it is none.
 static int give_own(struct shoal_heap *heap, const struct shoal_cache_ *cache, void *block, uint32_t entry,
                     uint32_t generation, struct shoal_block_ref *ref) {
-  unsigned class_ = 0;
-  shoal_atomic64 *word = find_own(cache, block, &class_);
+  struct own o;
+  shoal_atomic64 *word = find_own(cache, block, &o);
   if (SHOAL_UNLIKELY(!word)) return 0;
   uint64_t w = shoal_load64_relaxed(word), given = word_of(shoal_word_seq_(w) + 1, entry, generation);
-  if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)mine(cache, PROCESS))) return 0;
+  if (SHOAL_UNLIKELY((uint32_t)w != cache->process)) return 0;
   *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(given), 0};
   shoal_store64_release(word, given);  // [H1] pairs with [H2]
   return 1;
@@ -305,7 +340,7 @@ static int begin_to_give(struct shoal_heap *heap, void *block, uint32_t entry, u
   if (rc) return rc;
   *w = shoal_load64_relaxed(s->word);
   *given = word_of(shoal_word_seq_(*w) + 1, entry, generation);
-  if ((uint32_t)*w != (uint32_t)mine(cache, PROCESS)) return shoal_fail_(-EINVAL, "the block is not this process's");
+  if ((uint32_t)*w != cache->process) return shoal_fail_(-EINVAL, "the block is not this process's");
   *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(*given), 0};
   return 0;
 }
@@ -402,15 +437,15 @@ int shoal_block_end_(struct shoal_heap *heap, const struct shoal_block_ref *ref,
 
 int shoal_block_end_alone_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry,
                            uint32_t generation) {
-  struct shoal_cache_ *cache = shoal_cache_known_(heap);
-  unsigned class_ = 0;
+  struct shoal_cache_ *cache = NULL;
+  struct own o;
   shoal_off off = *(const volatile shoal_off *)&ref->off;
   uint64_t w = word_of(*(const volatile uint32_t *)&ref->seq, entry, generation);
   char *block = (char *)((uintptr_t)heap->seg->base + off);  // `off` may be anything
-  shoal_atomic64 *word = SHOAL_LIKELY(cache) ? find_own(cache, block, &class_) : NULL;
+  shoal_atomic64 *word = SHOAL_LIKELY(shoal_cache_known_(heap, &cache)) ? find_own(cache, block, &o) : NULL;
   if (SHOAL_UNLIKELY(!word || shoal_load64_acquire(word) != w))  // [H2]
     return shoal_block_end_(heap, ref, entry, generation);
   shoal_store64_release(word, shoal_word_next_(w, CACHED, 0));  // [H1]
-  push(heap, cache, class_, block, word);
+  push(heap, cache, o.class_, block, word);
   return 0;
 }

@@ -95,24 +95,35 @@ struct shoal_chunk_ {
 };
 
 #define SHOAL_LIST_ROOM_ 64u
-struct shoal_list_ {  // blocks that are CACHED: hints, the words decide
-  uint32_t n;
-  struct shoal_listed_ {
-    void *block;
-    shoal_atomic64 *word;
-  } item[SHOAL_LIST_ROOM_];
+struct shoal_listed_ {
+  void *block;
+  shoal_atomic64 *word;
 };
+// Blocks that are CACHED: hints, the words decide. A power of two in size.
+struct shoal_list_ {
+  struct shoal_listed_ *top, *bottom, *end;  // the last one; before the first, what is never CACHED; the last with room
+  void *unused_;
+};
+SHOAL_INLINE uint32_t shoal_listed_n_(const struct shoal_list_ *l) { return (uint32_t)(l->top - l->bottom); }
 
 #define SHOAL_RECENT_ 16u
-struct shoal_cache_ {  // a thread's, of one heap
-  // Where its last block was, and what a word gains when it is allocated, or freed, by its own process.
+struct shoal_cache_ {         // a thread's, of one heap
+  uint64_t allocated, freed;  // what a word gains by its own process
+  struct {                    // that its last freed block was of, as long as its run has this word
+    char *data;
+    shoal_atomic64 *run;
+    uint64_t word;
+    struct shoal_list_ *list;
+    uint32_t reciprocal, first, count;  // its class's
+  } slab;
+  uint32_t process;  // the lower half of a word of this process's
+  // Where its last block was.
   char *data;
   uint64_t bytes;
   struct shoal_page_shm *page;
   uint64_t slabs_end;  // of the pages at which a slab may begin
-  uint64_t allocated, freed;
-  uint32_t owner;   // of this process's words
-  uint64_t thread;  // 0: it has ended, another may have this
+  uint32_t owner;      // of this process's words
+  uint64_t thread;     // 0: it has ended, another may have this
   struct shoal_cache_ *next;
   struct shoal_recent_ {  // runs that it handed out lately
     struct shoal_chunk_ *chunk;
@@ -120,6 +131,7 @@ struct shoal_cache_ {  // a thread's, of one heap
   } recent[SHOAL_RECENT_];
   uint32_t oldest;
   struct shoal_list_ list[SHOAL_CLASSES_];
+  struct shoal_listed_ listed[SHOAL_CLASSES_][SHOAL_LIST_ROOM_ + 1];
 };
 
 struct shoal_slab_ {
@@ -170,16 +182,19 @@ struct shoal_local_ {
   uint64_t serial;
   struct shoal_cache_ *cache;
   uint32_t epoch;
-};
+} SHOAL_ALIGNED(32);  // found without a multiplication
 #define SHOAL_LOCALS_ 4u
 extern __thread struct shoal_local_ shoal_local_[SHOAL_LOCALS_];
-SHOAL_INLINE struct shoal_cache_ *shoal_cache_known_(const struct shoal_heap *heap) {  // NULL: it has not joined
+// 1: *out, which are there; 0: the thread has not joined.
+SHOAL_INLINE int shoal_cache_known_(const struct shoal_heap *heap, struct shoal_cache_ **out) {
   const struct shoal_local_ *l = &shoal_local_[heap->serial % SHOAL_LOCALS_];
-  return SHOAL_LIKELY(l->serial == heap->serial && l->epoch == shoal_epoch()) ? l->cache : NULL;
+  if (SHOAL_UNLIKELY(l->serial != heap->serial || l->epoch != shoal_epoch())) return 0;
+  *out = l->cache;
+  return 1;
 }
 SHOAL_INLINE struct shoal_cache_ *shoal_cache_of_(struct shoal_heap *heap, int *rc) {
-  struct shoal_cache_ *cache = shoal_cache_known_(heap);
-  return SHOAL_LIKELY(cache) ? cache : shoal_cache_join_(heap, rc);
+  struct shoal_cache_ *cache;
+  return SHOAL_LIKELY(shoal_cache_known_(heap, &cache)) ? cache : shoal_cache_join_(heap, rc);
 }
 // Takes notice of chunks that others made. 0, or why one cannot be used.
 int shoal_chunks_look_(struct shoal_heap *heap);

@@ -58,30 +58,32 @@ static struct shoal_page_shm *slab_of(struct shoal_heap *heap, const void *block
 }
 
 void shoal_slab_flush_(struct shoal_heap *heap, struct shoal_list_ *list, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    uint64_t w = shoal_load64_relaxed(list->item[i].word);
-    struct shoal_page_shm *slab = slab_of(heap, list->item[i].block);
+  struct shoal_listed_ *first = list->bottom + 1;
+  for (struct shoal_listed_ *i = first; i < first + n; i++) {
+    uint64_t w = shoal_load64_relaxed(i->word);
+    struct shoal_page_shm *slab = slab_of(heap, i->block);
     if (shoal_word_kind_(w) != CACHED) continue;
-    change_block(list->item[i].word, w, FREE);
+    change_block(i->word, w, FREE);
     if (slab) shoal_slab_returned_(slab);
   }
-  list->n -= n;
-  memmove(list->item, list->item + n, list->n * sizeof list->item[0]);
+  list->top -= n;
+  memmove(first, first + n, shoal_listed_n_(list) * sizeof *first);
 }
 
 void shoal_slab_flush_all_(struct shoal_heap *heap, struct shoal_cache_ *cache) {
-  for (unsigned k = 0; k < SHOAL_CLASSES_; k++) shoal_slab_flush_(heap, &cache->list[k], cache->list[k].n);
+  for (unsigned k = 0; k < SHOAL_CLASSES_; k++)
+    shoal_slab_flush_(heap, &cache->list[k], shoal_listed_n_(&cache->list[k]));
 }
 
 // Moves FREE blocks of the slab into the list, until it is half full.
 static void harvest(struct shoal_slab_ *s, const struct shoal_class_ *k, struct shoal_list_ *list) {
   char *slab = s->chunk->data + s->page * SHOAL_PAGE_;
   shoal_atomic64 *words = shoal_slab_words_(s->chunk, s->page);
-  for (; s->at < k->count && list->n < k->room / 2; s->at++) {
+  for (; s->at < k->count && shoal_listed_n_(list) < k->room / 2; s->at++) {
     uint64_t w = shoal_load64_acquire(&words[s->at]);  // [H2]
     if (shoal_word_kind_(w) != FREE) continue;
     change_block(&words[s->at], w, CACHED);
-    list->item[list->n++] = (struct shoal_listed_){slab + k->first + (size_t)s->at * k->size, &words[s->at]};
+    *++list->top = (struct shoal_listed_){slab + k->first + (size_t)s->at * k->size, &words[s->at]};
   }
 }
 
@@ -95,7 +97,7 @@ static int collect(struct shoal_slabs_ *slabs, const struct shoal_class_ *k, str
       s->at = 0;
     }
     harvest(s, k, list);
-    if (list->n) return 1;
+    if (list->top != list->bottom) return 1;
     slabs->next = (slabs->next + 1) % slabs->n;
   }
   return 0;
@@ -237,7 +239,7 @@ int shoal_slab_refill_(struct shoal_heap *heap, struct shoal_cache_ *cache, unsi
   shoal_private_acquire_(&heap->lock);
   while (!collect(slabs, k, list) && adopt(heap, class_, cache->owner)) continue;
   shoal_private_release_(&heap->lock);
-  if (list->n) return 0;
+  if (list->top != list->bottom) return 0;
   int rc = shoal_run_claim_(heap, cache, SHOAL_SLAB_PAGES_, &c, &page);
   if (rc) return rc;
   make(c, page, class_, cache->owner);

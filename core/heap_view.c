@@ -188,12 +188,24 @@ static int renew(struct shoal_heap *heap) {
   return 0;
 }
 
+static shoal_atomic64 no_block;  // stands at the bottom of each list
+
+static struct shoal_cache_ *new_cache(void) {
+  struct shoal_cache_ *c = calloc(1, sizeof *c);
+  for (unsigned k = 0; c && k < SHOAL_CLASSES_; k++) {
+    struct shoal_listed_ *bottom = c->listed[k];
+    bottom->word = &no_block;
+    c->list[k] = (struct shoal_list_){bottom, bottom, bottom + shoal_class_[k].room, NULL};
+  }
+  return c;
+}
+
 static struct shoal_cache_ *cache_for(struct shoal_heap *heap, uint64_t thread) {
   struct shoal_cache_ *c = heap->caches;
   while (c && c->thread != thread) c = c->next;
   if (c) return c;
   for (c = heap->caches; c && c->thread;) c = c->next;
-  if (!c && (c = calloc(1, sizeof *c))) {
+  if (!c && (c = new_cache())) {
     c->next = heap->caches;
     heap->caches = c;
   }
@@ -202,6 +214,8 @@ static struct shoal_cache_ *cache_for(struct shoal_heap *heap, uint64_t thread) 
   c->allocated = SHOAL_WORD_(1, PROCESS, c->owner) - SHOAL_WORD_(0, CACHED, 0);
   c->freed = SHOAL_WORD_(1, CACHED, 0) - SHOAL_WORD_(0, PROCESS, c->owner);
   c->thread = thread;
+  c->slab.data = NULL;
+  c->process = (uint32_t)SHOAL_WORD_(0, PROCESS, c->owner);
   return c;
 }
 

@@ -1,6 +1,6 @@
 // Whether what several did to a dict or a list at once can have been done one after the other (ipc/data/dict.h, list.h: ORDERING).
 // - histories of get, set, remove, set_if, setdefault at a few keys are linear, each key's for itself
-// - histories of get, set, append and pop at both ends of a list are
+// - histories of a list are: get, set, append, pop, pop_alloc and delete at both ends, remove, count, repeat
 // - the search is no rubber stamp: operations that look first and act later are found out
 //
 // A history: of each worker what it called, when, and what was answered. It is linear if there is an order, in which none comes
@@ -19,12 +19,14 @@
 #define HISTORIES 250u
 #endif
 
-enum { GET, SET, REMOVE, SET_IF, SETDEFAULT, APPEND, POP };
+#define MOST (WORKERS * CALLS << WORKERS)  // values of a list: each worker repeats it once
+
+enum { GET, SET, REMOVE, SET_IF, SETDEFAULT, APPEND, POP, POP_ALLOC, DELETE, COUNT, REPEAT };
 struct call {
   uint64_t called, returned;
   uint32_t op, key;   // of a list: 0 the first, 1 the last
-  uint32_t value;     // to be written; never written twice
-  uint32_t expected;  // of set_if: the value whose version it had, 0: not there
+  uint32_t value;     // to be written; never written twice. Of repeat: how many times
+  uint32_t expected;  // of set_if: the value whose version it had, 0: not there; of remove and count: which value
   uint32_t found;     // what was answered
   int32_t rc;
 };
@@ -38,7 +40,7 @@ static uint64_t tick(struct history *h) { return shoal_add64_seq_cst(&h->clock, 
 // ---- the search ----
 
 struct model {  // of one key: value[0], 0: not there
-  uint32_t length, value[WORKERS * CALLS + 1];
+  uint32_t length, value[MOST];
 };
 // Whether a dict's key answers so.
 static int key_answers(struct model *m, const struct call *c) {
@@ -55,14 +57,33 @@ static int key_answers(struct model *m, const struct call *c) {
       return held ? c->rc == 1 && c->found == held : c->rc == 0;
   }
 }
+static void take_out(struct model *m, uint32_t at) {
+  memmove(&m->value[at], &m->value[at + 1], (--m->length - at) * sizeof m->value[0]);
+}
+static void repeat(struct model *m, uint32_t times) {
+  uint32_t length = m->length;
+  m->length = 0;
+  for (; times; times--, m->length += length) memmove(&m->value[m->length], m->value, length * sizeof m->value[0]);
+}
+// Whether a list answers so of a value, wherever that is.
+static int anywhere_answers(struct model *m, const struct call *c) {
+  uint32_t n = 0, first = 0;
+  for (uint32_t i = m->length; i--;)
+    if (m->value[i] == c->expected) n++, first = i;
+  if (c->op == COUNT) return c->rc == 0 && c->found == n;
+  if (n) take_out(m, first);
+  return c->rc == (n ? 0 : -ENOENT);
+}
 static int list_answers(struct model *m, const struct call *c) {
   uint32_t at = c->key ? m->length - 1 : 0, *values = m->value;
   if (c->op == APPEND) return values[m->length++] = c->value, c->rc == 0;
+  if (c->op == REPEAT) return repeat(m, c->value), c->rc == 0;
+  if (c->op == REMOVE || c->op == COUNT) return anywhere_answers(m, c);
   if (m->length == 0) return c->rc == -ERANGE;
   uint32_t held = values[at];
   if (c->op == SET) return values[at] = c->value, c->rc == 0;
-  if (c->op == POP) memmove(&values[at], &values[at + 1], (--m->length - at) * sizeof *values);
-  return c->rc == 0 && c->found == held;
+  if (c->op != GET) take_out(m, at);
+  return c->rc == 0 && (c->op == DELETE || c->found == held);
 }
 
 struct search {
@@ -125,15 +146,32 @@ static void call_dict(struct history *h, struct call *c, uint64_t *version) {
   }
   c->returned = tick(h);
 }
-static void call_list(struct history *h, struct call *c) {
+static int pop_alloc(int64_t at, uint32_t *found) {
+  void *value;
   uint64_t size;
+  int rc = shoal_list_pop_alloc(list, at, &value, &size, F);
+  if (rc) return rc;
+  memcpy(found, value, sizeof *found);
+  free(value);
+  return 0;
+}
+static void call_list(struct history *h, struct call *c) {
+  uint64_t size = 0;
   int64_t at = c->key ? -1 : 0;
   c->called = tick(h);
   switch (c->op) {
     case GET: c->rc = shoal_list_get(list, at, &c->found, 4, &size); break;
     case SET: c->rc = shoal_list_set(list, at, &c->value, 4, F); break;
     case APPEND: c->rc = shoal_list_append(list, &c->value, 4, F); break;
-    default: c->rc = shoal_list_pop(list, at, &c->found, 4, &size, F);
+    case POP: c->rc = shoal_list_pop(list, at, &c->found, 4, &size, F); break;
+    case POP_ALLOC: c->rc = pop_alloc(at, &c->found); break;
+    case DELETE: c->rc = shoal_list_delete(list, at, F); break;
+    case REMOVE: c->rc = shoal_list_remove(list, &c->expected, 4, F); break;
+    case COUNT:
+      c->rc = shoal_list_count(list, &c->expected, 4, &size, F);
+      c->found = (uint32_t)size;
+      break;
+    default: c->rc = shoal_list_repeat(list, c->value, F);
   }
   c->returned = tick(h);
 }
@@ -172,10 +210,14 @@ static void some_of_a_dict(struct history *h, unsigned i, uint32_t *random) {
   }
 }
 static void some_of_a_list(struct history *h, unsigned i, uint32_t *random) {
-  static const uint32_t ops[] = {GET, GET, SET, APPEND, APPEND, POP};
+  static const uint32_t ops[] = {GET, SET, APPEND, APPEND, APPEND, POP, POP_ALLOC, DELETE, REMOVE, COUNT, REPEAT};
+  int repeated = 0;
   for (unsigned k = 0; k < CALLS; k++) {
     struct call *c = &h->calls[i][k];
-    *c = (struct call){.op = ops[rnd(random) % 6], .key = rnd(random) % 2, .value = i * CALLS + k + 1};
+    *c = (struct call){.op = ops[rnd(random) % (sizeof ops / sizeof *ops)], .key = rnd(random) % 2};
+    if (c->op == REPEAT && repeated++) c->op = APPEND;
+    c->value = c->op == REPEAT ? rnd(random) % 3 : i * CALLS + k + 1;
+    c->expected = rnd(random) % (WORKERS * CALLS) + 1;
     call_list(h, c);
   }
 }
@@ -260,6 +302,40 @@ static void test_a_pop_that_looks_first(void **state) {
   end();
 }
 
+static void test_a_remove_that_looks_first(void **state) {
+  struct history *h = begin();
+  uint64_t index;
+  (void)state;
+  call_list(h, of(h, 0, 0, APPEND, 0, 1));
+  call_list(h, of(h, 0, 1, APPEND, 0, 2));
+  struct call *twin = of(h, 1, 0, REMOVE, 0, 0);
+  twin->expected = 1;
+  twin->called = tick(h);
+  assert_int_equal(shoal_list_index(list, &twin->expected, 4, 0, &index, F), 0);
+  call_list(h, of(h, 0, 2, POP_ALLOC, 0, 0));
+  twin->rc = shoal_list_delete(list, (int64_t)index, F);
+  twin->returned = tick(h);
+  assert_int_equal(twin->rc, 0);
+  assert_false(list_is_linear(h));  // both of them took it
+  end();
+}
+static void test_a_repeat_in_two_steps(void **state) {
+  struct history *h = begin();
+  (void)state;
+  call_list(h, of(h, 0, 0, APPEND, 0, 1));
+  struct call *twin = of(h, 1, 0, REPEAT, 0, 3);
+  twin->called = tick(h);
+  assert_int_equal(shoal_list_append(list, &(uint32_t){1}, 4, F), 0);
+  struct call *c = of(h, 0, 1, COUNT, 0, 0);
+  c->expected = 1;
+  call_list(h, c);
+  twin->rc = shoal_list_append(list, &(uint32_t){1}, 4, F);
+  twin->returned = tick(h);
+  assert_int_equal(c->found, 2);
+  assert_false(list_is_linear(h));  // there never were two
+  end();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_dict),
@@ -267,6 +343,8 @@ int main(void) {
       cmocka_unit_test(test_a_set_if_that_looks_first),
       cmocka_unit_test(test_a_setdefault_that_looks_first),
       cmocka_unit_test(test_a_pop_that_looks_first),
+      cmocka_unit_test(test_a_remove_that_looks_first),
+      cmocka_unit_test(test_a_repeat_in_two_steps),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
