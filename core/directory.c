@@ -487,7 +487,7 @@ static int find_part(struct shoal_segment *seg, const struct label *l, uint64_t 
     if ((shoal_load64_relaxed(&seg->entries[at].whole) & ~SHOAL_MARKS_) != l->whole || state_at(seg, at) != REMOVED)
       continue;
     view_entry(seg, at, &v);
-    void *memory = shoal_segment_at(seg, v.off, v.size);
+    void *memory = shoal_run_at_(seg, v.off, v.size);
     if (v.label.name[2] != l->name[2] || v.size != size || !memory) continue;
     *out = (struct shoal_object){memory, v.size, v.off, v.entry, GENERATION(v.state)};
     return 1;
@@ -530,8 +530,8 @@ int shoal_object_open(struct shoal_segment *seg, const char *name, const char *t
   while (rc == 0) {
     if (!find(seg, l.name, 1u << LIVE, &v, NULL)) return shoal_fail_(-ENOENT, "no object \"%s\"", name);
     if (memcmp(v.label.type, l.type, sizeof l.type) != 0) return wrong_type(&v, type);
-    void *memory = shoal_segment_at(seg, v.off, v.size);
-    if (!memory || v.size == 0) return shoal_fail_(-EPROTO, "\"%s\" lies outside the segment", name);
+    void *memory = shoal_run_at_(seg, v.off, v.size);
+    if (!memory || v.size == 0) return shoal_fail_(-EPROTO, "\"%s\" is nowhere in the segment", name);
     rc = shoal_reference_add_(seg, v.entry, &record);
     if (rc) break;
     if (shoal_load64_seq_cst(&seg->entries[v.entry].state) == v.state) {  // [F2] still there, and now it stays

@@ -21,6 +21,11 @@ enum { SHOAL_ENTRY_EMPTY_, SHOAL_ENTRY_FREE_, SHOAL_ENTRY_CREATING_, SHOAL_ENTRY
 int shoal_directory_acquire_(struct shoal_segment *seg);
 void shoal_directory_release_(struct shoal_segment *seg);
 
+// What an entry says is there; NULL: that is no run of units, so that what lies in it may not be aligned, or not in the segment.
+SHOAL_INLINE void *shoal_run_at_(struct shoal_segment *seg, shoal_off off, uint64_t size) {
+  return (off - seg->g.units_off) % SHOAL_UNIT_ ? NULL : shoal_segment_at(seg, off, size);
+}
+
 // ---- ties (core/tie.c) ----
 // One of an object's: it is in force while the word is of that value and the holder is there. The directory's lock.
 struct shoal_tie_shm {

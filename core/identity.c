@@ -41,8 +41,9 @@ int shoal_place_(struct shoal_place_ *out) {
   struct shoal_place_ place = {.time_namespace = 0};
   char text[64];
   struct stat st;
-  if (slurp("/proc/sys/kernel/random/boot_id", text, sizeof text) < 0 || parse_boot_id(text, place.boot))
-    return shoal_fail_(-ENOSYS, "no boot id below /proc");
+  ssize_t n = slurp("/proc/sys/kernel/random/boot_id", text, sizeof text);
+  if (n < 0 && (errno == EMFILE || errno == ENFILE)) return shoal_fail_(-errno, "the boot id: %m");
+  if (n < 0 || parse_boot_id(text, place.boot)) return shoal_fail_(-ENOSYS, "no boot id below /proc");
   if (stat("/proc/self/ns/pid", &st)) return shoal_fail_(-ENOSYS, "/proc/self/ns/pid: %m");
   place.pid_namespace = st.st_ino;
   if (stat("/proc/self/ns/time", &st) == 0) place.time_namespace = st.st_ino;  // kernels before 5.6 have none

@@ -53,6 +53,49 @@ static void c_library_start(void) {
   pthread_mutex_destroy(&mutex);
 }
 
+#ifdef __GLIBC__
+static int at_thread_end(void) { return 0; }
+#else
+// When a thread ends by return or pthread_exit, musl goes through the list itself, and wakes nobody who sleeps as we do, for a
+// shared word. So what the kernel would have done is done before, in the last round of the thread's destructors.
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t ends;  // its value: the round
+static int has_ends;
+
+static void mark(shoal_atomic32 *word, int pending) {
+  uint32_t tid = shoal_thread_.tid, old = shoal_load32_relaxed(word);
+  // [R1] pairs with [A1]: what the owner wrote is seen
+  while (shoal_robust_owner(old) == tid && !shoal_cas32_release(word, &old, (old & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
+    continue;
+  if (shoal_robust_owner(old) == tid ? !(old & FUTEX_WAITERS) : !(pending && shoal_robust_owner(old) == 0)) return;
+  shoal_futex_wake(word, 1);
+  syscall(SYS_futex, &word->v_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
+          0);  // the C library's mutexes stand there, too
+}
+static void thread_ends(void *round) {
+  struct shoal_robust_head_ *head = shoal_thread_.head;
+  if ((intptr_t)round < PTHREAD_DESTRUCTOR_ITERATIONS) {
+    pthread_setspecific(ends, (void *)((intptr_t)round + 1));
+    return;
+  }
+  if (head->pending) mark((shoal_atomic32 *)(void *)((char *)head->pending + head->offset), 1);
+  for (unsigned i = 0; i < 2048 && head->next != (void *)head; i++) {
+    char *entry = head->pending = head->next;  // killed before the mark, the kernel finds it here
+    SHOAL_COMPILER_BARRIER();
+    head->next = *(void **)(void *)entry;
+    SHOAL_COMPILER_BARRIER();
+    mark((shoal_atomic32 *)(void *)(entry + head->offset), 0);
+  }
+  head->pending = NULL;
+}
+static void make_key(void) { has_ends = !pthread_key_create(&ends, thread_ends); }
+static int at_thread_end(void) {
+  pthread_once(&once, make_key);
+  if (has_ends && !pthread_setspecific(ends, (void *)1)) return 0;
+  return shoal_fail_(-ENOMEM, "no more keys of threads");
+}
+#endif
+
 static int thread_start(void) {
   struct shoal_robust_head_ *head = NULL, *inherited = shoal_thread_.head;
   size_t size = 0;
@@ -74,7 +117,8 @@ static int thread_start(void) {
   if (head->offset != -32 && head->offset != -28)
 #endif
     return shoal_fail_(-ENOSYS, "unknown robust list: word at %ld of its entry", head->offset);
-  int rc = epoch_start();
+  int rc = at_thread_end();
+  if (!rc) rc = epoch_start();
   if (rc) return rc;
   uint32_t tid = (uint32_t)syscall(SYS_gettid);
   struct timespec now;

@@ -158,16 +158,22 @@ static int lock_alone(int fd) {
 }
 
 static int fallocate_range(int fd, uint64_t from, uint64_t to) {
-  sigset_t all, old;
+  sigset_t all, old, limit;
   int rc;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &old);  // a signal makes it begin again: a steady timer would, for ever
   do rc = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) ? -errno : 0;
   while (rc == -EINTR);
+  if (rc ==
+      -EFBIG) {  // beyond RLIMIT_FSIZE: that sends the thread a SIGXFSZ, too, which ends a process; the answer is enough
+    sigemptyset(&limit);
+    sigaddset(&limit, SIGXFSZ);
+    sigtimedwait(&limit, NULL, &(struct timespec){0, 0});
+  }
   pthread_sigmask(SIG_SETMASK, &old, NULL);
-  return rc == 0
-             ? 0
-             : shoal_fail_(rc, "no %llu bytes of shared memory: %s", (unsigned long long)(to - from), strerror(-rc));
+  return rc == 0 ? 0
+                 : shoal_fail_(rc == -EFBIG ? -ENOSPC : rc, "no %llu bytes of shared memory: %s",
+                               (unsigned long long)(to - from), strerror(-rc));
 }
 
 // The memory of units from..to (bytes of them) and of their owner words; with from 0, of the tables as well. All that may

@@ -52,7 +52,7 @@ struct shoal_segment_options {  // zero: the default
 };
 
 // `name`: 1..SHOAL_NAME_MAX of [A-Za-z0-9._-], not beginning with a dot; NULL: anonymous, for children of fork and for
-// whom shoal_segment_fd() is passed to. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOMEM, -EACCES, -ENOSYS.
+// whom shoal_segment_fd() is passed to. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOMEM, -EACCES, -EMFILE, -ENOSYS.
 int shoal_segment_create(const char *name, const struct shoal_segment_options *options,
                          struct shoal_segment **out) SHOAL_MUST_CHECK;
 // Of the options only `flags` counts. -ENOENT, -EPROTO (and why: shoal_reason()), -EACCES, -ENOMEM.
@@ -97,8 +97,8 @@ struct shoal_segment_file {
 // answers that. Opens them to read, locks nothing, changes nothing.
 int shoal_segment_list(int (*each)(const struct shoal_segment_file *, void *), void *arg);
 
-// Makes it at least `size` bytes, for objects. Objects do so by themselves. -ENOSPC: beyond size_max, or /dev/shm is full,
-// and nothing changed.
+// Makes it at least `size` bytes, for objects. Objects do so by themselves. -ENOSPC: beyond size_max or this process's
+// RLIMIT_FSIZE (no SIGXFSZ comes), or /dev/shm is full, and nothing changed.
 int shoal_segment_grow(struct shoal_segment *seg, uint64_t size);
 
 // What is counted on slow paths only: uncontended operations count nothing. Of a thread in the segments where it is a

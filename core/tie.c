@@ -150,8 +150,8 @@ static int look_at(struct shoal_segment *seg, const char *type, struct shoal_obj
   if (strcmp(is, type) != 0) return shoal_fail_(-EBADMSG, "it is a %s, no %s", is, type);
   o->off = shoal_load64_acquire(&e->off);    // [D4]
   o->size = shoal_load64_acquire(&e->size);  // [D4]
-  o->memory = o->size ? shoal_segment_at(seg, o->off, o->size) : NULL;
-  return o->memory ? 0 : shoal_fail_(-EPROTO, "it lies outside the segment");
+  o->memory = o->size ? shoal_run_at_(seg, o->off, o->size) : NULL;
+  return o->memory ? 0 : shoal_fail_(-EPROTO, "it is nowhere in the segment");
 }
 int shoal_object_open_at_(struct shoal_segment *seg, uint32_t entry, uint32_t generation, const char *type,
                           struct shoal_object *out) {

@@ -1009,7 +1009,8 @@ static void test_damaged_entries(void **state) {
   const struct {
     uint64_t off, size;
   } bad[] = {{0, 100},          {4096, 100},           {UINT64_MAX, 100},         {UINT64_MAX - 50, 100}, {off, 0},
-             {off, UINT64_MAX}, {off, UINT64_MAX / 2}, {off, small.size_max + 1}, {off - 1, UINT64_MAX}};
+             {off, UINT64_MAX}, {off, UINT64_MAX / 2}, {off, small.size_max + 1}, {off - 1, UINT64_MAX},  {off + 1, 90},
+             {off + 64, 36}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     shoal_store64_relaxed(&e->off, bad[i].off);
     shoal_store64_relaxed(&e->size, bad[i].size);

@@ -7,6 +7,7 @@
 // - close refuses while another thread of the process, or an owned word, needs the mapping
 #include <dirent.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "core/deadline.h"
@@ -573,6 +574,105 @@ static void test_no_address_space(void **state) {
   if (!WIFEXITED(st) || (WEXITSTATUS(st) && WEXITSTATUS(st) != 77)) fail_msg("status %x", st);
 }
 
+// ---- limits, and other namespaces ----
+
+// In a child without privileges, which are above limits; its own /proc it may still read.
+static void become_nobody(void) {
+  MUST(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
+  MUST(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0);
+}
+static void limit_to(int resource, rlim_t most) { MUST(setrlimit(resource, &(struct rlimit){most, most}) == 0); }
+
+static void in_child(void (*body)(void)) {
+  int st;
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    body();
+    _exit(0);
+  }
+  assert_int_equal(waitpid(pid, &st, 0), pid);
+  if (WIFEXITED(st) && WEXITSTATUS(st) == 77) skip();
+  if (st) fail_msg("status %x", st);
+}
+
+static void few_files(void) {
+  struct shoal_segment *seg;
+  struct rlimit old;
+  MUST(getrlimit(RLIMIT_NOFILE, &old) == 0);
+  MUST(setrlimit(RLIMIT_NOFILE, &(struct rlimit){3, old.rlim_max}) == 0);
+  MUST(shoal_segment_create(NULL, &small, &seg) == -EMFILE);
+  MUST(shoal_segment_create(test_name("files"), &small, &seg) == -EMFILE);
+  MUST(setrlimit(RLIMIT_NOFILE, &old) == 0);
+  MUST(shoal_segment_open(test_name("files"), NULL, &seg) == -ENOENT);
+  MUST(shoal_segment_create(NULL, &small, &seg) == 0);
+}
+static void short_files(void) {  // SIGXFSZ would end it
+  struct shoal_segment *seg;
+  struct shoal_segment_options o = {.size = 256 << 10, .size_max = 16 << 20, .participants = 8, .objects = 16};
+  sigset_t pending;
+  MUST(shoal_segment_create(NULL, &o, &seg) == 0);
+  limit_to(RLIMIT_FSIZE, 4 << 20);
+  MUST(shoal_segment_grow(seg, 8 << 20) == -ENOSPC);
+  MUST(info_of(seg).size == 256 << 10);
+  MUST(shoal_segment_grow(seg, 300 << 10) == 0);
+  o.size = 8 << 20;
+  MUST(shoal_segment_create(NULL, &o, &seg) == -ENOSPC);
+  MUST(sigpending(&pending) == 0 && !sigismember(&pending, SIGXFSZ));
+}
+static void no_locked_memory(void) {
+  struct shoal_segment *seg;
+  struct shoal_segment_options o = {.size = 1 << 20, .size_max = 16 << 20, .participants = 8, .objects = 16};
+  become_nobody();
+  limit_to(RLIMIT_MEMLOCK, 64 << 10);
+  o.flags = SHOAL_SEGMENT_LOCKED;
+  MUST(shoal_segment_create(NULL, &o, &seg) == -ENOMEM && strstr(shoal_reason(), "mlock"));
+  o.flags = 0;
+  MUST(shoal_segment_create(NULL, &o, &seg) == 0);
+}
+static void test_limits(void **state) {
+  (void)state;
+  in_child(few_files);
+  in_child(short_files);
+  in_child(no_locked_memory);
+}
+
+// A container: a pid namespace with a /proc of its own, /dev/shm as it was.
+static void inside(void) {
+  struct shoal_segment *seg;
+  shoal_proc_id id;
+  MUST(getpid() == 1 && mount("proc", "/proc", "proc", 0, NULL) == 0);
+  MUST(shoal_segment_open("outside", NULL, &seg) == -EPROTO && strstr(shoal_reason(), "another pid namespace"));
+  MUST(shoal_segment_create(NULL, &small, &seg) == 0 && shoal_proc_self(seg, &id) == 0);
+  pid_t pid = fork();
+  if (pid == 0) {
+    MUST(shoal_proc_self(seg, &id) == 0);
+    kill(getpid(), SIGKILL);
+  }
+  int st;
+  MUST(waitpid(pid, &st, 0) == pid && shoal_proc_reap(seg) == 1 && shoal_proc_alive(seg, id, 1));
+}
+static void namespaces(void) {
+  static char dir[] = "/tmp/shoal-test-XXXXXX";
+  struct shoal_segment *seg;
+  MUST(mkdtemp(dir) != NULL);
+  shoal_shm_directory_ = dir;
+  MUST(shoal_segment_create("outside", &small, &seg) == 0);
+  int may = !unshare(CLONE_NEWPID | CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), st = 0;
+  pid_t pid = may ? fork() : 0;
+  if (may && pid == 0) {
+    inside();
+    _exit(0);
+  }
+  if (may) MUST(waitpid(pid, &st, 0) == pid);
+  MUST(shoal_segment_unlink("outside") == 0 && rmdir(dir) == 0);
+  if (!may) fprintf(stderr, "a pid namespace is not permitted here\n");
+  if (!may || st) _exit(may ? 99 : 77);
+}
+static void test_in_another_pid_namespace(void **state) {
+  (void)state;
+  in_child(namespaces);
+}
+
 // ---- close ----
 
 struct beside {
@@ -664,6 +764,8 @@ int main(void) {
       cmocka_unit_test(test_full_shm),
       cmocka_unit_test(test_growth_under_signals),
       cmocka_unit_test(test_no_address_space),
+      cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_in_another_pid_namespace),
       cmocka_unit_test(test_close_refuses_beside_a_participant),
       cmocka_unit_test(test_close_after_a_thread_exited),
       cmocka_unit_test(test_close_refuses_with_a_word_owned),

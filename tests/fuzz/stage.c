@@ -12,13 +12,11 @@
 #define WORDS (PAGE / 8)
 
 static struct {
-  struct {
-    uint64_t off;
-    uint64_t word[WORDS];
-  } * page;  // those of the file, as stage_make left it, that are not all zeros
-  uint32_t pages, n_used;
-  uint32_t *used;  // their words that are not zero: page * WORDS + word
-  uint64_t size;   // of the file, bytes
+  uint64_t size;           // of the file, bytes
+  uint64_t *image;         // of it, as stage_make left it
+  uint64_t *file;          // it, mapped
+  uint32_t *page, pages;   // where those begin that are not all zeros, in words
+  uint32_t *used, n_used;  // the words that are not zero
   int fd;
   struct shoal_segment *seg;
 } stage;
@@ -34,40 +32,41 @@ static void make(void) {
   stage.fd = dup(shoal_segment_fd(seg));
   FUZZ_CHECK(stage.fd >= 0 && shoal_segment_close(seg) == 0);
   stage.size = (uint64_t)lseek(stage.fd, 0, SEEK_END);
+  stage.file = mmap(NULL, stage.size, PROT_READ | PROT_WRITE, MAP_SHARED, stage.fd, 0);
+  stage.image = malloc(stage.size);
   stage.page = calloc(stage.size / PAGE, sizeof *stage.page);
   stage.used = calloc(stage.size / 8, sizeof *stage.used);
-  FUZZ_CHECK(stage.page && stage.used);
-  for (uint64_t off = 0; off < stage.size; off += PAGE) {
-    uint64_t *word = stage.page[stage.pages].word;
+  FUZZ_CHECK(stage.file != MAP_FAILED && stage.image && stage.page && stage.used);
+  memcpy(stage.image, stage.file, stage.size);
+  for (uint32_t at = 0; at < stage.size / 8; at += WORDS) {
     uint32_t before = stage.n_used;
-    FUZZ_CHECK(pread(stage.fd, word, PAGE, (off_t)off) == PAGE);
-    for (uint32_t i = 0; i < WORDS; i++)
-      if (word[i]) stage.used[stage.n_used++] = stage.pages * WORDS + i;
-    if (stage.n_used > before) stage.page[stage.pages++].off = off;
+    for (uint32_t i = at; i < at + WORDS; i++)
+      if (stage.image[i]) stage.used[stage.n_used++] = i;
+    if (stage.n_used > before) stage.page[stage.pages++] = at;
   }
 }
 
+// A mapping that stays, and no page given back, which would have to be faulted in: that is most of what a script costs.
 static void restore(void) {
-  FUZZ_CHECK(ftruncate(stage.fd, 0) == 0 && ftruncate(stage.fd, (off_t)stage.size) == 0);
-  for (uint32_t i = 0; i < stage.pages; i++)
-    FUZZ_CHECK(pwrite(stage.fd, stage.page[i].word, PAGE, (off_t)stage.page[i].off) == PAGE);
+  if (lseek(stage.fd, 0, SEEK_END) != (off_t)stage.size) FUZZ_CHECK(ftruncate(stage.fd, (off_t)stage.size) == 0);
+  memcpy(stage.file, stage.image, stage.size);
 }
 
 // ---- editing ----
 
-// A word, mostly one that is not zero: page * WORDS + word.
+// A word of the file, mostly one that is not zero.
 static uint32_t where(struct script *s) {
   uint32_t n = (uint32_t)script_take(s, 3);
-  return n & 0xc00000 ? stage.used[n % stage.n_used] : n % (stage.pages * WORDS);
+  if (n & 0xc00000) return stage.used[n % stage.n_used];
+  n %= stage.pages * WORDS;
+  return stage.page[n / WORDS] + n % WORDS;
 }
-static uint64_t off_of(uint32_t where) { return stage.page[where / WORDS].off + 8 * (where % WORDS); }
 static uint64_t other_word(uint64_t old, struct script *s) {
-  uint32_t other;
   switch (script_below(s, 8)) {
     case 0: return script_take(s, 8);
     case 1: return old ^ UINT64_C(1) << script_below(s, 64);
     case 2: return old + (uint64_t)(int8_t)script_take(s, 1);
-    case 3: other = where(s); return stage.page[other / WORDS].word[other % WORDS];
+    case 3: return stage.image[where(s)];
     case 4: return (old & ~UINT64_C(0xffffffff)) | script_take(s, 4);
     case 5: return (old & UINT64_C(0xffffffff)) | script_take(s, 4) << 32;
     case 6: return script_take(s, 2);
@@ -93,8 +92,8 @@ static void nobody_writes(struct shoal_segment_shm *header) {
 }
 
 void stage_edit(struct script *s) {
-  uint64_t off = off_of(where(s)), word;
-  char *at = stage.seg->base + off;
+  uint64_t word;
+  char *at = stage.seg->base + 8 * (uint64_t)where(s);
   memcpy(&word, at, sizeof word);
   word = other_word(word, s);
   if (is_linked(at)) return;
@@ -105,18 +104,13 @@ void stage_edit(struct script *s) {
 // ---- one script ----
 
 struct shoal_segment *stage_open(struct script *s) {
-  if (!stage.page) make();
+  if (!stage.image) make();
   restore();
   for (uint32_t n = script_below(s, EDITS + 1); n--;) {
-    uint64_t off = off_of(where(s)), word;
-    FUZZ_CHECK(pread(stage.fd, &word, sizeof word, (off_t)off) == sizeof word);
-    word = other_word(word, s);
-    FUZZ_CHECK(pwrite(stage.fd, &word, sizeof word, (off_t)off) == sizeof word);
+    uint64_t *word = &stage.file[where(s)];
+    *word = other_word(*word, s);
   }
-  struct shoal_segment_shm *header = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, stage.fd, 0);
-  FUZZ_CHECK(header != MAP_FAILED);
-  nobody_writes(header);
-  munmap(header, 4096);
+  nobody_writes((struct shoal_segment_shm *)stage.file);
   if (shoal_segment_open_fd(stage.fd, &stage.seg)) stage.seg = NULL;
   return stage.seg;
 }
