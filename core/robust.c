@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -72,13 +73,23 @@ static void mark(shoal_atomic32 *word, int pending) {
   syscall(SYS_futex, &word->v_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
           0);  // the C library's mutexes stand there, too
 }
+// The kernel walks the list of the last thread when the process is gone: until then what it holds is not a dead one's.
+static int is_last_thread(void) {
+  struct stat st;
+  return stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
+}
 static void thread_ends(void *round) {
   struct shoal_robust_head_ *head = shoal_thread_.head;
+  if (!head || shoal_thread_.epoch != shoal_epoch())
+    return;  // it has never held anything; a child of fork: its parent's
   if ((intptr_t)round < PTHREAD_DESTRUCTOR_ITERATIONS) {
     pthread_setspecific(ends, (void *)((intptr_t)round + 1));
     return;
   }
-  if (head->pending) mark((shoal_atomic32 *)(void *)((char *)head->pending + head->offset), 1);
+  if (is_last_thread()) return;
+  // What is in the list is marked when the link behind it has been read: then it may have another owner, who writes his own there.
+  if (head->pending && !shoal_robust_before_(&shoal_thread_, head->pending))
+    mark((shoal_atomic32 *)(void *)((char *)head->pending + head->offset), 1);
   for (unsigned i = 0; i < 2048 && head->next != (void *)head; i++) {
     char *entry = head->pending = head->next;  // killed before the mark, the kernel finds it here
     SHOAL_COMPILER_BARRIER();

@@ -158,14 +158,15 @@ static int lock_alone(int fd) {
 }
 
 static int fallocate_range(int fd, uint64_t from, uint64_t to) {
-  sigset_t all, old, limit;
+  sigset_t all, old, limit, before;
   int rc;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &old);  // a signal makes it begin again: a steady timer would, for ever
+  sigpending(&before);
   do rc = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) ? -errno : 0;
   while (rc == -EINTR);
-  if (rc ==
-      -EFBIG) {  // beyond RLIMIT_FSIZE: that sends the thread a SIGXFSZ, too, which ends a process; the answer is enough
+  // Beyond RLIMIT_FSIZE: that sends the thread a SIGXFSZ, too, which ends a process; the answer is enough.
+  if (rc == -EFBIG && !sigismember(&before, SIGXFSZ)) {
     sigemptyset(&limit);
     sigaddset(&limit, SIGXFSZ);
     sigtimedwait(&limit, NULL, &(struct timespec){0, 0});

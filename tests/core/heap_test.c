@@ -142,6 +142,9 @@ static void test_what_is_no_block(void **state) {
   struct shoal_heap *heap = heap_of(seg);
   static char foreign[16384];
   static const uint64_t sizes[] = {1, 64, 100, 3584, 4096, 4097, 70000};
+  void *first = alloc(heap, 64);  // and nothing was freed yet
+  for (uintptr_t low = 0; low < 1 << 16; low += 64) assert_int_equal(shoal_heap_free(heap, (void *)low), -EINVAL);
+  assert_ok(shoal_heap_free(heap, first));
   for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
     char *block = alloc(heap, sizes[i]), *other = alloc(heap, sizes[i]);
     uint64_t usable = shoal_heap_usable(heap, block);

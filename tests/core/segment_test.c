@@ -578,7 +578,8 @@ static void test_no_address_space(void **state) {
 
 // In a child without privileges, which are above limits; its own /proc it may still read.
 static void become_nobody(void) {
-  MUST(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
+  // where root alone has a number, in a sandbox's namespace, it may not lock beyond its limit, either
+  MUST(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0 || errno == EINVAL);
   MUST(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0);
 }
 static void limit_to(int resource, rlim_t most) { MUST(setrlimit(resource, &(struct rlimit){most, most}) == 0); }
