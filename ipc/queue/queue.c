@@ -7,7 +7,7 @@
 #include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
 
-#define MAGIC 0x51753032u
+#define MAGIC 0x51753033u
 #define ALIGN(n) (((n) + 63) & ~UINT64_C(63))
 
 // ---- layout ----
@@ -523,7 +523,7 @@ int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum sho
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   if (!q->element_size && !(q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER))
     rc = shoal_message_finish_(q, loan, how);
-  if (!rc) rc = shoal_queue_end_(q, loan, how);
+  if (!rc) rc = shoal_queue_end_(q, loan, how, SHOAL_TRY);
   shoal_pending_restore_(t, pending);
   if (!rc) *loan = (struct shoal_loan){0};
   return rc;

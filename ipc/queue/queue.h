@@ -52,7 +52,8 @@
 //          also one that does not wait, waits for those that are inside; with SHOAL_TRY for a second at most, then -ETIMEDOUT:
 //          somebody is stopped there, or the lock is damaged. What ends a loan waits a second at most, too: then release, cancel
 //          and return are done all the same, and make room, or a message, once that one goes on; a commit, and under a lease
-//          release, return and extend, answer -ETIMEDOUT, nothing changed, and can be tried again. Order is that
+//          release, return and extend, answer -ETIMEDOUT, nothing changed, and can be tried again. A get under a lease that
+//          has copied its message, and one that buries it, wait for that one. Order is that
 //          of put's or commit's moment; nobody is held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
 //          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
@@ -202,7 +203,8 @@ struct shoal_loan {      // private memory; cleared when given back
 // drop). A reservation holds up what is put behind it.
 int shoal_queue_reserve(struct shoal_queue *q, struct shoal_loan *loan, shoal_deadline deadline);
 // -EINVAL: no reservation (any more), -EPERM: another thread's, or another handle's; nothing changed. A commit to FIFO, LIFO or
-// PRIORITY: -ETIMEDOUT after a second, nothing changed, somebody is stopped inside (KINDS, above): try again, or cancel.
+// PRIORITY: -ETIMEDOUT after a second, somebody is stopped inside (KINDS, above): try again, or cancel; of bytes, the size that
+// was asked for is now the most that there is room for.
 int shoal_queue_commit(struct shoal_queue *q, struct shoal_loan *loan);
 int shoal_queue_cancel(struct shoal_queue *q, struct shoal_loan *loan);
 // A message to read (or to change) in place; release ends it, return makes it the next to be received. Errors as get.
@@ -225,21 +227,22 @@ struct shoal_queue_info {
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
   struct shoal_queue_key key;
   uint32_t grow, grown;  // how often
-  uint64_t remade;       // the order, after a death inside
+  uint64_t remade;       // the order, after a death inside, or the end of a loan beside one who was stopped there
   uint32_t overflow, joinable;
   uint32_t delivery_max, reserved_;
   uint64_t lease_ns, expired, buried;  // leases that ran out; moved to dead letters
   uint64_t held;                       // joinable: messages in hands. With size: what is unfinished
   uint64_t discarded;  // by options.overflow, by clear. May lack what a process died with (OVERFLOW, above)
   // Since it was made, as the ring's positions say it, at no cost to who puts: places taken for messages, those given up
-  // and holes among them (kinds FIFO, LIFO, PRIORITY: one that was reserved counts twice; LIFO: one that came again, too); and
+  // and holes among them (kinds FIFO, LIFO, PRIORITY: one that was reserved counts twice; LIFO: one that came again, too; and one for each `remade`); and
   // of these, what is not in the queue any more: received, in hands, never filled. `gone` is exact while nobody else works, an
   // estimate otherwise.
   uint64_t put, gone;
   char type[SHOAL_QUEUE_TYPE_MAX + 1];  // of its elements, by name; "": not told
 };
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
-// Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room.
+// Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room; a loan that
+// ended beside one who was stopped inside (KINDS, above) is, for these, in hand until somebody has gone in.
 int64_t shoal_queue_size(struct shoal_queue *q);
 int shoal_queue_empty(struct shoal_queue *q);
 int shoal_queue_full(struct shoal_queue *q);

@@ -61,10 +61,11 @@ struct shoal_queue_kind_ {
   void (*keep)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan);
   int (*in_hand)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan);
   uint64_t (*held)(struct shoal_queue *q, uint32_t me);  // claims of `me`; or (0) messages in any hands
-  // ---- leases; NULL: it gives none. `counts`: given back counts as delivered in vain. -ETIMEDOUT: another has it ----
+  // ---- leases; NULL: it gives none. `counts`: given back counts as delivered in vain. -ETIMEDOUT: another has it, or nobody gets
+  // inside before the deadline ----
   int (*receive_leased)(void *op);
-  int (*finish_leased)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
-                       uint32_t counts);
+  int (*finish_leased)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how, uint32_t counts,
+                       shoal_deadline deadline);
   int (*extend)(struct shoal_queue *q, const struct shoal_loan *loan);
   // ---- loans; `loan` is what the caller believes to hold ----
   // 1, 0; -EDEADLK: the thread has been interrupted where it cannot end.
@@ -184,15 +185,16 @@ int shoal_queue_is_still_(struct shoal_queue *q, const struct shoal_loan *loan);
 // Of the mpmc ring.
 int shoal_queue_receive_from_ring_(void *op);
 int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
-                                uint32_t counts);
+                                uint32_t counts, shoal_deadline deadline);
 int shoal_queue_extend_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan);
 uint64_t shoal_queue_extra_size_(const struct shoal_queue_options *o);  // 0: none
 void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct shoal_queue_options *o);
 int shoal_queue_extra_attach_(struct shoal_queue *q, uint64_t off, uint64_t size);  // -EPROTO
 
 // 0, -ETIMEDOUT: its lease had run out, or nobody gets inside.
-SHOAL_INLINE int shoal_queue_end_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
-  if (q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER) return q->ops->finish_leased(q, loan, how, 1);
+SHOAL_INLINE int shoal_queue_end_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
+                                  shoal_deadline deadline) {
+  if (q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER) return q->ops->finish_leased(q, loan, how, 1, deadline);
   return q->ops->finish(q, loan, how);
 }
 

@@ -139,7 +139,8 @@ static int give_back(struct shoal_queue *q, const struct shoal_loan *loan, const
   return 0;
 }
 int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
-                                uint32_t counts) {
+                                uint32_t counts, shoal_deadline deadline) {
+  (void)deadline;
   struct shoal_claim claim = claim_at(q, loan->token);
   uint64_t c = word_of(&claim, loan);
   if (how == SHOAL_RELEASE_) return release(q, loan, &claim, c);
@@ -147,7 +148,7 @@ int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *
   return give_back(q, loan, &claim, c, counts ? more(c) : c);
 }
 void shoal_queue_unreceive_(struct shoal_queue *q, struct shoal_loan *loan) {
-  if (q->leased) (void)q->ops->finish_leased(q, loan, SHOAL_RETURN_, 0);
+  if (q->leased) (void)q->ops->finish_leased(q, loan, SHOAL_RETURN_, 0, SHOAL_FOREVER);
   else (void)shoal_queue_finish_(q, loan, SHOAL_RETURN_);
 }
 
@@ -189,7 +190,7 @@ int shoal_queue_bury_(struct shoal_queue *q, const struct shoal_loan *loan) {
   if (!q->delivery_max || loan->redelivered < q->delivery_max) return 0;
   int rc = q->dead ? copy_to(q, q->dead, loan) : 0;
   if (rc) return rc == -ESTALE;  // SHOAL_DROPPED: not there, either
-  if (!q->ops->finish_leased(q, loan, SHOAL_RELEASE_, 1))
+  if (!q->ops->finish_leased(q, loan, SHOAL_RELEASE_, 1, SHOAL_FOREVER))
     shoal_add64_relaxed(q->dead ? &q->extra->buried : dropped(q), 1);
   return 1;
 }
@@ -261,7 +262,8 @@ int shoal_queue_get_leased_(void *arg) {
   int rc;
   while (!(rc = op->q->ops->receive_leased(op))) {
     memcpy(op->out, op->loan.data, op->q->element_size);
-    if (!op->q->ops->finish_leased(op->q, &op->loan, SHOAL_RELEASE_, 1)) return 0;  // else it comes again
+    if (!op->q->ops->finish_leased(op->q, &op->loan, SHOAL_RELEASE_, 1, SHOAL_FOREVER))
+      return 0;  // else it comes again
   }
   return rc;
 }
@@ -276,7 +278,8 @@ int shoal_queue_recv_leased_(void *arg) {
       return -EMSGSIZE;
     }
     if (op->size) memcpy(op->out, op->loan.data, op->size);
-    if (!op->q->ops->finish_leased(op->q, &op->loan, SHOAL_RELEASE_, 1)) return 0;  // else it comes again
+    if (!op->q->ops->finish_leased(op->q, &op->loan, SHOAL_RELEASE_, 1, SHOAL_FOREVER))
+      return 0;  // else it comes again
   }
   return rc;
 }

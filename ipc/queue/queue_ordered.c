@@ -323,8 +323,8 @@ static int finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sho
 // ---- leases ----
 
 static int finish_leased(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
-                         uint32_t counts) {
-  return finish_if(q, loan, how, loan->redelivered + counts, 1, SHOAL_TRY);
+                         uint32_t counts, shoal_deadline deadline) {
+  return finish_if(q, loan, how, loan->redelivered + counts, 1, q->lease_ns ? deadline : SHOAL_TRY);
 }
 static int extend(struct shoal_queue *q, const struct shoal_loan *loan) {
   struct shoal_thread_ *t = shoal_self_();
@@ -348,12 +348,17 @@ static int receive_leased(void *arg) {
     if (rc) return rc;
     rc = q->element_size ? 0 : shoal_message_resolve_(q, &op->loan);
     // else it took a lease's time to come here: another's, or the next message's
-    if (rc && !finish_leased(q, &op->loan, SHOAL_RELEASE_, 1)) return shoal_fail_(-EPROTO, "a damaged message");
+    if (rc && !finish_leased(q, &op->loan, SHOAL_RELEASE_, 1, SHOAL_FOREVER))
+      return shoal_fail_(-EPROTO, "a damaged message");
   } while (rc || shoal_queue_bury_(q, &op->loan));
   return 0;
 }
 static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {
   int rc = looks_due(q, side) ? look_due(q, me, deadline) : 0;
+  if (!rc && shoal_ordered_is_stale(&q->ordered)) {  // what the counts say is what was before
+    rc = shoal_ordered_enter(&q->ordered, me, deadline);
+    if (!rc) shoal_ordered_leave(&q->ordered, me);
+  }
   if (rc) return rc;
   if (side == SHOAL_PRODUCER && shoal_eventcount_closed(q->wait.shm)) return -EPIPE;
   return blocker(&q->wait, side) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
@@ -411,7 +416,7 @@ static int put_large(struct shoal_queue_op_ *op) {
   op->loan.role = op->me;
   memcpy(op->loan.data, op->in, op->q->element_size);
   rc = finish_if(op->q, &op->loan, SHOAL_COMMIT_, 0, 0, op->deadline);
-  if (rc) (void)finish_outside(op->q, &op->loan, SHOAL_CANCEL_, 0, 0);
+  if (rc) (void)finish(op->q, &op->loan, SHOAL_CANCEL_);
   if (rc) return rc;
   op->in += op->q->element_size;
   op->done++;

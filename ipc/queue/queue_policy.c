@@ -56,7 +56,7 @@ static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
   int rc = take(&mine);
   mine.loan.role = op->me;
   if (!rc && !q->element_size) end_bytes(q, &mine.loan);
-  if (!rc && !shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_)) shoal_queue_discarded_(q, 1);
+  if (!rc && !shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_, SHOAL_FOREVER)) shoal_queue_discarded_(q, 1);
   shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
   return rc;
 }

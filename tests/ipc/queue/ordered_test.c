@@ -23,6 +23,7 @@
 #include <cmocka.h>
 
 #include "core/error.h"
+#include "ipc/queue/queue_internal.h"
 #include "ipc/queue/select.h"
 #include "tests/harness/drivers.h"
 
@@ -1138,6 +1139,22 @@ static void test_claims_end_beside_one_who_is_stopped_inside(void **state) {
   }
 }
 
+// Counts from before such an end are not what a look goes by.
+static void test_a_look_after_such_an_end_sees_what_is_there(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 2);
+    assert_int_equal(shoal_queue_join(q, SHOAL_CONSUMER), 0);
+    uint32_t me = shoal_role_known(&q->wait, SHOAL_CONSUMER);
+    shoal_store32_relaxed(&q->ordered.shm->ended, 1);
+    assert_int_equal(q->ops->ready(q, SHOAL_CONSUMER, me, SHOAL_TRY), -EAGAIN);
+    put_number(q, 1);
+    shoal_store32_relaxed(&q->ordered.shm->ended, 1);
+    assert_int_equal(q->ops->ready(q, SHOAL_CONSUMER, me, SHOAL_TRY), 0);
+    unmake(q);
+  }
+}
+
 // Under a lease it is the lease that decides: told so, nothing changed, and it can be tried again.
 static void test_leases_beside_one_who_is_stopped_inside(void **state) {
   (void)state;
@@ -1448,6 +1465,7 @@ int main(void) {
       cmocka_unit_test(test_a_look_waits_until_its_deadline),
       cmocka_unit_test(test_a_lock_that_names_the_living_is_no_trap),
       cmocka_unit_test(test_claims_end_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_a_look_after_such_an_end_sees_what_is_there),
       cmocka_unit_test(test_leases_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_large_ones_beside_one_who_is_stopped_inside),
   };
