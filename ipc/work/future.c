@@ -111,7 +111,8 @@ void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, str
   const struct shoal_job_shm *cell = &ex->cells[job];
   const struct shoal_task *task = shoal_task_of_(__atomic_load_n(&cell->task, __ATOMIC_RELAXED));
   uint32_t element = s & SHOAL_JOB_DIED_ ? shoal_load32_relaxed(&cell->progress) : cell->element;
-  uint32_t by = cell->chunk && !(s & SHOAL_JOB_DIED_) ? (uint32_t)shoal_load64_relaxed(&cell->lost) : 0;
+  uint32_t chunk = __atomic_load_n(&cell->chunk, __ATOMIC_RELAXED);
+  uint32_t by = chunk && !(s & SHOAL_JOB_DIED_) ? (uint32_t)shoal_load64_relaxed(&cell->lost) : 0;
   if (by) s = by;  // the first of its chunks that failed may have had another worker
   *out = (struct shoal_failure){.code = (int)shoal_load32_relaxed(&cell->code),
                                 .worker = shoal_job_worker_(s),
@@ -145,7 +146,8 @@ int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size) {
 
 void shoal_future_copy_kept_(const struct shoal_future *f, void *out, uint64_t size, uint64_t each) {
   const struct shoal_job_shm *cell = &f->executor->cells[f->job];
-  uint64_t chunk = (uint64_t)cell->chunk * each, lost = shoal_load64_relaxed(&cell->lost) >> 32, has;
+  uint64_t chunk = (uint64_t)__atomic_load_n(&cell->chunk, __ATOMIC_RELAXED) * each,
+           lost = shoal_load64_relaxed(&cell->lost) >> 32, has;
   uint64_t done = (shoal_load32_relaxed(&cell->progress) & ~SHOAL_HAS_FAILED_) * each;
   void *argument;
   if (!chunk || shoal_job_argument_(f->executor, &f->executor->cells[f->job], &argument, &has) || has != size) return;

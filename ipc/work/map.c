@@ -30,6 +30,7 @@ struct shoal_map {
 static uint64_t good_chunk(const struct shoal_executor *ex, uint64_t n, uint64_t chunk) {
   uint64_t jobs = (uint64_t)shoal_executor_wanted_(ex) * CHUNKS_A_WORKER, most = ex->jobs / 4;
   if (!chunk) chunk = (n + jobs - 1) / jobs;
+  if (chunk > n) chunk = n;
   uint64_t least = (n + most - 1) / most;  // so that several maps have cells
   if (chunk < least) chunk = least;
   return chunk ? chunk : 1;
@@ -82,6 +83,10 @@ static int submit_next(struct shoal_map *m, shoal_deadline deadline) {
                                 .chunk = chunks > 1 ? (uint32_t)m->chunk : 0,
                                 .deadline = deadline};
   int rc = shoal_job_submit_(m->ex, &s, &part->future);
+  if ((rc == -ENOSPC || rc == -ENOMEM) && chunks > 1) {  // one alone may need no block
+    m->most = 1;
+    return 0;
+  }
   if (rc) return rc;
   part->from = m->begun;
   m->begun += n;
