@@ -91,8 +91,8 @@ static int program(void *handles) {
   if (shoal_executor_shutdown(ex, SHOAL_CANCEL_PENDING, SHOAL_FOREVER)) return 6;
   for (uint32_t i = 0; i < 4; i++)
     if (shoal_future_get(&f[i], NULL, 0, NULL, SHOAL_TRY) != (i < 2 ? 0 : -ECANCELED)) return 7;
-  if (shoal_executor_detach(ex) || shoal_segment_close(own)) return 8;
-  return shoal_segment_unlink(name) ? 9 : 0;
+  if (shoal_segment_unlink(name)) return 9;  // first: closed, it is abandoned, and anybody's gc may have it
+  return shoal_executor_detach(ex) || shoal_segment_close(own) ? 8 : 0;
 }
 static pid_t begin_program(struct shoal_process *p, int handles) {
   struct shoal_process_options o = {.threaded = THREADED};
