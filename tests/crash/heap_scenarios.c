@@ -155,7 +155,7 @@ static void op_open(void) {
   CRASH_SCENARIO(heap_##id, .name = "heap: " text, .check = check, .cleanup = close_all, __VA_ARGS__)
 #define SAME(id, text, ...) CRASH_SCENARIO(heap_##id, .name = "heap: " text, .cleanup = close_all, __VA_ARGS__)
 
-HEAP(alloc_large, "alloc pages, a run is split", .setup = fresh, .prepare = warm, .op = op_alloc_large);
+HEAP(alloc_large, "alloc pages, a run is split", .setup = fresh, .prepare = warm, .op = op_alloc_large, .times = 4);
 HEAP(alloc_joined, "alloc pages, runs are joined", .setup = fragmented, .prepare = warm, .op = op_alloc_joined);
 HEAP(free_large, "free pages", .setup = fresh, .prepare = has_large, .op = op_free);
 HEAP(again_large, "alloc and free pages it had lately", .setup = fresh, .prepare = had_large, .op = op_again);
