@@ -192,7 +192,7 @@ static void op_commit_in_vain(void) {
 }
 #define OUTSIDE(by, id, state, role, what)                                                                    \
   ORDERED(by##_outside_##id, #by ": " #id ", one stopped inside", .setup = by##_##state, .prepare = role,     \
-          .ready = one_inside, .op = what, .asleep = a_second_passes, .check = ended_outside);                \
+          .ready = one_inside, .op = what, .asleep = a_second_passes, .check = ended_outside, .times = 14);   \
   ORDERED(by##_outside_on_##id, #by ": " #id ", one stopped inside, all go on", .kind = CRASH_RESUMED,        \
           .setup = by##_##state, .prepare = role, .ready = one_inside, .op = what, .asleep = a_second_passes, \
           .resumed = goes_on_inside, .check = ended_outside);                                                 \
