@@ -30,6 +30,10 @@ SHOAL_TASK(failing_job, struct small) {
   run(arg->id);
   return shoal_task_fail(-EDOM, "by itself");
 }
+SHOAL_TASK(second_fails, struct small) {
+  small_job_run_(arg);
+  return arg->id == FIRST + 1 ? shoal_task_fail(-EDOM, "by itself") : 0;
+}
 SHOAL_TASK(stuck_job, struct small) {
   if (__atomic_exchange_n(&T->word[STUCK], 0, __ATOMIC_SEQ_CST)) crash_gate();
   arg->out = 2 * arg->in;
@@ -375,6 +379,47 @@ static void check_two_chunks(void) { crash_survivor(two_chunks_are_lost); }
 EXECUTOR(work_chunks, "a worker runs several chunks", .setup = with_chunks, .prepare = be_worker, .op = op_work,
          .check = check_chunks);
 
+// Chunks of two, the last one short, and the second struct fails by itself: that is told, unless its chunk is lost before.
+#define FIVE 5u
+static void with_a_failure(void) {
+  static struct small chunks[FIVE];
+  make(0);
+  for (uint32_t i = 0; i < FIVE; i++) chunks[i] = (struct small){.id = FIRST + i, .in = 1 + i};
+  struct shoal_submission_ s = {
+      .task = &second_fails_task_, .argument = chunks, .size = sizeof chunks, .chunk = 2, .deadline = SHOAL_FOREVER};
+  OK(shoal_job_submit_(X, &s, &F));
+}
+static void failure_is_told(uint32_t deaths) {
+  struct small c[FIVE] = {{0}};
+  struct shoal_failure failure = {.code = 0};
+  uint32_t lost = 0;
+  heal();
+  int rc = shoal_future_get(&F, c, sizeof c, &failure, SHOAL_TRY);
+  CRASH_EXPECT(rc == -EREMOTEIO, "it ended with %d", rc);
+  shoal_future_copy_kept_(&F, c, sizeof c, sizeof *c);
+  for (uint32_t i = 0; i < FIVE; i++) {
+    CRASH_EXPECT(T->taken[FIRST + i] <= 1, "%u ran %u times", i, T->taken[FIRST + i]);
+    CRASH_EXPECT(!c[i].out || (c[i].out == 2 * (1 + i) && T->taken[FIRST + i]), "%u: %u", i, c[i].out);
+    CRASH_EXPECT(!c[i].out == !c[i & ~1u].out, "half of the chunk of %u is lost", i);
+    lost += i % 2 == 0 && !c[i].out;
+  }
+  CRASH_EXPECT(lost <= deaths, "%u chunks lost", lost);
+  CRASH_EXPECT(c[0].out ? failure.code == -EDOM : failure.code == -EDOM || failure.code == -ENOTRECOVERABLE,
+               "it failed by %d", failure.code);
+  CRASH_EXPECT(
+      failure.code == -EDOM ? failure.element == 1 && !strcmp(failure.message, "by itself") : failure.element < 2,
+      "element %lu: %s", failure.element, failure.message);
+  CRASH_EXPECT(failure.attempt == 1 && failure.worker != 1, "worker %u, attempt %u", failure.worker, failure.attempt);
+  OK(shoal_future_release(&F));
+  all_cells_are_free();
+}
+static void told_after_one(void) { failure_is_told(1); }
+static void told_after_two(void) { failure_is_told(2); }
+static void check_told(void) { crash_survivor(told_after_one); }
+static void check_told_after_two(void) { crash_survivor(told_after_two); }
+EXECUTOR(work_failing_chunks, "a worker runs chunks of two, one fails by itself", .setup = with_a_failure,
+         .prepare = be_worker, .op = op_work, .check = check_told);
+
 static struct shoal_block_ref cursor_ref;
 static void ranges_that(uint32_t fail) {
   struct indices all = {.first = FIRST, .fails = fail};
@@ -494,6 +539,8 @@ PAIR(pair_replace, "a worker, then its successor, retried", .setup = with_retrie
      .ready2 = have_repaired, .op2 = op_succeed, .check = check_work);
 PAIR(pair_chunks, "a worker of several chunks, then its successor", .setup = with_chunks, .prepare = be_worker,
      .op = op_work, .ready2 = have_repaired, .op2 = op_succeed, .check = check_two_chunks);
+PAIR(pair_failing_chunks, "a worker of chunks, one fails by itself, then its successor", .setup = with_a_failure,
+     .prepare = be_worker, .op = op_work, .ready2 = have_repaired, .op2 = op_succeed, .check = check_told_after_two);
 PAIR(pair_awaited, "a worker, then who repairs, and somebody waits", .setup = with_job, .prepare = be_worker,
      .ready = somebody_waits, .op = op_work, .op2 = repair, .check = check_woken);
 PAIR(pair_get, "who waits, then the worker", .setup = with_job, .op = op_get, .asleep = run_it, .prepare2 = be_worker,
