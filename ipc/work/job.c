@@ -54,7 +54,8 @@ static int claim_cell(struct shoal_executor *ex, uint32_t job, uint32_t *generat
   uint32_t g = shoal_job_generation_(shoal_load64_relaxed(&cell->state));
   // [C1] pairs with [C2]: who had it before is done with it
   if (!shoal_cas64_acquire(&cell->owner, &owner, owner_word(shoal_process_self_(), g))) return 0;
-  *generation = shoal_job_generation_(shoal_load64_relaxed(&cell->state));
+  // [J2] pairs with [J1]: also without who freed it, in another process, it is seen that its cell was filled before
+  *generation = shoal_job_generation_(shoal_load64_acquire(&cell->state));
   if (*generation != g) shoal_store64_relaxed(&cell->owner, owner_word(shoal_process_self_(), *generation));
   return 1;
 }
