@@ -118,9 +118,15 @@ constexpr unsigned kWindow = 1000;
 // Before the clock starts, whoever is measured: workers are born, take their first page faults, learn how long to look.
 constexpr double kWarmNs = 300e6;
 
+// `window` adds to `n` what it has done.
 template <class F>
-void warm(F window) {
+void measure_warm(Lane &lane, const uint64_t &n, F window) {
   for (uint64_t from = ticks(); static_cast<double>(ticks() - from) * ns_per_tick() < kWarmNs;) window();
+  lane.start();
+  uint64_t before = n;
+  do window();
+  while (!lane.late());
+  lane.stop(n - before);
 }
 
 template <unsigned Workers>
@@ -141,12 +147,7 @@ void futures_of_ours(Lane &lane) {
     }
     n += kWindow;
   };
-  warm(window);
-  lane.start();
-  uint64_t before = n;
-  do window();
-  while (!lane.late());
-  lane.stop(n - before);
+  measure_warm(lane, n, window);
   lane.tally().wrong = wrong;
 }
 
@@ -159,12 +160,7 @@ void futures_of_pool(Lane &lane) {
     for (uint64_t i = 0; i < kWindow; i++) wrong += futures[i].get() != (n + i) * (n + i);
     n += kWindow;
   };
-  warm(window);
-  lane.start();
-  uint64_t before = n;
-  do window();
-  while (!lane.late());
-  lane.stop(n - before);
+  measure_warm(lane, n, window);
   lane.tally().wrong = wrong;
 }
 
@@ -182,12 +178,7 @@ void group_of_tbb(Lane &lane) {
     for (uint64_t i = 0; i < kWindow; i++) wrong += squares[i] != (n + i) * (n + i);
     n += kWindow;
   };
-  warm(window);
-  lane.start();
-  uint64_t before = n;
-  do window();
-  while (!lane.late());
-  lane.stop(n - before);
+  measure_warm(lane, n, window);
   lane.tally().wrong = wrong;
 }
 
