@@ -216,7 +216,7 @@ static void both_have_put(void) {
   other_has_put();
 }
 POLICY(room_in_turn, "lifo: put, asleep before another that drops what it has put", .setup = all_with_one,
-       .prepare = producing, .op = op_put, .asleep = one_is_given_back, .check = both_have_put);
+       .prepare = producing, .op = op_put, .asleep = one_is_given_back, .check = both_have_put, .times = 4);
 
 // ---- clear ----
 static void part(void) { make((struct shoal_queue_options){0}, 3); }
