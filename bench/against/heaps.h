@@ -34,7 +34,9 @@ struct Glibc : OfAProcess {
 };
 struct BoostManaged {
   static constexpr bool kThreads = false;
-  using Buffer = boost::interprocess::managed_external_buffer;
+  // As managed_shared_memory is; managed_external_buffer has no mutex, and two processes damage it.
+  using Buffer = boost::interprocess::basic_managed_external_buffer<
+      char, boost::interprocess::rbtree_best_fit<boost::interprocess::mutex_family>, boost::interprocess::iset_index>;
   Buffer buffer;
   BoostManaged(void *memory, size_t bytes) : buffer(boost::interprocess::create_only, memory, bytes) {}
   void *alloc(size_t bytes) { return buffer.allocate(bytes, std::nothrow); }
