@@ -151,12 +151,14 @@ SHOAL_NOINLINE static int alloc_slowly(struct shoal_heap *heap, uint64_t size, u
   return alloc_otherwise(heap, cache, size, out);
 }
 
-int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) {
+void *shoal_heap_take_(struct shoal_heap *heap, uint64_t size) {
   struct shoal_cache_ *cache;
-  if (SHOAL_LIKELY(size <= SHOAL_HEAP_SMALL && shoal_cache_known_(heap, &cache) && pop(cache, class_of(size), out)))
-    return 0;
-  return alloc_slowly(heap, size, 1, out);
+  void *block;
+  if (SHOAL_LIKELY(size <= SHOAL_HEAP_SMALL && shoal_cache_known_(heap, &cache) && pop(cache, class_of(size), &block)))
+    return block;
+  return NULL;
 }
+int shoal_heap_alloc_(struct shoal_heap *heap, uint64_t size, void **out) { return alloc_slowly(heap, size, 1, out); }
 
 int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) {
   if (align == 0 || align & (align - 1) || align > SHOAL_HEAP_ALIGNMENT)
@@ -236,24 +238,24 @@ SHOAL_NOINLINE static int free_slowly(struct shoal_heap *heap, void *block) {
   return not_to_be_freed(w);
 }
 
-// The same, if it lies in the slab that the last one did.
-SHOAL_INLINE shoal_atomic64 *find_own_again(const struct shoal_cache_ *cache, const void *block) {
-  uint64_t at = (uintptr_t)block - (uintptr_t)cache->slab.data;
-  if (SHOAL_UNLIKELY(at >= SHOAL_SLAB_BYTES_ || shoal_load64_relaxed(cache->slab.run) != cache->slab.word)) return NULL;
-  uint64_t scaled = (uint64_t)((uint32_t)at - cache->slab.first) * cache->slab.reciprocal;
-  uint32_t i = (uint32_t)(scaled >> 32);
-  if (SHOAL_UNLIKELY(i >= cache->slab.count || (uint32_t)scaled >= cache->slab.reciprocal)) return NULL;
-  return (shoal_atomic64 *)(void *)cache->slab.data + i;
+// The same, if it lies in the slab that the last one did. 1: *word; 0: it does not.
+SHOAL_INLINE int find_own_again(const struct shoal_cache_ *cache, const void *block, shoal_atomic64 **word) {
+  uint64_t at = (uintptr_t)block - (uintptr_t)cache->slab.first;
+  if (SHOAL_UNLIKELY(at >= cache->slab.bytes || shoal_load64_relaxed(cache->slab.run) != cache->slab.word)) return 0;
+  uint64_t scaled = at * cache->slab.reciprocal;
+  *word = cache->slab.words + (scaled >> 32);
+  return SHOAL_LIKELY((uint32_t)scaled < cache->slab.reciprocal);
 }
 static void remember_slab(struct shoal_cache_ *cache, const struct own *o) {
   const struct shoal_class_ *k = &shoal_class_[o->class_];
-  cache->slab.data = cache->data + o->page * SHOAL_PAGE_;
+  char *slab = cache->data + o->page * SHOAL_PAGE_;
+  cache->slab.first = slab + k->first;
+  cache->slab.bytes = (uint64_t)k->count * k->size;
+  cache->slab.words = (shoal_atomic64 *)(void *)slab;
   cache->slab.run = &cache->page[o->page].owner;
   cache->slab.word = o->word;
   cache->slab.list = &cache->list[o->class_];
   cache->slab.reciprocal = k->reciprocal;
-  cache->slab.first = k->first;
-  cache->slab.count = k->count;
 }
 
 // 1: freed; 0: it is not this process's, or there is no room in the list.
@@ -279,8 +281,8 @@ SHOAL_NOINLINE static int free_elsewhere(struct shoal_heap *heap, struct shoal_c
 int shoal_heap_free(struct shoal_heap *heap, void *block) {
   struct shoal_cache_ *cache;
   if (SHOAL_UNLIKELY(!shoal_cache_known_(heap, &cache))) return free_slowly(heap, block);
-  shoal_atomic64 *word = find_own_again(cache, block);
-  if (SHOAL_UNLIKELY(!word)) return free_elsewhere(heap, cache, block);
+  shoal_atomic64 *word;
+  if (SHOAL_UNLIKELY(!find_own_again(cache, block, &word))) return free_elsewhere(heap, cache, block);
   return SHOAL_LIKELY(free_own(cache, cache->slab.list, block, word)) ? 0 : free_slowly(heap, block);
 }
 

@@ -51,7 +51,7 @@ int shoal_heap_close(struct shoal_heap *heap);
 
 // A block of at least `size` bytes (0: a block all the same), not zeroed; at 16 bytes, from 4096 bytes on at a page.
 // -ENOSPC: neither the heap nor the segment has so many in a row; -EUSERS, -ENOMEM.
-int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) SHOAL_MUST_CHECK;
+SHOAL_INLINE int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) SHOAL_MUST_CHECK;
 // `align`: a power of two up to SHOAL_HEAP_ALIGNMENT, else -EINVAL.
 int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) SHOAL_MUST_CHECK;
 // Makes *block hold `size` bytes, moving it if need be; then it is this process's. *block NULL: allocates. On failure *block
@@ -109,5 +109,16 @@ int shoal_block_end_(struct shoal_heap *heap, const struct shoal_block_ref *ref,
 // The same, by who excludes all others that could end or take it.
 int shoal_block_end_alone_(struct shoal_heap *heap, const struct shoal_block_ref *ref, uint32_t entry,
                            uint32_t generation);
+
+// ---- internals ----
+void *shoal_heap_take_(struct shoal_heap *heap, uint64_t size);  // NULL: not from this thread's list
+int shoal_heap_alloc_(struct shoal_heap *heap, uint64_t size, void **out);
+// The block comes back in a register: what is passed by its address goes through memory.
+SHOAL_INLINE int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) {
+  void *block = shoal_heap_take_(heap, size);
+  if (SHOAL_UNLIKELY(!block)) return shoal_heap_alloc_(heap, size, out);
+  *out = block;
+  return 0;
+}
 
 SHOAL_END

@@ -110,11 +110,12 @@ SHOAL_INLINE uint32_t shoal_listed_n_(const struct shoal_list_ *l) { return (uin
 struct shoal_cache_ {         // a thread's, of one heap
   uint64_t allocated, freed;  // what a word gains by its own process
   struct {                    // that its last freed block was of, as long as its run has this word
-    char *data;
-    shoal_atomic64 *run;
+    char *first;              // block, and so many bytes of blocks
+    uint64_t bytes;
+    shoal_atomic64 *words, *run;
     uint64_t word;
     struct shoal_list_ *list;
-    uint32_t reciprocal, first, count;  // its class's
+    uint32_t reciprocal;  // its class's
   } slab;
   uint32_t process;  // the lower half of a word of this process's
   // Where its last block was.

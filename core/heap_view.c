@@ -214,7 +214,7 @@ static struct shoal_cache_ *cache_for(struct shoal_heap *heap, uint64_t thread) 
   c->allocated = SHOAL_WORD_(1, PROCESS, c->owner) - SHOAL_WORD_(0, CACHED, 0);
   c->freed = SHOAL_WORD_(1, CACHED, 0) - SHOAL_WORD_(0, PROCESS, c->owner);
   c->thread = thread;
-  c->slab.data = NULL, c->slab.run = &no_block, c->slab.word = UINT64_MAX;  // which that never is
+  c->slab.bytes = 0;
   c->process = (uint32_t)SHOAL_WORD_(0, PROCESS, c->owner);
   return c;
 }
