@@ -94,11 +94,42 @@ void use(Lane &lane, D *dict, unsigned sets) {
   lane.tally().wrong = wrong;
 }
 
+// The same, kTogether at a time: gets, or sets.
+constexpr unsigned kTogether = 32;
+template <bool Sets>
+void use_together(Lane &lane, Shoal *dict) {
+  uint64_t n = 0, wrong = 0, random = 88172645463325252 + lane.index, which[kTogether];
+  DictKey keys[kTogether];
+  DictValue values[kTogether];
+  shoal_dict_want wants[kTogether];
+  shoal_dict_item items[kTogether];
+  for (unsigned i = 0; i < kTogether; i++) {
+    wants[i] = {&keys[i], sizeof keys[i], &values[i], sizeof values[i], 0, 0};
+    items[i] = {&keys[i], sizeof keys[i], &values[i], sizeof values[i]};
+  }
+  for (uint64_t k = 0; k < kEntries; k++) wrong += !dict->get(key(k), values[0]);
+  for (uint64_t k = 0; k < (Sets ? kEntries : 0); k++) dict->set(key(k), value(k));
+  lane.start();
+  do {
+    for (unsigned k = 0; k < kLook / 8; k += kTogether, n += kTogether) {
+      for (unsigned i = 0; i < kTogether; i++) which[i] = next(random) % kEntries, keys[i] = key(which[i]);
+      if (Sets) {
+        uint64_t done = 0;
+        for (unsigned i = 0; i < kTogether; i++) values[i] = value(which[i]);
+        must(shoal_dict_set_n(dict->dict, items, kTogether, &done, SHOAL_FOREVER), "dict_set_n");
+        continue;
+      }
+      wrong += shoal_dict_get_n(dict->dict, wants, kTogether) != kTogether;
+      for (unsigned i = 0; i < kTogether; i++) wrong += values[i].word[0] != which[i] || values[i].word[7] != which[i];
+    }
+  } while (!lane.late());
+  lane.stop(n);
+  lane.tally().wrong = wrong;
+}
+
 // Millions of operations a second, of all lanes.
-template <class D, unsigned Sets, unsigned Lanes>
-Measurement million(double seconds) {
-  D *dict = &filled<D>();
-  std::vector<Work> lanes(Lanes, [=](Lane &lane) { use(lane, dict, Sets); });
+template <class D>
+Measurement millions(double seconds, const std::vector<Work> &lanes) {
   Measurement m;
   m.outcome = run(lanes, {seconds, nullptr, D::kThreads});
   Outcome &o = m.outcome;
@@ -108,6 +139,16 @@ Measurement million(double seconds) {
   if (o.fault.empty() && wrong) o.fault = std::to_string(wrong) + " values were wrong or missing";
   m.values = {static_cast<double>(sum) / o.seconds / 1e6};
   return m;
+}
+template <class D, unsigned Sets, unsigned Lanes>
+Measurement million(double seconds) {
+  D *dict = &filled<D>();
+  return millions<D>(seconds, std::vector<Work>(Lanes, [=](Lane &lane) { use(lane, dict, Sets); }));
+}
+template <bool Sets>
+Measurement together(double seconds) {
+  Shoal *dict = &filled<Shoal>();
+  return millions<Shoal>(seconds, {[=](Lane &lane) { use_together<Sets>(lane, dict); }});
 }
 
 // The same of Python's, one process.
@@ -245,6 +286,28 @@ void add_dict(Suite &suite) {
   set.repetitions = kFew;
   set.seconds = kSeconds;
   suite.add(set);
+
+  Case gets;
+  gets.name = "dict/get_n/32";
+  gets.figures = {{"", "M op/s", Better::kHigher}};
+  gets.contenders = {{"shoal", Role::kOurs, together<false>},
+                     {"shoal, one at a time", Role::kPeer, million<Shoal, 0, 1>},
+                     {"absl (private)", Role::kPeer, million<FlatHashMap, 0, 1>},
+                     {"absl (private, huge pages)", Role::kPeer, million<FlatHashMapHuge, 0, 1>}};
+  gets.repetitions = kFew;
+  gets.seconds = kSeconds;
+  suite.add(gets);
+
+  Case sets;
+  sets.name = "dict/set_n/32";
+  sets.figures = {{"", "M op/s", Better::kHigher}};
+  sets.contenders = {{"shoal", Role::kOurs, together<true>},
+                     {"shoal, one at a time", Role::kPeer, million<Shoal, 100, 1>},
+                     {"absl (private)", Role::kPeer, million<FlatHashMap, 100, 1>},
+                     {"absl (private, huge pages)", Role::kPeer, million<FlatHashMapHuge, 100, 1>}};
+  sets.repetitions = kFew;
+  sets.seconds = kSeconds;
+  suite.add(sets);
 
   Case mixed;
   mixed.name = "dict/mixed/2";

@@ -134,14 +134,26 @@ SHOAL_INLINE int find_at_once(struct shoal_dict *d, const struct key *k, uint64_
                       shoal_item_has_key_(&f->item, k->bytes, k->size));
 }
 
-// What a search and a change of the key touch is on its way before the stripe is the caller's.
-static void expect(struct shoal_dict *d, const struct key *k) {
-  struct found f;
-  if (!guess(d, k, &f)) return;
-  const char *item = d->keep.base + shoal_item_off_(f.word);
+// ---- what is on its way before it is asked for ----
+
+static void prefetch(const struct shoal_dict *d, const struct key *k) {  // the bucket, to be read
+  struct shoal_table_ t;
+  if (shoal_table_expect_(d, &t)) __builtin_prefetch(&t.shm->word[shoal_table_home_(k->hash, t.mask)]);
+}
+static void prefetch_to_write(const struct shoal_dict *d, const struct key *k) {
+  struct shoal_table_ t;
+  if (shoal_table_expect_(d, &t)) shoal_prefetch_write(&t.shm->word[shoal_table_home_(k->hash, t.mask)]);
+}
+SHOAL_INLINE const char *prefetch_item(const struct shoal_dict *d, const struct found *f) {
+  const char *item = d->keep.base + shoal_item_off_(f->word);
   __builtin_prefetch(item);
   __builtin_prefetch(item + SHOAL_CACHE_LINE);
-  shoal_block_prefetch_(d->keep.heap, item);
+  return item;
+}
+// What a search and a change of the key touch.
+static void expect(struct shoal_dict *d, const struct key *k) {
+  struct found f;
+  if (guess(d, k, &f)) shoal_block_prefetch_(d->keep.heap, prefetch_item(d, &f));
 }
 
 // All that was read of it since was of that moment.
@@ -158,10 +170,11 @@ static uint64_t version_of(const struct found *f) {
 
 SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer,
                                       uint64_t capacity, uint64_t *size, uint64_t *version) {
+  if (SHOAL_UNLIKELY(is_too_long(key_size))) return not_there(d);
   struct key k = key_of(d, key, key_size);
   struct found f;
   do {
-    int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
+    int rc = find(d, &k, &f);
     if (rc) return rc;
     if (f.item.value <= capacity) shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
@@ -175,12 +188,9 @@ SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const void *key, uin
 // all of an item that may be read is bounded by one comparison, before it is there, by what there can be at most; its word of
 // now and then says of which life it is, without the tag.
 #define AT_ONCE 1024u  // bytes of a key, and of a value: what is longer is mostly copying
-SHOAL_INLINE int get_at_once(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
-                             struct found *f) {
-  if (SHOAL_UNLIKELY(key_size > AT_ONCE)) return 0;
-  struct key k = key_of(d, key, key_size);
+SHOAL_INLINE int get_at_once(struct shoal_dict *d, struct key k, void *buffer, uint64_t capacity, struct found *f) {
   if (SHOAL_UNLIKELY(!guess(d, &k, f))) return 0;
-  uint64_t most = capacity < AT_ONCE ? capacity : AT_ONCE, need = shoal_item_size_(key_size, most);
+  uint64_t most = capacity < AT_ONCE ? capacity : AT_ONCE, need = shoal_item_size_(k.size, most);
   uint64_t known = shoal_load64_acquire(&d->keep.known), place = f->word >> 22;  // [I6] pairs with [I5]
   if (SHOAL_UNLIKELY(known < need || place - 1 >= (known - need) / 16)) return 0;
   struct shoal_item_shm *it = (struct shoal_item_shm *)(void *)(d->keep.base + place * 16);
@@ -191,13 +201,13 @@ SHOAL_INLINE int get_at_once(struct shoal_dict *d, const void *key, uint64_t key
   if (SHOAL_UNLIKELY(f->item.key != k.size)) return 0;
   f->item.value = shoal_load64_acquire(&it->value);  // [I2]; a handle's is larger than any
   if (SHOAL_UNLIKELY(f->item.value > most || !shoal_item_has_key_(&f->item, k.bytes, k.size))) return 0;
-  shoal_words_read_(shoal_item_key_(it) + shoal_padded_(key_size) / 8, buffer, f->item.value);
+  shoal_words_read_(shoal_item_key_(it) + shoal_padded_(k.size) / 8, buffer, f->item.value);
   return is_whole(d, f);
 }
 int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                              uint64_t *size, uint64_t *version) {
   struct found f;
-  if (SHOAL_UNLIKELY(!get_at_once(d, key, key_size, buffer, capacity, &f)))
+  if (SHOAL_UNLIKELY(key_size > AT_ONCE || !get_at_once(d, key_of(d, key, key_size), buffer, capacity, &f)))
     return get_in_full(d, key, key_size, buffer, capacity, size, version);
   *size = f.item.value;
   if (version) *version = version_of(&f);
@@ -206,18 +216,46 @@ int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key
 int shoal_dict_get(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                    uint64_t *size) {
   struct found f;
-  if (SHOAL_UNLIKELY(!get_at_once(d, key, key_size, buffer, capacity, &f)))
+  if (SHOAL_UNLIKELY(key_size > AT_ONCE || !get_at_once(d, key_of(d, key, key_size), buffer, capacity, &f)))
     return get_in_full(d, key, key_size, buffer, capacity, size, NULL);
   *size = f.item.value;
   return 0;
 }
 
+// Of many the lines are on their way together: first all buckets, then all items.
+#define TOGETHER 16u
+static uint64_t get_together(struct shoal_dict *d, struct shoal_dict_want *wants, unsigned n) {
+  struct key keys[TOGETHER];
+  uint64_t got = 0;
+  struct found f;
+  for (unsigned i = 0; i < n; i++) {
+    keys[i] = key_of(d, wants[i].key, wants[i].key_size <= AT_ONCE ? wants[i].key_size : 0);  // else hashed later
+    prefetch(d, &keys[i]);
+  }
+  for (unsigned i = 0; i < n; i++)
+    if (guess(d, &keys[i], &f)) prefetch_item(d, &f);
+  for (unsigned i = 0; i < n; i++) {
+    struct shoal_dict_want *w = &wants[i];
+    if (SHOAL_LIKELY(w->key_size <= AT_ONCE && get_at_once(d, keys[i], w->buffer, w->capacity, &f)))
+      w->rc = 0, w->size = f.item.value;
+    else w->rc = get_in_full(d, w->key, w->key_size, w->buffer, w->capacity, &w->size, NULL);
+    got += w->rc == 0;
+  }
+  return got;
+}
+uint64_t shoal_dict_get_n(struct shoal_dict *d, struct shoal_dict_want *wants, uint64_t n) {
+  uint64_t got = 0, some;
+  for (; n; n -= some, wants += some) got += get_together(d, wants, (unsigned)(some = n < TOGETHER ? n : TOGETHER));
+  return got;
+}
+
 int shoal_dict_get_alloc(struct shoal_dict *d, const void *key, uint64_t key_size, void **value, uint64_t *size) {
+  if (SHOAL_UNLIKELY(is_too_long(key_size))) return not_there(d);
   struct key k = key_of(d, key, key_size);
   struct found f;
   for (;;) {
     void *copy = NULL;
-    int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
+    int rc = find(d, &k, &f);
     if (rc) return rc;
     rc = f.item.nested ? shoal_item_is_nested_(&f.item) : shoal_item_copy_(&f.item, &copy);
     if (is_whole(d, &f)) {
@@ -230,7 +268,7 @@ int shoal_dict_get_alloc(struct shoal_dict *d, const void *key, uint64_t key_siz
 }
 
 int shoal_dict_contains(struct shoal_dict *d, const void *key, uint64_t key_size) {
-  struct key k = key_of(d, key, key_size);
+  struct key k = key_of(d, key, is_too_long(key_size) ? 0 : key_size);
   struct found f;
   int rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
   return rc == -ENOENT ? 0 : rc ? rc : 1;
@@ -269,15 +307,18 @@ static uint32_t stripe_of(const struct shoal_dict *d, const struct key *k) {
 }
 // 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. Ended by finish().
 static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, int adds, shoal_deadline deadline) {
-  *o = (struct op){.d = d, .k = *k};
+  o->d = d;
+  o->k = *k;
   o->stripe = stripe_of(d, k);
   o->s = &d->shm->stripe[o->stripe];
+  o->reserved = 0;
+  o->f.at = NULL;  // field by field: all of it at once is a loop in microcode
+  o->f.word = 0;
   for (int tries = 0, full = 0; tries < 1000; tries++) {
     int rc = shoal_dict_lock_(d, o->stripe, deadline);
     if (SHOAL_UNLIKELY(rc)) return rc;
     rc = find_at_once(d, &o->k, d->keep.size_max, &o->f) && is_whole(d, &o->f) ? 0 : find(d, &o->k, &o->f);
     o->there = rc == 0;
-    if (o->there) shoal_block_prefetch_(d->keep.heap, o->f.item.shm);
     if (rc == 0 || (rc == -ENOENT && (!adds || reserve(o, full)))) return 0;
     finish(o);
     if (rc != -ENOENT || full) return full ? full : rc;
@@ -290,6 +331,7 @@ static int begin(struct op *o, struct shoal_dict *d, const void *key, uint64_t k
                  shoal_deadline deadline) {
   if (SHOAL_UNLIKELY(is_too_long(key_size))) return too_long(key_size);
   struct key k = key_of(d, key, key_size);
+  expect(d, &k);
   return begin_with(o, d, &k, adds, deadline);
 }
 
@@ -371,17 +413,10 @@ static int make(struct shoal_dict *d, const void *key, uint64_t key_size, const 
 }
 static void unmake(struct shoal_dict *d, struct shoal_item_shm *it) { (void)shoal_heap_free(d->keep.heap, it); }
 
-// The key's bucket is on its way while its item is written.
-static void prefetch(struct shoal_dict *d, const struct key *k) {
-  struct shoal_table_ t;
-  if (shoal_table_expect_(d, &t)) shoal_prefetch_write(&t.shm->word[shoal_table_home_(k->hash, t.mask)]);
-}
-
 // The item becomes the key's, or is freed.
 static int set(struct shoal_dict *d, const struct key *k, struct shoal_item_shm *it, uint64_t size,
                shoal_deadline deadline) {
   struct op o;
-  expect(d, k);
   int rc = begin_with(&o, d, k, 1, deadline);
   if (SHOAL_UNLIKELY(rc)) {
     unmake(d, it);
@@ -396,9 +431,11 @@ int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, con
   struct shoal_item_shm *it = NULL;
   if (SHOAL_UNLIKELY(is_too_long(key_size))) return too_long(key_size);
   struct key k = key_of(d, key, key_size);
-  prefetch(d, &k);
+  prefetch_to_write(d, &k);  // while its item is written
   int rc = make(d, key, key_size, value, size, &it);
-  return SHOAL_UNLIKELY(rc) ? rc : set(d, &k, it, size, deadline);
+  if (SHOAL_UNLIKELY(rc)) return rc;
+  expect(d, &k);
+  return set(d, &k, it, size, deadline);
 }
 
 // 0; -EMSGSIZE, -EBADMSG. Nobody changes it meanwhile.
@@ -636,11 +673,12 @@ int shoal_dict_update(struct shoal_dict *d, const void *key, uint64_t key_size,
 // ---- values that are containers (ipc/data/nested.c) ----
 
 int shoal_dict_handle_(struct shoal_dict *d, const void *key, uint64_t key_size, struct shoal_handle_shm *out) {
+  if (SHOAL_UNLIKELY(is_too_long(key_size))) return not_there(d);
   struct key k = key_of(d, key, key_size);
   struct found f;
   int rc;
   do {
-    rc = is_too_long(key_size) ? not_there(d) : find(d, &k, &f);
+    rc = find(d, &k, &f);
     if (rc) return rc;
     rc = shoal_item_handle_(&f.item, out);
   } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
@@ -694,10 +732,18 @@ int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, 
   *done = 0;
   if (!all) return shoal_fail_(-ENOMEM, "%llu entries", (unsigned long long)n);
   int rc = make_all(d, items, n, all), made = rc == 0;
-  for (; i < n && !rc; i++) {
-    struct key k = key_of(d, items[i].key, items[i].key_size);
-    rc = set(d, &k, all[i], items[i].size, deadline);
-    *done += !rc;
+  while (i < n && !rc) {
+    struct key keys[TOGETHER];
+    uint64_t from = i, end = n - i < TOGETHER ? n : i + TOGETHER;
+    for (uint64_t k = from; k < end; k++) {
+      keys[k - from] = key_of(d, items[k].key, items[k].key_size);
+      prefetch_to_write(d, &keys[k - from]);
+    }
+    for (uint64_t k = from; k < end; k++) expect(d, &keys[k - from]);
+    for (; i < end && !rc; i++) {
+      rc = set(d, &keys[i - from], all[i], items[i].size, deadline);
+      *done += !rc;
+    }
   }
   for (; made && i < n; i++) unmake(d, all[i]);
   free(all);

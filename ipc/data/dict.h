@@ -92,6 +92,17 @@ int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key
 // Into memory from malloc, which the caller frees; a zero byte follows the value. -ENOENT, -ENOMEM, -EPROTO.
 int shoal_dict_get_alloc(struct shoal_dict *d, const void *key, uint64_t key_size, void **value,
                          uint64_t *size) SHOAL_MUST_CHECK;
+struct shoal_dict_want {  // one of many that are asked for together
+  const void *key;
+  uint64_t key_size;
+  void *buffer;
+  uint64_t capacity;  // bytes of the buffer
+  uint64_t size;      // the answer, as of shoal_dict_get
+  int rc;
+};
+// As many gets, each of its own moment, whose lines are on their way together: of entries that are in no cache several times as
+// many in the same time. Of each, rc and size are what shoal_dict_get says. How many were there and fit: rc 0. Any n; never waits.
+uint64_t shoal_dict_get_n(struct shoal_dict *d, struct shoal_dict_want *wants, uint64_t n);
 int shoal_dict_contains(struct shoal_dict *d, const void *key, uint64_t key_size);  // 1, 0; -EPROTO
 // How many entries. What others do meanwhile is counted or not.
 uint64_t shoal_dict_len(struct shoal_dict *d);

@@ -166,10 +166,11 @@ static void crowd(int gone) {
 static void colliding(void) { crowd(0), texts("9 -", "10 new"); }
 static void reusing(void) { crowd(2), texts("7 -", "8 new"); }
 static void op_set(void) { OK(set("k", "new")); }
+// k's twice, so that what it was first is ended, too.
 static void op_set_n(void) {
-  struct shoal_dict_item one = {"k", 1, "new", 3};
+  struct shoal_dict_item some[] = {{"k", 1, "old", 3}, {"k", 1, "new", 3}};
   uint64_t n;
-  OK(shoal_dict_set_n(D, &one, 1, &n, F));
+  OK(shoal_dict_set_n(D, some, 2, &n, F));
 }
 static void op_remove(void) { OK(shoal_dict_remove(D, "k", 1, F)); }
 static void op_pop(void) {

@@ -45,12 +45,24 @@ static void all_of_dict(struct shoal_dict *d) {
   shoal_dict_snapshot_free(&all);
   (void)shoal_dict_info(d, &info);
 }
+static void many_of_dict(struct script *s, struct shoal_dict *d) {
+  static char values[20][VALUE_MAX];
+  struct shoal_dict_want wants[20];
+  uint32_t keys[20];
+  for (unsigned i = 0; i < 20; i++) {
+    keys[i] = script_below(s, KEYS);
+    wants[i] = (struct shoal_dict_want){.key = &keys[i], .key_size = 4, .buffer = values[i], .capacity = VALUE_MAX};
+  }
+  (void)shoal_dict_get_n(d, wants, 20);
+  for (unsigned i = 0; i < 20; i++)
+    if (wants[i].rc == 0) touch(values[i], wants[i].size);
+}
 static void use_dict(struct script *s, struct shoal_dict *d) {
   uint32_t key = script_below(s, KEYS);
   uint64_t n, version;
   char value[VALUE_MAX] = "";
   void *copy;
-  switch (script_below(s, 10)) {
+  switch (script_below(s, 11)) {
     case 0:
       if (shoal_dict_get(d, &key, 4, value, sizeof value, &n) == 0) touch(value, n);
       break;
@@ -67,6 +79,7 @@ static void use_dict(struct script *s, struct shoal_dict *d) {
       break;
     case 7: (void)shoal_dict_setdefault(d, &key, 4, "new", 3, value, sizeof value, &n, SHOAL_TRY); break;
     case 8: (void)(script_below(s, 4) ? (int)shoal_dict_len(d) : shoal_dict_clear(d, SHOAL_TRY)); break;
+    case 9: many_of_dict(s, d); break;
     default: all_of_dict(d);
   }
 }

@@ -143,6 +143,66 @@ static void test_many(void **state) {
   done();
 }
 
+// Asked for together: each is answered as if alone, whatever is beside it.
+#define ASKED 100
+static void test_many_gets(void **state) {
+  (void)state;
+  static char values[ASKED][40], long_key[3000], long_value[3000], big[3000];
+  struct shoal_dict_want wants[ASKED];
+  struct shoal_dict *inner;
+  void *copy;
+  uint32_t keys[ASKED];
+  uint64_t size;
+  make(&small, NULL);
+  for (uint32_t i = 0; i < ASKED; i++) {
+    keys[i] = i;
+    wants[i] = (struct shoal_dict_want){&keys[i], 4, values[i], sizeof values[i], 77, 77};
+  }
+  assert_int_equal(shoal_dict_get_n(dict, wants, 0), 0);
+  assert_int_equal(wants[0].rc, 77);
+  assert_int_equal(shoal_dict_get_n(dict, wants, ASKED), 0);  // there is no table yet
+  for (uint32_t i = 0; i < ASKED; i++) assert_int_equal(wants[i].rc, -ENOENT);
+  assert_int_equal(wants[0].size, 77);
+  memset(long_key, 'k', sizeof long_key), memset(long_value, 'v', sizeof long_value);
+  for (uint32_t i = 0; i < ASKED; i++)
+    if (i % 3) assert_int_equal(shoal_dict_set(dict, &i, 4, long_value, i % 60, F), 0);
+  assert_int_equal(shoal_dict_set(dict, long_key, sizeof long_key, "found", 5, F), 0);
+  assert_int_equal(shoal_dict_set(dict, &keys[3], 4, long_value, sizeof long_value, F), 0);
+  assert_int_equal(shoal_dict_setdefault_dict(dict, &keys[6], 4, NULL, &inner, F), 0);
+  assert_int_equal(shoal_dict_close(inner), 0);
+  wants[3].buffer = big, wants[3].capacity = sizeof big;
+  wants[9].key = long_key, wants[9].key_size = sizeof long_key;
+  wants[12].key_size = UINT64_C(1) << 32;  // longer than any: not looked at
+  for (uint64_t n = 1; n <= ASKED; n += n < 40 ? 1 : 20) {
+    uint64_t got = 0;
+    for (uint32_t i = 0; i < ASKED; i++) wants[i].rc = 77, wants[i].size = 77;
+    memset(values, 0, sizeof values), memset(big, 0, sizeof big);
+    uint64_t said = shoal_dict_get_n(dict, wants, n);
+    for (uint32_t i = 0; i < ASKED; i++) {
+      static char alone[3000];
+      const struct shoal_dict_want *w = &wants[i];
+      int rc = shoal_dict_get(dict, w->key, w->key_size, alone, w->capacity, &size);
+      assert_int_equal(w->rc, i < n ? rc : 77);
+      if (i >= n || (rc && rc != -EMSGSIZE)) assert_int_equal(w->size, 77);
+      else assert_int_equal(w->size, size);
+      if (w->rc) continue;
+      assert_memory_equal(w->buffer, alone, size);
+      got++;
+    }
+    assert_int_equal(said, got);
+  }
+  assert_int_equal(wants[3].rc, 0);
+  assert_int_equal(wants[6].rc, -EBADMSG);
+  assert_int_equal(wants[9].rc, 0);
+  assert_int_equal(wants[12].rc, -ENOENT);
+  assert_int_equal(shoal_dict_contains(dict, keys, UINT64_C(1) << 32), 0);
+  assert_int_equal(shoal_dict_get_alloc(dict, keys, UINT64_C(1) << 32, &copy, &size), -ENOENT);
+  assert_int_equal(shoal_dict_type(dict, keys, UINT64_C(1) << 32), -ENOENT);
+  assert_int_equal(wants[41].rc, -EMSGSIZE);
+  assert_int_equal(shoal_dict_remove(dict, &keys[6], 4, F), 0);
+  done();
+}
+
 // Every operation, at random, and what must be there after it.
 #define MODEL 600
 static uint32_t model[MODEL];  // 0: not there; else the seed of its value
@@ -447,12 +507,19 @@ static void test_namespace(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_set_get_remove), cmocka_unit_test(test_compound),
-      cmocka_unit_test(test_update),         cmocka_unit_test(test_many),
-      cmocka_unit_test(test_as_a_model),     cmocka_unit_test(test_grows_and_shrinks),
-      cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_a_full_segment),
-      cmocka_unit_test(test_pop_of_damage),  cmocka_unit_test(test_placed),
-      cmocka_unit_test(test_namespace),      cmocka_unit_test(test_pop_what_there_is),
+      cmocka_unit_test(test_set_get_remove),
+      cmocka_unit_test(test_compound),
+      cmocka_unit_test(test_update),
+      cmocka_unit_test(test_many),
+      cmocka_unit_test(test_many_gets),
+      cmocka_unit_test(test_as_a_model),
+      cmocka_unit_test(test_grows_and_shrinks),
+      cmocka_unit_test(test_bad_input),
+      cmocka_unit_test(test_a_full_segment),
+      cmocka_unit_test(test_pop_of_damage),
+      cmocka_unit_test(test_placed),
+      cmocka_unit_test(test_namespace),
+      cmocka_unit_test(test_pop_what_there_is),
       cmocka_unit_test(test_looked_at),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
