@@ -181,6 +181,74 @@ int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint6
   return rc ? rc : set(l, index, it, deadline);
 }
 
+static int is_equal(const struct shoal_item_ *it, const void *value, uint64_t size) {
+  return it->value == size && !it->nested && (!size || memcmp(shoal_item_value_(it), value, size) == 0);
+}
+
+// `it` is put there if what is there is `old`, else freed.
+static int put_if(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, const void *old, uint64_t old_size,
+                  struct shoal_item_shm *it) {
+  struct shoal_item_ now;
+  int rc = shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &now) ? damaged() : 0;
+  if (rc == 0 && is_equal(&now, old, old_size)) return shoal_list_put_(l, row, i, it);
+  unmake(l, it);
+  return rc ? rc : SHOAL_LIST_OTHER;
+}
+int shoal_list_compare_and_set(struct shoal_list *l, int64_t index, const void *old, uint64_t old_size,
+                               const void *value, uint64_t size, shoal_deadline deadline) {
+  struct shoal_item_shm *it = NULL;
+  struct shoal_row_ row;
+  int rc = make(l, value, size, &it);
+  if (rc) return rc;
+  rc = begin(l, &row, deadline);
+  if (rc) {
+    unmake(l, it);
+    return rc;
+  }
+  uint64_t i = from_front(index, row.length);
+  if (i < row.length) rc = put_if(l, &row, i, old, old_size, it);
+  else unmake(l, it), rc = no_index(l, index, row.length);
+  shoal_list_unlock_(l);
+  return rc;
+}
+
+// What `change` decides of the value, a copy of which it sees.
+static int decide(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i,
+                  int (*change)(struct shoal_list_change *, void *), void *arg, struct shoal_list_change *c,
+                  void **copy) {
+  struct shoal_item_ it;
+  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+  int rc = it.nested ? shoal_item_is_nested_(&it) : shoal_item_copy_(&it, copy);
+  if (rc) return rc;
+  *c = (struct shoal_list_change){*copy, it.value};
+  shoal_inside_++;
+  rc = change(c, arg);
+  shoal_inside_--;
+  return rc > SHOAL_LIST_REMOVE ? shoal_fail_(-EINVAL, "the callback answered %d", rc) : rc;
+}
+static int update(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i,
+                  int (*change)(struct shoal_list_change *, void *), void *arg) {
+  struct shoal_item_shm *it = NULL;
+  struct shoal_list_change c;
+  void *copy = NULL;
+  int how = decide(l, row, i, change, arg, &c, &copy), rc = how < 0 ? how : 0;
+  if (how == SHOAL_LIST_SET) rc = make(l, c.value, c.size, &it);
+  if (how == SHOAL_LIST_SET && rc == 0) rc = shoal_list_put_(l, row, i, it);
+  if (how == SHOAL_LIST_REMOVE) rc = shoal_list_change_(l, row, i, 1, NULL, 0);
+  free(copy);
+  return rc;
+}
+int shoal_list_update(struct shoal_list *l, int64_t index, int (*change)(struct shoal_list_change *c, void *arg),
+                      void *arg, shoal_deadline deadline) {
+  struct shoal_row_ row;
+  int rc = begin(l, &row, deadline);
+  if (rc) return rc;
+  uint64_t i = from_front(index, row.length);
+  rc = i < row.length ? update(l, &row, i, change, arg) : no_index(l, index, row.length);
+  shoal_list_unlock_(l);
+  return rc;
+}
+
 static int pop(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, void *buffer, uint64_t capacity,
                uint64_t *size) {
   struct shoal_item_ it;
@@ -430,10 +498,6 @@ int shoal_list_reverse(struct shoal_list *l, shoal_deadline deadline) {
 }
 
 // ---- all of one moment ----
-
-static int is_equal(const struct shoal_item_ *it, const void *value, uint64_t size) {
-  return it->value == size && !it->nested && (!size || memcmp(shoal_item_value_(it), value, size) == 0);
-}
 
 // The first from *i on: 0, and *i is its index; -ENOENT, -EPROTO.
 static int seek(struct shoal_list *l, const struct shoal_row_ *row, const void *value, uint64_t size, uint64_t *i) {

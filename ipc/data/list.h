@@ -79,6 +79,19 @@ int shoal_list_extend(struct shoal_list *l, const struct iovec *values, uint64_t
 int shoal_list_insert(struct shoal_list *l, int64_t index, const void *value, uint64_t size, shoal_deadline deadline);
 int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint64_t size,
                    shoal_deadline deadline);  // -ERANGE
+#define SHOAL_LIST_OTHER 1                    // an answer: it was not as the caller expected, and nothing was changed
+// Sets it if its value is `old`. SHOAL_LIST_OTHER: it is another, or a container; -ERANGE.
+int shoal_list_compare_and_set(struct shoal_list *l, int64_t index, const void *old, uint64_t old_size,
+                               const void *value, uint64_t size, shoal_deadline deadline);
+struct shoal_list_change {  // what an update sees and decides
+  void *value;              // a copy of what is there. To be changed in place, or to be pointed at other bytes
+  uint64_t size;            // of it
+};
+enum { SHOAL_LIST_SET = 0, SHOAL_LIST_KEEP = 1, SHOAL_LIST_REMOVE = 2 };
+// `change` answers one of these, or a negative code, which keeps what is there and is the answer. Called once, while nobody
+// else changes the list; it has to come back. -ERANGE, -EBADMSG a container: it is not called.
+int shoal_list_update(struct shoal_list *l, int64_t index, int (*change)(struct shoal_list_change *c, void *arg),
+                      void *arg, shoal_deadline deadline);
 // Takes it out. -ERANGE; -EMSGSIZE: it is there still, *size says how large it is.
 int shoal_list_pop(struct shoal_list *l, int64_t index, void *buffer, uint64_t capacity, uint64_t *size,
                    shoal_deadline deadline);

@@ -434,6 +434,17 @@ static const struct iovec two[] = {{(void *)(uintptr_t) "x", 1}, {(void *)(uintp
 static void op_append(void) { OK(append("new")); }
 static void op_insert(void) { OK(shoal_list_insert(L, 1, "new", 3, F)); }
 static void op_list_set(void) { OK(shoal_list_set(L, 1, "new", 3, F)); }
+static void op_list_swap(void) { OK(shoal_list_compare_and_set(L, 1, "b", 1, "new", 3, F)); }
+static int list_to_new(struct shoal_list_change *c, void *arg) {
+  c->value = arg, c->size = 3;
+  return SHOAL_LIST_SET;
+}
+static int list_to_nothing(struct shoal_list_change *c, void *arg) {
+  (void)c, (void)arg;
+  return SHOAL_LIST_REMOVE;
+}
+static void op_list_update(void) { OK(shoal_list_update(L, 1, list_to_new, (void *)(uintptr_t) "new", F)); }
+static void op_list_update_away(void) { OK(shoal_list_update(L, 0, list_to_nothing, NULL, F)); }
 static void op_list_pop(void) {
   char value[8];
   uint64_t size;
@@ -473,6 +484,10 @@ LIST(append, "append", .setup = l_append, .prepare = warm, .op = op_append, .che
 LIST(append_grows, "append, the row grows", .setup = l_full, .prepare = warm, .op = op_append, .check = check_list);
 LIST(insert, "insert", .setup = l_insert, .prepare = warm, .op = op_insert, .check = check_list);
 LIST(set, "set", .setup = l_set, .prepare = warm, .op = op_list_set, .check = check_list);
+LIST(swap, "compare and set", .setup = l_set, .prepare = warm, .op = op_list_swap, .check = check_list);
+LIST(update, "update", .setup = l_set, .prepare = warm, .op = op_list_update, .check = check_list);
+LIST(update_away, "update, to nothing", .setup = l_pop_first, .prepare = warm, .op = op_list_update_away,
+     .check = check_list);
 LIST(pop, "pop, the last", .setup = l_pop, .prepare = warm, .op = op_list_pop, .check = check_list);
 LIST(pop_only, "pop, the only one", .setup = l_pop_only, .prepare = warm, .op = op_list_pop, .check = check_list);
 LIST(pop_first, "pop, the first", .setup = l_pop_first, .prepare = warm, .op = op_pop_first, .check = check_list);

@@ -97,6 +97,10 @@ static void all_of_list(struct script *s, struct shoal_list *l) {
   while (shoal_list_next(&slice, &value)) touch(value.iov_base, value.iov_len);
   shoal_list_slice_free(&slice);
 }
+static int change_value(struct shoal_list_change *c, void *arg) {
+  touch(c->value, c->size);
+  return (int)script_below(arg, 4) - 1;
+}
 static void use_list(struct script *s, struct shoal_list *l) {
   int64_t index = (int8_t)script_take(s, 1);
   char value[VALUE_MAX] = "";
@@ -104,7 +108,7 @@ static void use_list(struct script *s, struct shoal_list *l) {
   struct shoal_list_info info;
   uint64_t n;
   void *copy;
-  switch (script_below(s, 10)) {
+  switch (script_below(s, 11)) {
     case 0:
       if (shoal_list_get(l, index, value, sizeof value, &n) == 0) touch(value, n);
       break;
@@ -122,6 +126,10 @@ static void use_list(struct script *s, struct shoal_list *l) {
     case 8:
       (void)shoal_list_index(l, value, 9, 0, &n, SHOAL_TRY);
       (void)(script_below(s, 4) ? shoal_list_info(l, &info) : shoal_list_clear(l, SHOAL_TRY));
+      break;
+    case 9:
+      (void)(script_below(s, 2) ? shoal_list_update(l, index, change_value, s, SHOAL_TRY)
+                                : shoal_list_compare_and_set(l, index, value, 3, "new", 3, SHOAL_TRY));
       break;
     default: all_of_list(s, l);
   }

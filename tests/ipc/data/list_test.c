@@ -156,6 +156,71 @@ static void test_by_value_and_by_place(void **state) {
   done();
 }
 
+struct wish {
+  int answer;
+  const char *value;
+  char seen[16];
+};
+static int wished(struct shoal_list_change *c, void *arg) {
+  struct wish *w = arg;
+  char text[8];
+  uint64_t size;
+  snprintf(w->seen, sizeof w->seen, "%.*s", (int)c->size, (char *)c->value);
+  CHECK(append("x") == -EDEADLK);
+  CHECK(shoal_list_update(list, 0, wished, w, F) == -EDEADLK);
+  CHECK(shoal_list_compare_and_set(list, 0, "a", 1, "x", 1, F) == -EDEADLK);
+  CHECK(shoal_list_get(list, 0, text, 8, &size) == 0);
+  if (w->value) c->value = (void *)(uintptr_t)w->value, c->size = strlen(w->value);
+  return w->answer;
+}
+static int in_place(struct shoal_list_change *c, void *arg) {
+  (void)arg;
+  ((char *)c->value)[0]++;
+  return SHOAL_LIST_SET;
+}
+static void test_compound(void **state) {
+  (void)state;
+  struct wish w = {SHOAL_LIST_SET, "new", ""};
+  make(&small);
+  assert_int_equal(shoal_list_update(list, 0, wished, &w, F), -ERANGE);
+  assert_int_equal(shoal_list_compare_and_set(list, -1, "", 0, "x", 1, F), -ERANGE);
+  for (int i = 0; i < 4; i++) assert_int_equal(append((const char *[]){"a", "b", "", "d"}[i]), 0);
+  assert_int_equal(shoal_list_update(list, 1, wished, &w, F), 0);
+  assert_string_equal(w.seen, "b");
+  assert_string_equal(ALL, "a new  d");
+  w.answer = SHOAL_LIST_KEEP, w.value = "newer";
+  assert_int_equal(shoal_list_update(list, -1, wished, &w, F), 0);
+  assert_string_equal(w.seen, "d");
+  w.answer = -ECANCELED;
+  assert_int_equal(shoal_list_update(list, 2, wished, &w, F), -ECANCELED);
+  assert_string_equal(w.seen, "");
+  w.answer = 3;
+  assert_int_equal(shoal_list_update(list, 2, wished, &w, F), -EINVAL);
+  assert_string_equal(ALL, "a new  d");
+  w.answer = SHOAL_LIST_REMOVE;
+  assert_int_equal(shoal_list_update(list, 2, wished, &w, F), 0);
+  assert_int_equal(shoal_list_update(list, 0, in_place, NULL, F), 0);
+  assert_string_equal(ALL, "b new d");
+  assert_int_equal(shoal_list_compare_and_set(list, 0, "a", 1, "x", 1, F), SHOAL_LIST_OTHER);
+  assert_int_equal(shoal_list_compare_and_set(list, 1, "ne", 2, "x", 1, F), SHOAL_LIST_OTHER);
+  assert_int_equal(shoal_list_compare_and_set(list, 1, "news", 4, "x", 1, F), SHOAL_LIST_OTHER);
+  assert_int_equal(shoal_list_compare_and_set(list, 3, "d", 1, "x", 1, F), -ERANGE);
+  assert_int_equal(shoal_list_compare_and_set(list, 1, "new", 3, "x", UINT64_C(1) << 40, F), -EMSGSIZE);
+  assert_int_equal(shoal_list_compare_and_set(list, -1, "d", 1, "", 0, F), 0);
+  assert_int_equal(shoal_list_compare_and_set(list, 2, "", 0, "whole", 5, F), 0);
+  assert_string_equal(ALL, "b new whole");
+  assert_exact();
+  done();
+}
+static int one_more(struct shoal_list_change *c, void *arg) {
+  uint64_t n;
+  (void)arg;
+  memcpy(&n, c->value, 8);
+  n++;
+  memcpy(c->value, &n, 8);
+  return SHOAL_LIST_SET;
+}
+
 static int by_length(const struct iovec *a, const struct iovec *b, void *arg) {
   (void)arg;
   return (a->iov_len > b->iov_len) - (a->iov_len < b->iov_len);
@@ -481,6 +546,34 @@ static void all_are_there(void) {
   shoal_list_slice_free(&s);
   for (int i = 0; i < 4; i++) assert_int_equal(next[i], ROUNDS);
 }
+// No addition is lost, made by update or by compare and set.
+#define ADDITIONS 300u
+static void adds(void *memory, unsigned i) {
+  struct shoal_list *l = mine();
+  (void)memory;
+  while (shoal_list_len(l) == 0)  // one of them makes it
+    if (i == 0) CHECK(shoal_list_append(l, &(uint64_t){0}, 8, F) == 0);
+  for (unsigned n = 0; n < ADDITIONS; n++) {
+    uint64_t now, size, more;
+    int rc = i % 2 ? shoal_list_update(l, 0, one_more, NULL, F) : SHOAL_LIST_OTHER;
+    while (rc == SHOAL_LIST_OTHER) {
+      CHECK(shoal_list_get(l, 0, &now, 8, &size) == 0 && size == 8);
+      more = now + 1;
+      rc = shoal_list_compare_and_set(l, 0, &now, 8, &more, 8, F);
+    }
+    CHECK(rc == 0);
+  }
+}
+static void all_added(void) {
+  uint64_t n = 0, size;
+  assert_int_equal(shoal_list_get(list, 0, &n, 8, &size), 0);
+  assert_int_equal(n, 4 * ADDITIONS);
+}
+static void test_no_addition_is_lost(void **state) {
+  (void)state;
+  together(4, adds, all_added);
+}
+
 static void test_all_appends_are_there(void **state) {
   (void)state;
   together(4, appends, all_are_there);
@@ -646,6 +739,8 @@ int main(void) {
       cmocka_unit_test(test_as_pythons),
       cmocka_unit_test(test_by_value_and_by_place),
       cmocka_unit_test(test_sort),
+      cmocka_unit_test(test_compound),
+      cmocka_unit_test(test_no_addition_is_lost),
       cmocka_unit_test(test_as_a_model),
       cmocka_unit_test(test_a_full_segment),
       cmocka_unit_test(test_bad_input),
