@@ -244,6 +244,14 @@ static void text(void) {
 }
 static void change(void) { CRASH_OK(shoal_text_set(&t, "something new", 13, SHOAL_FOREVER)); }
 static void add(void) { CRASH_OK(shoal_text_append(&t, " and new", 8, SHOAL_FOREVER)); }
+static int rewrite(char *bytes, uint64_t *length, uint64_t capacity, void *arg) {
+  (void)capacity, (void)arg;
+  memcpy(bytes, "something new", 13);
+  *length = 13;
+  return 0;
+}
+static void update(void) { CRASH_OK(shoal_text_update(&t, rewrite, NULL, SHOAL_FOREVER)); }
+static void print(void) { CRASH_OK(shoal_text_printf(&t, SHOAL_FOREVER, "%s new", "something")); }
 static void old_or_new(const char *wanted) {
   char now[41] = "";
   CRASH_OK(shoal_text_get(&t, now, sizeof now, NULL));
@@ -270,3 +278,7 @@ CRASH_SCENARIO(data_text_set, .name = "text: set", .setup = text, .prepare = joi
                .check = changed_or_not);
 CRASH_SCENARIO(data_text_append, .name = "text: append", .setup = text, .prepare = join, .op = add,
                .check = added_or_not);
+CRASH_SCENARIO(data_text_update, .name = "text: update", .setup = text, .prepare = join, .op = update,
+               .check = changed_or_not);
+CRASH_SCENARIO(data_text_print, .name = "text: print", .setup = text, .prepare = join, .op = print,
+               .check = changed_or_not);

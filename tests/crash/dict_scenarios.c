@@ -220,6 +220,12 @@ static int to_nothing(struct shoal_dict_change *c, void *arg) {
 static void op_update(void) { OK(shoal_dict_update(D, "k", 1, to_new, (void *)(uintptr_t) "new", F)); }
 static void op_update_away(void) { OK(shoal_dict_update(D, "k", 1, to_nothing, NULL, F)); }
 static void op_swap(void) { OK(shoal_dict_compare_and_set(D, "k", 1, "old", 3, "new", 3, F)); }
+static void op_set_if(void) {
+  char value[8];
+  uint64_t size, version;
+  OK(shoal_dict_get_versioned(D, "k", 1, value, 8, &size, &version));
+  OK(shoal_dict_set_if(D, "k", 1, version, "new", 3, F));
+}
 static void op_snapshot(void) {
   struct shoal_dict_snapshot all;
   OK(shoal_dict_snapshot(D, &all, F));
@@ -262,6 +268,8 @@ DICT(update_new, "update, of nothing", .setup = three, .prepare = warm, .op = op
 DICT(update_away, "update, to nothing", .setup = to_be_removed, .prepare = warm, .op = op_update_away,
      .check = check_dict);
 DICT(swap, "compare and set", .setup = three_and_k, .prepare = warm, .op = op_swap, .check = check_dict);
+DICT(set_if, "set if it is of that version", .setup = three_and_k, .prepare = warm, .op = op_set_if,
+     .check = check_dict);
 DICT(snapshot, "snapshot", .setup = unchanged, .prepare = warm, .op = op_snapshot, .check = check_dict);
 
 // The one who repairs what the first left is killed, too.

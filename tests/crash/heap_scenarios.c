@@ -132,6 +132,8 @@ static void had_small(void) {
   has_small();
   release(mine[0]);
 }
+static void op_realloc_more(void) { OK(shoal_heap_realloc(H, &mine[0], PAGES(3))); }
+static void op_realloc_less(void) { OK(shoal_heap_realloc(H, &mine[0], 100)); }
 static void op_reap(void) { OK(shoal_heap_reap(H)); }
 static void has_slab(void) {
   warm();
@@ -165,6 +167,8 @@ HEAP(alloc_small, "alloc a small one", .setup = fresh, .prepare = had_small, .op
 HEAP(alloc_slab, "alloc a small one, the first", .setup = fresh, .prepare = warm, .op = op_alloc_small);
 HEAP(free_small, "free a small one", .setup = fresh, .prepare = has_small, .op = op_free);
 HEAP(flush_refill, "free and alloc a slab's blocks", .setup = fresh, .prepare = has_slab, .op = op_flush_refill);
+HEAP(realloc_more, "realloc, a small one to pages", .setup = fresh, .prepare = has_small, .op = op_realloc_more);
+HEAP(realloc_less, "realloc, pages to a small one", .setup = fresh, .prepare = has_large, .op = op_realloc_less);
 HEAP(reap_own, "reap, its own empty slab", .setup = fresh, .prepare = had_small, .op = op_reap);
 HEAP(close, "close, with a block", .setup = fresh, .prepare = has_small, .op = op_close);
 HEAP(open, "open, in a mapping of its own", .setup = fresh, .op = op_open);
