@@ -573,8 +573,7 @@ int shoal_segment_grow(struct shoal_segment *seg, uint64_t size) {
   int rc = allocate(seg->fd, &seg->g, old, size);
   if (rc) return rc;
   raise_to(&seg->header->size, size);
-  shoal_segment_size_(seg);
-  return 0;
+  return shoal_segment_size_(seg) >= size ? 0 : shoal_fail_(-EPROTO, "the size in its header is damaged");
 }
 
 // ---- addresses ----

@@ -98,7 +98,7 @@ struct shoal_segment_file {
 int shoal_segment_list(int (*each)(const struct shoal_segment_file *, void *), void *arg);
 
 // Makes it at least `size` bytes, for objects. Objects do so by themselves. -ENOSPC: beyond size_max or this process's
-// RLIMIT_FSIZE (no SIGXFSZ comes), or /dev/shm is full, and nothing changed.
+// RLIMIT_FSIZE (no SIGXFSZ comes), or /dev/shm is full, and nothing changed. -EPROTO: its header says a size that is none.
 int shoal_segment_grow(struct shoal_segment *seg, uint64_t size);
 
 // What is counted on slow paths only: uncontended operations count nothing. Of a thread in the segments where it is a

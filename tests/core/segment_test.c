@@ -186,6 +186,23 @@ static void test_shared_size_is_not_trusted(void **state) {
   assert_ok(shoal_segment_close(a));
 }
 
+// Nor is it waited for to be as large as was asked for.
+static void test_nothing_grows_under_a_false_size(void **state) {
+  (void)state;
+  struct shoal_segment *a = anonymous(&small);
+  struct shoal_object o;
+  const uint64_t lies[] = {UINT64_MAX, small.size_max + 4096, small.size_max - 1};
+  for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+    shoal_store64_relaxed(&a->header->size, lies[i]);
+    assert_int_equal(shoal_segment_grow(a, small.size + 4096), -EPROTO);
+    assert_int_equal(shoal_object_create(a, "large", "t", 2 * small.size, NULL, NULL, &o), -EPROTO);
+    assert_int_equal(shoal_segment_size_(a), small.size);
+  }
+  shoal_store64_relaxed(&a->header->size, small.size);
+  assert_ok(shoal_object_create(a, "large", "t", 2 * small.size, NULL, NULL, &o));
+  assert_ok(shoal_segment_close(a));
+}
+
 static void *grow_some(void *arg) {
   struct shoal_segment *seg = arg;
   for (uint64_t size = 64 << 10; size <= small.size_max; size += 36 << 10) {
@@ -756,6 +773,7 @@ int main(void) {
       cmocka_unit_test(test_anonymous_by_fd),
       cmocka_unit_test(test_growth_is_seen_by_all),
       cmocka_unit_test(test_shared_size_is_not_trusted),
+      cmocka_unit_test(test_nothing_grows_under_a_false_size),
       cmocka_unit_test(test_growers_together),
       cmocka_unit_test(test_each_mismatch_has_its_reason),
       cmocka_unit_test(test_every_header_byte),
