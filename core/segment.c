@@ -157,24 +157,32 @@ static int lock_alone(int fd) {
   return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-static int fallocate_range(int fd, uint64_t from, uint64_t to) {
-  sigset_t all, old, limit, before;
-  int rc;
+void shoal_longer_begin_(struct shoal_longer_ *l) {
+  sigset_t all, before;
   sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &old);  // a signal makes it begin again: a steady timer would, for ever
+  pthread_sigmask(SIG_BLOCK, &all, &l->mask);
   sigpending(&before);
-  do rc = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) ? -errno : 0;
+  l->pending = sigismember(&before, SIGXFSZ);
+}
+
+int shoal_longer_end_(const struct shoal_longer_ *l, int rc) {
+  sigset_t limit;
+  sigemptyset(&limit);
+  sigaddset(&limit, SIGXFSZ);
+  if (rc == -EFBIG && !l->pending) sigtimedwait(&limit, NULL, &(struct timespec){0, 0});
+  pthread_sigmask(SIG_SETMASK, &l->mask, NULL);
+  return rc == -EFBIG ? -ENOSPC : rc;
+}
+
+static int fallocate_range(int fd, uint64_t from, uint64_t to) {
+  struct shoal_longer_ longer;
+  int rc, error;
+  shoal_longer_begin_(&longer);
+  do rc = error = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) ? -errno : 0;
   while (rc == -EINTR);
-  // Beyond RLIMIT_FSIZE: that sends the thread a SIGXFSZ, too, which ends a process; the answer is enough.
-  if (rc == -EFBIG && !sigismember(&before, SIGXFSZ)) {
-    sigemptyset(&limit);
-    sigaddset(&limit, SIGXFSZ);
-    sigtimedwait(&limit, NULL, &(struct timespec){0, 0});
-  }
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  return rc == 0 ? 0
-                 : shoal_fail_(rc == -EFBIG ? -ENOSPC : rc, "no %llu bytes of shared memory: %s",
-                               (unsigned long long)(to - from), strerror(-rc));
+  rc = shoal_longer_end_(&longer, rc);
+  return rc ? shoal_fail_(rc, "no %llu bytes of shared memory: %s", (unsigned long long)(to - from), strerror(-error))
+            : 0;
 }
 
 // The memory of units from..to (bytes of them) and of their owner words; with from 0, of the tables as well. All that may

@@ -12,6 +12,7 @@
 // these owner words and the units is a hole that nobody touches.
 #pragma once
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "core/atomic.h"
@@ -162,6 +163,17 @@ extern const char *shoal_shm_directory_;
 
 // The bytes of units that are there, verified; takes notice of growth by others.
 uint64_t shoal_segment_size_(struct shoal_segment *seg);
+
+// ---- files ----
+// Around what makes a file longer. Beyond RLIMIT_FSIZE the kernel answers EFBIG, and sends the thread a SIGXFSZ, too, which ends a
+// process: the answer is enough. No signal comes between the two: fallocate begins again after each, with a steady timer for ever.
+struct shoal_longer_ {
+  sigset_t mask;
+  int pending;
+};
+void shoal_longer_begin_(struct shoal_longer_ *l);
+// `rc`: 0, or a negative errno, which it returns; but -ENOSPC for -EFBIG.
+int shoal_longer_end_(const struct shoal_longer_ *l, int rc);
 
 // ---- units (core/space.c); all under the writer word ----
 SHOAL_INLINE uint64_t shoal_units_(uint64_t bytes) { return (bytes + SHOAL_UNIT_ - 1) / SHOAL_UNIT_; }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
-#include "core/identity_internal.h"
+#include "core/segment_internal.h"
 
 #define MAGIC UINT64_C(0x0a79617272610a89)
 #define FORMAT 1u
@@ -85,8 +85,11 @@ static int write_all(const struct maker *m, mode_t mode, uint64_t length) {
   if (fchmod(m->fd, mode ? mode : 0600)) return shoal_fail_(-errno, "fchmod: %m");
   rc = file_lock(m->fd, IN_USE, F_RDLCK, 0);
   if (rc) return shoal_fail_(rc, "file lock");
-  rc = posix_fallocate(m->fd, 0, (off_t)length);
-  if (rc) return shoal_fail_(-rc, "no %lu bytes: %s", (unsigned long)length, strerror(rc));
+  struct shoal_longer_ longer;
+  shoal_longer_begin_(&longer);
+  int error = posix_fallocate(m->fd, 0, (off_t)length);
+  rc = shoal_longer_end_(&longer, -error);
+  if (rc) return shoal_fail_(rc, "no %lu bytes: %s", (unsigned long)length, strerror(error));
   return pwrite(m->fd, &h, sizeof h, 0) == (ssize_t)sizeof h ? 0 : shoal_fail_(-errno, "pwrite: %m");
 }
 
@@ -142,15 +145,14 @@ static int header_read(int fd, struct shoal_array_file_shm *h) {
 }
 
 // Nobody else has it open: who had its lock is gone, whatever boot it was of.
-static int renew(const struct shoal_array *a, int fd, const struct shoal_place_ *here) {
+static void renew(const struct shoal_array *a, char *base, const struct shoal_place_ *here) {
   if (a->lock_) {
     shoal_atomic32 *word = &a->lock_->robust.word;
     uint32_t old = shoal_load32_relaxed(word);
     int dead = shoal_robust_owner(old) || shoal_robust_is_dead(old);
     shoal_store32_relaxed(word, dead ? FUTEX_OWNER_DIED : 0);
   }
-  off_t at = (off_t)offsetof(struct shoal_array_file_shm, place);
-  return pwrite(fd, here, sizeof *here, at) == (ssize_t)sizeof *here ? 0 : shoal_fail_(-errno, "pwrite: %m");
+  memcpy(base + offsetof(struct shoal_array_file_shm, place), here, sizeof *here);
 }
 
 static int attach(int fd, int alone, const char *type, uint64_t size, uint64_t count, struct shoal_array *out) {
@@ -165,11 +167,11 @@ static int attach(int fd, int alone, const char *type, uint64_t size, uint64_t c
   if (rc == 0) rc = map(fd, h.length, &base);
   if (rc) return rc;
   rc = shoal_array_attach(base + PAGE, h.length - PAGE, type, size, count, NULL, &a);
-  if (rc == 0 && alone) rc = renew(&a, fd, &here);
   if (rc) {
     munmap(base, h.length);
     return rc;
   }
+  if (alone) renew(&a, base, &here);
   a.fd_ = fd;
   a.mapped_ = h.length;
   *out = a;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/segment_internal.h"
 #include "ipc/work/process_internal.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)  // else a reader could be killed by SIGBUS
@@ -58,7 +59,9 @@ int shoal_birth_file_(const struct shoal_birth_shm_ *birth, const void *argument
                       int *out) {
   int file = memfd_create("shoal-child", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (file < 0) return shoal_fail_(-errno, "memfd_create: %m");
-  int rc = put_all(file, birth, argument, changes);
+  struct shoal_longer_ longer;
+  shoal_longer_begin_(&longer);
+  int rc = shoal_longer_end_(&longer, put_all(file, birth, argument, changes));
   if (rc) close(file);
   else *out = file;
   return rc;

@@ -9,7 +9,7 @@
 //   7 without a name: for the children of fork; placed: attached elsewhere, destroyed when nobody holds it
 //   8 whatever words stand there, attach and each call answer, and touch nothing outside
 //   9 a file: what one process wrote the next finds, with the lock of one that is gone, of another boot, too; others share it; what
-//     is no such file, or of something else, is refused
+//     is no such file, or of something else, is refused; beyond RLIMIT_FSIZE is -ENOSPC
 #include "ipc/data/array.h"
 
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -603,6 +604,34 @@ static void test_a_files_holder_dies(void **state) {
   assert_ok(shoal_array_file_close(&a));
   assert_int_equal(unlink(path), 0);
 }
+// SIGXFSZ would end it.
+static int may_write_one_page(void) {
+  struct shoal_array a;
+  sigset_t pending;
+  struct rlimit page = {4096, 4096};
+  if (setrlimit(RLIMIT_FSIZE, &page)) return 10;
+  if (shoal_array_file_create(path, "int", sizeof(int), 10, NULL, 0, &a) != -ENOSPC || access(path, F_OK) == 0)
+    return 11;
+  return sigpending(&pending) || sigismember(&pending, SIGXFSZ) ? 12 : 0;
+}
+static int may_write_nothing(void) {
+  struct shoal_array a;
+  if (setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, 0})) return 10;
+  return file_open(&a) || ints_set(&a, 1, &(int){11}, SHOAL_FOREVER) || shoal_array_file_close(&a);
+}
+static void test_files_are_limited(void **state) {
+  (void)state;
+  struct shoal_array a;
+  fresh_path();
+  in_a_child(may_write_one_page, 0);
+  assert_ok(file_make(&a, NULL));
+  assert_ok(shoal_array_file_close(&a));
+  in_a_child(may_write_nothing, 0);
+  assert_ok(file_open(&a));
+  assert_int_equal(at(&a, 1), 11);
+  assert_ok(shoal_array_file_close(&a));
+  assert_int_equal(unlink(path), 0);
+}
 static void test_what_is_no_such_file(void **state) {
   (void)state;
   struct shoal_array a, b;
@@ -662,6 +691,7 @@ int main(void) {
       TEST(any_words),
       TEST(a_file),
       TEST(a_files_holder_dies),
+      TEST(files_are_limited),
       TEST(what_is_no_such_file),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 //   starter      is made once, ends with its parent, by shoal_starter_end; killed at any time, each start has one child, or says
 //                why not; stopped, another takes its place
 //   nothing      stays of a parent that is killed while it starts daemons, by any method, its starter killed at times, too
-//   refused      a function by spawn or starter; a task that is not there; an argument of another size, or none
+//   refused      a function by spawn or starter; a task that is not there; an argument of another size, or none; no file may be written
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -377,6 +377,27 @@ static void test_refused(void **state) {
   assert_int_equal(shoal_process_default(&context), -EINVAL);
 }
 
+static void test_files_are_limited(void **state) {
+  (void)state;
+  struct shoal_process p;
+  struct number n = {3};
+  sigset_t pending;
+  struct rlimit was;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+  for
+    EACH_METHOD(m) {
+      if (by(m)->context->method == SHOAL_START_FORK) continue;  // its parent writes no file
+      int limited = setrlimit(RLIMIT_FSIZE, &(struct rlimit){100, was.rlim_max});
+      int rc = refused(&options);  // SIGXFSZ would end this process
+      assert_int_equal(setrlimit(RLIMIT_FSIZE, &was) || limited, 0);
+      assert_int_equal(rc, -ENOSPC);
+      assert_int_equal(sigpending(&pending), 0);
+      assert_false(sigismember(&pending, SIGXFSZ));
+      START(&p, "answer", &n);
+      assert_int_equal(end_of(&p), 3);
+    }
+}
+
 static void test_default(void **state) {
   (void)state;
   struct number n = {3};
@@ -610,6 +631,7 @@ int main(void) {
       cmocka_unit_test(test_starter_ends_with_its_parent),
       cmocka_unit_test(test_options),
       cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_files_are_limited),
       cmocka_unit_test(test_default),
       cmocka_unit_test(test_words),
       cmocka_unit_test(test_threads),
