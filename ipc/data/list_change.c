@@ -214,8 +214,8 @@ static int give_all(struct shoal_list *l, const struct change *c, shoal_atomic64
   return 0;
 }
 
-static void drop_items(struct shoal_list *l, struct shoal_item_shm *const *items, uint64_t n) {
-  for (uint64_t i = 0; i < n; i++) (void)shoal_heap_free(l->keep.heap, items[i]);
+static void drop_items(struct shoal_list *l, struct shoal_item_shm *const *items, uint64_t from, uint64_t to) {
+  for (uint64_t i = from; i < to; i++) (void)shoal_heap_free(l->keep.heap, items[i]);
 }
 
 static int run(struct shoal_list *l, const struct change *c) {
@@ -226,7 +226,7 @@ static int run(struct shoal_list *l, const struct change *c) {
   if (rc) (void)shoal_heap_free(l->keep.heap, c->fresh), rc = damaged();
   else if (c->n) rc = give_all(l, c, c->fresh ? c->fresh->word : c->row->shm->word, &given);
   if (rc) {
-    drop_items(l, c->items + given, c->n - given);
+    drop_items(l, c->items, given, c->n);
     (void)settle(l, SHOAL_LIST_CHANGE_);
     return rc;
   }
@@ -244,7 +244,7 @@ int shoal_list_change_(struct shoal_list *l, const struct shoal_row_ *row, uint6
   if (!drop && n == 1 && is_in_place(&c)) return add(l, row, items[0]);
   int rc = c.length && !is_in_place(&c) ? make_row(l, &c) : 0;
   if (rc) {
-    drop_items(l, items, n);
+    drop_items(l, items, 0, n);
     return rc;
   }
   return run(l, &c);
