@@ -80,8 +80,12 @@ static int is_last_thread(void) {
 }
 static void thread_ends(void *round) {
   struct shoal_robust_head_ *head = shoal_thread_.head;
-  if (!head || shoal_thread_.epoch != shoal_epoch())
-    return;  // it has never held anything; a child of fork: its parent's
+  if (!head) return;  // it has never held anything
+  // in a child of fork: what is there is its parent's, and not to be marked
+  if (shoal_thread_.epoch != shoal_epoch()) {
+    head->next = head, head->pending = NULL;
+    return;
+  }
   if ((intptr_t)round < PTHREAD_DESTRUCTOR_ITERATIONS) {
     pthread_setspecific(ends, (void *)((intptr_t)round + 1));
     return;
