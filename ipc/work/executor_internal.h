@@ -272,6 +272,8 @@ int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t ge
 // Whether the worker that a job says it runs in, in state `s`, lives. Who has its order in hand, or knows that the
 // worker's process has ended, is not told so by mistake.
 int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
+// Of a worker that has ended: the kernel marks no more than 2,048 words of a thread, and that by which it is told may be beyond.
+void shoal_executor_mark_gone_(struct shoal_executor *ex, uint32_t worker);
 uint32_t shoal_executor_tid_(const struct shoal_executor *ex, uint32_t worker);  // as it has said; 0 nobody yet
 // Ends a job whose runner is dead, or what that has left to do for one that is over.
 void shoal_executor_end_(struct shoal_executor *ex, uint32_t job, uint64_t s);

@@ -149,12 +149,14 @@ static void hasten(struct shoal_pool *pool, unsigned i) {
   }
 }
 
-// In place of poll: on the words of threads.
+// In place of poll: on the words of threads. Of a thread with more words the kernel marks 2,048: it looks again.
 static void wait_for_threads(struct shoal_pool *pool, shoal_deadline deadline) {
   struct shoal_futex_entry words[SHOAL_FUTEX_MANY];
   shoal_atomic32 none = {0};
   unsigned n = 0;
   if (shoal_deadline_is_try(deadline)) return;
+  int64_t look = shoal_now_ns() + SHOAL_RECHECK_NS;
+  if (look < deadline.ns) deadline.ns = look;
   if (shoal_pool_watch_(pool, words + SHOAL_FUTEX_MANY, SHOAL_FUTEX_MANY, &n, &deadline)) return;
   if (n) shoal_futex_wait_many(words + SHOAL_FUTEX_MANY - n, n, deadline);
   else shoal_futex_wait(&none, 0, deadline);

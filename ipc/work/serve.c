@@ -61,6 +61,15 @@ int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s) {
   return !shoal_robust_is_dead(word) && shoal_robust_owner(word) == (who & ((1u << TID_BITS) - 1));
 }
 
+void shoal_executor_mark_gone_(struct shoal_executor *ex, uint32_t worker) {
+  uint64_t who = shoal_load64_acquire(&ex->desks[worker].who);  // [I2]
+  uint32_t role = (uint32_t)(who >> TID_BITS) & ((1u << ROLE_BITS) - 1);
+  if (!shoal_role_valid_(&ex->queue->wait, role)) return;
+  struct shoal_robust *live = &shoal_role_at_(&ex->queue->wait, role)->live;
+  uint32_t word = shoal_load32_relaxed(&live->word), tid = who & ((1u << TID_BITS) - 1);
+  if (tid && shoal_robust_owner(word) == tid) shoal_robust_mark_if_gone_(live, word);
+}
+
 // ---- running ----
 
 struct run {  // a job in hand

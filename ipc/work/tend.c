@@ -88,6 +88,7 @@ void shoal_executor_ended_(void *arg, unsigned worker, uint32_t incarnation, int
   uint64_t how = (uint64_t)incarnation << 32 | (uint32_t)code;
   shoal_store64_release(&ex->desks[worker].ended, how);   // [D1] pairs with [D2]: before its jobs are over
   shoal_store64_release(&ex->desks[worker].until_ns, 0);  // [T1]: what it ran, it runs no more
+  shoal_executor_mark_gone_(ex, worker);
   give_orders(ex, worker);
 }
 

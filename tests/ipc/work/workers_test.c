@@ -4,6 +4,7 @@
 //               the creator's death and a broken executor, by themselves
 //   threads     workers that are threads: results, failures, nested, callbacks, imap, for_each, resubmission, recycling; a task
 //               that ends its thread has failed, or runs again; what needs a kill is refused; terminate waits for what runs
+//   unmarked    the end of a thread with more locks than the kernel marks is noticed, by terminate, too
 //   fresh       workers by starter and by spawn, of an executor and of a pool, whose creator has threads: results, nested, killed
 //               and replaced; what they cannot have is refused; a program with a starter has them without asking
 //   resized     more workers, and fewer, idle or under load, of processes and of threads; each job is done; what makes no sense is
@@ -15,6 +16,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include "core/robust.h"
 #include "ipc/work/map.h"
 #include "tests/ipc/work/executor_support.h"
 
@@ -188,6 +190,34 @@ static void test_threads(void **state) {
   assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_executor_info(ex, &info), 0);
   assert_int_equal(info.recycled, 9);
+  end_executor(ex);
+}
+
+// The kernel marks 2,048 words of a thread, the last it took: not that by which its end is seen.
+SHOAL_TASK(end_unmarked, struct small) {
+  static struct shoal_robust words[2][2100];
+  for (unsigned i = 0; i < 2100; i++)
+    if (shoal_robust_acquire_(&words[arg->in][i], SHOAL_TRY)) return -EDEADLK;
+  shoal_add32_relaxed(&ledger->begun[arg->id], 1);
+  pthread_exit(NULL);
+}
+static void test_unmarked(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.threads = 1, .workers = 1});
+  struct shoal_failure failure;
+  struct shoal_future f;
+  struct small s = {.id = 1, .in = 0};
+  int rc = SHOAL_APPLY(ex, end_unmarked, &s, &failure, SHOAL_FOREVER);
+  assert_int_equal(rc, -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOTRECOVERABLE);
+  assert_int_equal(shoal_executor_terminate(ex, SHOAL_FOREVER), 0);
+  end_executor(ex);
+  ex = executor_of((struct shoal_executor_options){.threads = 1, .workers = 1});
+  s = (struct small){.id = 2, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, end_unmarked, &s, &f), 0);
+  await_begun(2);
+  assert_int_equal(shoal_executor_terminate(ex, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_future_release(&f), 0);
   end_executor(ex);
 }
 
@@ -552,10 +582,11 @@ static void test_letters(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_idle, set_up),    cmocka_unit_test_setup(test_noticed, set_up),
-      cmocka_unit_test_setup(test_threads, set_up), cmocka_unit_test_setup(test_fresh, set_up),
-      cmocka_unit_test_setup(test_resized, set_up), cmocka_unit_test_setup(test_outworn, set_up),
-      cmocka_unit_test_setup(test_backoff, set_up), cmocka_unit_test_setup(test_letters, set_up),
+      cmocka_unit_test_setup(test_idle, set_up),     cmocka_unit_test_setup(test_noticed, set_up),
+      cmocka_unit_test_setup(test_threads, set_up),  cmocka_unit_test_setup(test_fresh, set_up),
+      cmocka_unit_test_setup(test_resized, set_up),  cmocka_unit_test_setup(test_outworn, set_up),
+      cmocka_unit_test_setup(test_backoff, set_up),  cmocka_unit_test_setup(test_letters, set_up),
+      cmocka_unit_test_setup(test_unmarked, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
