@@ -60,6 +60,7 @@ static int find(struct shoal_list *l, int64_t index, struct found *f) {
 // What is dropped from the end leaves its word as it was: its block may be another's before the word is. So the length comes first.
 static int is_whole(const struct shoal_list *l, const struct found *f) {
   uint64_t now = f->row.shm ? shoal_load64_acquire(&f->row.shm->length) : 0;  // [V2] pairs with [V1]
+  if (now > f->row.room) now = f->row.room;  // damage, or another life: as shoal_list_row_ has taken it
   if (f->from_end ? now != f->row.length : f->index >= now) return 0;
   return shoal_item_is_whole_(&f->item, f->at, f->word) && shoal_row_is_current_(l, &f->row);
 }

@@ -729,6 +729,23 @@ static void is_scribbled_over(void *memory, unsigned i) {
     (void)shoal_segment_close(seg);
   }
 }
+static void test_longer_than_its_row(void **state) {
+  (void)state;
+  struct shoal_row_ r;
+  uint32_t value, k = 0;
+  uint64_t n;
+  void *copy;
+  make(&small);
+  do assert_int_equal(shoal_list_append(list, &k, 4, F), 0);
+  while (shoal_list_look_(list, &r) == 0 && ++k < r.room);
+  shoal_store64_relaxed(&r.shm->length, r.room + 1);
+  assert_int_equal(shoal_list_get(list, -1, &value, 4, &n), 0);
+  assert_int_equal(value, k - 1);
+  assert_int_equal(shoal_list_get_alloc(list, -1, &copy, &n), 0);
+  free(copy);
+  shoal_store64_relaxed(&r.shm->length, r.room);
+  done();
+}
 static void test_hostile_words(void **state) {
   (void)state;
   in_processes(is_scribbled_over);
@@ -751,6 +768,7 @@ int main(void) {
       cmocka_unit_test(test_a_slice_is_of_one_moment),
       cmocka_unit_test(test_readers_wait_for_nobody),
       cmocka_unit_test(test_random_kills_among_processes),
+      cmocka_unit_test(test_longer_than_its_row),
       cmocka_unit_test(test_hostile_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
