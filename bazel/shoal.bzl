@@ -112,13 +112,13 @@ def shoal_tests(deps, options = {}):
             **own
         )
 
-def shoal_fuzzer(name, deps = [], srcs = []):
+def shoal_fuzzer(name, deps = [], srcs = [], linkopts = []):
     """x_fuzz.c: with --config=fuzz the program x, driven by libFuzzer; without, x_replay_test, which runs what corpus/x keeps."""
     srcs = [name + "_fuzz.c", "fuzz.h"] + srcs
     shoal_binary(
         name = name,
         srcs = srcs,
-        linkopts = ["-fsanitize=fuzzer"],
+        linkopts = linkopts + ["-fsanitize=fuzzer"],
         tags = ["manual"],
         testonly = True,
         deps = deps,
@@ -129,7 +129,7 @@ def shoal_fuzzer(name, deps = [], srcs = []):
         size = "small",
         srcs = srcs + ["replay.c"],
         copts = _C,
-        linkopts = _LINK,
+        linkopts = _LINK + linkopts,
         linkstatic = True,
         malloc = _MALLOC,
         args = ["{}/corpus/{}".format(native.package_name(), name)],

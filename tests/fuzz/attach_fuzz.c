@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct shoal_segment *seg = stage_open(&s);
   char name[8];
   if (!seg) return 0;
-  while (script_left(&s)) {
+  while (stage_left(&s)) {
     struct shoal_object *one = &o[script_below(&s, OPEN)];
     switch (script_below(&s, 12)) {
       case 0:

@@ -139,11 +139,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct script s = {data, data + size};
   struct shoal_dict *d = NULL;
   struct shoal_list *l = NULL;
-  struct shoal_segment *seg = stage_open(&s);
-  if (!seg) return 0;
+  struct shoal_segment *seg = stage_take(&s);
   (void)!shoal_dict_open(seg, "dict", &d);
   (void)!shoal_list_open(seg, "list", &l);
-  while (script_left(&s)) {
+  while (stage_left(&s)) {
     uint32_t what = script_below(&s, 8);
     if (what < 2) stage_edit(&s);
     else if (what < 5 && d) use_dict(&s, d);

@@ -84,10 +84,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct shoal_loan loans[LOANS] = {{0}};
   struct shoal_queue *q;
   uint32_t k = script_below(&s, KINDS), element = kinds[k].o.element_size;
-  struct shoal_segment *seg = stage_open(&s);
-  if (!seg) return 0;
+  struct shoal_segment *seg = stage_take(&s);
   if (shoal_queue_open(seg, kinds[k].name, element, &q)) return stage_close(), 0;
-  while (script_left(&s)) {
+  while (stage_left(&s)) {
     struct shoal_loan *loan = &loans[script_below(&s, LOANS)];
     switch (script_below(&s, 12)) {
       case 0:
