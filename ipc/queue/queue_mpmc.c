@@ -177,7 +177,8 @@ static int use_next(void *arg) {
 }
 int shoal_queue_use_(struct shoal_queue *q, void (*use)(void *arg, const void *element), void *arg,
                      shoal_deadline deadline) {
-  struct use u = {.op.q = q, .use = use, .arg = arg};
+  struct use u;
+  u.op.q = q, u.use = use, u.arg = arg;  // use_next reads no more of it: the whole is not cleared for each element
   return shoal_queue_run_(&u.op, SHOAL_CONSUMER, 0, use_next, deadline);
 }
 
