@@ -157,6 +157,12 @@ int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_dead
   return answer;
 }
 
+int shoal_map_wait(const struct shoal_map *m, shoal_deadline deadline) {
+  int rc = 0;
+  for (unsigned i = 0; i < m->jobs && !rc; i++) rc = shoal_futures_wait_any_(&m->part[i].future, NULL, 1, deadline);
+  if (shoal_load32_relaxed(&m->ex->callbacks_n)) shoal_future_called_(m->ex);
+  return rc;
+}
 int shoal_map_ready(const struct shoal_map *m) {
   for (unsigned i = 0; i < m->jobs; i++)
     if (shoal_future_done(&m->part[i].future) == 0) return 0;

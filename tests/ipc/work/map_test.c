@@ -233,6 +233,8 @@ static void test_starmap(void **state) {
   assert_true(tuples[0].result == 32 && tuples[1].result == 9 && tuples[2].result == 1000 && tuples[3].result == 7);
   for (unsigned i = 0; i < 3; i++) tuples[i].exponent = 1;
   assert_int_equal(SHOAL_STARMAP_ASYNC(ex, power, tuples, 4, 1, &map), 0);
+  assert_int_equal(shoal_map_wait(map, SHOAL_FOREVER), 0);  // whatever it came to
+  assert_int_equal(shoal_map_successful(map), 0);
   assert_int_equal(shoal_map_get(map, &failure, SHOAL_FOREVER), -EREMOTEIO);
   assert_true(failure.code == -EDOM && failure.element == 3);
   assert_true(tuples[0].result == 2 && tuples[1].result == 3 && tuples[2].result == 10);
@@ -252,7 +254,11 @@ static void test_async(void **state) {
     assert_int_equal(shoal_map_successful(map), -EAGAIN);
     assert_int_equal(shoal_map_get(map, NULL, SHOAL_TRY), -EAGAIN);
     assert_int_equal(shoal_map_get(map, NULL, shoal_after_ms(1)), -ETIMEDOUT);
+    assert_int_equal(shoal_map_wait(map, SHOAL_TRY), -EAGAIN);
+    assert_int_equal(shoal_map_wait(map, shoal_after_ms(1)), -ETIMEDOUT);
     if (round) shoal_store32_relaxed(&ledger->go, 1);
+    if (round) assert_int_equal(shoal_map_wait(map, SHOAL_FOREVER), 0);
+    if (round) assert_int_equal(shoal_map_successful(map), 1);
     if (round) assert_int_equal(shoal_map_get(map, NULL, SHOAL_FOREVER), 0);
     if (round) assert_int_equal(shoal_map_ready(map), 1);
     assert_int_equal(shoal_map_end(map), 0);
