@@ -56,14 +56,18 @@ int shoal_mpmc_attach(struct shoal_mpmc *ring, struct shoal_mpmc_shm *shm, uint6
 struct patience {  // pauses
   uint32_t least, most;
   uint32_t pays;  // it pays if others get a message done in so many of them
+  uint32_t came;  // so many messages since the last time may be a stream
+  uint32_t hold;  // times that it does not pay to keep off before it is tried again
 };
 // The least is about what the meeting itself costs.
-static const struct patience give_way = {16, 512, 2};
+static const struct patience give_way = {16, 512, 2, 0, 0};
 // The least lets the other side get a dozen lines away, so that both ask for lines which the other has left: in a shorter time
 // it gets no faster, and it is seen not to pay.
-static const struct patience keep_off = {64, 256, 4};
-static const struct patience keep_off_short = {16, 128, 2};  // a ring that has no dozen lines to spare
-#define HOLD 64u  // times that it does not pay to keep off before it is tried again
+static const struct patience keep_off = {64, 256, 4, 2, 64};
+static const struct patience keep_off_short = {16, 128, 2, 2, 64};  // a ring that has no dozen lines to spare
+// Of a patient ring: a message is a part of what its producer does. One since the last time may be a stream of which each is taken
+// as it comes, so that its producer gets no faster than that: only to keep off tells.
+static const struct patience keep_off_patient = {64, 256, 16, 1, 256};
 
 struct pace {  // in live.user_
   uint16_t give_way, keep_off, hold, met;
@@ -87,17 +91,18 @@ uint64_t shoal_mpmc_give_way_(const struct shoal_mpmc *ring, uint32_t me, const 
   return now > at ? now : at;
 }
 
-// One message since the last time is no stream.
 int shoal_mpmc_keep_off_(const struct shoal_mpmc *ring, uint32_t me, const shoal_atomic64 *others, uint64_t at) {
   struct pace *pace = pace_of(ring, me);
-  const struct patience *p = shoal_mpmc_is_short_(ring, ring->stride) ? &keep_off_short : &keep_off;
+  const struct patience *p = shoal_mpmc_is_short_(ring, ring->stride) ? &keep_off_short
+                             : ring->patient                          ? &keep_off_patient
+                                                                      : &keep_off;
   uint16_t came = (uint16_t)(at - pace->met);
   pace->met = (uint16_t)at;
-  if (came < 2) return 0;
+  if (came < p->came) return 0;
   if (pace->hold) return pace->hold--, 0;
   uint64_t before = shoal_load64_relaxed(others);
   pace->keep_off = keep_away(pace->keep_off, p, others);
-  if (pace->keep_off < p->least) pace->hold = HOLD;
+  if (pace->keep_off < p->least) pace->hold = (uint16_t)p->hold;
   return shoal_load64_relaxed(others) != before;
 }
 

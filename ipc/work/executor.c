@@ -77,8 +77,10 @@ static int attach(struct shoal_executor *ex) {
   ex->cells = (struct shoal_job_shm *)(void *)(base + l.cells);
   int rc = shoal_heap_open(ex->seg, &ex->heap);
   if (rc) return rc;
-  return shoal_queue_attach_at_(base + l.queue, l.cells - l.queue, sizeof(struct shoal_order_), ex->seg, &ex->object,
-                                &ex->queue);
+  rc = shoal_queue_attach_at_(base + l.queue, l.cells - l.queue, sizeof(struct shoal_order_), ex->seg, &ex->object,
+                              &ex->queue);
+  if (!rc) ex->queue->ring.patient = 1;  // a job is submitted, not only its order put
+  return rc;
 }
 
 static int new_handle(struct shoal_segment *seg, const struct shoal_object *object, struct shoal_executor **out) {
