@@ -89,12 +89,24 @@ static struct shoal_held_ *slot_of(struct shoal_segment *seg, uint32_t entry, ui
   return &seg->held[(entry * SHOAL_LINE_RECORDS_ + i) & seg->held_mask];
 }
 
+// The list is long and all but empty: of what was never used, each page that is looked at would be a fault, in each child of fork.
+static uint32_t part_size(const struct shoal_segment *seg) { return seg->held_mask / 64 + 1; }
+
+// Before the slot is taken, so that a child forked right after that looks there.
+static void use_part(struct shoal_segment *seg, const struct shoal_held_ *h) {
+  uint64_t was = shoal_load64_relaxed(&seg->held_parts);
+  uint64_t part = UINT64_C(1) << (uint32_t)(h - seg->held) / part_size(seg);
+  while (!(was & part) && !shoal_cas64_relaxed(&seg->held_parts, &was, was | part)) continue;
+}
+
 int shoal_held_add_(struct shoal_segment *seg, uint32_t entry, uint32_t generation, uint32_t record) {
   shoal_add32_relaxed(&seg->held_count, 1);
   for (uint32_t i = 0; i <= seg->held_mask; i++) {
     struct shoal_held_ *h = slot_of(seg, entry, i);
     uint64_t none = 0;
-    if (shoal_load64_relaxed(&h->what) || !shoal_cas64_relaxed(&h->what, &none, KEY(entry, generation))) continue;
+    if (shoal_load64_relaxed(&h->what)) continue;
+    use_part(seg, h);
+    if (!shoal_cas64_relaxed(&h->what, &none, KEY(entry, generation))) continue;
     shoal_store64_relaxed(&h->where, WHERE(shoal_self_()->epoch, record + 1));
     return 0;
   }
@@ -129,22 +141,26 @@ void shoal_held_drop_all_(struct shoal_segment *seg) {
   }
 }
 
-// In a child of fork: a record of its own for each object it inherited. Any thread may, several at once: when one has been
-// through the list, all is registered.
+// One that was inherited is the child's, with a record of its own.
+static void renew(struct shoal_segment *seg, struct shoal_held_ *h, uint32_t epoch) {
+  uint64_t what = shoal_load64_relaxed(&h->what), where = shoal_load64_relaxed(&h->where);
+  uint32_t entry = (uint32_t)what & INT32_MAX, record = 0;
+  if (what == 0 || where == 0 || where >> 32 == epoch) return;
+  int rc = shoal_reference_add_(seg, entry, &record);
+  int kept = rc == 0 && shoal_directory_has_(seg, entry, (uint32_t)(what >> 32));
+  int mine = shoal_cas64_relaxed(&h->where, &where, WHERE(epoch, kept ? record + 1 : LOST));
+  if (rc == 0 && !(kept && mine)) {
+    shoal_reference_drop_(seg, record);
+    shoal_directory_freed_(seg, entry);
+  }
+}
+
+// In a child of fork. Any thread may, several at once: when one has been through the list, all is registered.
 void shoal_held_renew_(struct shoal_segment *seg) {
-  uint32_t epoch = shoal_self_()->epoch;
-  for (uint32_t i = 0; i <= seg->held_mask && shoal_load32_relaxed(&seg->held_count); i++) {
-    struct shoal_held_ *h = &seg->held[i];
-    uint64_t what = shoal_load64_relaxed(&h->what), where = shoal_load64_relaxed(&h->where);
-    uint32_t entry = (uint32_t)what & INT32_MAX, record = 0;
-    if (what == 0 || where == 0 || where >> 32 == epoch) continue;
-    int rc = shoal_reference_add_(seg, entry, &record);
-    int kept = rc == 0 && shoal_directory_has_(seg, entry, (uint32_t)(what >> 32));
-    int mine = shoal_cas64_relaxed(&h->where, &where, WHERE(epoch, kept ? record + 1 : LOST));
-    if (rc == 0 && !(kept && mine)) {
-      shoal_reference_drop_(seg, record);
-      shoal_directory_freed_(seg, entry);
-    }
+  uint32_t epoch = shoal_self_()->epoch, size = part_size(seg);
+  for (uint64_t parts = shoal_load64_relaxed(&seg->held_parts); parts; parts &= parts - 1) {
+    struct shoal_held_ *h = seg->held + (uint32_t)__builtin_ctzll(parts) * size;
+    for (uint32_t i = 0; i < size && shoal_load32_relaxed(&seg->held_count); i++) renew(seg, &h[i], epoch);
   }
 }
 

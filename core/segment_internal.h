@@ -147,6 +147,7 @@ struct shoal_segment {
   struct shoal_held_ *held;  // held_mask + 1 of them
   uint32_t held_mask;
   shoal_atomic32 held_count;  // at least as many as there are
+  shoal_atomic64 held_parts;  // of 64: in which there has ever been one
   shoal_atomic32 held_epoch;  // the epoch for which `held` is registered
   shoal_atomic32 next_slot;   // where to look first; any value is correct
   shoal_atomic64 next_unit;   // the same
