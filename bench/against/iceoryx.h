@@ -16,12 +16,6 @@
 #include <stdexcept>
 #include <system_error>
 
-#include <iceoryx_hoofs/log/logmanager.hpp>
-#include <iceoryx_posh/internal/roudi/roudi.hpp>
-#include <iceoryx_posh/popo/publisher.hpp>
-#include <iceoryx_posh/popo/subscriber.hpp>
-#include <iceoryx_posh/roudi/iceoryx_roudi_components.hpp>
-#include <iceoryx_posh/runtime/posh_runtime.hpp>
 #include "bench/harness/workloads.h"
 
 namespace bench {
