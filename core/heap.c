@@ -96,11 +96,14 @@ static int alloc_small(struct shoal_heap *heap, struct shoal_cache_ *cache, unsi
   return 0;
 }
 
-// One of the runs that this thread had lately, if somebody has freed it: warm, and found without a walk.
+// The run that this thread was given last, of those that somebody has freed: warm, and found without a walk.
+static void note_recent(struct shoal_cache_ *cache, uint32_t from, struct shoal_recent_ r) {
+  memmove(cache->recent + 1, cache->recent, from * sizeof r);
+  cache->recent[0] = r;
+}
 static int claim_recent(struct shoal_cache_ *cache, uint64_t n, struct shoal_chunk_ **chunk, uint64_t *page) {
-  for (uint32_t i = 0; i < SHOAL_RECENT_; i++) {
-    struct shoal_recent_ r = cache->recent[(cache->oldest + i) % SHOAL_RECENT_];
-    if (!r.chunk) continue;
+  for (uint32_t i = 0; i < SHOAL_RECENT_ && cache->recent[i].chunk; i++) {
+    struct shoal_recent_ r = cache->recent[i];
     shoal_atomic64 *word = &r.chunk->page[r.page].owner;
     uint64_t w = shoal_load64_relaxed(word), have = shoal_run_pages_(r.chunk, r.page);
     if (shoal_word_kind_(w) != FREE || have < n || have > n + n / 4 + 1) continue;
@@ -109,7 +112,7 @@ static int claim_recent(struct shoal_cache_ *cache, uint64_t n, struct shoal_chu
       shoal_run_free_(r.chunk, r.page);
       continue;
     }
-    cache->oldest = (cache->oldest + i + 1) % SHOAL_RECENT_;
+    note_recent(cache, i, r);
     *chunk = r.chunk;
     *page = r.page;
     return 1;
@@ -123,8 +126,7 @@ static int alloc_pages(struct shoal_heap *heap, struct shoal_cache_ *cache, uint
   if (!claim_recent(cache, n, &c, &page)) {
     int rc = shoal_run_claim_(heap, cache, n, &c, &page);
     if (rc) return rc;
-    cache->recent[cache->oldest] = (struct shoal_recent_){c, page};
-    cache->oldest = (cache->oldest + 1) % SHOAL_RECENT_;
+    note_recent(cache, SHOAL_RECENT_ - 1, (struct shoal_recent_){c, page});
   }
   *out = c->data + page * SHOAL_PAGE_;
   return 0;

@@ -126,11 +126,10 @@ struct shoal_cache_ {         // a thread's, of one heap
   uint32_t owner;      // of this process's words
   uint64_t thread;     // 0: it has ended, another may have this
   struct shoal_cache_ *next;
-  struct shoal_recent_ {  // runs that it handed out lately
+  struct shoal_recent_ {  // runs that it handed out lately, the last one first
     struct shoal_chunk_ *chunk;
     uint64_t page;
   } recent[SHOAL_RECENT_];
-  uint32_t oldest;
   struct shoal_list_ list[SHOAL_CLASSES_];
   struct shoal_listed_ listed[SHOAL_CLASSES_][SHOAL_LIST_ROOM_ + 1];
 };

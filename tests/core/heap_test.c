@@ -111,6 +111,26 @@ static void test_alignment(void **state) {
   done(seg, heap);
 }
 
+// Of what was freed, first what was had last: after a burst of many a few serve, and they are warm.
+static void test_pages_that_were_had_last_come_first(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  void *many[12], *one, *two;
+  assert_int_equal(shoal_segment_create(NULL, &small, &seg), 0);
+  struct shoal_heap *heap = heap_of(seg);
+  for (int i = 0; i < 12; i++) many[i] = alloc(heap, 3 * 4096);
+  for (int i = 0; i < 12; i++) assert_int_equal(shoal_heap_free(heap, many[i]), 0);
+  for (int lap = 0; lap < 20; lap++) {
+    one = alloc(heap, 3 * 4096);
+    two = alloc(heap, 3 * 4096);
+    assert_ptr_equal(one, many[11 - lap % 2]);
+    assert_ptr_equal(two, many[10 + lap % 2]);
+    assert_int_equal(shoal_heap_free(heap, one), 0);
+    assert_int_equal(shoal_heap_free(heap, two), 0);
+  }
+  done(seg, heap);
+}
+
 static void test_made_larger_and_smaller(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small);
@@ -671,6 +691,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sizes),
       cmocka_unit_test(test_alignment),
+      cmocka_unit_test(test_pages_that_were_had_last_come_first),
       cmocka_unit_test(test_made_larger_and_smaller),
       cmocka_unit_test(test_what_is_no_block),
       cmocka_unit_test(test_full),
