@@ -197,6 +197,13 @@ void shoal_live_drop_(struct shoal_robust *r) {
   shoal_pending_restore_(t, pending);
 }
 
+// The list's walk passes over a word of nobody's, so pending stays where who wakes for it looks at the dead.
+void shoal_live_abandon_(struct shoal_robust *r) {
+  shoal_store32_release(&r->word, FUTEX_OWNER_DIED);  // [R3] pairs with [A3]
+  SHOAL_COMPILER_BARRIER();
+  shoal_robust_delist_(shoal_self_(), r);
+}
+
 // Killed between the store and the wake: the owner part is 0 and pending points here, so the kernel wakes one.
 // Nobody there to wake: the bit goes. Only the kernel can see to it that nobody has come to sleep meanwhile.
 void shoal_robust_release_slow_(struct shoal_robust *r) {

@@ -129,39 +129,48 @@ static uint32_t top_of(const struct shoal_eventcount_view *view, int side) {
 static uint32_t live_word(const struct shoal_role *role) { return shoal_load32_acquire(&role->live.word); }  // [A5]
 
 // Only its owner, or its heir: `holding` unless it is known that it holds nothing.
-static void give_back(struct shoal_eventcount_view *view, uint32_t r, uint32_t holding) {
+static int give_back(struct shoal_eventcount_view *view, uint32_t r, uint32_t holding, shoal_deadline deadline) {
   struct shoal_role *role = shoal_role_at_(view, r);
-  if (holding) view->ops->recover(view, r);
+  int rc = holding ? view->ops->recover(view, r, deadline) : 0;
+  if (rc) return rc;
   shoal_store32_relaxed(&role->busy, 0);
   shoal_store32_relaxed(&role->holder, 0);
   shoal_live_drop_(&role->live);  // [R4] is [R3] of core/robust.c
   shoal_eventcount_ring(view->shm);
+  return 0;
 }
 
-// 1 if the dead role is free now; 0 if somebody else is at it.
-static int reap(struct shoal_eventcount_view *view, uint32_t r, uint32_t word) {
-  if (shoal_live_adopt_(&shoal_role_at_(view, r)->live, word)) return 0;
-  give_back(view, r, 1);
+// 1 if the dead role is free now; 0 if somebody else is at it; negative: it is dead still, and why.
+static int reap(struct shoal_eventcount_view *view, uint32_t r, uint32_t word, shoal_deadline deadline) {
+  struct shoal_robust *live = &shoal_role_at_(view, r)->live;
+  if (shoal_live_adopt_(live, word)) return 0;
+  int rc = give_back(view, r, 1, deadline);
+  if (rc) {
+    shoal_live_abandon_(live);
+    shoal_eventcount_ring(view->shm);  // who has seen it adopted looks after it now
+    return rc;
+  }
   count(&view->shm->counters.reaped, 1);
   return 1;
 }
 
+// How many; or why the first that was tried was not.
 static int reap_side(struct shoal_eventcount_view *view, int side) {
-  int n = 0;
+  int n = 0, rc = 0;
   uint32_t r = first_of(view, side);
-  for (uint32_t i = 0; i < view->count[side]; i++, r++) {
+  for (uint32_t i = 0; i < view->count[side] && rc >= 0; i++, r++, n += rc > 0) {
     uint32_t word = live_word(shoal_role_at_(view, r));
-    if (shoal_robust_is_dead(word)) n += reap(view, r, word);
+    rc = shoal_robust_is_dead(word) ? reap(view, r, word, SHOAL_TRY) : 0;
   }
-  return n;
+  return n ? n : rc;
 }
 
 int shoal_role_reap(struct shoal_eventcount_view *view) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &view->shm->bell);
-  int n = reap_side(view, SHOAL_PRODUCER) + reap_side(view, SHOAL_CONSUMER);
+  int n = reap_side(view, SHOAL_PRODUCER), more = n < 0 ? 0 : reap_side(view, SHOAL_CONSUMER);
   shoal_pending_restore_(t, pending);
-  return n;
+  return more > 0 || !n ? n + more : n;
 }
 
 static void remember(const struct shoal_eventcount_view *view, int side, uint32_t role) {
@@ -202,8 +211,9 @@ static int take_free(struct shoal_eventcount_view *view, int side) {
 }
 
 static int join(struct shoal_eventcount_view *view, int side) {
-  int role = take_free(view, side);
-  while (role == -EUSERS && reap_side(view, side)) role = take_free(view, side);
+  int role = take_free(view, side), reaped = 0;
+  while (role == -EUSERS && (reaped = reap_side(view, side)) > 0) role = take_free(view, side);
+  if (reaped < 0) return reaped;
   if (role == -EUSERS)
     return shoal_fail_(-EUSERS, "all %u %s are taken by the living", view->count[side],
                        side == SHOAL_PRODUCER ? "producers" : "consumers");
@@ -252,10 +262,12 @@ void shoal_role_hold(struct shoal_eventcount_view *view, uint32_t role) {
 int shoal_role_leave(struct shoal_eventcount_view *view, int side) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &view->shm->bell);
-  for (uint32_t r; (r = find(view, side));) give_back(view, r, shoal_load32_relaxed(&shoal_role_at_(view, r)->holder));
-  remember(view, side, 0);
+  int rc = 0;
+  for (uint32_t r; !rc && (r = find(view, side));)
+    rc = give_back(view, r, shoal_load32_relaxed(&shoal_role_at_(view, r)->holder), SHOAL_TRY);
+  if (!rc) remember(view, side, 0);
   shoal_pending_restore_(t, pending);
-  return 0;
+  return rc;
 }
 
 uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side) {
@@ -338,7 +350,8 @@ static int look_at_roles(struct shoal_sleeper_ *s, uint32_t blocker) {
     uint32_t word = live_word(role);
     if (!word || r == s->me) continue;
     if (!shoal_robust_owner(word)) {
-      reap(view, r, word);
+      int rc = reap(view, r, word, s->deadline);
+      if (rc < 0) return rc;
       again = 1;
       continue;
     }
@@ -439,7 +452,9 @@ int shoal_sleeper_settle_(struct shoal_sleeper_ *s) {
   for (int ended = 0;;) {
     int rc = s->attempt(s->op);
     if (rc != -EAGAIN) return rc;
-    if (look(s)) {
+    int looked = look(s);
+    if (looked < 0) return looked;
+    if (looked) {
       if (++looks < LOOKS_MAX) continue;
       s->doubt = 1;
       return -EAGAIN;
@@ -498,6 +513,7 @@ int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t
                              .op = op,
                              .side = side,
                              .me = me,
+                             .deadline = deadline,
                              .can_sleep = !shoal_deadline_is_try(deadline),
                              .witnesses = entries + WITNESSES_FROM,
                              .room = SHOAL_FUTEX_MANY - WITNESSES_FROM};

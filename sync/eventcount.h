@@ -114,8 +114,9 @@ struct shoal_wait_ops {
   // Why its next attempt must fail: 0 there is nothing, the role that owns the claim in the way, or SHOAL_BLOCKER_NONE:
   // by now it need not fail.
   uint32_t (*blocker)(struct shoal_eventcount_view *view, int side);
-  // Undoes or hands on what `role` holds. Nobody else changes it meanwhile. Its caller rings afterwards.
-  void (*recover)(struct shoal_eventcount_view *view, uint32_t role);
+  // Undoes or hands on what `role` holds. Nobody else changes it meanwhile. Its caller rings afterwards. 0; or, nothing changed,
+  // why not by `deadline` (SHOAL_TRY: within a second): -ETIMEDOUT, -EDEADLK.
+  int (*recover)(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline);
   // End of the stream: 1 if other roles hold claims that could come back if they died, and `me` holds none. May be NULL.
   int (*held)(struct shoal_eventcount_view *view, uint32_t me);
   // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
@@ -160,19 +161,19 @@ SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side);
 uint32_t shoal_role_known(struct shoal_eventcount_view *view, int side);
 // Makes the role what holds claims between calls: sleepers watch it from now on.
 void shoal_role_hold(struct shoal_eventcount_view *view, uint32_t role);
-// Gives back what the role holds, and the role. 0, also if the thread has none there.
+// Gives back what the role holds, and the role. 0, also if the thread has none there; as `recover`, and nothing changed.
 int shoal_role_leave(struct shoal_eventcount_view *view, int side);
 // Live roles of a side; a snapshot.
 uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side);
 // 1: another thread of this process has a role through this handle.
 int shoal_role_elsewhere_(const struct shoal_eventcount_view *view);
-// Empties and frees the roles of the dead. Sleepers do so by themselves. How many.
+// Empties and frees the roles of the dead. Sleepers do so by themselves. How many; as `recover`, if none could be.
 int shoal_role_reap(struct shoal_eventcount_view *view);
 
 // ---- waiting; list_op_pending points at the bell ----
 // `side` may be SHOAL_JOINER; `me` is then the thread's consumer role, or 0.
 // After an attempt that answered -EAGAIN. What an attempt answers, -EPIPE (closed, or no peer is left, and nothing can come
-// any more), -ETIMEDOUT; with SHOAL_TRY it does not sleep, but looks after the dead all the same: -EAGAIN.
+// any more), -ETIMEDOUT; with SHOAL_TRY it does not sleep, but looks after the dead all the same: -EAGAIN; as `recover`.
 int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
                           shoal_deadline deadline) SHOAL_MUST_CHECK;
 // ---- the steps of a wait, for who waits for several things at once (ipc/queue/select.c); side by side, one for each ----
@@ -185,6 +186,7 @@ struct shoal_sleeper_ {  // private; zeroed, but for what its user sets
   void *op;
   int side;
   uint32_t me;
+  shoal_deadline deadline;              // for `recover`
   int can_sleep;                        // not SHOAL_TRY
   struct shoal_futex_entry *witnesses;  // `n` of `room`, chosen by settle
   uint32_t n, room;

@@ -332,8 +332,8 @@ static int entered(struct shoal_ordered *o, int rc) {
 int shoal_ordered_enter(struct shoal_ordered *o, uint32_t me, shoal_deadline deadline) {
   return entered(o, shoal_role_lock_acquire(&o->shm->lock, o->view, me, deadline));
 }
-int shoal_ordered_inherit(struct shoal_ordered *o, uint32_t role) {
-  return entered(o, shoal_role_lock_inherit(&o->shm->lock, o->view, role));
+int shoal_ordered_inherit(struct shoal_ordered *o, uint32_t role, shoal_deadline deadline) {
+  return entered(o, shoal_role_lock_inherit(&o->shm->lock, o->view, role, deadline));
 }
 void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me) { shoal_role_lock_release(&o->shm->lock, o->view, me); }
 

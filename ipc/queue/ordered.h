@@ -183,7 +183,7 @@ uint64_t shoal_ordered_chunk_size_(const struct shoal_ordered *o, uint32_t k);
 // ---- the lock; list_op_pending at the bell ----
 // 0, -ETIMEDOUT, -EDEADLK. After a death the index is made anew first.
 int shoal_ordered_enter(struct shoal_ordered *o, uint32_t me, shoal_deadline deadline) SHOAL_MUST_CHECK;
-int shoal_ordered_inherit(struct shoal_ordered *o, uint32_t role) SHOAL_MUST_CHECK;
+int shoal_ordered_inherit(struct shoal_ordered *o, uint32_t role, shoal_deadline deadline) SHOAL_MUST_CHECK;
 void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me);
 
 // ---- inside ----

@@ -327,8 +327,9 @@ int shoal_queue_unlink(struct shoal_segment *seg, const char *name) {
 int shoal_queue_detach(struct shoal_queue *q) {
   if (shoal_role_elsewhere_(&q->wait) || (q->dead && shoal_role_elsewhere_(&q->dead->wait)))
     return shoal_fail_(-EBUSY, "another thread has a role through this handle");
-  shoal_queue_leave(q, SHOAL_PRODUCER);
-  shoal_queue_leave(q, SHOAL_CONSUMER);
+  int rc = shoal_queue_leave(q, SHOAL_PRODUCER);
+  if (!rc) rc = shoal_queue_leave(q, SHOAL_CONSUMER);
+  if (rc) return rc;
   if (q->dead) shoal_queue_detach(q->dead);
   if (q->segment && !q->borrowed) shoal_object_close(q->segment, &q->object);
   dispose(q);
@@ -353,9 +354,10 @@ int shoal_queue_join(struct shoal_queue *q, int side) {
 int shoal_queue_leave(struct shoal_queue *q, int side) {
   if (side != SHOAL_PRODUCER && side != SHOAL_CONSUMER) return shoal_fail_(-EINVAL, "side %d", side);
   uint32_t me = shoal_role_known(&q->wait, side);
-  if (me) q->ops->leave(q, side, me);
+  int rc = q->dead && side == SHOAL_CONSUMER ? shoal_queue_leave(q->dead, SHOAL_PRODUCER) : 0;
+  if (!rc && me) rc = q->ops->leave(q, side, me);
+  if (rc) return rc;
   if (me && side == SHOAL_CONSUMER) shoal_queue_gave_back_(q, me);
-  if (q->dead && side == SHOAL_CONSUMER) shoal_queue_leave(q->dead, SHOAL_PRODUCER);
   return shoal_role_leave(&q->wait, side);
 }
 

@@ -52,7 +52,9 @@
 //          also one that does not wait, waits for those that are inside; with SHOAL_TRY for a second at most, then -ETIMEDOUT:
 //          somebody is stopped there, or the lock is damaged. What ends a loan waits a second at most, too: then release, cancel
 //          and return are done all the same, and make room, or a message, once that one goes on; a commit, and under a lease
-//          release, return and extend, answer -ETIMEDOUT, nothing changed, and can be tried again. A get under a lease that
+//          release, return and extend, answer -ETIMEDOUT, nothing changed, and can be tried again; so do leave and detach. A dead one's
+//          role is emptied by whoever meets it, as a part of that call: a wait ends when its time is over, SHOAL_TRY and a join
+//          after a second, with -ETIMEDOUT, and the role stays the dead one's. A get under a lease that
 //          has copied its message, and one that buries it, wait for that one. Order is that
 //          of put's or commit's moment; nobody is held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
 //          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
@@ -147,16 +149,18 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
 // The name. -ENOENT, -EBADMSG no queue's
 int shoal_queue_unlink(struct shoal_segment *seg, const char *name);
 // Leaves the calling thread's roles and frees the handle. -EBUSY, nothing changed: another thread of this process has a role
-// through it.
+// through it. As leave: the handle is there still.
 int shoal_queue_detach(struct shoal_queue *q);
 // For everybody, until somebody reopens it. 0.
 int shoal_queue_close(struct shoal_queue *q);
 // For everybody: puts go in again, gets wait again. Who slept through a closing that was taken back at once sleeps on; who was
 // told of the end was told. -EINVAL: it is not closed.
 int shoal_queue_reopen(struct shoal_queue *q);
-// The calling thread's role on `side`, SHOAL_PRODUCER or SHOAL_CONSUMER. put, get and the like join by themselves. -EUSERS.
+// The calling thread's role on `side`, SHOAL_PRODUCER or SHOAL_CONSUMER. put, get and the like join by themselves. -EUSERS,
+// -ETIMEDOUT (KINDS, above).
 int shoal_queue_join(struct shoal_queue *q, int side);
-// Its loans of that side are returned, or cancelled; no death is counted, nothing dropped.
+// Its loans of that side are returned, or cancelled; no death is counted, nothing dropped. 0. FIFO, LIFO, PRIORITY: -ETIMEDOUT
+// (KINDS, above); -EDEADLK, it interrupts the queue itself: it has its role and its loans still.
 int shoal_queue_leave(struct shoal_queue *q, int side);
 
 // ---- whole elements; sleep until the deadline ----

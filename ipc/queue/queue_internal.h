@@ -74,7 +74,8 @@ struct shoal_queue_kind_ {
   int (*finish)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how);
   void *(*slot)(struct shoal_queue *q, const struct shoal_loan *loan, int side);  // of what is lent
   // ---- no pending ----
-  void (*leave)(struct shoal_queue *q, int side, uint32_t me);  // gives back what it holds: to leave is no death
+  // Gives back what it holds: to leave is no death. 0; -ETIMEDOUT, -EDEADLK, nothing changed: nobody gets inside.
+  int (*leave)(struct shoal_queue *q, int side, uint32_t me);
   void (*info)(struct shoal_queue *q, struct shoal_queue_info *out);
 };
 

@@ -22,8 +22,10 @@ static int attach(struct shoal_queue *q, void *ring, uint64_t size) {
 static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   return shoal_mpmc_blocker(&shoal_queue_of_(view)->ring, side);
 }
-static void recover(struct shoal_eventcount_view *view, uint32_t role) {
+static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
+  (void)deadline;
   shoal_mpmc_recover(&shoal_queue_of_(view)->ring, role);
+  return 0;
 }
 static int held(struct shoal_eventcount_view *view, uint32_t me) {
   return shoal_mpmc_held(&shoal_queue_of_(view)->ring, me);
@@ -38,10 +40,11 @@ static int64_t due(struct shoal_eventcount_view *view, int side) {
 static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due, NULL};
 
 // What is lent goes back as it is, whatever the policy. Killed on the way, the rest dies with its holder.
-static void leave(struct shoal_queue *q, int side, uint32_t me) {
-  if (!shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) return;
+static int leave(struct shoal_queue *q, int side, uint32_t me) {
+  if (!shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) return 0;
   if (side == SHOAL_CONSUMER) shoal_queue_forget_(q, me);
   shoal_mpmc_give_back(&q->ring, me);
+  return 0;
 }
 
 // ---- beside the fast paths ----

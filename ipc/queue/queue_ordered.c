@@ -65,12 +65,16 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
 }
 
 // Its caller is the role's owner, or its only heir.
-static void empty(struct shoal_queue *q, uint32_t role, int dead) {
-  if (shoal_ordered_inherit(&q->ordered, role)) return;  // from within the queue itself: documented
+static int empty(struct shoal_queue *q, uint32_t role, int dead, shoal_deadline deadline) {
+  int rc = shoal_ordered_inherit(&q->ordered, role, deadline);
+  if (rc) return rc;
   shoal_ordered_empty(&q->ordered, role, dead);
   shoal_ordered_leave(&q->ordered, role);
+  return 0;
 }
-static void recover(struct shoal_eventcount_view *view, uint32_t role) { empty(shoal_queue_of_(view), role, 1); }
+static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
+  return empty(shoal_queue_of_(view), role, 1, deadline);
+}
 
 // Inside: a consumer that has armed, and sees another's claim here, is seen by who gives it up.
 static int held(struct shoal_eventcount_view *view, uint32_t me) {
@@ -89,14 +93,17 @@ static int64_t due(struct shoal_eventcount_view *view, int side) {
 }
 static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due, NULL};
 
-static void leave(struct shoal_queue *q, int side, uint32_t me) {
-  if (!shoal_load32_relaxed(&shoal_role_at_(&q->wait, me)->holder)) return;
-  if (side == SHOAL_CONSUMER && q->taken)
-    q->taken[me - 1 - q->wait.count[SHOAL_PRODUCER]] = (struct shoal_queue_taken_){0};
+static int leave(struct shoal_queue *q, int side, uint32_t me) {
+  struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  if (!shoal_load32_relaxed(&role->holder)) return 0;
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
-  empty(q, me, 0);
+  int rc = empty(q, me, 0, SHOAL_TRY);
+  if (!rc) shoal_store32_relaxed(&role->holder, 0);  // nothing is left to give back with the role
   shoal_pending_restore_(t, pending);
+  if (!rc && side == SHOAL_CONSUMER && q->taken)
+    q->taken[me - 1 - q->wait.count[SHOAL_PRODUCER]] = (struct shoal_queue_taken_){0};
+  return rc;
 }
 
 // ---- telling ----

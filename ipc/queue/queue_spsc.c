@@ -37,14 +37,15 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
 }
 // The next owner of the role finds all in the ring. Of byte messages, the block of one that was not published is freed; one
 // whose block is gone was received.
-static void recover(struct shoal_eventcount_view *view, uint32_t role) {
+static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
   struct shoal_queue *q = shoal_queue_of_(view);
-  if (!q->heap) return;
+  (void)deadline;
+  if (!q->heap) return 0;
   const uint32_t producer = 1;
   const void *slot = (role == producer ? shoal_spsc_put_slot_ : shoal_spsc_get_slot_)(q->spsc, q->spsc_bytes);
-  if (!slot) return;
-  if (role == producer) shoal_message_end_(q, slot);
-  else if (!shoal_message_is_there_(q, slot)) shoal_spsc_received_(q->spsc);
+  if (slot && role == producer) shoal_message_end_(q, slot);
+  else if (slot && !shoal_message_is_there_(q, slot)) shoal_spsc_received_(q->spsc);
+  return 0;
 }
 
 static int produce(struct shoal_queue *q) {
@@ -101,11 +102,12 @@ static void *place(struct shoal_queue *q, int side) {
   return side == SHOAL_PRODUCER ? shoal_spsc_at_(p->count, p->next, p->end, p->shape)
                                 : shoal_spsc_at_(c->count, c->next, c->end, c->shape);
 }
-static void leave(struct shoal_queue *q, int side, uint32_t me) {
+static int leave(struct shoal_queue *q, int side, uint32_t me) {
   (void)me;
   if (side == SHOAL_PRODUCER && q->producer.lent && q->heap) shoal_message_end_(q, place(q, side));
   if (side == SHOAL_PRODUCER) q->producer.tid = 0, shoal_spsc_producer_leave(&q->producer.ring);
   else q->consumer.tid = 0, shoal_spsc_consumer_leave(&q->consumer.ring);
+  return 0;
 }
 
 // ---- beside the fast paths ----

@@ -55,9 +55,10 @@ SHOAL_INLINE int shoal_role_lock_acquire(struct shoal_role_lock *l, struct shoal
   if (SHOAL_LIKELY(!(word & SHOAL_ROLE_LOCK_OWNER_) && shoal_cas32_acquire(&l->word, &word, word | me))) return 0;
   return shoal_role_lock_acquire_slow_(l, view, me, 0, deadline);
 }
-// For a role that the caller looks after, and that may have held it when it died: 0, -EOWNERDEAD, -EDEADLK.
-SHOAL_INLINE int shoal_role_lock_inherit(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t role) {
-  return shoal_role_lock_acquire_slow_(l, view, role, 1, SHOAL_FOREVER);
+// The same for a role that the caller looks after, and that may have held it when it died.
+SHOAL_INLINE int shoal_role_lock_inherit(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t role,
+                                         shoal_deadline deadline) {
+  return shoal_role_lock_acquire_slow_(l, view, role, 1, deadline);
 }
 SHOAL_INLINE void shoal_role_lock_release(struct shoal_role_lock *l, const struct shoal_eventcount_view *view,
                                           uint32_t me) {

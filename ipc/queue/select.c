@@ -91,13 +91,18 @@ static int role_of(const struct shoal_case *c) {
 static int has_lock(const struct shoal_select_ *s, const struct shoal_case *c) {
   return s->n > 1 && is_queue(c) && c->queue->ordered.shm != NULL;
 }
-static int try_locked(struct shoal_select_ *s, attempt_fn attempt, struct shoal_queue_op_ *op) {
-  op->deadline = shoal_after_ns(INSIDE_NS);
-  if (s->can_sleep && s->deadline.ns < op->deadline.ns) op->deadline = s->deadline;
-  int rc = attempt(op);
+static shoal_deadline inside(const struct shoal_select_ *s) {
+  shoal_deadline soon = shoal_after_ns(INSIDE_NS);
+  return s->can_sleep && s->deadline.ns < soon.ns ? s->deadline : soon;
+}
+static int bar(struct shoal_select_ *s, int rc) {
   if (rc != -ETIMEDOUT) return rc;
   s->barred = 1;
   return -EAGAIN;
+}
+static int try_locked(struct shoal_select_ *s, attempt_fn attempt, struct shoal_queue_op_ *op) {
+  op->deadline = inside(s);
+  return bar(s, attempt(op));
 }
 static int try_source(void *op) {
   union shoal_source_ *source = SHOAL_EMBEDS(op, union shoal_source_, queue.op);
@@ -229,6 +234,7 @@ static int add_queue(struct shoal_select_ *s, uint32_t i) {
                                                   .op = &source->queue.op,
                                                   .side = side_of(c),
                                                   .me = (uint32_t)me,
+                                                  .deadline = s->deadline,
                                                   .can_sleep = s->can_sleep};
   s->queue_at[s->queues++] = (uint8_t)i;
   point_at(c);
@@ -301,9 +307,11 @@ static int settle_queue(struct shoal_select_ *s, uint32_t i, uint32_t *used, uin
   sleeper->room = (SHOAL_FUTEX_MANY - *used) / (*left > 1 ? *left : 1);
   --*left;
   point_at(&s->cases[i]);
+  int locked = has_lock(s, &s->cases[i]);
+  if (locked) sleeper->deadline = inside(s);
   int rc = shoal_sleeper_settle_(sleeper);
   *used += sleeper->n;
-  return rc;
+  return locked ? bar(s, rc) : rc;
 }
 
 // Of the permits as many as there is room for.

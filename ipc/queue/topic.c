@@ -83,7 +83,7 @@ int shoal_topic_place_(void *memory, uint64_t size, const struct shoal_topic_opt
 // ---- this process's view ----
 
 static uint32_t blocker(struct shoal_eventcount_view *view, int side);
-static void recover(struct shoal_eventcount_view *view, uint32_t role);
+static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline);
 static int held(struct shoal_eventcount_view *view, uint32_t me);
 static int confirm(struct shoal_eventcount_view *view, int side);
 static const struct shoal_wait_ops wait_ops = {blocker, recover, held, confirm, NULL, NULL};
@@ -239,10 +239,12 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   struct shoal_topic *t = shoal_topic_of_(view);
   return side == SHOAL_PRODUCER ? shoal_topic_blocker_of_publish_(t) : shoal_topic_blocker_of_get_(t, known(t, side));
 }
-static void recover(struct shoal_eventcount_view *view, uint32_t role) {
+static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
   struct shoal_topic *t = shoal_topic_of_(view);
+  (void)deadline;
   if (role <= view->count[SHOAL_PRODUCER]) shoal_topic_recover_publisher_(t, role);
   else shoal_topic_unsubscribe_(t, role, 1);
+  return 0;
 }
 static int held(struct shoal_eventcount_view *view, uint32_t me) {
   struct shoal_topic *t = shoal_topic_of_(view);

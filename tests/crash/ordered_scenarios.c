@@ -205,6 +205,76 @@ OUTSIDE(priority, cancel, part, reserve, op_cancel);
 ORDERED(commit_in_vain, "fifo: commit, one stopped inside", .setup = fifo_part, .prepare = reserve, .ready = one_inside,
         .op = op_commit_in_vain, .asleep = a_second_passes, .check = ended_outside);
 
+// Who leaves then is told that nothing has changed, and leaves later; who meets a dead one gives its role up again, dead as it was.
+static void op_leave_at_last(void) {
+  int rc;
+  while ((rc = shoal_queue_leave(Q, SHOAL_CONSUMER)) == -ETIMEDOUT)
+    CRASH_EXPECT(shoal_role_known(&Q->wait, SHOAL_CONSUMER), "it has left");
+  CRASH_EXPECT(rc == 0, "leave answered %d", rc);
+}
+static void a_second_passes_then_it_goes_on(void) {
+  if (T->word[TURN]++) goes_on_inside();
+  else a_second_passes();
+}
+static void goes_on_if_not_yet(void) {
+  if (!T->gate) goes_on_inside();
+}
+static void left_at_last(void) {
+  goes_on_if_not_yet();
+  check_but_put();
+}
+#define LEAVE(id, text, ...)                                                                                       \
+  ORDERED(id, "lifo: leave, one stopped inside" text, .setup = lifo_part, .prepare = receive, .ready = one_inside, \
+          .op = op_leave_at_last, .asleep = a_second_passes_then_it_goes_on, __VA_ARGS__)
+LEAVE(leave_at_last, "", .check = left_at_last);
+LEAVE(leave_at_last_on, ", all go on", .kind = CRASH_RESUMED, .resumed = goes_on_if_not_yet, .check = left_at_last);
+
+static void dies_with_one(int i) {
+  (void)i;
+  receive();
+}
+static void one_dead_one_inside(void) {
+  crash_actor(dies_with_one, 0);
+  CRASH_UNTIL(crash_finished(0), "nothing is received");
+  one_inside();
+  crash_kill(0);
+}
+static void op_get_in_vain(void) {
+  struct message m;
+  int rc = messages_get(Q, &m, SHOAL_TRY);
+  CRASH_EXPECT(rc == -ETIMEDOUT || (rc == 0 && T->gate), "get answered %d", rc);
+  if (rc == 0) took(&m);
+}
+static void goes_on_beside_the_dead(void) {
+  if (!T->gate) crash_open_gate();
+  CRASH_UNTIL(crash_finished(1), "it does not come out");
+}
+static void the_dead_ones_comes(void) {
+  goes_on_beside_the_dead();
+  check_but_put();
+}
+// Another comes while the victim looks after the dead one, and watches it; that one is its heir.
+static void one_watches(void) {
+  if (!T->word[TURN]) crash_actor(gets_one, 0);
+  T->word[TURN] = 1;
+  crash_all_asleep_or_finished();
+  a_second_passes();
+}
+static void the_one_that_watched_has_it(void) {
+  if (!T->word[TURN]) crash_actor(gets_one, 0);
+  goes_on_beside_the_dead();
+  all_through();
+}
+#define DEAD(by, id, text, ...)                                                                                   \
+  ORDERED(by##_dead_##id, #by ": get, another dead with the message, one stopped inside" text, .setup = by##_one, \
+          .prepare = consuming, .ready = one_dead_one_inside, .op = op_get_in_vain, __VA_ARGS__)
+DEAD(fifo, alone, "", .asleep = a_second_passes, .check = the_dead_ones_comes);
+DEAD(lifo, on, ", all go on", .kind = CRASH_RESUMED, .asleep = a_second_passes, .resumed = goes_on_beside_the_dead,
+     .check = the_dead_ones_comes);
+DEAD(fifo, watched, ", a third comes", .asleep = one_watches, .check = the_one_that_watched_has_it);
+DEAD(priority, pair, ", then another get", .kind = CRASH_PAIR, .asleep = a_second_passes, .prepare2 = consuming,
+     .ready2 = goes_on_beside_the_dead, .op2 = op_try_get, .check = check_but_put);
+
 // ---- the end of the stream ----
 static void empty_three_asleep(void) {
   priority_empty();

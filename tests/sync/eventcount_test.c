@@ -26,6 +26,7 @@ struct shared {
   shoal_atomic32 tokens, taken, ended, ready;
   shoal_atomic32 recovered[64];  // by role: how often recover began
   shoal_atomic32 hold_heir;      // recover waits here while it is 1
+  shoal_atomic32 refused;        // recover gives up while it is 1
 };
 #define EVENTCOUNT_AT ((sizeof(struct shared) + 63) & ~(size_t)63)
 
@@ -36,10 +37,13 @@ struct box {
 static struct arena arena;
 
 static uint32_t no_blocker(struct shoal_eventcount_view *view, int side) { return (void)view, (void)side, 0; }
-static void recover(struct shoal_eventcount_view *view, uint32_t role) {
+static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
   struct shared *s = ((struct box *)view)->shared;
+  (void)deadline;
+  if (shoal_load32_seq_cst(&s->refused)) return -ETIMEDOUT;
   shoal_add32_seq_cst(&s->recovered[role], 1);
   while (shoal_load32_seq_cst(&s->hold_heir)) sched_yield();
+  return 0;
 }
 static const struct shoal_wait_ops ops = {no_blocker, recover, NULL, NULL, NULL, NULL};
 
@@ -194,6 +198,29 @@ static void reap_alone(void *memory, unsigned i) {
   struct box box;
   attach(&box, memory);
   shoal_role_reap(&box.view);
+}
+static int never(void *op) { return (void)op, -EAGAIN; }
+static void test_who_cannot_be_emptied_stays_dead(void **state) {
+  (void)state;
+  struct box box;
+  struct shared *s = make(&box, 1, 1);
+  run(&arena, PROCESSES, 1, join_and_die);
+  shoal_store32_seq_cst(&s->refused, 1);
+  assert_int_equal(shoal_role_reap(&box.view), -ETIMEDOUT);
+  assert_int_equal(shoal_role_mine(&box.view, SHOAL_PRODUCER), -ETIMEDOUT);
+  int me = shoal_role_mine(&box.view, SHOAL_CONSUMER);
+  assert_true(me > 0);
+  for (int i = 0; i < 2; i++)
+    assert_int_equal(
+        shoal_eventcount_wait(&box.view, SHOAL_CONSUMER, (uint32_t)me, never, NULL, i ? SHOAL_FOREVER : SHOAL_TRY),
+        -ETIMEDOUT);
+  assert_true(shoal_robust_is_dead(shoal_load32_relaxed(&shoal_role_at_(&box.view, 1)->live.word)));
+  assert_false(shoal_robust_owns_in_(&shoal_role_at_(&box.view, 1)->live, sizeof(struct shoal_robust), NULL));
+  assert_int_equal(shoal_load64_relaxed(&box.view.shm->counters.reaped), 0);
+  shoal_store32_seq_cst(&s->refused, 0);
+  assert_int_equal(shoal_role_mine(&box.view, SHOAL_PRODUCER), 1);
+  assert_int_equal(shoal_load32_relaxed(&s->recovered[1]), 1);
+  unmake(&box);
 }
 static void test_a_dead_heir_has_an_heir(void **state) {
   (void)state;
@@ -441,6 +468,7 @@ int main(void) {
       cmocka_unit_test(test_a_role_is_found_again_and_given_back),
       cmocka_unit_test(test_the_table_is_as_large_as_it_says),
       cmocka_unit_test(test_one_heir_empties_a_dead_role),
+      cmocka_unit_test(test_who_cannot_be_emptied_stays_dead),
       cmocka_unit_test(test_a_dead_heir_has_an_heir),
       cmocka_unit_test(test_an_heir_in_another_process_is_none_of_ours),
       cmocka_unit_test(test_sleepers_watch_the_heir),

@@ -49,11 +49,12 @@ static int repair_queue(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   shoal_queue_info(q, &before);
   int freed = shoal_role_reap(&q->wait);
   shoal_queue_info(q, &after);
-  did(row, "roles_freed", (uint64_t)freed);
+  if (freed > 0) did(row, "roles_freed", (uint64_t)freed);
   did(row, "holes_skipped", less(after.holes, before.holes));
   did(row, "redelivered", less(after.redelivered, before.redelivered));
   did(row, "dropped", less(after.dropped, before.dropped));
-  return shoal_queue_detach(q);
+  rc = shoal_queue_detach(q);
+  return freed < 0 ? freed : rc;
 }
 static int repair_topic(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_topic *t;

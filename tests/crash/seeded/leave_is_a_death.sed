@@ -1,4 +1,4 @@
 # file: ipc/queue/queue.c
 # caught by: ^queue: leave with a loan in hand, a dead one's is dropped
 # Who leaves with a message in hand is taken for dead, and the message dropped.
-s/^  if \(me\) q->ops->leave\(q, side, me\);$//
+s/^  if \(!rc && me\) rc = q->ops->leave\(q, side, me\);$//

@@ -34,8 +34,10 @@ struct ring {
 static struct arena arena;
 
 static uint32_t no_blocker(struct shoal_eventcount_view *view, int side) { return (void)view, (void)side, 0; }
-static void recover(struct shoal_eventcount_view *view, uint32_t role) {
+static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
+  (void)deadline;
   shoal_mpmc_recover(&((struct ring *)view)->ring, role);
+  return 0;
 }
 static const struct shoal_wait_ops ops = {no_blocker, recover, NULL, NULL, NULL, NULL};
 

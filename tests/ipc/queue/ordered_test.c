@@ -1155,6 +1155,88 @@ static void test_a_look_after_such_an_end_sees_what_is_there(void **state) {
   }
 }
 
+// Who leaves says so, and has what it had; so does who detaches.
+static void test_who_leaves_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue *q = make_numbers(kind, 5);
+    struct shoal_loan loan, place;
+    for (uint64_t v = 1; v <= 3; v++) put_number(q, v);
+    assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+    assert_int_equal(shoal_queue_reserve(q, &place, SHOAL_TRY), 0);
+    uint64_t first = *(uint64_t *)loan.data;
+    holder = peer_start(&arena, stands_inside, 0);
+    await(&shared()->ready, 1);
+    let_in_and_stop();
+    assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), -ETIMEDOUT);
+    assert_int_equal(shoal_queue_detach(q), -ETIMEDOUT);
+    assert_int_equal(info_of(q).producers, 1);
+    assert_int_equal(*(uint64_t *)loan.data, first);
+    let_go_on();
+    *(uint64_t *)place.data = 9;
+    assert_int_equal(shoal_queue_commit(q, &place), 0);
+    assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), 0);
+    assert_int_equal(shoal_queue_release(q, &loan), -EPERM);
+    assert_int_equal(get_number(q), first);
+    for (int i = 0; i < 3; i++) get_number(q);
+    uint64_t v = 0;
+    assert_int_equal(numbers_get(q, &v, SHOAL_TRY), -EAGAIN);
+    unmake(q);
+  }
+}
+
+// One has died with a message in hand, and nobody gets inside to take it back: a try says so, and a wait when its time is over; who
+// waits for ever has the message as soon as that one goes on.
+static void dies_with_one(void *memory, unsigned i) {
+  (void)i;
+  struct shoal_loan loan;
+  CHECK(shoal_queue_receive(attach(memory), &loan, SHOAL_TRY) == 0);
+  _exit(0);
+}
+static void gets_for_ever(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_queue *q = attach(memory);
+  (void)i;
+  CHECK(shoal_queue_join(q, SHOAL_CONSUMER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  await(&s->done, 1);
+  CHECK(get_number(q) == 1);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+static void test_the_dead_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  EACH_KIND(kind) {
+    struct shoal_queue_options o = numbers_of(kind, 5);
+    o.consumers = 4;
+    struct shoal_queue *q = make(&o), *others;
+    uint64_t v = 0;
+    put_number(q, 1);
+    holder = peer_start(&arena, stands_inside, 0);
+    struct peer waits = peer_start(&arena, gets_for_ever, 0);
+    await(&shared()->ready, 2);
+    assert_int_equal(shoal_queue_join(q, SHOAL_CONSUMER), 0);
+    run(&arena, PROCESSES, 1, dies_with_one);
+    let_in_and_stop();
+    assert_int_equal(numbers_get(q, &v, SHOAL_TRY), -ETIMEDOUT);
+    assert_int_equal(numbers_get(q, &v, shoal_after_ms(5)), -ETIMEDOUT);
+    struct shoal_case cases[] = {shoal_on_get(q, &v), shoal_on_time(shoal_after_ms(5))};
+    assert_int_equal(shoal_select(cases, 2, SHOAL_FOREVER), 1);
+    assert_int_equal(shoal_role_reap(&q->wait), -ETIMEDOUT);
+    others = attach(arena.memory);
+    assert_int_equal(shoal_queue_join(others, SHOAL_CONSUMER), -ETIMEDOUT);  // only the dead one's role may be free
+    assert_int_equal(shoal_queue_detach(others), 0);
+    assert_int_equal(info_of(q).reaped, 0);
+    shoal_store32_seq_cst(&shared()->done, 1);
+    peer_asleep(&waits);
+    let_go_on();
+    peer_join(&waits);
+    struct shoal_queue_info info = info_of(q);
+    assert_int_equal(info.reaped, 1);
+    assert_int_equal(info.redelivered, 1);
+    unmake(q);
+  }
+}
+
 // Under a lease it is the lease that decides: told so, nothing changed, and it can be tried again.
 static void test_leases_beside_one_who_is_stopped_inside(void **state) {
   (void)state;
@@ -1466,6 +1548,8 @@ int main(void) {
       cmocka_unit_test(test_a_lock_that_names_the_living_is_no_trap),
       cmocka_unit_test(test_claims_end_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_a_look_after_such_an_end_sees_what_is_there),
+      cmocka_unit_test(test_who_leaves_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_the_dead_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_leases_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_large_ones_beside_one_who_is_stopped_inside),
   };
