@@ -525,7 +525,8 @@ int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum sho
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
   if (!q->element_size && !(q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER))
     rc = shoal_message_finish_(q, loan, how);
-  if (!rc) rc = shoal_queue_end_(q, loan, how, SHOAL_TRY);
+  if (!rc) rc = shoal_queue_end_(q, loan, how);
+  if (rc == -EBUSY) rc = -ETIMEDOUT;
   shoal_pending_restore_(t, pending);
   if (!rc) *loan = (struct shoal_loan){0};
   return rc;
@@ -547,7 +548,8 @@ int shoal_queue_return(struct shoal_queue *q, struct shoal_loan *loan) {
 int shoal_queue_extend(struct shoal_queue *q, struct shoal_loan *loan) {
   if (!q->lease_ns) return shoal_fail_(-EINVAL, "the queue was made without options.lease_ns");
   int rc = check(q, SHOAL_CONSUMER, loan);
-  return rc ? rc : q->ops->extend(q, loan);
+  if (!rc) rc = q->ops->extend(q, loan);
+  return rc == -EBUSY ? -ETIMEDOUT : rc;
 }
 
 // ---- looking at it ----

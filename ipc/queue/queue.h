@@ -55,7 +55,9 @@
 //          release, return and extend, answer -ETIMEDOUT, nothing changed, and can be tried again; so do leave and detach. A dead one's
 //          role is emptied by whoever meets it, as a part of that call: a wait ends when its time is over, SHOAL_TRY and a join
 //          after a second, with -ETIMEDOUT, and the role stays the dead one's. A get under a lease that
-//          has copied its message, and one that buries it, wait for that one. Order is that
+//          has its copy goes in once more, for which it waits as long as it may, a second at least, then -ETIMEDOUT: the message comes
+//          again when its lease is over. So do a recv whose buffer is too small, a burial and clear. Joinable, it is got all the
+//          same, its lease running since it was received. Order is that
 //          of put's or commit's moment; nobody is held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
 //          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
@@ -71,7 +73,7 @@
 //          A put that finds the segment full answers -ENOSPC, whatever its deadline; it does not wait for room (but: OVERFLOW).
 // LEASE    options.lease_ns, .delivery_max: deliveries that end without a release count (`redelivered`), whether by death, by return
 //          or because the lease has run out; one more than delivery_max is none: the message goes to dead letters, at least once
-//          (killed on the way, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
+//          (killed on the way, or barred by one who is stopped inside, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
 //          hands; only one of them can release it, and what the other reads in place after that may be the next message: whoever
 //          is late learns it from release or extend. A get is over at once, so it has none. FIFO, LIFO, PRIORITY, growing: what comes
 //          again has its place in their order, as after a death. Not with SPSC, where there is nobody else to deliver to, nor with drop.

@@ -61,8 +61,8 @@ struct shoal_queue_kind_ {
   void (*keep)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, const struct shoal_loan *loan);
   int (*in_hand)(struct shoal_queue *q, struct shoal_queue_taken_ *taken, struct shoal_loan *loan);
   uint64_t (*held)(struct shoal_queue *q, uint32_t me);  // claims of `me`; or (0) messages in any hands
-  // ---- leases; NULL: it gives none. `counts`: given back counts as delivered in vain. -ETIMEDOUT: another has it, or nobody gets
-  // inside before the deadline ----
+  // ---- leases; NULL: it gives none. `counts`: given back counts as delivered in vain. -ETIMEDOUT: another has it; -EBUSY, nothing
+  // changed: nobody gets inside before the deadline, nor within a second, and (extend) it is the caller's still ----
   int (*receive_leased)(void *op);
   int (*finish_leased)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how, uint32_t counts,
                        shoal_deadline deadline);
@@ -177,9 +177,11 @@ void shoal_queue_forget_(struct shoal_queue *q, uint32_t me);
 int shoal_queue_get_leased_(void *op);
 int shoal_queue_recv_leased_(void *op);
 // Back before newer ones, and no delivery was in vain.
-void shoal_queue_unreceive_(struct shoal_queue *q, struct shoal_loan *loan);
-// Moves it to dead letters, or drops it, if it was delivered too often: 1. 0: it is to be delivered.
-int shoal_queue_bury_(struct shoal_queue *q, const struct shoal_loan *loan);
+int shoal_queue_unreceive_(struct shoal_queue_op_ *op);  // 0; -ETIMEDOUT: it stays leased
+// The end of what op->loan has: 0; 1, another has it by now; -ETIMEDOUT: it stays leased, and comes again.
+int shoal_queue_ended_(struct shoal_queue_op_ *op, enum shoal_queue_end_ how, uint32_t counts);
+// Moves it to dead letters, or drops it, if it was delivered too often: 1. 0: it is to be delivered; -ETIMEDOUT: as ended.
+int shoal_queue_bury_(struct shoal_queue_op_ *op);
 int shoal_queue_run_out_(uint64_t at);  // -ETIMEDOUT
 // Whether what was read of it since was of it: a lease may have run out meanwhile. If so, it runs anew.
 int shoal_queue_is_still_(struct shoal_queue *q, const struct shoal_loan *loan);
@@ -192,10 +194,9 @@ uint64_t shoal_queue_extra_size_(const struct shoal_queue_options *o);  // 0: no
 void shoal_queue_extra_init_(struct shoal_queue_extra_shm *extra, const struct shoal_queue_options *o);
 int shoal_queue_extra_attach_(struct shoal_queue *q, uint64_t off, uint64_t size);  // -EPROTO
 
-// 0, -ETIMEDOUT: its lease had run out, or nobody gets inside.
-SHOAL_INLINE int shoal_queue_end_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
-                                  shoal_deadline deadline) {
-  if (q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER) return q->ops->finish_leased(q, loan, how, 1, deadline);
+// 0, -ETIMEDOUT: its lease had run out, or it is a commit, and nobody gets inside; -EBUSY: under a lease, nobody does.
+SHOAL_INLINE int shoal_queue_end_(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how) {
+  if (q->leased && shoal_queue_side_(how) == SHOAL_CONSUMER) return q->ops->finish_leased(q, loan, how, 1, SHOAL_TRY);
   return q->ops->finish(q, loan, how);
 }
 

@@ -147,9 +147,14 @@ int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *
   if (!counts) forget(q, loan->token, c);
   return give_back(q, loan, &claim, c, counts ? more(c) : c);
 }
-void shoal_queue_unreceive_(struct shoal_queue *q, struct shoal_loan *loan) {
-  if (q->leased) (void)q->ops->finish_leased(q, loan, SHOAL_RETURN_, 0, SHOAL_FOREVER);
-  else (void)shoal_queue_finish_(q, loan, SHOAL_RETURN_);
+int shoal_queue_ended_(struct shoal_queue_op_ *op, enum shoal_queue_end_ how, uint32_t counts) {
+  int rc = op->q->ops->finish_leased(op->q, &op->loan, how, counts, op->deadline);
+  return rc == -ETIMEDOUT ? 1 : rc == -EBUSY ? -ETIMEDOUT : rc;
+}
+int shoal_queue_unreceive_(struct shoal_queue_op_ *op) {
+  if (!op->q->leased) return (void)shoal_queue_finish_(op->q, &op->loan, SHOAL_RETURN_), 0;
+  int rc = shoal_queue_ended_(op, SHOAL_RETURN_, 0);
+  return rc < 0 ? rc : 0;
 }
 
 int shoal_queue_extend_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan) {
@@ -168,31 +173,34 @@ int shoal_queue_extend_in_ring_(struct shoal_queue *q, const struct shoal_loan *
 // ---- receiving ----
 
 int shoal_queue_is_still_(struct shoal_queue *q, const struct shoal_loan *loan) {
-  return !q->lease_ns || q->ops->extend(q, loan) == 0;
+  return !q->lease_ns || q->ops->extend(q, loan) != -ETIMEDOUT;
 }
 
 // The copy first: killed in between, it is there twice, and never lost. -ESTALE: it was not the caller's any more, and what was read
-// is the next message's, perhaps. Else not 0: there is no room for it.
+// is the next message's, perhaps; -EINPROGRESS: nobody gets inside to say. Else not 0: there is no room for it.
 static int copy_to(struct shoal_queue *q, struct shoal_queue *dead, const struct shoal_loan *loan) {
   void *copy = malloc(loan->size ? loan->size : 1);
   if (!copy) return shoal_fail_(-ENOMEM, "private memory");
   memcpy(copy, loan->data, loan->size);
-  int rc = !shoal_queue_is_still_(q, loan) ? -ESTALE
-           : dead->element_size            ? shoal_queue_put(dead, copy, SHOAL_TRY)
-                                           : shoal_queue_send(dead, copy, loan->size, SHOAL_TRY);
+  int rc = q->lease_ns ? q->ops->extend(q, loan) : 0;
+  if (!rc && dead->element_size) rc = shoal_queue_put(dead, copy, SHOAL_TRY);
+  else if (!rc) rc = shoal_queue_send(dead, copy, loan->size, SHOAL_TRY);
+  else rc = rc == -EBUSY ? -EINPROGRESS : -ESTALE;
   free(copy);
   return rc;
 }
 static shoal_atomic64 *dropped(const struct shoal_queue *q) {
   return q->kind == SHOAL_QUEUE_MPMC ? &q->ring.shm->dropped : &q->ordered.shm->dropped;
 }
-int shoal_queue_bury_(struct shoal_queue *q, const struct shoal_loan *loan) {
-  if (!q->delivery_max || loan->redelivered < q->delivery_max) return 0;
-  int rc = q->dead ? copy_to(q, q->dead, loan) : 0;
+int shoal_queue_bury_(struct shoal_queue_op_ *op) {
+  struct shoal_queue *q = op->q;
+  if (!q->delivery_max || op->loan.redelivered < q->delivery_max) return 0;
+  int rc = q->dead ? copy_to(q, q->dead, &op->loan) : 0;
+  if (rc == -EINPROGRESS) return -ETIMEDOUT;
   if (rc) return rc == -ESTALE;  // SHOAL_DROPPED: not there, either
-  if (!q->ops->finish_leased(q, loan, SHOAL_RELEASE_, 1, SHOAL_FOREVER))
-    shoal_add64_relaxed(q->dead ? &q->extra->buried : dropped(q), 1);
-  return 1;
+  rc = shoal_queue_ended_(op, SHOAL_RELEASE_, 1);
+  if (!rc) shoal_add64_relaxed(q->dead ? &q->extra->buried : dropped(q), 1);
+  return rc < 0 ? rc : 1;
 }
 
 static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *claim) {
@@ -250,7 +258,7 @@ int shoal_queue_receive_from_ring_(void *arg) {
     int rc = q->element_size ? 0 : resolve(q, &op->loan, &claim, c);
     if (rc == -ENOENT) continue;  // received
     if (rc) return rc;
-    if (shoal_queue_bury_(q, &op->loan)) continue;
+    if (shoal_queue_bury_(op)) continue;  // here nobody has to get inside
     if (q->lease_ns)
       shoal_store64_release(until_at(q, claim.at), until(shoal_now_ns() + q->lease_ns, tag_of(c)));  // [L2]
     return 0;
@@ -259,27 +267,27 @@ int shoal_queue_receive_from_ring_(void *arg) {
 }
 int shoal_queue_get_leased_(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  int rc;
+  int rc, ended;
   while (!(rc = op->q->ops->receive_leased(op))) {
     memcpy(op->out, op->loan.data, op->q->element_size);
-    if (!op->q->ops->finish_leased(op->q, &op->loan, SHOAL_RELEASE_, 1, SHOAL_FOREVER))
-      return 0;  // else it comes again
+    ended = shoal_queue_ended_(op, SHOAL_RELEASE_, 1);
+    if (ended <= 0) return ended;
   }
   return rc;
 }
 
 int shoal_queue_recv_leased_(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  int rc;
+  int rc, ended;
   while (!(rc = op->q->ops->receive_leased(op))) {
     op->size = op->loan.size;
     if (op->size > op->room) {
-      shoal_queue_unreceive_(op->q, &op->loan);
-      return -EMSGSIZE;
+      rc = shoal_queue_unreceive_(op);
+      return rc ? rc : -EMSGSIZE;
     }
     if (op->size) memcpy(op->out, op->loan.data, op->size);
-    if (!op->q->ops->finish_leased(op->q, &op->loan, SHOAL_RELEASE_, 1, SHOAL_FOREVER))
-      return 0;  // else it comes again
+    ended = shoal_queue_ended_(op, SHOAL_RELEASE_, 1);
+    if (ended <= 0) return ended;
   }
   return rc;
 }

@@ -291,7 +291,7 @@ static int finish_outside(struct shoal_queue *q, const struct shoal_loan *loan, 
   return 0;
 }
 // `deaths`: what it comes again with. Under a lease it may be another's by now, and what it lies in ends inside. -ETIMEDOUT, nothing
-// changed: that, or nobody gets inside, and it is a commit, or the lease's end is to decide.
+// changed: that, or nobody gets inside, and it is a commit; -EBUSY: and the lease's end is to decide.
 static int finish_if(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how, uint32_t deaths,
                      uint32_t leased, shoal_deadline deadline) {
   struct shoal_ordered *o = &q->ordered;
@@ -301,7 +301,7 @@ static int finish_if(struct shoal_queue *q, const struct shoal_loan *loan, enum 
   int rc = shoal_ordered_enter(o, loan->role, deadline);
   if (rc == -ETIMEDOUT && how != SHOAL_COMMIT_ && !(leased && q->lease_ns))
     return finish_outside(q, loan, how, deaths, leased);
-  if (rc) return rc;
+  if (rc) return leased && rc == -ETIMEDOUT ? -EBUSY : rc;
   if (leased && !is_his(o, loan)) {
     shoal_ordered_leave(o, loan->role);
     return shoal_queue_run_out_((uint32_t)loan->token);
@@ -329,9 +329,11 @@ static int finish(struct shoal_queue *q, const struct shoal_loan *loan, enum sho
 
 // ---- leases ----
 
+// A second at least: what is in hand already is not left behind for others who are inside for a moment.
 static int finish_leased(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
                          uint32_t counts, shoal_deadline deadline) {
-  return finish_if(q, loan, how, loan->redelivered + counts, 1, q->lease_ns ? deadline : SHOAL_TRY);
+  if (!q->lease_ns || deadline.ns < shoal_after_ns(SHOAL_RECHECK_NS).ns) deadline = SHOAL_TRY;
+  return finish_if(q, loan, how, loan->redelivered + counts, 1, deadline);
 }
 static int extend(struct shoal_queue *q, const struct shoal_loan *loan) {
   struct shoal_thread_ *t = shoal_self_();
@@ -342,22 +344,25 @@ static int extend(struct shoal_queue *q, const struct shoal_loan *loan) {
     if (his) shoal_ordered_lease(&q->ordered, (uint32_t)loan->token, shoal_now_ns() + q->lease_ns);
     shoal_ordered_leave(&q->ordered, loan->role);
   }
+  // What was read before has been for a second; nor can it be another's, and then his again.
+  if (rc == -ETIMEDOUT && (his = is_his(&q->ordered, loan))) rc = -EBUSY;
   shoal_pending_restore_(t, pending);
-  return rc || his ? rc : shoal_queue_run_out_((uint32_t)loan->token);
+  return his || (rc && rc != -ETIMEDOUT) ? rc : shoal_queue_run_out_((uint32_t)loan->token);
 }
 static int receive_leased(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_queue *q = op->q;
-  int rc;
+  int rc, over;
   do {
     op->loan = (struct shoal_loan){.role = op->me, .size = q->element_size, .handle_ = (uint32_t)q->wait.id};
     rc = receive(op);
     if (rc) return rc;
     rc = q->element_size ? 0 : shoal_message_resolve_(q, &op->loan);
+    over = rc ? shoal_queue_ended_(op, SHOAL_RELEASE_, 1) : shoal_queue_bury_(op);
+    if (over < 0) return over;
+    if (rc && !over) return shoal_fail_(-EPROTO, "a damaged message");
     // else it took a lease's time to come here: another's, or the next message's
-    if (rc && !finish_leased(q, &op->loan, SHOAL_RELEASE_, 1, SHOAL_FOREVER))
-      return shoal_fail_(-EPROTO, "a damaged message");
-  } while (rc || shoal_queue_bury_(q, &op->loan));
+  } while (over);
   return 0;
 }
 static int ready(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline) {

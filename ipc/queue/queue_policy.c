@@ -56,7 +56,12 @@ static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
   int rc = take(&mine);
   mine.loan.role = op->me;
   if (!rc && !q->element_size) end_bytes(q, &mine.loan);
-  if (!rc && !shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_, SHOAL_FOREVER)) shoal_queue_discarded_(q, 1);
+  int ended = rc ? rc : shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_);
+  if (!ended) shoal_queue_discarded_(q, 1);
+  if (ended == -EBUSY && !rc) {
+    shoal_role_hold(&q->wait, op->me);  // it stays leased
+    rc = -ETIMEDOUT;
+  }
   shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
   return rc;
 }
@@ -137,8 +142,8 @@ static int recv_and_keep(void *arg) {
     if (rc) return rc;
     op->size = op->loan.size;
     if (op->size > op->room) {
-      shoal_queue_unreceive_(op->q, &op->loan);
-      return -EMSGSIZE;
+      rc = shoal_queue_unreceive_(op);
+      return rc ? rc : -EMSGSIZE;
     }
     if (op->size) memcpy(op->out, op->loan.data, op->size);
   } while (!shoal_queue_is_still_(op->q, &op->loan));

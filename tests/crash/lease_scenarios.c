@@ -164,7 +164,7 @@ POLICY(due, "get, asleep until a lease runs out, before another", .setup = held_
 
 // ---- dead letters ----
 static struct shoal_queue *D;
-enum { BURIED = QUEUE_WORDS };  // T->word: how often the first is among them
+enum { BURIED = QUEUE_WORDS, CLEARED };  // T->word: how often the first is among them; how many a clear has dropped
 // What is delivered once in vain goes there; the first of `inside` has been.
 static void in_vain(uint64_t lease_ns, uint32_t inside) {
   static void *memory;
@@ -314,6 +314,44 @@ POLICY(cell_put, "priority: receive and release, its time runs out, one is put, 
 // had, and the next messages lie where that lay ----
 OF_KIND(leased_two, in_line, SHOAL_QUEUE_FIFO)
 OF_KIND(leased_two, in_a_stack, SHOAL_QUEUE_LIFO)
+// The victim has claimed a message, and another is stopped inside: after a second it answers that it has none, and the message stays
+// leased; or it had not claimed it yet, and is told so, too.
+static void another_goes_inside(void) {
+  if (is_inside()) return;
+  crash_actor(inside_until_told, 0);
+  crash_at_gate(1);
+}
+static void op_get_or_not(void) {
+  struct message m;
+  int rc = messages_get(Q, &m, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "get answered %d", rc);
+  if (rc == 0) took(&m);
+}
+static void op_clear_or_not(void) {
+  int n = shoal_queue_clear(Q);
+  CRASH_EXPECT(n >= 0 || n == -ETIMEDOUT, "clear answered %d", n);
+  T->word[CLEARED] = (uint32_t)(n > 0 ? n : 0);
+}
+static void it_goes_on(void) {
+  if (!T->gate) crash_open_gate();
+}
+static void each_got_or_dropped_once(void) {
+  it_goes_on();
+  time_passes();
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() + T->word[CLEARED] == 2, "%u came, %u were dropped, of two", ledger_taken(),
+               T->word[CLEARED]);
+  crash_kill_victim();
+  crash_survivor(survive);
+  ledger_once();
+}
+#define BARRED(id, text, state, what)                                                                     \
+  POLICY(barred_##id, text ", another is stopped inside, goes on", .kind = CRASH_RESUMED, .setup = state, \
+         .prepare = consuming, .op = what, .stopped = another_goes_inside, .asleep = a_second_passes,     \
+         .resumed = it_goes_on, .check = each_got_or_dropped_once)
+BARRED(get, "fifo: get, leased", leased_two_in_line, op_get_or_not);
+BARRED(clear, "fifo: clear, leased", leased_two_in_line, op_clear_or_not);
+
 static void op_try_get_n(void) {
   struct message m[3];
   int n = messages_get_n(Q, m, 3, SHOAL_TRY);

@@ -164,20 +164,11 @@ ORDERED(lock_heir, "lifo: put, asleep for the lock of one who dies", .setup = ho
         .op = op_put, .asleep = holder_dies, .check = holder_died);
 
 // ---- somebody is stopped inside, and the victim ends what it holds: after a second it does so from outside ----
-static void inside_until_told(int i) {
-  (void)i;
-  consuming();
-  uint32_t me = shoal_role_known(&Q->wait, SHOAL_CONSUMER);
-  CRASH_OK(shoal_ordered_enter(&Q->ordered, me, SHOAL_FOREVER));
-  crash_gate();
-  shoal_ordered_leave(&Q->ordered, me);
-}
 static void one_inside(void) {
   T->word[TOGETHER] = 1;  // what is given back is among those of its age
   crash_actor(inside_until_told, 0);
   crash_at_gate(1);
 }
-static void a_second_passes(void) { crash_deadline_passes(&Q->ordered.shm->lock.sleepers); }
 static void goes_on_inside(void) {
   crash_open_gate();
   CRASH_UNTIL(crash_finished(0), "it does not come out");

@@ -158,6 +158,16 @@ void op_close(void) { shoal_queue_close(Q); }
 void op_leave_producing(void) { shoal_queue_leave(Q, SHOAL_PRODUCER); }
 void op_leave_consuming(void) { shoal_queue_leave(Q, SHOAL_CONSUMER); }
 
+void inside_until_told(int i) {
+  (void)i;
+  consuming();
+  uint32_t me = shoal_role_known(&Q->wait, SHOAL_CONSUMER);
+  CRASH_OK(shoal_ordered_enter(&Q->ordered, me, SHOAL_FOREVER));
+  crash_gate();
+  shoal_ordered_leave(&Q->ordered, me);
+}
+void a_second_passes(void) { crash_deadline_passes(&Q->ordered.shm->lock.sleepers); }
+
 // ---- the survivor ----
 
 // What comes again, a dead one having had it, comes out of order; of MPMC, what was given back, too.

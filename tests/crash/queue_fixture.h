@@ -53,6 +53,9 @@ void reserve(void), op_commit(void), op_cancel(void), op_reserve_commit(void), o
 void receive(void), release(void), op_receive_release(void), op_return(void), op_receive_return(void);
 void op_close(void), op_leave_producing(void), op_leave_consuming(void);
 
+// An actor of a kind with a lock: inside until the gate opens. Who waits for it wakes, its second over.
+void inside_until_told(int i), a_second_passes(void);
+
 // ---- the survivor ----
 void drain(void);
 void fill_and_empty(void);

@@ -1292,6 +1292,49 @@ static void test_large_ones_beside_one_who_is_stopped_inside(void **state) {
   munmap(page, 4096);
 }
 
+// Under a lease a get that has its copy has to go in once more: it says that it could not, and the message comes again when its
+// lease is over; one that is to keep it (joinable) has it.
+static void test_leased_gets_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  struct sigaction old, act = {.sa_handler = in_the_midst};
+  page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal(page, MAP_FAILED);
+  for (uint32_t joinable = 0; joinable < 2; joinable++) {
+    struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);
+    o.lease_ns = joinable ? UINT64_C(3600000000000) : 100000000;
+    o.joinable = joinable;
+    struct shoal_queue *q = make(&o);
+    for (uint64_t v = 1; v <= 2; v++) put_number(q, v);
+    assert_int_equal(shoal_queue_join(q, SHOAL_CONSUMER), 0);
+    holder = peer_start(&arena, stands_inside, 0);
+    await(&shared()->ready, 1);
+    sigaction(SIGSEGV, &act, &old);
+    mprotect(page, 4096, PROT_NONE);
+    int rc = shoal_queue_get(q, page, SHOAL_TRY);
+    sigaction(SIGSEGV, &old, NULL);
+    assert_int_equal(rc, joinable ? 0 : -ETIMEDOUT);
+    assert_int_equal(info_of(q).held, 1);
+    if (joinable) assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);
+    assert_int_equal(shoal_queue_clear(q), -ETIMEDOUT);
+    let_go_on();
+    struct shoal_loan loan;
+    uint64_t sum = joinable;
+    if (joinable) assert_int_equal(shoal_queue_task_done(q), 0);
+    for (uint32_t i = joinable; i < 2; i++) {
+      assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_FOREVER), 0);
+      assert_int_equal(loan.redelivered, *(uint64_t *)loan.data == 1);
+      sum += *(uint64_t *)loan.data;
+      assert_int_equal(shoal_queue_release(q, &loan), 0);
+    }
+    assert_int_equal(sum, 3);
+    assert_int_equal(info_of(q).held, 0);
+    uint64_t v;
+    assert_int_equal(numbers_get(q, &v, SHOAL_TRY), -EAGAIN);
+    unmake(q);
+  }
+  munmap(page, 4096);
+}
+
 // ---- 9 ----
 
 static struct shoal_queue_options dropping(uint32_t kind, uint32_t capacity) {
@@ -1552,6 +1595,7 @@ int main(void) {
       cmocka_unit_test(test_the_dead_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_leases_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_large_ones_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_leased_gets_beside_one_who_is_stopped_inside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
