@@ -144,8 +144,7 @@ Measurement million(double seconds) {
   D *dict = &filled<D>();
   return millions(seconds, std::vector<Work>(Lanes, [=](Lane &lane) { use(lane, dict, Sets); }), D::kThreads);
 }
-// One lane, which is a thread of the process that filled it, whatever it is: a private table has to be, and on some virtual
-// machines the memory of a process that was forked is slower, private or not.
+// One lane, which is in the same kind of process for all: a private table's can only be a thread. A server's is a client.
 template <class D, unsigned Sets>
 Measurement alone(double seconds) {
   D *dict = &filled<D>();

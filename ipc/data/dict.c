@@ -644,7 +644,7 @@ static int decide(struct op *o, int (*change)(struct shoal_dict_change *, void *
   shoal_inside_++;
   rc = change(c, arg);
   shoal_inside_--;
-  return rc > SHOAL_DICT_REMOVE_ ? shoal_fail_(-EINVAL, "the callback answered %d", rc) : rc;
+  return rc > SHOAL_DICT_REMOVE ? shoal_fail_(-EINVAL, "the callback answered %d", rc) : rc;
 }
 
 static int change_it(struct op *o, const struct shoal_dict_change *c) {

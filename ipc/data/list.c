@@ -199,6 +199,7 @@ int shoal_list_compare_and_set(struct shoal_list *l, int64_t index, const void *
                                const void *value, uint64_t size, shoal_deadline deadline) {
   struct shoal_item_shm *it = NULL;
   struct shoal_row_ row;
+  if (!old && old_size) return shoal_fail_(-EINVAL, "%llu bytes at NULL", (unsigned long long)old_size);
   int rc = make(l, value, size, &it);
   if (rc) return rc;
   rc = begin(l, &row, deadline);

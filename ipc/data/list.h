@@ -80,7 +80,8 @@ int shoal_list_insert(struct shoal_list *l, int64_t index, const void *value, ui
 int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint64_t size,
                    shoal_deadline deadline);  // -ERANGE
 #define SHOAL_LIST_OTHER 1                    // an answer: it was not as the caller expected, and nothing was changed
-// Sets it if its value is `old`. SHOAL_LIST_OTHER: it is another, or a container; -ERANGE.
+// Sets it if its value is `old`. SHOAL_LIST_OTHER: it is another, or a container; -ERANGE; -EINVAL `old` is NULL, and not
+// empty.
 int shoal_list_compare_and_set(struct shoal_list *l, int64_t index, const void *old, uint64_t old_size,
                                const void *value, uint64_t size, shoal_deadline deadline);
 struct shoal_list_change {  // what an update sees and decides

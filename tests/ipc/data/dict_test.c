@@ -79,12 +79,14 @@ static int wished(struct shoal_dict_change *c, void *arg) {
   if (w->value) c->value = (void *)(uintptr_t)w->value, c->size = strlen(w->value);
   return w->answer;
 }
+#define MANY 40  // more than go at once
 static int writes_inside(struct shoal_dict_change *c, void *arg) {
   uint64_t size;
   struct shoal_dict_snapshot all;
   (void)c, (void)arg;
   CHECK(shoal_dict_set(dict, "o", 1, "x", 1, F) == -EDEADLK);
   CHECK(shoal_dict_clear(dict, F) == -EDEADLK);
+  CHECK(shoal_dict_set_n(dict, (struct shoal_dict_item[MANY]){{0}}, MANY, &size, F) == -EDEADLK && size == 0);
   CHECK(shoal_dict_snapshot(dict, &all, F) == -EDEADLK);
   CHECK(shoal_dict_get(dict, "u", 1, NULL, 0, &size) == -EMSGSIZE);
   return SHOAL_DICT_KEEP;
@@ -104,10 +106,11 @@ static void test_update(void **state) {
   w.answer = -ECANCELED, w.value = "newer";
   assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), -ECANCELED);
   assert_int_equal(w.seen, 3);
-  w.answer = 7;
+  w.answer = SHOAL_DICT_REMOVE + 1;
   assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), -EINVAL);
   assert_string_equal(get("u"), "new");
   assert_int_equal(shoal_dict_update(dict, "u", 1, writes_inside, NULL, F), 0);
+  assert_exact();
   w.answer = SHOAL_DICT_REMOVE;
   assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), 0);
   assert_null(get("u"));

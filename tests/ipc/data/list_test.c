@@ -205,6 +205,7 @@ static void test_compound(void **state) {
   assert_int_equal(shoal_list_compare_and_set(list, 1, "ne", 2, "x", 1, F), SHOAL_LIST_OTHER);
   assert_int_equal(shoal_list_compare_and_set(list, 1, "news", 4, "x", 1, F), SHOAL_LIST_OTHER);
   assert_int_equal(shoal_list_compare_and_set(list, 3, "d", 1, "x", 1, F), -ERANGE);
+  assert_int_equal(shoal_list_compare_and_set(list, 1, NULL, 3, "x", 1, F), -EINVAL);
   assert_int_equal(shoal_list_compare_and_set(list, 1, "new", 3, "x", UINT64_C(1) << 40, F), -EMSGSIZE);
   assert_int_equal(shoal_list_compare_and_set(list, -1, "d", 1, "", 0, F), 0);
   assert_int_equal(shoal_list_compare_and_set(list, 2, "", 0, "whole", 5, F), 0);
