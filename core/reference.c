@@ -92,6 +92,11 @@ static struct shoal_held_ *slot_of(struct shoal_segment *seg, uint32_t entry, ui
 // The list is long and all but empty: of what was never used, each page that is looked at would be a fault, in each child of fork.
 static uint32_t part_size(const struct shoal_segment *seg) { return seg->held_mask / 64 + 1; }
 
+// The first of them.
+static struct shoal_held_ *part_of(struct shoal_segment *seg, uint64_t parts) {
+  return seg->held + (uint32_t)__builtin_ctzll(parts) * part_size(seg);
+}
+
 // Before the slot is taken, so that a child forked right after that looks there.
 static void use_part(struct shoal_segment *seg, const struct shoal_held_ *h) {
   uint64_t was = shoal_load64_relaxed(&seg->held_parts);
@@ -135,9 +140,12 @@ int shoal_held_drop_(struct shoal_segment *seg, uint32_t entry, uint32_t generat
 }
 
 void shoal_held_drop_all_(struct shoal_segment *seg) {
-  for (uint32_t i = 0; i <= seg->held_mask && shoal_load32_relaxed(&seg->held_count); i++) {
-    uint64_t what = shoal_load64_relaxed(&seg->held[i].what);
-    if (what) give_up(seg, &seg->held[i], shoal_load64_relaxed(&seg->held[i].where), (uint32_t)what & INT32_MAX);
+  for (uint64_t parts = shoal_load64_relaxed(&seg->held_parts); parts; parts &= parts - 1) {
+    struct shoal_held_ *h = part_of(seg, parts), *end = h + part_size(seg);
+    for (; h < end && shoal_load32_relaxed(&seg->held_count); h++) {
+      uint64_t what = shoal_load64_relaxed(&h->what);
+      if (what) give_up(seg, h, shoal_load64_relaxed(&h->where), (uint32_t)what & INT32_MAX);
+    }
   }
 }
 
@@ -157,18 +165,18 @@ static void renew(struct shoal_segment *seg, struct shoal_held_ *h, uint32_t epo
 
 // In a child of fork. Any thread may, several at once: when one has been through the list, all is registered.
 void shoal_held_renew_(struct shoal_segment *seg) {
-  uint32_t epoch = shoal_self_()->epoch, size = part_size(seg);
+  uint32_t epoch = shoal_self_()->epoch;
   for (uint64_t parts = shoal_load64_relaxed(&seg->held_parts); parts; parts &= parts - 1) {
-    struct shoal_held_ *h = seg->held + (uint32_t)__builtin_ctzll(parts) * size;
-    for (uint32_t i = 0; i < size && shoal_load32_relaxed(&seg->held_count); i++) renew(seg, &h[i], epoch);
+    struct shoal_held_ *h = part_of(seg, parts), *end = h + part_size(seg);
+    for (; h < end && shoal_load32_relaxed(&seg->held_count); h++) renew(seg, h, epoch);
   }
 }
 
 int shoal_held_confirm_(struct shoal_segment *seg, uint32_t entry, uint32_t generation) {
   for (uint32_t i = 0; i <= seg->held_mask; i++) {
     struct shoal_held_ *h = slot_of(seg, entry, i);
-    if (shoal_load64_relaxed(&h->what) == KEY(entry, generation) && (uint32_t)shoal_load64_relaxed(&h->where) != LOST)
-      return 0;
+    uint64_t where = shoal_load64_relaxed(&h->where);  // 0: a thread that is not here was about to say it at the fork
+    if (shoal_load64_relaxed(&h->what) == KEY(entry, generation) && where && (uint32_t)where != LOST) return 0;
   }
   return shoal_fail_(-ENOENT, "the object was removed before this child of fork came to use it");
 }

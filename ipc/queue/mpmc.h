@@ -80,7 +80,7 @@ struct shoal_mpmc {  // private: nothing that decides about an address is read f
   uint32_t element_size;
   uint32_t drop;
   uint32_t exchange;                         // publish by exchange
-  uint32_t patient;                          // 1: who puts does much else besides, so keep off for longer
+  uint32_t patient;                          // 1: who puts does much else besides, so keep off sooner; of long rings
   const struct shoal_eventcount_view *view;  // whose roles the owners are
   const struct shoal_payload_ops *payload;   // NULL: they are all there is
 };

@@ -79,8 +79,12 @@ static int attach(struct shoal_executor *ex) {
   if (rc) return rc;
   rc = shoal_queue_attach_at_(base + l.queue, l.cells - l.queue, sizeof(struct shoal_order_), ex->seg, &ex->object,
                               &ex->queue);
-  if (!rc) ex->queue->ring.patient = 1;  // a job is submitted, not only its order put
-  return rc;
+  if (rc) return rc;
+  const struct shoal_queue *q = ex->queue;
+  if (q->kind != SHOAL_QUEUE_MPMC || q->overflow || q->joinable || q->leased || q->delivery_max)
+    return shoal_fail_(-EPROTO, "an executor whose orders are in another kind of queue");
+  ex->queue->ring.patient = 1;  // a job is submitted, not only its order put
+  return 0;
 }
 
 static int new_handle(struct shoal_segment *seg, const struct shoal_object *object, struct shoal_executor **out) {

@@ -91,7 +91,7 @@ struct shoal_desk_shm {  // of a worker
   shoal_atomic64 until_ns;  // the worker: when that has to be over; 0 never
   shoal_atomic32 kill;      // who condemns: the worker's incarnation and 1
   uint32_t reserved_;
-  shoal_atomic64 ended;    // the creator: the last that has ended here: incarnation:32 | exit code:32
+  shoal_atomic64 ended;    // the creator: the last that has ended here: incarnation and 1:32 | exit code:32
   shoal_atomic64 who;      // the worker: see serve.c
   shoal_atomic64 task[3];  // the worker: how the job's task is called, cut; written when it is another than before
 } SHOAL_ALIGNED(64);
@@ -186,6 +186,10 @@ SHOAL_INLINE uint32_t shoal_job_generation_(uint64_t s) { return (uint32_t)(s >>
 SHOAL_INLINE uint32_t shoal_job_attempt_(uint64_t s) { return (uint32_t)(s >> 5) & 63; }
 SHOAL_INLINE uint32_t shoal_job_incarnation_(uint64_t s) { return (uint32_t)(s >> 11) & 511; }
 SHOAL_INLINE uint32_t shoal_job_worker_(uint64_t s) { return (uint32_t)(s >> 20) & 1023; }
+// Whether what a desk says of its last end is that of the incarnation that state `s` names.
+SHOAL_INLINE int shoal_job_is_ended_(uint64_t ended, uint64_t s) {
+  return ended >> 32 && (((ended >> 32) - 1) & 511) == shoal_job_incarnation_(s);
+}
 SHOAL_INLINE int shoal_job_over_(uint64_t s) { return shoal_job_state_of_(s) >= SHOAL_JOB_DONE_; }
 SHOAL_INLINE uint64_t shoal_job_by_(uint32_t worker, uint32_t incarnation, uint32_t attempt) {
   return (uint64_t)(worker & 1023) << 20 | (uint64_t)(incarnation & 511) << 11 | (uint64_t)(attempt & 63) << 5;
@@ -273,6 +277,7 @@ int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t ge
 // worker's process has ended, is not told so by mistake.
 int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
 // Of a worker that has ended: the kernel marks no more than 2,048 words of a thread, and that by which it is told may be beyond.
+// A thread that was joined a moment ago may still be there for the kernel: then whoever sleeps beside its role sees to it.
 void shoal_executor_mark_gone_(struct shoal_executor *ex, uint32_t worker);
 uint32_t shoal_executor_tid_(const struct shoal_executor *ex, uint32_t worker);  // as it has said; 0 nobody yet
 // Ends a job whose runner is dead, or what that has left to do for one that is over.
@@ -337,6 +342,7 @@ int shoal_futures_wait_any_(const struct shoal_future *futures, const unsigned *
 // Says of as many as can be slept on that somebody sleeps. How many, SHOAL_EXECUTOR_WORDS_ at most; 0: one is over.
 unsigned shoal_futures_arm_(const struct shoal_future *futures, const unsigned *order, unsigned n,
                             struct shoal_futex_entry *entries, shoal_deadline *until);
+void shoal_future_submitted_(void);                                 // this thread has submitted a job
 void shoal_future_called_(struct shoal_executor *ex);               // runs callbacks that are due, unless a thread does
 int shoal_callbacks_have_thread_(const struct shoal_executor *ex);  // in this process
 // The thread that runs callbacks runs those that are due, and ends. The creator's workers have ended: what a callback still

@@ -27,15 +27,19 @@ static __thread struct { uint32_t looks, failed; } budget = {SHOAL_SPIN_LONG, 0}
 #define AHEAD 4u       // jobs: about as many as are got while a line is fetched
 static __thread struct {
   uint32_t away;
-  uint32_t found;       // over at the first look, since it last had to wait
+  uint32_t
+      found;  // over since it last had to wait, or submitted anything: that kept the workers busy, and no pause did
   uint32_t last, step;  // the last job that was, and how far it lay from the one before
 } stream;
 
-// How many pauses it took.
-static uint32_t keep_off(void) {
+void shoal_future_submitted_(void) { stream.found = 0; }
+
+// How many pauses it took, `most` at most.
+static uint32_t keep_off(uint32_t most) {
   int paid = stream.found >= 4 && stream.found * 16 >= stream.away;
-  uint32_t away = paid ? 2 * stream.away + 1 : stream.away / 2;
-  stream.away = away < AWAY_MAX ? away : AWAY_MAX;
+  uint32_t away = paid ? 2 * stream.away + 1 : stream.found ? stream.away / 2 : 0;
+  if (most > AWAY_MAX) most = AWAY_MAX;
+  stream.away = away < most ? away : most;
   stream.found = 0;
   for (uint32_t i = 0; i < stream.away; i++) shoal_pause();
   return stream.away;
@@ -60,7 +64,7 @@ static void found_over(const struct shoal_future *f) {
 // 1: over, or released, meanwhile.
 static int spin(const struct shoal_future *f) {
   uint32_t most = 5 * shoal_spin_max_, looks = budget.failed % PROBE == PROBE - 1 ? LOOKS_MAX : budget.looks;
-  uint32_t away = keep_off();
+  uint32_t away = keep_off(most);
   for (uint32_t n = 0; n < looks && n < most; n++) {
     uint64_t s = shoal_future_look_(f);
     if (!s || shoal_job_over_(s)) {
@@ -134,7 +138,7 @@ static int signal_of(struct shoal_executor *ex, uint64_t s) {
   (void)shoal_executor_care_(ex);
   uint64_t ended = shoal_load64_acquire(&ex->desks[worker].ended);  // [D2] pairs with [D1]
   int code = (int)(uint32_t)ended;
-  return code < 0 && (ended >> 32 & 511) == shoal_job_incarnation_(s) ? -code : 0;
+  return code < 0 && shoal_job_is_ended_(ended, s) ? -code : 0;
 }
 
 static void tell_death(struct shoal_executor *ex, uint32_t element, uint64_t s, struct shoal_failure *out) {

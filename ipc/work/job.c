@@ -322,6 +322,7 @@ int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ 
     rc = s->after ? publish_next(ex, submitting, job, state, s)
                   : publish_waiting(ex, submitting, job, state, s->deadline);
   if (rc == -EPIPE) rc = shoal_fail_(-EPIPE, "the executor is closed");
+  shoal_future_submitted_();
   if (rc) give_up_cell(ex, job, generation);
   else if (out) *out = (struct shoal_future){ex, job, generation};
   return rc;

@@ -54,6 +54,11 @@ static void learn(struct shoal_map *m) {
   uint64_t ns = (uint64_t)(shoal_now_ns() - m->since_ns) * shoal_executor_wanted_(m->ex);
   if (m->n < UINT64_MAX / JOB_NS) shoal_store64_relaxed(&m->ex->pace, learned(m->task, m->n * JOB_NS / (ns ? ns : 1)));
 }
+// Once: what the caller does before it asks again is no part of it.
+static void done_now(struct shoal_map *m) {
+  if (m->since_ns && m->n) learn(m);
+  m->since_ns = 0;
+}
 static uint32_t chunks_in_time(const struct shoal_map *m) {
   uint64_t pace = shoal_load64_relaxed(&m->ex->pace), fit = PART_BYTES / (m->chunk * m->size);
   uint64_t n = (pace ^ learned(m->task, 0)) <= UINT16_MAX && may_join(m->ex) ? (pace & UINT16_MAX) / m->chunk : 1;
@@ -152,14 +157,14 @@ int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_dead
     if (rc == -EREMOTEIO && failure) *failure = one;
   }
   if (answer) shoal_reason_restore_(&first);
-  if (m->since_ns && m->n) learn(m);
-  m->since_ns = 0;
+  done_now(m);
   return answer;
 }
 
-int shoal_map_wait(const struct shoal_map *m, shoal_deadline deadline) {
+int shoal_map_wait(struct shoal_map *m, shoal_deadline deadline) {
   int rc = 0;
   for (unsigned i = 0; i < m->jobs && !rc; i++) rc = shoal_futures_wait_any_(&m->part[i].future, NULL, 1, deadline);
+  if (!rc) done_now(m);
   if (shoal_load32_relaxed(&m->ex->callbacks_n)) shoal_future_called_(m->ex);
   return rc;
 }

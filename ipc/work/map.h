@@ -54,7 +54,7 @@ int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, vo
 int shoal_map_get(struct shoal_map *map, struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // Waits for all, and copies nothing: whether some have failed is get's to say. 0, -EAGAIN, -ETIMEDOUT; -EPIPE, -ENOTRECOVERABLE as
 // shoal_future_get.
-int shoal_map_wait(const struct shoal_map *map, shoal_deadline deadline) SHOAL_MUST_CHECK;
+int shoal_map_wait(struct shoal_map *map, shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_map_ready(const struct shoal_map *map);       // 1, 0
 int shoal_map_successful(const struct shoal_map *map);  // 1, 0, -EAGAIN: not ready
 // What has not begun is cancelled; what has goes on, with what travels in the same job, if need be in the array (of the segment).

@@ -85,7 +85,7 @@ static void put_due(struct shoal_executor *ex) {
 // In the creator: a worker has ended. How, is for who asks why its job failed.
 void shoal_executor_ended_(void *arg, unsigned worker, uint32_t incarnation, int code) {
   struct shoal_executor *ex = arg;
-  uint64_t how = (uint64_t)incarnation << 32 | (uint32_t)code;
+  uint64_t how = ((uint64_t)incarnation + 1) << 32 | (uint32_t)code;
   shoal_store64_release(&ex->desks[worker].ended, how);   // [D1] pairs with [D2]: before its jobs are over
   shoal_store64_release(&ex->desks[worker].until_ns, 0);  // [T1]: what it ran, it runs no more
   shoal_executor_mark_gone_(ex, worker);

@@ -17,6 +17,7 @@
 //   memory      a task without memory fails by itself, or dies, and the next is done
 //   children    workers are daemons: a task starts no process and creates no executor
 //   elsewhere   who is not the creator ends nothing
+//   forged      whose orders lie in a queue of another kind, or under another policy, is not opened
 //   default     no number of workers: as many as processors
 #include <errno.h>
 #include <fcntl.h>
@@ -543,6 +544,34 @@ static void test_elsewhere(void **state) {
   squares(ex, 3);
   end_executor(ex);
 }
+static void test_forged(void **state) {
+  (void)state;
+  static char was[1 << 16];
+  const struct shoal_queue_options forged[] = {{.kind = SHOAL_QUEUE_FIFO},
+                                               {.kind = SHOAL_QUEUE_SPSC},
+                                               {.joinable = 1},
+                                               {.overflow = SHOAL_OVERFLOW_REFUSE},
+                                               {.lease_ns = 1000000000}};
+  struct shoal_executor *ex = NULL, *other = NULL;
+  struct shoal_executor_options o = {.workers = 1, .jobs = 64, .threaded = THREADED};
+  assert_int_equal(shoal_executor_create(seg, "forged", &o, &ex), 0);
+  assert_int_equal(shoal_executor_terminate(ex, SHOAL_FOREVER), 0);
+  struct shoal_queue_shm *queue = ex->queue->shm;
+  uint64_t size = (uint64_t)((char *)ex->cells - (char *)queue);
+  assert_true(size <= sizeof was);
+  memcpy(was, queue, size);
+  for (unsigned i = 0; i < sizeof forged / sizeof *forged; i++) {
+    struct shoal_queue_options as = forged[i];
+    as.capacity = 4, as.element_size = sizeof(struct shoal_order_), as.producers = as.consumers = 1;
+    memset(queue, 0, size);
+    assert_int_equal(shoal_queue_place_(queue, size, &as), 0);
+    assert_int_equal(shoal_executor_open(seg, "forged", &other), -EPROTO);
+  }
+  memcpy(queue, was, size);
+  assert_int_equal(shoal_executor_open(seg, "forged", &other), 0);
+  end_executor(other);
+  end_executor(ex);
+}
 static void test_default(void **state) {
   (void)state;
   struct shoal_executor *ex = NULL;
@@ -561,7 +590,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(stopped),   TEST(interrupted), TEST(ended),        TEST(left),      TEST(unplaced), TEST(behind),
       TEST(condemned), TEST(late),        TEST(nested_limit), TEST(shared),    TEST(forked),   TEST(callbacks),
-      TEST(jumps),     TEST(memory),      TEST(children),     TEST(elsewhere), TEST(default),
+      TEST(jumps),     TEST(memory),      TEST(children),     TEST(elsewhere), TEST(forged),   TEST(default),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
