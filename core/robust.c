@@ -188,21 +188,17 @@ int shoal_live_adopt_(struct shoal_robust *r, uint32_t word) {
   return taken ? 0 : -EBUSY;
 }
 
-void shoal_live_drop_(struct shoal_robust *r) {
+// Out of the list first: the next heir, who may come with the store, writes its own links there.
+static void live_leave(struct shoal_robust *r, uint32_t word) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &r->word);
   shoal_robust_delist_(t, r);
-  shoal_store32_release(&r->word, 0);  // [R3] pairs with [A3]
+  shoal_store32_release(&r->word, word);  // [R3] pairs with [A3]
   shoal_futex_wake(&r->word, INT_MAX);
   shoal_pending_restore_(t, pending);
 }
-
-// The list's walk passes over a word of nobody's, so pending stays where who wakes for it looks at the dead.
-void shoal_live_abandon_(struct shoal_robust *r) {
-  shoal_store32_release(&r->word, FUTEX_OWNER_DIED);  // [R3] pairs with [A3]
-  SHOAL_COMPILER_BARRIER();
-  shoal_robust_delist_(shoal_self_(), r);
-}
+void shoal_live_drop_(struct shoal_robust *r) { live_leave(r, 0); }
+void shoal_live_abandon_(struct shoal_robust *r) { live_leave(r, FUTEX_OWNER_DIED); }
 
 // Killed between the store and the wake: the owner part is 0 and pending points here, so the kernel wakes one.
 // Nobody there to wake: the bit goes. Only the kernel can see to it that nobody has come to sleep meanwhile.

@@ -146,8 +146,7 @@ int shoal_live_take_(struct shoal_robust *r);
 int shoal_live_adopt_(struct shoal_robust *r, uint32_t word);
 // Gives it back (0) and wakes all who sleep on it. Only the owner.
 void shoal_live_drop_(struct shoal_robust *r);
-// What was adopted is a dead one's again, for another heir. Only the owner; it wakes nobody: its caller does, and until then
-// list_op_pending is where who wakes for it looks at the dead.
+// What was adopted is a dead one's again, for another heir; wakes all who sleep on it. Only the owner.
 void shoal_live_abandon_(struct shoal_robust *r);
 
 // Whether the calling thread has a word in these `length` bytes on its list, other than `but`.

@@ -57,9 +57,9 @@
 //          after a second, with -ETIMEDOUT, and the role stays the dead one's. A get under a lease that
 //          has its copy goes in once more, for which it waits as long as it may, a second at least, then -ETIMEDOUT: the message comes
 //          again when its lease is over. So do a recv whose buffer is too small, a burial and clear. Joinable, it is got all the
-//          same, its lease running since it was received. Order is that
-//          of put's or commit's moment; nobody is held up by a reservation. A message that comes again is, FIFO and LIFO, the next to be received, PRIORITY the first
-//          of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
+//          same, its lease running since it was received; those others wait for who is stopped, as task_done would end what
+//          stayed in hand. Order is that of put's or commit's moment; nobody is held up by a reservation. A message that comes
+//          again is, FIFO and LIFO, the next to be received, PRIORITY the first of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
 // OVERFLOW DROP_OLDEST: of MPMC and FIFO the oldest message gives way, of LIFO the one at the bottom, of PRIORITY the one that would
 //          be received last of those inside, whatever the key of the new one. What is in hands never does: a put to MPMC waits

@@ -148,7 +148,9 @@ int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *
   return give_back(q, loan, &claim, c, counts ? more(c) : c);
 }
 int shoal_queue_ended_(struct shoal_queue_op_ *op, enum shoal_queue_end_ how, uint32_t counts) {
-  int rc = op->q->ops->finish_leased(op->q, &op->loan, how, counts, op->deadline);
+  // What stays in hand there, task_done would end.
+  shoal_deadline deadline = op->q->joinable ? SHOAL_FOREVER : op->deadline;
+  int rc = op->q->ops->finish_leased(op->q, &op->loan, how, counts, deadline);
   return rc == -ETIMEDOUT ? 1 : rc == -EBUSY ? -ETIMEDOUT : rc;
 }
 int shoal_queue_unreceive_(struct shoal_queue_op_ *op) {
@@ -183,6 +185,7 @@ static int copy_to(struct shoal_queue *q, struct shoal_queue *dead, const struct
   if (!copy) return shoal_fail_(-ENOMEM, "private memory");
   memcpy(copy, loan->data, loan->size);
   int rc = q->lease_ns ? q->ops->extend(q, loan) : 0;
+  while (rc == -EBUSY && q->joinable) rc = q->ops->extend(q, loan);  // as shoal_queue_ended_
   if (!rc && dead->element_size) rc = shoal_queue_put(dead, copy, SHOAL_TRY);
   else if (!rc) rc = shoal_queue_send(dead, copy, loan->size, SHOAL_TRY);
   else rc = rc == -EBUSY ? -EINPROGRESS : -ESTALE;

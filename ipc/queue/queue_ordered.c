@@ -93,8 +93,19 @@ static int64_t due(struct shoal_eventcount_view *view, int side) {
 }
 static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due, NULL};
 
+// The thread is inside, and was interrupted: what ends a loan has to go in, too.
+static int is_inside(const struct shoal_queue *q) {
+  uint32_t owner = shoal_load32_relaxed(&q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
+  if (!shoal_role_valid_(&q->wait, owner)) return 0;
+  return shoal_robust_owner(shoal_load32_relaxed(&shoal_role_at_(&q->wait, owner)->live.word)) == shoal_self_()->tid;
+}
+static int interrupts(void) {
+  return shoal_fail_(-EDEADLK, "interrupted by this call, the thread is inside the queue");
+}
+
 static int leave(struct shoal_queue *q, int side, uint32_t me) {
   struct shoal_role *role = shoal_role_at_(&q->wait, me);
+  if (is_inside(q)) return interrupts();
   if (!shoal_load32_relaxed(&role->holder)) return 0;
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &q->wait.shm->bell);
@@ -259,15 +270,9 @@ static int receive(void *arg) {
 
 // ---- loans ----
 
-// The thread is inside, and was interrupted: what ends a loan has to go in, too.
-static int is_inside(const struct shoal_queue *q) {
-  uint32_t owner = shoal_load32_relaxed(&q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
-  if (!shoal_role_valid_(&q->wait, owner)) return 0;
-  return shoal_robust_owner(shoal_load32_relaxed(&shoal_role_at_(&q->wait, owner)->live.word)) == shoal_self_()->tid;
-}
 static int is_lent(struct shoal_queue *q, int side, const struct shoal_loan *loan) {
   uint32_t deaths;
-  if (is_inside(q)) return shoal_fail_(-EDEADLK, "interrupted by this call, the thread is inside the queue");
+  if (is_inside(q)) return interrupts();
   return shoal_ordered_holds(&q->ordered, loan->role, loan->token,
                              side == SHOAL_PRODUCER ? SHOAL_CELL_WRITING_ : SHOAL_CELL_READING_, &deaths);
 }

@@ -56,7 +56,9 @@ static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
   int rc = take(&mine);
   mine.loan.role = op->me;
   if (!rc && !q->element_size) end_bytes(q, &mine.loan);
-  int ended = rc ? rc : shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_);
+  int ended = rc;
+  while (!rc && (ended = shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_)) == -EBUSY && q->joinable)
+    continue;  // as shoal_queue_ended_
   if (!ended) shoal_queue_discarded_(q, 1);
   if (ended == -EBUSY && !rc) {
     shoal_role_hold(&q->wait, op->me);  // it stays leased

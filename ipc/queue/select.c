@@ -93,7 +93,7 @@ static int has_lock(const struct shoal_select_ *s, const struct shoal_case *c) {
 }
 static shoal_deadline inside(const struct shoal_select_ *s) {
   shoal_deadline soon = shoal_after_ns(INSIDE_NS);
-  return s->can_sleep && s->deadline.ns < soon.ns ? s->deadline : soon;
+  return s->can_sleep && !shoal_deadline_is_try(s->deadline) && s->deadline.ns < soon.ns ? s->deadline : soon;
 }
 static int bar(struct shoal_select_ *s, int rc) {
   if (rc != -ETIMEDOUT) return rc;
@@ -111,7 +111,7 @@ static int try_source(void *op) {
 static int try_counted(struct shoal_select_ *s, const struct shoal_case *c) {
   union shoal_select_op_ op;
   int me = role_of(c);
-  if (me < 0) return me;
+  if (me < 0) return has_lock(s, c) ? bar(s, me) : me;
   op_of(s, c, (uint32_t)me, &op);
   point_at(c);
   if (keeps(c) && !s->only_look) shoal_role_hold(&c->queue->wait, (uint32_t)me);

@@ -107,8 +107,8 @@ int shoal_process_start(struct shoal_process *p, int (*work)(void *arg), void *a
 int shoal_process_start_run(struct shoal_process *p, int (*run)(struct shoal_process *self),
                             const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 // Runs a registered task on the child's copy of the argument, by any method. Also -ENOENT, -EEXIST; -EBADMSG the size
-// is not the task's; -EPIPE the starter was killed again and again; -ENOSYS the C library's or the kernel's limits, see
-// README.md.
+// is not the task's; -EPIPE the starter was killed again and again; -ENOSPC the argument's file is beyond a limit; -ENOSYS the
+// C library's or the kernel's limits, see README.md.
 int shoal_process_start_task(struct shoal_process *p, const char *task, void *argument, uint64_t size,
                              const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 
