@@ -94,7 +94,7 @@ static uint32_t part_size(const struct shoal_segment *seg) { return seg->held_ma
 
 // The first of them.
 static struct shoal_held_ *part_of(struct shoal_segment *seg, uint64_t parts) {
-  return seg->held + (uint32_t)__builtin_ctzll(parts) * part_size(seg);
+  return seg->held + (size_t)__builtin_ctzll(parts) * part_size(seg);
 }
 
 // Before the slot is taken, so that a child forked right after that looks there.

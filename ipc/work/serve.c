@@ -52,7 +52,7 @@ uint32_t shoal_executor_tid_(const struct shoal_executor *ex, uint32_t worker) {
 int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s) {
   uint32_t worker = shoal_job_worker_(s);
   if (worker >= ex->workers) return 0;
-  if (shoal_job_is_ended_(shoal_load64_acquire(&ex->desks[worker].ended), s)) return 0;  // [D2], whatever its word says
+  if (shoal_job_is_ended_(shoal_load64_acquire(&ex->desks[worker].ended), s)) return 0;  // [D2] pairs with [D1]
   uint64_t who = shoal_load64_acquire(&ex->desks[worker].who);                           // [I2]
   uint32_t role = (uint32_t)(who >> TID_BITS) & ((1u << ROLE_BITS) - 1);
   if ((who >> (TID_BITS + ROLE_BITS) & 511) != shoal_job_incarnation_(s)) return 0;

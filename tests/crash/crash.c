@@ -220,6 +220,15 @@ void crash_open_gate(void) {
 // ---- points ----
 
 int crash_victim_finished(void) { return victim_has_finished(first); }
+void crash_victim_asleep_or_finished(void) {
+  int64_t begun = now_ns();
+  while (!victim_has_finished(first) && !process_asleep(first->pid, NULL)) {
+    usleep(30);
+    if (now_ns() - begun < WATCHDOG_NS) continue;
+    crash_fail("the victim neither sleeps nor ends");
+    return;
+  }
+}
 int crash_second_finished(void) { return victim_has_finished(second); }
 int crash_victim_slept(void) { return slept != 0; }
 void crash_kill_victim(void) { victim_kill(first); }

@@ -117,8 +117,9 @@ void crash_open_gate(void);      // lets all through, and waits until they are
 void crash_deadline_passes(const volatile void *word);
 
 // ---- what the victim did ----
-int crash_victim_finished(void);  // op returned
-int crash_victim_slept(void);     // `asleep` was called
-uint32_t crash_point(void);       // k
+int crash_victim_finished(void);             // op returned
+void crash_victim_asleep_or_finished(void);  // waits, once it goes on
+int crash_victim_slept(void);                // `asleep` was called
+uint32_t crash_point(void);                  // k
 int crash_second_finished(void);
 void crash_kill_victim(void);  // the first, if it lives still

@@ -164,7 +164,10 @@ POLICY(due, "get, asleep until a lease runs out, before another", .setup = held_
 
 // ---- dead letters ----
 static struct shoal_queue *D;
-enum { BURIED = QUEUE_WORDS, CLEARED };  // T->word: how often the first is among them; how many a clear has dropped
+enum {
+  BURIED = QUEUE_WORDS,  // T->word: how often the first is among them
+  CLEARED                // how many a clear has dropped
+};
 // What is delivered once in vain goes there; the first of `inside` has been.
 static void in_vain(uint64_t lease_ns, uint32_t inside) {
   static void *memory;
@@ -314,6 +317,7 @@ POLICY(cell_put, "priority: receive and release, its time runs out, one is put, 
 // had, and the next messages lie where that lay ----
 OF_KIND(leased_two, in_line, SHOAL_QUEUE_FIFO)
 OF_KIND(leased_two, in_a_stack, SHOAL_QUEUE_LIFO)
+#define LONG 8u  // hours: a second that passes is one
 // The victim has claimed a message, and another is stopped inside: after a second it answers that it has none, and the message stays
 // leased; or it had not claimed it yet, and is told so, too.
 static void another_goes_inside(void) {
@@ -332,25 +336,54 @@ static void op_clear_or_not(void) {
   CRASH_EXPECT(n >= 0 || n == -ETIMEDOUT, "clear answered %d", n);
   T->word[CLEARED] = (uint32_t)(n > 0 ? n : 0);
 }
+// And it is alone at its clear: what stayed in hand, the task_done of the next would end, so there it waits.
+static void op_clear_then_finish(void) {
+  struct message m;
+  op_clear_or_not();
+  if (messages_get(Q, &m, SHOAL_TRY)) return;
+  took(&m);
+  int rc;
+  while ((rc = shoal_queue_task_done(Q)) == -ETIMEDOUT) continue;
+  CRASH_EXPECT(rc == 0, "task_done answered %d", rc);
+}
 static void it_goes_on(void) {
   if (!T->gate) crash_open_gate();
 }
-static void each_got_or_dropped_once(void) {
+static void a_second_passes_then_it_goes_on(void) {
+  if (!T->at_gate) return;
+  crash_victim_asleep_or_finished();
+  a_second_passes();
+  crash_victim_asleep_or_finished();
   it_goes_on();
+}
+static void both_came_or_were_dropped(void) {
+  it_goes_on();
+  T->late += LONG;
   time_passes();
   ledger_once();
   CRASH_EXPECT(ledger_taken() + T->word[CLEARED] == 2, "%u came, %u were dropped, of two", ledger_taken(),
                T->word[CLEARED]);
+}
+static void each_got_or_dropped_once(void) {
+  both_came_or_were_dropped();
   crash_kill_victim();
   crash_survivor(survive);
   ledger_once();
 }
-#define BARRED(id, text, state, what)                                                                     \
+static void leased_long(void) { make((struct shoal_queue_options){.lease_ns = LONG * HOUR}, 2); }
+static void joinable_leased_long(void) {
+  make((struct shoal_queue_options){.lease_ns = LONG * HOUR, .joinable = 1}, 2);
+}
+OF_KIND(leased_long, in_line, SHOAL_QUEUE_FIFO)
+OF_KIND(joinable_leased_long, in_line, SHOAL_QUEUE_FIFO)
+#define BARRED(id, text, state, what, look)                                                               \
   POLICY(barred_##id, text ", another is stopped inside, goes on", .kind = CRASH_RESUMED, .setup = state, \
          .prepare = consuming, .op = what, .stopped = another_goes_inside, .asleep = a_second_passes,     \
-         .resumed = it_goes_on, .check = each_got_or_dropped_once)
-BARRED(get, "fifo: get, leased", leased_two_in_line, op_get_or_not);
-BARRED(clear, "fifo: clear, leased", leased_two_in_line, op_clear_or_not);
+         .resumed = a_second_passes_then_it_goes_on, .check = look)
+BARRED(get, "fifo: get, leased", leased_long_in_line, op_get_or_not, each_got_or_dropped_once);
+BARRED(clear, "fifo: clear, leased", leased_long_in_line, op_clear_or_not, each_got_or_dropped_once);
+BARRED(finish, "fifo: clear, then get and task_done, leased", joinable_leased_long_in_line, op_clear_then_finish,
+       both_came_or_were_dropped);
 
 static void op_try_get_n(void) {
   struct message m[3];

@@ -1,6 +1,9 @@
 // ipc/queue/queue of the kinds FIFO, LIFO and PRIORITY. Claims: what lies in a cell when somebody dies is received, once, whole
 // and in order; what was put before put returned is there; nobody sleeps beside a message, a free place, the lock of a dead one
 // or beyond the end of the stream; it keeps its capacity, and the roles of the dead are free again.
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "tests/crash/queue_fixture.h"
 
 static void make(uint32_t kind, uint32_t before, uint32_t inside, uint32_t drop) {
@@ -263,6 +266,21 @@ DEAD(fifo, alone, "", .asleep = a_second_passes, .check = the_dead_ones_comes);
 DEAD(lifo, on, ", all go on", .kind = CRASH_RESUMED, .asleep = a_second_passes, .resumed = goes_on_beside_the_dead,
      .check = the_dead_ones_comes);
 DEAD(fifo, watched, ", a third comes", .asleep = one_watches, .check = the_one_that_watched_has_it);
+// Another comes while the victim stands, and adopts what that has given up; it leads the kernel to all of the victim's words still.
+static void another_adopts(void) {
+  goes_on_beside_the_dead();
+  crash_actor(gets_one, 0);
+  crash_all_asleep_or_finished();
+}
+static void its_words_are_marked(void) {
+  for (uint32_t r = 1; r <= Q->wait.count[SHOAL_PRODUCER] + Q->wait.count[SHOAL_CONSUMER]; r++) {
+    uint32_t tid = shoal_robust_owner(shoal_load32_relaxed(&shoal_role_at_(&Q->wait, r)->live.word));
+    CRASH_EXPECT(!tid || syscall(SYS_tkill, tid, 0) == 0, "role %u is of one who is gone", r);
+  }
+  all_through();
+}
+DEAD(fifo, adopted, ", a third adopts it", .asleep = a_second_passes, .stopped = another_adopts,
+     .check = its_words_are_marked, .times = 6);
 DEAD(priority, pair, ", then another get", .kind = CRASH_PAIR, .asleep = a_second_passes, .prepare2 = consuming,
      .ready2 = goes_on_beside_the_dead, .op2 = op_try_get, .check = check_but_put);
 

@@ -220,7 +220,7 @@ static void moves_or_looks(void *memory, unsigned i) {
     }
     CHECK(shoal_dict_snapshot(d, &all, F) == 0);
     while (shoal_dict_next(&all, &item)) memcpy(item.key_size == 5 ? &first : &second, item.value, 8);
-    CHECK(first - second <= 1);
+    CHECK(second ? first - second <= 1 : first % 64 <= 1);  // without the other only right after a clear
     shoal_dict_snapshot_free(&all);
   }
 }
