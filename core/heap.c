@@ -96,11 +96,11 @@ static int alloc_small(struct shoal_heap *heap, struct shoal_cache_ *cache, unsi
   return 0;
 }
 
-// The run that this thread was given last, of those that somebody has freed: warm, and found without a walk.
 static void note_recent(struct shoal_cache_ *cache, uint32_t from, struct shoal_recent_ r) {
   memmove(cache->recent + 1, cache->recent, from * sizeof r);
   cache->recent[0] = r;
 }
+// The run that this thread was given last, of those that somebody has freed: warm, and found without a walk.
 static int claim_recent(struct shoal_cache_ *cache, uint64_t n, struct shoal_chunk_ **chunk, uint64_t *page) {
   for (uint32_t i = 0; i < SHOAL_RECENT_ && cache->recent[i].chunk; i++) {
     struct shoal_recent_ r = cache->recent[i];

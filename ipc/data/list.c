@@ -110,6 +110,16 @@ static int begin(struct shoal_list *l, struct shoal_row_ *row, shoal_deadline de
   if (rc) shoal_list_unlock_(l);
   return rc;
 }
+// The same, at the value that has this index. Also -ERANGE.
+static int begin_at(struct shoal_list *l, int64_t index, struct shoal_row_ *row, uint64_t *i, shoal_deadline deadline) {
+  int rc = begin(l, row, deadline);
+  if (rc) return rc;
+  *i = from_front(index, row->length);
+  if (*i < row->length) return 0;
+  rc = no_index(l, index, row->length);
+  shoal_list_unlock_(l);
+  return rc;
+}
 
 static int make(struct shoal_list *l, const void *value, uint64_t size, struct shoal_item_shm **out) {
   return shoal_item_make_(&l->keep, NULL, 0, value, size, out);
@@ -165,14 +175,13 @@ int shoal_list_clear(struct shoal_list *l, shoal_deadline deadline) {
 
 static int set(struct shoal_list *l, int64_t index, struct shoal_item_shm *it, shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
+  uint64_t i;
+  int rc = begin_at(l, index, &row, &i, deadline);
   if (rc) {
     unmake(l, it);
     return rc;
   }
-  uint64_t i = from_front(index, row.length);
-  if (i < row.length) rc = shoal_list_put_(l, &row, i, it);
-  else unmake(l, it), rc = no_index(l, index, row.length);
+  rc = shoal_list_put_(l, &row, i, it);
   shoal_list_unlock_(l);
   return rc;
 }
@@ -199,17 +208,16 @@ int shoal_list_compare_and_set(struct shoal_list *l, int64_t index, const void *
                                const void *value, uint64_t size, shoal_deadline deadline) {
   struct shoal_item_shm *it = NULL;
   struct shoal_row_ row;
+  uint64_t i;
   if (!old && old_size) return shoal_fail_(-EINVAL, "%llu bytes at NULL", (unsigned long long)old_size);
   int rc = make(l, value, size, &it);
   if (rc) return rc;
-  rc = begin(l, &row, deadline);
+  rc = begin_at(l, index, &row, &i, deadline);
   if (rc) {
     unmake(l, it);
     return rc;
   }
-  uint64_t i = from_front(index, row.length);
-  if (i < row.length) rc = put_if(l, &row, i, old, old_size, it);
-  else unmake(l, it), rc = no_index(l, index, row.length);
+  rc = put_if(l, &row, i, old, old_size, it);
   shoal_list_unlock_(l);
   return rc;
 }
@@ -243,10 +251,10 @@ static int update(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i
 int shoal_list_update(struct shoal_list *l, int64_t index, int (*change)(struct shoal_list_change *c, void *arg),
                       void *arg, shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
+  uint64_t i;
+  int rc = begin_at(l, index, &row, &i, deadline);
   if (rc) return rc;
-  uint64_t i = from_front(index, row.length);
-  rc = i < row.length ? update(l, &row, i, change, arg) : no_index(l, index, row.length);
+  rc = update(l, &row, i, change, arg);
   shoal_list_unlock_(l);
   return rc;
 }
@@ -264,10 +272,10 @@ static int pop(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, v
 int shoal_list_pop(struct shoal_list *l, int64_t index, void *buffer, uint64_t capacity, uint64_t *size,
                    shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
+  uint64_t i;
+  int rc = begin_at(l, index, &row, &i, deadline);
   if (rc) return rc;
-  uint64_t i = from_front(index, row.length);
-  rc = i < row.length ? pop(l, &row, i, buffer, capacity, size) : no_index(l, index, row.length);
+  rc = pop(l, &row, i, buffer, capacity, size);
   shoal_list_unlock_(l);
   return rc;
 }
@@ -284,19 +292,19 @@ static int pop_copy(struct shoal_list *l, const struct shoal_row_ *row, uint64_t
 }
 int shoal_list_pop_alloc(struct shoal_list *l, int64_t index, void **value, uint64_t *size, shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
+  uint64_t i;
+  int rc = begin_at(l, index, &row, &i, deadline);
   if (rc) return rc;
-  uint64_t i = from_front(index, row.length);
-  rc = i < row.length ? pop_copy(l, &row, i, value, size) : no_index(l, index, row.length);
+  rc = pop_copy(l, &row, i, value, size);
   shoal_list_unlock_(l);
   return rc;
 }
 int shoal_list_delete(struct shoal_list *l, int64_t index, shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
+  uint64_t i;
+  int rc = begin_at(l, index, &row, &i, deadline);
   if (rc) return rc;
-  uint64_t i = from_front(index, row.length);
-  rc = i < row.length ? shoal_list_change_(l, &row, i, 1, NULL, 0) : no_index(l, index, row.length);
+  rc = shoal_list_change_(l, &row, i, 1, NULL, 0);
   shoal_list_unlock_(l);
   return rc;
 }
@@ -384,10 +392,10 @@ int shoal_list_take_(struct shoal_list *l, int64_t index,
                      int (*open)(struct shoal_keep_ *k, const struct shoal_handle_shm *h, void **out), void **out,
                      shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
+  uint64_t i;
+  int rc = begin_at(l, index, &row, &i, deadline);
   if (rc) return rc;
-  uint64_t i = from_front(index, row.length);
-  rc = i < row.length ? take(l, &row, i, open, out) : no_index(l, index, row.length);
+  rc = take(l, &row, i, open, out);
   shoal_list_unlock_(l);
   return rc;
 }

@@ -601,18 +601,6 @@ static void become_nobody(void) {
 }
 static void limit_to(int resource, rlim_t most) { MUST(setrlimit(resource, &(struct rlimit){most, most}) == 0); }
 
-static void in_child(void (*body)(void)) {
-  int st;
-  pid_t pid = fork_child();
-  if (pid == 0) {
-    body();
-    _exit(0);
-  }
-  assert_int_equal(waitpid(pid, &st, 0), pid);
-  if (WIFEXITED(st) && WEXITSTATUS(st) == 77) skip();
-  if (st) fail_msg("status %x", st);
-}
-
 static void few_files(void) {
   struct shoal_segment *seg;
   struct rlimit old;

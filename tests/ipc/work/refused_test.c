@@ -20,18 +20,6 @@
 static const struct shoal_segment_options small = {
     .size = 256 << 10, .size_max = 16 << 20, .participants = 8, .objects = 16};
 
-static void in_child(void (*body)(void)) {
-  int st;
-  pid_t pid = fork_child();
-  if (pid == 0) {
-    body();
-    _exit(0);
-  }
-  assert_int_equal(waitpid(pid, &st, 0), pid);
-  if (WIFEXITED(st) && WEXITSTATUS(st) == 77) skip();
-  if (st) fail_msg("status %x", st);
-}
-
 // ---- an older kernel ----
 
 static void answer(struct shoal_queue *asked, struct shoal_queue *answers) {
