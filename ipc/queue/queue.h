@@ -151,7 +151,7 @@ int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, cons
 // The name. -ENOENT, -EBADMSG no queue's
 int shoal_queue_unlink(struct shoal_segment *seg, const char *name);
 // Leaves the calling thread's roles and frees the handle. -EBUSY, nothing changed: another thread of this process has a role
-// through it. As leave: the handle is there still.
+// through it. As leave: the handle is there still, and the role that it could not leave; one that it could is gone.
 int shoal_queue_detach(struct shoal_queue *q);
 // For everybody, until somebody reopens it. 0.
 int shoal_queue_close(struct shoal_queue *q);
