@@ -211,12 +211,19 @@ static void one_is_given_back(void) {
   crash_asleep(crash_actor(puts_one, 0));
   crash_open_gate();
 }
+static void another_sleeps_behind_it(void) {
+  crash_victim_asleep_or_finished();
+  one_is_given_back();
+}
 static void both_have_put(void) {
   one_is_given_back();
   other_has_put();
 }
 POLICY(room_in_turn, "lifo: put, asleep before another that drops what it has put", .setup = all_with_one,
-       .prepare = producing, .op = op_put, .asleep = one_is_given_back, .check = both_have_put, .times = 4);
+       .prepare = producing, .op = op_put, .asleep = one_is_given_back, .check = both_have_put);
+POLICY(room_in_turn_on, "lifo: put, asleep before another that drops what it has put, goes on", .kind = CRASH_RESUMED,
+       .setup = all_with_one, .prepare = producing, .op = op_put, .asleep = one_is_given_back,
+       .resumed = another_sleeps_behind_it, .check = both_have_put);
 
 // ---- clear ----
 static void part(void) { make((struct shoal_queue_options){0}, 3); }
