@@ -1335,6 +1335,36 @@ static void test_leased_gets_beside_one_who_is_stopped_inside(void **state) {
   munmap(page, 4096);
 }
 
+static void receives_two(void *memory, unsigned i) {
+  (void)i;
+  struct shoal_loan loan[2];
+  struct shoal_queue *q = attach(memory);
+  for (int k = 0; k < 2; k++) CHECK(shoal_queue_receive(q, &loan[k], SHOAL_FOREVER) == 0);
+  for (int k = 0; k < 2; k++) CHECK(shoal_queue_release(q, &loan[k]) == 0);
+  CHECK(shoal_queue_detach(q) == 0);
+}
+// A task_done that cannot go in changes nothing: what it could not end is in hand as before, and, once its lease has run out and
+// another has it, that is what is told of it, once.
+static void test_task_done_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);
+  o.lease_ns = 50000000;
+  o.joinable = 1;
+  struct shoal_queue *q = make(&o);
+  uint64_t v;
+  for (v = 1; v <= 2; v++) put_number(q, v);
+  for (int k = 0; k < 2; k++) assert_int_equal(numbers_get(q, &v, SHOAL_TRY), 0);
+  holder = peer_start(&arena, stands_inside, 0);
+  await(&shared()->ready, 1);
+  let_in_and_stop();
+  assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);
+  let_go_on();
+  run(&arena, PROCESSES, 1, receives_two);
+  for (int k = 0; k < 2; k++) assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);
+  assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+  unmake(q);
+}
+
 // ---- 9 ----
 
 static struct shoal_queue_options dropping(uint32_t kind, uint32_t capacity) {
@@ -1596,6 +1626,7 @@ int main(void) {
       cmocka_unit_test(test_leases_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_large_ones_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_leased_gets_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_task_done_beside_one_who_is_stopped_inside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
