@@ -102,8 +102,9 @@ static int bar(struct shoal_select_ *s, int rc) {
 }
 static int try_locked(struct shoal_select_ *s, attempt_fn attempt, struct shoal_queue_op_ *op) {
   op->deadline = inside(s);
-  return bar(s, attempt(op));
+  return attempt(op);
 }
+// -ETIMEDOUT: barred, which ends a settling before it adopts who is dead there, only to leave him and to tell all who sleep.
 static int try_source(void *op) {
   union shoal_source_ *source = SHOAL_EMBEDS(op, union shoal_source_, queue.op);
   return try_locked(source->queue.select, source->queue.attempt, op);
@@ -115,7 +116,7 @@ static int try_counted(struct shoal_select_ *s, const struct shoal_case *c) {
   op_of(s, c, (uint32_t)me, &op);
   point_at(c);
   if (keeps(c) && !s->only_look) shoal_role_hold(&c->queue->wait, (uint32_t)me);
-  return has_lock(s, c) ? try_locked(s, attempt_of(s, c), &op.queue) : attempt_of(s, c)(&op);
+  return has_lock(s, c) ? bar(s, try_locked(s, attempt_of(s, c), &op.queue)) : attempt_of(s, c)(&op);
 }
 static int try_permit(const struct shoal_select_ *s, const struct shoal_case *c, struct shoal_semaphore_op_ *op) {
   point_at(c);
@@ -207,6 +208,7 @@ static int round_of(struct shoal_select_ *s, int rest_too) {
     if (is_counted(c)) {
       point_at(c);
       rc = source->queue.sleeper.attempt(source->queue.sleeper.op);
+      if (has_lock(s, c)) rc = bar(s, rc);
     } else if (c->kind == SHOAL_CASE_EVENT) {
       rc = shoal_event_look_(&source->event);
     } else if (c->kind == SHOAL_CASE_ACQUIRE) {
@@ -305,6 +307,7 @@ static int settle_queue(struct shoal_select_ *s, uint32_t i, uint32_t *used, uin
   struct shoal_sleeper_ *sleeper = &s->sources[i].queue.sleeper;
   sleeper->witnesses = s->entries + *used;
   sleeper->room = (SHOAL_FUTEX_MANY - *used) / (*left > 1 ? *left : 1);
+  sleeper->n = 0;
   --*left;
   point_at(&s->cases[i]);
   int locked = has_lock(s, &s->cases[i]);

@@ -617,6 +617,40 @@ static void test_one_is_stopped_inside(void **state) {
     unmake();
   }
 }
+static void dies_with_one(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_loan loan;
+  CHECK(shoal_queue_receive(attach(memory, i), &loan, SHOAL_TRY) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  _exit(0);
+}
+// Who cannot go in leaves a dead role there alone: those who sleep at the queue are not told to look again for nothing.
+static void test_a_dead_one_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  uint64_t v = 0;
+  struct shoal_queue_info before, after;
+  born = 0;
+  make_of(2, (struct shoal_queue_options){.capacity = 4, .producers = 8, .consumers = 8, .kind = SHOAL_QUEUE_FIFO});
+  put(Q[0], 1);
+  struct shoal_case c[] = {number_queue_on_get(Q[0], &v), number_queue_on_get(Q[1], &v)};
+  struct peer dead = bear(dies_with_one, 0);
+  peer_join(&dead);
+  assert_int_equal(shoal_queue_join(Q[0], SHOAL_CONSUMER), 0);
+  shoal_role_hold(&Q[0]->wait, shoal_role_known(&Q[0]->wait, SHOAL_CONSUMER));
+  struct peer p = bear(stands_inside, 0);
+  stop(&p);
+  assert_int_equal(shoal_queue_info(Q[0], &before), 0);
+  assert_int_equal(shoal_select(c, 2, shoal_after_ms(60)), -ETIMEDOUT);
+  assert_int_equal(shoal_queue_info(Q[0], &after), 0);
+  assert_int_equal(after.reaped, 0);
+  assert_int_equal(after.rings, before.rings);
+  kill(p.pid, SIGCONT);
+  shoal_store32_seq_cst(&shared()->stage, 1);
+  assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 0);
+  assert_int_equal(v, 1);
+  peer_join(&p);
+  unmake();
+}
 static uint64_t answer(unsigned i) { return shoal_load64_relaxed(&shared()->answers[i]); }
 
 static void test_two_selects_and_a_message_each(void **state) {
@@ -1442,6 +1476,7 @@ int main(void) {
       cmocka_unit_test(test_closed_while_they_sleep),
       cmocka_unit_test(test_the_end_waits_for_what_others_hold),
       cmocka_unit_test(test_one_is_stopped_inside),
+      cmocka_unit_test(test_a_dead_one_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_two_selects_and_a_message_each),
       cmocka_unit_test(test_a_wake_that_is_not_used_is_handed_on),
       cmocka_unit_test(test_who_only_looked_hands_on),
