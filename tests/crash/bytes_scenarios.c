@@ -553,6 +553,59 @@ LATE(fifo_recv, "fifo: recv", full_leased_in_line, op_leased_recv);
 LATE(fifo_release, "fifo: receive and release", full_leased_in_line, op_leased);
 LATE(priority_recv, "priority: recv", full_leased_by_priority, op_leased_recv);
 
+// A receiver that has claimed a message, and cannot go in once more to end it, or to put it back: it says so, and the message comes
+// again with its lease.
+#define LONG 8u  // hours: a second that passes is one
+WITH(two_leased_long_in_line, 2, .lease_ns = LONG * HOUR, .kind = SHOAL_QUEUE_FIFO)
+static void stands_inside(int i) {
+  (void)i;
+  consuming();
+  uint32_t me = shoal_role_known(&Q->wait, SHOAL_CONSUMER);
+  CRASH_OK(shoal_ordered_enter(&Q->ordered, me, SHOAL_FOREVER));
+  crash_gate();
+  shoal_ordered_leave(&Q->ordered, me);
+}
+static void another_goes_inside(void) {
+  if (shoal_load32_relaxed(&Q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_) return;
+  crash_actor(stands_inside, 0);
+  crash_at_gate(1);
+}
+static void a_second_passes(void) { crash_deadline_passes(&Q->ordered.shm->lock.sleepers); }
+static void it_goes_on(void) {
+  if (!T->gate) crash_open_gate();
+}
+static void a_second_passes_then_it_goes_on(void) {
+  if (!T->at_gate) return;
+  crash_victim_asleep_or_finished();
+  a_second_passes();
+  crash_victim_asleep_or_finished();
+  it_goes_on();
+}
+static void op_recv_or_not(void) {
+  unsigned char data[LONGEST];
+  uint64_t size = 0;
+  int rc = shoal_queue_recv(Q, data, sizeof data, &size, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "recv answered %d (%s)", rc, shoal_reason());
+  if (rc == 0) took(data, size);
+}
+static void op_too_small_or_not(void) {
+  char data[8];
+  uint64_t size = 0;
+  int rc = shoal_queue_recv(Q, data, sizeof data, &size, SHOAL_TRY);
+  CRASH_EXPECT(rc == -EMSGSIZE || rc == -ETIMEDOUT, "too small a buffer: %d (%s)", rc, shoal_reason());
+}
+static void check_barred(void) {
+  it_goes_on();
+  T->late += LONG;
+  check_two_resumed();
+}
+#define BARRED(id, text, what)                                                                               \
+  POLICY(barred_##id, "fifo: " text ", leased, another is stopped inside, goes on", .kind = CRASH_RESUMED,   \
+         .setup = two_leased_long_in_line, .prepare = consuming, .op = what, .stopped = another_goes_inside, \
+         .asleep = a_second_passes, .resumed = a_second_passes_then_it_goes_on, .check = check_barred)
+BARRED(recv, "recv", op_recv_or_not);
+BARRED(too_small, "recv, too small a buffer", op_too_small_or_not);
+
 // ---- dead letters: at least once ----
 static void one_in_vain(void) {
   make_with((struct shoal_queue_options){.delivery_max = 1, .dead_letters = "dead"}, 100, 1);

@@ -380,6 +380,21 @@ OF_KIND(joinable_leased_long, in_line, SHOAL_QUEUE_FIFO)
   POLICY(barred_##id, text ", another is stopped inside, goes on", .kind = CRASH_RESUMED, .setup = state, \
          .prepare = consuming, .op = what, .stopped = another_goes_inside, .asleep = a_second_passes,     \
          .resumed = a_second_passes_then_it_goes_on, .check = look)
+// One of the two was delivered in vain, and goes to dead letters with the victim's get: its copy there comes first, and who cannot go
+// in to end it leaves it to its lease, after which there is one copy more.
+static void once_in_vain_long(void) { in_vain(LONG * HOUR, 2); }
+OF_KIND(once_in_vain_long, in_line, SHOAL_QUEUE_FIFO)
+static void buried_and_got(void) {
+  it_goes_on();
+  T->late += LONG;
+  time_passes();
+  T->late += LONG;  // of what was taken back meanwhile
+  time_passes();
+  buried(2);
+  ledger_once();
+  CRASH_EXPECT(T->taken[2] == 1, "the other came %u times", T->taken[2]);
+}
+BARRED(bury, "fifo: get, leased, one goes to dead letters", once_in_vain_long_in_line, op_get_or_not, buried_and_got);
 BARRED(get, "fifo: get, leased", leased_long_in_line, op_get_or_not, each_got_or_dropped_once);
 BARRED(clear, "fifo: clear, leased", leased_long_in_line, op_clear_or_not, each_got_or_dropped_once);
 BARRED(finish, "fifo: clear, then get and task_done, leased", joinable_leased_long_in_line, op_clear_then_finish,
