@@ -49,13 +49,14 @@ struct RawFutex : Placed {
 
 constexpr double kRestNs = 60e3;  // before each message: so long that the other side has given up spinning
 
-inline void rest() {
-  uint64_t until = ticks() + static_cast<uint64_t>(kRestNs / ns_per_tick());
+inline void rest(unsigned times = 1) {
+  uint64_t until = ticks() + static_cast<uint64_t>(times * kRestNs / ns_per_tick());
   while (ticks() < until) pause();
 }
 
-// A message carries when it was sent. The answer's time is set back by what its question took: its receiver sees the sum.
-template <class Q>
+// A message carries when it was sent. The answer's time is set back by what its question took: its receiver sees the sum. `Rests`
+// before each question: a processor that has idled for longer wakes up more slowly.
+template <class Q, unsigned Rests>
 void ask_sleeper(Lane &lane, void *there, void *back) {
   typename Q::Producer out(there, 0);
   typename Q::Consumer in(back, 0);
@@ -64,7 +65,7 @@ void ask_sleeper(Lane &lane, void *there, void *back) {
   Numbered<8> m;
   lane.start();
   do {
-    rest();
+    rest(Rests);
     m.set(ticks());
     out.put(m);
     in.get(m);
@@ -95,12 +96,12 @@ void answer_asleep(Lane &lane, void *there, void *back) {
   lane.stop(n);
 }
 
-template <class Q>
+template <class Q, unsigned Rests = 1>
 Measurement sleeping_round_trip(double seconds) {
   Arena arena(2 * Q::bytes() + 2 * 4096);
   Made<Q> there(arena), back(arena);
   Measurement m;
-  m.outcome = run({[&](Lane &lane) { ask_sleeper<Q>(lane, there.memory(), back.memory()); },
+  m.outcome = run({[&](Lane &lane) { ask_sleeper<Q, Rests>(lane, there.memory(), back.memory()); },
                    [&](Lane &lane) { answer_asleep<Q>(lane, there.memory(), back.memory()); }},
                   {seconds, &arena, Q::kThreads});
   Outcome &o = m.outcome;
