@@ -164,6 +164,57 @@ static void op_get(void) {
 static void run_it(void) { crash_survivor(work_off); }
 EXECUTOR(get, "get, asleep", .setup = with_job, .op = op_get, .asleep = run_it, .check = check_work);
 
+// ---- a map: who waits for it is woken, whoever dies; killed in there, the map's jobs run all the same ----
+static struct shoal_map *M;
+static struct small mapped[MANY];
+
+static void with_map(void) {
+  make(0);
+  for (uint32_t i = 0; i < MANY; i++) mapped[i] = (struct small){.id = FIRST + i, .in = 1 + i};
+  OK(SHOAL_MAP_ASYNC(X, small_job, mapped, MANY, 1, &M));
+}
+static void map_waiter(int i) {
+  (void)i;
+  OK(shoal_map_wait(M, SHOAL_FOREVER));
+  CRASH_EXPECT(shoal_map_ready(M) == 1, "waited for, it is not ready");
+  T->word[GOT] = 1;
+}
+static void map_is_awaited(void) {
+  crash_actor(map_waiter, 0);
+  crash_all_asleep();
+}
+static void map_is_over_by(uint32_t deaths) {
+  struct shoal_failure failure = {.code = 0};
+  uint32_t lost = 0;
+  heal();
+  OK(shoal_map_wait(M, SHOAL_TRY));
+  int rc = shoal_map_get(M, &failure, SHOAL_TRY);
+  for (uint32_t i = 0; i < MANY; i++) {
+    CRASH_EXPECT(T->taken[FIRST + i] <= 1, "%u ran %u times", i, T->taken[FIRST + i]);
+    CRASH_EXPECT(!mapped[i].out || mapped[i].out == 2 * (1 + i), "%u: %u", i, mapped[i].out);
+    lost += !mapped[i].out;
+  }
+  CRASH_EXPECT(lost <= deaths && (lost ? rc == -EREMOTEIO && failure.code == -ENOTRECOVERABLE : rc == 0),
+               "%u lost, and it ended with %d, %d", lost, rc, failure.code);
+  OK(shoal_map_end(M));
+  all_cells_are_free();
+}
+static void map_is_over(void) { map_is_over_by(1); }
+static void check_map_woken(void) {
+  crash_survivor(heal);
+  CRASH_UNTIL(T->word[GOT], "who waits for the map was not woken");
+  crash_survivor(map_is_over);
+}
+static void op_work_map(void) {
+  for (uint32_t i = 0; i < MANY; i++) op_work();
+}
+static void op_map_wait(void) { OK(shoal_map_wait(M, SHOAL_FOREVER)); }
+static void check_map(void) { crash_survivor(map_is_over); }
+EXECUTOR(map_awaited, "a worker runs a map, and somebody waits for it", .setup = with_map, .prepare = be_worker,
+         .ready = map_is_awaited, .op = op_work_map, .check = check_map_woken);
+EXECUTOR(map_wait, "wait for a map, asleep", .setup = with_map, .op = op_map_wait, .asleep = run_it,
+         .check = check_map);
+
 // ---- giving up ----
 static void op_give_up(void) {
   (void)shoal_future_cancel(&F, 0);
@@ -543,6 +594,10 @@ PAIR(pair_failing_chunks, "a worker of chunks, one fails by itself, then its suc
      .prepare = be_worker, .op = op_work, .ready2 = have_repaired, .op2 = op_succeed, .check = check_told_after_two);
 PAIR(pair_awaited, "a worker, then who repairs, and somebody waits", .setup = with_job, .prepare = be_worker,
      .ready = somebody_waits, .op = op_work, .op2 = repair, .check = check_woken);
+PAIR(pair_map_awaited, "a worker of a map, then who repairs, and somebody waits for it", .setup = with_map,
+     .prepare = be_worker, .ready = map_is_awaited, .op = op_work_map, .op2 = repair, .check = check_map_woken);
+PAIR(pair_map_wait, "who waits for a map, then the worker", .setup = with_map, .op = op_map_wait, .asleep = run_it,
+     .prepare2 = be_worker, .op2 = work_all, .check = check_map);
 PAIR(pair_get, "who waits, then the worker", .setup = with_job, .op = op_get, .asleep = run_it, .prepare2 = be_worker,
      .op2 = work_all, .check = check_work);
 PAIR(pair_give_up, "cancel and release, then the worker", .setup = with_nothing, .prepare = own_job, .op = op_give_up,
