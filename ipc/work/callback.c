@@ -1,4 +1,5 @@
 // Callbacks: in whoever polls, or finds a job over; or in one thread.
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,25 +23,46 @@ static void lock_callbacks(struct shoal_executor *ex) {
   shoal_private_acquire_(&ex->callbacks_lock);
   if (ex->callbacks_epoch == epoch && ex->callbacks_end) return;
   ex->callbacks_epoch = epoch;
-  ex->callbacks = NULL;
+  ex->callbacks = ex->called = NULL;
   ex->callbacks_end = &ex->callbacks;
   shoal_store32_relaxed(&ex->callbacks_n, 0);
 }
 static void unlock_callbacks(struct shoal_executor *ex) { shoal_private_release_(&ex->callbacks_lock); }
 
+static int is_due(struct shoal_callback_ *c) {
+  return shoal_future_over_(&c->future) && (!c->map || !shoal_map_next_(c->map, &c->future));
+}
+
+static struct shoal_callback_ *take_out(struct shoal_executor *ex, struct shoal_callback_ **at) {
+  struct shoal_callback_ *c = *at;
+  *at = c->next;
+  if (!c->next) ex->callbacks_end = at;
+  shoal_add32_relaxed(&ex->callbacks_n, UINT32_MAX);
+  return c;
+}
+
 // The first that is due, or the first of `all`, taken out of the list; NULL: there is none.
 static struct shoal_callback_ *take_due(struct shoal_executor *ex, int all) {
+  struct shoal_callback_ *c = NULL;
   lock_callbacks(ex);
   struct shoal_callback_ **at = &ex->callbacks;
-  while (*at && !all && !shoal_future_over_(&(*at)->future)) at = &(*at)->next;
-  struct shoal_callback_ *c = *at;
-  if (c) {
-    *at = c->next;
-    if (!c->next) ex->callbacks_end = at;
-    shoal_add32_relaxed(&ex->callbacks_n, UINT32_MAX);
+  while (*at && !all && !is_due(*at)) at = &(*at)->next;
+  if (*at) c = take_out(ex, at);
+  if (c && c->map) {
+    c->tid = shoal_self_()->tid;
+    c->next = ex->called;
+    ex->called = c;
   }
   unlock_callbacks(ex);
   return c;
+}
+
+static void add(struct shoal_executor *ex, struct shoal_callback_ *c) {
+  lock_callbacks(ex);
+  *ex->callbacks_end = c;
+  ex->callbacks_end = &c->next;
+  shoal_add32_relaxed(&ex->callbacks_n, 1);
+  unlock_callbacks(ex);
 }
 
 int shoal_callbacks_have_thread_(const struct shoal_executor *ex) {
@@ -48,20 +70,38 @@ int shoal_callbacks_have_thread_(const struct shoal_executor *ex) {
   return whose && whose == shoal_epoch();
 }
 
-static void run(struct shoal_callback_ *c) {
-  c->call(&c->future, c->arg);
+// The map may be no more.
+static void has_run(struct shoal_executor *ex, const struct shoal_callback_ *c) {
+  lock_callbacks(ex);
+  struct shoal_callback_ **at = &ex->called;
+  while (*at && *at != c) at = &(*at)->next;
+  if (*at) *at = c->next;
+  shoal_add32_relaxed(&ex->calls_ended, 1);
+  int awaited = ex->calls_awaited;
+  ex->calls_awaited = 0;
+  unlock_callbacks(ex);
+  if (awaited) shoal_futex_wake(&ex->calls_ended, INT_MAX);
+}
+
+static void run(struct shoal_executor *ex, struct shoal_callback_ *c) {
+  if (c->map) {
+    c->map_call(c->map, c->arg);
+    has_run(ex, c);
+  } else {
+    c->call(&c->future, c->arg);
+  }
   free(c);
 }
 // Until there is a thread for that.
 static int run_due(struct shoal_executor *ex) {
   int n = 0;
-  for (struct shoal_callback_ *c; !shoal_callbacks_have_thread_(ex) && (c = take_due(ex, 0)); n++) run(c);
+  for (struct shoal_callback_ *c; !shoal_callbacks_have_thread_(ex) && (c = take_due(ex, 0)); n++) run(ex, c);
   return n;
 }
 // In that thread. Of `all`, those that are there now: what they ask for is in vain, too.
 static void run_here(struct shoal_executor *ex, int all) {
   uint32_t left = all ? shoal_load32_relaxed(&ex->callbacks_n) : UINT32_MAX;
-  for (struct shoal_callback_ *c; left && (c = take_due(ex, all)); left -= all != 0) run(c);
+  for (struct shoal_callback_ *c; left && (c = take_due(ex, all)); left -= all != 0) run(ex, c);
 }
 
 // The futures that are waited for, `most` at a time.
@@ -166,14 +206,42 @@ int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct
   if (!shoal_future_look_(f)) return shoal_future_released_();
   struct shoal_callback_ *c = malloc(sizeof *c);
   if (!c) return shoal_fail_(-ENOMEM, "no memory for a callback");
-  *c = (struct shoal_callback_){NULL, *f, call, arg};
-  lock_callbacks(ex);
-  *ex->callbacks_end = c;
-  ex->callbacks_end = &c->next;
-  shoal_add32_relaxed(&ex->callbacks_n, 1);
-  unlock_callbacks(ex);
+  *c = (struct shoal_callback_){.future = *f, .call = call, .arg = arg};
+  add(ex, c);
   if (shoal_callbacks_have_thread_(ex)) tell_caller(ex);
   return 0;
+}
+
+int shoal_callbacks_of_map_(struct shoal_executor *ex, struct shoal_map *map, void (*call)(struct shoal_map *, void *),
+                            void *arg) {
+  struct shoal_callback_ *c = malloc(sizeof *c);
+  if (!c) return shoal_fail_(-ENOMEM, "no memory for a callback");
+  *c = (struct shoal_callback_){.future = {ex, UINT32_MAX, 0}, .map = map, .map_call = call, .arg = arg};
+  add(ex, c);
+  if (shoal_callbacks_have_thread_(ex)) tell_caller(ex);
+  return 0;
+}
+
+// Whether another thread runs one of the map's.
+static int is_called(const struct shoal_executor *ex, const struct shoal_map *map) {
+  const struct shoal_callback_ *c = ex->called;
+  while (c && (c->map != map || c->tid == shoal_self_()->tid)) c = c->next;
+  return c != NULL;
+}
+
+void shoal_callbacks_drop_(struct shoal_executor *ex, const struct shoal_map *map) {
+  for (;;) {
+    lock_callbacks(ex);
+    for (struct shoal_callback_ **at = &ex->callbacks; *at;)
+      if ((*at)->map == map) free(take_out(ex, at));
+      else at = &(*at)->next;
+    uint32_t ended = shoal_load32_relaxed(&ex->calls_ended);
+    int wait = is_called(ex, map);
+    if (wait) ex->calls_awaited = 1;
+    unlock_callbacks(ex);
+    if (!wait) return;
+    shoal_futex_wait(&ex->calls_ended, ended, SHOAL_FOREVER);
+  }
 }
 
 void shoal_future_called_(struct shoal_executor *ex) { run_due(ex); }

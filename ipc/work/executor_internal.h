@@ -134,8 +134,13 @@ SHOAL_STATIC_ASSERT(SHOAL_EXECUTOR_WORKERS_MAX <= 1024, "a worker's number has t
 struct shoal_callback_ {
   struct shoal_callback_ *next;
   struct shoal_future future;
-  void (*call)(const struct shoal_future *, void *);
+  struct shoal_map *map;  // NULL: of the future; else of the map, and `future` is one of its jobs that was not over
+  union {
+    void (*call)(const struct shoal_future *, void *);
+    void (*map_call)(struct shoal_map *, void *);
+  };
   void *arg;
+  uint32_t tid;  // of a map's: who runs it
 };
 
 struct shoal_executor {
@@ -175,6 +180,9 @@ struct shoal_executor {
   uint32_t callbacks_epoch;       // whose they are: not a child's of fork
   struct shoal_callback_ *callbacks, **callbacks_end;
   shoal_atomic32 callbacks_n;
+  struct shoal_callback_ *called;                  // of maps: those that run
+  shoal_atomic32 calls_ended;                      // of those, so many
+  int calls_awaited;                               // somebody sleeps until one more has
   struct shoal_thread caller;                      // runs them, if there is one
   shoal_atomic32 caller_epoch, caller_ends, news;  // whose it is, or 0; see callback.c
 };
@@ -349,12 +357,19 @@ int shoal_callbacks_have_thread_(const struct shoal_executor *ex);  // in this p
 // submits is ended, too. 1, 0: there is none, -EDEADLK: it is the caller.
 int shoal_callbacks_end_(struct shoal_executor *ex);
 void shoal_callbacks_dispose_(struct shoal_executor *ex);
+// Of a map: `call` runs when all its jobs are over. -ENOMEM.
+int shoal_callbacks_of_map_(struct shoal_executor *ex, struct shoal_map *map, void (*call)(struct shoal_map *, void *),
+                            void *arg);
+// The map is to be freed: its callbacks do not begin any more; waits for one that another thread runs.
+void shoal_callbacks_drop_(struct shoal_executor *ex, const struct shoal_map *map);
 // The argument of a job that is over, as it was left.
 int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size);
 // Of a job of several chunks, of structs of `each` bytes, that has failed: those that were not lost with a worker.
 void shoal_future_copy_kept_(const struct shoal_future *f, void *out, uint64_t size, uint64_t each);
 
 // ---- map.c ----
+// 1, and one of its jobs that is not over; 0: all are. One call at a time.
+int shoal_map_next_(struct shoal_map *map, struct shoal_future *out);
 struct shoal_cursor_shm_ {  // a block of the heap: where jobs with SHOAL_JOB_RANGES_ claim their indices
   shoal_atomic64 next;      // workers
   uint64_t end, grain;      // constant, as is the next

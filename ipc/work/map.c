@@ -17,10 +17,12 @@ struct shoal_map {
   const struct shoal_task *task;
   char *array;
   uint64_t n, size, chunk;
-  uint64_t begun;    // structs that were submitted
-  int64_t since_ns;  // 0: it has been got
-  uint32_t most;     // chunks of a job
+  uint64_t begun;           // structs that were submitted
+  shoal_atomic64 since_ns;  // 0: it has been got
+  uint32_t most;            // chunks of a job
   unsigned jobs;
+  unsigned over;  // of the callbacks: so many jobs from the first on were seen to be
+  int asked;      // there may be callbacks
   struct job {
     struct shoal_future future;
     uint64_t from;
@@ -50,14 +52,14 @@ static int may_join(const struct shoal_executor *ex) {
 static uint64_t learned(const struct shoal_task *task, uint64_t structs) {
   return (uint64_t)(uintptr_t)task << 16 | (structs < UINT16_MAX ? structs : UINT16_MAX);
 }
-static void learn(struct shoal_map *m) {
-  uint64_t ns = (uint64_t)(shoal_now_ns() - m->since_ns) * shoal_executor_wanted_(m->ex);
+static void learn(struct shoal_map *m, uint64_t since_ns) {
+  uint64_t ns = ((uint64_t)shoal_now_ns() - since_ns) * shoal_executor_wanted_(m->ex);
   if (m->n < UINT64_MAX / JOB_NS) shoal_store64_relaxed(&m->ex->pace, learned(m->task, m->n * JOB_NS / (ns ? ns : 1)));
 }
 // Once: what the caller does before it asks again is no part of it.
 static void done_now(struct shoal_map *m) {
-  if (m->since_ns && m->n) learn(m);
-  m->since_ns = 0;
+  uint64_t since_ns = shoal_load64_relaxed(&m->since_ns);  // a callback in another thread may do the same
+  if (since_ns && m->n && shoal_cas64_relaxed(&m->since_ns, &since_ns, 0)) learn(m, since_ns);
 }
 static uint32_t chunks_in_time(const struct shoal_map *m) {
   uint64_t pace = shoal_load64_relaxed(&m->ex->pace), fit = PART_BYTES / (m->chunk * m->size);
@@ -116,7 +118,7 @@ static int begin_map(struct shoal_executor *ex, const struct shoal_task *task, v
   struct shoal_map *m = malloc(sizeof *m + jobs * sizeof *m->part);
   if (!m) return shoal_fail_(-ENOMEM, "no memory for %llu futures", (unsigned long long)jobs);
   *m = (struct shoal_map){.ex = ex, .task = task, .array = array, .n = n, .size = size, .chunk = chunk};
-  m->since_ns = shoal_now_ns();
+  shoal_store64_relaxed(&m->since_ns, (uint64_t)shoal_now_ns());
   m->most = chunks_in_time(m);
   while (m->begun < n && !rc) rc = submit_next(m, deadline);
   if (rc) (void)shoal_map_end(m);
@@ -161,11 +163,13 @@ int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_dead
   return answer;
 }
 
+// Callbacks last: one of them may end the map.
 int shoal_map_wait(struct shoal_map *m, shoal_deadline deadline) {
+  struct shoal_executor *ex = m->ex;
   int rc = 0;
   for (unsigned i = 0; i < m->jobs && !rc; i++) rc = shoal_futures_wait_any_(&m->part[i].future, NULL, 1, deadline);
   if (!rc) done_now(m);
-  if (shoal_load32_relaxed(&m->ex->callbacks_n)) shoal_future_called_(m->ex);
+  if (shoal_load32_relaxed(&ex->callbacks_n)) shoal_future_called_(ex);
   return rc;
 }
 int shoal_map_ready(const struct shoal_map *m) {
@@ -190,9 +194,23 @@ static void give_up(const struct shoal_future *f) {
   shoal_reason_restore_(&kept);
 }
 int shoal_map_end(struct shoal_map *m) {
+  if (m->asked) shoal_callbacks_drop_(m->ex, m);
   for (unsigned i = 0; i < m->jobs; i++) give_up(&m->part[i].future);
   free(m);
   return 0;
+}
+
+int shoal_map_next_(struct shoal_map *m, struct shoal_future *out) {
+  while (m->over < m->jobs && shoal_future_over_(&m->part[m->over].future)) m->over++;
+  if (m->over == m->jobs) return 0;
+  *out = m->part[m->over].future;
+  return 1;
+}
+
+int shoal_map_on_done(struct shoal_map *m, void (*call)(struct shoal_map *map, void *arg), void *arg) {
+  if (!call) return shoal_fail_(-EINVAL, "no callback");
+  m->asked = 1;
+  return shoal_callbacks_of_map_(m->ex, m, call, arg);
 }
 
 int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,

@@ -7,6 +7,7 @@
 //   rc = SHOAL_MAP_ASYNC(ex, square, squares, 1000, 0, &map);                 // 0: chunks of a good size
 //   rc = shoal_map_get(map, &failure, SHOAL_FOREVER);                         // now they are there
 //   shoal_map_end(map);
+//   rc = shoal_map_on_done(map, tell, NULL);                                  // or: tell(map, NULL) is called then
 //
 //   static int input(void *arg, void *item) { ... return 1; }                 // 0: that was the last
 //   rc = SHOAL_IMAP(ex, square, input, NULL, NULL, &it);
@@ -24,7 +25,8 @@
 //
 // An array that lies in the segment is worked on where it lies; another is copied into chunks, and back.
 //
-// SAFETY   a struct shoal_map or shoal_imap: one thread at a time. The array is the map's until the end.
+// SAFETY   a struct shoal_map or shoal_imap: one thread at a time; but wait, ready and successful of a map together with what its
+//          callback does in another, except end. The array is the map's until the end.
 // CRASH    what ipc/work/executor.h says of jobs holds of chunks: a worker's death fails its chunk, or, with
 //          retries, the chunk goes on behind the last struct that was done. Their owner dies: chunks that have been submitted
 //          run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the
@@ -57,7 +59,12 @@ int shoal_map_get(struct shoal_map *map, struct shoal_failure *failure, shoal_de
 int shoal_map_wait(struct shoal_map *map, shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_map_ready(const struct shoal_map *map);       // 1, 0
 int shoal_map_successful(const struct shoal_map *map);  // 1, 0, -EAGAIN: not ready
+// `call` runs once, when all is over, as those of shoal_future_on_done do, in their places (by one thread also when nothing runs any
+// more). What came of it, shoal_map_get tells there. Several of a map begin in the order in which they were asked for; one that is
+// the only one may end the map, which then is nobody else's. -EINVAL no `call`; -ENOMEM. Does not sleep.
+int shoal_map_on_done(struct shoal_map *map, void (*call)(struct shoal_map *map, void *arg), void *arg);
 // What has not begun is cancelled; what has goes on, with what travels in the same job, if need be in the array (of the segment).
+// Callbacks that have not begun are not called any more; waits for one that another thread runs.
 int shoal_map_end(struct shoal_map *map);
 // Both; the deadline is that of the submits, too: what has not begun by then is cancelled.
 int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t n, uint64_t size,

@@ -1,6 +1,7 @@
 // Claims, of callbacks that one thread runs
 //   called     each once, by that thread and nobody else, one after another, whatever comes of the job; more of them than can be
 //              slept on; asked for before there is a thread, while it sleeps, by a callback
+//   maps       once all is over; who ends one meanwhile waits until its callback has returned
 //   at the end detach runs what is due, and the thread is gone; a callback that waits for a job, whose worker is killed or that
 //              would never end, keeps it from nothing
 //   never over the creator dies, the executor breaks: who waits for its callback is called
@@ -10,6 +11,7 @@
 #include <sys/prctl.h>
 
 #include "core/futex.h"
+#include "ipc/work/map.h"
 #include "ipc/work/thread.h"
 #include "tests/ipc/work/executor_support.h"
 
@@ -104,6 +106,42 @@ static void test_from_within(void **state) {
   assert_int_equal(shoal_future_on_done(&f, ask_on, NULL), 0);
   await_calls(10);
   assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  end_executor(ex);
+}
+
+// ---- maps ----
+
+static shoal_atomic32 inside;
+static void note_map(struct shoal_map *map, void *arg) {
+  shoal_store32_relaxed(&inside, 1);
+  shoal_futex_wake(&inside, 1);
+  usleep(2000);
+  int rc = shoal_map_get(map, NULL, SHOAL_TRY);
+  if (strcmp(shoal_thread_current()->name, "shoal-callbacks") || rc) shoal_add32_relaxed(&calls.elsewhere, 1);
+  if (*(int *)arg) (void)shoal_map_end(map);
+  shoal_store32_relaxed(&inside, 0);
+  shoal_add32_seq_cst(&calls.n, 1);
+  shoal_futex_wake(&calls.n, 1);
+}
+static void test_maps(void **state) {
+  (void)state;
+  struct shoal_executor *ex = called_executor((struct shoal_executor_options){.threads = 1});
+  struct small s[2][50];
+  struct shoal_map *map;
+  int its_own = 1, mine = 0;
+  for (uint32_t i = 0; i < 100; i++) s[i / 50][i % 50] = (struct small){.id = i, .in = i};
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, square, s[0], 50, 1, &map), 0);
+  assert_int_equal(shoal_map_on_done(map, note_map, &its_own), 0);
+  await_calls(1);
+  for (uint32_t i = 0; i < 50; i++) assert_int_equal(s[0][i].out, i * i);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, square, s[1], 50, 1, &map), 0);
+  assert_int_equal(shoal_map_on_done(map, note_map, &mine), 0);
+  assert_int_equal(shoal_map_wait(map, SHOAL_FOREVER), 0);
+  while (!shoal_load32_relaxed(&inside)) shoal_futex_wait(&inside, 0, SHOAL_FOREVER);
+  assert_int_equal(shoal_map_end(map), 0);
+  assert_int_equal(shoal_load32_relaxed(&inside), 0);
+  assert_int_equal(shoal_load32_relaxed(&calls.n), 2);
+  assert_int_equal(shoal_load32_relaxed(&calls.elsewhere), 0);
   end_executor(ex);
 }
 
@@ -331,6 +369,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(called),
       TEST(from_within),
+      TEST(maps),
       TEST(at_the_end),
       TEST(detached_while_one_waits),
       TEST(creator_dies),

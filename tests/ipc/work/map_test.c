@@ -11,6 +11,7 @@
 //   every index at least
 //               once, without at most once
 //   broken      meanwhile: what a worker still claims from is nobody else's
+//   called back of a map: once, when all is over, and not when it was ended before; it may end the map
 //   wait        first, first failure, all; as completed gives each once; callbacks run once each
 //   refused     what does not fit changes nothing
 #include "ipc/work/map.h"
@@ -472,6 +473,56 @@ static void *cancel_soon(void *f) {
   usleep(20000);
   return (void *)(intptr_t)shoal_future_cancel(f, 0);
 }
+struct told {
+  unsigned n;
+  int rc, end;
+  struct shoal_failure failure;
+};
+static void tell_map(struct shoal_map *map, void *arg) {
+  struct told *t = arg;
+  t->n++;
+  t->rc = shoal_map_get(map, &t->failure, SHOAL_TRY);
+  if (t->end) assert_int_equal(shoal_map_end(map), 0);
+}
+static void test_map_called_back(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = WORKERS});
+  struct item items[40];
+  struct told told = {.n = 0}, second = {.n = 0}, dropped = {.n = 0};
+  struct shoal_map *map, *other;
+  for (uint32_t i = 0; i < 40; i++) items[i] = (struct item){.id = 0, .in = i / 20};  // the second half waits longer
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, wait_for_go, items, 40, 1, &map), 0);
+  assert_int_equal(shoal_map_on_done(map, NULL, NULL), -EINVAL);
+  assert_int_equal(shoal_map_on_done(map, tell_map, &told), 0);
+  assert_int_equal(shoal_map_on_done(map, tell_map, &second), 0);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, wait_for_go, items, 40, 1, &other), 0);
+  assert_int_equal(shoal_map_on_done(other, tell_map, &dropped), 0);
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_TRY), -EAGAIN);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_executor_poll(ex, shoal_after_ms(20)), -ETIMEDOUT);
+  assert_int_equal(shoal_map_end(other), 0);
+  shoal_store32_relaxed(&ledger->go, 2);
+  assert_in_range(shoal_executor_poll(ex, SHOAL_FOREVER), 1, 2);  // 1: the second within the first one's get
+  assert_true(told.n == 1 && told.rc == 0 && second.n == 1 && second.rc == 0 && dropped.n == 0);
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_map_end(map), 0);
+
+  told = (struct told){.end = 1};  // a failure; and the callback ends the map, in a wait for it
+  fill(items, 40);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, refuse_thirds, items, 40, 1, &map), 0);
+  assert_int_equal(shoal_map_on_done(map, tell_map, &told), 0);
+  assert_int_equal(shoal_map_wait(map, SHOAL_FOREVER), 0);
+  assert_true(told.n == 1 && told.rc == -EREMOTEIO && told.failure.element == 2 && told.failure.code == -EDOM);
+
+  told = (struct told){.end = 1};  // of nothing: over at once
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, cube, items, 0, 1, &map), 0);
+  assert_int_equal(shoal_map_on_done(map, tell_map, &told), 0);
+  assert_int_equal(shoal_executor_poll(ex, SHOAL_FOREVER), 1);
+  assert_true(told.n == 1 && told.rc == 0);
+  assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
+  check_empty(ex);
+}
+
 // More callbacks than can be slept on: the last is due first.
 static void test_many_callbacks(void **state) {
   (void)state;
@@ -529,6 +580,7 @@ int main(void) {
       cmocka_unit_test_setup(test_resumed, set_up),
       cmocka_unit_test_setup(test_async, set_up),
       cmocka_unit_test_setup(test_imap, set_up),
+      cmocka_unit_test_setup(test_map_called_back, set_up),
       cmocka_unit_test_setup(test_for_each, set_up),
       cmocka_unit_test_setup(test_wait, set_up),
       cmocka_unit_test_setup(test_refused, set_up),
