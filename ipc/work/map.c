@@ -231,59 +231,115 @@ int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t
 
 // ---- imap ----
 
+struct sent {  // a job that is out: so many arguments, the first of which is this one of the input
+  uint64_t from;
+  uint32_t n;
+};
+
 struct shoal_imap {
   struct shoal_executor *ex;
   const struct shoal_task *task;
   int (*next)(void *arg, void *item);
   void *arg;
-  uint32_t window, unordered;
-  uint32_t first, out;  // of the ring of futures; unordered, `first` stays 0
-  int held;             // an argument that found no room yet
+  uint32_t window, chunk, unordered;
+  uint32_t jobs_max;    // at a time
+  uint32_t first, out;  // of the ring of jobs; unordered, `first` stays 0
+  uint32_t taken;       // arguments that the input has given, and that were not given out
+  uint32_t held;        // of those: in no job yet
+  uint64_t asked;       // arguments that the input has given, in all
   int ended;            // 1, or what `next` answered
-  char *item;
+  char *items;          // those that are held
   struct shoal_future *futures;
+  struct sent *sent;  // the futures' jobs
+  struct {            // a chunk that is given out one by one
+    char *results;
+    uint32_t at, n;
+    uint32_t good;  // so many of them have results; the others `rc`
+    int rc;
+    struct shoal_failure failure;
+    struct shoal_kept_reason_ reason;
+  } got;
 };
+
+static void free_imap(struct shoal_imap *it) {
+  free(it->items);
+  free(it->futures);
+  free(it->sent);
+  free(it->got.results);
+  free(it);
+}
+
+static int check_window(const struct shoal_executor *ex, const struct shoal_imap *it) {
+  if (it->chunk > it->window) return shoal_fail_(-EINVAL, "chunks of %u in a window of %u", it->chunk, it->window);
+  if (it->window > INT32_MAX) return shoal_fail_(-EINVAL, "a window of %u", it->window);
+  if (it->jobs_max <= ex->jobs) return 0;
+  return shoal_fail_(-EINVAL, "a window of %u; the executor has %u jobs", it->window, ex->jobs);
+}
 
 int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,
                      int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
                      struct shoal_imap **out) {
-  uint32_t window = options && options->window ? options->window : shoal_executor_wanted_(ex) * CHUNKS_A_WORKER;
+  struct shoal_imap_options o = options ? *options : (struct shoal_imap_options){0};
+  struct shoal_imap is = {.ex = ex, .task = task, .next = next, .arg = arg, .unordered = o.unordered};
+  uint64_t jobs = (uint64_t)shoal_executor_wanted_(ex) * CHUNKS_A_WORKER;
+  is.chunk = o.chunk ? o.chunk : 1;
+  is.window = o.window ? o.window : jobs * is.chunk > INT32_MAX ? UINT32_MAX : (uint32_t)jobs * is.chunk;
+  is.jobs_max = is.window / is.chunk;
   int rc = check_task(task, size);
-  if (!rc && window > ex->jobs) rc = shoal_fail_(-EINVAL, "a window of %u; the executor has %u jobs", window, ex->jobs);
+  if (!rc) rc = check_window(ex, &is);
   if (rc) return rc;
-  struct shoal_imap *it = calloc(1, sizeof *it);
-  if (it) it->item = malloc(size);
-  if (it) it->futures = malloc(window * sizeof *it->futures);
-  if (!it || !it->item || !it->futures) {
-    if (it) free(it->item), free(it->futures);
-    free(it);
-    return shoal_fail_(-ENOMEM, "no memory for a window of %u", window);
+  struct shoal_imap *it = malloc(sizeof *it);
+  if (!it) return shoal_fail_(-ENOMEM, "no memory for an imap");
+  *it = is;
+  it->items = malloc(is.chunk * size);
+  it->futures = malloc(is.jobs_max * sizeof *it->futures);
+  it->sent = malloc(is.jobs_max * sizeof *it->sent);
+  if (is.chunk > 1) it->got.results = malloc(is.chunk * size);
+  if (!it->items || !it->futures || !it->sent || (is.chunk > 1 && !it->got.results)) {
+    free_imap(it);
+    return shoal_fail_(-ENOMEM, "no memory for a window of %u", is.window);
   }
-  it->ex = ex, it->task = task, it->next = next, it->arg = arg, it->window = window;
-  it->unordered = options ? options->unordered : 0;
   *out = it;
   return 0;
 }
 
-static struct shoal_future *ith(struct shoal_imap *it, uint32_t i) {
-  return &it->futures[(it->first + i) % it->window];
+static uint32_t ith(const struct shoal_imap *it, uint32_t i) { return (it->first + i) % it->jobs_max; }
+
+// Whether something can be given out before anything is submitted.
+static int has_some(const struct shoal_imap *it) { return it->out || it->got.at < it->got.n; }
+
+// Asks the input for what a chunk still lacks, as far as the window goes.
+static void take_chunk(struct shoal_imap *it) {
+  while (it->held < it->chunk && it->taken < it->window && !it->ended) {
+    int more = it->next(it->arg, it->items + it->held * it->task->size);
+    if (more <= 0) it->ended = more ? more : 1;
+    if (more <= 0) break;
+    it->held++;
+    it->taken++;
+    it->asked++;
+  }
+}
+
+static int submit_held(struct shoal_imap *it, shoal_deadline deadline) {
+  uint32_t i = ith(it, it->out);
+  struct shoal_submission_ s = {
+      .task = it->task, .argument = it->items, .size = it->held * it->task->size, .deadline = deadline};
+  int rc = shoal_job_submit_(it->ex, &s, &it->futures[i]);
+  if (rc) return rc;
+  it->sent[i] = (struct sent){it->asked - it->held, it->held};
+  it->held = 0;
+  it->out++;
+  return 0;
 }
 
 // Submits until the window is full, the input has ended, or it cannot: what is out comes first, and may make room. Waits
-// for room only if nothing is out.
+// for room only if nothing is out. A chunk is submitted when it is whole, or no more of it will come.
 static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
-  while (it->out < it->window && (it->held || !it->ended)) {
-    if (!it->held) {
-      int more = it->next(it->arg, it->item);
-      if (more <= 0) it->ended = more ? more : 1;
-      if (more <= 0) break;
-    }
-    it->held = 1;
-    shoal_deadline wait = it->out ? SHOAL_TRY : deadline;
-    int rc = shoal_executor_submit_task(it->ex, it->task, it->item, it->task->size, wait, ith(it, it->out));
-    if (rc) return it->out ? 0 : rc;
-    it->held = 0;
-    it->out++;
+  while (it->out < it->jobs_max) {
+    take_chunk(it);
+    if (!it->held || (it->held < it->chunk && !it->ended)) break;
+    int rc = submit_held(it, has_some(it) ? SHOAL_TRY : deadline);
+    if (rc) return has_some(it) ? 0 : rc;
   }
   return 0;
 }
@@ -294,8 +350,11 @@ static int bring_front(struct shoal_imap *it, shoal_deadline deadline) {
     for (uint32_t i = 0; i < it->out; i++) {
       if (shoal_future_done(&it->futures[i]) == 0) continue;
       struct shoal_future f = it->futures[i];
+      struct sent sent = it->sent[i];
       it->futures[i] = it->futures[0];
+      it->sent[i] = it->sent[0];
       it->futures[0] = f;
+      it->sent[0] = sent;
       return 0;
     }
     int rc = shoal_future_wait(it->futures, it->out, SHOAL_FIRST_DONE, deadline);
@@ -303,11 +362,49 @@ static int bring_front(struct shoal_imap *it, shoal_deadline deadline) {
   }
 }
 
-// The front has been given out. Unordered, they stay together at the beginning.
-static void take_front(struct shoal_imap *it) {
+// The front is done with. Unordered, they stay together at the beginning.
+static void drop_front(struct shoal_imap *it) {
+  (void)shoal_future_release(&it->futures[ith(it, 0)]);
   it->out--;
-  if (it->unordered) it->futures[0] = it->futures[it->out];
-  else it->first = (it->first + 1) % it->window;
+  if (!it->unordered) {
+    it->first = (it->first + 1) % it->jobs_max;
+    return;
+  }
+  it->futures[0] = it->futures[it->out];
+  it->sent[0] = it->sent[it->out];
+}
+
+static int is_answer(int rc) { return !rc || rc == -EREMOTEIO || rc == -ECANCELED; }
+
+// Of a chunk that has failed, those before the first that did have results.
+static int get_chunk(struct shoal_imap *it, shoal_deadline deadline) {
+  const struct shoal_future *f = &it->futures[ith(it, 0)];
+  struct sent sent = it->sent[ith(it, 0)];
+  uint64_t bytes = sent.n * it->task->size;
+  int rc = shoal_future_get(f, it->got.results, bytes, &it->got.failure, deadline);
+  if (!is_answer(rc)) return rc;
+  shoal_reason_keep_(&it->got.reason);
+  uint64_t good = rc == -EREMOTEIO ? it->got.failure.element : rc ? 0 : sent.n;
+  if (good > sent.n || (rc && good && shoal_future_copy_(f, it->got.results, bytes))) good = 0;
+  it->got.failure.element += sent.from;
+  it->got.at = 0;
+  it->got.n = sent.n;
+  it->got.good = (uint32_t)good;
+  it->got.rc = rc;
+  drop_front(it);
+  return 0;
+}
+
+static int give_one(struct shoal_imap *it, void *out, struct shoal_failure *failure) {
+  uint32_t i = it->got.at++;
+  it->taken--;
+  if (i < it->got.good) {
+    if (out) memcpy(out, it->got.results + i * it->task->size, it->task->size);
+    return 0;
+  }
+  shoal_reason_restore_(&it->got.reason);
+  if (failure && it->got.rc == -EREMOTEIO) *failure = it->got.failure;
+  return it->got.rc;
 }
 
 int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
@@ -315,20 +412,22 @@ int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoa
   if (size != it->task->size) return check_task(it->task, size);
   int rc = fill_window(it, deadline);
   if (rc) return rc;
+  if (it->got.at < it->got.n) return give_one(it, out, failure);
   if (!it->out) return it->ended < 0 ? it->ended : -ENOENT;
   if (it->unordered) rc = bring_front(it, deadline);
-  if (!rc) rc = shoal_future_get(ith(it, 0), out, size, failure, deadline);
-  if (rc && rc != -EREMOTEIO && rc != -ECANCELED) return rc;
-  (void)shoal_future_release(ith(it, 0));
-  take_front(it);
+  if (rc) return rc;
+  if (it->chunk > 1) return (rc = get_chunk(it, deadline)) ? rc : give_one(it, out, failure);
+  rc = shoal_future_get(&it->futures[ith(it, 0)], out, size, failure, deadline);
+  if (!is_answer(rc)) return rc;
+  if (rc == -EREMOTEIO && failure) failure->element = it->sent[ith(it, 0)].from;
+  it->taken--;
+  drop_front(it);
   return rc;
 }
 
 int shoal_imap_end(struct shoal_imap *it) {
-  for (uint32_t i = 0; i < it->out; i++) give_up(ith(it, i));
-  free(it->item);
-  free(it->futures);
-  free(it);
+  for (uint32_t i = 0; i < it->out; i++) give_up(&it->futures[ith(it, i)]);
+  free_imap(it);
   return 0;
 }
 

@@ -84,16 +84,20 @@ int shoal_map_task(struct shoal_executor *ex, const struct shoal_task *task, voi
 // ---- imap: results one by one, of an input of any length, in bounded memory ----
 struct shoal_imap;
 struct shoal_imap_options {  // zero: the default
-  uint32_t window;           // arguments that are out at a time, their results included (4 a worker)
-  uint32_t unordered;        // 1: as they complete; 0: in the order of the input
+  uint32_t window;           // arguments that are out at a time, their results included (4 chunks a worker)
+  uint32_t unordered;        // 1: as their chunks complete; 0: in the order of the input
+  uint32_t chunk;            // arguments that travel in one job, one after another, at most `window` (1)
 };
 // `next` writes the next argument: 1 it has, 0 there are no more, <0 an error that shoal_imap_next answers. It is
-// called by shoal_imap_next, no more than `window` arguments ahead. -EINVAL, -ENOMEM, -EBADMSG.
+// called by shoal_imap_next, no more than `window` arguments ahead of what that has given out, whatever the chunk: a chunk begins
+// when all of it has been asked for, or the input has ended. -EINVAL, -ENOMEM, -EBADMSG.
 int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,
                      int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
                      struct shoal_imap **out) SHOAL_MUST_CHECK;
-// 0, -ENOENT there are no more. -EREMOTEIO: that one has failed, and the next call has the next. -EAGAIN, -ETIMEDOUT:
-// none is ready; errors of get, of `next`; of submit, when all that had been submitted has been given out.
+// 0, -ENOENT there are no more. -EREMOTEIO: that one has failed, and the next call has the next; failure->element: which of the
+// input. Of a chunk, the first that failed, and each behind it, whose result is lost though it may have been done: the failure is
+// that of the first. -EAGAIN, -ETIMEDOUT: none is ready; errors of get, of `next`; of submit, when all that had been submitted has
+// been given out.
 int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
                     shoal_deadline deadline);
 // What has not begun is cancelled.

@@ -43,7 +43,7 @@ struct shoal_failure {  // of a task
   int signal;           // that killed the last of them; 0: none, or nobody knows. Not told by a pool
   unsigned worker;
   uint32_t attempt;   // of the element, from 1
-  uint64_t element;   // of a map's array; else 0
+  uint64_t element;   // of a map's array, of an imap's input; else 0
   const char *task;   // its name
   char message[112];  // why: what shoal_task_fail or a call of the library said in the task, cut; "" nothing
 };

@@ -11,6 +11,7 @@
 //   every index at least
 //               once, without at most once
 //   broken      meanwhile: what a worker still claims from is nobody else's
+//   chunks      of imap: the window stays; what comes before the first that failed has its result, the others of its chunk are told
 //   called back of a map: once, when all is over, and not when it was ended before; it may end the map
 //   wait        first, first failure, all; as completed gives each once; callbacks run once each
 //   refused     what does not fit changes nothing
@@ -335,6 +336,96 @@ static void test_imap(void **state) {
   check_empty(ex);
 }
 
+// What imap gives of n arguments in chunks: refuse_thirds fails the third of each three.
+static void imap_chunks(struct shoal_executor *ex, struct shoal_imap_options o, uint32_t n) {
+  struct shoal_imap *it;
+  uint32_t got = 0;
+  set_up(NULL);
+  asked = 0;
+  assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), 0);
+  for (int rc;; got++) {
+    struct item item = {.id = 0};
+    if ((rc = shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER)) == -ENOENT) break;
+    assert_int_equal(rc, 0);
+    if (!o.unordered) assert_int_equal(item.id, got);
+    assert_true(asked <= got + o.window);
+    assert_int_equal(item.out, (uint64_t)item.in * item.in * item.in);
+    assert_int_equal(shoal_add32_relaxed(&ledger->ended[item.id], 1), 0);
+  }
+  assert_int_equal(got, n);
+  shoal_imap_end(it);
+  set_up(NULL);
+  asked = 0;
+  assert_int_equal(SHOAL_IMAP(ex, refuse_thirds, count_up, &n, &o, &it), 0);
+  for (uint32_t i = 0, rank = 0; i < n; i++) {
+    struct item item = {.id = UINT32_MAX};
+    struct shoal_failure failure = {.code = 0};
+    int rc = shoal_imap_next(it, &item, sizeof item, &failure, SHOAL_FOREVER);
+    if (rc) assert_int_equal(rc, -EREMOTEIO);
+    if (rc) assert_int_equal(failure.code, -EDOM);
+    if (o.unordered) continue;
+    rank = i - i % o.chunk;  // where its chunk begins
+    uint32_t first = rank + (5 - rank % 3) % 3;
+    assert_int_equal(rc, i < first ? 0 : -EREMOTEIO);
+    if (rc) assert_int_equal(failure.element, first);
+    else assert_int_equal(item.id, i);
+  }
+  assert_int_equal(shoal_imap_next(it, &(struct item){0}, sizeof(struct item), NULL, SHOAL_FOREVER), -ENOENT);
+  shoal_imap_end(it);
+}
+static void test_imap_chunks(void **state) {
+  (void)state;
+  static const struct shoal_imap_options options[] = {{.window = 10, .chunk = 3}, {.window = 10, .chunk = 10},
+                                                      {.window = 11, .chunk = 2}, {.window = 200, .chunk = 50},
+                                                      {.window = 10, .chunk = 1}, {.window = 1, .chunk = 1}};
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.jobs = 64});
+  for (unsigned i = 0; i < sizeof options / sizeof *options; i++) {
+    struct shoal_imap_options o = options[i];
+    for (o.unordered = 0; o.unordered < 2; o.unordered++) {
+      imap_chunks(ex, o, 1000);
+      imap_chunks(ex, o, 1);
+      imap_chunks(ex, o, 0);
+    }
+  }
+  check_empty(ex);
+}
+
+// A worker dies in a chunk: those before have their results. An error of the input comes behind what it had given.
+static int fail_at_8(void *arg, void *item) {
+  (void)arg;
+  *(struct item *)item = (struct item){asked, asked, 0};
+  return asked == 8 ? -EIO : (int)(++asked > 0);
+}
+static void test_imap_chunk_dies(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.jobs = 64});
+  struct shoal_imap_options o = {.window = 20, .chunk = 5};
+  struct shoal_imap *it;
+  struct shoal_failure failure;
+  struct item item;
+  uint32_t n = 20;
+  asked = 0;
+  assert_int_equal(SHOAL_IMAP(ex, die_of_13, count_up, &n, &o, &it), 0);
+  for (uint32_t i = 0; i < n; i++) {
+    int rc = shoal_imap_next(it, &item, sizeof item, &failure, SHOAL_FOREVER);
+    assert_int_equal(rc, i < 13 || i >= 15 ? 0 : -EREMOTEIO);
+    if (rc) assert_int_equal(failure.code, -ENOTRECOVERABLE);
+    if (rc) assert_int_equal(failure.element, 13);
+    else assert_true(item.id == i && item.out == 1);
+  }
+  assert_int_equal(shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER), -ENOENT);
+  shoal_imap_end(it);
+  asked = 0;
+  assert_int_equal(SHOAL_IMAP(ex, cube, fail_at_8, NULL, &o, &it), 0);
+  for (uint32_t i = 0; i < 8; i++) {
+    assert_int_equal(shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(item.id, i);
+  }
+  for (int i = 0; i < 2; i++) assert_int_equal(shoal_imap_next(it, &item, sizeof item, NULL, SHOAL_FOREVER), -EIO);
+  shoal_imap_end(it);
+  check_empty(ex);
+}
+
 // No cell for the next, or closed: what is out is given out.
 static void test_imap_stopped(void **state) {
   (void)state;
@@ -562,6 +653,10 @@ static void test_refused(void **state) {
   assert_int_equal(SHOAL_MAP_ASYNC(ex, cube, &item, UINT64_MAX / 8, 0, &map), -EINVAL);
   struct shoal_imap_options o = {.window = 17};
   assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), -EINVAL);
+  o = (struct shoal_imap_options){.window = 4, .chunk = 5};
+  assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), -EINVAL);
+  o = (struct shoal_imap_options){.chunk = UINT32_MAX};
+  assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), -EINVAL);
   assert_int_equal(shoal_imap_begin(ex, &cube_task_, 3, count_up, &n, NULL, &it), -EBADMSG);
   struct part p = {.sum = 0};
   assert_int_equal(shoal_for_each_task(ex, &sum_range_task_, &p, 3, 5, NULL, NULL, SHOAL_FOREVER), -EBADMSG);
@@ -580,6 +675,8 @@ int main(void) {
       cmocka_unit_test_setup(test_resumed, set_up),
       cmocka_unit_test_setup(test_async, set_up),
       cmocka_unit_test_setup(test_imap, set_up),
+      cmocka_unit_test_setup(test_imap_chunks, set_up),
+      cmocka_unit_test_setup(test_imap_chunk_dies, set_up),
       cmocka_unit_test_setup(test_map_called_back, set_up),
       cmocka_unit_test_setup(test_for_each, set_up),
       cmocka_unit_test_setup(test_wait, set_up),
