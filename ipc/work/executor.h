@@ -11,6 +11,7 @@
 //   rc = shoal_future_get(&future, &s, sizeof s, NULL, SHOAL_FOREVER);     // s.out is 9
 //   rc = shoal_future_release(&future);
 //   rc = SHOAL_APPLY(ex, square, &s, NULL, SHOAL_FOREVER);                 // all three
+//   rc = SHOAL_SUBMIT_BYTES(ex, reversed, text, strlen(text), &future);    // SHOAL_BYTES_TASK; shoal_future_get_bytes
 //   rc = shoal_executor_shutdown(ex, 0, SHOAL_FOREVER);                    // all is done, the workers have ended
 //   rc = shoal_executor_detach(ex);
 //
@@ -35,7 +36,8 @@
 //          [J2]. Jobs begin in the order in which one thread submitted them.
 // CRASH    submit: killed before it returns, the job will run or never was. A worker: exactly the jobs that it ran have
 //          failed (-ENOTRECOVERABLE, and the signal) or, with `retries`, run again: so every job ends in exactly one state,
-//          having run at most once, or with retries at least once. A process that has futures: its jobs run all the same,
+//          having run at most once, or with retries at least once; what a dead attempt had replied is nobody's result, and
+//          its memory comes back. A process that has futures: its jobs run all the same,
 //          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
 //          (-EPIPE), as nothing runs any more. A task that leaves another by longjmp ends its worker when it returns. Killed inside a release of another process's future: the cell may be free
 //          only when that process ends.
@@ -49,7 +51,7 @@
 //          whose serving thread has ended (pthread_exit, exec) is killed.
 // COST     submit: a line written, a compare-and-set, a put; the worker: a receive and two compare-and-sets. No system
 //          call unless somebody sleeps. An argument of up to 48 bytes lies in the job's own line, a larger one in a block
-//          of the segment's heap.
+//          of the segment's heap. Bytes: up to 24 there, else in a block, copied once; a result is a block, written in place.
 #pragma once
 
 #include "core/directory.h"
@@ -125,7 +127,7 @@ int shoal_executor_detach(struct shoal_executor *ex);
 struct shoal_executor *shoal_executor_current(void);
 
 // ---- submitting ----
-// Copies the argument, `size` bytes: that of the task's struct. `out` NULL: nobody wants to know what comes of it.
+// Copies the argument, `size` bytes: that of the task's struct; of a bytes task as many as you like. `out` NULL: nobody wants to know what comes of it.
 // Sleeps while the queue is full (jobs / 2); a worker runs the job itself then. -ENOENT no such task, -EEXIST two;
 // -EINVAL no argument; -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken; -ENOSPC
 // options.jobs futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
@@ -142,10 +144,18 @@ int shoal_executor_apply(struct shoal_executor *ex, const char *task, void *argu
 int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
                               struct shoal_failure *failure, shoal_deadline deadline);
 
+// The same with a bytes task: the result is copied to `out`, *out_size bytes. -EMSGSIZE: it has more than `room`; *out_size says how
+// many, and it is lost. -EBADMSG: no bytes task.
+int shoal_executor_apply_bytes(struct shoal_executor *ex, const struct shoal_task *task, const void *argument,
+                               uint64_t size, void *out, uint64_t room, uint64_t *out_size,
+                               struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
+
 // With a task that SHOAL_TASK has defined in this file: the compiler checks that the argument is of its type.
 #define SHOAL_SUBMIT(ex, task, argument, out) SHOAL_SUBMIT_UNTIL(ex, task, argument, SHOAL_FOREVER, out)
 #define SHOAL_SUBMIT_UNTIL(ex, task, argument, deadline, out) \
   shoal_executor_submit_task(ex, &task##_task_, (1 ? (argument) : task##_type_), sizeof *task##_type_, deadline, out)
+#define SHOAL_SUBMIT_BYTES(ex, task, data, size, out) \
+  shoal_executor_submit_task(ex, &task##_task_, data, size, SHOAL_FOREVER, out)
 #define SHOAL_APPLY(ex, task, argument, failure, deadline) \
   shoal_executor_apply_task(ex, &task##_task_, (1 ? (argument) : task##_type_), sizeof *task##_type_, failure, deadline)
 

@@ -52,7 +52,12 @@ enum shoal_job_state_ {
 #define SHOAL_JOB_DIED_ (UINT64_C(1) << 30)  // FAILED, DEAD: with its worker; else it has written down why
 #define SHOAL_JOB_LATE_ (UINT64_C(1) << 31)  // CONDEMNED, and after that: at its time limit; else it is cancelled
 
-enum { SHOAL_ARGUMENT_INLINE_ = 0, SHOAL_ARGUMENT_BLOCK_ = 1, SHOAL_ARGUMENT_PLACE_ = 2 };  // in the task word
+enum {  // in the task word
+  SHOAL_ARGUMENT_INLINE_ = 0,
+  SHOAL_ARGUMENT_BLOCK_ = 1,
+  SHOAL_ARGUMENT_PLACE_ = 2,
+  SHOAL_ARGUMENT_BYTES_ = 3,  // of a bytes task: `small`, or a block; the result has a block of its own
+};
 #define SHOAL_ARGUMENT_ UINT64_C(3)
 #define SHOAL_JOB_LIMITED_ UINT64_C(4)  // in the task word: the worker notes when it has to be over
 #define SHOAL_JOB_RANGES_ UINT64_C(8)   // in the task word: indices, from a cursor that several jobs share
@@ -61,14 +66,22 @@ enum { SHOAL_ARGUMENT_INLINE_ = 0, SHOAL_ARGUMENT_BLOCK_ = 1, SHOAL_ARGUMENT_PLA
 #define SHOAL_CHUNKS_ 16u                      // fewer than a job has attempts: each death takes one
 
 #define SHOAL_JOB_INLINE_ 48u
+#define SHOAL_JOB_SMALL_ 24u
 struct shoal_job_shm {
   shoal_atomic64 state;  // its low half is a futex
   uint64_t task;         // shoal_task_word_, as all up to `after` the owner's, before PENDING
-  unsigned char argument[SHOAL_JOB_INLINE_];
+  union {
+    unsigned char argument[SHOAL_JOB_INLINE_];
+    struct {
+      unsigned char small[SHOAL_JOB_SMALL_];
+      struct shoal_block_ref result;  // the owner: none, as `off` 0; who runs it: which block it is
+      uint64_t result_size;           // who runs it, after that
+    } bytes;
+  };
   shoal_atomic64 owner;          // generation:20 | process:44
   uint64_t size;                 // of the argument, in bytes: one struct or several
   shoal_off off;                 // SHOAL_ARGUMENT_PLACE_: where it is
-  struct shoal_block_ref block;  // SHOAL_ARGUMENT_BLOCK_: which it is
+  struct shoal_block_ref block;  // SHOAL_ARGUMENT_BLOCK_: which it is; of bytes, too: `off` 0, they are `small`
   shoal_atomic64 next;           // generation:32 | 1 + the job that begins when this one is over, or 0: see job_then.c
   shoal_atomic64 after;          // 1 + the token of the job that has to be over first; 0: none, or it has been
   uint32_t chunk;                // 0: all structs fail together; else so many, of at most SHOAL_CHUNKS_ chunks
@@ -233,6 +246,13 @@ void shoal_job_freed_(struct shoal_executor *ex, uint32_t job, uint32_t generati
 void shoal_job_abandon_(struct shoal_executor *ex);
 // Where the argument lies; -ENOENT, -EOVERFLOW: the cell was damaged, or its block is no more.
 int shoal_job_argument_(struct shoal_executor *ex, struct shoal_job_shm *cell, void **out, uint64_t *size);
+// Where the result lies: of a bytes task what it has replied (NULL: nothing), else the argument.
+int shoal_job_result_(struct shoal_executor *ex, struct shoal_job_shm *cell, void **out, uint64_t *size);
+SHOAL_INLINE int shoal_job_is_bytes_(const struct shoal_job_shm *cell) {
+  return (__atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_) == SHOAL_ARGUMENT_BYTES_;
+}
+// Who runs a bytes task: its result has another block of so many bytes; or, `out` NULL, none.
+int shoal_job_reply_(struct shoal_executor *ex, struct shoal_job_shm *cell, uint64_t size, void **out);
 // The state of a job, if it is still that generation; else 0.
 SHOAL_INLINE uint64_t shoal_job_look_(const struct shoal_executor *ex, uint32_t job, uint32_t generation) {
   if (job >= ex->jobs) return 0;

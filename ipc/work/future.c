@@ -177,13 +177,13 @@ static int failed(const struct shoal_future *f, uint64_t s, struct shoal_failure
 }
 
 int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size) {
-  void *argument;
+  void *result;
   uint64_t has;
-  int rc = shoal_job_argument_(f->executor, &f->executor->cells[f->job], &argument, &has);
+  int rc = shoal_job_result_(f->executor, &f->executor->cells[f->job], &result, &has);
   if (rc) return rc;
   if (has != size)
     return shoal_fail_(-EBADMSG, "a result of %llu bytes, not %llu", (unsigned long long)has, (unsigned long long)size);
-  memcpy(out, argument, size);
+  if (size) memcpy(out, result, size);
   return 0;
 }
 
@@ -227,6 +227,39 @@ int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, str
   if (SHOAL_UNLIKELY(shoal_load32_relaxed(&f->executor->callbacks_n))) shoal_future_called_(f->executor);
   rc = result(f, s, out, size, failure);
   return is_still(f, s) ? rc : shoal_future_released_();
+}
+
+int shoal_future_view_bytes(const struct shoal_future *f, const void **data, uint64_t *size,
+                            struct shoal_failure *failure, shoal_deadline deadline) {
+  struct shoal_executor *ex = f->executor;
+  uint64_t s = 0, has = 0;
+  void *at = NULL;
+  int rc = wait_for(f, &s, deadline);
+  if (rc) return rc;
+  if (SHOAL_UNLIKELY(shoal_load32_relaxed(&ex->callbacks_n))) shoal_future_called_(ex);
+  rc = result(f, s, NULL, 0, failure);
+  if (!rc && !shoal_job_is_bytes_(&ex->cells[f->job])) rc = shoal_fail_(-EBADMSG, "a result of no bytes task");
+  if (!rc) rc = shoal_job_result_(ex, &ex->cells[f->job], &at, &has);
+  if (!is_still(f, s)) return shoal_future_released_();
+  if (rc) return rc;
+  *data = at;
+  *size = has;
+  return 0;
+}
+
+int shoal_future_get_bytes(const struct shoal_future *f, void *out, uint64_t room, uint64_t *size,
+                           struct shoal_failure *failure, shoal_deadline deadline) {
+  const void *data;
+  uint64_t has;
+  int rc = shoal_future_view_bytes(f, &data, &has, failure, deadline);
+  if (rc) return rc;
+  if (has <= room && has) memcpy(out, data, has);
+  uint64_t s = shoal_future_look_(f);
+  if (!s || !is_still(f, s)) return shoal_future_released_();
+  *size = has;
+  if (has <= room) return 0;
+  return shoal_fail_(-EMSGSIZE, "a result of %llu bytes, room for %llu", (unsigned long long)has,
+                     (unsigned long long)room);
 }
 
 int shoal_future_failure(const struct shoal_future *f, struct shoal_failure *out) {
@@ -301,15 +334,30 @@ int shoal_future_open(struct shoal_executor *ex, uint64_t token, struct shoal_fu
 
 // ---- submit, get, release ----
 
+static void give_up(const struct shoal_future *f, int rc) {
+  if (rc == -ETIMEDOUT || rc == -EAGAIN) (void)shoal_future_cancel(f, 0);
+  (void)shoal_future_release(f);
+}
+
 int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
                               struct shoal_failure *failure, shoal_deadline deadline) {
   struct shoal_future f;
+  if (SHOAL_UNLIKELY(task->bytes)) return shoal_fail_(-EBADMSG, "task %s takes bytes", task->name);
   int rc = shoal_executor_submit_task(ex, task, argument, size, deadline, &f);
   if (rc) return rc;
   rc = shoal_future_get(&f, argument, size, failure, deadline);
-  if (rc == -ETIMEDOUT || rc == -EAGAIN) (void)shoal_future_cancel(&f, 0);
-  (void)shoal_future_release(&f);
-  return rc;
+  return give_up(&f, rc), rc;
+}
+
+int shoal_executor_apply_bytes(struct shoal_executor *ex, const struct shoal_task *task, const void *argument,
+                               uint64_t size, void *out, uint64_t room, uint64_t *out_size,
+                               struct shoal_failure *failure, shoal_deadline deadline) {
+  struct shoal_future f;
+  if (!task->bytes) return shoal_fail_(-EBADMSG, "task %s takes a %s", task->name, task->type);
+  int rc = shoal_executor_submit_task(ex, task, argument, size, deadline, &f);
+  if (rc) return rc;
+  rc = shoal_future_get_bytes(&f, out, room, out_size, failure, deadline);
+  return give_up(&f, rc), rc;
 }
 
 int shoal_executor_apply(struct shoal_executor *ex, const char *task, void *argument, uint64_t size,

@@ -29,6 +29,14 @@ SHOAL_BEGIN
 // its creator has gone: it will never be over. In a worker: a job that nobody has begun it runs itself.
 int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
                      shoal_deadline deadline) SHOAL_MUST_CHECK;
+// The same, of a bytes task (SHOAL_BYTES_TASK): copies what it has replied, *size bytes. -EMSGSIZE: more than `room`; *size says how
+// many, and nothing is copied: ask again. -EBADMSG: no bytes task.
+int shoal_future_get_bytes(const struct shoal_future *f, void *out, uint64_t room, uint64_t *size,
+                           struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
+// The same, where it lies in the segment, aligned to 16 (NULL: nothing was replied): there until the future is released,
+// by whoever.
+int shoal_future_view_bytes(const struct shoal_future *f, const void **data, uint64_t *size,
+                            struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // Why it failed, as get; -EAGAIN it is not over, 0 it did not fail (then *out is untouched).
 int shoal_future_failure(const struct shoal_future *f, struct shoal_failure *out);
 // 1, 0, -EINVAL released. done: over, whichever way.
@@ -45,7 +53,8 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags);
 int shoal_future_release(const struct shoal_future *f);
 
 // ---- one after another ----
-// Submits a job that begins when `f` is over, on a copy of its result, which has the size of the task's struct: -EBADMSG.
+// Submits a job that begins when `f` is over, on a copy of its result, which has the size of the task's struct: -EBADMSG, as for
+// bytes tasks.
 // If `f` fails or is cancelled, the task does not run, and the job ends as `f` did: its
 // failure names the task that did not run, the reason says so. `f` may be released meanwhile; it has
 // one such job at a time: -EBUSY. `out` NULL: nobody wants to know. Does not sleep. -EINVAL released; -ENOENT, -EEXIST,

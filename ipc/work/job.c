@@ -75,10 +75,11 @@ static void disown(struct shoal_job_shm *cell, uint32_t generation) {
   shoal_cas64_release(&cell->owner, &owner, 0);  // [C2]
 }
 
-// The block of the cell's argument is free, if *word still is `value` when we have read which it is.
-static void end_block(struct shoal_executor *ex, struct shoal_job_shm *cell, shoal_atomic64 *word, uint64_t value) {
-  struct shoal_block_ref ref = {__atomic_load_n(&cell->block.off, __ATOMIC_RELAXED),
-                                __atomic_load_n(&cell->block.seq, __ATOMIC_RELAXED), 0};
+// The block of the cell's argument, or result, is free, if *word still is `value` when we have read which it is.
+static void end_block(struct shoal_executor *ex, const struct shoal_block_ref *block, shoal_atomic64 *word,
+                      uint64_t value) {
+  struct shoal_block_ref ref = {__atomic_load_n(&block->off, __ATOMIC_RELAXED),
+                                __atomic_load_n(&block->seq, __ATOMIC_RELAXED), 0};
   // [B1] keeps the loads before it; pairs with [C1]: whose block stands there now has changed the word
   if (!ref.off || !shoal_cas64_acq_rel(word, &value, value)) return;
   shoal_block_end_(ex->heap, &ref, ex->object.entry, ex->object.generation);
@@ -109,8 +110,9 @@ int shoal_job_free_(struct shoal_executor *ex, uint32_t job, uint64_t s) {
     if (shoal_job_generation_(s) != generation || !shoal_job_over_(s)) return 2;  // by who let go of it
     given_up = s & SHOAL_JOB_DETACHED_;                                           // so that one may still be faster
   }
-  if ((__atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_) == SHOAL_ARGUMENT_BLOCK_)
-    end_block(ex, cell, &cell->state, s);
+  if (__atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_BLOCK_)  // or BYTES
+    end_block(ex, &cell->block, &cell->state, s);
+  if (SHOAL_UNLIKELY(shoal_job_is_bytes_(cell))) end_block(ex, &cell->bytes.result, &cell->state, s);
   // [J3] what was read of the result was read before; pairs with [C1]
   if (!shoal_cas64_acq_rel(&cell->state, &s, (uint64_t)(generation + 1) << 32 | SHOAL_JOB_FREE_))
     return given_up ? 2 : 0;
@@ -147,7 +149,7 @@ static int reap_cell(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64
     if (!(s & SHOAL_JOB_DETACHED_)) shoal_cas64_relaxed(&cell->state, &s, s | SHOAL_JOB_DETACHED_);
     return 0;
   }
-  end_block(ex, cell, &cell->owner, owner);
+  end_block(ex, &cell->block, &cell->owner, owner);
   return shoal_cas64_release(&cell->owner, &owner, 0);  // [C2]
 }
 
@@ -175,20 +177,57 @@ int shoal_executor_reap(struct shoal_executor *ex) {
 // ---- the argument ----
 
 int shoal_job_argument_(struct shoal_executor *ex, struct shoal_job_shm *cell, void **out, uint64_t *size) {
-  uint64_t usable = SHOAL_JOB_INLINE_, bytes = __atomic_load_n(&cell->size, __ATOMIC_RELAXED);
+  uint64_t usable = SHOAL_JOB_SMALL_, bytes = __atomic_load_n(&cell->size, __ATOMIC_RELAXED);
   uint64_t kind = __atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_;
   struct shoal_block_ref ref = cell->block;
   void *at = cell->argument;
   if (kind == SHOAL_ARGUMENT_PLACE_) {
     at = shoal_segment_at(ex->seg, cell->off, bytes);
     usable = bytes;
-  } else if (kind == SHOAL_ARGUMENT_BLOCK_) {
+  } else if (kind == SHOAL_ARGUMENT_INLINE_) {
+    usable = SHOAL_JOB_INLINE_;
+  } else if (kind == SHOAL_ARGUMENT_BLOCK_ || ref.off) {
     int rc = shoal_block_at_(ex->heap, &ref, ex->object.entry, ex->object.generation, &at, &usable);
     if (rc) return rc;
   }
   if (!at || bytes > usable) return shoal_fail_(-EOVERFLOW, "an argument of %llu bytes", (unsigned long long)bytes);
   *out = at;
   *size = bytes;
+  return 0;
+}
+
+int shoal_job_result_(struct shoal_executor *ex, struct shoal_job_shm *cell, void **out, uint64_t *size) {
+  if (!shoal_job_is_bytes_(cell)) return shoal_job_argument_(ex, cell, out, size);
+  struct shoal_block_ref ref = cell->bytes.result;
+  uint64_t usable = 0, bytes = ref.off ? cell->bytes.result_size : 0;
+  void *at = NULL;
+  int rc = ref.off ? shoal_block_at_(ex->heap, &ref, ex->object.entry, ex->object.generation, &at, &usable) : 0;
+  if (rc) return rc;
+  if (bytes > usable) return shoal_fail_(-EOVERFLOW, "a result of %llu bytes", (unsigned long long)bytes);
+  *out = at;
+  *size = bytes;
+  return 0;
+}
+
+// The block is the executor's, or this process's while it is moved: whoever is killed in here, it goes with one of them.
+int shoal_job_reply_(struct shoal_executor *ex, struct shoal_job_shm *cell, uint64_t size, void **out) {
+  struct shoal_block_ref ref = cell->bytes.result;
+  void *block = NULL;
+  int rc = ref.off ? shoal_block_take_(ex->heap, &ref, ex->object.entry, ex->object.generation) : 0;
+  if (!rc && ref.off) block = shoal_segment_at(ex->seg, ref.off, 1);
+  __atomic_store_n(&cell->bytes.result.off, 0, __ATOMIC_RELAXED);
+  // of an attempt that died before it was the executor's: the dead process's, and goes with it
+  if (!out) return block ? shoal_heap_free(ex->heap, block) : 0;
+  rc = shoal_heap_realloc(ex->heap, &block, size);
+  if (!block) return rc;
+  int given = shoal_block_give_(ex->heap, block, ex->object.entry, ex->object.generation, &cell->bytes.result);
+  if (given) {
+    __atomic_store_n(&cell->bytes.result.off, 0, __ATOMIC_RELAXED);
+    (void)shoal_heap_free(ex->heap, block);
+  }
+  if (rc || given) return rc ? rc : given;
+  cell->bytes.result_size = size;
+  *out = block;
   return 0;
 }
 
@@ -203,16 +242,26 @@ static int fill_block(struct shoal_executor *ex, struct shoal_job_shm *cell, con
   return rc;
 }
 
+static int fill_bytes(struct shoal_executor *ex, struct shoal_job_shm *cell, const struct shoal_submission_ *s) {
+  __atomic_store_n(&cell->bytes.result.off, 0, __ATOMIC_RELAXED);
+  if (s->size > SHOAL_JOB_SMALL_) return fill_block(ex, cell, s);
+  __atomic_store_n(&cell->block.off, 0, __ATOMIC_RELAXED);
+  if (s->size) memcpy(cell->bytes.small, s->argument, s->size);
+  return 0;
+}
+
 // Nobody else reads the cell yet, but for its owner, generation and block.
 static int fill(struct shoal_executor *ex, struct shoal_job_shm *cell, uint32_t generation,
                 const struct shoal_submission_ *s) {
   uint64_t word = shoal_task_word_(s->task), limit = (uint64_t)ex->limit_ns;
   if (!word) return shoal_fail_(-ENOENT, "task %s is not registered in this program", s->task->name);
-  uint64_t kind = !s->argument && !s->after      ? SHOAL_ARGUMENT_PLACE_
+  uint64_t kind = s->task->bytes                 ? SHOAL_ARGUMENT_BYTES_
+                  : !s->argument && !s->after    ? SHOAL_ARGUMENT_PLACE_
                   : s->size <= SHOAL_JOB_INLINE_ ? SHOAL_ARGUMENT_INLINE_
                                                  : SHOAL_ARGUMENT_BLOCK_;
   if (kind == SHOAL_ARGUMENT_INLINE_ && s->argument) memcpy(cell->argument, s->argument, s->size);
   int rc = kind == SHOAL_ARGUMENT_BLOCK_ ? fill_block(ex, cell, s) : 0;
+  if (kind == SHOAL_ARGUMENT_BYTES_) rc = fill_bytes(ex, cell, s);
   if (rc) return rc;
   __atomic_store_n(&cell->task, word | kind | (limit ? SHOAL_JOB_LIMITED_ : 0) | (s->ranges ? SHOAL_JOB_RANGES_ : 0),
                    __ATOMIC_RELAXED);
@@ -300,7 +349,7 @@ static int publish_next(struct shoal_executor *ex, shoal_atomic64 *submitting, u
 
 static void give_up_cell(struct shoal_executor *ex, uint32_t job, uint32_t generation) {
   struct shoal_job_shm *cell = &ex->cells[job];
-  end_block(ex, cell, &cell->owner, shoal_load64_relaxed(&cell->owner));
+  end_block(ex, &cell->block, &cell->owner, shoal_load64_relaxed(&cell->owner));
   disown(cell, generation);
   shoal_job_remember_(ex, job);
 }
@@ -330,7 +379,7 @@ int shoal_job_submit_(struct shoal_executor *ex, const struct shoal_submission_ 
 
 int shoal_executor_submit_task(struct shoal_executor *ex, const struct shoal_task *task, const void *argument,
                                uint64_t size, shoal_deadline deadline, struct shoal_future *out) {
-  if (SHOAL_UNLIKELY(size != task->size))
+  if (SHOAL_UNLIKELY(size != task->size && !task->bytes))
     return shoal_fail_(-EBADMSG, "task %s takes a %s of %llu bytes, not %llu", task->name, task->type,
                        (unsigned long long)task->size, (unsigned long long)size);
   if (SHOAL_UNLIKELY(!argument && size)) return shoal_fail_(-EINVAL, "no argument for task %s", task->name);

@@ -80,6 +80,8 @@ int shoal_future_then_task(const struct shoal_future *f, const struct shoal_task
   uint64_t s = shoal_future_look_(f);
   if (!s) return shoal_future_released_();
   uint64_t size = __atomic_load_n(&ex->cells[f->job].size, __ATOMIC_RELAXED);
+  if (task->bytes || shoal_job_is_bytes_(&ex->cells[f->job]))
+    return shoal_fail_(-EBADMSG, "task %s, of structs, after one of bytes, or the other way", task->name);
   if (size != task->size)
     return shoal_fail_(-EBADMSG, "task %s takes a %s of %llu bytes, and is to be given %llu", task->name, task->type,
                        (unsigned long long)task->size, (unsigned long long)size);

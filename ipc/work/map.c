@@ -102,6 +102,7 @@ static int submit_next(struct shoal_map *m, shoal_deadline deadline) {
 }
 
 static int check_task(const struct shoal_task *task, uint64_t size) {
+  if (!task->size) return shoal_fail_(-EBADMSG, "task %s takes no struct, or an empty one", task->name);
   if (size == task->size) return 0;
   return shoal_fail_(-EBADMSG, "task %s takes a %s of %llu bytes, not %llu", task->name, task->type,
                      (unsigned long long)task->size, (unsigned long long)size);

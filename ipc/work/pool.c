@@ -251,6 +251,7 @@ static int check_options(const struct shoal_pool_options *o, const struct shoal_
   int rc = shoal_task_find(o->task, task);
   if (!rc) rc = shoal_queue_info(o->queue, &queue);
   if (rc) return rc;
+  if ((*task)->bytes) return shoal_fail_(-EBADMSG, "task %s takes bytes: an executor's", o->task);
   if ((*task)->size > queue.element_size)
     return shoal_fail_(-EBADMSG, "task %s takes %zu bytes, an element has %u", o->task, (size_t)(*task)->size,
                        queue.element_size);

@@ -253,6 +253,7 @@ int shoal_process_start_task(struct shoal_process *p, const char *task, void *ar
   struct shoal_start_ s = {.arg = argument, .size = size};
   int rc = shoal_task_find(task, &s.task);
   if (rc) return rc;
+  if (s.task->bytes) return shoal_fail_(-EBADMSG, "task %s takes bytes: an executor's", task);
   if (size != s.task->size)
     return shoal_fail_(-EBADMSG, "task %s takes a %s of %zu bytes, not %zu", task, s.task->type, (size_t)s.task->size,
                        (size_t)size);

@@ -130,6 +130,25 @@ static int run_each(const struct run *r, const struct shoal_task *task, char *ar
   return failed;
 }
 
+struct bytes_run {
+  struct shoal_bytes bytes;
+  const struct run *r;
+};
+
+static int reply(const struct shoal_bytes *bytes, uint64_t size, void **out) {
+  const struct run *r = SHOAL_EMBEDS((struct shoal_bytes *)(uintptr_t)bytes, struct bytes_run, bytes)->r;
+  return shoal_job_reply_(r->ex, r->cell, size, out);
+}
+
+static SHOAL_NOINLINE int run_bytes(const struct run *r, const struct shoal_task *task, const void *data,
+                                    uint64_t size) {
+  struct bytes_run b = {{data, size, reply}, r};
+  if (shoal_job_attempt_(r->s) > 1) (void)shoal_job_reply_(r->ex, r->cell, 0, NULL);  // what the dead one has left
+  shoal_reason_clear();
+  int rc = task->run(&b.bytes);
+  return rc ? fail(r, 0, rc, shoal_reason()) : 0;
+}
+
 // Claims a share of what is left for the range at `range`. What is claimed is written there first: killed in between,
 // with retries, it is done again.
 static int claim_range(const struct run *r, struct shoal_cursor_shm_ *cursor, struct shoal_range *range) {
@@ -174,7 +193,7 @@ static int inherit(const struct run *r, void *argument, uint64_t size, int *canc
     shoal_future_tell_(r->ex, job, s, &failure);
     return fail(r, (uint32_t)failure.element, failure.code, failure.message);
   }
-  int rc = shoal_job_argument_(r->ex, &r->ex->cells[job], &from, &has);
+  int rc = shoal_job_result_(r->ex, &r->ex->cells[job], &from, &has);
   if (rc || has != size) return fail(r, 0, rc ? rc : -EBADMSG, rc ? shoal_reason() : "a result of another size");
   memcpy(argument, from, size);
   shoal_store64_release(&r->cell->after, 0);  // [Y8] pairs with [Y9] of ipc/work/job_then.c
@@ -198,12 +217,14 @@ static int run_task(const struct run *r, int *cancelled) {
   if (SHOAL_UNLIKELY(self.told != task) && self.depth == 1) tell_task(&r->ex->desks[self.worker], task);
   int rc = shoal_job_argument_(r->ex, r->cell, &argument, &size);
   if (SHOAL_UNLIKELY(rc)) return fail(r, 0, rc, shoal_reason());
-  if (SHOAL_UNLIKELY(size < task->size || size % task->size))
+  if (SHOAL_UNLIKELY(task->bytes && shoal_job_is_bytes_(r->cell))) return run_bytes(r, task, argument, size);
+  uint64_t n = SHOAL_LIKELY(task->size) ? size / task->size : 1;  // 0: an empty struct
+  if (SHOAL_UNLIKELY(!n || size != n * task->size || task->bytes || shoal_job_is_bytes_(r->cell)))
     return fail(r, 0, -EBADMSG, "an argument of another size");
   if (SHOAL_UNLIKELY(shoal_load64_relaxed(&r->cell->after))) rc = inherit(r, argument, size, cancelled);
   if (rc) return rc;
   if (word & SHOAL_JOB_RANGES_) return run_ranges(r, task, argument);
-  return run_each(r, task, argument, size / task->size);
+  return run_each(r, task, argument, n);
 }
 
 // When the creator is to condemn it: the job's own word before the desk's, which leads there.

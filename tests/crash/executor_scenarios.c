@@ -393,6 +393,72 @@ static void check_chunk(void) { crash_survivor(chunk_is_done); }
 EXECUTOR(work_chunk, "a worker runs several, retried", .setup = with_chunk, .prepare = be_worker, .op = op_work,
          .check = check_chunk);
 
+// ---- bytes: the argument and the result are blocks ----
+SHOAL_BYTES_TASK(bytes_job) {
+  char *out;
+  int rc = shoal_bytes_reply(arg, arg->size, (void **)&out);
+  if (rc) return rc;
+  memcpy(out, arg->data, arg->size);
+  rc = shoal_bytes_reply(arg, 2 * arg->size, (void **)&out);
+  if (rc) return rc;
+  memcpy(out + arg->size, arg->data, arg->size);
+  return run(ID);
+}
+static char bytes[200];
+static void submit_bytes(void) {
+  memset(bytes, 'x', sizeof bytes);
+  OK(SHOAL_SUBMIT_BYTES(X, bytes_job, bytes, sizeof bytes, &F));
+}
+static void bytes_that(uint32_t retries) {
+  make(retries);
+  submit_bytes();
+}
+static void with_bytes(void) { bytes_that(0); }
+static void with_bytes_retried(void) { bytes_that(3); }
+static void own_bytes(void) {
+  produce();
+  submit_bytes();
+}
+static void op_submit_bytes(void) {
+  submit_bytes();
+  T->word[ACKNOWLEDGED] = 1;
+}
+static void bytes_are_there(void) {
+  struct shoal_failure failure = {.code = 0};
+  const void *at = NULL;
+  uint64_t size = 0;
+  int rc = shoal_future_view_bytes(&F, &at, &size, &failure, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || (rc == -EREMOTEIO && failure.code == -ENOTRECOVERABLE && !T->word[RETRIES]),
+               "it ended with %d, %d", rc, failure.code);
+  if (rc) return;
+  CRASH_EXPECT(size == 2 * sizeof bytes && !memcmp(at, bytes, sizeof bytes) &&
+                   !memcmp((const char *)at + sizeof bytes, bytes, sizeof bytes),
+               "%lu bytes, or others", size);
+}
+static void bytes_are_over(void) {
+  heal();
+  CRASH_EXPECT(T->word[RETRIES] || T->taken[ID] <= 1, "it ran %u times", T->taken[ID]);
+  bytes_are_there();
+  OK(shoal_future_release(&F));
+  all_cells_are_free();
+}
+static void check_bytes(void) { crash_survivor(bytes_are_over); }
+EXECUTOR(submit_bytes, "submit bytes", .setup = with_nothing, .prepare = produce, .op = op_submit_bytes,
+         .check = check_submit);
+EXECUTOR(work_bytes, "a worker runs a job of bytes", .setup = with_bytes, .prepare = be_worker, .op = op_work,
+         .check = check_bytes);
+EXECUTOR(work_bytes_retried, "a worker runs a job of bytes, retried", .setup = with_bytes_retried, .prepare = be_worker,
+         .op = op_work, .check = check_bytes);
+
+static void op_get_bytes(void) {
+  char out[2 * sizeof bytes];
+  uint64_t size;
+  OK(shoal_future_get_bytes(&F, out, sizeof out, &size, NULL, SHOAL_FOREVER));
+  OK(shoal_future_release(&F));
+}
+EXECUTOR(get_bytes, "bytes are got and released by who submitted them", .setup = with_nothing, .prepare = own_bytes,
+         .ready = run_it, .op = op_get_bytes, .check = check_given_up);
+
 // ---- several chunks in one job: each death takes the one in hand, and no other ----
 static void with_chunks(void) {
   static struct small chunks[MANY];
@@ -588,6 +654,10 @@ PAIR(pair_repair, "a worker, then who repairs, retried", .setup = with_retries, 
      .op2 = repair, .check = check_work);
 PAIR(pair_replace, "a worker, then its successor, retried", .setup = with_retries, .prepare = be_worker, .op = op_work,
      .ready2 = have_repaired, .op2 = op_succeed, .check = check_work);
+PAIR(pair_bytes, "a worker of bytes, then its successor, retried", .setup = with_bytes_retried, .prepare = be_worker,
+     .op = op_work, .ready2 = have_repaired, .op2 = op_succeed, .check = check_bytes);
+PAIR(pair_get_bytes, "who gets bytes, then who finds their cell", .setup = with_nothing, .prepare = own_bytes,
+     .ready = run_it, .op = op_get_bytes, .prepare2 = produce, .op2 = op_submit_other, .check = check_given_up);
 PAIR(pair_chunks, "a worker of several chunks, then its successor", .setup = with_chunks, .prepare = be_worker,
      .op = op_work, .ready2 = have_repaired, .op2 = op_succeed, .check = check_two_chunks);
 PAIR(pair_failing_chunks, "a worker of chunks, one fails by itself, then its successor", .setup = with_a_failure,

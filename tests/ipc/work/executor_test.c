@@ -1,6 +1,7 @@
 // Claims
 //   result      what the task wrote is what get answers, for arguments in a line and of a megabyte; again until it is
 //   released ledger      of thousands of jobs each runs once, with several threads and processes that submit
+//   empty       a task of an empty struct runs
 //   failed      code, message, task, worker and attempt reach the caller, who goes on
 //   dies        a task that raises a signal, aborts, exits: its job alone has failed, with the signal; the others are
 //   done retried     with retries it runs again; no more than that often; a job that is over is not run again
@@ -26,6 +27,11 @@ struct large {
 
 SHOAL_TASK(sum_up, struct large) {
   for (uint32_t i = 0; i < arg->n; i++) arg->sum += arg->numbers[i];
+  return 0;
+}
+struct empty {};
+SHOAL_TASK(count_empty, struct empty) {
+  shoal_add32_relaxed(&ledger->begun[0], 1);
   return 0;
 }
 SHOAL_TASK(die, struct small) {
@@ -498,10 +504,21 @@ static void refused(int rc, int code, const char *why) {
   assert_int_equal(rc, code);
   if (!strstr(shoal_reason(), why)) fail_msg("not \"%s\": %s", why, shoal_reason());
 }
+static void test_empty(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  struct empty e;
+  for (uint32_t i = 1; i <= 3; i++) {
+    assert_int_equal(SHOAL_APPLY(ex, count_empty, &e, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_load32_relaxed(&ledger->begun[0]), i);
+  }
+  end_executor(ex);
+}
+
 static void test_refused(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1}), *none = NULL;
-  static const struct shoal_task stray = {"stray", "int", sizeof(int), NULL};
+  static const struct shoal_task stray = {.name = "stray", .type = "int", .size = sizeof(int)};
   struct small s = {.id = 1}, untouched = {7, 8, 9}, *missing = NULL;
   struct shoal_future f = {NULL, 5, 6};
   int i = 0;
@@ -553,15 +570,15 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(test_result, set_up),   cmocka_unit_test_setup(test_ledger, set_up),
-      cmocka_unit_test_setup(test_failed, set_up),   cmocka_unit_test_setup(test_dies, set_up),
-      cmocka_unit_test_setup(test_retried, set_up),  cmocka_unit_test_setup(test_killed, set_up),
-      cmocka_unit_test_setup(test_cancel, set_up),   cmocka_unit_test_setup(test_limit, set_up),
-      cmocka_unit_test_setup(test_nested, set_up),   cmocka_unit_test_setup(test_elsewhere, set_up),
-      cmocka_unit_test_setup(test_orphaned, set_up), cmocka_unit_test_setup(test_creator, set_up),
-      cmocka_unit_test_setup(test_full, set_up),     cmocka_unit_test_setup(test_recycled, set_up),
-      cmocka_unit_test_setup(test_broken, set_up),   cmocka_unit_test_setup(test_ends, set_up),
-      cmocka_unit_test_setup(test_refused, set_up),
+      cmocka_unit_test_setup(test_empty, set_up),     cmocka_unit_test_setup(test_result, set_up),
+      cmocka_unit_test_setup(test_ledger, set_up),    cmocka_unit_test_setup(test_failed, set_up),
+      cmocka_unit_test_setup(test_dies, set_up),      cmocka_unit_test_setup(test_retried, set_up),
+      cmocka_unit_test_setup(test_killed, set_up),    cmocka_unit_test_setup(test_cancel, set_up),
+      cmocka_unit_test_setup(test_limit, set_up),     cmocka_unit_test_setup(test_nested, set_up),
+      cmocka_unit_test_setup(test_elsewhere, set_up), cmocka_unit_test_setup(test_orphaned, set_up),
+      cmocka_unit_test_setup(test_creator, set_up),   cmocka_unit_test_setup(test_full, set_up),
+      cmocka_unit_test_setup(test_recycled, set_up),  cmocka_unit_test_setup(test_broken, set_up),
+      cmocka_unit_test_setup(test_ends, set_up),      cmocka_unit_test_setup(test_refused, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }

@@ -24,7 +24,7 @@ SHOAL_TASK(refuse, int) { return *arg; }
 
 // What a second file with a task of the same name would bring into the section.
 SHOAL_TASK(twice, char) { return *arg; }
-static const struct shoal_task other_twice = {"twice", "long", sizeof(long), twice_run_};
+static const struct shoal_task other_twice = {.name = "twice", .type = "long", .size = sizeof(long), .run = twice_run_};
 static const struct shoal_task *const other_entry SHOAL_TASK_ENTRY_ = &other_twice;
 
 static void test_find(void **state) {
