@@ -77,9 +77,10 @@ static void tick(void *arg) { progress_show(&((struct copy *)arg)->progress); }
 int flush(struct copy *c) {
   struct unit *u = &c->draft;
   int rc = u->count ? crew_send(&c->crew, u) : 0;
+  int sent = u->count != 0;
   u->count = u->used = 0;
   u->to = 0;
-  return rc;
+  return rc || !sent ? rc : large_turn(c);
 }
 
 int add_entry(struct copy *c, enum work work, char type, const char *name, int64_t size) {
@@ -175,6 +176,7 @@ static int copy_contents(struct copy *c) {
   shoal_off root = 0;
   int rc = walk_one(c, &root);
   for (size_t i = 0; i < c->dir_count && !rc; i++) rc = walk_one(c, &c->dirs[i]);
+  if (!rc) rc = large_end(c);
   if (!rc) rc = crew_settle(&c->crew);
   progress_wipe(&c->progress);
   return rc;

@@ -12,7 +12,8 @@ struct large {  // a file that is copied, or compared, in ranges
   shoal_off dir;
   struct stat st;
   char *name;
-  uint64_t left;  // ranges
+  int64_t sent;   // bytes of it that the workers have been given
+  uint64_t left;  // ranges without a result
   int failed, verifying;
 };
 
@@ -28,6 +29,8 @@ struct copy {
   size_t dir_count, dir_room;
   struct large *larges;
   size_t large_count, large_room;
+  uint32_t open[WORKERS_MAX];  // of those that are copied, which have not been sent whole
+  unsigned open_count;
   struct links links;
   struct unit draft;  // what is gathered for the workers
   struct hand hand;   // of the walk's directory
@@ -39,6 +42,10 @@ struct copy {
 void complain(struct copy *c, shoal_off dir, const char *name, enum step step, int code);
 struct hand hand_in(struct copy *c, const struct trees *t, struct tally *tally);
 
+// Two workers that write to one file wait for its lock. So ranges of as many files as there are workers take turns, and of fewer
+// with entries.
+int large_turn(struct copy *c);  // one of each
+int large_end(struct copy *c);   // all that are left
 int large_begin(struct copy *c, const char *name, const struct stat *st);
 int large_verify(struct copy *c, const char *name, const struct stat *st);
 int large_result(struct copy *c, const struct result *r);

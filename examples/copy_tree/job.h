@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#define WORKERS_MAX 48
+
 struct job {  // what the command line says
   const char *source, *dest;
   unsigned workers;

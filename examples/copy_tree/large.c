@@ -21,25 +21,43 @@ static struct large *add(struct copy *c, const char *name, const struct stat *st
   char *copy = strdup(name);
   if (!copy) return NULL;
   struct large *l = &c->larges[c->large_count++];
-  *l = (struct large){c->walk.at, *st, copy, ranges_of(st->st_size), 0, c->verifying};
+  *l = (struct large){c->walk.at, *st, copy, 0, ranges_of(st->st_size), 0, c->verifying};
   return l;
 }
 
-static int send_ranges(struct copy *c, enum work work, uint32_t large, const char *name, int64_t size) {
+static int has_more(const struct copy *c, size_t large) { return c->larges[large].sent < c->larges[large].st.st_size; }
+
+static int send_range(struct copy *c, size_t large) {
+  struct large *l = &c->larges[large];
   struct unit u;
   memset(&u, 0, offsetof(struct unit, names));
-  u.dir = c->walk.at;
-  u.work = work;
-  u.large = large;
+  u.dir = l->dir;
+  u.work = l->verifying ? VERIFY_RANGE : COPY_RANGE;
+  u.large = (uint32_t)large;
   u.count = 1;
   u.names[0] = LARGE;
-  u.used = (uint32_t)strlen(name) + 2;
-  memcpy(u.names + 1, name, u.used - 1);
+  u.used = (uint32_t)strlen(l->name) + 2;
+  memcpy(u.names + 1, l->name, u.used - 1);
+  u.from = l->sent;
+  u.to = l->st.st_size - u.from < RANGE_BYTES ? l->st.st_size : u.from + RANGE_BYTES;
+  l->sent = u.to;
+  return crew_send(&c->crew, &u);
+}
+
+int large_turn(struct copy *c) {
+  unsigned left = 0;
   int rc = 0;
-  for (u.from = 0; u.from < size && !rc; u.from = u.to) {
-    u.to = size - u.from < RANGE_BYTES ? size : u.from + RANGE_BYTES;
-    rc = crew_send(&c->crew, &u);
+  for (unsigned i = 0; i < c->open_count && !rc; i++) {
+    rc = send_range(c, c->open[i]);
+    if (has_more(c, c->open[i])) c->open[left++] = c->open[i];
   }
+  if (!rc) c->open_count = left;
+  return rc;
+}
+
+int large_end(struct copy *c) {
+  int rc = 0;
+  while (c->open_count && !rc) rc = large_turn(c);
   return rc;
 }
 
@@ -87,9 +105,13 @@ int large_begin(struct copy *c, const char *name, const struct stat *st) {
   if (there(c, &h, name, st)) return 0;
   struct large *l = add(c, name, st);
   if (!l) return -ENOMEM;
-  uint32_t large = (uint32_t)(c->large_count - 1);
-  int made = make_part(c, &h, name, st);
-  if (made == 0) return send_ranges(c, COPY_RANGE, large, name, st->st_size);
+  size_t large = c->large_count - 1;
+  int made = make_part(c, &h, name, st), rc = 0;
+  if (made == 0) {
+    c->open[c->open_count++] = (uint32_t)large;
+    while (c->open_count >= c->job->workers && !rc) rc = large_turn(c);
+    return rc;
+  }
   l->left = 0;
   if (made < 0) complain(c, l->dir, name, h.step, h.code), l->failed = 1;
   else c->f->copied.bytes += (uint64_t)st->st_size;
@@ -98,8 +120,10 @@ int large_begin(struct copy *c, const char *name, const struct stat *st) {
 }
 
 int large_verify(struct copy *c, const char *name, const struct stat *st) {
-  if (!add(c, name, st)) return -ENOMEM;
-  return send_ranges(c, VERIFY_RANGE, (uint32_t)(c->large_count - 1), name, st->st_size);
+  size_t large = c->large_count;
+  int rc = add(c, name, st) ? 0 : -ENOMEM;
+  while (!rc && has_more(c, large)) rc = send_range(c, large);
+  return rc;
 }
 
 // Of a file that fails, one range says so.

@@ -21,7 +21,6 @@
 #include "examples/copy_tree/meta.h"
 #include "ipc/work/processors.h"
 
-#define WORKERS_MAX 48
 enum { ALL_COPIED = 0, SOME_FAILED = 1, USAGE = 2 };
 
 volatile sig_atomic_t interrupted;
