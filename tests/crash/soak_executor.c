@@ -54,6 +54,11 @@ struct large {
   struct job job;
   uint32_t more[60];
 };
+#define BYTES_MAX 3000u
+struct bytes {  // some of it
+  struct job job;
+  char more[BYTES_MAX];
+};
 
 // ---- the ledger ----
 
@@ -76,6 +81,7 @@ static void expect_failure(uint32_t place, const struct shoal_failure *f) {
   const struct record *r = &t->record[place];
   switch (f->code) {
     case -EDOM: SOAK_EXPECT(r->ended, "job %u failed by itself, and has not ended", place); break;
+    case -ENOSPC: break;  // for what a job of bytes replies
     case -ETIMEDOUT: SOAK_EXPECT(era_of(place)->limited, "job %u has a time limit", place); break;
     case -ENOTRECOVERABLE:
       SOAK_EXPECT(!era_of(place)->retries || f->attempt > RETRIES || era_of(place)->fate == TERMINATED,
@@ -121,6 +127,19 @@ static int run(struct job *j) {
 }
 SHOAL_TASK(small_job, struct job) { return run(arg); }
 SHOAL_TASK(large_job, struct large) { return run(&arg->job); }
+// Replies what it was given, with the answer; on the way to that, the half of it.
+SHOAL_BYTES_TASK(bytes_job) {
+  struct job j;
+  void *out;
+  memcpy(&j, arg->data, sizeof j);
+  int rc = soak_below(2) ? shoal_bytes_reply(arg, arg->size / 2, &out) : 0;
+  if (!rc) rc = shoal_bytes_reply(arg, arg->size, &out);
+  if (rc) return rc;
+  memcpy(out, arg->data, arg->size);
+  rc = run(&j);
+  memcpy(out, &j, sizeof j);
+  return rc;
+}
 struct indices {
   struct shoal_range range;
   uint32_t first;
@@ -149,6 +168,7 @@ static void nest(uint32_t era) {
 static struct held {
   struct shoal_future f;
   uint32_t place;
+  uint32_t bytes;  // 0: it is a struct
   int is_large, given;
 } held[WINDOW];
 static uint32_t held_n;
@@ -165,24 +185,44 @@ static void drop(uint32_t i) {
   SOAK_EXPECT(rc == 0 || (rc == -EINVAL && held[i].given), "release answered %d", rc);
   held[i] = held[--held_n];
 }
+static char filling(uint32_t place, uint32_t i) { return (char)(place + i); }
+static int get_bytes(const struct held *h, struct job *j, struct shoal_failure *failure, shoal_deadline deadline) {
+  struct bytes b;
+  uint64_t size = 0;
+  int rc = shoal_future_get_bytes(&h->f, &b, sizeof b, &size, failure, deadline);
+  if (rc) return rc;
+  SOAK_EXPECT(size == h->bytes, "job %u: %lu bytes, not %u", h->place, size, h->bytes);
+  for (uint32_t i = 0; i < h->bytes - sizeof *j; i++)
+    SOAK_EXPECT(b.more[i] == filling(h->place, i), "job %u: byte %u is another's", h->place, i);
+  *j = b.job;
+  return 0;
+}
 static int get(uint32_t i, shoal_deadline deadline) {
   struct large l;
   struct shoal_failure failure = {.code = 0};
   struct held *h = &held[i];
-  int rc = shoal_future_get(&h->f, &l, h->is_large ? sizeof l : sizeof l.job, &failure, deadline);
+  int rc = h->bytes ? get_bytes(h, &l.job, &failure, deadline)
+                    : shoal_future_get(&h->f, &l, h->is_large ? sizeof l : sizeof l.job, &failure, deadline);
   if (rc == -EINVAL && h->given) return held[i] = held[--held_n], 0;  // whom it was given to has released it
   if (rc == 0) expect_answer(&l.job);
   if (told(h->place, rc, &failure)) drop(i);
   return rc;
 }
 
+static int submit_bytes(const struct job *j, uint32_t size, struct shoal_future *f) {
+  struct bytes b = {.job = *j};
+  for (uint32_t i = 0; i < size - sizeof *j; i++) b.more[i] = filling(j->place, i);
+  return shoal_executor_submit_task(ex, &bytes_job_task_, &b, size, soak_deadline(), f);
+}
 static int submit(void) {
   struct large l = {.job = new_job(era)};
   struct held *h = &held[held_n];
   int nobody = soak_below(6) == 0, rc;
   *h = (struct held){.place = l.job.place, .is_large = soak_below(4) == 0};
+  if (!h->is_large && soak_below(3) == 0) h->bytes = (uint32_t)sizeof l.job + 1 + soak_below(BYTES_MAX);
   struct shoal_future *f = nobody ? NULL : &h->f;
-  if (h->is_large) rc = SHOAL_SUBMIT_UNTIL(ex, large_job, &l, soak_deadline(), f);
+  if (h->bytes) rc = submit_bytes(&l.job, h->bytes, f);
+  else if (h->is_large) rc = SHOAL_SUBMIT_UNTIL(ex, large_job, &l, soak_deadline(), f);
   else rc = SHOAL_SUBMIT_UNTIL(ex, small_job, &l.job, soak_deadline(), f);
   if (rc) return refused(rc);
   flag(l.job.place, ACKED);
@@ -245,6 +285,7 @@ static int next_item(void *left, void *item) {
 }
 static int imap(void) {
   struct shoal_imap_options o = {.window = 1 + soak_below(4), .unordered = soak_below(2)};
+  o.chunk = 1 + soak_below(o.window);
   struct shoal_imap *it;
   struct job j;
   uint32_t left = 1 + soak_below(MANY);
