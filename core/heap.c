@@ -321,6 +321,13 @@ static uint64_t word_of(uint32_t seq, uint32_t entry, uint32_t generation) {
   return SHOAL_WORD_(seq, OBJECT, SHOAL_OBJECT_OWNER_(entry & 0xfffff, generation));
 }
 
+// The place last: killed between, no block is named that this was not given for.
+static void name_block(struct shoal_heap *heap, const void *block, uint64_t given, struct shoal_block_ref *ref) {
+  ref->seq = shoal_word_seq_(given);
+  SHOAL_COMPILER_BARRIER();
+  __atomic_store_n(&ref->off, shoal_segment_off(heap->seg, block), __ATOMIC_RELAXED);
+}
+
 // A small block of this process's own slab, which nobody else changes. 0: it is none.
 static int give_own(struct shoal_heap *heap, const struct shoal_cache_ *cache, void *block, uint32_t entry,
                     uint32_t generation, struct shoal_block_ref *ref) {
@@ -329,7 +336,7 @@ static int give_own(struct shoal_heap *heap, const struct shoal_cache_ *cache, v
   if (SHOAL_UNLIKELY(!word)) return 0;
   uint64_t w = shoal_load64_relaxed(word), given = word_of(shoal_word_seq_(w) + 1, entry, generation);
   if (SHOAL_UNLIKELY((uint32_t)w != cache->process)) return 0;
-  *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(given), 0};
+  name_block(heap, block, given, ref);
   shoal_store64_release(word, given);  // [H1] pairs with [H2]
   return 1;
 }
@@ -345,7 +352,7 @@ static int begin_to_give(struct shoal_heap *heap, void *block, uint32_t entry, u
   *w = shoal_load64_relaxed(s->word);
   *given = word_of(shoal_word_seq_(*w) + 1, entry, generation);
   if ((uint32_t)*w != cache->process) return shoal_fail_(-EINVAL, "the block is not this process's");
-  *ref = (struct shoal_block_ref){shoal_segment_off(heap->seg, block), shoal_word_seq_(*given), 0};
+  name_block(heap, block, *given, ref);
   return 0;
 }
 

@@ -40,18 +40,19 @@ static int send_range(struct copy *c, size_t large) {
   memcpy(u.names + 1, l->name, u.used - 1);
   u.from = l->sent;
   u.to = l->st.st_size - u.from < RANGE_BYTES ? l->st.st_size : u.from + RANGE_BYTES;
-  l->sent = u.to;
-  return crew_send(&c->crew, &u);
+  int rc = crew_send(&c->crew, &u);
+  if (!rc) l->sent = u.to;
+  return rc;
 }
 
 int large_turn(struct copy *c) {
   unsigned left = 0;
   int rc = 0;
-  for (unsigned i = 0; i < c->open_count && !rc; i++) {
-    rc = send_range(c, c->open[i]);
+  for (unsigned i = 0; i < c->open_count; i++) {
+    if (!rc) rc = send_range(c, c->open[i]);
     if (has_more(c, c->open[i])) c->open[left++] = c->open[i];
   }
-  if (!rc) c->open_count = left;
+  c->open_count = left;
   return rc;
 }
 

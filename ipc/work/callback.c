@@ -83,14 +83,22 @@ static void has_run(struct shoal_executor *ex, const struct shoal_callback_ *c) 
   if (awaited) shoal_futex_wake(&ex->calls_ended, INT_MAX);
 }
 
+struct run {
+  struct shoal_executor *ex;
+  struct shoal_callback_ *c;
+};
+// Also of one that ended its thread.
+static void end_run(void *arg) {
+  struct run *r = arg;
+  if (r->c->map) has_run(r->ex, r->c);
+  free(r->c);
+}
 static void run(struct shoal_executor *ex, struct shoal_callback_ *c) {
-  if (c->map) {
-    c->map_call(c->map, c->arg);
-    has_run(ex, c);
-  } else {
-    c->call(&c->future, c->arg);
-  }
-  free(c);
+  struct run r = {ex, c};
+  pthread_cleanup_push(end_run, &r);
+  if (c->map) c->map_call(c->map, c->arg);
+  else c->call(&c->future, c->arg);
+  pthread_cleanup_pop(1);
 }
 // Until there is a thread for that.
 static int run_due(struct shoal_executor *ex) {
@@ -240,7 +248,8 @@ void shoal_callbacks_drop_(struct shoal_executor *ex, const struct shoal_map *ma
     if (wait) ex->calls_awaited = 1;
     unlock_callbacks(ex);
     if (!wait) return;
-    shoal_futex_wait(&ex->calls_ended, ended, SHOAL_FOREVER);
+    (void)shoal_executor_care_(ex);  // what it waits for may be ours to mend
+    shoal_futex_wait(&ex->calls_ended, ended, shoal_executor_slice_(SHOAL_FOREVER));
   }
 }
 

@@ -11,7 +11,7 @@
 #include "ipc/work/executor_internal.h"
 #include "ipc/work/processors.h"
 
-#define MAGIC 0x51784532u
+#define MAGIC 0x51784533u
 #define ALIGN(n) (((n) + 63) & ~UINT64_C(63))
 
 // ---- layout ----

@@ -384,6 +384,9 @@ int shoal_callbacks_of_map_(struct shoal_executor *ex, struct shoal_map *map, vo
 void shoal_callbacks_drop_(struct shoal_executor *ex, const struct shoal_map *map);
 // The argument of a job that is over, as it was left.
 int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size);
+// shoal_future_get, which calls nothing back.
+int shoal_future_get_(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
+                      shoal_deadline deadline);
 // Of a job of several chunks, of structs of `each` bytes, that has failed: those that were not lost with a worker.
 void shoal_future_copy_kept_(const struct shoal_future *f, void *out, uint64_t size, uint64_t each);
 

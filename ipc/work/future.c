@@ -218,15 +218,32 @@ static int is_still(const struct shoal_future *f, uint64_t s) {
   }
   return 0;
 }
+// After is_still, for a block ends before its job's word changes: it was there all the time, too.
+static int has_its_block(const struct shoal_future *f) {
+  struct shoal_job_shm *cell = &f->executor->cells[f->job];
+  void *at;
+  uint64_t size;
+  if (!(__atomic_load_n(&cell->task, __ATOMIC_RELAXED) & SHOAL_ARGUMENT_BLOCK_)) return 1;  // or BYTES
+  return shoal_job_result_(f->executor, cell, &at, &size) != -ENOENT;
+}
 
+static int get_over(const struct shoal_future *f, uint64_t s, void *out, uint64_t size, struct shoal_failure *failure) {
+  int rc = result(f, s, out, size, failure);
+  return is_still(f, s) && has_its_block(f) ? rc : shoal_future_released_();
+}
+int shoal_future_get_(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
+                      shoal_deadline deadline) {
+  uint64_t s = 0;
+  int rc = wait_for(f, &s, deadline);
+  return rc ? rc : get_over(f, s, out, size, failure);
+}
 int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
                      shoal_deadline deadline) {
   uint64_t s = 0;
   int rc = wait_for(f, &s, deadline);
   if (rc) return rc;
   if (SHOAL_UNLIKELY(shoal_load32_relaxed(&f->executor->callbacks_n))) shoal_future_called_(f->executor);
-  rc = result(f, s, out, size, failure);
-  return is_still(f, s) ? rc : shoal_future_released_();
+  return get_over(f, s, out, size, failure);
 }
 
 int shoal_future_view_bytes(const struct shoal_future *f, const void **data, uint64_t *size,
@@ -240,7 +257,7 @@ int shoal_future_view_bytes(const struct shoal_future *f, const void **data, uin
   rc = result(f, s, NULL, 0, failure);
   if (!rc && !shoal_job_is_bytes_(&ex->cells[f->job])) rc = shoal_fail_(-EBADMSG, "a result of no bytes task");
   if (!rc) rc = shoal_job_result_(ex, &ex->cells[f->job], &at, &has);
-  if (!is_still(f, s)) return shoal_future_released_();
+  if (!is_still(f, s) || rc == -ENOENT) return shoal_future_released_();
   if (rc) return rc;
   *data = at;
   *size = has;
@@ -255,7 +272,7 @@ int shoal_future_get_bytes(const struct shoal_future *f, void *out, uint64_t roo
   if (rc) return rc;
   if (has <= room && has) memcpy(out, data, has);
   uint64_t s = shoal_future_look_(f);
-  if (!s || !is_still(f, s)) return shoal_future_released_();
+  if (!s || !is_still(f, s) || !has_its_block(f)) return shoal_future_released_();
   *size = has;
   if (has <= room) return 0;
   return shoal_fail_(-EMSGSIZE, "a result of %llu bytes, room for %llu", (unsigned long long)has,

@@ -214,6 +214,7 @@ int shoal_job_reply_(struct shoal_executor *ex, struct shoal_job_shm *cell, uint
   struct shoal_block_ref ref = cell->bytes.result;
   void *block = NULL;
   int rc = ref.off ? shoal_block_take_(ex->heap, &ref, ex->object.entry, ex->object.generation) : 0;
+  if (rc && rc != -ENOENT) return rc;  // it may be the executor's still
   if (!rc && ref.off) block = shoal_segment_at(ex->seg, ref.off, 1);
   __atomic_store_n(&cell->bytes.result.off, 0, __ATOMIC_RELAXED);
   // of an attempt that died before it was the executor's: the dead process's, and goes with it
@@ -234,6 +235,7 @@ int shoal_job_reply_(struct shoal_executor *ex, struct shoal_job_shm *cell, uint
 // Copies a large argument into a block that is the executor's from then on.
 static int fill_block(struct shoal_executor *ex, struct shoal_job_shm *cell, const struct shoal_submission_ *s) {
   void *block;
+  __atomic_store_n(&cell->block.off, 0, __ATOMIC_RELAXED);
   int rc = shoal_heap_alloc(ex->heap, s->size, &block);
   if (rc) return rc;
   if (s->argument) memcpy(block, s->argument, s->size);
@@ -255,10 +257,10 @@ static int fill(struct shoal_executor *ex, struct shoal_job_shm *cell, uint32_t 
                 const struct shoal_submission_ *s) {
   uint64_t word = shoal_task_word_(s->task), limit = (uint64_t)ex->limit_ns;
   if (!word) return shoal_fail_(-ENOENT, "task %s is not registered in this program", s->task->name);
-  uint64_t kind = s->task->bytes                 ? SHOAL_ARGUMENT_BYTES_
-                  : !s->argument && !s->after    ? SHOAL_ARGUMENT_PLACE_
-                  : s->size <= SHOAL_JOB_INLINE_ ? SHOAL_ARGUMENT_INLINE_
-                                                 : SHOAL_ARGUMENT_BLOCK_;
+  uint64_t kind = s->task->bytes                         ? SHOAL_ARGUMENT_BYTES_
+                  : !s->argument && s->size && !s->after ? SHOAL_ARGUMENT_PLACE_
+                  : s->size <= SHOAL_JOB_INLINE_         ? SHOAL_ARGUMENT_INLINE_
+                                                         : SHOAL_ARGUMENT_BLOCK_;
   if (kind == SHOAL_ARGUMENT_INLINE_ && s->argument) memcpy(cell->argument, s->argument, s->size);
   int rc = kind == SHOAL_ARGUMENT_BLOCK_ ? fill_block(ex, cell, s) : 0;
   if (kind == SHOAL_ARGUMENT_BYTES_) rc = fill_bytes(ex, cell, s);

@@ -138,7 +138,7 @@ static int get_part(struct shoal_map *m, unsigned i, struct shoal_failure *failu
   char *at = m->array + part->from * m->size;
   uint64_t n = count_of(m, i), bytes = n * m->size;
   void *out = shoal_segment_off(m->ex->seg, at) ? NULL : at;
-  int rc = shoal_future_get(&part->future, out, bytes, failure, deadline);
+  int rc = shoal_future_get_(&part->future, out, bytes, failure, deadline);
   if (rc != -EREMOTEIO) return rc;
   failure->element += part->from;
   if (out && n > m->chunk) shoal_future_copy_kept_(&part->future, out, bytes, m->size);
@@ -147,7 +147,7 @@ static int get_part(struct shoal_map *m, unsigned i, struct shoal_failure *failu
   return rc;
 }
 
-int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_deadline deadline) {
+static int get_parts(struct shoal_map *m, struct shoal_failure *failure, shoal_deadline deadline) {
   struct shoal_failure one;
   struct shoal_kept_reason_ first;
   int answer = 0;
@@ -165,12 +165,25 @@ int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_dead
 }
 
 // Callbacks last: one of them may end the map.
+static void call_back(struct shoal_executor *ex) {
+  struct shoal_kept_reason_ kept;
+  if (!shoal_load32_relaxed(&ex->callbacks_n)) return;
+  shoal_reason_keep_(&kept);
+  shoal_future_called_(ex);
+  shoal_reason_restore_(&kept);
+}
+int shoal_map_get(struct shoal_map *m, struct shoal_failure *failure, shoal_deadline deadline) {
+  struct shoal_executor *ex = m->ex;
+  int rc = get_parts(m, failure, deadline);
+  call_back(ex);
+  return rc;
+}
 int shoal_map_wait(struct shoal_map *m, shoal_deadline deadline) {
   struct shoal_executor *ex = m->ex;
   int rc = 0;
   for (unsigned i = 0; i < m->jobs && !rc; i++) rc = shoal_futures_wait_any_(&m->part[i].future, NULL, 1, deadline);
   if (!rc) done_now(m);
-  if (shoal_load32_relaxed(&ex->callbacks_n)) shoal_future_called_(ex);
+  call_back(ex);
   return rc;
 }
 int shoal_map_ready(const struct shoal_map *m) {
@@ -274,7 +287,8 @@ static int check_window(const struct shoal_executor *ex, const struct shoal_imap
   if (it->chunk > it->window) return shoal_fail_(-EINVAL, "chunks of %u in a window of %u", it->chunk, it->window);
   if (it->window > INT32_MAX) return shoal_fail_(-EINVAL, "a window of %u", it->window);
   if (it->jobs_max <= ex->jobs) return 0;
-  return shoal_fail_(-EINVAL, "a window of %u; the executor has %u jobs", it->window, ex->jobs);
+  return shoal_fail_(-EINVAL, "a window of %u in chunks of %u; the executor has %u jobs", it->window, it->chunk,
+                     ex->jobs);
 }
 
 int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,

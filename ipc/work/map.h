@@ -61,10 +61,12 @@ int shoal_map_ready(const struct shoal_map *map);       // 1, 0
 int shoal_map_successful(const struct shoal_map *map);  // 1, 0, -EAGAIN: not ready
 // `call` runs once, when all is over, as those of shoal_future_on_done do, in their places (by one thread also when nothing runs any
 // more). What came of it, shoal_map_get tells there. Several of a map begin in the order in which they were asked for; one that is
-// the only one may end the map, which then is nobody else's. -EINVAL no `call`; -ENOMEM. Does not sleep.
+// the only one may end the map, which then is nobody else's. It returns, or ends its thread; it does not jump out. -EINVAL no
+// `call`; -ENOMEM. Does not sleep.
 int shoal_map_on_done(struct shoal_map *map, void (*call)(struct shoal_map *map, void *arg), void *arg);
 // What has not begun is cancelled; what has goes on, with what travels in the same job, if need be in the array (of the segment).
-// Callbacks that have not begun are not called any more; waits for one that another thread runs.
+// Callbacks that have not begun are not called any more; waits for one that another thread runs, looking after the workers
+// meanwhile: two that end each other's maps wait for ever.
 int shoal_map_end(struct shoal_map *map);
 // Both; the deadline is that of the submits, too: what has not begun by then is cancelled.
 int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t n, uint64_t size,
@@ -96,7 +98,8 @@ int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, u
                      struct shoal_imap **out) SHOAL_MUST_CHECK;
 // 0, -ENOENT there are no more. -EREMOTEIO: that one has failed, and the next call has the next; failure->element: which of the
 // input. Of a chunk, the first that failed, and each behind it, whose result is lost though it may have been done: the failure is
-// that of the first. -EAGAIN, -ETIMEDOUT: none is ready; errors of get, of `next`; of submit, when all that had been submitted has
+// that of the first; those before it have results, all of them when their worker died after the last. A chunk shares a time
+// limit and its retries. -EAGAIN, -ETIMEDOUT: none is ready; errors of get, of `next`; of submit, when all that had been submitted has
 // been given out.
 int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
                     shoal_deadline deadline);

@@ -143,9 +143,10 @@ static int reply(const struct shoal_bytes *bytes, uint64_t size, void **out) {
 static SHOAL_NOINLINE int run_bytes(const struct run *r, const struct shoal_task *task, const void *data,
                                     uint64_t size) {
   struct bytes_run b = {{data, size, reply}, r};
-  if (shoal_job_attempt_(r->s) > 1) (void)shoal_job_reply_(r->ex, r->cell, 0, NULL);  // what the dead one has left
+  int rc = shoal_job_attempt_(r->s) > 1 ? shoal_job_reply_(r->ex, r->cell, 0, NULL) : 0;  // what the dead one has left
+  if (rc) return fail(r, 0, rc, shoal_reason());
   shoal_reason_clear();
-  int rc = task->run(&b.bytes);
+  rc = task->run(&b.bytes);
   return rc ? fail(r, 0, rc, shoal_reason()) : 0;
 }
 

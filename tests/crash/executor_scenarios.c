@@ -200,6 +200,7 @@ static void map_is_over_by(uint32_t deaths) {
   all_cells_are_free();
 }
 static void map_is_over(void) { map_is_over_by(1); }
+static void map_is_whole(void) { map_is_over_by(0); }
 static void check_map_woken(void) {
   crash_survivor(heal);
   CRASH_UNTIL(T->word[GOT], "who waits for the map was not woken");
@@ -210,10 +211,11 @@ static void op_work_map(void) {
 }
 static void op_map_wait(void) { OK(shoal_map_wait(M, SHOAL_FOREVER)); }
 static void check_map(void) { crash_survivor(map_is_over); }
+static void check_map_whole(void) { crash_survivor(map_is_whole); }
 EXECUTOR(map_awaited, "a worker runs a map, and somebody waits for it", .setup = with_map, .prepare = be_worker,
          .ready = map_is_awaited, .op = op_work_map, .check = check_map_woken);
 EXECUTOR(map_wait, "wait for a map, asleep", .setup = with_map, .op = op_map_wait, .asleep = run_it,
-         .check = check_map);
+         .check = check_map_whole);
 
 // ---- giving up ----
 static void op_give_up(void) {

@@ -1,7 +1,8 @@
 // Claims, of callbacks that one thread runs
 //   called     each once, by that thread and nobody else, one after another, whatever comes of the job; more of them than can be
 //              slept on; asked for before there is a thread, while it sleeps, by a callback
-//   maps       once all is over; who ends one meanwhile waits until its callback has returned
+//   maps       once all is over; who ends one meanwhile waits until its callback has returned, or ended its thread, and looks after
+//              the workers that this waits for
 //   at the end detach runs what is due, and the thread is gone; a callback that waits for a job, whose worker is killed or that
 //              would never end, keeps it from nothing
 //   never over the creator dies, the executor breaks: who waits for its callback is called
@@ -193,6 +194,54 @@ static void test_detached_while_one_waits(void **state) {
   detached_meanwhile(&hold_task_);
 }
 
+// The same, of a map that is ended.
+static struct shoal_executor *of_the_map;
+static void wait_in_map(struct shoal_map *map, void *task) {
+  (void)map;
+  shoal_store32_relaxed(&inside, 1);
+  shoal_futex_wake(&inside, 1);
+  wait_for_it(&(struct shoal_future){.executor = of_the_map}, task);
+}
+static void end_meanwhile(const struct shoal_task *task, uint32_t tasks_max, int rc) {
+  struct shoal_executor_options o = {.workers = 1, .tasks_max = tasks_max};
+  struct shoal_executor *ex = of_the_map = called_executor(o);
+  struct small s = {.id = 1, .in = 5};
+  struct shoal_map *map;
+  memset(ledger, 0, sizeof *ledger);
+  shoal_store32_relaxed(&calls.codes, UINT32_MAX);
+  shoal_store32_relaxed(&inside, 0);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, square, &s, 1, 1, &map), 0);
+  assert_int_equal(shoal_map_on_done(map, wait_in_map, (void *)(uintptr_t)task), 0);
+  while (!shoal_load32_relaxed(&inside)) shoal_futex_wait(&inside, 0, SHOAL_FOREVER);
+  assert_int_equal(shoal_map_end(map), 0);
+  assert_int_equal(shoal_load32_relaxed(&calls.codes), -rc);
+  end_executor(ex);
+}
+static void test_map_ended_while_one_waits(void **state) {
+  (void)state;
+  end_meanwhile(&die_at_first_task_, 0, -EREMOTEIO);
+  end_meanwhile(&square_task_, 1, 0);
+}
+
+static void end_thread(struct shoal_map *map, void *arg) {
+  (void)map;
+  shoal_store32_relaxed((shoal_atomic32 *)arg, 1);
+  shoal_futex_wake(arg, 1);
+  pthread_exit(NULL);
+}
+static void test_map_call_ends_its_thread(void **state) {
+  (void)state;
+  struct shoal_executor *ex = called_executor((struct shoal_executor_options){.threads = 1});
+  struct small s = {.id = 1, .in = 5};
+  struct shoal_map *map;
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, square, &s, 1, 1, &map), 0);
+  shoal_store32_relaxed(&inside, 0);
+  assert_int_equal(shoal_map_on_done(map, end_thread, &inside), 0);
+  while (!shoal_load32_relaxed(&inside)) shoal_futex_wait(&inside, 0, SHOAL_FOREVER);
+  assert_int_equal(shoal_map_end(map), 0);
+  end_executor(ex);
+}
+
 // ---- never over ----
 
 static int create_and_die(void *arg) {
@@ -372,6 +421,8 @@ int main(void) {
       TEST(maps),
       TEST(at_the_end),
       TEST(detached_while_one_waits),
+      TEST(map_ended_while_one_waits),
+      TEST(map_call_ends_its_thread),
       TEST(creator_dies),
       TEST(broken),
       TEST(forked),

@@ -507,11 +507,15 @@ static void refused(int rc, int code, const char *why) {
 static void test_empty(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
-  struct empty e;
+  struct empty e, *none = NULL;
+  struct shoal_future f;
   for (uint32_t i = 1; i <= 3; i++) {
     assert_int_equal(SHOAL_APPLY(ex, count_empty, &e, NULL, SHOAL_FOREVER), 0);
     assert_int_equal(shoal_load32_relaxed(&ledger->begun[0]), i);
   }
+  assert_int_equal(SHOAL_SUBMIT(ex, count_empty, none, &f), 0);
+  assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_future_release(&f), 0);
   end_executor(ex);
 }
 

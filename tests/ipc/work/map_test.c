@@ -598,7 +598,16 @@ static void test_map_called_back(void **state) {
   assert_int_equal(shoal_executor_poll(ex, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_map_end(map), 0);
 
-  told = (struct told){.end = 1};  // a failure; and the callback ends the map, in a wait for it
+  told = (struct told){.end = 1};  // a failure; and the callback ends the map, in a get, in a wait for it
+  fill(items, 40);
+  struct shoal_failure failure;
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, refuse_thirds, items, 40, 1, &map), 0);
+  assert_int_equal(shoal_map_on_done(map, tell_map, &told), 0);
+  assert_int_equal(shoal_map_get(map, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_non_null(strstr(shoal_reason(), "refuse_thirds"));
+  assert_true(told.n == 1 && told.rc == -EREMOTEIO && told.failure.element == failure.element);
+
+  told = (struct told){.end = 1};
   fill(items, 40);
   assert_int_equal(SHOAL_MAP_ASYNC(ex, refuse_thirds, items, 40, 1, &map), 0);
   assert_int_equal(shoal_map_on_done(map, tell_map, &told), 0);
