@@ -324,6 +324,7 @@ static uint64_t word_of(uint32_t seq, uint32_t entry, uint32_t generation) {
 // The place last: killed between, no block is named that this was not given for.
 static void name_block(struct shoal_heap *heap, const void *block, uint64_t given, struct shoal_block_ref *ref) {
   ref->seq = shoal_word_seq_(given);
+  ref->reserved_ = 0;
   SHOAL_COMPILER_BARRIER();
   __atomic_store_n(&ref->off, shoal_segment_off(heap->seg, block), __ATOMIC_RELAXED);
 }
