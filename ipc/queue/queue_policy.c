@@ -186,8 +186,8 @@ int shoal_queue_task_done(struct shoal_queue *q) {
   if (!found) return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
   if (q->leased && !q->element_size && shoal_message_resolve_(q, &loan)) loan.block_ = 0;
   int rc = shoal_queue_release(q, &loan);
-  // nobody got inside, and it is in hand as before
-  if (rc == -ETIMEDOUT && q->ops->is_lent(q, SHOAL_CONSUMER, &loan) > 0) *taken = before;
+  // it did not get inside, and all is in hand as before
+  if (rc == -EDEADLK || (rc == -ETIMEDOUT && q->ops->is_lent(q, SHOAL_CONSUMER, &loan) > 0)) *taken = before;
   return rc;
 }
 

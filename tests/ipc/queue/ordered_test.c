@@ -948,6 +948,26 @@ static void test_a_loan_does_not_end_from_within(void **state) {
   shoal_ordered_leave(&q->ordered, loan.role);
   assert_int_equal(shoal_queue_release(q, &loan), 0);
   unmake(q);
+  for (unsigned leased = 0; leased < 2; leased++) {  // nor is a task counted
+    struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);
+    o.joinable = 1;
+    o.lease_ns = leased ? UINT64_C(3600000000000) : 0;
+    q = make(&o);
+    for (uint64_t n = 1; n <= 2; n++) put_number(q, n);
+    for (uint64_t n = 1, got; n <= 2; n++) {
+      assert_int_equal(shoal_queue_get(q, &got, SHOAL_TRY), 0);
+      assert_int_equal(got, n);
+    }
+    uint32_t me = (uint32_t)shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+    struct shoal_queue_taken_ *taken = &q->taken[me - 1 - q->wait.count[SHOAL_PRODUCER]], before = *taken;
+    assert_int_equal(shoal_ordered_enter(&q->ordered, me, SHOAL_FOREVER), 0);
+    assert_int_equal(shoal_queue_task_done(q), -EDEADLK);
+    assert_memory_equal(&before, taken, sizeof before);
+    shoal_ordered_leave(&q->ordered, me);
+    for (int i = 0; i < 2; i++) assert_int_equal(shoal_queue_task_done(q), 0);
+    assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+    unmake(q);
+  }
 }
 
 static void stay_inside(void *memory, unsigned i) {
