@@ -134,6 +134,13 @@ CRASH_SCENARIO(data_block, .name = "array: a block of two sets", .setup = placed
                .check = told_only_of_half);
 CRASH_SCENARIO(data_fill, .name = "array: fill", .setup = placed, .prepare = join, .op = fill,
                .check = told_only_of_half);
+// From its end.
+static void write_back(void) {
+  struct wide w[2] = {all(7), all(7)};
+  CRASH_OK(wides_write(&a, 1, -1, 2, w, SHOAL_FOREVER));
+}
+CRASH_SCENARIO(data_write, .name = "array: write a range", .setup = placed, .prepare = join, .op = write_back,
+               .check = told_only_of_half);
 CRASH_SCENARIO(data_block_pair, .name = "array: pair, a block, then its repair", .kind = CRASH_PAIR, .setup = placed,
                .prepare = join, .op = block, .prepare2 = join, .op2 = both_or_told, .check = both_then_again);
 
@@ -235,6 +242,72 @@ CRASH_SCENARIO(data_append_grows, .name = "vector: append, growing", .setup = ve
 CRASH_SCENARIO(data_extend, .name = "vector: extend over two chunks", .setup = vector_full, .prepare = use,
                .op = extend, .check = append_more_and_end, .cleanup = fixture_segment_end);
 
+// Zeros, wherever somebody who died had written before.
+enum { GROWN = 9, MORE = 5 };
+static void grow(void) { CRASH_OK(shoal_vector_grow(&v, GROWN, SHOAL_FOREVER)); }
+static void extend_by_ones(void) {
+  uint64_t ones[MORE];
+  memset(ones, 0xff, sizeof ones);
+  CRASH_OK(words_extend(&v, ones, MORE, NULL, SHOAL_FOREVER));
+}
+// Three numbers, the ones or none of them, zeros.
+static void look_grown(void) {
+  uint64_t n = shoal_vector_length(&v), number = 0, ones = 0;
+  for (uint64_t i = 0; i < n; i++) {
+    CRASH_OK(words_get(&v, i, &number));
+    if (i >= 3 && number == UINT64_MAX) ones++;
+    else CRASH_EXPECT(number == (i < 3 ? i : 0), "%lu at %lu", number, i);
+  }
+  CRASH_EXPECT(ones == 0 || ones == MORE, "%lu of %d at once", ones, MORE);
+}
+static void grow_on(void) {
+  use();
+  look_grown();
+  uint64_t n = shoal_vector_length(&v);
+  CRASH_EXPECT(n == 3 || n == 3 + MORE || n == GROWN || n == GROWN + MORE, "%lu elements", n);
+  CRASH_OK(shoal_vector_grow(&v, 2 * GROWN, SHOAL_FOREVER));
+  CRASH_EXPECT(shoal_vector_length(&v) == 2 * GROWN, "%lu elements in the end", shoal_vector_length(&v));
+  look_grown();
+}
+static void grow_on_and_end(void) {
+  uint64_t n = shoal_vector_length(&v);
+  CRASH_EXPECT(!crash_victim_finished() || n >= 3 + MORE, "%lu elements, and it has ended", n);
+  crash_survivor(grow_on);
+  (void)shoal_proc_reap(S);
+  alone();
+  (void)shoal_proc_reap(S);
+  CRASH_EXPECT(used() == used_before, "%lu bytes stay", used() - used_before);
+}
+CRASH_SCENARIO(data_grow, .name = "vector: grow over two chunks", .setup = vector_with_room, .prepare = use, .op = grow,
+               .check = grow_on_and_end, .cleanup = fixture_segment_end);
+CRASH_SCENARIO(data_extend_dirty, .name = "vector: extend, then grow", .setup = vector_with_room, .prepare = use,
+               .op = extend_by_ones, .check = grow_on_and_end, .cleanup = fixture_segment_end);
+CRASH_SCENARIO(data_pair_grow, .name = "vector: pair, extend, then grow", .kind = CRASH_PAIR, .setup = vector_with_room,
+               .prepare = use, .op = extend_by_ones, .prepare2 = use, .op2 = grow, .check = grow_on_and_end,
+               .cleanup = fixture_segment_end);
+CRASH_SCENARIO(data_pair_extend, .name = "vector: pair, grow, then extend", .kind = CRASH_PAIR,
+               .setup = vector_with_room, .prepare = use, .op = grow, .prepare2 = use, .op2 = extend_by_ones,
+               .check = grow_on_and_end, .cleanup = fixture_segment_end);
+
+static void create_vector(void) {
+  CRASH_OK(words_create(S, "v", &(struct shoal_vector_options){.first = 2}, &v));
+  append();
+}
+static void open_or_create_vector(void) {
+  uint64_t number = 7;
+  CRASH_OK(words_open_or_create(S, "v", &(struct shoal_vector_options){.first = 2}, &v));
+  CRASH_EXPECT(shoal_vector_length(&v) <= 1, "%lu elements", shoal_vector_length(&v));
+  for (int i = 0; i < 4; i++) CRASH_OK(words_append(&v, &number, NULL, SHOAL_FOREVER));
+  alone();
+}
+static void vector_made_or_not(void) {
+  crash_survivor(open_or_create_vector);
+  (void)shoal_proc_reap(S);
+  CRASH_EXPECT(used() == used_before, "%lu bytes stay", used() - used_before);
+}
+CRASH_SCENARIO(data_create_vector, .name = "vector: create, and the first", .setup = segment, .prepare = use,
+               .op = create_vector, .check = vector_made_or_not, .cleanup = fixture_segment_end);
+
 // ---- texts ----
 static struct shoal_text t;
 static void text(void) {
@@ -282,3 +355,49 @@ CRASH_SCENARIO(data_text_update, .name = "text: update", .setup = text, .prepare
                .check = changed_or_not);
 CRASH_SCENARIO(data_text_print, .name = "text: print", .setup = text, .prepare = join, .op = print,
                .check = changed_or_not);
+
+// The second writes on what the first left; who reads meanwhile has one of all that there may be.
+static void one_of_all(void) {
+  static const char *const may[] = {"old", "something new", "old and new", "something new and new"};
+  char now[41] = "";
+  int found = 0;
+  CRASH_OK(shoal_text_get(&t, now, sizeof now, NULL));
+  for (int i = 0; i < 4; i++) found |= strcmp(now, may[i]) == 0;
+  CRASH_EXPECT(found, "\"%s\"", now);
+  crash_survivor(change_more);
+}
+CRASH_SCENARIO(data_text_pair, .name = "text: pair, set, then append", .kind = CRASH_PAIR, .setup = text,
+               .prepare = join, .op = change, .prepare2 = join, .op2 = add, .check = one_of_all);
+static void read_text(void) {
+  static const char *const may[] = {"old", "x", "42", "42!"};
+  char now[41] = "";
+  uint64_t length = 0;
+  int found = 0;
+  CRASH_OK(shoal_text_get(&t, now, sizeof now, &length));
+  for (int i = 0; i < 4; i++) found |= strcmp(now, may[i]) == 0 && length == strlen(may[i]);
+  CRASH_EXPECT(found, "\"%s\", %lu bytes", now, length);
+}
+static void others_change(void) { crash_survivor(change_more); }
+CRASH_SCENARIO(data_text_read, .name = "text: get, beside others", .kind = CRASH_RESUMED, .setup = text,
+               .prepare = join, .op = read_text, .stopped = others_change, .check = others_change);
+
+static void create_text(void) {
+  struct shoal_text it;
+  CRASH_OK(shoal_text_create(S, "t", 40, "first", &it));
+}
+static void open_or_create_text(void) {
+  struct shoal_text it;
+  char now[41] = "";
+  CRASH_OK(shoal_text_open_or_create(S, "t", 40, "first", &it));
+  CRASH_OK(shoal_text_get(&it, now, sizeof now, NULL));
+  CRASH_EXPECT(strcmp(now, "first") == 0, "it was made of \"%s\"", now);
+  CRASH_OK(shoal_text_close(S, &it));
+  CRASH_OK(shoal_text_unlink(S, "t"));
+}
+static void text_made_or_not(void) {
+  crash_survivor(open_or_create_text);
+  (void)shoal_proc_reap(S);
+  CRASH_EXPECT(used() == used_before, "%lu bytes stay", used() - used_before);
+}
+CRASH_SCENARIO(data_text_create, .name = "text: create", .setup = segment, .prepare = use, .op = create_text,
+               .check = text_made_or_not, .cleanup = fixture_segment_end);
