@@ -139,7 +139,9 @@ int shoal_vector_chunk_(struct shoal_vector *v, unsigned chunk, char **out) {
   // Behind [G2], or under the writer word.
   shoal_off off = chunk < SHOAL_VECTOR_CHUNKS ? shoal_load64_relaxed(&v->shm->chunk[chunk]) : 0;
   uint64_t bytes = shoal_vector_first_(v, chunk) * v->size;
-  void *at = off % SHOAL_CACHE_LINE == 0 ? shoal_segment_at(v->seg_, off, bytes) : NULL;
+  char *at = off % SHOAL_CACHE_LINE == 0 ? shoal_segment_at(v->seg_, off, bytes) : NULL, *self = (char *)v->shm;
+  // Nor over the vector itself: who writes elements holds the writer word, whose links are believed.
+  if (at && at < self + sizeof *v->shm && self < at + bytes) at = NULL;
   if (!at) return shoal_fail_(-EPROTO, "chunk %u is nowhere", chunk);
   __atomic_store_n(&v->chunk_[chunk], at, __ATOMIC_RELAXED);
   *out = at;

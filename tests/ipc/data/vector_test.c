@@ -176,6 +176,23 @@ static uint64_t random_word(uint32_t *r) {
     default: return word;
   }
 }
+// The writer word, whose links are believed, is not written to as an element.
+static void test_over_itself(void **state) {
+  (void)state;
+  struct shoal_vector v, w;
+  uint64_t zeros[4] = {0}, *at;
+  assert_ok(words_create(seg, "over", &(struct shoal_vector_options){.first = 2}, &v));
+  for (uint64_t x = 0; x < 10; x++) assert_ok(words_append(&v, &x, NULL, SHOAL_FOREVER));
+  uint64_t kept = shoal_load64_relaxed(&v.shm->chunk[3]), over = shoal_segment_off(seg, v.shm) + 64;
+  shoal_store64_relaxed(&v.shm->chunk[3], over);
+  assert_ok(words_open(seg, "over", &w));
+  assert_int_equal(words_extend(&w, zeros, 4, NULL, SHOAL_FOREVER), -EPROTO);
+  assert_int_equal(words_at(&w, 9, &at), -EPROTO);
+  shoal_store64_relaxed(&v.shm->chunk[3], kept);
+  assert_ok(words_extend(&w, zeros, 4, NULL, SHOAL_FOREVER));
+  assert_int_equal(shoal_vector_length(&v), 14);
+  assert_ok(shoal_vector_close(&w));
+}
 static void test_any_words(void **state) {
   (void)state;
   struct shoal_vector v, w;
@@ -332,9 +349,8 @@ static void test_texts_by_name(void **state) {
 #define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(it_grows),      TEST(readers_beside_writers), TEST(many_at_once), TEST(a_full_segment),
-      TEST(any_words),     TEST(any_words_of_a_text),    TEST(strings),      TEST(whole_strings),
-      TEST(texts_by_name),
+      TEST(it_grows),  TEST(readers_beside_writers), TEST(many_at_once), TEST(a_full_segment), TEST(over_itself),
+      TEST(any_words), TEST(any_words_of_a_text),    TEST(strings),      TEST(whole_strings),  TEST(texts_by_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
