@@ -146,6 +146,102 @@ static void test_many(void **state) {
   done();
 }
 
+// The first entry at or behind the 18th that no earlier one has to wait for.
+#define ROW 60u
+static unsigned own_stripe(const uint32_t *keys) {
+  for (unsigned i = 17, k; i < ROW; i++) {
+    uint32_t at = (uint32_t)(shoal_hash_(dict->seed, &keys[i], 4) >> 40) & (dict->stripes - 1);
+    for (k = 0; k < i && ((uint32_t)(shoal_hash_(dict->seed, &keys[k], 4) >> 40) & (dict->stripes - 1)) != at; k++)
+      continue;
+    if (k == i) return i;
+  }
+  CHECK(!"all share a stripe");
+  return 0;
+}
+static void stands_in(void *stripe, unsigned i) {
+  (void)i;
+  CHECK(shoal_dict_lock_(dict, shoal_load32_relaxed(stripe), F) == 0);
+  say((shoal_atomic32 *)stripe + 1, 1);
+  for (;;) pause();
+}
+static void expect_first(const uint32_t *keys, uint64_t n, uint64_t others) {
+  for (unsigned i = 0; i < ROW; i++) assert_int_equal(shoal_dict_contains(dict, &keys[i], 4), i < n);
+  assert_int_equal(shoal_dict_len(dict), others + n);
+  assert_exact();
+}
+// What comes between, when the first are set, ends it there: those are, the others are not, and the memory of these is free.
+static void test_many_in_part(void **state) {
+  (void)state;
+  uint32_t keys[ROW];
+  struct shoal_dict_item items[ROW];
+  uint64_t n = 99;
+  make(&small, &(struct shoal_dict_options){.capacity = 2 * ROW});  // who needs another table waits for all
+  assert_int_equal(set("first", "one"), 0);
+  for (unsigned i = 0; i < ROW; i++) keys[i] = 1000 + i, items[i] = (struct shoal_dict_item){&keys[i], 4, "value", 5};
+  unsigned barred = own_stripe(keys);
+  shoal_atomic32 *at = arena_begin(4096);
+  shoal_store32_relaxed(at, (uint32_t)(shoal_hash_(dict->seed, &keys[barred], 4) >> 40) & (dict->stripes - 1));
+  struct peer p = peer_start(&arena, stands_in, 0);
+  await(&at[1], 1);
+  assert_int_equal(shoal_dict_set_n(dict, items, ROW, &n, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(n, barred);
+  peer_kill(&p);
+  arena_end(NULL);
+  expect_first(keys, barred, 1);
+  assert_int_equal(shoal_dict_set_n(dict, items + barred, ROW - barred, &n, F), 0);
+  assert_int_equal(n, ROW - barred);
+  expect_first(keys, ROW, 1);
+  done();
+}
+
+// No run of as many pages is left, and no small one of as many as some entries want.
+#define HOGS 2000u
+#define SMALL 1300u  // what all entries that come then want, in slabs of which something stays
+static void *hogs[HOGS], *some[SMALL];
+static void test_many_without_room(void **state) {
+  (void)state;
+  uint32_t keys[ROW], filler = 0;
+  struct shoal_dict_item items[ROW];
+  struct shoal_dict_info info = {0};
+  struct shoal_heap *heap;
+  unsigned hogged = 0;
+  uint64_t n = 99;
+  make(&(struct shoal_segment_options){.size = 256 << 10, .size_max = 3 << 20, .participants = 8, .objects = 16}, NULL);
+  assert_int_equal(shoal_heap_open(seg, &heap), 0);
+  for (; info.capacity < 3072; filler++) {  // 4096 words; another table has 17 pages
+    assert_int_equal(shoal_dict_set(dict, &filler, 4, "value", 5, F), 0);
+    assert_int_equal(shoal_dict_info(dict, &info), 0);
+  }
+  for (; filler < 4075; filler++) {
+    if (filler == 3000) {
+      for (unsigned i = 0; i < SMALL; i++) assert_int_equal(shoal_heap_alloc(heap, 32, &some[i]), 0);
+      while (hogged < HOGS && shoal_heap_alloc(heap, 16 << 12, &hogs[hogged]) == 0) hogged++;
+      for (unsigned i = 0; i < SMALL; i++)
+        if (i % 100) assert_int_equal(shoal_heap_free(heap, some[i]), 0);
+    }
+    assert_int_equal(shoal_dict_set(dict, &filler, 4, "value", 5, F), 0);
+  }
+  for (unsigned i = 0; i < ROW; i++)
+    keys[i] = 1 << 20 | i, items[i] = (struct shoal_dict_item){&keys[i], 4, "value", 5};
+  assert_int_equal(shoal_dict_set_n(dict, items, ROW, &n, F), -ENOSPC);
+  assert_int_equal(n, 20);  // one word is left that ends a search
+  expect_first(keys, n, filler);
+  // Not so much as for the blocks of all: nothing.
+  static char value[3000];
+  for (unsigned i = 0; i < ROW; i++) items[i].value = value, items[i].size = i < 30 ? 5 : sizeof value;
+  while (hogged < HOGS && shoal_heap_alloc(heap, 1 << 12, &hogs[hogged]) == 0) hogged++;
+  for (unsigned i = 0; i < 20 && hogged; i++) assert_int_equal(shoal_heap_free(heap, hogs[--hogged]), 0);
+  assert_int_equal(shoal_dict_set_n(dict, items, ROW, &n, F), -ENOSPC);
+  assert_int_equal(n, 0);
+  expect_first(keys, 20, filler);
+  while (hogged) assert_int_equal(shoal_heap_free(heap, hogs[--hogged]), 0);
+  for (unsigned i = 0; i < SMALL; i += 100) assert_int_equal(shoal_heap_free(heap, some[i]), 0);
+  assert_int_equal(shoal_dict_set_n(dict, items, 30, &n, F), 0);
+  expect_first(keys, 30, filler);
+  assert_int_equal(shoal_heap_close(heap), 0);
+  done();
+}
+
 // Asked for together: each is answered as if alone, whatever is beside it.
 #define ASKED 100
 static void test_many_gets(void **state) {
@@ -514,6 +610,8 @@ int main(void) {
       cmocka_unit_test(test_compound),
       cmocka_unit_test(test_update),
       cmocka_unit_test(test_many),
+      cmocka_unit_test(test_many_in_part),
+      cmocka_unit_test(test_many_without_room),
       cmocka_unit_test(test_many_gets),
       cmocka_unit_test(test_as_a_model),
       cmocka_unit_test(test_grows_and_shrinks),
