@@ -27,7 +27,7 @@
 SHOAL_BEGIN
 
 #define SHOAL_MAGIC_ UINT64_C(0x0a6c616f68730a89)  // a byte that is no text, newline, "shoal", newline: little-endian
-#define SHOAL_FORMAT_ 8u                           // raised by every change of the layout or of its meaning
+#define SHOAL_FORMAT_ 9u                           // raised by every change of the layout or of its meaning
 #define SHOAL_PAGE_ UINT64_C(4096)
 #define SHOAL_UNIT_ UINT64_C(512)
 #define SHOAL_HUGE_PAGE_ (UINT64_C(2) << 20)

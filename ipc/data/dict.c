@@ -27,6 +27,9 @@ SHOAL_INLINE struct key key_of(const struct shoal_dict *d, const void *bytes, ui
   struct key k = {bytes, shoal_hash_(d->seed, bytes, size), (uint32_t)size};
   return k;
 }
+static uint32_t stripe_of(const struct shoal_dict *d, const struct key *k) {
+  return (uint32_t)(k->hash >> 40) & (d->stripes - 1);
+}
 static int is_too_long(uint64_t key_size) { return key_size > UINT32_MAX; }
 static int too_long(uint64_t size) { return shoal_fail_(-EOVERFLOW, "a key of %llu bytes", (unsigned long long)size); }
 
@@ -42,6 +45,10 @@ static int is_it(struct shoal_dict *d, const struct key *k, struct found *f) {
     if (SHOAL_UNLIKELY(shoal_item_look_(&d->keep, f->word, &f->item))) {
       if (shoal_load64_relaxed(f->at) != f->word) tries = 0;  // no damage: it has changed
       continue;
+    }
+    if (SHOAL_UNLIKELY(f->item.head & SHOAL_ITEM_CHANGING_)) {
+      if (f->item.value > SHOAL_DICT_BESIDE_) continue;  // damage, unless it has changed by now
+      f->item.beside = d->shm->stripe[stripe_of(d, k)].beside;
     }
     int same = shoal_item_has_key_(&f->item, k->bytes, k->size);
     if (shoal_item_is_whole_(&f->item, f->at, f->word)) return same;
@@ -165,7 +172,10 @@ SHOAL_INLINE int is_whole(const struct shoal_dict *d, const struct found *f) {
 
 static uint64_t version_of(const struct found *f) {
   uint64_t place = shoal_item_off_(f->word) >> 4;  // beyond 64 GiB it has more than 32 bits
-  return (f->item.seq + (place >> 32) * UINT64_C(0x9e3779b1)) << 32 | (uint32_t)place;
+  uint64_t changes = (f->item.head & SHOAL_ITEM_CHANGES_) / SHOAL_ITEM_CHANGED_;
+  // A value that is being changed is what it will be.
+  if (f->item.head & SHOAL_ITEM_CHANGING_) changes++;
+  return (f->item.seq + (place >> 32) * UINT64_C(0x9e3779b1) + changes * UINT64_C(0x85ebca6b)) << 32 | (uint32_t)place;
 }
 
 SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer,
@@ -196,10 +206,12 @@ SHOAL_INLINE int get_at_once(struct shoal_dict *d, struct key k, void *buffer, u
   struct shoal_item_shm *it = (struct shoal_item_shm *)(void *)(d->keep.base + place * 16);
   f->item.shm = it;
   f->item.nested = 0;
+  f->item.beside = NULL;
   f->item.seq = shoal_load32_acquire(&it->seq);  // [I2] pairs with [I1]
   f->item.key = shoal_load32_acquire(&it->key);  // [I2]
   if (SHOAL_UNLIKELY(f->item.key != k.size)) return 0;
-  f->item.value = shoal_load64_acquire(&it->value);  // [I2]; a handle's is larger than any
+  f->item.head = shoal_load64_acquire(&it->head);  // [I2], [I8] pairs with [I7]
+  f->item.value = shoal_item_plain_(f->item.head);
   if (SHOAL_UNLIKELY(f->item.value > most || !shoal_item_has_key_(&f->item, k.bytes, k.size))) return 0;
   shoal_words_read_(shoal_item_key_(it) + shoal_padded_(k.size) / 8, buffer, f->item.value);
   return is_whole(d, f);
@@ -302,9 +314,6 @@ static void finish(struct op *o) {
   shoal_dict_unlock_(o->d, o->stripe);
 }
 
-static uint32_t stripe_of(const struct shoal_dict *d, const struct key *k) {
-  return (uint32_t)(k->hash >> 40) & (d->stripes - 1);
-}
 // 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. Ended by finish().
 static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, int adds, shoal_deadline deadline) {
   o->d = d;
@@ -388,6 +397,19 @@ static int put(struct op *o, struct shoal_item_shm *it, uint64_t size) {
   return rc;
 }
 
+static int may_overwrite(const struct found *f, uint64_t size) {
+  return f->item.value == size && size <= SHOAL_DICT_BESIDE_ && shoal_item_may_change_(f->item.head);
+}
+static void overwrite(struct shoal_dict_stripe_shm *s, const struct found *f, const void *value, uint64_t size) {
+  shoal_words_write_(s->beside, value, size);
+  s->old = shoal_item_ref_(&f->item, f->word);
+  s->was = f->item.head;
+  SHOAL_COMPILER_BARRIER();
+  s->lock.state = SHOAL_DICT_OVERWRITE_;
+  SHOAL_COMPILER_BARRIER();
+  shoal_dict_overwrite_(s, f->item.shm, f->item.key, f->item.head);
+}
+
 static void drop(struct op *o) {
   intend(o, SHOAL_DICT_REMOVE_, UINT64_MAX, UINT64_C(0) - bytes_of(o));
   shoal_store64_release(o->f.at, SHOAL_ITEM_REMOVED_);  // [D1]
@@ -414,28 +436,51 @@ static int make(struct shoal_dict *d, const void *key, uint64_t key_size, const 
 static void unmake(struct shoal_dict *d, struct shoal_item_shm *it) { (void)shoal_heap_free(d->keep.heap, it); }
 
 // The item becomes the key's, or is freed.
-static int set(struct shoal_dict *d, const struct key *k, struct shoal_item_shm *it, uint64_t size,
+static int set(struct shoal_dict *d, const struct key *k, struct shoal_item_shm *it, const void *value, uint64_t size,
                shoal_deadline deadline) {
   struct op o;
-  int rc = begin_with(&o, d, k, 1, deadline);
-  if (SHOAL_UNLIKELY(rc)) {
-    unmake(d, it);
-    return rc;
-  }
-  rc = put(&o, it, size);
+  int rc = begin_with(&o, d, k, 1, deadline), in_place = rc == 0 && o.there && may_overwrite(&o.f, size);
+  if (rc || in_place) unmake(d, it);
+  if (SHOAL_UNLIKELY(rc)) return rc;
+  if (in_place) overwrite(o.s, &o.f, value, size);
+  else rc = put(&o, it, size);
   finish(&o);
   return rc;
+}
+
+// 0: it has the value; 1: it has to be set, as if nothing had been.
+static int set_at_once(struct shoal_dict *d, const struct key *k, const void *value, uint64_t size,
+                       shoal_deadline deadline) {
+  struct found f;
+  uint32_t stripe = stripe_of(d, k);
+  if (size > SHOAL_DICT_BESIDE_ || !find_at_once(d, k, size, &f) || !may_overwrite(&f, size)) return 1;
+  int rc = shoal_dict_lock_(d, stripe, deadline);
+  if (SHOAL_UNLIKELY(rc)) return rc;
+  int same = is_whole(d, &f);
+  if (SHOAL_LIKELY(same)) overwrite(&d->shm->stripe[stripe], &f, value, size);
+  shoal_dict_unlock_(d, stripe);
+  return !same;
 }
 int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, const void *value, uint64_t size,
                    shoal_deadline deadline) {
   struct shoal_item_shm *it = NULL;
   if (SHOAL_UNLIKELY(is_too_long(key_size))) return too_long(key_size);
   struct key k = key_of(d, key, key_size);
-  prefetch_to_write(d, &k);  // while its item is written
-  int rc = make(d, key, key_size, value, size, &it);
+  if (size > SHOAL_DICT_BESIDE_) prefetch_to_write(d, &k);  // while its item is written
+  int rc = set_at_once(d, &k, value, size, deadline);
+  if (SHOAL_LIKELY(rc <= 0)) return rc;
+  rc = make(d, key, key_size, value, size, &it);
   if (SHOAL_UNLIKELY(rc)) return rc;
   expect(d, &k);
-  return set(d, &k, it, size, deadline);
+  return set(d, &k, it, value, size, deadline);
+}
+
+// The key has that value from here on; or nothing is changed.
+static int change_it(struct op *o, const void *value, uint64_t size) {
+  struct shoal_item_shm *it = NULL;
+  if (o->there && may_overwrite(&o->f, size)) return overwrite(o->s, &o->f, value, size), 0;
+  int rc = make(o->d, o->k.bytes, o->k.size, value, size, &it);
+  return rc ? rc : put(o, it, size);
 }
 
 // 0; -EMSGSIZE, -EBADMSG. Nobody changes it meanwhile.
@@ -611,15 +656,10 @@ static int is_expected(const struct op *o, const struct expected *e) {
 
 static int set_expected(struct shoal_dict *d, const void *key, uint64_t key_size, const struct expected *e,
                         const void *value, uint64_t size, shoal_deadline deadline) {
-  struct shoal_item_shm *it = NULL;
   struct op o;
-  int rc = make(d, key, key_size, value, size, &it);
+  int rc = begin(&o, d, key, key_size, !e->value && !e->version, deadline);
   if (rc) return rc;
-  rc = begin(&o, d, key, key_size, !e->value && !e->version, deadline);
-  int as_expected = rc == 0 && is_expected(&o, e);
-  if (!as_expected) unmake(d, it);
-  if (rc) return rc;
-  rc = as_expected ? put(&o, it, size) : SHOAL_DICT_OTHER;
+  rc = is_expected(&o, e) ? change_it(&o, value, size) : SHOAL_DICT_OTHER;
   finish(&o);
   return rc;
 }
@@ -647,12 +687,6 @@ static int decide(struct op *o, int (*change)(struct shoal_dict_change *, void *
   return rc > SHOAL_DICT_REMOVE ? shoal_fail_(-EINVAL, "the callback answered %d", rc) : rc;
 }
 
-static int change_it(struct op *o, const struct shoal_dict_change *c) {
-  struct shoal_item_shm *it = NULL;
-  int rc = make(o->d, o->k.bytes, o->k.size, c->value, c->size, &it);
-  return rc ? rc : put(o, it, c->size);
-}
-
 int shoal_dict_update(struct shoal_dict *d, const void *key, uint64_t key_size,
                       int (*change)(struct shoal_dict_change *c, void *arg), void *arg, shoal_deadline deadline) {
   struct shoal_dict_change c;
@@ -662,7 +696,7 @@ int shoal_dict_update(struct shoal_dict *d, const void *key, uint64_t key_size,
   if (rc) return rc;
   int how = decide(&o, change, arg, &c, &copy);
   rc = how < 0 ? how : 0;
-  if (how == SHOAL_DICT_SET) rc = change_it(&o, &c);
+  if (how == SHOAL_DICT_SET) rc = change_it(&o, c.value, c.size);
   if (how == SHOAL_DICT_REMOVE && o.there) drop(&o);
   free(copy);
   if (how == SHOAL_DICT_REMOVE) finish_smaller(&o);
@@ -741,7 +775,7 @@ int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, 
     }
     for (uint64_t k = from; k < end; k++) expect(d, &keys[k - from]);
     for (; i < end && !rc; i++) {
-      rc = set(d, &keys[i - from], all[i], items[i].size, deadline);
+      rc = set(d, &keys[i - from], all[i], items[i].value, items[i].size, deadline);
       *done += !rc;
     }
   }

@@ -13,14 +13,15 @@
 //   rc = shoal_dict_unlink(seg, "words");                                       // the name
 //
 // A table of words, each of which leads to a block of the segment's heap with a key and its value (ipc/data/item_internal.h).
-// A block is never changed: to set a key is to write a new block and to publish it by one store of its word. Writers of one
-// key have a robust word in common, one of `stripes`; the table grows and shrinks under all of them.
+// To set a key is to write a new block and to publish it by one store of its word; or, of as many bytes as are there and up to 64,
+// to write them beside, to say so by one store of the block's head, and to copy them: whoever reads meanwhile reads what stands
+// beside. Writers of one key have a robust word in common, one of `stripes`; the table grows and shrinks under all of them.
 //
 // SAFETY   every call but close and destroy: any thread of any process, together. Not in a signal handler. Inside the
 //          callback of an update this thread may read any dict, but take no snapshot, and change none (-EDEADLK). A child of fork uses what its parent
 //          has open; if it does not write, it calls shoal_proc_self first, else the dict goes with its parent.
 // ORDERING [D1] a word of the table is published after the block; pairs with [D2]. [D3] a table is published after its words;
-//          pairs with [D4]. The point at which each takes effect: set, setdefault, update: the store of the word; remove, pop:
+//          pairs with [D4]. The point at which each takes effect: set, setdefault, update: the store of the word, or of the head; remove, pop:
 //          that, too; clear: the store of the root; get, contains: their last look at the word, or, of what is not there, some
 //          moment at which they passed its place. A snapshot: all of it while its caller has all stripes.
 // CRASH    at any instruction a key has its old value or its new one; the block of the other is freed by whoever has the stripe
@@ -29,10 +30,11 @@
 //          stopped or dead; who writes waits for a living or stopped writer of the same stripe, or of a table that grows.
 // HOSTILE  contents: whatever the words say, nothing outside the segment is touched; damage is -EPROTO, or a key that is missing.
 // LIMITS   a key: 4 GiB; a value: what the segment holds.
-// COST     get: a hash, the root, a word, the block: two cache lines that are not shared by all, and the value. set: a block
-//          allocated, given and ended, and the stripe's word: about three lines more. An entry: 16 bytes of head, key and value
+// COST     get: a hash, the root, a word, the block: two cache lines that are not shared by all, and the value. set: the same and
+//          the stripe's three, and two locked instructions; unless it is in place, a block allocated, given and ended: about three
+//          lines more. An entry: 16 bytes of head, key and value
 //          rounded to 8, the heap's rounding and 8 bytes of overhead; the table: 11 to 22 bytes an entry. A dict: 64 KiB of
-//          address space, 8.5 KiB with 64 stripes. len: a line for each stripe.
+//          address space, 12.5 KiB with 64 stripes. len: a line for each stripe.
 // SOURCE   own. The validated read: Linux's seqcounts.
 #pragma once
 

@@ -1,7 +1,7 @@
 // ipc/data/dict_internal.h: what a dict holds in its segment.
 //
 //   head      root, what a change of the table left | used
-//   stripes   two lines each: a robust word and the intent of who has it
+//   stripes   three lines each: a robust word and the intent of who has it; what a value is to be that is changed in its item
 //   table     a block: seq | words, a power of two of them, in buckets of a line; a key's bucket is its hash; then the
 //             next, up to one with an empty word
 //
@@ -13,6 +13,7 @@
 //   ADD      slot := word          else `fresh` is ended
 //   REPLACE  slot := word, not was; `old` is ended          else `fresh` is ended
 //   REMOVE   slot no longer was; `old` is ended
+//   OVERWRITE  the value of the item `old`, whose head `was`, is what stands `beside`; done again from the beginning
 // INTENT of the table, under all stripes: root := `then`; `old` is ended, and what it led to if it was CLEARed; else `fresh` is.
 // Whoever gets a stripe finds no other's intent of the table but a dead one's, and has it ended under all stripes, first.
 //
@@ -25,8 +26,16 @@
 
 SHOAL_BEGIN
 
-enum { SHOAL_DICT_IDLE_, SHOAL_DICT_ADD_, SHOAL_DICT_REPLACE_, SHOAL_DICT_REMOVE_ };  // a stripe's intent
-enum { SHOAL_DICT_STILL_, SHOAL_DICT_MOVE_, SHOAL_DICT_CLEAR_ };                      // the table's
+enum {
+  SHOAL_DICT_IDLE_,
+  SHOAL_DICT_ADD_,
+  SHOAL_DICT_REPLACE_,
+  SHOAL_DICT_REMOVE_,
+  SHOAL_DICT_OVERWRITE_
+};                                                                // a stripe's intent
+enum { SHOAL_DICT_STILL_, SHOAL_DICT_MOVE_, SHOAL_DICT_CLEAR_ };  // the table's
+
+#define SHOAL_DICT_BESIDE_ 64u  // bytes of a value that is changed in its item, at most
 
 struct shoal_dict_stripe_shm {  // who has the lock
   struct shoal_robust lock;     // lock.state: the intent
@@ -34,8 +43,9 @@ struct shoal_dict_stripe_shm {  // who has the lock
   shoal_atomic64 entries, bytes;      // bytes: of keys and values
   uint64_t entries_then, bytes_then;  // if it is done
   struct shoal_block_ref fresh, old;
+  shoal_atomic64 beside[SHOAL_DICT_BESIDE_ / 8];
 } SHOAL_ALIGNED(64);
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_dict_stripe_shm) == 128, "two lines");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_dict_stripe_shm) == 192, "three lines");
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_dict_stripe_shm, entries) == 64, "the intent's place lies beside the lock");
 
 struct shoal_dict_shm {
@@ -146,6 +156,19 @@ int shoal_dict_lock_(struct shoal_dict *d, uint32_t stripe, shoal_deadline deadl
 void shoal_dict_unlock_(struct shoal_dict *d, uint32_t stripe);
 int shoal_dict_lock_all_(struct shoal_dict *d, shoal_deadline deadline);
 void shoal_dict_unlock_all_(struct shoal_dict *d);
+// What is to be done with `it`, whose key has that many bytes, and whose head was that one: all that OVERWRITE means.
+SHOAL_INLINE void shoal_dict_overwrite_(struct shoal_dict_stripe_shm *s, struct shoal_item_shm *it, uint32_t key,
+                                        uint64_t head) {
+  char value[SHOAL_DICT_BESIDE_];
+  uint64_t size = head & SHOAL_ITEM_BYTES_;
+  shoal_words_read_(s->beside, value, size);
+  shoal_store64_release(&it->head, head | SHOAL_ITEM_CHANGING_);  // [I7] pairs with [I8]: who reads reads beside it
+  shoal_words_write_(shoal_item_words_(it, key), value, size);
+  shoal_store64_release(&it->head, head + SHOAL_ITEM_CHANGED_);  // [I7]
+  SHOAL_COMPILER_BARRIER();
+  s->lock.state = SHOAL_DICT_IDLE_;
+  SHOAL_COMPILER_BARRIER();
+}
 // What the stripe's intent says is done: it is counted, and what it replaced is ended.
 int shoal_dict_settle_(struct shoal_dict *d, struct shoal_dict_stripe_shm *s);
 

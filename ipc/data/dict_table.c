@@ -47,9 +47,23 @@ static int settle(struct shoal_dict *d, struct shoal_dict_stripe_shm *s, int don
 }
 int shoal_dict_settle_(struct shoal_dict *d, struct shoal_dict_stripe_shm *s) { return settle(d, s, 1); }
 
+// A value that a dead one was changing.
+static int overwrite(struct shoal_dict *d, struct shoal_dict_stripe_shm *s) {
+  struct shoal_block_ref ref = shoal_ref_read_(&s->old);
+  uint64_t was = __atomic_load_n(&s->was, __ATOMIC_RELAXED), size = was & SHOAL_ITEM_BYTES_;
+  struct shoal_item_shm *it = ref.off % 8 ? NULL : shoal_keep_at_(&d->keep, ref.off, sizeof *it);
+  uint32_t key = it ? shoal_load32_relaxed(&it->key) : 0;
+  if (!it || size > SHOAL_DICT_BESIDE_ || !shoal_item_may_change_(was) ||
+      !shoal_keep_at_(&d->keep, ref.off, shoal_item_size_(key, size)))
+    return damaged();
+  shoal_dict_overwrite_(s, it, key, was);
+  return 0;
+}
+
 static int repair(struct shoal_dict *d, struct shoal_dict_stripe_shm *s) {
   struct shoal_table_ t;
   uint32_t state = s->lock.state;
+  if (state == SHOAL_DICT_OVERWRITE_) return overwrite(d, s);
   int rc = shoal_dict_table_(d, &t);
   return rc ? rc : settle(d, s, is_done(s, state, &t));
 }

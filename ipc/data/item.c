@@ -64,7 +64,7 @@ int shoal_item_make_(struct shoal_keep_ *k, const void *key, uint32_t key_size, 
   if (rc) return rc;
   struct shoal_item_shm *it = block;
   shoal_store32_release(&it->key, key_size);  // [I1]
-  shoal_store64_release(&it->value, size);    // [I1]
+  shoal_store64_release(&it->head, size);     // [I1]
   shoal_words_write_(shoal_item_key_(it), key, key_size);
   shoal_words_write_(shoal_item_key_(it) + shoal_padded_(key_size) / 8, value, size);
   *out = it;
@@ -75,7 +75,7 @@ int shoal_item_nest_(struct shoal_keep_ *k, const void *key, uint32_t key_size, 
                      uint32_t type, struct shoal_item_shm **out) {
   struct shoal_handle_shm h = {inner->entry, inner->generation, type, 0};
   int rc = shoal_item_make_(k, key, key_size, &h, sizeof h, out);
-  if (rc == 0) shoal_store64_release(&(*out)->value, sizeof h | SHOAL_ITEM_NESTED_);  // [I1]
+  if (rc == 0) shoal_store64_release(&(*out)->head, sizeof h | SHOAL_ITEM_NESTED_);  // [I1]
   return rc;
 }
 
@@ -95,7 +95,7 @@ int shoal_item_handle_(const struct shoal_item_ *i, struct shoal_handle_shm *out
 // What the block at `off` says that it is: 1, a handle. Whether it still is one, who has its life at hand says.
 static int peek(struct shoal_keep_ *k, shoal_off off, struct shoal_handle_shm *h) {
   struct shoal_item_shm *it = off % 8 ? NULL : shoal_keep_at_(k, off, sizeof *it);
-  if (!it || shoal_load64_relaxed(&it->value) != (sizeof *h | SHOAL_ITEM_NESTED_)) return 0;
+  if (!it || shoal_load64_relaxed(&it->head) != (sizeof *h | SHOAL_ITEM_NESTED_)) return 0;
   uint32_t key = shoal_load32_relaxed(&it->key);
   if (!shoal_keep_at_(k, off, shoal_item_size_(key, sizeof *h))) return 0;
   shoal_words_read_(shoal_item_key_(it) + shoal_padded_(key) / 8, h, sizeof *h);
@@ -114,7 +114,7 @@ static int give_nested(struct shoal_keep_ *k, struct shoal_item_shm *it, const s
 }
 int shoal_item_give_(struct shoal_keep_ *k, struct shoal_item_shm *it, struct shoal_block_ref *ref) {
   struct shoal_handle_shm h;
-  if (SHOAL_UNLIKELY(shoal_load64_relaxed(&it->value) & SHOAL_ITEM_NESTED_) &&
+  if (SHOAL_UNLIKELY(shoal_load64_relaxed(&it->head) & SHOAL_ITEM_NESTED_) &&
       peek(k, shoal_segment_off(k->seg, it), &h))
     return give_nested(k, it, &h, ref);
   if (SHOAL_LIKELY(shoal_keep_give_(k, it, ref) == 0)) return 0;

@@ -1,11 +1,14 @@
 // ipc/data/item_internal.h: a key and a value in a block of the heap, and the word that leads to it.
 //
-//   block   seq | bytes of the key || a handle?:1 | bytes of the value:63 | key, to 8 bytes | value, to 8 bytes
+//   block   seq | bytes of the key || head | key, to 8 bytes | value, to 8 bytes
+//   head    a handle?:1 | being changed?:1 | how often it was:10 | bytes of the value:52
 //   word    where the block is, in 16 bytes:42 | of the hash:12 | low bits of seq:10          0: nothing; 1: removed
 //
-// A block is written while it is its process's, then given to the container's object, then published by one store of a word,
-// and never changed while it is. Who reads takes no lock: the word, the block, then the word and seq again. Both unchanged:
-// what was read is of one life of that block. The memory of a block that was freed stays mapped.
+// A block is written while it is its process's, then given to the container's object, then published by one store of a word.
+// Its key is not changed while it is; its value is, by as many bytes, if the container has room beside it for what it is to be,
+// whole: from when the head says so until it says that it was, the value is what stands there. Who reads takes no lock:
+// the word, the block, then the word, seq and the head again. All unchanged: what was read is one value, of one life of that block.
+// The memory of a block that was freed stays mapped.
 //
 // ORDERING
 //   [I1] every word of a block is released when it is written; pairs with [I2], who reads it acquired (of keys and values
@@ -13,6 +16,8 @@
 //        changed before that life began.
 //   [I3] a block's life is written, and the block, before the word that leads to it is published; pairs with [I4].
 //   [I5] how far memory was seen to reach; pairs with [I6].
+//   [I7] the head says that the value is being changed after what it is to be stands beside it, and before a word of it is;
+//        and that it was, after all are, and before another stands there; pairs with [I8].
 #pragma once
 
 #include "core/directory.h"
@@ -25,11 +30,15 @@ SHOAL_BEGIN
 struct shoal_item_shm {  // who has the block, before it is published
   shoal_atomic32 seq;    // the life of the block, as the heap counts
   shoal_atomic32 key;    // bytes
-  shoal_atomic64 value;  // bytes; NESTED: it is a handle
+  shoal_atomic64 head;   // of the value; who has the container's lock changes it
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_item_shm) == 16, "before its key");
 
 #define SHOAL_ITEM_NESTED_ (UINT64_C(1) << 63)
+#define SHOAL_ITEM_CHANGING_ (UINT64_C(1) << 62)
+#define SHOAL_ITEM_CHANGED_ (UINT64_C(1) << 52)            // once
+#define SHOAL_ITEM_CHANGES_ (SHOAL_ITEM_CHANGED_ * 0x3ff)  // as often as can be
+#define SHOAL_ITEM_BYTES_ (SHOAL_ITEM_CHANGED_ - 1)
 struct shoal_handle_shm {  // the value that is another container: an object without a name, tied to the item's block
   uint32_t entry, generation;
   uint32_t type;  // enum shoal_nested_type
@@ -100,7 +109,8 @@ int shoal_item_nest_(struct shoal_keep_ *k, const void *key, uint32_t key_size, 
 
 struct shoal_item_ {  // what a word led to; private, to be confirmed
   struct shoal_item_shm *shm;
-  uint64_t value;  // bytes
+  const shoal_atomic64 *beside;  // where its value is while it is being changed; NULL: in it
+  uint64_t head, value;          // value: bytes
   uint32_t seq, key;
   uint32_t nested;  // 1: a handle
 };
@@ -110,16 +120,24 @@ SHOAL_INLINE int shoal_item_look_(struct shoal_keep_ *k, uint64_t word, struct s
   struct shoal_item_shm *it = (struct shoal_item_shm *)shoal_keep_at_(k, off, sizeof *it);
   if (SHOAL_UNLIKELY(!it)) return -EAGAIN;
   out->shm = it;
-  out->seq = shoal_load32_acquire(&it->seq);      // [I2]
-  out->key = shoal_load32_acquire(&it->key);      // [I2]
-  out->value = shoal_load64_acquire(&it->value);  // [I2]
-  out->nested = (uint32_t)(out->value >> 63);
-  out->value &= ~SHOAL_ITEM_NESTED_;
+  out->seq = shoal_load32_acquire(&it->seq);    // [I2]
+  out->key = shoal_load32_acquire(&it->key);    // [I2]
+  out->head = shoal_load64_acquire(&it->head);  // [I2], [I8] pairs with [I7]
+  out->nested = (uint32_t)(out->head >> 63);
+  out->value = out->head & SHOAL_ITEM_BYTES_;
+  out->beside = NULL;
   if (SHOAL_UNLIKELY(((out->seq ^ word) & SHOAL_ITEM_TAG_) || out->value > k->size_max)) return -EAGAIN;
   return shoal_keep_at_(k, off, shoal_item_size_(out->key, out->value)) ? 0 : -EAGAIN;
 }
+// Whether the value may be changed where it is: it is no handle, is not being changed, and was not too often. Who has stood since
+// the first of so many changes is not to take the next for it.
+SHOAL_INLINE int shoal_item_may_change_(uint64_t head) {
+  return !(head & (SHOAL_ITEM_NESTED_ | SHOAL_ITEM_CHANGING_)) && (head & SHOAL_ITEM_CHANGES_) != SHOAL_ITEM_CHANGES_;
+}
+// Bytes of the value; more than any has: it is a handle, or being changed.
+SHOAL_INLINE uint64_t shoal_item_plain_(uint64_t head) { return head & ~SHOAL_ITEM_CHANGES_; }
 // The same without a call, of an item that a reader may expect: 1; 0: it is no such one, or lies where this process has not yet
-// looked. `key`: bytes of its key; `most`: bytes of a value that is no handle, at most the segment's.
+// looked. `key`: bytes of its key; `most`: bytes of a value that is no handle and not being changed, at most the segment's.
 SHOAL_INLINE int shoal_item_expect_(const struct shoal_keep_ *k, uint64_t word, uint32_t key, uint64_t most,
                                     struct shoal_item_ *out) {
   shoal_off off = shoal_item_off_(word);
@@ -127,15 +145,20 @@ SHOAL_INLINE int shoal_item_expect_(const struct shoal_keep_ *k, uint64_t word, 
   struct shoal_item_shm *it = (struct shoal_item_shm *)(void *)(k->base + off);
   if (SHOAL_UNLIKELY(off - 1 >= known || known - off < sizeof *it)) return 0;
   out->shm = it;
-  out->seq = shoal_load32_acquire(&it->seq);      // [I2]
-  out->key = shoal_load32_acquire(&it->key);      // [I2]
-  out->value = shoal_load64_acquire(&it->value);  // [I2]
+  out->seq = shoal_load32_acquire(&it->seq);    // [I2]
+  out->key = shoal_load32_acquire(&it->key);    // [I2]
+  out->head = shoal_load64_acquire(&it->head);  // [I2], [I8] pairs with [I7]
+  out->value = shoal_item_plain_(out->head);
   out->nested = 0;
+  out->beside = NULL;
   if (SHOAL_UNLIKELY(((out->seq ^ word) & SHOAL_ITEM_TAG_) || out->key != key || out->value > most)) return 0;
   return SHOAL_LIKELY(shoal_item_size_(key, out->value) <= known - off);
 }
+SHOAL_INLINE shoal_atomic64 *shoal_item_words_(struct shoal_item_shm *it, uint32_t key) {  // of its value
+  return shoal_item_key_(it) + shoal_padded_(key) / 8;
+}
 SHOAL_INLINE const shoal_atomic64 *shoal_item_value_(const struct shoal_item_ *i) {
-  return shoal_item_key_(i->shm) + shoal_padded_(i->key) / 8;
+  return SHOAL_UNLIKELY(i->beside != NULL) ? i->beside : shoal_item_words_(i->shm, i->key);
 }
 SHOAL_INLINE int shoal_item_has_word_(const shoal_atomic64 *at, const char *from, uint64_t bytes) {
   uint64_t word = 0;
@@ -168,10 +191,11 @@ SHOAL_INLINE int shoal_item_has_key_(const struct shoal_item_ *i, const void *ke
   }
   return at == size || shoal_item_has_word_(words + at / 8, from + at, size - at);
 }
-// Whether it was of one life, all the time since it was looked at: `at` has led there before.
+// Whether it was of one life, and one value, all the time since it was looked at: `at` has led there before.
 SHOAL_INLINE int shoal_item_is_whole_(const struct shoal_item_ *i, const shoal_atomic64 *at, uint64_t word) {
-  return SHOAL_LIKELY(shoal_load64_acquire(at) == word &&             // [I4] pairs with [I3]
-                      shoal_load32_acquire(&i->shm->seq) == i->seq);  // [I4]
+  return SHOAL_LIKELY(shoal_load64_acquire(at) == word &&               // [I4] pairs with [I3]
+                      shoal_load32_acquire(&i->shm->seq) == i->seq &&   // [I4]
+                      shoal_load64_acquire(&i->shm->head) == i->head);  // [I8]
 }
 SHOAL_INLINE struct shoal_block_ref shoal_item_ref_(const struct shoal_item_ *i, uint64_t word) {
   struct shoal_block_ref r = {shoal_item_off_(word), i->seq, 0};

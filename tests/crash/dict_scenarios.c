@@ -172,6 +172,8 @@ static void op_set_n(void) {
   uint64_t n;
   OK(shoal_dict_set_n(D, some, 2, &n, F));
 }
+static void op_set_longer(void) { OK(set("k", "newer")); }
+static void longer(void) { three_and_k(), texts("4 old", "4 newer"); }
 static void op_remove(void) { OK(shoal_dict_remove(D, "k", 1, F)); }
 static void op_pop(void) {
   char value[8];
@@ -213,13 +215,19 @@ static int to_new(struct shoal_dict_change *c, void *arg) {
   c->value = arg, c->size = 3;
   return SHOAL_DICT_SET;
 }
+static int to_newer(struct shoal_dict_change *c, void *arg) {
+  c->value = arg, c->size = 5;
+  return SHOAL_DICT_SET;
+}
 static int to_nothing(struct shoal_dict_change *c, void *arg) {
   (void)c, (void)arg;
   return SHOAL_DICT_REMOVE;
 }
 static void op_update(void) { OK(shoal_dict_update(D, "k", 1, to_new, (void *)(uintptr_t) "new", F)); }
+static void op_update_longer(void) { OK(shoal_dict_update(D, "k", 1, to_newer, (void *)(uintptr_t) "newer", F)); }
 static void op_update_away(void) { OK(shoal_dict_update(D, "k", 1, to_nothing, NULL, F)); }
 static void op_swap(void) { OK(shoal_dict_compare_and_set(D, "k", 1, "old", 3, "new", 3, F)); }
+static void op_swap_longer(void) { OK(shoal_dict_compare_and_set(D, "k", 1, "old", 3, "newer", 5, F)); }
 static void op_set_if(void) {
   char value[8];
   uint64_t size, version;
@@ -239,6 +247,7 @@ DICT(set_first, "set, the first", .setup = empty, .prepare = warm, .op = op_set,
 DICT(set_new, "set, another", .setup = three, .prepare = warm, .op = op_set, .check = check_dict);
 DICT(set_unjoined, "set, joining by it", .setup = three, .op = op_set, .check = check_dict);
 DICT(set_again, "set, the value of one", .setup = three_and_k, .prepare = warm, .op = op_set, .check = check_dict);
+DICT(set_longer, "set, a longer value", .setup = longer, .prepare = warm, .op = op_set_longer, .check = check_dict);
 DICT(set_colliding, "set, where others collide", .setup = colliding, .prepare = warm, .op = op_set,
      .check = check_dict);
 DICT(set_reusing, "set, where others were", .setup = reusing, .prepare = warm, .op = op_set, .check = check_dict);
@@ -260,6 +269,8 @@ static void warm_k(void) {
   OK(set("k", "old"));
 }
 DICT(set_own, "set, the value of its own", .setup = three_and_k, .prepare = warm_k, .op = op_set, .check = check_dict);
+DICT(set_longer_own, "set, a longer value than its own", .setup = longer, .prepare = warm_k, .op = op_set_longer,
+     .check = check_dict);
 DICT(remove_own, "remove its own", .setup = to_be_removed, .prepare = warm_k, .op = op_remove, .check = check_dict);
 DICT(clear, "clear", .setup = to_be_cleared, .prepare = warm, .op = op_clear, .check = check_dict);
 DICT(setdefault, "setdefault", .setup = three, .prepare = warm, .op = op_setdefault, .check = check_dict);
@@ -268,6 +279,10 @@ DICT(update_new, "update, of nothing", .setup = three, .prepare = warm, .op = op
 DICT(update_away, "update, to nothing", .setup = to_be_removed, .prepare = warm, .op = op_update_away,
      .check = check_dict);
 DICT(swap, "compare and set", .setup = three_and_k, .prepare = warm, .op = op_swap, .check = check_dict);
+DICT(update_longer, "update, to a longer value", .setup = longer, .prepare = warm, .op = op_update_longer,
+     .check = check_dict);
+DICT(swap_longer, "compare and set, a longer value", .setup = longer, .prepare = warm, .op = op_swap_longer,
+     .check = check_dict);
 DICT(set_if, "set if it is of that version", .setup = three_and_k, .prepare = warm, .op = op_set_if,
      .check = check_dict);
 DICT(snapshot, "snapshot", .setup = unchanged, .prepare = warm, .op = op_snapshot, .check = check_dict);
@@ -283,6 +298,9 @@ static void one_stripe(void) {
   OK(set("k", "old"));
 }
 static void check_either(void);
+static void one_stripe_longer(void) { one_stripe(), texts("4 old", "4 newer"); }
+DICT(pair_longer, "pair, set, a longer value, then the next writer", .kind = CRASH_PAIR, .setup = one_stripe_longer,
+     .prepare = warm, .op = op_set_longer, .prepare2 = warm, .op2 = op_set_l, .check = check_either);
 DICT(pair_set, "pair, set, then the next writer", .kind = CRASH_PAIR, .setup = one_stripe, .prepare = warm,
      .op = op_set, .prepare2 = warm, .op2 = op_set_l, .check = check_either);
 DICT(pair_grow, "pair, the table grows, then the next writer", .kind = CRASH_PAIR, .setup = full, .prepare = warm,
@@ -334,6 +352,103 @@ DICT(get_replaced, "get, beside set", .kind = CRASH_RESUMED, .setup = unchanged,
      .stopped = others_replace, .check = check_read);
 DICT(get_cleared, "get, beside clear", .kind = CRASH_RESUMED, .setup = unchanged, .prepare = join, .op = op_get,
      .stopped = others_clear, .check = check_read);
+
+// ---- values of many words, changed where they are: k's and l's, one stripe's ----
+enum { WIDE = 60, SEEN = 0, SET };  // T->word: what k's was when the victim stood (T->out: its version); it was set
+static int set_wide(const char *key, char c) {
+  char value[WIDE];
+  memset(value, c, WIDE);
+  return shoal_dict_set(D, key, 1, value, WIDE, F);
+}
+static char is_wide(const char *value, uint64_t size) {
+  CRASH_EXPECT(size == WIDE, "%lu bytes", (unsigned long)size);
+  for (unsigned i = 1; i < WIDE; i++) CRASH_EXPECT(value[i] == value[0], "half of \"%.60s\"", value);
+  return value[0];
+}
+// In all ways: whole, and never again what it was before.
+static char wide(const char *key, uint64_t *version) {
+  char value[WIDE], now[4], then = *key == 'k' ? 'n' : 'p';
+  uint64_t size = 0;
+  void *copy;
+  struct shoal_dict_want want = {.key = key, .key_size = 1, .buffer = value, .capacity = WIDE};
+  OK(shoal_dict_get(D, key, 1, value, WIDE, &size));
+  now[0] = is_wide(value, size);
+  OK(shoal_dict_get_alloc(D, key, 1, &copy, &size));
+  now[1] = is_wide(copy, size);
+  free(copy);
+  CRASH_EXPECT(shoal_dict_get_n(D, &want, 1) == 1, "get_n: %d", want.rc);
+  now[2] = is_wide(value, want.size);
+  OK(shoal_dict_get_versioned(D, key, 1, value, WIDE, &size, version));
+  now[3] = is_wide(value, size);
+  for (int i = 0; i < 4; i++)
+    CRASH_EXPECT(now[i] == then || (now[i] == 'o' && (i == 0 || now[i - 1] == 'o')), "%s is of \"%c\"", key, now[i]);
+  return now[3];
+}
+static void wide_values(void) {
+  dict_of(3, 1), texts("5 o", "5 n");
+  OK(set_wide("k", 'o'));
+  OK(set_wide("l", 'o'));
+}
+static void op_set_wide(void) {
+  OK(set_wide("k", 'n'));
+  T->word[SET] = 1;
+}
+static void op_set_wide_l(void) { OK(set_wide("l", 'p')); }
+static void op_update_wide(void) {
+  char value[WIDE], old[WIDE];
+  memset(value, 'n', WIDE);
+  memset(old, 'o', WIDE);
+  OK(shoal_dict_compare_and_set(D, "k", 1, old, WIDE, value, WIDE, F));
+  T->word[SET] = 1;
+}
+static void others_see(void) {
+  uint64_t version = 0;
+  T->word[SEEN] = (uint32_t)wide("k", &version);
+  T->out[SEEN] = version;
+}
+static void wide_survives(void) {
+  struct shoal_dict_info info;
+  uint64_t version = 0, later = 0;
+  char now = wide("k", &version);
+  CRASH_EXPECT(now == 'n' || (T->word[SEEN] != 'n' && !T->word[SET]), "the old value again");
+  CRASH_EXPECT(!T->word[SEEN] || (version == T->out[SEEN]) == (now == (char)T->word[SEEN]),
+               "\"%c\", then \"%c\": version %lx, %lx", (char)T->word[SEEN], now, (unsigned long)T->out[SEEN],
+               (unsigned long)version);
+  wide("l", &later);
+  OK(set_wide("l", 'p'));
+  CRASH_EXPECT(wide("l", &later) == 'p', "what was set is not there");
+  CRASH_EXPECT(wide("k", &later) == 'n' || now == 'o', "the old value, by a repair");
+  OK(shoal_dict_info(D, &info));
+  expect_blocks(info.entries + 1, "of wide ones");
+  CRASH_EXPECT(info.entries == 5 && info.payload == 3 * 8 + 2 * (1 + WIDE), "%lu entries, %lu bytes",
+               (unsigned long)info.entries, (unsigned long)info.payload);
+  OK(set_wide("k", 'o'));
+  OK(shoal_dict_clear(D, F));
+  expect_blocks(0, "in the end");
+}
+static void check_wide(void) {
+  crash_kill_victim();
+  crash_survivor(wide_survives);
+}
+static void op_read_wide(void) {
+  uint64_t version;
+  (void)wide("k", &version);
+}
+static void others_set_wide(void) {
+  for (int i = 0; i < 3; i++) OK(set_wide("k", 'n') + set_wide("l", 'p'));
+}
+DICT(wide, "set, many words, others read meanwhile", .setup = wide_values, .prepare = warm, .op = op_set_wide,
+     .stopped = others_see, .check = check_wide);
+DICT(wide_swap, "compare and set, many words, others read meanwhile", .setup = wide_values, .prepare = warm,
+     .op = op_update_wide, .stopped = others_see, .check = check_wide);
+DICT(wide_pair, "pair, set, many words, then another key's", .kind = CRASH_PAIR, .setup = wide_values, .prepare = warm,
+     .op = op_set_wide, .prepare2 = warm, .op2 = op_set_wide_l, .check = check_wide);
+DICT(wide_pair_same, "pair, set, many words, then again", .kind = CRASH_PAIR, .setup = wide_values, .prepare = warm,
+     .op = op_set_wide, .prepare2 = warm, .op2 = op_set_wide, .check = check_wide);
+DICT(wide_read, "get, many words, beside set", .kind = CRASH_RESUMED, .setup = wide_values, .prepare = join,
+     .op = op_read_wide, .stopped = others_set_wide, .check = check_wide);
+DICT(wide_read_dead, "stalled, get, many words, beside a set that dies", .kind = CRASH_STALLED, .setup = wide_values,
+     .prepare = join, .op = op_read_wide, .prepare2 = warm, .op2 = op_set_wide, .check = check_wide);
 
 // ---- by name ----
 static void only_heap(void) {

@@ -70,6 +70,41 @@ static void test_no_torn_values(void **state) {
   together(4, writes_and_reads, nothing, &(struct shoal_dict_options){.stripes = 1});
 }
 
+// Values of one length, which are changed where they are: whole, in whatever way they are read, and none comes back.
+#define WIDE 7u
+static int follow(struct shoal_dict *d, uint32_t key, uint64_t *last, unsigned way) {
+  uint64_t now[WIDE] = {0}, size = 0, version, *copy = now;
+  struct shoal_dict_want want = {.key = &key, .key_size = 4, .buffer = now, .capacity = sizeof now};
+  if (way == 0) CHECK(shoal_dict_get(d, &key, 4, now, sizeof now, &size) == 0);
+  else if (way == 1) CHECK(shoal_dict_get_versioned(d, &key, 4, now, sizeof now, &size, &version) == 0);
+  else if (way == 2) CHECK(shoal_dict_get_n(d, &want, 1) == 1 && (size = want.size));
+  else CHECK(shoal_dict_get_alloc(d, &key, 4, (void **)&copy, &size) == 0);
+  CHECK(size == sizeof now && copy[0] >= *last);
+  for (unsigned i = 1; i < WIDE; i++) CHECK(copy[i] == copy[0]);
+  *last = copy[0];
+  if (way == 3) free(copy);
+  return 0;
+}
+static void changes_or_follows(void *memory, unsigned i) {
+  struct shoal_dict *d = mine();
+  struct shared *s = memory;
+  uint64_t last[2] = {0, 0}, wide[WIDE] = {0};
+  uint32_t key = i;
+  if (i < 2) CHECK(shoal_dict_set(d, &key, 4, wide, sizeof wide, F) == 0);
+  if (i < 2) shoal_add32_seq_cst(&s->stage, 1);
+  await(&s->stage, 2);
+  for (uint64_t n = 1; n <= ROUNDS; n++) {
+    for (unsigned k = 0; k < WIDE; k++) wide[k] = n;
+    if (i < 2) CHECK(shoal_dict_set(d, &key, 4, wide, sizeof wide, F) == 0);
+    else CHECK(follow(d, n % 2, &last[n % 2], n / 2 % 4) == 0);
+  }
+}
+static void test_changed_where_they_are(void **state) {
+  (void)state;
+  together(4, changes_or_follows, nothing, NULL);
+  together(4, changes_or_follows, nothing, &(struct shoal_dict_options){.stripes = 1});
+}
+
 // One key counts up, others come, go and have the table changed; a key that stays is never missed.
 static void counts_or_follows(void *memory, unsigned i) {
   struct shoal_dict *d = mine();
@@ -383,10 +418,15 @@ static void test_hostile_words(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_no_torn_values),          cmocka_unit_test(test_nothing_is_missed),
-      cmocka_unit_test(test_compound_is_atomic),      cmocka_unit_test(test_a_snapshot_is_of_one_moment),
-      cmocka_unit_test(test_readers_wait_for_nobody), cmocka_unit_test(test_random_kills_among_processes),
-      cmocka_unit_test(test_each_is_taken_once),      cmocka_unit_test(test_changed_while_it_is_copied),
+      cmocka_unit_test(test_no_torn_values),
+      cmocka_unit_test(test_changed_where_they_are),
+      cmocka_unit_test(test_nothing_is_missed),
+      cmocka_unit_test(test_compound_is_atomic),
+      cmocka_unit_test(test_a_snapshot_is_of_one_moment),
+      cmocka_unit_test(test_readers_wait_for_nobody),
+      cmocka_unit_test(test_random_kills_among_processes),
+      cmocka_unit_test(test_each_is_taken_once),
+      cmocka_unit_test(test_changed_while_it_is_copied),
       cmocka_unit_test(test_hostile_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

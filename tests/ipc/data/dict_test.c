@@ -146,6 +146,32 @@ static void test_many(void **state) {
   done();
 }
 
+// As many bytes as there were take their place: no block is taken or given back, and each value has a version of its own.
+static void test_in_place(void **state) {
+  (void)state;
+  static const unsigned sizes[] = {0, 1, 7, 8, 33, 63, 64, 65};
+  char value[65], now[65];
+  uint64_t size, version, before;
+  make(&small, NULL);
+  for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    before = 0;
+    for (unsigned n = 0; n < 2500; n++) {
+      memset(value, (int)n, sizeof value);
+      if (n % 3) assert_int_equal(shoal_dict_set(dict, "key", 3, value, sizes[i], F), 0);
+      else
+        assert_true(shoal_dict_set_if(dict, "key", 3, i || n ? before : SHOAL_DICT_ABSENT, value, sizes[i], F) ==
+                    (i && !n));
+      assert_int_equal(shoal_dict_get_versioned(dict, "key", 3, now, sizeof now, &size, &version), 0);
+      assert_true(size == (i && !n ? sizes[i - 1] : sizes[i]) && version != before);
+      if (!i || n) assert_memory_equal(now, value, size);
+      if (n) assert_int_equal(shoal_dict_set_if(dict, "key", 3, before, "x", 1, F), SHOAL_DICT_OTHER);
+      before = version;
+    }
+    assert_exact();
+  }
+  done();
+}
+
 // The first entry at or behind the 18th that no earlier one has to wait for.
 #define ROW 60u
 static unsigned own_stripe(const uint32_t *keys) {
@@ -610,6 +636,7 @@ int main(void) {
       cmocka_unit_test(test_compound),
       cmocka_unit_test(test_update),
       cmocka_unit_test(test_many),
+      cmocka_unit_test(test_in_place),
       cmocka_unit_test(test_many_in_part),
       cmocka_unit_test(test_many_without_room),
       cmocka_unit_test(test_many_gets),
