@@ -151,6 +151,11 @@ void shoal_live_abandon_(struct shoal_robust *r);
 
 // Whether the calling thread has a word in these `length` bytes on its list, other than `but`.
 int shoal_robust_owns_in_(const void *base, uint64_t length, const struct shoal_robust *but);
+// Whether a byte of them is of such a word, or of its links, which are believed: who writes there writes what a release follows.
+SHOAL_INLINE int shoal_robust_owns_some_of_(const void *base, uint64_t length) {
+  const uint64_t before = sizeof(struct shoal_robust) - 1;
+  return shoal_robust_owns_in_((const void *)((uintptr_t)base - before), length + before, NULL);
+}
 
 // Marks a word whose owner is gone though the kernel has not marked it (a list it could not walk).
 void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word);

@@ -182,6 +182,8 @@ static int fill(struct shoal_vector *v, uint64_t from, uint64_t n, const char *v
     if (rc) return rc;
     if (here > n) here = n;
     char *at = chunk + (from - begin) * v->size;
+    if (shoal_robust_owns_some_of_(at, here * v->size))
+      return shoal_fail_(-EPROTO, "chunk %u lies over what this thread holds", k);
     if (values) memcpy(at, values, here * v->size), values += here * v->size;
     else memset(at, 0, here * v->size);
     from += here;

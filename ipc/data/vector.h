@@ -24,7 +24,8 @@
 // CRASH    append, extend, grow: killed at any instruction, all of them are there, or none; the next begins from that, and is
 //          told nothing. A chunk that was made is found again. Readers hold nothing.
 // HOSTILE  contents: places and lengths are checked against this process's own. A peer that may write can make calls fail or
-//          wait, and give other elements; never an access outside the segment.
+//          wait, and give other elements; never an access outside the segment, nor an append over a word that the calling thread
+//          holds. Of what `at` lends that is not looked at: who writes there while it holds others' locks trusts its peers.
 // COST     at: a load of the count, one of private memory; the first time in each chunk, a look where it is. append: what a
 //          lock costs, and a copy. A chunk: an object of the segment's (shoal_segment_options.objects).
 #pragma once

@@ -188,6 +188,16 @@ static void test_over_itself(void **state) {
   assert_ok(words_open(seg, "over", &w));
   assert_int_equal(words_extend(&w, zeros, 4, NULL, SHOAL_FOREVER), -EPROTO);
   assert_int_equal(words_at(&w, 9, &at), -EPROTO);
+  // nor another that this thread has
+  struct shoal_vector other;
+  assert_ok(words_create(seg, "other", NULL, &other));
+  assert_ok(shoal_robust_acquire_(&other.shm->writer, SHOAL_FOREVER));
+  shoal_store64_relaxed(&v.shm->chunk[3], shoal_segment_off(seg, &other.shm->writer) / 64 * 64);
+  assert_int_equal(words_extend(&w, zeros, 4, NULL, SHOAL_FOREVER), -EPROTO);
+  shoal_robust_release_(&other.shm->writer);
+  assert_ok(shoal_vector_close(&w));
+  assert_ok(shoal_vector_close(&other));
+  assert_ok(words_open(seg, "over", &w));
   shoal_store64_relaxed(&v.shm->chunk[3], kept);
   assert_ok(words_extend(&w, zeros, 4, NULL, SHOAL_FOREVER));
   assert_int_equal(shoal_vector_length(&v), 14);
