@@ -440,7 +440,8 @@ static int begin(struct shoal_segment *seg, const struct label *l, uint64_t size
   if (rc) return rc;
   shoal_off off = shoal_load64_relaxed(&seg->entries[c.at].off);
   struct shoal_object object = {shoal_segment_at(seg, off, size), size, off, c.at, GENERATION(c.state)};
-  if (!object.memory) return shoal_object_end_(seg, &object, shoal_fail_(-EPROTO, "the directory is damaged"));
+  if (!object.memory || shoal_robust_owns_some_of_(object.memory, size))
+    return shoal_object_end_(seg, &object, shoal_fail_(-EPROTO, "the directory is damaged"));
   memset(object.memory, 0, c.stained < size ? c.stained : size);
   *out = object;
   return 0;
@@ -503,7 +504,8 @@ int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *who
   if (rc) return rc;
   l.name[2] = (uint64_t)which + 1;
   l.whole = SHOAL_WHOLE_(whole->entry, whole->generation);
-  if (find_part(seg, &l, size, out)) return 0;
+  if (find_part(seg, &l, size, out))
+    return shoal_robust_owns_some_of_(out->memory, size) ? shoal_fail_(-EPROTO, "the directory is damaged") : 0;
   rc = begin(seg, &l, size, out);
   if (rc) return rc;
   shoal_atomic64 *state = &seg->entries[out->entry].state;

@@ -971,6 +971,35 @@ static void test_the_dead_do_not_fill_the_table_of_uses(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+// The owner words say that what lies there is free: nothing is zeroed, nor lent, that holds a word of this thread.
+static void test_no_object_over_a_held_word(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object whole, held, part, other;
+  assert_ok(shoal_object_create(seg, "whole", "test", 64, NULL, NULL, &whole));
+  assert_ok(shoal_object_create(seg, "held", "test", 512, NULL, NULL, &held));
+  struct shoal_robust *word = (struct shoal_robust *)(void *)((char *)held.memory + 448);
+  assert_ok(shoal_robust_acquire_(word, SHOAL_FOREVER));
+  uint64_t unit = (held.off - seg->g.units_off) / SHOAL_UNIT_;
+  uint32_t owner = shoal_load32_relaxed(&seg->owners[unit]);
+  for (uint64_t i = 0; i < 512 / SHOAL_UNIT_; i++) shoal_store32_relaxed(&seg->owners[unit + i], 0);
+  shoal_store64_relaxed(&seg->next_unit, unit);
+  assert_int_equal(shoal_object_part_(seg, &whole, 1, 512, &part), -EPROTO);
+  shoal_store64_relaxed(&seg->next_unit, unit);
+  assert_int_equal(create(seg, "other", 512), -EPROTO);
+  for (uint64_t i = 0; i < 512 / SHOAL_UNIT_; i++) shoal_store32_relaxed(&seg->owners[unit + i], owner);
+  // a part that is there, of whose place it is said
+  assert_ok(shoal_object_part_(seg, &whole, 1, 512, &part));
+  shoal_store64_relaxed(&seg->entries[part.entry].off, held.off);
+  assert_int_equal(shoal_object_part_(seg, &whole, 1, 512, &other), -EPROTO);
+  shoal_store64_relaxed(&seg->entries[part.entry].off, part.off);
+  assert_ok(shoal_object_part_(seg, &whole, 1, 512, &other));
+  shoal_robust_release_(word);
+  assert_ok(shoal_object_close(seg, &held));
+  assert_ok(shoal_object_close(seg, &whole));
+  assert_ok(shoal_segment_close(seg));
+}
+
 static void test_many_references_to_one_object(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small);
@@ -1050,6 +1079,7 @@ int main(void) {
       cmocka_unit_test(test_memory_waits_for_its_users),
       cmocka_unit_test(test_without_a_name),
       cmocka_unit_test(test_references_outlive_participants),
+      cmocka_unit_test(test_no_object_over_a_held_word),
       cmocka_unit_test(test_child_confirms_what_it_inherited),
       cmocka_unit_test(test_child_closes_without_joining),
       cmocka_unit_test(test_lookups_beside_changes),
