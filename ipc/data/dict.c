@@ -314,7 +314,14 @@ static void finish(struct op *o) {
   shoal_dict_unlock_(o->d, o->stripe);
 }
 
-// 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. Ended by finish().
+// As for an item, of the table, to which a change writes a word.
+static int is_over_mine(const struct op *o) {
+  const struct shoal_table_ *t = &o->f.table;
+  return t->shm && SHOAL_UNLIKELY(shoal_robust_owns_some_of_(t->shm, shoal_table_size_(t)));
+}
+
+// 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. A word of the table may be changed, unless
+// it adds and is there: put() looks. Ended by finish().
 static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, int adds, shoal_deadline deadline) {
   o->d = d;
   o->k = *k;
@@ -328,6 +335,7 @@ static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, i
     if (SHOAL_UNLIKELY(rc)) return rc;
     rc = find_at_once(d, &o->k, d->keep.size_max, &o->f) && is_whole(d, &o->f) ? 0 : find(d, &o->k, &o->f);
     o->there = rc == 0;
+    if ((rc == 0 ? !adds : rc == -ENOENT) && is_over_mine(o)) rc = damaged();
     if (rc == 0 || (rc == -ENOENT && (!adds || reserve(o, full)))) return 0;
     finish(o);
     if (rc != -ENOENT || full) return full ? full : rc;
@@ -380,6 +388,7 @@ static int add(struct op *o, uint64_t word) {
 static int put(struct op *o, struct shoal_item_shm *it, uint64_t size) {
   struct shoal_dict *d = o->d;
   uint64_t bytes = o->k.size + size;
+  if (o->there && is_over_mine(o)) return (void)shoal_heap_free(d->keep.heap, it), damaged();
   intend(o, o->there ? SHOAL_DICT_REPLACE_ : SHOAL_DICT_ADD_, !o->there, o->there ? bytes - bytes_of(o) : bytes);
   int rc = shoal_item_give_(&d->keep, it, &o->s->fresh);
   if (SHOAL_UNLIKELY(rc)) {
@@ -400,7 +409,11 @@ static int put(struct op *o, struct shoal_item_shm *it, uint64_t size) {
 static int may_overwrite(const struct found *f, uint64_t size) {
   return f->item.value == size && size <= SHOAL_DICT_BESIDE_ && shoal_item_may_change_(f->item.head);
 }
-static void overwrite(struct shoal_dict_stripe_shm *s, const struct found *f, const void *value, uint64_t size) {
+static int is_over(const struct shoal_dict *d, const struct found *f) {
+  return shoal_dict_is_over_(d, f->item.shm, shoal_item_size_(f->item.key, f->item.value));
+}
+// Not if is_over(), which may be asked before there is a stripe.
+static int overwrite(struct shoal_dict_stripe_shm *s, const struct found *f, const void *value, uint64_t size) {
   shoal_words_write_(s->beside, value, size);
   s->old = shoal_item_ref_(&f->item, f->word);
   s->was = f->item.head;
@@ -408,6 +421,7 @@ static void overwrite(struct shoal_dict_stripe_shm *s, const struct found *f, co
   s->lock.state = SHOAL_DICT_OVERWRITE_;
   SHOAL_COMPILER_BARRIER();
   shoal_dict_overwrite_(s, f->item.shm, f->item.key, f->item.head);
+  return 0;
 }
 
 static void drop(struct op *o) {
@@ -442,7 +456,7 @@ static int set(struct shoal_dict *d, const struct key *k, struct shoal_item_shm 
   int rc = begin_with(&o, d, k, 1, deadline), in_place = rc == 0 && o.there && may_overwrite(&o.f, size);
   if (rc || in_place) unmake(d, it);
   if (SHOAL_UNLIKELY(rc)) return rc;
-  if (in_place) overwrite(o.s, &o.f, value, size);
+  if (in_place) rc = is_over(d, &o.f) ? damaged() : overwrite(o.s, &o.f, value, size);
   else rc = put(&o, it, size);
   finish(&o);
   return rc;
@@ -453,13 +467,13 @@ static int set_at_once(struct shoal_dict *d, const struct key *k, const void *va
                        shoal_deadline deadline) {
   struct found f;
   uint32_t stripe = stripe_of(d, k);
-  if (size > SHOAL_DICT_BESIDE_ || !find_at_once(d, k, size, &f) || !may_overwrite(&f, size)) return 1;
+  if (size > SHOAL_DICT_BESIDE_ || !find_at_once(d, k, size, &f) || !may_overwrite(&f, size) || is_over(d, &f))
+    return 1;
   int rc = shoal_dict_lock_(d, stripe, deadline);
   if (SHOAL_UNLIKELY(rc)) return rc;
-  int same = is_whole(d, &f);
-  if (SHOAL_LIKELY(same)) overwrite(&d->shm->stripe[stripe], &f, value, size);
+  rc = SHOAL_LIKELY(is_whole(d, &f)) ? overwrite(&d->shm->stripe[stripe], &f, value, size) : 1;
   shoal_dict_unlock_(d, stripe);
-  return !same;
+  return rc;
 }
 int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, const void *value, uint64_t size,
                    shoal_deadline deadline) {
@@ -478,7 +492,8 @@ int shoal_dict_set(struct shoal_dict *d, const void *key, uint64_t key_size, con
 // The key has that value from here on; or nothing is changed.
 static int change_it(struct op *o, const void *value, uint64_t size) {
   struct shoal_item_shm *it = NULL;
-  if (o->there && may_overwrite(&o->f, size)) return overwrite(o->s, &o->f, value, size), 0;
+  if (o->there && may_overwrite(&o->f, size))
+    return is_over(o->d, &o->f) ? damaged() : overwrite(o->s, &o->f, value, size);
   int rc = make(o->d, o->k.bytes, o->k.size, value, size, &it);
   return rc ? rc : put(o, it, size);
 }
@@ -615,7 +630,7 @@ static int pop_any_alone(struct shoal_dict *d, void **memory, struct shoal_dict_
     o.s = &d->shm->stripe[stripe_of(d, &o.k)];
     rc = find(d, &o.k, &o.f);
     o.there = rc == 0;
-    if (rc == -ENOENT) rc = damaged();
+    if (rc == -ENOENT || (rc == 0 && is_over_mine(&o))) rc = damaged();
     if (rc == 0) rc = copy_both(&o, memory, item);
     if (rc == 0) drop(&o);
   }
@@ -697,7 +712,8 @@ int shoal_dict_update(struct shoal_dict *d, const void *key, uint64_t key_size,
   int how = decide(&o, change, arg, &c, &copy);
   rc = how < 0 ? how : 0;
   if (how == SHOAL_DICT_SET) rc = change_it(&o, c.value, c.size);
-  if (how == SHOAL_DICT_REMOVE && o.there) drop(&o);
+  if (how == SHOAL_DICT_REMOVE && o.there && is_over_mine(&o)) rc = damaged();
+  else if (how == SHOAL_DICT_REMOVE && o.there) drop(&o);
   free(copy);
   if (how == SHOAL_DICT_REMOVE) finish_smaller(&o);
   else finish(&o);

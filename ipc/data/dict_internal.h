@@ -13,7 +13,8 @@
 //   ADD      slot := word          else `fresh` is ended
 //   REPLACE  slot := word, not was; `old` is ended          else `fresh` is ended
 //   REMOVE   slot no longer was; `old` is ended
-//   OVERWRITE  the value of the item `old`, whose head `was`, is what stands `beside`; done again from the beginning
+//   OVERWRITE  the value of the item `old`, whose head `was`, is what stands `beside`: copied again, if its head says CHANGING;
+//              else it is done, or never was
 // INTENT of the table, under all stripes: root := `then`; `old` is ended, and what it led to if it was CLEARed; else `fresh` is.
 // Whoever gets a stripe finds no other's intent of the table but a dead one's, and has it ended under all stripes, first.
 //
@@ -105,6 +106,7 @@ struct shoal_table_ {           // private: where the words are, as a root said 
   uint64_t mask, root;
   uint32_t seq;
 };
+SHOAL_INLINE uint64_t shoal_table_size_(const struct shoal_table_ *t) { return sizeof *t->shm + 8 * (t->mask + 1); }
 // Without a call, where this view has looked before: 1; 0: else.
 SHOAL_INLINE int shoal_table_expect_(const struct shoal_dict *d, struct shoal_table_ *t) {
   uint64_t root = shoal_load64_acquire(&d->shm->root);                             // [D4] pairs with [D3]
@@ -156,6 +158,14 @@ int shoal_dict_lock_(struct shoal_dict *d, uint32_t stripe, shoal_deadline deadl
 void shoal_dict_unlock_(struct shoal_dict *d, uint32_t stripe);
 int shoal_dict_lock_all_(struct shoal_dict *d, shoal_deadline deadline);
 void shoal_dict_unlock_all_(struct shoal_dict *d);
+// Whether these bytes, not 0, are some of the dict's own; or of a word of the calling thread: not to be written to as an item.
+SHOAL_INLINE int shoal_dict_is_in_(const struct shoal_dict *d, const void *at, uint64_t bytes) {
+  uint64_t all = sizeof *d->shm + d->stripes * sizeof *d->shm->stripe;
+  return (uintptr_t)at + bytes - (uintptr_t)d->shm - 1 < all + bytes - 1;
+}
+SHOAL_INLINE int shoal_dict_is_over_(const struct shoal_dict *d, const void *at, uint64_t bytes) {
+  return SHOAL_UNLIKELY(shoal_dict_is_in_(d, at, bytes) || shoal_robust_owns_some_of_(at, bytes));
+}
 // What is to be done with `it`, whose key has that many bytes, and whose head was that one: all that OVERWRITE means.
 SHOAL_INLINE void shoal_dict_overwrite_(struct shoal_dict_stripe_shm *s, struct shoal_item_shm *it, uint32_t key,
                                         uint64_t head) {

@@ -12,9 +12,9 @@ int shoal_table_look_(struct shoal_dict *d, struct shoal_table_ *t) {
   *t = (struct shoal_table_){.root = root};
   if (!SHOAL_ROOT_OFF_(root)) return 0;
   if (log < SHOAL_TABLE_LOG_MIN_ || log > SHOAL_TABLE_LOG_MAX_) return -1;
-  t->shm = shoal_keep_at_(&d->keep, SHOAL_ROOT_OFF_(root), sizeof *t->shm + (UINT64_C(8) << log));
-  if (!t->shm) return -1;
   t->mask = (UINT64_C(1) << log) - 1;
+  t->shm = shoal_keep_at_(&d->keep, SHOAL_ROOT_OFF_(root), shoal_table_size_(t));
+  if (!t->shm || shoal_dict_is_in_(d, t->shm, shoal_table_size_(t))) return -1;
   t->seq = shoal_load32_acquire(&t->shm->seq);  // [D4]
   shoal_store64_release(&d->sound, root);       // [I5] pairs with [I6]
   return 1;
@@ -32,6 +32,12 @@ static int is_done(const struct shoal_dict_stripe_shm *s, uint32_t state, const 
   return state == SHOAL_DICT_REMOVE_ ? now != s->was : now == s->word;
 }
 
+static int to_idle(struct shoal_dict_stripe_shm *s) {
+  SHOAL_COMPILER_BARRIER();
+  s->lock.state = SHOAL_DICT_IDLE_;
+  SHOAL_COMPILER_BARRIER();
+  return 0;
+}
 // What was intended is done, or never was.
 static int settle(struct shoal_dict *d, struct shoal_dict_stripe_shm *s, int done) {
   if (done) {
@@ -39,22 +45,23 @@ static int settle(struct shoal_dict *d, struct shoal_dict_stripe_shm *s, int don
     shoal_store64_relaxed(&s->bytes, s->bytes_then);
   }
   int rc = shoal_item_end_(&d->keep, done ? &s->old : &s->fresh);
-  if (rc) return rc;
-  SHOAL_COMPILER_BARRIER();
-  s->lock.state = SHOAL_DICT_IDLE_;
-  SHOAL_COMPILER_BARRIER();
-  return 0;
+  return rc ? rc : to_idle(s);
 }
 int shoal_dict_settle_(struct shoal_dict *d, struct shoal_dict_stripe_shm *s) { return settle(d, s, 1); }
 
-// A value that a dead one was changing.
+// A value that a dead one was changing. Before its head said so nobody has seen the new one: it stays what it was.
 static int overwrite(struct shoal_dict *d, struct shoal_dict_stripe_shm *s) {
   struct shoal_block_ref ref = shoal_ref_read_(&s->old);
-  uint64_t was = __atomic_load_n(&s->was, __ATOMIC_RELAXED), size = was & SHOAL_ITEM_BYTES_;
-  struct shoal_item_shm *it = ref.off % 8 ? NULL : shoal_keep_at_(&d->keep, ref.off, sizeof *it);
-  uint32_t key = it ? shoal_load32_relaxed(&it->key) : 0;
-  if (!it || size > SHOAL_DICT_BESIDE_ || !shoal_item_may_change_(was) ||
-      !shoal_keep_at_(&d->keep, ref.off, shoal_item_size_(key, size)))
+  uint64_t was = __atomic_load_n(&s->was, __ATOMIC_RELAXED), bytes = was & SHOAL_ITEM_BYTES_;
+  struct shoal_item_shm *it = ref.off % 16 ? NULL : shoal_keep_at_(&d->keep, ref.off, sizeof *it);
+  if (!it || bytes > SHOAL_DICT_BESIDE_ || !shoal_item_may_change_(was) || shoal_load32_relaxed(&it->seq) != ref.seq)
+    return damaged();
+  uint64_t head = shoal_load64_relaxed(&it->head);
+  uint32_t key = shoal_load32_relaxed(&it->key);
+  uint64_t size = shoal_item_size_(key, bytes);
+  if (head == was || head == was + SHOAL_ITEM_CHANGED_) return to_idle(s);
+  if (head != (was | SHOAL_ITEM_CHANGING_) || !shoal_keep_at_(&d->keep, ref.off, size) ||
+      shoal_dict_is_over_(d, it, size))
     return damaged();
   shoal_dict_overwrite_(s, it, key, was);
   return 0;
@@ -337,7 +344,7 @@ int shoal_dict_info(struct shoal_dict *d, struct shoal_dict_info *out) {
   int rc = shoal_dict_table_(d, &t);
   if (rc) return rc;
   info.tables = t.root & 0xffff;
-  if (t.shm) info.table = sizeof *t.shm + 8 * (t.mask + 1);
+  if (t.shm) info.table = shoal_table_size_(&t);
   if (t.shm) info.capacity = shoal_table_limit_(t.mask + 1);
   for (uint32_t i = 0; i < d->stripes; i++) {
     const struct shoal_dict_stripe_shm *s = &d->shm->stripe[i];

@@ -13,6 +13,7 @@ int shoal_keep_open_(struct shoal_keep_ *k, struct shoal_segment *seg, const str
   if (rc) return rc;
   k->seg = seg;
   k->base = (char *)object->memory - object->off;
+  k->first = seg->g.units_off;
   k->size_max = seg->g.size_max;
   k->entry = object->entry;
   k->generation = object->generation;
@@ -30,7 +31,7 @@ int shoal_keep_place_(const struct shoal_object *object, const void *memory, uin
 int shoal_keep_close_(struct shoal_keep_ *k) { return shoal_heap_close(k->heap); }
 
 void *shoal_keep_at_slow_(struct shoal_keep_ *k, shoal_off off, uint64_t size) {
-  char *at = shoal_segment_at(k->seg, off, size);
+  char *at = off < k->first ? NULL : shoal_segment_at(k->seg, off, size);
   uint64_t known = shoal_load64_relaxed(&k->known), all = k->seg->g.units_off + shoal_load64_relaxed(&k->seg->size);
   while (at && known < all && !shoal_cas64_acq_rel(&k->known, &known, all)) continue;  // [I5]
   return at;

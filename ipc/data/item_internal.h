@@ -67,6 +67,7 @@ struct shoal_keep_ {
   struct shoal_segment *seg;
   struct shoal_heap *heap;
   char *base;            // address of offset 0
+  uint64_t first;        // below this offset there is no block, but what the segment is made of
   shoal_atomic64 known;  // below this offset all is mapped
   uint64_t size_max;
   uint32_t entry, generation;  // of the object
@@ -76,10 +77,10 @@ int shoal_keep_close_(struct shoal_keep_ *k);
 // 0, or -EINVAL: `size` bytes at `memory`, aligned to 64, are not in the object.
 int shoal_keep_place_(const struct shoal_object *object, const void *memory, uint64_t size);
 void *shoal_keep_at_slow_(struct shoal_keep_ *k, shoal_off off, uint64_t size);
-// The address of `size` bytes at `off`, at 16 bytes; NULL: not wholly inside.
+// The address of `size` bytes at `off`, at 16 bytes; NULL: not wholly where blocks are.
 SHOAL_INLINE void *shoal_keep_at_(struct shoal_keep_ *k, shoal_off off, uint64_t size) {
   uint64_t known = shoal_load64_acquire(&k->known);  // [I6] pairs with [I5]
-  if (SHOAL_LIKELY(off - 1 < known && size <= known - off)) return k->base + off;
+  if (SHOAL_LIKELY(off - k->first < known - k->first && size <= known - off)) return k->base + off;
   return shoal_keep_at_slow_(k, off, size);
 }
 
@@ -143,7 +144,7 @@ SHOAL_INLINE int shoal_item_expect_(const struct shoal_keep_ *k, uint64_t word, 
   shoal_off off = shoal_item_off_(word);
   uint64_t known = shoal_load64_acquire(&k->known);  // [I6] pairs with [I5]
   struct shoal_item_shm *it = (struct shoal_item_shm *)(void *)(k->base + off);
-  if (SHOAL_UNLIKELY(off - 1 >= known || known - off < sizeof *it)) return 0;
+  if (SHOAL_UNLIKELY(off - k->first >= known - k->first || known - off < sizeof *it)) return 0;
   out->shm = it;
   out->seq = shoal_load32_acquire(&it->seq);    // [I2]
   out->key = shoal_load32_acquire(&it->key);    // [I2]

@@ -2,6 +2,7 @@
 // - every call does what Python's dict does, against a private model, while the table grows, shrinks and is cleared
 // - the heap holds one block an entry, and one for the table; when the dict has gone, none
 // - what makes no sense is refused, with its code, and nothing is changed by it; a full segment, too
+#include "core/segment_internal.h"
 #include "ipc/data/nested.h"
 #include "tests/ipc/data/dict_fixture.h"
 
@@ -533,6 +534,123 @@ static void test_pop_of_damage(void **state) {
   assert_int_equal(shoal_dict_close(dict) + shoal_segment_close(seg), 0);
 }
 
+// ---- what is said to lie over words whose links this thread believes ----
+#define HOSTILE "hostile!"
+static struct shoal_robust *held;  // not the dict's; this thread has it
+static struct shoal_object holder;
+static void make_hostile(void) {
+  make(&small, &(struct shoal_dict_options){.stripes = 1});
+  CHECK(shoal_object_create(seg, "held", "held", 256, NULL, NULL, &holder) == 0);
+  held = (struct shoal_robust *)(void *)((char *)holder.memory + 64);
+  CHECK(shoal_robust_acquire_(held, F) == 0);
+  CHECK(set(HOSTILE, "................................................................") == 0);
+}
+static void end_hostile(void) {
+  shoal_robust_release_(held);
+  CHECK(get(HOSTILE) && set(HOSTILE, "good again") == 0);
+  CHECK(shoal_object_close(seg, &holder) + shoal_object_remove(seg, "held") == 0);
+  done();
+}
+static shoal_atomic64 *word_of_hostile(void) {
+  struct shoal_table_ t;
+  CHECK(shoal_dict_table_(dict, &t) == 0);
+  for (uint64_t i = 0; i <= t.mask; i++)
+    if (shoal_load64_relaxed(&t.shm->word[i]) > SHOAL_ITEM_REMOVED_) return &t.shm->word[i];
+  abort();
+}
+// An item that would have its value over the word at `lock`, and its links.
+static struct shoal_item_shm *item_over(void *lock, uint32_t seq, uint64_t head) {
+  struct shoal_item_shm *it = (struct shoal_item_shm *)(void *)((char *)lock - 32);
+  shoal_store32_relaxed(&it->seq, seq);
+  shoal_store32_relaxed(&it->key, 8);
+  shoal_store64_relaxed(&it->head, head);
+  memcpy(it + 1, HOSTILE, 8);
+  return it;
+}
+static shoal_off offset_of(const void *at) { return (shoal_off)((const char *)at - seg->base); }
+static int to_others(struct shoal_dict_change *c, void *arg) {
+  memset(c->value, 'C', c->size);
+  return *(int *)arg;
+}
+static void assert_refused(void) {
+  char value[64];
+  uint64_t n, version = 0, size;
+  int how = SHOAL_DICT_SET;
+  memset(value, 'A', sizeof value);
+  struct shoal_dict_item item = {HOSTILE, 8, value, sizeof value};
+  assert_int_equal(shoal_dict_set(dict, HOSTILE, 8, value, sizeof value, F), -EPROTO);
+  assert_int_equal(shoal_dict_set_n(dict, &item, 1, &n, F), -EPROTO);
+  assert_int_equal(shoal_dict_update(dict, HOSTILE, 8, to_others, &how, F), -EPROTO);
+  if (shoal_dict_get_versioned(dict, HOSTILE, 8, value, sizeof value, &size, &version) == 0)
+    assert_int_equal(shoal_dict_set_if(dict, HOSTILE, 8, version, value, sizeof value, F), -EPROTO);
+}
+
+static void test_over_itself(void **state) {
+  (void)state;
+  make_hostile();
+  void *over[] = {&dict->shm->stripe[0].lock, held, seg->base + seg->g.units_off - 64};
+  shoal_atomic64 *at = word_of_hostile();
+  uint64_t kept = shoal_load64_relaxed(at), root = shoal_load64_relaxed(&dict->shm->root);
+  for (unsigned i = 0; i < 3; i++) {
+    struct shoal_item_shm *it = item_over(over[i], (uint32_t)(kept & SHOAL_ITEM_TAG_), 64);
+    shoal_store64_relaxed(at, offset_of(it) >> 4 << 22 | (kept & 0x3fffff));
+    assert_refused();
+    shoal_store64_relaxed(at, kept);
+  }
+  // the table
+  for (unsigned i = 0; i < 3; i++) {
+    uint64_t off = offset_of(over[i]) - (i == 1 ? 64 : 0);
+    shoal_store64_relaxed(&dict->shm->root, off >> 4 << 22 | 3u << 16 | (root & 0xffff));
+    assert_int_equal(set("k", "v"), -EPROTO);
+    shoal_store64_relaxed(&dict->shm->root, root);
+  }
+  assert_int_equal(set("k", "v"), 0);
+  end_hostile();
+}
+
+// The intent of a dead one: no item that could have been being changed.
+static void test_repairs_over_itself(void **state) {
+  (void)state;
+  make_hostile();
+  struct shoal_dict_stripe_shm *s = &dict->shm->stripe[0];
+  uint64_t word = shoal_load64_relaxed(word_of_hostile());
+  struct shoal_item_shm *it = (struct shoal_item_shm *)(void *)(dict->keep.base + shoal_item_off_(word));
+  uint32_t seq = shoal_load32_relaxed(&it->seq);
+  struct {
+    struct shoal_item_shm *it;
+    uint32_t seq;
+    uint64_t head;  // of the item
+    int rc;
+  } cases[] = {
+      {item_over(&s->lock, seq, 64), seq, 64 | SHOAL_ITEM_CHANGING_, -EPROTO},
+      {item_over(held, seq, 64), seq, 64 | SHOAL_ITEM_CHANGING_, -EPROTO},
+      {item_over(seg->base + seg->g.units_off - 64, seq, 64), seq, 64 | SHOAL_ITEM_CHANGING_, -EPROTO},
+      {(struct shoal_item_shm *)(void *)((char *)it + 8), seq, 64 | SHOAL_ITEM_CHANGING_, -EPROTO},
+      {it, seq + 1, 64 | SHOAL_ITEM_CHANGING_, -EPROTO},
+      {it, seq, 63 | SHOAL_ITEM_CHANGING_, -EPROTO},
+      {it, seq, 64 + 2 * SHOAL_ITEM_CHANGED_, -EPROTO},
+      {it, seq, 64 + SHOAL_ITEM_CHANGED_, 0},
+      {it, seq, 64 | SHOAL_ITEM_CHANGING_, 0},
+      {it, seq, 64, 0},
+  };
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+    uint64_t before[2];
+    memcpy(before, cases[i].it, sizeof before);
+    shoal_store64_relaxed(&cases[i].it->head, cases[i].head);
+    s->old = (struct shoal_block_ref){offset_of(cases[i].it), cases[i].seq, 0};
+    s->was = 64;
+    for (unsigned k = 0; k < 8; k++) shoal_store64_relaxed(&s->beside[k], UINT64_C(0x4141414141414141));
+    s->lock.state = SHOAL_DICT_OVERWRITE_;
+    shoal_store32_relaxed(&s->lock.word, FUTEX_OWNER_DIED);
+    assert_int_equal(shoal_dict_remove(dict, "none", 4, F), cases[i].rc ? cases[i].rc : -ENOENT);
+    if (cases[i].rc == 0) assert_int_equal(s->lock.state, SHOAL_DICT_IDLE_);
+    s->lock.state = SHOAL_DICT_IDLE_;
+    if (cases[i].it == it || i == 3) memcpy(cases[i].it, before, sizeof before);
+  }
+  assert_int_equal(get(HOSTILE)[0], 'A');
+  end_hostile();
+}
+
 static void test_placed(void **state) {
   (void)state;
   struct shoal_dict_options how = {.stripes = 2};
@@ -645,6 +763,8 @@ int main(void) {
       cmocka_unit_test(test_bad_input),
       cmocka_unit_test(test_a_full_segment),
       cmocka_unit_test(test_pop_of_damage),
+      cmocka_unit_test(test_over_itself),
+      cmocka_unit_test(test_repairs_over_itself),
       cmocka_unit_test(test_placed),
       cmocka_unit_test(test_namespace),
       cmocka_unit_test(test_pop_what_there_is),
