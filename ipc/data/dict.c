@@ -42,14 +42,12 @@ static int is_it(struct shoal_dict *d, const struct key *k, struct found *f) {
     if (((f->word >> 10 ^ k->hash >> 52) & 0xfff) || f->word <= SHOAL_ITEM_REMOVED_) return 0;
     __builtin_prefetch(d->keep.base + shoal_item_off_(f->word) +
                        SHOAL_CACHE_LINE);  // most items are longer than a line
-    if (SHOAL_UNLIKELY(shoal_item_look_(&d->keep, f->word, &f->item))) {
+    int rc = shoal_item_look_(&d->keep, f->word, &f->item), changing = !rc && f->item.head & SHOAL_ITEM_CHANGING_;
+    if (SHOAL_UNLIKELY(rc || (changing && f->item.value > SHOAL_DICT_BESIDE_))) {
       if (shoal_load64_relaxed(f->at) != f->word) tries = 0;  // no damage: it has changed
       continue;
     }
-    if (SHOAL_UNLIKELY(f->item.head & SHOAL_ITEM_CHANGING_)) {
-      if (f->item.value > SHOAL_DICT_BESIDE_) continue;  // damage, unless it has changed by now
-      f->item.beside = d->shm->stripe[stripe_of(d, k)].beside;
-    }
+    if (SHOAL_UNLIKELY(changing)) f->item.beside = d->shm->stripe[stripe_of(d, k)].beside;
     int same = shoal_item_has_key_(&f->item, k->bytes, k->size);
     if (shoal_item_is_whole_(&f->item, f->at, f->word)) return same;
     tries = 0;
@@ -175,7 +173,7 @@ static uint64_t version_of(const struct found *f) {
   uint64_t changes = (f->item.head & SHOAL_ITEM_CHANGES_) / SHOAL_ITEM_CHANGED_;
   // A value that is being changed is what it will be.
   if (f->item.head & SHOAL_ITEM_CHANGING_) changes++;
-  return (f->item.seq + (place >> 32) * UINT64_C(0x9e3779b1) + changes * UINT64_C(0x85ebca6b)) << 32 | (uint32_t)place;
+  return (f->item.seq + (place >> 32) * UINT64_C(0x9e3779b1) + (changes << 22)) << 32 | (uint32_t)place;
 }
 
 SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer,

@@ -21,9 +21,10 @@
 //          callback of an update this thread may read any dict, but take no snapshot, and change none (-EDEADLK). A child of fork uses what its parent
 //          has open; if it does not write, it calls shoal_proc_self first, else the dict goes with its parent.
 // ORDERING [D1] a word of the table is published after the block; pairs with [D2]. [D3] a table is published after its words;
-//          pairs with [D4]. The point at which each takes effect: set, setdefault, update: the store of the word, or of the head; remove, pop:
-//          that, too; clear: the store of the root; get, contains: their last look at the word, or, of what is not there, some
-//          moment at which they passed its place. A snapshot: all of it while its caller has all stripes.
+//          pairs with [D4]. The point at which each takes effect: setdefault, remove, pop: the store of the word; set, update,
+//          set_if, compare_and_set: that, or of the block's head; clear: the store of the root; get, contains: their last look at
+//          the word, or, of what is not there, some moment at which they passed its place. A snapshot: all of it while its caller
+//          has all stripes.
 // CRASH    at any instruction a key has its old value or its new one; the block of the other is freed by whoever has the stripe
 //          next, who finds in it what was to be done: the heap has nothing that the dict does not lead to. Nobody is told, as
 //          nothing is in doubt. A clear that was published is ended by the next writer. Who reads waits for nobody, living,
@@ -88,7 +89,8 @@ int shoal_dict_destroy(struct shoal_dict *d, shoal_deadline deadline);
 // the buffer may hold some; -EPROTO damaged.
 int shoal_dict_get(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                    uint64_t *size);
-// The same, and its version: another one after each change of this key.
+// The same, and its version: another one after each change of this key; the same again not before its memory has been another
+// entry's, or table's, 2^22 times.
 int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                              uint64_t *size, uint64_t *version);
 // Into memory from malloc, which the caller frees; a zero byte follows the value. -ENOENT, -ENOMEM, -EPROTO.
@@ -124,6 +126,7 @@ int shoal_dict_pop(struct shoal_dict *d, const void *key, uint64_t key_size, voi
 int shoal_dict_pop_alloc(struct shoal_dict *d, const void *key, uint64_t key_size, void **value, uint64_t *size,
                          shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_dict_remove(struct shoal_dict *d, const void *key, uint64_t key_size, shoal_deadline deadline);  // -ENOENT
+// These two look at what is there first, and so allocate, if they have to, while they keep others from the stripe.
 // Sets it if its version is still `version` (SHOAL_DICT_ABSENT: if it is not there). SHOAL_DICT_OTHER.
 int shoal_dict_set_if(struct shoal_dict *d, const void *key, uint64_t key_size, uint64_t version, const void *value,
                       uint64_t size, shoal_deadline deadline);
