@@ -80,6 +80,25 @@ struct shoal_heap_info {
 // Exact when nobody else is at work.
 int shoal_heap_info(struct shoal_heap *heap, struct shoal_heap_info *out);
 
+struct shoal_heap_audit {
+  uint64_t pages, free_pages;  // that the heap has
+  uint64_t held;               // pages that are somebody's, in runs that are one block
+  uint64_t blocks;             // small ones that are somebody's
+  uint32_t slabs;
+  uint32_t unused_;
+  // Runs, slabs among them, and small blocks of processes that are gone and of objects that are no more: shoal_heap_reap
+  // gives them back.
+  uint64_t dead_runs, dead_blocks;
+  uint64_t damaged;      // pages and blocks of which the heap's words make no sense: nobody gets them
+  shoal_off damaged_at;  // the first one, or its word
+  // Blocks of objects that are there, to which no word of the segment leads; bytes of them. What holds such a block may be in
+  // private memory (a loan). A word that only looks like a reference counts as one: there may be more.
+  uint64_t unreferenced, unreferenced_bytes;
+};
+// Reads all of the segment that is in use; changes nothing, waits for nobody. Exact when nobody else is at work: what changes
+// meanwhile may look damaged, or unreferenced. -ENOMEM; -EPROTO: a chunk is none.
+int shoal_heap_audit(struct shoal_heap *heap, struct shoal_heap_audit *out);
+
 // ---- for what carries blocks: which block, in which of its lives ----
 struct shoal_block_ref {
   shoal_off off;

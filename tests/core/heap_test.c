@@ -6,12 +6,11 @@
 // - a block given to an object is the object's from one instant on, and a reference to an earlier life leads nowhere
 // - however processes are killed, every page is in one run, and all of it can be allocated in the end
 // - hostile words cause errors, and no access outside the segment
-#include "core/heap.h"
+#include "core/heap_internal.h"
 
 #include "core/deadline.h"
 #include "core/directory.h"
 #include "tests/core/support.h"
-#include "tests/harness/heap_audit.h"
 
 static const struct shoal_segment_options small = {
     .size = 64 << 10, .size_max = 8 << 20, .participants = 24, .objects = 32};
@@ -31,19 +30,17 @@ static struct shoal_heap_info info(struct shoal_heap *heap) {
   MUST(shoal_heap_info(heap, &i) == 0);
   return i;
 }
-static struct heap_account audit(struct shoal_heap *heap) {
-  struct heap_account a;
-  char text[128];
-  const char *wrong = heap_audit(heap, &a, text);
-  if (wrong) fprintf(stderr, "%s\n", wrong);
-  MUST(!wrong);
+static struct shoal_heap_audit audit(struct shoal_heap *heap) {
+  struct shoal_heap_audit a;
+  MUST(shoal_heap_audit(heap, &a) == 0);
+  MUST(!a.damaged);
   return a;
 }
 // Nothing is held: after a reap all pages are free, and there is nobody's left.
 static void assert_empty(struct shoal_heap *heap) {
   MUST(shoal_heap_reap(heap) >= 0);
-  struct heap_account a = audit(heap);
-  assert_int_equal(a.strangers, 0);
+  struct shoal_heap_audit a = audit(heap);
+  assert_int_equal(a.dead_runs + a.dead_blocks, 0);
   assert_int_equal(a.blocks, 0);
   assert_int_equal(a.held, 0);
   assert_int_equal(a.free_pages, a.pages);
@@ -211,7 +208,7 @@ static void test_full(void **state) {
     for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
       unsigned n = fill(heap, sizes[i], blocks, 600000);
       assert_non_null(strstr(shoal_reason(), "row"));
-      struct heap_account a = audit(heap);
+      struct shoal_heap_audit a = audit(heap);
       if (i == 4) {  // pages in pairs: all but an odd one of each chunk
         if (lap == 0) first = n;
         assert_int_equal(n, first);
@@ -418,7 +415,7 @@ static void test_slab_changes_hands(void **state) {
   }
   assert_exits(pid, 0);
   assert_true(shoal_heap_reap(heap) >= 98);
-  struct heap_account a = audit(heap);
+  struct shoal_heap_audit a = audit(heap);
   assert_int_equal(a.slabs, 1);
   assert_int_equal(a.blocks, 1);
   void *theirs, *mine[18];
@@ -621,8 +618,7 @@ static void hostile(uint32_t seed) {
   void *held[64] = {NULL}, *data;
   uint64_t usable;
   struct shoal_block_ref ref = {0, 0, 0};
-  struct heap_account a;
-  char text[128];
+  struct shoal_heap_audit a;
   for (int i = 0; i < 400; i++) {
     uint32_t r = random_next(&seed), at = r % 64;
     if (held[at]) (void)!shoal_heap_free(heap, held[at]);
@@ -639,7 +635,7 @@ static void hostile(uint32_t seed) {
     if (i % 4 == 0) scribble(heap, &seed);
   }
   (void)!shoal_heap_info(heap, &(struct shoal_heap_info){0});
-  (void)heap_audit(heap, &a, text);
+  (void)shoal_heap_audit(heap, &a);
   MUST(shoal_heap_close(heap) == 0);
   MUST(shoal_segment_close(seg) == 0);
 }

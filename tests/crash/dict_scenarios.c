@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/heap_internal.h"
 #include "core/proc.h"
 #include "ipc/data/dict_internal.h"
 #include "ipc/data/list_internal.h"
 #include "tests/crash/crash.h"
-#include "tests/harness/heap_audit.h"
 
 #define F SHOAL_FOREVER
 #define OK(call)                                                               \
@@ -27,13 +27,13 @@ static struct shoal_list *L;
 static struct shoal_heap *H;
 static const char *before, *after;  // what is there, as text
 
-static struct heap_account audit(void) {
-  struct heap_account a;
-  char text[128];
+static struct shoal_heap_audit audit(void) {
+  struct shoal_heap_audit a = {0};
   OK(shoal_heap_reap(H));
-  const char *wrong = heap_audit(H, &a, text);
-  CRASH_EXPECT(!wrong, "%s", wrong);
-  CRASH_EXPECT(a.strangers == 0, "%u are the dead's", a.strangers);
+  OK(shoal_heap_audit(H, &a));
+  CRASH_EXPECT(!a.damaged, "%lu pages or blocks are damaged, the first at %lu", a.damaged, a.damaged_at);
+  CRASH_EXPECT(a.dead_runs + a.dead_blocks == 0, "%lu runs and %lu blocks are the dead's", a.dead_runs, a.dead_blocks);
+  CRASH_EXPECT(!a.unreferenced, "nothing leads to %lu blocks", a.unreferenced);
   return a;
 }
 static void expect_blocks(uint64_t n, const char *when) {

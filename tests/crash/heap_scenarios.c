@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "core/error.h"
-#include "core/heap.h"
+#include "core/heap_internal.h"
 #include "core/proc.h"
 #include "tests/crash/crash.h"
-#include "tests/harness/heap_audit.h"
 
 #define SMALL 4000u  // bytes: fifteen in a slab, eight in a list
 #define SLAB_BLOCKS 15u
@@ -38,11 +37,10 @@ static void *alloc(uint64_t size) {
 static void release(void *block) { OK(shoal_heap_free(H, block)); }
 
 // ---- the audit: nobody else is at work ----
-static struct heap_account audit(void) {
-  struct heap_account a;
-  char text[128];
-  const char *wrong = heap_audit(H, &a, text);
-  CRASH_EXPECT(!wrong, "%s", wrong);
+static struct shoal_heap_audit audit(void) {
+  struct shoal_heap_audit a = {0};
+  OK(shoal_heap_audit(H, &a));
+  CRASH_EXPECT(!a.damaged, "%lu pages or blocks are damaged, the first at %lu", a.damaged, a.damaged_at);
   return a;
 }
 // All that is free can be had, in pairs of pages, and once more when it was freed.
@@ -51,15 +49,16 @@ static void use_all(void) {
   for (int lap = 0; lap < 2; lap++) {
     int n = 0;
     while (n < 256 && shoal_heap_alloc(H, 2 * PAGES(1), &all[n]) == 0) n++;
-    struct heap_account a = audit();
+    struct shoal_heap_audit a = audit();
     CRASH_EXPECT(a.free_pages < 8, "%lu pages are free and cannot be had", a.free_pages);
     while (n--) release(all[n]);
   }
 }
 static void survive(void) {
   OK(shoal_heap_reap(H));
-  struct heap_account a = audit();
-  CRASH_EXPECT(a.strangers == 0, "%u are the dead's, after a sweep", a.strangers);
+  struct shoal_heap_audit a = audit();
+  CRASH_EXPECT(a.dead_runs + a.dead_blocks == 0, "%lu runs and %lu blocks are the dead's, after a sweep", a.dead_runs,
+               a.dead_blocks);
   CRASH_EXPECT(a.held == T->word[HELD] && a.blocks == T->word[BLOCKS],
                "%lu pages and %lu blocks are held, not %u and %u", a.held, a.blocks, T->word[HELD], T->word[BLOCKS]);
   use_all();
@@ -184,7 +183,7 @@ static void drivers_large(void) {
 }
 // It was freed or not, once; and its slab serves its owner as if nothing had been.
 static void check_drivers(void) {
-  struct heap_account a;
+  struct shoal_heap_audit a;
   int rc = shoal_heap_free(H, mine[0]);
   CRASH_EXPECT(rc == (crash_victim_finished() ? -EINVAL : rc == 0 ? 0 : -EINVAL), "free answered %d", rc);
   op_reap();

@@ -7,6 +7,7 @@
 // - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
 // - show and stat tell what participants have counted; top tells what workers run, and for how long
 // - repair without --yes changes no byte, and says what it then does with --yes, once; what a lock guards is its user's to judge
+// - repair says what of the heap is of the dead, damaged, or led to by nothing; killed in the middle of an allocation, nothing is left
 // - bench measures, and says so as JSON
 // - the tracepoints are in the binary, as notes that perf and bpftrace read
 // - the manual and the completion name the commands and the options that there are, and no others
@@ -14,8 +15,10 @@
 
 #include "core/count_internal.h"
 #include "core/directory_internal.h"
+#include "core/heap_internal.h"
 #include "core/proc.h"
 #include "ipc/work/future.h"
+#include "tests/harness/victim.h"
 #include "tests/tools/filled.h"
 
 static uint64_t sum_of(const char *name) {
@@ -521,6 +524,111 @@ static void test_repair_beside_a_busy_directory(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+static uint64_t number_of(const struct run *r, const char *key) {  // of the row that has it; 0: none
+  char text[64];
+  snprintf(text, sizeof text, "\"%s\":", key);
+  const char *at = strstr(r->out, text);
+  return at ? strtoull(at + strlen(text), NULL, 10) : 0;
+}
+static struct shoal_heap_audit audit_of(struct shoal_heap *heap) {
+  struct shoal_heap_audit a;
+  assert_ok(shoal_heap_audit(heap, &a));
+  return a;
+}
+
+static void test_repair_of_a_damaged_heap(void **state) {
+  (void)state;
+  const char *name = test_name("heap");
+  struct shoal_segment *seg;
+  struct shoal_heap *heap;
+  struct shoal_object o;
+  struct shoal_block_ref ref;
+  void *block, *pages;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_heap_open(seg, &heap));
+  assert_ok(shoal_object_create(seg, "thing", "thing", 64, NULL, NULL, &o));
+  assert_ok(shoal_heap_alloc(heap, 3000, &block));
+  assert_ok(shoal_heap_alloc(heap, 5 * 4096, &pages));
+  assert_has(tool("repair", name), "Nothing is to be done.");
+
+  assert_ok(shoal_block_give_(heap, block, o.entry, o.generation, &ref));
+  struct run *r = tool("repair", "--json", "--yes", name);
+  assert_status(r, 0);
+  assert_json(r);
+  assert_has(r, "\"action\":\"left\",\"unreferenced\":1,\"unreferenced_bytes\":3072,\"left\":");
+  assert_has(tool("repair", joined(name, "shoal.heap")), "nothing leads to some of its blocks");
+  memcpy(o.memory, &ref, sizeof ref);
+  assert_has(tool("repair", name), "Nothing is to be done.");
+  *(uint64_t *)o.memory = ref.off >> 4 << 22 | 5;  // as a word of a dict does
+  assert_has(tool("repair", name), "Nothing is to be done.");
+
+  const struct shoal_chunk_ *c = &heap->chunk[0];
+  uint64_t first = ((uintptr_t)pages - (uintptr_t)c->data) / 4096;
+  shoal_store32_relaxed(&c->page[first].pages, 0);
+  r = tool("repair", "--json", "--yes", name);
+  assert_status(r, 0);
+  assert_json(r);
+  assert_int_equal(number_of(r, "damaged"), 5);
+  assert_int_equal(number_of(r, "damaged_at"), shoal_segment_off(seg, pages));
+  assert_has(tool("repair", name), "it is damaged");
+  shoal_store32_relaxed(&c->page[first].pages, 5);
+  shoal_store64_relaxed(&c->page[first].owner, UINT64_C(9) << 28);
+  assert_int_equal(number_of(tool("repair", "--json", name), "damaged"), 5);
+  assert_ok(shoal_heap_close(heap));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- killed in the middle of an allocation ----
+
+static struct shoal_heap *stepped;
+static void use_it_once(void) {
+  void *pages;
+  MUST(shoal_heap_alloc(stepped, 3 * 4096, &pages) == 0 && shoal_heap_free(stepped, pages) == 0);
+}
+static void allocate(void) {
+  void *pages;
+  MUST(shoal_heap_alloc(stepped, 7 * 4096, &pages) == 0);
+}
+static void test_repair_of_half_an_allocation(void **state) {
+  (void)state;
+  const char *name = test_name("half");
+  struct shoal_segment *seg;
+  struct victim_trace trace = {0};
+  unsigned with = 0, without = 0;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_heap_open(seg, &stepped));
+  use_it_once();
+  struct victim *v = victim_start(0, use_it_once, allocate);
+  while (victim_record(v, &trace) < VICTIM_FINISHED) assert_int_equal(v->state, VICTIM_STOPPED);
+  assert_int_equal(v->state, VICTIM_FINISHED);
+  victim_kill(v);
+  assert_has(tool("repair", "--yes", name), "dead_runs=1");
+  struct shoal_heap_audit before = audit_of(stepped);
+  for (uint32_t k = 0; k <= trace.n; k += trace.n / 16 + 1) {
+    v = victim_start(0, use_it_once, allocate);
+    assert_true(victim_run_to(v, &trace, k, NULL) == VICTIM_STOPPED || v->state == VICTIM_FINISHED);
+    victim_kill(v);
+    struct shoal_heap_audit half = audit_of(stepped), whole;
+    assert_true(half.dead_runs <= 1 && half.damaged == 0);
+    *(half.dead_runs ? &with : &without) += 1;
+    struct run *r = tool("repair", "--json", name);
+    assert_json(r);
+    assert_int_equal(number_of(r, "dead_runs"), half.dead_runs);
+    assert_int_equal(number_of(r, "blocks_freed"), half.dead_runs);
+    assert_int_equal(number_of(r, "damaged") + number_of(r, "unreferenced"), 0);
+    assert_int_equal(audit_of(stepped).dead_runs, half.dead_runs);  // it was a copy
+    assert_status(tool("repair", "--yes", name), 0);
+    whole = audit_of(stepped);
+    assert_memory_equal(&whole, &before, sizeof before);
+  }
+  assert_true(with && without);
+  victim_trace_clear(&trace);
+  assert_ok(shoal_heap_close(stepped));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
 // ---- measuring ----
 
 static void test_bench(void **state) {
@@ -715,6 +823,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_repair),
       cmocka_unit_test(test_repair_of_a_full_segment),
       cmocka_unit_test(test_repair_beside_a_busy_directory),
+      cmocka_unit_test(test_repair_of_a_damaged_heap),
+      cmocka_unit_test(test_repair_of_half_an_allocation),
       cmocka_unit_test(test_bench),
       cmocka_unit_test(test_tracepoints),
       cmocka_unit_test(test_statuses),

@@ -75,19 +75,38 @@ static int repair_executor(seg_t *seg, object_t *o, unsigned locks, row_t *row) 
   rc = shoal_executor_detach(ex);
   return freed < 0 ? freed : rc;
 }
+// What no sweep gives back. What is unreferenced is not freed: somebody may have it in hand.
+static void heap_left(row_t *row, const struct shoal_heap_audit *a) {
+  if (a->damaged)
+    tool_add(row, FIELD_NUMBER, "damaged", a->damaged), tool_add(row, FIELD_NUMBER, "damaged_at", a->damaged_at);
+  if (a->unreferenced) {
+    tool_add(row, FIELD_NUMBER, "unreferenced", a->unreferenced);
+    tool_add(row, FIELD_BYTES, "unreferenced_bytes", a->unreferenced_bytes);
+  }
+  if (a->damaged)
+    tool_add_text(row, FIELD_TEXT, "left", "it is damaged: what is there is nobody's until the segment is made anew");
+  else if (a->unreferenced)
+    tool_add_text(row, FIELD_TEXT, "left", "nothing leads to some of its blocks, unless somebody has them in hand");
+}
 static int repair_heap(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_heap *heap;
   struct shoal_heap_info before = {.size = 0}, after = {.size = 0};
+  struct shoal_heap_audit a;
   (void)o, (void)locks;
-  int rc = shoal_heap_open(seg, &heap);
+  int rc = shoal_heap_open(seg, &heap), freed = 0;
   if (rc) return rc;
   shoal_heap_info(heap, &before);
-  int freed = shoal_heap_reap(heap);
+  if ((rc = shoal_heap_audit(heap, &a)) || (rc = freed = shoal_heap_reap(heap)) < 0) goto out;
   shoal_heap_info(heap, &after);
-  if (freed > 0) did(row, "blocks_freed", (uint64_t)freed);
+  did(row, "blocks_freed", (uint64_t)freed);
   did(row, "bytes_freed", less(before.used, after.used));
-  rc = shoal_heap_close(heap);
-  return freed < 0 ? freed : rc;
+  did(row, "dead_runs", a.dead_runs);
+  did(row, "dead_blocks", a.dead_blocks);
+  rc = shoal_heap_audit(heap, &a);
+  if (rc == 0) heap_left(row, &a);
+out:;
+  int closed = shoal_heap_close(heap);
+  return rc ? rc : closed;
 }
 
 // Only its user knows whether what a lock guards is in order. So its owner's death is told, and undone only for who says so.
@@ -171,6 +190,11 @@ static const struct argp argp = {
     NULL,
     NULL};
 
+static int has_counter(const struct tool_row *row) {
+  uint32_t i = 0;
+  while (i < row->fields && row->field[i].kind != FIELD_COUNTER) i++;
+  return i < row->fields;
+}
 static int each(const struct tool_row *row, void *arg) {
   struct repairing *r = arg;
   r->seen++;
@@ -178,10 +202,11 @@ static int each(const struct tool_row *row, void *arg) {
   const char *name = row->kind == ROW_SEGMENT ? row->segment : row->name;
   const char *type = row->kind == ROW_SEGMENT ? "segment" : row->type;
   const struct tool_field *left = tool_field(row, "left");
-  const char *action = row->error ? "refused" : left ? "left" : r->yes ? "repaired" : "would be";
+  int done = !row->error && has_counter(row);
+  const char *action = row->error ? "refused" : !done ? "left" : r->yes ? "repaired" : "would be";
   r->failed += row->error != 0;
   r->left += left != NULL;
-  r->done += !row->error && !left;
+  r->done += (unsigned)done;
   if (r->common.json) {
     tool_json_open(&r->json, NULL, '{');
     tool_json_text(&r->json, "name", name);

@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 
 #include "ipc/data/nested.h"
-#include "tests/harness/heap_audit.h"
 #include "tests/ipc/data/fixture.h"
 
 static struct shoal_dict *dict;
@@ -54,19 +53,17 @@ static struct figures look(void) {
   struct shoal_segment_info s;
   struct shoal_heap_info h;
   struct shoal_heap *heap;
-  struct heap_account a;
-  char text[128];
+  struct shoal_heap_audit a;
   struct figures f;
   memset(&f, 0, sizeof f);
   CHECK(shoal_heap_open(seg, &heap) == 0);
   CHECK(shoal_heap_reap(heap) >= 0);  // containers of the dead, and what was in them
-  const char *wrong = heap_audit(heap, &a, text);
-  if (wrong) fprintf(stderr, "%s\n", wrong);
-  CHECK(!wrong && shoal_heap_info(heap, &h) == 0 && shoal_segment_info(seg, &s) == 0);
+  CHECK(shoal_heap_audit(heap, &a) == 0 && !a.damaged && !a.unreferenced);
+  CHECK(shoal_heap_info(heap, &h) == 0 && shoal_segment_info(seg, &s) == 0);
   CHECK(shoal_heap_close(heap) == 0);
   f.used = s.used, f.size = s.size, f.participants = s.participants, f.objects = s.objects;
   f.heap = h.size, f.heap_used = h.used, f.blocks = h.blocks, f.held = h.held, f.slabs = h.slabs, f.chunks = h.chunks;
-  f.strangers = a.strangers, f.descriptors = descriptors(), f.mappings = mappings();
+  f.strangers = (uint32_t)(a.dead_runs + a.dead_blocks), f.descriptors = descriptors(), f.mappings = mappings();
   return f;
 }
 
