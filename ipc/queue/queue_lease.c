@@ -33,6 +33,13 @@ static struct shoal_claim claim_at(const struct shoal_queue *q, uint64_t at) {
 }
 static uint64_t more(uint64_t c) { return shoal_slot_deaths_(c) < SHOAL_SLOT_DEATHS_MAX_ ? c + SHOAL_SLOT_DEATH_ : c; }
 
+// Before the slot is another's.
+static void forget(struct shoal_queue *q, uint64_t at, uint64_t c) {
+  if (!q->lease_ns) return;
+  uint64_t u = shoal_load64_relaxed(until_at(q, at));
+  if ((u & TAG_MASK) == tag_of(c)) shoal_cas64_relaxed(until_at(q, at), &u, 0);
+}
+
 // ---- what has run out ----
 
 enum { STILL_HIS, RUN_OUT };
@@ -62,6 +69,7 @@ static int take_back(struct shoal_queue *q, uint32_t me, int64_t now, struct sho
     if (look_at(q, k, c, now, &least) == STILL_HIS) continue;
     uint64_t mine = (more(c) & ~UINT64_C(0xfff)) | me;
     if (!shoal_cas64_seq_cst(ctl, &c, mine)) continue;  // [G1]; else released, or another's
+    if (tag_of(mine) == tag_of(c)) forget(q, k, c);  // deaths are at their most: what has run out is not this delivery
     shoal_add64_relaxed(&q->extra->expired, 1);
     *claim = claim_at(q, (c >> 24) << q->ring.shift | k);
     return 1;
@@ -85,12 +93,6 @@ static uint64_t word_of(const struct shoal_claim *claim, const struct shoal_loan
   return claim->lap | shoal_slot_(SHOAL_SLOT_READING_, loan->role) | deaths;
 }
 
-// Before the slot is another's.
-static void forget(struct shoal_queue *q, uint64_t at, uint64_t c) {
-  if (!q->lease_ns) return;
-  uint64_t u = shoal_load64_relaxed(until_at(q, at));
-  if ((u & TAG_MASK) == tag_of(c)) shoal_cas64_relaxed(until_at(q, at), &u, 0);
-}
 // What `me` holds is about to be left behind: the same delivery, as it is told, will be another's.
 void shoal_queue_forget_(struct shoal_queue *q, uint32_t me) {
   for (uint64_t k = 0; q->lease_ns && k <= q->ring.mask; k++) {

@@ -957,6 +957,32 @@ static void test_dead_letters(void **state) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
+// Its deliveries are counted no further than 1,023, in the ring; its lease runs out as before.
+static void test_deliveries_without_number(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_queue *q, *dead;
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  struct shoal_queue_options o = {.capacity = 4, .lease_ns = HOUR, .delivery_max = 1, .dead_letters = "dead"};
+  o = of_kind(o, state);
+  assert_int_equal(number_queue_create(seg, "dead", &(struct shoal_queue_options){.capacity = 2}, &dead), 0);
+  assert_int_equal(number_queue_create(seg, "work", &o, &q), 0);
+  put(dead, 0), put(dead, 0), put(q, 7);
+  for (int i = 0; i < 1100; i++) {
+    struct shoal_loan late = receive(q);
+    assert_int_equal(*(uint64_t *)late.data, 7);
+    run_out(q, &late);
+  }
+  struct shoal_loan last = receive(q);
+  assert_true(last.redelivered >= SHOAL_SLOT_DEATHS_MAX_);
+  assert_int_equal(info_of(q).expired, 1100);
+  assert_int_equal(shoal_queue_extend(q, &last), 0);
+  assert_int_equal(shoal_queue_release(q, &last), 0);
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_detach(dead), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 typedef double as_long;
 SHOAL_QUEUE_TYPED(other_queue, as_long)
 static void test_dead_letters_of_another_type_are_refused(void **state) {
@@ -1304,6 +1330,7 @@ int main(void) {
       EACH_LEASING(test_who_only_looks_at_leases),
       EACH_LEASING(test_deliveries_in_vain_are_counted),
       EACH_LEASING(test_dead_letters),
+      EACH_LEASING(test_deliveries_without_number),
       cmocka_unit_test(test_dead_letters_of_another_type_are_refused),
       EACH_LEASING(test_dead_letters_are_not_dropped),
       cmocka_unit_test(test_what_runs_out_comes_in_its_order),
