@@ -17,7 +17,8 @@ static void test_messages_go_round(void **state) {
       "[1,-2,3.5,\"h\\u00e9\\ud83d\\ude00\\udc80\",null,true,{\"k\":[]}]\n18446744073709551615\n";
   static const char back[] =
       "[1,-2,3.5,\"h\303\251\360\237\230\200\\udc80\",null,true,{\"k\":[]}]\n18446744073709551615\n";
-  static const char *const wrong[] = {"[1,", "{1:2}", "\"a", "nul", "1 2", "[1 2]", "\"\\ud800\"", "-", "{\"a\"}"};
+  static const char *const wrong[] = {"[1,",   "{1:2}",       "\"a", "nul",     "1 2",
+                                      "[1 2]", "\"\\ud800\"", "-",   "{\"a\"}", "-1e400"};
   const char *name = test_name("messages");
   struct shoal_segment *seg;
   char target[160];

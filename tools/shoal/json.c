@@ -1,6 +1,7 @@
 // JSON to MessagePack and back: messages of no fixed type, as a shell writes and reads them.
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +116,7 @@ static int number(struct parse *p) {
   int unsigned_fits = !fits && whole && *text != '-' && !errno && !*end;
   double f = strtod(text, &end);
   if (*end || *text == '+') return wrong(p, "no number");
+  if (!isfinite(f)) return wrong(p, "the number is too large");
   p->at += n;
   if (!p->packer) return 0;
   return fits            ? shoal_packer_int(p->packer, i)
