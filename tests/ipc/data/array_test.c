@@ -9,7 +9,7 @@
 //   7 without a name: for the children of fork; placed: attached elsewhere, destroyed when nobody holds it
 //   8 whatever words stand there, attach and each call answer, and touch nothing outside
 //   9 a file: what one process wrote the next finds, with the lock of one that is gone, of another boot, too; others share it; what
-//     is no such file, or of something else, is refused; beyond RLIMIT_FSIZE is -ENOSPC
+//     is no such file, or of something else, is refused; beyond RLIMIT_FSIZE is -ENOSPC; a long one lets signals through as it is made
 #include "ipc/data/array.h"
 
 #include <fcntl.h>
@@ -632,6 +632,52 @@ static void test_files_are_limited(void **state) {
   assert_ok(shoal_array_file_close(&a));
   assert_int_equal(unlink(path), 0);
 }
+// A signal finds a long file half made: it is not kept waiting until all of it is there.
+static struct {
+  int fd;
+  off_t whole;
+  shoal_atomic32 half, over;
+  pthread_t maker;
+} signalled;
+static void looks_at_the_file(int signal) {
+  struct stat st;
+  int error = errno;
+  (void)signal;
+  if (fstat(signalled.fd, &st) == 0 && st.st_size > 0 && st.st_size < signalled.whole)
+    shoal_store32_relaxed(&signalled.half, 1);
+  errno = error;
+}
+static void *signals(void *unused) {
+  while (!shoal_load32_relaxed(&signalled.over)) {
+    if (pthread_kill(signalled.maker, SIGUSR1)) return &signalled;
+    sched_yield();
+  }
+  return unused;
+}
+static void test_a_long_file_lets_signals_through(void **state) {
+  (void)state;
+  const uint64_t n = 10 << 20;
+  struct shoal_array a;
+  struct sigaction before, looks = {.sa_handler = looks_at_the_file, .sa_flags = SA_RESTART};
+  pthread_t thread;
+  void *failed;
+  fresh_path();
+  signalled.whole = (off_t)(n * sizeof(int));
+  signalled.maker = pthread_self();
+  signalled.fd = open("/", O_RDONLY);  // the next one's number
+  close(signalled.fd);
+  assert_int_equal(sigaction(SIGUSR1, &looks, &before), 0);
+  assert_int_equal(pthread_create(&thread, NULL, signals, NULL), 0);
+  while (!shoal_load32_relaxed(&signalled.half)) {
+    assert_ok(shoal_array_file_create(path, "int", sizeof(int), n, NULL, 0, &a));
+    assert_ok(shoal_array_file_close(&a));
+    assert_int_equal(unlink(path), 0);
+  }
+  shoal_store32_relaxed(&signalled.over, 1);
+  assert_int_equal(pthread_join(thread, &failed), 0);
+  assert_null(failed);
+  assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+}
 static void test_what_is_no_such_file(void **state) {
   (void)state;
   struct shoal_array a, b;
@@ -692,6 +738,7 @@ int main(void) {
       TEST(a_file),
       TEST(a_files_holder_dies),
       TEST(files_are_limited),
+      TEST(a_long_file_lets_signals_through),
       TEST(what_is_no_such_file),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
