@@ -406,8 +406,8 @@ static void sweep_second(struct crash_result *r, const struct crash_limits *l, c
 static void sweep_pairs(struct crash_result *r, const struct crash_limits *l) {
   struct victim_trace trace = {0};
   uint8_t *chosen;
-  uint32_t side = 1;
-  while (side < UINT16_MAX && side * side < most(l)) side++;
+  uint32_t side = 1, all = most(l);
+  while (side < UINT16_MAX && side * side < all) side++;
   begin();
   record(first, &trace, first_asleep);
   faulted(first, "victim");
@@ -415,6 +415,7 @@ static void sweep_pairs(struct crash_result *r, const struct crash_limits *l) {
   r->points--;  // nobody was killed
   r->places[0] = trace.n + 1;
   r->at[0] = choose(&trace, side, 0, &chosen);
+  side = (all - 1) / r->at[0] + 1;  // what a short first leaves is the second's
   for (uint32_t j = 0; j <= trace.n && !enough(r, l); j++)
     if (chosen[j]) sweep_second(r, l, &trace, j, side);
   free(chosen);

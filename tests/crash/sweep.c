@@ -1,5 +1,5 @@
 // tests/crash/sweep.c: kills a process at every instruction of every operation, and asks the survivors.
-//   sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]
+//   sweep [--only REGEX] [--points N] [--all] [--pairs N] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]
 #include <errno.h>
 #include <getopt.h>
 #include <regex.h>
@@ -19,6 +19,7 @@ extern const struct crash_scenario *const __start_crash_scenarios[], *const __st
 
 static struct {
   struct crash_limits limits;
+  uint64_t pairs;  // 0: no --pairs
   int jobs, list;
   const char *only, *json;
 } options = {.limits = {.points = 150}, .only = "", .jobs = 2};
@@ -26,11 +27,12 @@ static struct {
 static void usage(void) {
   fprintf(
       stderr,
-      "sweep [--only REGEX] [--points N] [--all] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]\n"
+      "sweep [--only REGEX] [--points N] [--all] [--pairs N] [--jobs N] [--stop] [--verbose] [--json FILE] [--list]\n"
       "  --only REGEX  the scenarios whose name it matches\n"
       "  --points N    kill points of one scenario, about (%u; 2 or more): a longer one is killed at the first two\n"
       "                visits and the last of each of its instructions, and at every so many of the rest; --all: at\n"
       "                every one\n"
+      "  --pairs N     the scenarios in pairs only, N kill points in all, about\n"
       "  --jobs N      scenarios at a time (%d)\n"
       "  --stop        end with the first failure of any\n"
       "  --json FILE   the rows, for a program\n"
@@ -40,16 +42,18 @@ static void usage(void) {
 }
 
 static void parse(int argc, char **argv) {
-  enum { ONLY, POINTS, ALL, JOBS, STOP, VERBOSE, JSON, LIST };
-  static const struct option known[] = {
-      {"only", 1, NULL, ONLY}, {"points", 1, NULL, POINTS}, {"all", 0, NULL, ALL},
-      {"jobs", 1, NULL, JOBS}, {"stop", 0, NULL, STOP},     {"verbose", 0, NULL, VERBOSE},
-      {"json", 1, NULL, JSON}, {"list", 0, NULL, LIST},     {NULL, 0, NULL, 0}};
-  int c;
+  enum { ONLY, POINTS, ALL, PAIRS, JOBS, STOP, VERBOSE, JSON, LIST };
+  static const struct option known[] = {{"only", 1, NULL, ONLY},   {"points", 1, NULL, POINTS},
+                                        {"all", 0, NULL, ALL},     {"jobs", 1, NULL, JOBS},
+                                        {"stop", 0, NULL, STOP},   {"verbose", 0, NULL, VERBOSE},
+                                        {"json", 1, NULL, JSON},   {"list", 0, NULL, LIST},
+                                        {"pairs", 1, NULL, PAIRS}, {NULL, 0, NULL, 0}};
+  int c, has_pairs = 0;
   while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) switch (c) {
       case ONLY: options.only = optarg; break;
       case POINTS: options.limits.points = (uint32_t)atoi(optarg); break;
       case ALL: options.limits.all = 1; break;
+      case PAIRS: options.pairs = strtoull(optarg, NULL, 10), has_pairs = 1; break;
       case JOBS: options.jobs = atoi(optarg); break;
       case STOP: options.limits.stop = 1; break;
       case VERBOSE: options.limits.verbose = 1; break;
@@ -57,12 +61,16 @@ static void parse(int argc, char **argv) {
       case LIST: options.list = 1; break;
       default: usage();
     }
-  if (optind < argc || options.limits.points < 2 || options.jobs < 1) usage();
+  if (optind < argc || options.limits.points < 2 || options.jobs < 1 ||
+      (has_pairs && (!options.pairs || options.limits.all)))
+    usage();
 }
 
 static int by_name(const void *a, const void *b) {
   return strcmp((*(const struct crash_scenario *const *)a)->name, (*(const struct crash_scenario *const *)b)->name);
 }
+
+static int has_second(const struct crash_scenario *s) { return s->kind == CRASH_PAIR || s->kind == CRASH_STALLED; }
 
 // The scenarios asked for, sorted.
 static size_t select_scenarios(const struct crash_scenario **out) {
@@ -70,10 +78,19 @@ static size_t select_scenarios(const struct crash_scenario **out) {
   size_t n = 0;
   if (regcomp(&re, options.only, REG_EXTENDED | REG_NOSUB)) usage();
   for (const struct crash_scenario *const *s = __start_crash_scenarios; s < __stop_crash_scenarios; s++)
-    if (!regexec(&re, (*s)->name, 0, NULL, 0)) out[n++] = *s;
+    if ((!options.pairs || has_second(*s)) && !regexec(&re, (*s)->name, 0, NULL, 0)) out[n++] = *s;
   regfree(&re);
   qsort(out, n, sizeof *out, by_name);
   return n;
+}
+
+// What is left of --pairs is shared among those that have not begun: a short scenario leaves the others more.
+static void share(const struct crash_result *r, uint32_t *planned, size_t next, size_t n) {
+  uint64_t spent = 0;
+  if (!options.pairs) return;
+  for (size_t i = 0; i < next; i++) spent += r[i].done ? r[i].points : planned[i];
+  uint64_t each = spent < options.pairs ? (options.pairs - spent + n - next - 1) / (n - next) : 0;
+  planned[next] = options.limits.points = each < 2 ? 2 : each < UINT32_MAX ? (uint32_t)each : UINT32_MAX;
 }
 
 static pid_t start_driver(const struct crash_scenario *s, struct crash_result *r) {
@@ -85,8 +102,6 @@ static pid_t start_driver(const struct crash_scenario *s, struct crash_result *r
   crash_sweep(s, &options.limits, r);
   _exit(0);
 }
-
-static int has_second(const struct crash_scenario *s) { return s->kind == CRASH_PAIR || s->kind == CRASH_STALLED; }
 
 static void print(const struct crash_scenario *s, struct crash_result *r) {
   char at[64];
@@ -123,11 +138,14 @@ static size_t which(const pid_t *pid, size_t n, pid_t ended) {
 // How many were begun: all of them, unless --stop. Everything that a driver started dies with it.
 static size_t run_all(const struct crash_scenario **s, size_t n, struct crash_result *r) {
   pid_t *pid = calloc(n + 1, sizeof *pid);
+  uint32_t *planned = calloc(n + 1, sizeof *planned);
   size_t started = 0;
   int running = 0, stopped = 0;
   for (;;) {
-    for (; !stopped && started < n && running < options.jobs; started++, running++)
+    for (; !stopped && started < n && running < options.jobs; started++, running++) {
+      share(r, planned, started, n);
       pid[started] = start_driver(s[started], &r[started]);
+    }
     if (!running) break;
     size_t i = which(pid, started, wait(NULL));
     if (i == started) continue;
@@ -139,7 +157,7 @@ static size_t run_all(const struct crash_scenario **s, size_t n, struct crash_re
     for (size_t k = 0; stopped && k < started; k++)
       if (pid[k]) kill(pid[k], SIGKILL);
   }
-  free(pid);
+  free(pid), free(planned);
   return started;
 }
 
