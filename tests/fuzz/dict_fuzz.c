@@ -36,11 +36,11 @@ static int change(struct shoal_dict_change *c, void *arg) {
   else c->value = other, c->size = script_below(s, sizeof other);
   return (int)script_below(s, 3);
 }
-static void all_of_dict(struct shoal_dict *d) {
+static void all_of_dict(struct shoal_dict *d, shoal_deadline until) {
   struct shoal_dict_snapshot all;
   struct shoal_dict_item item;
   struct shoal_dict_info info;
-  if (shoal_dict_snapshot(d, &all, SHOAL_TRY)) return;
+  if (shoal_dict_snapshot(d, &all, until)) return;
   while (shoal_dict_next(&all, &item)) touch(item.key, item.key_size), touch(item.value, item.size);
   shoal_dict_snapshot_free(&all);
   (void)shoal_dict_info(d, &info);
@@ -58,29 +58,30 @@ static void many_of_dict(struct script *s, struct shoal_dict *d) {
     if (wants[i].rc == 0) touch(values[i], wants[i].size);
 }
 static void use_dict(struct script *s, struct shoal_dict *d) {
-  uint32_t key = script_below(s, KEYS);
+  uint32_t key = script_below(s, KEYS), what = script_below(s, 11);
+  shoal_deadline until = stage_until(s);
   uint64_t n, version;
   char value[VALUE_MAX] = "";
   void *copy;
-  switch (script_below(s, 11)) {
+  switch (what) {
     case 0:
       if (shoal_dict_get(d, &key, 4, value, sizeof value, &n) == 0) touch(value, n);
       break;
     case 1:
       if (shoal_dict_get_alloc(d, &key, 4, &copy, &n) == 0) touch(copy, n), free(copy);
       break;
-    case 2: (void)shoal_dict_set(d, &key, 4, value, script_below(s, VALUE_MAX), SHOAL_TRY); break;
-    case 3: (void)shoal_dict_remove(d, &key, 4, SHOAL_TRY); break;
-    case 4: (void)shoal_dict_update(d, &key, 4, change, s, SHOAL_TRY); break;
-    case 5: (void)shoal_dict_pop(d, &key, 4, value, sizeof value, &n, SHOAL_TRY); break;
+    case 2: (void)shoal_dict_set(d, &key, 4, value, script_below(s, VALUE_MAX), until); break;
+    case 3: (void)shoal_dict_remove(d, &key, 4, until); break;
+    case 4: (void)shoal_dict_update(d, &key, 4, change, s, until); break;
+    case 5: (void)shoal_dict_pop(d, &key, 4, value, sizeof value, &n, until); break;
     case 6:
       if (shoal_dict_get_versioned(d, &key, 4, value, sizeof value, &n, &version) == 0)
-        (void)shoal_dict_set_if(d, &key, 4, version, value, n, SHOAL_TRY);
+        (void)shoal_dict_set_if(d, &key, 4, version, value, n, until);
       break;
-    case 7: (void)shoal_dict_setdefault(d, &key, 4, "new", 3, value, sizeof value, &n, SHOAL_TRY); break;
-    case 8: (void)(script_below(s, 4) ? (int)shoal_dict_len(d) : shoal_dict_clear(d, SHOAL_TRY)); break;
+    case 7: (void)shoal_dict_setdefault(d, &key, 4, "new", 3, value, sizeof value, &n, until); break;
+    case 8: (void)(script_below(s, 4) ? (int)shoal_dict_len(d) : shoal_dict_clear(d, until)); break;
     case 9: many_of_dict(s, d); break;
-    default: all_of_dict(d);
+    default: all_of_dict(d, until);
   }
 }
 
@@ -89,11 +90,11 @@ static int backwards(const struct iovec *a, const struct iovec *b, void *arg) {
   touch(a->iov_base, a->iov_len), touch(b->iov_base, b->iov_len);
   return a->iov_len < b->iov_len ? 1 : a->iov_len > b->iov_len ? -1 : 0;
 }
-static void all_of_list(struct script *s, struct shoal_list *l) {
+static void all_of_list(struct script *s, struct shoal_list *l, shoal_deadline until) {
   struct shoal_list_slice slice;
   struct iovec value;
   int64_t from = script_below(s, 20);
-  if (shoal_list_slice(l, from, from + script_below(s, 20), &slice, SHOAL_TRY)) return;
+  if (shoal_list_slice(l, from, from + script_below(s, 20), &slice, until)) return;
   while (shoal_list_next(&slice, &value)) touch(value.iov_base, value.iov_len);
   shoal_list_slice_free(&slice);
 }
@@ -106,32 +107,34 @@ static void use_list(struct script *s, struct shoal_list *l) {
   char value[VALUE_MAX] = "";
   struct iovec some[3] = {{value, 3}, {value, script_below(s, VALUE_MAX)}, {value, 0}};
   struct shoal_list_info info;
+  uint32_t what = script_below(s, 11);
+  shoal_deadline until = stage_until(s);
   uint64_t n;
   void *copy;
-  switch (script_below(s, 11)) {
+  switch (what) {
     case 0:
       if (shoal_list_get(l, index, value, sizeof value, &n) == 0) touch(value, n);
       break;
     case 1:
       if (shoal_list_get_alloc(l, index, &copy, &n) == 0) touch(copy, n), free(copy);
       break;
-    case 2: (void)shoal_list_append(l, value, some[1].iov_len, SHOAL_TRY); break;
-    case 3: (void)shoal_list_insert(l, index, value, some[1].iov_len, SHOAL_TRY); break;
-    case 4: (void)shoal_list_set(l, index, value, some[1].iov_len, SHOAL_TRY); break;
-    case 5: (void)shoal_list_pop(l, index, value, sizeof value, &n, SHOAL_TRY); break;
-    case 6: (void)shoal_list_replace(l, index, index + 4, some, script_below(s, 4), SHOAL_TRY); break;
+    case 2: (void)shoal_list_append(l, value, some[1].iov_len, until); break;
+    case 3: (void)shoal_list_insert(l, index, value, some[1].iov_len, until); break;
+    case 4: (void)shoal_list_set(l, index, value, some[1].iov_len, until); break;
+    case 5: (void)shoal_list_pop(l, index, value, sizeof value, &n, until); break;
+    case 6: (void)shoal_list_replace(l, index, index + 4, some, script_below(s, 4), until); break;
     case 7:
-      (void)(script_below(s, 2) ? shoal_list_reverse(l, SHOAL_TRY) : shoal_list_sort(l, backwards, NULL, SHOAL_TRY));
+      (void)(script_below(s, 2) ? shoal_list_reverse(l, until) : shoal_list_sort(l, backwards, NULL, until));
       break;
     case 8:
-      (void)shoal_list_index(l, value, 9, 0, &n, SHOAL_TRY);
-      (void)(script_below(s, 4) ? shoal_list_info(l, &info) : shoal_list_clear(l, SHOAL_TRY));
+      (void)shoal_list_index(l, value, 9, 0, &n, until);
+      (void)(script_below(s, 4) ? shoal_list_info(l, &info) : shoal_list_clear(l, until));
       break;
     case 9:
-      (void)(script_below(s, 2) ? shoal_list_update(l, index, change_value, s, SHOAL_TRY)
-                                : shoal_list_compare_and_set(l, index, value, 3, "new", 3, SHOAL_TRY));
+      (void)(script_below(s, 2) ? shoal_list_update(l, index, change_value, s, until)
+                                : shoal_list_compare_and_set(l, index, value, 3, "new", 3, until));
       break;
-    default: all_of_list(s, l);
+    default: all_of_list(s, l, until);
   }
 }
 

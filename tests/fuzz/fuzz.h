@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/deadline.h"
 #include "core/segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -48,4 +49,7 @@ struct shoal_segment *stage_open(struct script *s);  // opened anew, its words d
 struct shoal_segment *stage_take(struct script *s);
 void stage_edit(struct script *s);
 int stage_left(const struct script *s);  // before each operation: script_left
+// Until when the call may wait: not at all, or shortly, as the script's last byte says, of which something has been taken. No time
+// passes but by the call's looks at the clock and its sleeps; one that overstays by three seconds, or sleeps for ever, is a failure.
+shoal_deadline stage_until(const struct script *s);
 void stage_close(void);

@@ -40,10 +40,11 @@ void stage_make(struct shoal_segment *seg) {
 }
 
 static void lend(struct script *s, struct shoal_queue *q, struct shoal_loan *loan, uint32_t element) {
+  shoal_deadline until = stage_until(s);
   if (loan->data) return;
-  if (script_below(s, 2)) (void)shoal_queue_receive(q, loan, SHOAL_TRY);
-  else if (element) (void)shoal_queue_reserve(q, loan, SHOAL_TRY);
-  else (void)shoal_queue_reserve_bytes(q, script_below(s, 5000), loan, SHOAL_TRY);
+  if (script_below(s, 2)) (void)shoal_queue_receive(q, loan, until);
+  else if (element) (void)shoal_queue_reserve(q, loan, until);
+  else (void)shoal_queue_reserve_bytes(q, script_below(s, 5000), loan, until);
   if (loan->data) memset(loan->data, 'x', loan->size);
 }
 static void give_back(struct script *s, struct shoal_queue *q, struct shoal_loan *loan) {
@@ -58,18 +59,17 @@ static void give_back(struct script *s, struct shoal_queue *q, struct shoal_loan
 static void carry(struct script *s, struct shoal_queue *q, uint32_t element) {
   uint32_t n = 1 + script_below(s, 4), what = script_below(s, 5);
   uint64_t bytes = element ? (uint64_t)n * element : script_below(s, 3000), size;
+  shoal_deadline until = stage_until(s);
   char *memory = calloc(1, bytes ? bytes : 1);
   FUZZ_CHECK(memory);
   switch (what) {
-    case 0:
-      (void)(element ? shoal_queue_put(q, memory, SHOAL_TRY) : shoal_queue_send(q, memory, bytes, SHOAL_TRY));
-      break;
+    case 0: (void)(element ? shoal_queue_put(q, memory, until) : shoal_queue_send(q, memory, bytes, until)); break;
     case 1:
-      (void)(element ? shoal_queue_get(q, memory, SHOAL_TRY) : shoal_queue_recv(q, memory, bytes, &size, SHOAL_TRY));
+      (void)(element ? shoal_queue_get(q, memory, until) : shoal_queue_recv(q, memory, bytes, &size, until));
       break;
-    case 2: (void)(element && shoal_queue_put_n(q, memory, n, SHOAL_TRY)); break;
-    case 3: (void)(element && shoal_queue_get_n(q, memory, n, SHOAL_TRY)); break;
-    default: (void)(element && shoal_queue_peek(q, memory, SHOAL_TRY));
+    case 2: (void)(element && shoal_queue_put_n(q, memory, n, until)); break;
+    case 3: (void)(element && shoal_queue_get_n(q, memory, n, until)); break;
+    default: (void)(element && shoal_queue_peek(q, memory, until));
   }
   free(memory);
 }
@@ -95,7 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       case 3: lend(&s, q, loan, element); break;
       case 4: give_back(&s, q, loan); break;
       case 5: look(q); break;
-      case 6: (void)(script_below(&s, 2) ? shoal_queue_task_done(q) : shoal_queue_join_tasks(q, SHOAL_TRY)); break;
+      case 6:
+        (void)(script_below(&s, 2) ? shoal_queue_task_done(q) : shoal_queue_join_tasks(q, stage_until(&s)));
+        break;
       case 7: (void)shoal_queue_leave(q, (int)script_below(&s, 2)); break;
       case 8: (void)(script_below(&s, 2) ? shoal_queue_close(q) : shoal_queue_reopen(q)); break;
       case 9: (void)(script_below(&s, 4) ? shoal_queue_join(q, (int)script_below(&s, 2)) : shoal_queue_clear(q)); break;

@@ -29,7 +29,10 @@ static struct {
   struct shoal_segment *seg;   // the script's
   struct shoal_segment *kept;  // opened once, for all scripts; its mapping is `file` then
   void *linked;                // the calling thread's robust list, as it was then
+  int64_t until_ns;            // when the call that runs is to be over; 0: nothing has begun
 } stage;
+
+static int64_t now_ns = INT64_C(3600) * 1000000000;
 
 // ---- the image ----
 
@@ -57,6 +60,7 @@ static void make(void) {
   static const struct shoal_segment_options small = {
       .size = 256 << 10, .size_max = 1 << 20, .participants = 4, .objects = 16};
   struct shoal_segment *seg;
+  stage.until_ns = now_ns;
   FUZZ_CHECK(shoal_segment_create(NULL, &small, &seg) == 0);
   stage_make(seg);
   uint64_t owners = seg->g.owners_off + seg->g.size_max / SHOAL_UNIT_ * sizeof(shoal_atomic32);
@@ -93,18 +97,42 @@ static void restore(void) {
 
 // ---- in place of core ----
 
-// Nobody else is there to wake this thread: it looks again at once, instead of once a second.
-int __real_shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline);
+// Nobody else is there to wake this thread, and time is what the script's calls spend: a sleep lasts until its deadline, and takes none.
+// So a wait that never ends is seen at once, by the clock.
+#define READ_NS 100                      // what a look at the clock costs
+#define SLEEP_NS 10000                   // what a sleep costs at least
+#define GRACE_NS (3 * SHOAL_RECHECK_NS)  // some calls wait a second for who is stopped inside, try or not
+
+static void spend(int64_t ns) {
+  now_ns += ns;
+  FUZZ_CHECK(now_ns <= stage.until_ns + GRACE_NS);  // else the call overstays
+}
+static int sleep_until(shoal_deadline deadline) {
+  FUZZ_CHECK(!shoal_deadline_is_forever(deadline));  // only who is woken looks again
+  if (deadline.ns > now_ns) spend(deadline.ns - now_ns);
+  return -ETIMEDOUT;
+}
+
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) {
+  if (clock != CLOCK_MONOTONIC || !stage.until_ns) return __real_clock_gettime(clock, out);
+  spend(READ_NS);
+  *out = (struct timespec){now_ns / 1000000000, now_ns % 1000000000};
+  return 0;
+}
 int __wrap_shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline);
 int __wrap_shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline) {
-  (void)deadline;
-  return __real_shoal_futex_wait(word, value, (shoal_deadline){1});
+  spend(SLEEP_NS);
+  return shoal_load32_relaxed(word) == value ? sleep_until(deadline) : -EAGAIN;
 }
-int __real_shoal_futex_wait_many(const struct shoal_futex_entry *words, unsigned n, shoal_deadline deadline);
 int __wrap_shoal_futex_wait_many(const struct shoal_futex_entry *words, unsigned n, shoal_deadline deadline);
 int __wrap_shoal_futex_wait_many(const struct shoal_futex_entry *words, unsigned n, shoal_deadline deadline) {
-  (void)deadline;
-  return __real_shoal_futex_wait_many(words, n, (shoal_deadline){1});
+  spend(SLEEP_NS);
+  FUZZ_CHECK(n > 0 && n <= SHOAL_FUTEX_MANY);
+  for (unsigned i = 0; i < n; i++)
+    if (shoal_load32_relaxed(words[i].word) != words[i].value) return -EAGAIN;
+  return sleep_until(deadline);
 }
 
 // Both are the same each time they are read below /proc: this process never forks, nor has it a second thread that joins.
@@ -161,6 +189,7 @@ static void mend_list(void) {
 
 int stage_left(const struct script *s) {
   mend_list();
+  stage.until_ns = now_ns;
   return script_left(s);
 }
 
@@ -203,8 +232,16 @@ void stage_edit(struct script *s) {
 
 // ---- one script ----
 
+shoal_deadline stage_until(const struct script *s) {
+  static const int64_t after_ns[8] = {0, 0, 0, 0, 1000000, 1000000, 20000000, SHOAL_RECHECK_NS + 1000000};
+  int64_t ns = after_ns[s->at[-1] >> 5];
+  stage.until_ns = now_ns + ns;
+  return ns ? (shoal_deadline){stage.until_ns} : SHOAL_TRY;
+}
+
 struct shoal_segment *stage_open(struct script *s) {
   if (!stage.image) make();
+  stage.until_ns = now_ns;
   for (uint32_t n = script_below(s, EDITS + 1); n--;) {
     uint64_t *word = &stage.file[where(s)];
     *word = other_word(*word, s);
@@ -228,6 +265,7 @@ static void keep(void) {
 
 struct shoal_segment *stage_take(struct script *s) {
   if (!stage.image) keep();
+  stage.until_ns = now_ns;
   stage.seg = stage.kept;
   for (uint32_t n = script_below(s, EDITS + 1); n--;) stage_edit(s);
   return stage.seg;
