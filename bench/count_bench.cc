@@ -1,8 +1,10 @@
-// bench/count_bench.cc: what does it cost that a participant counts its sleeps and wakes, and has tracepoints there?
+// bench/count_bench.cc: what does it cost that a participant counts its sleeps and wakes, and has tracepoints there; and those who
+// neither sleep nor wake, in whose way a counter may be all the same?
 
 #include "bench/harness/must.h"
 #include "bench/harness/sleepers.h"
 #include "bench/modules.h"
+#include "bench/twin.h"
 #include "core/directory.h"
 #include "core/futex.h"
 #include "core/proc.h"
@@ -60,9 +62,40 @@ struct Counted : RawFutex {
   };
 };
 
+// One lane, a fast path of one of the two copies of the library.
+using Path = int (*twin::*)(void *, uint64_t);
+template <const twin *Of, Path path>
+void use(Lane &lane) {
+  void *made = Of->make();
+  uint64_t n = 0;
+  must(made ? 0 : -ENOMEM, "twin");
+  lane.start();
+  for (; !lane.late(); n += kLook) must((Of->*path)(made, kLook), "twin");
+  lane.stop(n);
+  Of->end(made);
+}
+template <const twin *Of, Path path>
+Measurement paths(double seconds) {
+  Measurement m;
+  m.outcome = run({use<Of, path>}, {seconds});
+  m.values = {m.outcome.seconds * 1e9 / static_cast<double>(std::max<uint64_t>(m.outcome.lanes[0].count, 1))};
+  return m;
+}
+template <Path path>
+Case beside(const char *name) {
+  Case c;
+  c.name = name;
+  c.figures = {{"", "ns/pair", Better::kLower, "<= 1.01 x without counters", {{Target::kLimit, 1 / 1.01}}}};
+  c.contenders = {{"shoal", Role::kOurs, paths<&twin_counted, path>},
+                  {"without counters", Role::kLimit, paths<&twin_uncounted, path>}};
+  return c;
+}
+
 }  // namespace
 
 void add_count(Suite &suite) {
+  suite.add(beside<&twin::lock_pairs>("count/lock"));
+  suite.add(beside<&twin::queue_pairs>("count/queue"));
   Case asleep;
   asleep.name = "count/asleep";
   asleep.figures = {{"", "us", Better::kLower, "<= 1.01 x raw futex", {{Target::kLimit, 1 / 1.01}}}};

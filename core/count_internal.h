@@ -21,7 +21,7 @@
 
 #include "core/atomic.h"
 
-#ifdef __has_include
+#if defined __has_include && !defined SHOAL_UNCOUNTED_
 #if __has_include(<sys/sdt.h>)
 #define SHOAL_TRACED_ 1
 #include <sys/sdt.h>
@@ -51,7 +51,11 @@ enum shoal_count_ {
 // Adds to the calling thread's own count in the segment that `at` lies in. If it is no participant there - it has only used
 // what another thread has opened - or has used more than eight segments, nothing is counted. What a signal handler counts may
 // be lost. Keeps errno.
+#ifndef SHOAL_UNCOUNTED_
 void shoal_count_(const void *at, enum shoal_count_ which, uint64_t n);
+#else  // what it would be without, for bench/count_bench.cc
+SHOAL_INLINE void shoal_count_(const void *at, enum shoal_count_ which, uint64_t n) { (void)at, (void)which, (void)n; }
+#endif
 
 SHOAL_INLINE void shoal_note_claim_(const shoal_atomic32 *word) {
   STAP_PROBE1(shoal, claim, word);

@@ -63,6 +63,7 @@ const struct shoal_robust *shoal_proc_live_(struct shoal_segment *seg) {
 
 // ---- counts ----
 
+#ifndef SHOAL_UNCOUNTED_
 void shoal_count_(const void *at, enum shoal_count_ which, uint64_t n) {
   for (struct membership *m = memberships; m < memberships + sizeof memberships / sizeof *memberships; m++)
     if ((uintptr_t)at - m->base < m->length && m->epoch == shoal_epoch()) {
@@ -70,6 +71,7 @@ void shoal_count_(const void *at, enum shoal_count_ which, uint64_t n) {
       return;
     }
 }
+#endif
 
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_counters) == SHOAL_COUNTS_ * sizeof(uint64_t), "a member for each");
 static void add_counts(const struct shoal_proc_shm *p, int since_joined, struct shoal_counters *to) {
