@@ -38,11 +38,17 @@ static void mark_objects(const struct shoal_heap *heap, uint32_t chunks, struct 
   }
 }
 
+// The owners at a place of which it is known: to ask whether a process is there costs more than all else.
+struct judged {
+  uint32_t alive, dead;  // 0: not yet
+};
+
 struct audit {
   struct shoal_heap *heap;
   const struct shoal_chunk_ *c;
-  struct marks marks;
-  int marking;  // at first; then it is counted
+  struct judged *judged;  // by place
+  struct marks marks;     // none: what nothing leads to is not looked for
+  int marking;            // at first; then it is counted
   struct shoal_heap_audit *out;
 };
 
@@ -53,14 +59,21 @@ static void damaged(struct audit *a, const void *at) {
   if (!a->marking && !a->out->damaged++) a->out->damaged_at = off_of(a, at);
 }
 
+// After its word was read: who is alive had the place before.
+static int is_gone(const struct audit *a, uint32_t owner, uint32_t place) {
+  struct judged *j = &a->judged[place - 1];
+  if (owner == j->alive || owner == j->dead) return owner == j->dead;
+  uint64_t who = shoal_load64_relaxed(&a->heap->shm->place[place - 1]);
+  int gone = SHOAL_OWNER_(place - 1, who) != owner || shoal_process_gone_(SHOAL_WHO_ID_(who));
+  *(gone ? &j->dead : &j->alive) = owner;
+  return gone;
+}
 static int is_of_the_dead(const struct audit *a, uint64_t w) {
   uint32_t owner = shoal_word_owner_(w), place = SHOAL_PLACE_OF_(owner);
   unsigned kind = shoal_word_kind_(w);
   if (kind == OBJECT) return shoal_directory_lost_(a->heap->seg, owner & 0xfffff, owner >> 20);
   if ((kind != PROCESS && kind != SLAB) || (kind == SLAB && place == 0)) return 0;
-  if (place == 0 || place > a->heap->places) return 1;
-  uint64_t who = shoal_load64_relaxed(&a->heap->shm->place[place - 1]);
-  return SHOAL_OWNER_(place - 1, who) != owner || shoal_process_gone_(SHOAL_WHO_ID_(who));
+  return place == 0 || place > a->heap->places || is_gone(a, owner, place);
 }
 
 // What that word says is whose, a block or a whole run.
@@ -75,18 +88,19 @@ static void look_at(struct audit *a, uint64_t w, const char *data, uint64_t byte
   }
   *in_use += is_used ? n : 0;
   *dead += is_dead != 0;
-  if (kind != OBJECT || is_dead || a->marks.bit[off / 128] >> off / 16 % 8 & 1) return;
+  if (!a->marks.bit || kind != OBJECT || is_dead || a->marks.bit[off / 128] >> off / 16 % 8 & 1) return;
   a->out->unreferenced++;
   a->out->unreferenced_bytes += bytes;
 }
 
-static void look_at_slab(struct audit *a, uint64_t page) {
+// 0: it is none, whatever its word says, and no sweep takes it.
+static int look_at_slab(struct audit *a, uint64_t page) {
   const char *slab = a->c->data + page * SHOAL_PAGE_;
   shoal_atomic64 *words = shoal_slab_words_(a->c, page);
   unsigned class_ = shoal_slab_class_(a->c, page);
   if (class_ >= SHOAL_CLASSES_) {
     damaged(a, slab);
-    return;
+    return 0;
   }
   const struct shoal_class_ *k = &shoal_class_[class_];
   if (!a->marking) a->out->slabs++;
@@ -96,6 +110,7 @@ static void look_at_slab(struct audit *a, uint64_t page) {
     if (kind == INSIDE || kind == SLAB || kind > CACHED) damaged(a, &words[i]);
     else look_at(a, w, slab + k->first + (uint64_t)i * k->size, k->size, &a->out->blocks, 1, &a->out->dead_blocks);
   }
+  return 1;
 }
 
 // How many pages the run has that begins here, with what its owner was about to split off, or has joined.
@@ -111,7 +126,7 @@ static uint64_t look_at_run(struct audit *a, uint64_t at) {
   for (uint64_t i = 1; i < n; i++)
     if (shoal_word_kind_(shoal_load64_acquire(&c->page[at + i].owner)) != INSIDE)  // [H2]
       damaged(a, data + i * SHOAL_PAGE_);
-  if (kind == SLAB) look_at_slab(a, at);
+  if (kind == SLAB && !look_at_slab(a, at)) return n;
   while (kind == PROCESS && at + n < c->pages &&
          shoal_word_kind_(shoal_load64_acquire(&c->page[at + n].owner)) == INSIDE &&  // [H2]
          (more = shoal_run_pages_(c, at + n)))
@@ -129,21 +144,34 @@ static void look_at_all(struct audit *a, uint32_t chunks) {
   }
 }
 
-int shoal_heap_audit(struct shoal_heap *heap, struct shoal_heap_audit *out) {
+static int mark_all(struct audit *a, uint32_t chunks) {
+  struct shoal_segment *seg = a->heap->seg;
+  a->marks.end = seg->g.units_off + shoal_segment_size_(seg);
+  a->marks.bit = calloc(a->marks.end / 128 + 1, 1);
+  if (!a->marks.bit) return -ENOMEM;
+  mark_objects(a->heap, chunks, &a->marks);
+  a->marking = 1;
+  look_at_all(a, chunks);
+  a->marking = 0;
+  return 0;
+}
+
+static int audit(struct shoal_heap *heap, int marks, struct shoal_heap_audit *out) {
   struct shoal_heap_audit found = {.pages = 0};
   struct audit a = {.heap = heap, .out = &found};
   int rc = shoal_chunks_look_(heap);
   if (rc) return rc;
   uint32_t chunks = shoal_chunks_(heap);
-  a.marks.end = heap->seg->g.units_off + shoal_segment_size_(heap->seg);
-  a.marks.bit = calloc(a.marks.end / 128 + 1, 1);
-  if (!a.marks.bit) return shoal_fail_(-ENOMEM, "private memory");
-  mark_objects(heap, chunks, &a.marks);
-  a.marking = 1;
-  look_at_all(&a, chunks);
-  a.marking = 0;
+  a.judged = calloc(heap->places, sizeof *a.judged);
+  if (!a.judged || (marks && mark_all(&a, chunks))) {
+    free(a.judged);
+    return shoal_fail_(-ENOMEM, "private memory");
+  }
   look_at_all(&a, chunks);
   free(a.marks.bit);
+  free(a.judged);
   *out = found;
   return 0;
 }
+int shoal_heap_audit(struct shoal_heap *heap, struct shoal_heap_audit *out) { return audit(heap, 1, out); }
+int shoal_heap_audit_words(struct shoal_heap *heap, struct shoal_heap_audit *out) { return audit(heap, 0, out); }

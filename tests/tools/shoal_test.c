@@ -7,11 +7,13 @@
 // - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
 // - show and stat tell what participants have counted; top tells what workers run, and for how long
 // - repair without --yes changes no byte, and says what it then does with --yes, once; what a lock guards is its user's to judge
-// - repair says what of the heap is of the dead, damaged, or led to by nothing; killed in the middle of an allocation, nothing is left
+// - repair says what of the heap is of the dead, damaged, or led to by nothing, and says damaged what it cannot mend, each time; killed
+//   in the middle of an allocation, nothing is left; a million blocks of the living, or no memory to look, hide nothing
 // - bench measures, and says so as JSON
 // - the tracepoints are in the binary, as notes that perf and bpftrace read
 // - the manual and the completion name the commands and the options that there are, and no others
 #include <pty.h>
+#include <sys/resource.h>
 
 #include "core/count_internal.h"
 #include "core/directory_internal.h"
@@ -579,6 +581,118 @@ static void test_repair_of_a_damaged_heap(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+// What lives is asked about once, not for each block that it has; and a dead one's are found among them.
+static void test_repair_beside_many_blocks(void **state) {
+  (void)state;
+  const char *name = test_name("many");
+  struct shoal_segment *seg;
+  struct shoal_heap *heap;
+  void *block;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_heap_open(seg, &heap));
+  for (int i = 0; i < 1000000; i++) MUST(shoal_heap_alloc(heap, 16, &block) == 0);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_heap_alloc(heap, 16, &block) == 0);
+    _exit(0);
+  }
+  assert_int_equal(status_of(pid), 0);
+  struct run *r = tool("repair", "--json", "--yes", joined(name, "shoal.heap"));
+  assert_status(r, 0);
+  assert_json(r);
+  assert_has(r, "\"action\":\"repaired\"");
+  assert_int_equal(number_of(r, "dead_runs"), 1);
+  assert_int_equal(number_of(r, "dead_blocks"), 1);
+  assert_int_equal(audit_of(heap).blocks, 1000000);
+  assert_has(tool("repair", name), "Nothing is to be done.");
+  assert_ok(shoal_heap_close(heap));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// No sweep knows what it held: it is said to be damaged, and not, each time, to be repaired.
+static void test_repair_of_a_dead_ones_damaged_slab(void **state) {
+  (void)state;
+  const char *name = test_name("slab");
+  struct shoal_segment *seg;
+  struct shoal_heap *heap;
+  void *block;
+  unsigned slabs = 0;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_heap_open(seg, &heap));
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_heap_alloc(heap, 16, &block) == 0);
+    _exit(0);
+  }
+  assert_int_equal(status_of(pid), 0);
+  assert_ok(shoal_chunks_look_(heap));
+  const struct shoal_chunk_ *c = &heap->chunk[0];
+  for (uint64_t i = 0; i < c->pages; i++)
+    if (shoal_word_kind_(shoal_load64_relaxed(&c->page[i].owner)) == SLAB)
+      shoal_store32_relaxed(&c->page[i].tag, 0), slabs++;
+  assert_int_equal(slabs, 1);
+  assert_int_equal(audit_of(heap).dead_runs, 0);
+  for (int lap = 0; lap < 2; lap++) {
+    struct run *r = tool("repair", "--json", "--yes", joined(name, "shoal.heap"));
+    assert_status(r, 0);
+    assert_json(r);
+    assert_has(r, "\"action\":\"left\",\"damaged\":1,");
+    assert_int_equal(number_of(r, "dead_runs") + number_of(r, "blocks_freed"), 0);
+  }
+  assert_ok(shoal_heap_close(heap));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+static struct run *tool_within(rlim_t most, const char *name) {
+  static struct run r;
+  int out = memfd_create("tool", MFD_CLOEXEC);
+  assert_true(out >= 0);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(dup2(out, 1) == 1 && dup2(out, 2) == 2 && setrlimit(RLIMIT_AS, &(struct rlimit){most, most}) == 0);
+    execv(tool_path, (char *const *)WORDS("repair", "--json", name));
+    _exit(127);
+  }
+  free(r.out);
+  r = (struct run){status_of(pid), slurp(out), (char[]){""}};
+  return &r;
+}
+#endif
+// The marks of what leads where want memory: without it, what was done is told all the same.
+static void test_repair_without_memory_to_look(void **state) {
+  (void)state;
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+  skip();  // a sanitizer wants the address space for itself
+#else
+  const char *name = test_name("short");
+  const struct shoal_segment_options o = {.size = 256 << 20, .size_max = 256 << 20};  // marks of 2 MiB
+  struct shoal_segment *seg;
+  struct shoal_heap *heap;
+  void *pages;
+  assert_ok(shoal_segment_create(name, &o, &seg));
+  assert_ok(shoal_heap_open(seg, &heap));
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_heap_alloc(heap, 5 * 4096, &pages) == 0);
+    _exit(0);
+  }
+  assert_int_equal(status_of(pid), 0);
+  const char *heaps = joined(name, "shoal.heap");
+  struct run *r = NULL;
+  for (rlim_t most = 512 << 20; most >= 256 << 20; most -= 1 << 20)
+    if (strstr((r = tool_within(most, heaps))->out, "\"left\"")) break;
+  assert_has(r, "\"left\":\"what is left was not seen: private memory\"");
+  assert_has(r, "\"action\":\"would be\",\"blocks_freed\":1,");
+  assert_status(r, 0);
+  assert_ok(shoal_heap_close(heap));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+#endif
+}
+
 // ---- killed in the middle of an allocation ----
 
 static struct shoal_heap *stepped;
@@ -824,6 +938,9 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_repair_of_a_full_segment),
       cmocka_unit_test(test_repair_beside_a_busy_directory),
       cmocka_unit_test(test_repair_of_a_damaged_heap),
+      cmocka_unit_test(test_repair_beside_many_blocks),
+      cmocka_unit_test(test_repair_of_a_dead_ones_damaged_slab),
+      cmocka_unit_test(test_repair_without_memory_to_look),
       cmocka_unit_test(test_repair_of_half_an_allocation),
       cmocka_unit_test(test_bench),
       cmocka_unit_test(test_tracepoints),

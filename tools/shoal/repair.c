@@ -88,22 +88,32 @@ static void heap_left(row_t *row, const struct shoal_heap_audit *a) {
   else if (a->unreferenced)
     tool_add_text(row, FIELD_TEXT, "left", "nothing leads to some of its blocks, unless somebody has them in hand");
 }
+static void heap_not_seen(row_t *row, int rc) {
+  char text[TOOL_TEXT_MAX];
+  snprintf(text, sizeof text, "what is left was not seen: %s", *shoal_reason() ? shoal_reason() : shoal_strerror(rc));
+  tool_add_text(row, FIELD_TEXT, "left", text);
+}
 static int repair_heap(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_heap *heap;
   struct shoal_heap_info before = {.size = 0}, after = {.size = 0};
-  struct shoal_heap_audit a;
+  struct shoal_heap_audit had, has = {.pages = 0};
   (void)o, (void)locks;
   int rc = shoal_heap_open(seg, &heap), freed = 0;
   if (rc) return rc;
   shoal_heap_info(heap, &before);
-  if ((rc = shoal_heap_audit(heap, &a)) || (rc = freed = shoal_heap_reap(heap)) < 0) goto out;
+  if ((rc = shoal_heap_audit_words(heap, &had)) || (rc = freed = shoal_heap_reap(heap)) < 0) goto out;
   shoal_heap_info(heap, &after);
   did(row, "blocks_freed", (uint64_t)freed);
   did(row, "bytes_freed", less(before.used, after.used));
-  did(row, "dead_runs", a.dead_runs);
-  did(row, "dead_blocks", a.dead_blocks);
-  rc = shoal_heap_audit(heap, &a);
-  if (rc == 0) heap_left(row, &a);
+  rc = shoal_heap_audit(heap, &has);
+  if (rc == 0) {
+    did(row, "dead_runs", less(had.dead_runs, has.dead_runs));
+    did(row, "dead_blocks", less(had.dead_blocks, has.dead_blocks));
+    heap_left(row, &has);
+  } else {
+    heap_not_seen(row, rc);
+    rc = 0;  // what was done is told
+  }
 out:;
   int closed = shoal_heap_close(heap);
   return rc ? rc : closed;
