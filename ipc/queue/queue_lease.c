@@ -69,7 +69,6 @@ static int take_back(struct shoal_queue *q, uint32_t me, int64_t now, struct sho
     if (look_at(q, k, c, now, &least) == STILL_HIS) continue;
     uint64_t mine = (more(c) & ~UINT64_C(0xfff)) | me;
     if (!shoal_cas64_seq_cst(ctl, &c, mine)) continue;  // [G1]; else released, or another's
-    if (tag_of(mine) == tag_of(c)) forget(q, k, c);  // deaths are at their most: what has run out is not this delivery
     shoal_add64_relaxed(&q->extra->expired, 1);
     *claim = claim_at(q, (c >> 24) << q->ring.shift | k);
     return 1;
@@ -254,6 +253,8 @@ int shoal_queue_receive_from_ring_(void *arg) {
     if (shoal_slot_lap_(c) != claim.lap || shoal_slot_state_(c) != SHOAL_SLOT_READING_ ||
         shoal_slot_owner_(c) != op->me)
       continue;  // it took a lease's time to come here: another's, or the next message's
+    // Deaths are at their most: what is said of the last delivery, that it has run out perhaps, is not of this one.
+    if (shoal_slot_deaths_(c) == SHOAL_SLOT_DEATHS_MAX_) forget(q, claim.at, c);
     op->loan = (struct shoal_loan){.data = shoal_claim_data(&claim, q->slot_size),
                                    .token = claim.at,
                                    .role = op->me,

@@ -976,6 +976,13 @@ static void test_deliveries_without_number(void **state) {
   struct shoal_loan last = receive(q);
   assert_true(last.redelivered >= SHOAL_SLOT_DEATHS_MAX_);
   assert_int_equal(info_of(q).expired, 1100);
+  // Who would take it back has said so, and is stopped there; its holder gives it back.
+  if (q->kind == SHOAL_QUEUE_MPMC) {
+    shoal_atomic64 *word = &q->until[last.token % 4];
+    shoal_store64_relaxed(word, (shoal_load64_relaxed(word) & 0x3fff) | UINT64_C(1) << 63);
+    assert_int_equal(shoal_queue_return(q, &last), 0);
+    last = receive(q);
+  }
   assert_int_equal(shoal_queue_extend(q, &last), 0);
   assert_int_equal(shoal_queue_release(q, &last), 0);
   assert_int_equal(shoal_queue_detach(q), 0);
