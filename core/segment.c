@@ -174,24 +174,31 @@ int shoal_longer_end_(const struct shoal_longer_ *l, int rc) {
   return rc == -EFBIG ? -ENOSPC : rc;
 }
 
-static int fallocate_range(int fd, uint64_t from, uint64_t to) {
-  struct shoal_longer_ longer;
-  int rc, error;
-  shoal_longer_begin_(&longer);
-  do rc = error = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) ? -errno : 0;
-  while (rc == -EINTR);
-  rc = shoal_longer_end_(&longer, rc);
-  return rc ? shoal_fail_(rc, "no %llu bytes of shared memory: %s", (unsigned long long)(to - from), strerror(-error))
-            : 0;
+#define PIECE (UINT64_C(16) << 20)  // is allocated at a time: signals wait meanwhile
+
+static int fallocate_range(int fd, uint64_t from, uint64_t to, uint64_t piece) {
+  for (uint64_t at = from, n; at < to; at += n) {
+    struct shoal_longer_ longer;
+    int rc, error;
+    n = to - at < piece ? to - at : piece;
+    shoal_longer_begin_(&longer);
+    do rc = error = fallocate(fd, 0, (off_t)at, (off_t)n) ? -errno : 0;
+    while (rc == -EINTR);
+    rc = shoal_longer_end_(&longer, rc);
+    if (rc)
+      return shoal_fail_(rc, "no %llu bytes of shared memory: %s", (unsigned long long)(to - from), strerror(-error));
+  }
+  return 0;
 }
 
 // The memory of units from..to (bytes of them) and of their owner words; with from 0, of the tables as well. All that may
-// be touched without SIGBUS. Doing it again changes nothing.
+// be touched without SIGBUS. Doing it again changes nothing. From 0 the file is this thread's alone, and goes if there is no room.
+// Else it is allocated at once: of pieces, what there was room for would stay, since another who grows it may count on that.
 static int allocate(int fd, const struct shoal_geometry_ *g, uint64_t from, uint64_t to) {
   uint64_t words_from = from ? g->owners_off + from / SHOAL_UNIT_ * sizeof(shoal_atomic32) : 0;
-  uint64_t words_to = g->owners_off + to / SHOAL_UNIT_ * sizeof(shoal_atomic32);
-  int rc = fallocate_range(fd, words_from, words_to);
-  return rc ? rc : fallocate_range(fd, g->units_off + from, g->units_off + to);
+  uint64_t words_to = g->owners_off + to / SHOAL_UNIT_ * sizeof(shoal_atomic32), piece = from ? UINT64_MAX : PIECE;
+  int rc = fallocate_range(fd, words_from, words_to, piece);
+  return rc ? rc : fallocate_range(fd, g->units_off + from, g->units_off + to, piece);
 }
 
 // A file without a name: if its maker is killed, it never was.

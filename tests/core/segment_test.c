@@ -572,6 +572,42 @@ static void test_growth_under_signals(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+// As it is made, a large one lets signals through: one finds its file half as long as it will be.
+static struct {
+  int fd;
+  off_t whole;
+  shoal_atomic32 half;
+} seen;
+static void looks_at_the_file(int sig) {
+  struct stat st;
+  int error = errno;
+  (void)sig;
+  if (fstat(seen.fd, &st) == 0 && st.st_size > seen.whole / 8 && st.st_size < seen.whole * 7 / 8)
+    shoal_store32_relaxed(&seen.half, 1);
+  errno = error;
+}
+static void test_creation_lets_signals_through(void **state) {
+  (void)state;
+  struct sigaction act = {.sa_handler = looks_at_the_file, .sa_flags = SA_RESTART}, old;
+  struct itimerspec every = {{0, 50000}, {0, 50000}};
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+  const struct shoal_segment_options o = {.size = 64 << 20, .size_max = 64 << 20};
+  timer_t timer;
+  seen.whole = 64 << 20;
+  seen.fd = open("/", O_RDONLY | O_CLOEXEC);  // the next one's number
+  close(seen.fd);
+  sigaction(SIGUSR1, &act, &old);
+  assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+  timer_settime(timer, 0, &every, NULL);
+  while (!shoal_load32_relaxed(&seen.half)) {
+    struct shoal_segment *seg = anonymous(&o);
+    assert_int_equal(seg->fd, seen.fd);
+    assert_ok(shoal_segment_close(seg));
+  }
+  timer_delete(timer);
+  sigaction(SIGUSR1, &old, NULL);
+}
+
 static void test_no_address_space(void **state) {
   (void)state;
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
@@ -773,6 +809,7 @@ int main(void) {
       cmocka_unit_test(test_gc_beside_open_and_create),
       cmocka_unit_test(test_full_shm),
       cmocka_unit_test(test_growth_under_signals),
+      cmocka_unit_test(test_creation_lets_signals_through),
       cmocka_unit_test(test_no_address_space),
       cmocka_unit_test(test_limits),
       cmocka_unit_test(test_in_another_pid_namespace),
