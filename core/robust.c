@@ -75,7 +75,9 @@ static void mark(shoal_atomic32 *word, int pending) {
           0);  // the C library's mutexes stand there, too
 }
 // The kernel walks the list of the last thread when the process is gone: until then what it holds is not a dead one's. A first thread
-// that has ended stays there until then, and is none.
+// that has ended stays there until then, and is none: but for a moment, when it is past its destructors and not yet a zombie, it
+// counts. Then, and where what it is cannot be read (no descriptor left), this one is taken for one of several, and marks too soon:
+// what it holds is said to be a dead one's while the process still ends.
 static int is_last_thread(void) {
   struct stat st;
   uint32_t first = (uint32_t)getpid();

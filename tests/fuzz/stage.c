@@ -29,6 +29,7 @@ static struct {
   struct shoal_segment *seg;   // the script's
   struct shoal_segment *kept;  // opened once, for all scripts; its mapping is `file` then
   void *linked;                // the calling thread's robust list, as it was then
+  int64_t start_ns;            // of each script, as of the image
   int64_t until_ns;            // when the call that runs is to be over; 0: nothing has begun
 } stage;
 
@@ -240,8 +241,8 @@ shoal_deadline stage_until(const struct script *s) {
 }
 
 struct shoal_segment *stage_open(struct script *s) {
-  if (!stage.image) make();
-  stage.until_ns = now_ns;
+  if (!stage.image) make(), stage.start_ns = now_ns;
+  stage.until_ns = now_ns = stage.start_ns;
   for (uint32_t n = script_below(s, EDITS + 1); n--;) {
     uint64_t *word = &stage.file[where(s)];
     *word = other_word(*word, s);
@@ -264,8 +265,8 @@ static void keep(void) {
 }
 
 struct shoal_segment *stage_take(struct script *s) {
-  if (!stage.image) keep();
-  stage.until_ns = now_ns;
+  if (!stage.image) keep(), stage.start_ns = now_ns;
+  stage.until_ns = now_ns = stage.start_ns;
   stage.seg = stage.kept;
   for (uint32_t n = script_below(s, EDITS + 1); n--;) stage_edit(s);
   return stage.seg;
