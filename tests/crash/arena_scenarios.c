@@ -1,8 +1,8 @@
 // core/arena. Claims: its process ends at any instruction of jemalloc's or ours: what it had of the heap comes back whole, by
 // whoever sweeps, and nothing else does; what it handed to others is readable while it lives; the heap serves another arena then.
 #include "core/arena.h"
+#include "core/heap_internal.h"
 #include "tests/crash/fixture.h"
-#include "tests/harness/heap_audit.h"
 
 // jemalloc's: what is free goes back at once, through our hooks.
 const char *malloc_conf = "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1";
@@ -74,12 +74,13 @@ static void readable(void) {
   for (uint64_t i = 0; at && i < SIZE; i++) CRASH_EXPECT(at[i] == 0x33, "byte %lu is %u", i, at[i]);
 }
 static void only_others(const char *when) {
-  struct heap_account a;
+  struct shoal_heap_audit a = {0};
   struct shoal_heap_info info;
-  char text[128];
   op_reap();
-  const char *wrong = heap_audit(H, &a, text);
-  CRASH_EXPECT(!wrong && a.strangers == 0, "%s: %s, %u are the dead's", when, wrong ? wrong : "-", a.strangers);
+  CRASH_OK(shoal_heap_audit(H, &a));
+  CRASH_EXPECT(!a.damaged && a.dead_runs + a.dead_blocks + a.unreferenced == 0,
+               "%s: %lu damaged, %lu runs and %lu blocks of the dead, %lu that nothing leads to", when, a.damaged,
+               a.dead_runs, a.dead_blocks, a.unreferenced);
   CRASH_OK(shoal_heap_info(H, &info));
   CRASH_EXPECT(info.blocks == 1 && a.held == 0, "%s: %lu blocks, %lu pages are held", when, info.blocks, a.held);
   for (uint64_t i = 0; i < SIZE; i++) CRASH_EXPECT(others[i] == 0x5a, "%s: a block of another's was written", when);

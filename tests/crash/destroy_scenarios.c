@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/heap_internal.h"
 #include "core/proc.h"
 #include "ipc/data/dict.h"
 #include "ipc/data/list.h"
 #include "ipc/data/nested.h"
 #include "tests/crash/crash.h"
-#include "tests/harness/heap_audit.h"
 
 #define F SHOAL_FOREVER
 #define OK(call)                                                               \
@@ -34,14 +34,15 @@ enum { ENTRIES };  // T->word: how many it has before
 
 // Blocks of objects, and objects that are no part of the heap.
 static void expect_just(uint64_t blocks, uint64_t objects, const char *when) {
-  struct heap_account a;
+  struct shoal_heap_audit a = {0};
   struct shoal_heap_info heap;
   struct shoal_segment_info info;
-  char text[128];
   OK(shoal_proc_reap(S));
   OK(shoal_heap_reap(H));
-  const char *wrong = heap_audit(H, &a, text);
-  CRASH_EXPECT(!wrong && a.strangers == 0, "%s: %s, %u are the dead's", when, wrong ? wrong : "-", a.strangers);
+  OK(shoal_heap_audit(H, &a));
+  CRASH_EXPECT(!a.damaged && a.dead_runs + a.dead_blocks + a.unreferenced == 0,
+               "%s: %lu damaged, %lu runs and %lu blocks of the dead, %lu that nothing leads to", when, a.damaged,
+               a.dead_runs, a.dead_blocks, a.unreferenced);
   OK(shoal_heap_info(H, &heap));
   OK(shoal_segment_info(S, &info));
   CRASH_EXPECT(heap.objects == blocks && heap.blocks == blocks, "%s: %u of %lu blocks are objects', not %lu", when,

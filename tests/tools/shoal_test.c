@@ -597,6 +597,7 @@ static void test_repair_beside_many_blocks(void **state) {
     _exit(0);
   }
   assert_int_equal(status_of(pid), 0);
+  assert_has(tool("repair", "--json", joined(name, "shoal.heap")), "\"action\":\"would be\"");
   struct run *r = tool("repair", "--json", "--yes", joined(name, "shoal.heap"));
   assert_status(r, 0);
   assert_json(r);
