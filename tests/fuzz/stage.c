@@ -194,18 +194,6 @@ int stage_left(const struct script *s) {
   return script_left(s);
 }
 
-// Its memory, all zeros now, may have been that of whose lock the caller has.
-int __real_shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *whole, uint32_t number,
-                              uint64_t size, struct shoal_object *out);
-int __wrap_shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *whole, uint32_t number,
-                              uint64_t size, struct shoal_object *out);
-int __wrap_shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *whole, uint32_t number,
-                              uint64_t size, struct shoal_object *out) {
-  int rc = __real_shoal_object_part_(seg, whole, number, size, out);
-  if (stage.seg) mend_list();
-  return rc;
-}
-
 // Whether that word is a link of this thread's own robust list. An entry points at its middle word: see core/robust.h.
 static int is_linked(const char *at) {
   struct shoal_robust_head_ *head = shoal_self_()->head;
