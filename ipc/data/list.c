@@ -103,10 +103,13 @@ int shoal_list_get_alloc(struct shoal_list *l, int64_t index, void **value, uint
 
 // ---- write ----
 
+// The row is written to: not over what this thread holds, whose links it believes.
 static int begin(struct shoal_list *l, struct shoal_row_ *row, shoal_deadline deadline) {
   int rc = shoal_list_lock_(l, deadline);
   if (rc) return rc;
   rc = shoal_list_look_(l, row);
+  if (!rc && row->shm && SHOAL_UNLIKELY(shoal_robust_owns_some_of_(row->shm, sizeof *row->shm + 8 * row->room)))
+    rc = damaged();
   if (rc) shoal_list_unlock_(l);
   return rc;
 }

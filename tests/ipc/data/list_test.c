@@ -747,6 +747,34 @@ static void test_longer_than_its_row(void **state) {
   shoal_store64_relaxed(&r.shm->length, r.room);
   done();
 }
+// A row that would have its words over a lock that this thread holds, whose links it believes: another's, or the list's own.
+static void test_over_what_is_held(void **state) {
+  (void)state;
+  struct shoal_object holder;
+  make(&small);
+  CHECK(shoal_object_create(seg, "held", "held", 256, NULL, NULL, &holder) == 0);
+  struct shoal_robust *held = (struct shoal_robust *)(void *)((char *)holder.memory + 64), before;
+  CHECK(shoal_robust_acquire_(held, F) == 0);
+  CHECK(append("a") == 0);  // from here on, after each call, it is linked as before
+  uint64_t root = shoal_load64_relaxed(&list->shm->root);
+  char *over[] = {(char *)held, (char *)held - 16, (char *)&list->shm->lock};
+  for (unsigned i = 0; i < 3; i++) {
+    struct shoal_row_shm *row = (struct shoal_row_shm *)(void *)(over[i] - 64);
+    if (i < 2) shoal_store64_relaxed(&row->length, i);
+    memcpy(&before, held, sizeof before);
+    shoal_store64_relaxed(&list->shm->root, (uint64_t)((char *)row - list->keep.base) >> 4 << 22 | 3u << 16);
+    assert_int_equal(append("b"), -EPROTO);
+    assert_int_equal(shoal_list_clear(list, F), -EPROTO);
+    shoal_store64_relaxed(&list->shm->root, root);
+    assert_memory_equal(held, &before, sizeof before);
+  }
+  shoal_robust_release_(held);
+  CHECK(shoal_object_close(seg, &holder) + shoal_object_remove(seg, "held") == 0);
+  assert_int_equal(append("b"), 0);
+  assert_string_equal(ALL, "a b");
+  done();
+}
+
 static void test_hostile_words(void **state) {
   (void)state;
   in_processes(is_scribbled_over);
@@ -770,6 +798,7 @@ int main(void) {
       cmocka_unit_test(test_readers_wait_for_nobody),
       cmocka_unit_test(test_random_kills_among_processes),
       cmocka_unit_test(test_longer_than_its_row),
+      cmocka_unit_test(test_over_what_is_held),
       cmocka_unit_test(test_hostile_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
