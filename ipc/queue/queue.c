@@ -329,8 +329,8 @@ int shoal_queue_detach(struct shoal_queue *q) {
     return shoal_fail_(-EBUSY, "another thread has a role through this handle");
   int rc = shoal_queue_leave(q, SHOAL_PRODUCER);
   if (!rc) rc = shoal_queue_leave(q, SHOAL_CONSUMER);
+  if (!rc && q->dead) rc = shoal_queue_detach(q->dead);
   if (rc) return rc;
-  if (q->dead) shoal_queue_detach(q->dead);
   if (q->segment && !q->borrowed) shoal_object_close(q->segment, &q->object);
   dispose(q);
   return 0;
