@@ -166,6 +166,12 @@ SHOAL_INLINE int shoal_dict_is_in_(const struct shoal_dict *d, const void *at, u
 SHOAL_INLINE int shoal_dict_is_over_(const struct shoal_dict *d, const void *at, uint64_t bytes) {
   return SHOAL_UNLIKELY(shoal_dict_is_in_(d, at, bytes) || shoal_robust_owns_some_of_(at, bytes));
 }
+// The intent is ended: all of it is done before, and nothing of what comes next.
+SHOAL_INLINE void shoal_dict_idle_(struct shoal_dict_stripe_shm *s) {
+  SHOAL_COMPILER_BARRIER();
+  s->lock.state = SHOAL_DICT_IDLE_;
+  SHOAL_COMPILER_BARRIER();
+}
 // What is to be done with `it`, whose key has that many bytes, and whose head was that one: all that OVERWRITE means.
 SHOAL_INLINE void shoal_dict_overwrite_(struct shoal_dict_stripe_shm *s, struct shoal_item_shm *it, uint32_t key,
                                         uint64_t head) {
@@ -175,9 +181,7 @@ SHOAL_INLINE void shoal_dict_overwrite_(struct shoal_dict_stripe_shm *s, struct 
   shoal_store64_release(&it->head, head | SHOAL_ITEM_CHANGING_);  // [I7] pairs with [I8]: who reads reads beside it
   shoal_words_write_(shoal_item_words_(it, key), value, size);
   shoal_store64_release(&it->head, head + SHOAL_ITEM_CHANGED_);  // [I7]
-  SHOAL_COMPILER_BARRIER();
-  s->lock.state = SHOAL_DICT_IDLE_;
-  SHOAL_COMPILER_BARRIER();
+  shoal_dict_idle_(s);
 }
 // What the stripe's intent says is done: it is counted, and what it replaced is ended.
 int shoal_dict_settle_(struct shoal_dict *d, struct shoal_dict_stripe_shm *s);

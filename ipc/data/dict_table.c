@@ -32,12 +32,6 @@ static int is_done(const struct shoal_dict_stripe_shm *s, uint32_t state, const 
   return state == SHOAL_DICT_REMOVE_ ? now != s->was : now == s->word;
 }
 
-static int to_idle(struct shoal_dict_stripe_shm *s) {
-  SHOAL_COMPILER_BARRIER();
-  s->lock.state = SHOAL_DICT_IDLE_;
-  SHOAL_COMPILER_BARRIER();
-  return 0;
-}
 // What was intended is done, or never was.
 static int settle(struct shoal_dict *d, struct shoal_dict_stripe_shm *s, int done) {
   if (done) {
@@ -45,7 +39,8 @@ static int settle(struct shoal_dict *d, struct shoal_dict_stripe_shm *s, int don
     shoal_store64_relaxed(&s->bytes, s->bytes_then);
   }
   int rc = shoal_item_end_(&d->keep, done ? &s->old : &s->fresh);
-  return rc ? rc : to_idle(s);
+  if (!rc) shoal_dict_idle_(s);
+  return rc;
 }
 int shoal_dict_settle_(struct shoal_dict *d, struct shoal_dict_stripe_shm *s) { return settle(d, s, 1); }
 
@@ -59,7 +54,10 @@ static int overwrite(struct shoal_dict *d, struct shoal_dict_stripe_shm *s) {
   uint64_t head = shoal_load64_relaxed(&it->head);
   uint32_t key = shoal_load32_relaxed(&it->key);
   uint64_t size = shoal_item_size_(key, bytes);
-  if (head == was || head == was + SHOAL_ITEM_CHANGED_) return to_idle(s);
+  if (head == was || head == was + SHOAL_ITEM_CHANGED_) {
+    shoal_dict_idle_(s);
+    return 0;
+  }
   if (head != (was | SHOAL_ITEM_CHANGING_) || !shoal_keep_at_(&d->keep, ref.off, size) ||
       shoal_dict_is_over_(d, it, size))
     return damaged();

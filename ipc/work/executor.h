@@ -127,7 +127,8 @@ int shoal_executor_detach(struct shoal_executor *ex);
 struct shoal_executor *shoal_executor_current(void);
 
 // ---- submitting ----
-// Copies the argument, `size` bytes: that of the task's struct; of a bytes task as many as you like. `out` NULL: nobody wants to know what comes of it.
+// Copies the argument, `size` bytes: that of the task's struct; of a bytes task as many as you like. `out` NULL: nobody wants to
+// know what comes of it.
 // Sleeps while the queue is full (jobs / 2); a worker runs the job itself then. -ENOENT no such task, -EEXIST two;
 // -EINVAL no argument; -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken; -ENOSPC
 // options.jobs futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
@@ -144,8 +145,8 @@ int shoal_executor_apply(struct shoal_executor *ex, const char *task, void *argu
 int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
                               struct shoal_failure *failure, shoal_deadline deadline);
 
-// The same with a bytes task: the result is copied to `out`, *out_size bytes. -EMSGSIZE: it has more than `room`; *out_size says how
-// many, and it is lost. -EBADMSG: no bytes task.
+// The same with a bytes task: the result is copied to `out`, *out_size bytes. -EMSGSIZE: it has more than `room`; *out_size
+// says how many, and it is lost. -EBADMSG: no bytes task.
 int shoal_executor_apply_bytes(struct shoal_executor *ex, const struct shoal_task *task, const void *argument,
                                uint64_t size, void *out, uint64_t room, uint64_t *out_size,
                                struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;

@@ -29,8 +29,8 @@ SHOAL_BEGIN
 // its creator has gone: it will never be over. In a worker: a job that nobody has begun it runs itself.
 int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
                      shoal_deadline deadline) SHOAL_MUST_CHECK;
-// The same, of a bytes task (SHOAL_BYTES_TASK): copies what it has replied, *size bytes. -EMSGSIZE: more than `room`; *size says how
-// many, and nothing is copied: ask again. -EBADMSG: no bytes task.
+// The same, of a bytes task (SHOAL_BYTES_TASK): copies what it has replied, *size bytes. -EMSGSIZE: more than `room`; *size
+// says how many, and nothing is copied: ask again. -EBADMSG: no bytes task.
 int shoal_future_get_bytes(const struct shoal_future *f, void *out, uint64_t room, uint64_t *size,
                            struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // The same, where it lies in the segment, aligned to 16 (NULL: nothing was replied): there until the future is released,
