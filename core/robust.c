@@ -11,6 +11,7 @@
 #include "core/count_internal.h"
 #include "core/error.h"
 #include "core/futex.h"
+#include "core/identity_internal.h"
 
 #define NEVER_STARTED 1u  // an epoch that no process has
 __thread struct shoal_thread_ shoal_thread_ = {.epoch = NEVER_STARTED};
@@ -73,10 +74,15 @@ static void mark(shoal_atomic32 *word, int pending) {
   syscall(SYS_futex, &word->v_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
           0);  // the C library's mutexes stand there, too
 }
-// The kernel walks the list of the last thread when the process is gone: until then what it holds is not a dead one's.
+// The kernel walks the list of the last thread when the process is gone: until then what it holds is not a dead one's. A first thread
+// that has ended stays there until then, and is none: but for a moment, when it is past its destructors and not yet a zombie, it
+// counts. Then, and where what it is cannot be read (no descriptor left), this one is taken for one of several, and marks too soon:
+// what it holds is said to be a dead one's while the process still ends.
 static int is_last_thread(void) {
   struct stat st;
-  return stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
+  uint32_t first = (uint32_t)getpid();
+  if (stat("/proc/self/task", &st)) return 0;
+  return st.st_nlink == 3 || (st.st_nlink == 4 && first != shoal_thread_.tid && shoal_thread_gone_(first, first, 0));
 }
 static void thread_ends(void *round) {
   struct shoal_robust_head_ *head = shoal_thread_.head;
