@@ -49,6 +49,7 @@
 //          makes none for long calls shoal_executor_tend. Who waits elsewhere is woken by the creator's death. An idle
 //          waiter looks once a second, and every 50 ms as long as a worker has not begun, or beyond 60 of them. A worker
 //          whose serving thread has ended (pthread_exit, exec) is killed.
+// TURNS    as of a pool (ipc/work/pool.h): workers are SCHED_BATCH.
 // COST     submit: a line written, a compare-and-set, a put; the worker: a receive and two compare-and-sets. No system
 //          call unless somebody sleeps. An argument of up to 48 bytes lies in the job's own line, a larger one in a block
 //          of the segment's heap. Bytes: up to 24 there, else in a block, copied once; a result is a block, written in place.

@@ -25,6 +25,8 @@
 //          (ipc/work/process.h): a creator of any size with any threads; by spawn, likewise; no functions, and the queue an
 //          object of elements, without leases, in the pool's segment (-EINVAL). Not told: by the starter if the program has
 //          made one and the workers can do with it, else as shoal_process_default says, or by fork.
+// TURNS    Of a creator under SCHED_OTHER workers run under SCHED_BATCH: woken while every processor is busy, one waits for its turn
+//          and interrupts nobody. `init` may change that (sched_setscheduler); a task's own children inherit it.
 // COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll. A pool is one
 //          object of the segment, without a name: one of those that shoal_segment_options.objects counts.
 #pragma once

@@ -1,8 +1,10 @@
 // The worker of a pool: receives, runs, gives back.
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/atomic.h"
@@ -125,6 +127,12 @@ int shoal_pool_refuse_(const struct shoal_pool_worker_ *w, int rc) {
   return 1;
 }
 
+// Who is woken then waits for a turn, and interrupts nobody: mostly it would be who gives it work. musl has no such calls.
+static void interrupt_nobody(void) {
+  static const struct sched_param none;
+  if (syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER) syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &none);
+}
+
 int shoal_pool_be_worker_(void *arg) {
   struct shoal_pool_worker_ *w = arg;
   struct shoal_pool *pool = w->pool;
@@ -132,6 +140,7 @@ int shoal_pool_be_worker_(void *arg) {
   if (shoal_live_take_(&me->live)) return 1;
   if (shoal_pool_of_threads_(pool) && pool->options.processor_count && shoal_place_bind_(pool, w->place))
     return shoal_pool_refuse_(w, -EINVAL);
+  interrupt_nobody();
   int rc = pool->options.init ? pool->options.init(pool->options.init_arg, w->place) : 0;
   if (rc) {
     shoal_store32_relaxed(&me->error, (uint32_t)rc);

@@ -443,6 +443,30 @@ static void test_recycled(void **state) {
   end_executor(ex);
 }
 
+SHOAL_TASK(policy, struct small) {
+  arg->out = (uint32_t)sched_getscheduler(0);
+  return 0;
+}
+static int interrupt(void *arg, unsigned worker) {
+  (void)arg, (void)worker;
+  return sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+}
+// Processes and threads; the creator stays what it is, and an initializer has the last word.
+static void test_turns(void **state) {
+  (void)state;
+  int mine = sched_getscheduler(0);
+  for (int threads = 0; threads < 2; threads++)
+    for (int asks = 0; asks < 2; asks++) {
+      struct shoal_executor *ex = executor_of(
+          (struct shoal_executor_options){.workers = 1, .threads = threads, .init = asks ? interrupt : NULL});
+      struct small s = {.id = 1};
+      assert_int_equal(SHOAL_APPLY(ex, policy, &s, NULL, SHOAL_FOREVER), 0);
+      assert_int_equal(s.out, asks ? SCHED_OTHER : mine == SCHED_OTHER ? SCHED_BATCH : mine);
+      assert_int_equal(sched_getscheduler(0), mine);
+      end_executor(ex);
+    }
+}
+
 static void test_broken(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of(
@@ -583,6 +607,7 @@ int main(void) {
       cmocka_unit_test_setup(test_creator, set_up),   cmocka_unit_test_setup(test_full, set_up),
       cmocka_unit_test_setup(test_recycled, set_up),  cmocka_unit_test_setup(test_broken, set_up),
       cmocka_unit_test_setup(test_ends, set_up),      cmocka_unit_test_setup(test_refused, set_up),
+      cmocka_unit_test_setup(test_turns, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
