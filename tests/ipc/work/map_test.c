@@ -492,8 +492,8 @@ SHOAL_TASK(die_or_hold, struct part) {
 }
 static void test_broken(void **state) {
   (void)state;
-  struct shoal_executor *ex =
-      executor_of((struct shoal_executor_options){.workers = 2, .retries = 60, .restarts_max = 2});
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){
+      .workers = 2, .retries = 60, .restarts_max = 2, .restarts_within_ns = INT64_C(3600000000000)});
   struct part p = {.sum = 0};
   struct shoal_heap_info info;
   struct shoal_heap *heap;
