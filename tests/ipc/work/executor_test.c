@@ -565,6 +565,7 @@ static void test_refused(void **state) {
   refused(shoal_future_get(&f, &s, 5, NULL, SHOAL_FOREVER), -EBADMSG, "12 bytes, not 5");
   refused(shoal_future_cancel(&f, 0), -EALREADY, "over");
   refused(shoal_future_cancel(&f, 2), -EINVAL, "flags 2");
+  refused(shoal_future_on_done(&f, NULL, NULL), -EINVAL, "no callback");
   assert_int_equal(shoal_future_release(&f), 0);
   refused(shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_FOREVER), -EINVAL, "released");
   refused(shoal_future_release(&f), -EINVAL, "released");
