@@ -18,6 +18,7 @@
 //   children    workers are daemons: a task starts no process and creates no executor
 //   elsewhere   who is not the creator ends nothing
 //   forged      whose orders lie in a queue of another kind, or under another policy, is not opened
+//   stray       a job whose task the workers' program has not, or has with another argument, fails by itself
 //   default     no number of workers: as many as processors
 #include <errno.h>
 #include <fcntl.h>
@@ -604,6 +605,37 @@ static void test_forged(void **state) {
   end_executor(other);
   end_executor(ex);
 }
+// As another program, of which this one knows nothing, would have submitted it.
+static void test_stray(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  struct shoal_future first, f[2];
+  struct shoal_failure failure;
+  struct small s = {.id = 1, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &first), 0);
+  await_begun(1);
+  for (uint32_t i = 0; i < 2; i++) {
+    s = (struct small){.id = 2 + i, .in = 1};
+    assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f[i]), 0);
+  }
+  ex->cells[f[0].job].task ^= UINT64_C(1) << 40;  // of another type, so its hash
+  ex->cells[f[1].job].size = 7;
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_future_get(&f[0], NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -ENOENT);
+  assert_string_equal(failure.message, "the workers' program has no such task");
+  assert_string_equal(failure.task, "a task of another program");
+  assert_int_equal(shoal_future_get(&f[1], NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_int_equal(failure.code, -EBADMSG);
+  for (uint32_t i = 0; i < 2; i++) {
+    assert_int_equal(shoal_future_release(&f[i]), 0);
+    assert_int_equal(shoal_load32_relaxed(&ledger->begun[2 + i]), 0);
+  }
+  assert_int_equal(shoal_future_get(&first, NULL, 0, NULL, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_future_release(&first), 0);
+  squares(ex, 3);
+  end_executor(ex);
+}
 static void test_default(void **state) {
   (void)state;
   struct shoal_executor *ex = NULL;
@@ -620,9 +652,9 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),   TEST(interrupted), TEST(ended),        TEST(left),      TEST(unplaced), TEST(behind),
-      TEST(condemned), TEST(late),        TEST(nested_limit), TEST(shared),    TEST(forked),   TEST(callbacks),
-      TEST(jumps),     TEST(memory),      TEST(children),     TEST(elsewhere), TEST(forged),   TEST(default),
+      TEST(stopped),  TEST(interrupted),  TEST(ended),  TEST(left),    TEST(unplaced),  TEST(behind), TEST(condemned),
+      TEST(late),     TEST(nested_limit), TEST(shared), TEST(forked),  TEST(callbacks), TEST(jumps),  TEST(memory),
+      TEST(children), TEST(elsewhere),    TEST(forged), TEST(default), TEST(stray),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
