@@ -103,7 +103,8 @@ static int program(void *handles) {
   struct shoal_future f[4];
   char name[32];
   setpgid(0, 0);
-  if (handles) signal(SIGINT, interrupt), signal(SIGTERM, interrupt);
+  signal(SIGINT, handles ? interrupt : SIG_DFL);  // whatever it is in who has begun the test
+  signal(SIGTERM, handles ? interrupt : SIG_DFL);
   snprintf(name, sizeof name, "hurt-%d", getppid());
   if (shoal_segment_create(handles ? name : NULL, NULL, &own)) return 1;
   struct shoal_executor_options o = {.workers = 2, .threaded = THREADED};
