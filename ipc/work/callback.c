@@ -212,6 +212,7 @@ int shoal_callbacks_end_(struct shoal_executor *ex) {
 int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *, void *), void *arg) {
   struct shoal_executor *ex = f->executor;
   if (!shoal_future_look_(f)) return shoal_future_released_();
+  if (!call) return shoal_fail_(-EINVAL, "no callback");
   struct shoal_callback_ *c = malloc(sizeof *c);
   if (!c) return shoal_fail_(-ENOMEM, "no memory for a callback");
   *c = (struct shoal_callback_){.future = *f, .call = call, .arg = arg};

@@ -29,8 +29,8 @@
 //
 // SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any process,
 //          together. create: a thread which stays (workers are its daemons); by fork before there are others, or
-//          `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator. tend, shutdown,
-//          join, terminate, detach: that thread. After fork the child submits through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
+//          `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator. tend, resize, shutdown,
+//          join, terminate, worker: that thread (others: -ECHILD). detach: that thread, and in other processes any. After fork the child submits through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
 //          what it waits for, and nobody has begun, it runs itself. Not in a signal handler.
 // ORDERING what was written before a submit is seen by the task; what the task wrote, by who finds its future done: [J1],
 //          [J2]. Jobs begin in the order in which one thread submitted them.
@@ -106,8 +106,8 @@ int shoal_executor_create(struct shoal_segment *seg, const char *name, const str
                           struct shoal_executor **out) SHOAL_MUST_CHECK;
 // Somebody else's, to submit and to open futures. -ENOENT, -EBADMSG, -EPROTO, -ENOMEM.
 int shoal_executor_open(struct shoal_segment *seg, const char *name, struct shoal_executor **out) SHOAL_MUST_CHECK;
-int shoal_executor_unlink(struct shoal_segment *seg, const char *name);
-// No more is submitted (-EPIPE), but by tasks; what was is done.
+int shoal_executor_unlink(struct shoal_segment *seg, const char *name);  // -ENOENT; -EBADMSG: another type's
+// No more is submitted (-EPIPE), but by tasks; what was is done. Any process; does not sleep. 0.
 int shoal_executor_close(struct shoal_executor *ex);
 // Creator: closed, waits until all is done and the workers have ended. -EINVAL not closed, -EAGAIN, -ETIMEDOUT,
 // -ENOTRECOVERABLE.
@@ -192,6 +192,7 @@ struct shoal_executor_info {
   int closed, broken;  // 0 or -ENOTRECOVERABLE
   char reason[128];    // why
 };
+// Any process; a snapshot; it looks through the table, and does not sleep. 0.
 int shoal_executor_info(struct shoal_executor *ex, struct shoal_executor_info *out);
 
 struct shoal_executor_worker {
@@ -199,6 +200,7 @@ struct shoal_executor_worker {
   uint64_t restarts;
   char name[SHOAL_NAME_MAX + 1];
 };
+// -EINVAL: there is none of that number. Does not sleep.
 int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct shoal_executor_worker *out);
 
 struct shoal_executor_running {  // what a worker runs

@@ -67,7 +67,7 @@ int shoal_future_then_task(const struct shoal_future *f, const struct shoal_task
 
 // ---- many ----
 enum shoal_wait_for { SHOAL_ALL_DONE = 0, SHOAL_FIRST_DONE = 1, SHOAL_FIRST_FAILED = 2 };  // the last: or all are done
-// How many of them are over, or -EAGAIN, -ETIMEDOUT and get's errors.
+// How many of them are over, or -EAGAIN, -ETIMEDOUT and get's errors; -EINVAL `what`; -ENOMEM.
 int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what,
                       shoal_deadline deadline);
 
@@ -93,8 +93,8 @@ void shoal_completed_end(struct shoal_completed *c);
 
 // ---- callbacks: in the process that asked for them ----
 // `call` runs once, when the job is over: in shoal_executor_poll, or in the get, wait or apply of this process that
-// finds it so; or in one thread, if there is one. A future released before that is over for its callbacks: they get their -EINVAL from it. -ENOMEM,
-// -EINVAL.
+// finds it so; or in one thread, if there is one. A future released before that is over for its callbacks: they get their -EINVAL
+// from it. Does not sleep. -ENOMEM; -EINVAL released, or no `call`.
 int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *f, void *arg),
                          void *arg);
 // Runs what is due; waits for something to be, until the deadline. How many; 0 at once if none are asked for, or a thread

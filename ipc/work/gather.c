@@ -106,6 +106,7 @@ static unsigned rest_of(const struct shoal_future *futures, unsigned n, unsigned
 int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what,
                       shoal_deadline deadline) {
   if (n > INT32_MAX) return shoal_fail_(-EINVAL, "%u futures", n);
+  if (what > SHOAL_FIRST_FAILED) return shoal_fail_(-EINVAL, "wait for %d", (int)what);
   unsigned done, *order = n ? malloc(n * sizeof *order) : NULL;
   if (n && !order) return shoal_fail_(-ENOMEM, "no memory for %u futures", n);
   int rc = 0;

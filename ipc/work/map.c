@@ -9,6 +9,7 @@
 #define CHUNKS_A_WORKER 4u
 #define PART_BYTES 4096u        // of several chunks, at most
 #define JOB_NS UINT64_C(20000)  // that several chunks are to take, each with what a job costs
+#define CHUNK_MAX INT32_MAX     // structs that a job tells of, as its `progress` counts them
 
 // ---- map ----
 
@@ -33,6 +34,7 @@ static uint64_t good_chunk(const struct shoal_executor *ex, uint64_t n, uint64_t
   uint64_t jobs = (uint64_t)shoal_executor_wanted_(ex) * CHUNKS_A_WORKER, most = ex->jobs / 4;
   if (!chunk) chunk = (n + jobs - 1) / jobs;
   if (chunk > n) chunk = n;
+  if (chunk > CHUNK_MAX) chunk = CHUNK_MAX;
   uint64_t least = (n + most - 1) / most;  // so that several maps have cells
   if (chunk < least) chunk = least;
   return chunk ? chunk : 1;
@@ -115,6 +117,7 @@ static int begin_map(struct shoal_executor *ex, const struct shoal_task *task, v
   if (!rc && n > INT64_MAX / size) rc = shoal_fail_(-EINVAL, "%llu elements", (unsigned long long)n);
   if (rc) return rc;
   chunk = good_chunk(ex, n, chunk);
+  if (chunk > CHUNK_MAX) return shoal_fail_(-EINVAL, "%llu elements in %u jobs", (unsigned long long)n, ex->jobs / 4);
   uint64_t jobs = (n + chunk - 1) / chunk;
   struct shoal_map *m = malloc(sizeof *m + jobs * sizeof *m->part);
   if (!m) return shoal_fail_(-ENOMEM, "no memory for %llu futures", (unsigned long long)jobs);
@@ -301,6 +304,7 @@ int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, u
   is.window = o.window ? o.window : jobs * is.chunk > INT32_MAX ? UINT32_MAX : (uint32_t)jobs * is.chunk;
   is.jobs_max = is.window / is.chunk;
   int rc = check_task(task, size);
+  if (!rc && !next) rc = shoal_fail_(-EINVAL, "no input");
   if (!rc) rc = check_window(ex, &is);
   if (rc) return rc;
   struct shoal_imap *it = malloc(sizeof *it);
@@ -527,6 +531,7 @@ int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task
   int rc = check_task(task, size);
   if (!rc && size < sizeof(struct shoal_range))
     rc = shoal_fail_(-EBADMSG, "a %s does not begin with a struct shoal_range", task->type);
+  if (!rc && !argument) rc = shoal_fail_(-EINVAL, "no argument for task %s", task->name);
   if (rc || !n) return rc;
   unsigned workers = shoal_executor_wanted_(ex), parts = n < workers ? (unsigned)n : workers;
   struct each *e = malloc(sizeof *e + parts * sizeof *e->futures);

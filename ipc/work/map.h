@@ -46,7 +46,7 @@ struct shoal_map;
 // `chunk`: structs that fail together; 0: about four chunks for each worker. Chunks are not to wait for one another: a worker may
 // have both. `size`: of one struct. Errors of submit; then nothing runs any more, but what
 // has begun. Sleeps while the queue has no room.
-// -EINVAL: no array.
+// -EINVAL: no array, or so long that a job (a quarter of options.jobs) would have 2^31 structs or more.
 int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
                     uint64_t chunk, struct shoal_map **out) SHOAL_MUST_CHECK;
 // Waits for all, and copies the results into the array. 0; -EREMOTEIO: some failed, and the first of them is *failure
@@ -92,7 +92,7 @@ struct shoal_imap_options {  // zero: the default
 };
 // `next` writes the next argument: 1 it has, 0 there are no more, <0 an error that shoal_imap_next answers. It is
 // called by shoal_imap_next, no more than `window` arguments ahead of what that has given out, whatever the chunk: a chunk begins
-// when all of it has been asked for, or the input has ended. -EINVAL, -ENOMEM, -EBADMSG.
+// when all of it has been asked for, or the input has ended. -EINVAL no `next`, or a window that makes no sense; -ENOMEM; -EBADMSG.
 int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,
                      int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
                      struct shoal_imap **out) SHOAL_MUST_CHECK;
@@ -120,7 +120,7 @@ struct shoal_for_each_options {  // zero: the default
 // The task's struct begins with a struct shoal_range, which tells what to do; the task is called for many ranges, in
 // each worker on that worker's copy of the argument. 0; -EREMOTEIO: one has failed; ranges not claimed by then are not
 // done. Retries: what a dead worker had claimed is done again, by another. At the deadline, -ETIMEDOUT: no more are
-// claimed; it returns when those that were are done. -EBADMSG, errors of submit.
+// claimed; it returns when those that were are done. -EBADMSG; -EINVAL no argument; errors of submit.
 int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
                         uint64_t n, const struct shoal_for_each_options *options, struct shoal_failure *failure,
                         shoal_deadline deadline);

@@ -16,6 +16,8 @@
 //          to a thread that stays. Workers are forks, unless METHODS says else: create the pool before threads, or say
 //          `threaded`. The creating thread is a consumer of the queue once more, through a handle of the pool's own, so that producers do not see its
 //          end while all workers are dead; its other roles there are untouched.
+// ORDERING What was written before an element was put is seen by its task; what a task wrote, by who has seen the pool joined,
+//          or that its worker is gone. Counts are read as they are.
 // CRASH    A worker dies: what it held is delivered again, to another; the next call here starts a new one in its place. So
 //          a task runs at least once for each element, and exactly once for those whose worker lived until the
 //          release; a task that must not be seen twice gives its result an id. An element that kills its worker comes
@@ -89,6 +91,7 @@ int shoal_pool_submit(struct shoal_pool *pool, const void *element, shoal_deadli
 // All calls here do this in passing; call it when there are none for long.
 int shoal_pool_tend(struct shoal_pool *pool, shoal_deadline deadline);
 
+// From all that follows but info and worker: -ECHILD, another process's.
 // Closes the queue: workers drain it and end. Waiting for that, and replacing those who die meanwhile, is join's.
 int shoal_pool_close(struct shoal_pool *pool);
 // Until all workers have ended at the end of the stream. -EAGAIN, -ETIMEDOUT, -ENOTRECOVERABLE.
@@ -117,6 +120,7 @@ struct shoal_worker_info {
   int64_t busy_ns;  // since it began the task it runs; 0 it runs none
   char name[SHOAL_NAME_MAX + 1];
 };
+// -EINVAL: there is none of that number.
 int shoal_pool_worker(struct shoal_pool *pool, unsigned worker, struct shoal_worker_info *out);
 
 SHOAL_END

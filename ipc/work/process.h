@@ -35,6 +35,8 @@
 //         SIGCHLD, or waits for any child, takes exit codes away.
 // CHILD   Starts with the parent's streams flushed, returns from `work`, waits for its threads that are no daemons
 //         (ipc/work/thread.h), flushes its own streams and ends by _exit: the parent's exit handlers are the parent's.
+// ORDERING  What the parent wrote to a segment, or anywhere before a fork, is seen by the child that it starts after that; what
+//         the child wrote there before its end, by who has joined it or seen that it is not alive.
 // CRASH   The parent dies: its daemon children are killed at once (their parent is the thread that started them, as the
 //         kernel sees it, or the one that made the starter: a thread that stays). The others go on. Killed within
 //         start: the child has begun, or never does. A child dies: its sentinel becomes readable and the exit code
@@ -112,6 +114,7 @@ int shoal_process_start_run(struct shoal_process *p, int (*run)(struct shoal_pro
 int shoal_process_start_task(struct shoal_process *p, const char *task, void *argument, uint64_t size,
                              const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 
+// From all that follows: -EINVAL it was not started, or was closed. But for join, none sleeps.
 // Waits for its end; again and again, if you like. 0, -EAGAIN, -ETIMEDOUT, -ECHILD.
 int shoal_process_join(struct shoal_process *p, shoal_deadline deadline);
 // 1 it runs, 0 it has ended, -ECHILD.
@@ -122,7 +125,7 @@ int shoal_process_exitcode(struct shoal_process *p, int *code);
 // SIGTERM, SIGKILL. 0 also if it has ended already. -ECHILD.
 int shoal_process_terminate(struct shoal_process *p);
 int shoal_process_kill(struct shoal_process *p);
-// Gives the sentinel back. -EBUSY it runs: join first.
+// Gives the sentinel back. -EBUSY it runs: join first. -ECHILD.
 int shoal_process_close(struct shoal_process *p);
 
 struct shoal_process_info {
@@ -137,6 +140,7 @@ struct shoal_process_info {
   char name[SHOAL_NAME_MAX + 1];
   char last_words[SHOAL_WORDS_MAX + 1];  // what it said by shoal_process_say, or the reason why its task failed
 };
+// -ECHILD.
 int shoal_process_info(struct shoal_process *p, struct shoal_process_info *out);
 
 // Calls `each` for every child that runs, in the order of their starts, and waits for those that have ended: they are

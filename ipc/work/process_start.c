@@ -1,4 +1,5 @@
 // How a process is started, whatever the method: checks, name, gate; and the method that needs no more, fork.
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -34,20 +35,41 @@ const struct shoal_context *shoal_process_default_(void) { return &default_conte
 
 // ---- checks ----
 
-// A thread that has been joined is counted until the kernel has buried it.
-#define BURIAL_NS INT64_C(20000000)
+// One that has been joined is among the kernel's until it is buried, which may be long after; but it runs no line of the
+// program any more, and the kernel says so.
+#define EXITING 4u  // PF_EXITING, of the flags in a thread's stat
+
+static int runs(const char *tid) {
+  char text[512];
+  unsigned flags;
+  snprintf(text, sizeof text, "/proc/self/task/%s/stat", tid);
+  int fd = open(text, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  int gone = n < 0 && (errno == ENOENT || errno == ESRCH);
+  if (fd >= 0) close(fd);
+  if (n <= 0) return !gone;
+  text[n] = 0;
+  const char *name_end = strrchr(text, ')');  // a name may hold anything
+  return !name_end || sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 || !(flags & EXITING);
+}
+
+// How many threads run; what cannot be looked at is taken to.
+static unsigned count_threads(unsigned counted) {
+  DIR *tasks = opendir("/proc/self/task");
+  if (!tasks) return counted;
+  unsigned n = 0;
+  for (struct dirent *d; (d = readdir(tasks));) n += d->d_name[0] != '.' && runs(d->d_name);
+  closedir(tasks);
+  return n;
+}
 
 static int check_threads(const struct shoal_start_ *s) {
   struct stat st;
   if (s->context->method != SHOAL_START_FORK || s->options->threaded) return 0;
-  int64_t end = shoal_now_ns() + BURIAL_NS;
-  do
-    if (stat("/proc/self/task", &st)) return shoal_fail_(-ENOSYS, "cannot count the threads of this process: %m");
-  while (st.st_nlink > 3 && shoal_now_ns() < end && sched_yield() == 0);
-  if (st.st_nlink > 3)
-    return shoal_fail_(-EBUSY, "fork of a process with %u threads: fork before them, say .threaded, or use a starter",
-                       (unsigned)st.st_nlink - 2);
-  return 0;
+  if (stat("/proc/self/task", &st)) return shoal_fail_(-ENOSYS, "cannot count the threads of this process: %m");
+  unsigned n = st.st_nlink > 3 ? count_threads((unsigned)st.st_nlink - 2) : 1;
+  if (n <= 1) return 0;
+  return shoal_fail_(-EBUSY, "fork of a process with %u threads: fork before them, say .threaded, or use a starter", n);
 }
 
 static int check_limits(const struct shoal_process_options *o) {

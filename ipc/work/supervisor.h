@@ -23,6 +23,7 @@
 // NESTED   a child that says `parental` may have children: it creates a supervisor of its own and ends in
 //          shoal_supervisor_run, which ends them in order, at SIGTERM and when its own parent has died.
 // SAFETY   The handle belongs to the thread that created it (another process: -ECHILD), which stays: children are its daemons.
+// ORDERING As of processes: what a child wrote to a segment is seen by who is told that it has ended.
 // CRASH    The supervisor's process dies: its children are killed at once, and theirs, but for those that are parental:
 //          they see it, and end in order. A child dies: see above. Killed within a call: the same.
 // COST     A start: see ipc/work/process.h. Tending: one poll over all children.

@@ -48,6 +48,8 @@ SHOAL_TASK(index_job, struct indices) {
   return arg->fails && arg->range.begin == 1 ? -EDOM : 0;
 }
 
+static struct shoal_future G;  // another
+
 static void make(uint32_t retries) { make_with((struct shoal_executor_options){.retries = retries}); }
 #define EXECUTOR(id, text, ...) CRASH_SCENARIO(id, .name = "executor: " text, .cleanup = end, __VA_ARGS__)
 
@@ -461,6 +463,43 @@ static void op_get_bytes(void) {
 EXECUTOR(get_bytes, "bytes are got and released by who submitted them", .setup = with_nothing, .prepare = own_bytes,
          .ready = run_it, .op = op_get_bytes, .check = check_given_up);
 
+// ---- a large one is got, while another releases it, and dies when its block has ended and its word says so not yet ----
+enum { OTHERS = 0x77777777 };
+static void submit_large(uint32_t more, struct shoal_future *out) {
+  struct large l = {.id = ID, .in = 21};
+  for (unsigned i = 0; i < sizeof l.more / sizeof *l.more; i++) l.more[i] = more;
+  OK(SHOAL_SUBMIT_UNTIL(X, large_job, &l, SHOAL_TRY, out));
+}
+static void with_large(void) {
+  make(0);
+  submit_large(ID, &F);
+}
+static void op_get_large(void) {
+  struct large l;
+  T->rc[0] = shoal_future_get(&F, &l, sizeof l, NULL, SHOAL_TRY);
+  T->word[GOT] = 0;
+  for (unsigned i = 0; i < sizeof l.more / sizeof *l.more && !T->rc[0]; i++) T->word[GOT] += l.more[i] != ID;
+}
+// In the driver, whose block it was: it has the same again, for the next job.
+static void its_block_is_anothers(void) {
+  struct shoal_job_shm *cell = &X->cells[F.job];
+  struct shoal_block_ref was = cell->block;
+  OK(shoal_block_end_(X->heap, &was, X->object.entry, X->object.generation));
+  submit_large(OTHERS, &G);
+  CRASH_EXPECT(X->cells[G.job].block.off == was.off, "the next job has a block elsewhere");
+}
+static void got_its_own(void) {
+  CRASH_EXPECT(T->rc[0] == 0 || T->rc[0] == -EINVAL, "get answered %d", T->rc[0]);
+  CRASH_EXPECT(T->word[GOT] == 0, "%u words of what it got are another's", T->word[GOT]);
+  work_off();
+  OK(shoal_future_release(&G));
+  OK(shoal_future_release(&F));
+  all_cells_are_free();
+}
+static void check_got_its_own(void) { crash_survivor(got_its_own); }
+EXECUTOR(get_released, "a large one is got, its block another's, goes on", .kind = CRASH_RESUMED, .setup = with_large,
+         .ready = run_it, .op = op_get_large, .stopped = its_block_is_anothers, .check = check_got_its_own);
+
 // ---- several chunks in one job: each death takes the one in hand, and no other ----
 static void with_chunks(void) {
   static struct small chunks[MANY];
@@ -708,8 +747,6 @@ EXECUTOR(letter, "a dead letter is read, and its future released", .setup = with
          .check = check_letter);
 
 // ---- one after another ----
-static struct shoal_future G;
-
 static void op_then(void) {
   OK(SHOAL_THEN(&F, small_job, &G));
   T->word[ACKNOWLEDGED] = 1;

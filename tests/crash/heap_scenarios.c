@@ -249,6 +249,46 @@ SAME(give_warm, "give a small one of a slab it knows", .setup = with_holder, .pr
      .check = check_given);
 SAME(give_large, "give pages", .setup = with_holder, .prepare = large_to_give, .op = op_give, .check = check_given);
 
+// Where the reference is to stand there is one of a block that these pages will be in a later life, ended long ago, as by its
+// place it says: killed half-way, it must not lead to that.
+#define LATER 40u
+static uint32_t sequence_of(const void *pages) {
+  const struct shoal_chunk_ *c = &H->chunk[0];
+  uint64_t page = (uint64_t)((const char *)pages - c->data) / SHOAL_PAGE_;
+  return shoal_word_seq_(shoal_load64_relaxed(&c->page[page].owner));
+}
+static void large_to_give_later(void) {
+  large_to_give();
+  *REF = (struct shoal_block_ref){.seq = sequence_of(mine[0]) + LATER};
+  T->out[0] = REF->seq;
+}
+// Alloc and free are two steps, and with an object between them three.
+static void lead_nowhere(void) {
+  struct shoal_block_ref other = {.off = 0};
+  void *data;
+  OK(shoal_heap_reap(H));
+  if (at(&data)) OK(shoal_block_end_(H, REF, holder.entry, holder.generation));
+  else CRASH_EXPECT(!T->word[DONE], "given, and not to be found");
+  for (uint32_t left = UINT32_MAX; left > 1;) {
+    void *pages = alloc(PAGES(3));
+    left = (uint32_t)T->out[0] - sequence_of(pages);
+    CRASH_EXPECT(left <= LATER, "%u steps are left", left);
+    if (left > LATER || T->failed) return;
+    if (left != 1 && left != 4) {
+      release(pages);
+      continue;
+    }
+    OK(shoal_block_give_(H, pages, holder.entry, holder.generation, &other));
+    CRASH_EXPECT(left != 1 || other.seq == (uint32_t)T->out[0], "sequence %u, not %lu", other.seq, T->out[0]);
+    CRASH_EXPECT(!at(&data), "it leads to a block that it was not given for");
+    OK(shoal_block_end_(H, &other, holder.entry, holder.generation));
+  }
+  survive();
+}
+static void check_lead_nowhere(void) { crash_survivor(lead_nowhere); }
+SAME(give_later, "give pages, where their later life was named", .setup = with_holder, .prepare = large_to_give_later,
+     .op = op_give, .check = check_lead_nowhere);
+
 static void given_small(void) {
   with_holder();
   give(alloc(SMALL));

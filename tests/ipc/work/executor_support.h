@@ -61,7 +61,7 @@ static inline int begin_tests(void **state) {
   (void)state;
   ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (ledger == MAP_FAILED) return -1;
-  watchdog(THREADED ? 280 : 55);
+  watchdog(280);
   return shoal_segment_create(NULL, NULL, &seg);
 }
 static inline int end_tests(void **state) {

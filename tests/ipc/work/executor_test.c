@@ -272,14 +272,23 @@ static void test_cancel(void **state) {
 
 static void test_limit(void **state) {
   (void)state;
-  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.time_limit_ns = 300000000, .retries = 3});
+  struct shoal_executor_options o = {.time_limit_ns = INT64_C(3600000000000), .retries = 3};
+  struct shoal_executor *ex = executor_of(o);
   struct shoal_future f;
-  struct small s = {.id = 1, .in = 9}, ok = {.id = 2, .in = 5};
+  struct small s = {.id = 1, .in = 1}, ok = {.id = 2, .in = 5};
   struct shoal_failure failure;
   assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
   assert_int_equal(SHOAL_APPLY(ex, square, &ok, NULL, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_TRY), -EAGAIN);
   assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, shoal_after_ms(1)), -ETIMEDOUT);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_future_release(&f), 0);
+  end_executor(ex);
+  o.time_limit_ns = 100000000;
+  ex = executor_of(o);
+  s = (struct small){.id = 3, .in = 9};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f), 0);
   assert_int_equal(shoal_future_get(&f, NULL, 0, &failure, SHOAL_FOREVER), -EREMOTEIO);
   assert_int_equal(failure.code, -ETIMEDOUT);
   assert_int_equal(failure.attempt, 1);
@@ -580,6 +589,7 @@ static void test_refused(void **state) {
   refused(shoal_future_get(&f, &s, 5, NULL, SHOAL_FOREVER), -EBADMSG, "12 bytes, not 5");
   refused(shoal_future_cancel(&f, 0), -EALREADY, "over");
   refused(shoal_future_cancel(&f, 2), -EINVAL, "flags 2");
+  refused(shoal_future_on_done(&f, NULL, NULL), -EINVAL, "no callback");
   assert_int_equal(shoal_future_release(&f), 0);
   refused(shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_FOREVER), -EINVAL, "released");
   refused(shoal_future_release(&f), -EINVAL, "released");

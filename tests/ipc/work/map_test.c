@@ -492,8 +492,8 @@ SHOAL_TASK(die_or_hold, struct part) {
 }
 static void test_broken(void **state) {
   (void)state;
-  struct shoal_executor *ex =
-      executor_of((struct shoal_executor_options){.workers = 2, .retries = 60, .restarts_max = 2});
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){
+      .workers = 2, .retries = 60, .restarts_max = 2, .restarts_within_ns = INT64_C(3600000000000)});
   struct part p = {.sum = 0};
   struct shoal_heap_info info;
   struct shoal_heap *heap;
@@ -667,8 +667,14 @@ static void test_refused(void **state) {
   o = (struct shoal_imap_options){.chunk = UINT32_MAX};
   assert_int_equal(SHOAL_IMAP(ex, cube, count_up, &n, &o, &it), -EINVAL);
   assert_int_equal(shoal_imap_begin(ex, &cube_task_, 3, count_up, &n, NULL, &it), -EBADMSG);
-  struct part p = {.sum = 0};
+  assert_int_equal(SHOAL_IMAP(ex, cube, NULL, &n, NULL, &it), -EINVAL);
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, cube, &item, UINT64_C(1) << 44, 0, &map), -EINVAL);
+  assert_non_null(strstr(shoal_reason(), "17592186044416 elements in 4 jobs"));
+  struct part p = {.sum = 0}, *no_part = NULL;
   assert_int_equal(shoal_for_each_task(ex, &sum_range_task_, &p, 3, 5, NULL, NULL, SHOAL_FOREVER), -EBADMSG);
+  assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, no_part, 5, NULL, NULL, SHOAL_FOREVER), -EINVAL);
+  assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, no_part, 0, NULL, NULL, SHOAL_FOREVER), -EINVAL);
+  assert_int_equal(shoal_future_wait(NULL, 0, (enum shoal_wait_for)3, SHOAL_TRY), -EINVAL);
   assert_int_equal(shoal_executor_close(ex), 0);
   assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, &p, 5, NULL, NULL, SHOAL_FOREVER), -EPIPE);
   assert_int_equal(SHOAL_MAP(ex, cube, &item, 1, NULL, SHOAL_FOREVER), -EPIPE);

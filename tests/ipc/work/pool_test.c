@@ -10,6 +10,7 @@
 //   given up   an element that kills its workers is failed after deliveries_max of them, and the others are done; so it is if
 //              what is called for failures kills, too
 //   no fork    a worker that could not be started is no restart
+//   default    no number of workers: as many as processors
 //   roles      what the creator is to the queue besides, or is to it through another pool, is not touched
 //   thread     only the thread that created a pool, if it lives, destroys it
 //   exits      a worker that leaves by exit(0) inside a task is dead: its element comes again
@@ -39,6 +40,7 @@
 #include "core/error.h"
 #include "core/proc.h"
 #include "ipc/work/process.h"
+#include "ipc/work/processors.h"
 #include "ipc/work/task.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -457,6 +459,19 @@ static void test_no_fork(void **state) {
   finish(pool);
 }
 
+static void test_default(void **state) {
+  (void)state;
+  struct shoal_pool *pool;
+  struct shoal_pool_info info;
+  struct shoal_pool_options o = {.task = "note", .queue = queue, .threaded = THREADED};
+  assert_int_equal(shoal_pool_create(seg, &o, &pool), 0);
+  assert_int_equal(shoal_pool_info(pool, &info), 0);
+  assert_int_equal(info.workers, shoal_cpu_count());
+  submit(pool, 1, 0);
+  finish(pool);
+  assert_int_equal(shoal_load32_relaxed(&ledger->done[1]), 1);
+}
+
 static uint32_t consumers(void) {
   struct shoal_queue_info info;
   assert_int_equal(shoal_queue_info(queue, &info), 0);
@@ -650,13 +665,14 @@ int main(void) {
       TEST(thread),
       TEST(too_few_roles),
       TEST(full_and_only_tried),
+      TEST(default),
   };
   ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (ledger == MAP_FAILED || shoal_segment_create(NULL, NULL, &seg)) {
     fprintf(stderr, "no shared memory: %s\n", shoal_reason());
     return 1;
   }
-  alarm(50);
+  alarm(280);
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   return shoal_segment_close(seg) ? 1 : failed;
 }

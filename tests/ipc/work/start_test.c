@@ -66,7 +66,7 @@ static const struct shoal_process_options *by(unsigned m) {
 
 static int setup(void **state) {
   (void)state;
-  watchdog(50);
+  watchdog(280);
   if (shoal_segment_create(NULL, NULL, &seg)) return -1;
   if (shoal_object_create(seg, "told", "told", sizeof *told, NULL, NULL, &object)) return -1;
   told = object.memory;

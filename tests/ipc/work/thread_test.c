@@ -51,7 +51,7 @@ static int answer(void *arg) { return *(int *)arg; }
 
 static int setup(void **state) {
   (void)state;
-  watchdog(50);
+  watchdog(280);
   shoal_store32_relaxed(&gate, 0);
   return 0;
 }
