@@ -569,6 +569,7 @@ static int recv_one(struct shoal_queue_op_ *op) {
   shoal_ordered_leave(&q->ordered, op->me);
   if (!claimed) {
     wake(q, SHOAL_PRODUCER, rc == 0 || rc == -EPROTO);
+    wake(q, SHOAL_CONSUMER, rc == -EMSGSIZE);  // the one that it came by was meant for who takes the message
     return rc;
   }
   rc = shoal_message_take_(op, op->loan.data);
