@@ -128,6 +128,19 @@ static void wake(struct shoal_queue *q, int side, uint32_t n) {
   if (SHOAL_UNLIKELY(n && shoal_eventcount_asleep_(q->wait.shm, side)))
     shoal_eventcount_wake_(q->wait.shm, side, (int)n);
 }
+// Around what ends messages that are in nobody's hands: it makes room, and may be the end for who has seen one in another's hands,
+// in a closed queue, and sleeps until that is over: it armed before it was inside.
+static int awaits_the_end(const struct shoal_queue *q) {
+  return SHOAL_UNLIKELY(shoal_load32_relaxed(&q->wait.shm->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_) != 0;
+}
+static void bump_for_room(struct shoal_queue *q) {
+  bump(q, SHOAL_PRODUCER);
+  if (awaits_the_end(q)) bump(q, SHOAL_CONSUMER);
+}
+static void wake_for_room(struct shoal_queue *q, uint32_t n) {
+  wake(q, SHOAL_PRODUCER, n);
+  if (n && awaits_the_end(q)) wake(q, SHOAL_CONSUMER, INT32_MAX);
+}
 // Around what makes a message that is in nobody's hands: to a put that drops the oldest it is room.
 static void bump_for_message(struct shoal_queue *q) {
   bump(q, SHOAL_CONSUMER);
@@ -223,14 +236,14 @@ static int get_some(struct shoal_queue_op_ *op, uint32_t most) {
   int rc = enter(op, SHOAL_CONSUMER);
   if (rc) return rc;
   for (; n < most && (rc = shoal_ordered_next(&q->ordered, &cell)) == 0; n++) {
-    if (!n) bump(q, SHOAL_PRODUCER);
+    if (!n) bump_for_room(q);
     memcpy(op->out, shoal_ordered_data(&q->ordered, cell), q->element_size);
     shoal_ordered_free(&q->ordered, cell);
     op->out += q->element_size;
     op->done++;
   }
   shoal_ordered_leave(&q->ordered, op->me);
-  wake(q, SHOAL_PRODUCER, n);
+  wake_for_room(q, n);
   return n ? 0 : rc;
 }
 
@@ -492,7 +505,7 @@ static int get_one(struct shoal_queue *q, uint32_t me, void *element, shoal_dead
   if (SHOAL_LIKELY(q->element_size <= SMALL)) {
     if (in_vain(q, SHOAL_CONSUMER)) return -EAGAIN;
     int rc = shoal_ordered_get(&q->ordered, me, element, deadline);
-    wake(q, SHOAL_PRODUCER, rc == 0);
+    wake_for_room(q, rc == 0);
     return rc;
   }
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .out = element};
@@ -549,7 +562,7 @@ static int take_next(struct shoal_queue_op_ *op, uint32_t *claimed) {
   uint32_t in_block;
   rc = shoal_message_fits_(op, next, &in_block);
   if (rc == -EMSGSIZE) return rc;
-  bump(op->q, SHOAL_PRODUCER);
+  bump_for_room(op->q);
   if (rc || !in_block) {
     if (!rc) rc = shoal_message_take_(op, next);
     shoal_ordered_free(o, cell);
@@ -568,7 +581,7 @@ static int recv_one(struct shoal_queue_op_ *op) {
   rc = take_next(op, &claimed);
   shoal_ordered_leave(&q->ordered, op->me);
   if (!claimed) {
-    wake(q, SHOAL_PRODUCER, rc == 0 || rc == -EPROTO);
+    wake_for_room(q, rc == 0 || rc == -EPROTO);
     wake(q, SHOAL_CONSUMER, rc == -EMSGSIZE);  // the one that it came by was meant for who takes the message
     return rc;
   }
