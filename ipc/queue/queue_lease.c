@@ -237,11 +237,10 @@ int shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
   return 1;
 }
 
-// Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free.
+// Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free; or what was read is another's by now, or the next one's.
 static int resolve(struct shoal_queue *q, struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   int rc = shoal_message_resolve_(q, loan);
-  if (rc) (void)vacate(q, loan, claim, c);
-  return rc;
+  return rc && vacate(q, loan, claim, c) ? -ENOENT : rc;
 }
 
 int shoal_queue_receive_from_ring_(void *arg) {
