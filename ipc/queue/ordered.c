@@ -519,6 +519,8 @@ __attribute__((flatten)) int shoal_ordered_get(struct shoal_ordered *o, uint32_t
   rc = shoal_ordered_next(o, &c);
   if (SHOAL_LIKELY(!rc)) {
     bump(o, SHOAL_PRODUCER);
+    // as bump_for_room() of queue_ordered.c
+    if (SHOAL_UNLIKELY(shoal_load32_relaxed(&o->view->shm->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)) bump(o, SHOAL_CONSUMER);
     struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
     copy(element, data_of(o, cell), o->element_size);
     vacate(o, c, cell);

@@ -14,8 +14,8 @@ static int put(struct shoal_queue *q, int64_t key, shoal_deadline deadline, cons
   loan.key = key;
   rc = shoal_vpack_into(loan.data, loan.size, &size, format, args);
   if (rc == 0 && size != loan.size) rc = shoal_fail_(-EINVAL, "an argument changed while it was packed");
-  if (rc == 0) return shoal_queue_commit(q, &loan);
-  shoal_queue_cancel(q, &loan);
+  if (rc == 0) rc = shoal_queue_commit(q, &loan);
+  if (rc) (void)shoal_queue_cancel(q, &loan);
   return rc;
 }
 int shoal_queue_put_packed(struct shoal_queue *q, shoal_deadline deadline, const char *format, ...) {

@@ -23,7 +23,8 @@
 
 SHOAL_BEGIN
 
-// The codes of shoal_queue_send and of shoal_pack; nothing is sent then. DROP_NEWEST: -EAGAIN. Kind PRIORITY: with key 0.
+// The codes of shoal_queue_send and of shoal_pack; nothing is sent then. DROP_NEWEST: -EAGAIN. Kind PRIORITY: with key 0. FIFO, LIFO,
+// PRIORITY: -ETIMEDOUT, whatever the deadline, where somebody was stopped inside meanwhile (ipc/queue/queue.h, KINDS).
 int shoal_queue_put_packed(struct shoal_queue *q, shoal_deadline deadline, const char *format, ...) SHOAL_MUST_CHECK;
 // The same of kind PRIORITY: the smallest key is received first, equals in the order of their puts. -EINVAL: another kind.
 int shoal_queue_put_packed_key(struct shoal_queue *q, int64_t key, shoal_deadline deadline, const char *format,

@@ -89,9 +89,12 @@ int shoal_pipe_peek(struct shoal_pipe *p, void *buffer, uint64_t capacity, uint6
 int shoal_pipe_poll(struct shoal_pipe *p, shoal_deadline deadline);
 
 // ---- in place; one message a direction in hand (-EBUSY), and no send, or receive, beside it ----
+// As shoal_queue_reserve_bytes; of a pipe of one type `size` is its messages', -EBADMSG otherwise.
 int shoal_pipe_reserve(struct shoal_pipe *p, uint64_t size, struct shoal_loan *loan, shoal_deadline deadline);
+// As shoal_queue_commit, and the like: 0, at once; -EINVAL: given back already, -EPERM: another thread's or end's; nothing changed.
 int shoal_pipe_commit(struct shoal_pipe *p, struct shoal_loan *loan);
 int shoal_pipe_cancel(struct shoal_pipe *p, struct shoal_loan *loan);
+// Errors as recv, but for a buffer.
 int shoal_pipe_receive(struct shoal_pipe *p, struct shoal_loan *loan, shoal_deadline deadline);
 int shoal_pipe_release(struct shoal_pipe *p, struct shoal_loan *loan);
 int shoal_pipe_return(struct shoal_pipe *p, struct shoal_loan *loan);
@@ -106,6 +109,7 @@ struct shoal_pipe_info {
     uint64_t size;                            // messages sent and not taken
   } out, in;                                  // as this end sees it; zero: no such direction
 };
+// A snapshot, by any thread of a process that has the end open; waits for nobody. 0.
 int shoal_pipe_info(struct shoal_pipe *p, struct shoal_pipe_info *out);
 
 // ---- in the segment ----

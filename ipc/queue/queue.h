@@ -56,9 +56,9 @@
 //          role is emptied by whoever meets it, as a part of that call: a wait ends when its time is over, SHOAL_TRY and a join
 //          after a second, with -ETIMEDOUT, and the role stays the dead one's. A get under a lease that
 //          has its copy goes in once more, for which it waits as long as it may, a second at least, then -ETIMEDOUT: the message comes
-//          again when its lease is over. So do a recv whose buffer is too small, a burial and clear. Joinable, it is got all the
-//          same, its lease running since it was received; those others wait for who is stopped, as task_done would end what
-//          stayed in hand. Order is that of put's or commit's moment; nobody is held up by a reservation. A message that comes
+//          again when its lease is over. So does one that moves a message to dead letters. Joinable, it is got all the
+//          same, its lease running since it was received, as task_done would end what stayed in hand; and what was to be moved is
+//          delivered once more. Order is that of put's or commit's moment; nobody is held up by a reservation. A message that comes
 //          again is, FIFO and LIFO, the next to be received, PRIORITY the first of its equals; its key is that of its first put, whatever was changed in place. In a signal handler: nothing
 //          (-EDEADLK if it interrupts the queue itself).
 // OVERFLOW DROP_OLDEST: of MPMC and FIFO the oldest message gives way, of LIFO the one at the bottom, of PRIORITY the one that would
@@ -246,8 +246,9 @@ struct shoal_queue_info {
   uint64_t put, gone;
   char type[SHOAL_QUEUE_TYPE_MAX + 1];  // of its elements, by name; "": not told
 };
+// A snapshot, by any thread, which gets no role by it, and waits for nobody. 0.
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
-// Of the same: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room; a loan that
+// Of the same, messages; 1 or 0: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room; a loan that
 // ended beside one who was stopped inside (KINDS, above) is, for these, in hand until somebody has gone in.
 int64_t shoal_queue_size(struct shoal_queue *q);
 int shoal_queue_empty(struct shoal_queue *q);

@@ -19,6 +19,7 @@ struct shoal_queue_op_ {  // one call
   struct shoal_loan loan;  // data and token: the kind; the rest: the queue
   uint64_t size;           // of a byte message: sent, or received
   uint64_t room;           // at `out`
+  uint32_t fits;           // 1: what has no room there is not to be received
   int64_t key;             // of one to be sent, kind PRIORITY
   void *block;             // what a message to be sent lies in; NULL: short enough for its slot
   struct iovec *messages;  // of several: `n`, of which the first `done` have gone
@@ -52,6 +53,7 @@ struct shoal_queue_kind_ {
   int (*send)(void *op), (*recv)(void *op);  // byte messages; NULL: it carries none
   int (*evict)(void *op);  // receives what stands where the next put belongs; NULL: the attempts see to it
   int (*peek)(void *op);   // copies the next message to op->out, takes nothing
+  int (*drop)(void *op);  // the next message, which is in nobody's hands, is over in one step; NULL: receive and finish
   // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY; -ETIMEDOUT, by whom stands inside. NULL:
   // wait->blocker tells.
   int (*ready)(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline);
@@ -177,10 +179,11 @@ void shoal_queue_forget_(struct shoal_queue *q, uint32_t me);
 int shoal_queue_get_leased_(void *op);
 int shoal_queue_recv_leased_(void *op);
 // Back before newer ones, and no delivery was in vain.
-int shoal_queue_unreceive_(struct shoal_queue_op_ *op);  // 0; -ETIMEDOUT: it stays leased
+void shoal_queue_unreceive_(struct shoal_queue_op_ *op);
 // The end of what op->loan has: 0; 1, another has it by now; -ETIMEDOUT: it stays leased, and comes again.
 int shoal_queue_ended_(struct shoal_queue_op_ *op, enum shoal_queue_end_ how, uint32_t counts);
-// Moves it to dead letters, or drops it, if it was delivered too often: 1. 0: it is to be delivered; -ETIMEDOUT: as ended.
+// Moves it to dead letters, or drops it, if it was delivered too often: 1. 0: it is to be delivered, joinable also where it could not
+// be ended: what stayed in hand there, task_done would end; -ETIMEDOUT: as ended.
 int shoal_queue_bury_(struct shoal_queue_op_ *op);
 int shoal_queue_run_out_(uint64_t at);  // -ETIMEDOUT
 // Whether what was read of it since was of it: a lease may have run out meanwhile. If so, it runs anew.

@@ -149,15 +149,12 @@ int shoal_queue_finish_in_ring_(struct shoal_queue *q, const struct shoal_loan *
   return give_back(q, loan, &claim, c, counts ? more(c) : c);
 }
 int shoal_queue_ended_(struct shoal_queue_op_ *op, enum shoal_queue_end_ how, uint32_t counts) {
-  // What stays in hand there, task_done would end.
-  shoal_deadline deadline = op->q->joinable ? SHOAL_FOREVER : op->deadline;
-  int rc = op->q->ops->finish_leased(op->q, &op->loan, how, counts, deadline);
+  int rc = op->q->ops->finish_leased(op->q, &op->loan, how, counts, op->deadline);
   return rc == -ETIMEDOUT ? 1 : rc == -EBUSY ? -ETIMEDOUT : rc;
 }
-int shoal_queue_unreceive_(struct shoal_queue_op_ *op) {
-  if (!op->q->leased) return (void)shoal_queue_finish_(op->q, &op->loan, SHOAL_RETURN_), 0;
-  int rc = shoal_queue_ended_(op, SHOAL_RETURN_, 0);
-  return rc < 0 ? rc : 0;
+void shoal_queue_unreceive_(struct shoal_queue_op_ *op) {
+  if (op->q->leased) (void)shoal_queue_ended_(op, SHOAL_RETURN_, 0);
+  else (void)shoal_queue_finish_(op->q, &op->loan, SHOAL_RETURN_);
 }
 
 int shoal_queue_extend_in_ring_(struct shoal_queue *q, const struct shoal_loan *loan) {
@@ -186,7 +183,6 @@ static int copy_to(struct shoal_queue *q, struct shoal_queue *dead, const struct
   if (!copy) return shoal_fail_(-ENOMEM, "private memory");
   memcpy(copy, loan->data, loan->size);
   int rc = q->lease_ns ? q->ops->extend(q, loan) : 0;
-  while (rc == -EBUSY && q->joinable) rc = q->ops->extend(q, loan);  // as shoal_queue_ended_
   if (!rc && dead->element_size) rc = shoal_queue_put(dead, copy, SHOAL_TRY);
   else if (!rc) rc = shoal_queue_send(dead, copy, loan->size, SHOAL_TRY);
   else rc = rc == -EBUSY ? -EINPROGRESS : -ESTALE;
@@ -199,12 +195,13 @@ static shoal_atomic64 *dropped(const struct shoal_queue *q) {
 int shoal_queue_bury_(struct shoal_queue_op_ *op) {
   struct shoal_queue *q = op->q;
   if (!q->delivery_max || op->loan.redelivered < q->delivery_max) return 0;
+  int barred = q->joinable ? 0 : -ETIMEDOUT;
   int rc = q->dead ? copy_to(q, q->dead, &op->loan) : 0;
-  if (rc == -EINPROGRESS) return -ETIMEDOUT;
+  if (rc == -EINPROGRESS) return barred;
   if (rc) return rc == -ESTALE;  // SHOAL_DROPPED: not there, either
   rc = shoal_queue_ended_(op, SHOAL_RELEASE_, 1);
   if (!rc) shoal_add64_relaxed(q->dead ? &q->extra->buried : dropped(q), 1);
-  return rc < 0 ? rc : 1;
+  return rc == -ETIMEDOUT ? barred : rc < 0 ? rc : 1;
 }
 
 static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *claim) {
@@ -237,11 +234,10 @@ int shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
   return 1;
 }
 
-// Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free.
+// Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free; or what was read is another's by now, or the next one's.
 static int resolve(struct shoal_queue *q, struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   int rc = shoal_message_resolve_(q, loan);
-  if (rc) (void)vacate(q, loan, claim, c);
-  return rc;
+  return rc && vacate(q, loan, claim, c) ? -ENOENT : rc;
 }
 
 int shoal_queue_receive_from_ring_(void *arg) {
@@ -285,12 +281,10 @@ int shoal_queue_get_leased_(void *arg) {
 int shoal_queue_recv_leased_(void *arg) {
   struct shoal_queue_op_ *op = arg;
   int rc, ended;
+  op->fits = 1;
   while (!(rc = op->q->ops->receive_leased(op))) {
     op->size = op->loan.size;
-    if (op->size > op->room) {
-      rc = shoal_queue_unreceive_(op);
-      return rc ? rc : -EMSGSIZE;
-    }
+    if (op->size > op->room) return shoal_queue_unreceive_(op), -EMSGSIZE;
     if (op->size) memcpy(op->out, op->loan.data, op->size);
     ended = shoal_queue_ended_(op, SHOAL_RELEASE_, 1);
     if (ended <= 0) return ended;

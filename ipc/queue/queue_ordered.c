@@ -128,6 +128,19 @@ static void wake(struct shoal_queue *q, int side, uint32_t n) {
   if (SHOAL_UNLIKELY(n && shoal_eventcount_asleep_(q->wait.shm, side)))
     shoal_eventcount_wake_(q->wait.shm, side, (int)n);
 }
+// Around what ends messages that are in nobody's hands: it makes room, and may be the end for who has seen one in another's hands,
+// in a closed queue, and sleeps until that is over: it armed before it was inside.
+static int awaits_the_end(const struct shoal_queue *q) {
+  return SHOAL_UNLIKELY(shoal_load32_relaxed(&q->wait.shm->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_) != 0;
+}
+static void bump_for_room(struct shoal_queue *q) {
+  bump(q, SHOAL_PRODUCER);
+  if (awaits_the_end(q)) bump(q, SHOAL_CONSUMER);
+}
+static void wake_for_room(struct shoal_queue *q, uint32_t n) {
+  wake(q, SHOAL_PRODUCER, n);
+  if (n && awaits_the_end(q)) wake(q, SHOAL_CONSUMER, INT32_MAX);
+}
 // Around what makes a message that is in nobody's hands: to a put that drops the oldest it is room.
 static void bump_for_message(struct shoal_queue *q) {
   bump(q, SHOAL_CONSUMER);
@@ -223,14 +236,14 @@ static int get_some(struct shoal_queue_op_ *op, uint32_t most) {
   int rc = enter(op, SHOAL_CONSUMER);
   if (rc) return rc;
   for (; n < most && (rc = shoal_ordered_next(&q->ordered, &cell)) == 0; n++) {
-    if (!n) bump(q, SHOAL_PRODUCER);
+    if (!n) bump_for_room(q);
     memcpy(op->out, shoal_ordered_data(&q->ordered, cell), q->element_size);
     shoal_ordered_free(&q->ordered, cell);
     op->out += q->element_size;
     op->done++;
   }
   shoal_ordered_leave(&q->ordered, op->me);
-  wake(q, SHOAL_PRODUCER, n);
+  wake_for_room(q, n);
   return n ? 0 : rc;
 }
 
@@ -250,21 +263,65 @@ static int reserve(void *arg) {
   return rc;
 }
 
+// Inside, of the next message, before it is in hand: whatever else became of it would need another entry. -EMSGSIZE: it has no room,
+// and stays; -EPROTO: it is damaged.
+static int look_at(struct shoal_queue_op_ *op) {
+  struct shoal_queue *q = op->q;
+  struct shoal_loan loan = op->loan;
+  if (q->element_size || !(q->leased || op->fits)) return 0;
+  if (shoal_message_resolve_(q, &loan)) return shoal_fail_(-EPROTO, "a damaged message");
+  op->size = loan.size;
+  if (op->fits && loan.size > op->room) return -EMSGSIZE;
+  if (q->leased) op->loan = loan;
+  return 0;
+}
+// A message that was in nobody's hands is over; outside.
+static void is_over(struct shoal_queue *q, uint32_t me) {
+  wake_for_room(q, 1);
+  if (q->joinable) shoal_queue_done_(q, me);
+}
 static int receive(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_ordered *o = &op->q->ordered;
-  uint32_t cell = 0;
+  uint32_t cell = 0, damaged = 0;
   int rc = enter(op, SHOAL_CONSUMER);
   if (rc) return rc;
   rc = shoal_ordered_next(o, &cell);
   if (!rc) {
+    op->loan.data = shoal_ordered_data(o, cell);
+    rc = look_at(op);
+    damaged = rc == -EPROTO;
+  }
+  if (damaged) {
+    bump_for_room(op->q);
+    shoal_ordered_free(o, cell);
+  } else if (!rc) {
     if (op->q->leased) shoal_ordered_lease(o, cell, shoal_now_ns() + op->q->lease_ns);  // before it is in hand
     shoal_ordered_receive(o, cell, op->me);
-    op->loan.data = shoal_ordered_data(o, cell);
     op->loan.token = shoal_ordered_token(o, cell);
     shoal_ordered_holds(o, op->me, op->loan.token, SHOAL_CELL_READING_, &op->loan.redelivered);
   }
   shoal_ordered_leave(o, op->me);
+  if (damaged) is_over(op->q, op->me);
+  wake(op->q, SHOAL_CONSUMER, rc == -EMSGSIZE);  // as recv_one()
+  return rc;
+}
+
+// The block after its cell: killed between, whoever takes the lock ends what lies in a free one.
+static int drop(void *arg) {
+  struct shoal_queue_op_ *op = arg;
+  struct shoal_queue *q = op->q;
+  uint32_t cell = 0;
+  int rc = enter(op, SHOAL_CONSUMER);
+  if (rc) return rc;
+  rc = shoal_ordered_next(&q->ordered, &cell);
+  if (!rc) {
+    bump_for_room(q);
+    shoal_ordered_free(&q->ordered, cell);
+    if (!q->element_size) shoal_message_end_(q, shoal_ordered_data(&q->ordered, cell));
+  }
+  shoal_ordered_leave(&q->ordered, op->me);
+  if (!rc) is_over(q, op->me);
   return rc;
 }
 
@@ -362,11 +419,8 @@ static int receive_leased(void *arg) {
     op->loan = (struct shoal_loan){.role = op->me, .size = q->element_size, .handle_ = (uint32_t)q->wait.id};
     rc = receive(op);
     if (rc) return rc;
-    rc = q->element_size ? 0 : shoal_message_resolve_(q, &op->loan);
-    over = rc ? shoal_queue_ended_(op, SHOAL_RELEASE_, 1) : shoal_queue_bury_(op);
+    over = shoal_queue_bury_(op);
     if (over < 0) return over;
-    if (rc && !over) return shoal_fail_(-EPROTO, "a damaged message");
-    // else it took a lease's time to come here: another's, or the next message's
   } while (over);
   return 0;
 }
@@ -492,7 +546,7 @@ static int get_one(struct shoal_queue *q, uint32_t me, void *element, shoal_dead
   if (SHOAL_LIKELY(q->element_size <= SMALL)) {
     if (in_vain(q, SHOAL_CONSUMER)) return -EAGAIN;
     int rc = shoal_ordered_get(&q->ordered, me, element, deadline);
-    wake(q, SHOAL_PRODUCER, rc == 0);
+    wake_for_room(q, rc == 0);
     return rc;
   }
   struct shoal_queue_op_ op = {.q = q, .me = me, .deadline = deadline, .out = element};
@@ -549,7 +603,7 @@ static int take_next(struct shoal_queue_op_ *op, uint32_t *claimed) {
   uint32_t in_block;
   rc = shoal_message_fits_(op, next, &in_block);
   if (rc == -EMSGSIZE) return rc;
-  bump(op->q, SHOAL_PRODUCER);
+  bump_for_room(op->q);
   if (rc || !in_block) {
     if (!rc) rc = shoal_message_take_(op, next);
     shoal_ordered_free(o, cell);
@@ -568,7 +622,8 @@ static int recv_one(struct shoal_queue_op_ *op) {
   rc = take_next(op, &claimed);
   shoal_ordered_leave(&q->ordered, op->me);
   if (!claimed) {
-    wake(q, SHOAL_PRODUCER, rc == 0 || rc == -EPROTO);
+    wake_for_room(q, rc == 0 || rc == -EPROTO);
+    wake(q, SHOAL_CONSUMER, rc == -EMSGSIZE);  // the one that it came by was meant for who takes the message
     return rc;
   }
   rc = shoal_message_take_(op, op->loan.data);
@@ -616,6 +671,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
                                                         .recv = recv,                     \
                                                         .evicts = 1,                      \
                                                         .peek = peek,                     \
+                                                        .drop = drop,                     \
                                                         .done = done,                     \
                                                         .keep = keep,                     \
                                                         .in_hand = in_hand,               \

@@ -56,21 +56,18 @@ static int drop(struct shoal_queue_op_ *op, int (*take)(void *)) {
   int rc = take(&mine);
   mine.loan.role = op->me;
   if (!rc && !q->element_size) end_bytes(q, &mine.loan);
-  int ended = rc;
-  while (!rc && (ended = shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_)) == -EBUSY && q->joinable)
-    continue;  // as shoal_queue_ended_
-  if (!ended) shoal_queue_discarded_(q, 1);
-  if (ended == -EBUSY && !rc) {
-    shoal_role_hold(&q->wait, op->me);  // it stays leased
-    rc = -ETIMEDOUT;
-  }
+  if (!rc && !shoal_queue_end_(q, &mine.loan, SHOAL_RELEASE_)) shoal_queue_discarded_(q, 1);
   shoal_store32_release(&role->busy, busy);  // [R6] pairs with [A6] in sync/eventcount.c
   return rc;
 }
 
 static int drop_next(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  return drop(op, op->q->ops->receive);
+  struct shoal_queue *q = op->q;
+  if (!q->ops->drop) return drop(op, q->ops->receive);
+  int rc = q->ops->drop(op);
+  if (!rc) shoal_queue_discarded_(q, 1);
+  return rc;
 }
 
 // In hand, and its lease has run out: it is in nobody's.
@@ -139,14 +136,12 @@ static int get_and_keep(void *arg) {
 static int recv_and_keep(void *arg) {
   struct shoal_queue_op_ *op = arg;
   int rc;
+  op->fits = 1;
   do {
     rc = op->q->attempt.receive(op);
     if (rc) return rc;
     op->size = op->loan.size;
-    if (op->size > op->room) {
-      rc = shoal_queue_unreceive_(op);
-      return rc ? rc : -EMSGSIZE;
-    }
+    if (op->size > op->room) return shoal_queue_unreceive_(op), -EMSGSIZE;
     if (op->size) memcpy(op->out, op->loan.data, op->size);
   } while (!shoal_queue_is_still_(op->q, &op->loan));
   keep(op);

@@ -112,7 +112,7 @@ static int try_source(void *op) {
 static int try_counted(struct shoal_select_ *s, const struct shoal_case *c) {
   union shoal_select_op_ op;
   int me = role_of(c);
-  if (me < 0) return has_lock(s, c) ? bar(s, me) : me;
+  if (me < 0) return s->n == 1 && !s->can_sleep ? me : bar(s, me);
   op_of(s, c, (uint32_t)me, &op);
   point_at(c);
   if (keeps(c) && !s->only_look) shoal_role_hold(&c->queue->wait, (uint32_t)me);
@@ -256,9 +256,12 @@ static int add_permit(struct shoal_select_ *s, uint32_t i) {
   return shoal_semaphore_begin_(&permit->op, s->cases[i].semaphore);
 }
 
+// -ETIMEDOUT: a newcomer is barred from a queue, where the only role left is a dead one's, by who is stopped inside. The next call
+// goes on with that one.
 static int add_sources(struct shoal_select_ *s) {
   int rc = 0;
-  for (uint32_t i = 0; i < s->n && rc == 0; i++) {
+  for (; s->added < s->n; s->added++) {
+    uint32_t i = s->added;
     const struct shoal_case *c = &s->cases[i];
     if (is_counted(c)) rc = add_queue(s, i);
     else if (c->kind == SHOAL_CASE_EVENT) rc = add_event(s, i);
@@ -266,9 +269,10 @@ static int add_sources(struct shoal_select_ *s) {
     else if (is_other(c)) s->others++;
     else if (c->kind == SHOAL_CASE_WORD) s->words_of_others++;
     else if (c->kind == SHOAL_CASE_TIME && c->at.ns < s->until.ns) s->until = c->at;
+    if (rc) return rc;
   }
   s->words = 2 * (s->queues + s->events + s->permits) + (s->others != 0);
-  return rc;
+  return 0;
 }
 
 static struct shoal_sleeper_ *sleeper(struct shoal_select_ *s, uint32_t k) {
@@ -508,7 +512,11 @@ static int run(struct shoal_select_ *s, shoal_deadline deadline) {
   int rc = first_round(s);
   if (rc != -EAGAIN) return rc;
   s->until = deadline;
-  rc = add_sources(s);
+  while ((rc = add_sources(s)) == -ETIMEDOUT) {
+    if (!s->can_sleep || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
+    rc = first_round(s);
+    if (rc != -EAGAIN) return rc;
+  }
   return rc ? rc : wait_for_one(s, deadline);
 }
 
@@ -519,7 +527,7 @@ static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, 
   s->deadline = deadline;
   s->can_sleep = !shoal_deadline_is_try(deadline);
   s->only_look = s->polled = s->opened = s->barred = 0;
-  s->queues = s->events = s->permits = s->others = s->words_of_others = s->more = 0;
+  s->added = s->queues = s->events = s->permits = s->others = s->words_of_others = s->more = 0;
 }
 
 // All that are ready, `first` among them.

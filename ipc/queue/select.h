@@ -24,6 +24,8 @@
 // SAFETY   any thread; an array belongs to one call at a time. The thread becomes a consumer, or a producer, of each queue,
 //          when a select of its first looks closely at that; a publisher likewise, a subscriber it must be already. A queue may
 //          stand in several cases. An event, queue or topic stays until the call returns.
+//          A newcomer for whom there is only a dead one's role, at a queue in which somebody is stopped (ipc/queue/queue.h, KINDS),
+//          tries again until its deadline; each try takes a second, in which the other cases wait.
 //          In a signal handler: not.
 // ORDERING as get, put, shoal_event_wait.
 // SLEEP    all words of all objects in one futex_waitv (sync/eventcount.h: the same protocol, step by step). A wake-up that
@@ -244,7 +246,7 @@ int shoal_selector_open(struct shoal_selector **out) SHOAL_MUST_CHECK;
 int shoal_selector_fd(const struct shoal_selector *f);
 // 0: nothing is ready, and the descriptor will tell, once. 1: a case is ready now, and it is not armed. Errors as
 // shoal_select; -EINVAL, too: a descriptor, process or time, which are the loop's own, or SHOAL_SELECT_MAX cases. -EPERM: in a
-// child of fork. The cases, their queues and events, and the calling thread, stay until it is armed anew or closed; one
+// child of fork. -ETIMEDOUT, not armed: a newcomer, kept from its role for a second (SAFETY, above). The cases, their queues and events, and the calling thread, stay until it is armed anew or closed; one
 // thread at a time.
 int shoal_selector_arm(struct shoal_selector *f, struct shoal_case *cases, uint32_t n) SHOAL_MUST_CHECK;
 // 0.

@@ -39,6 +39,7 @@ struct shoal_select_ {
   int woken;          // the last sleep was ended by somebody, and what was attempted since came before the next arming
   int late;           // the last sleep was ended by nobody
   int barred;         // somebody stood inside a queue for too long: nobody knows what is there
+  uint32_t added;     // how many of the cases have their sources
   uint32_t queues, events, permits, others;  // how many cases are queues or topics, events, semaphores, descriptors
   uint32_t words_of_others, more;            // how many are of other rooms, and their words
   uint8_t queue_at[SHOAL_SELECT_MAX];        // which

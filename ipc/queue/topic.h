@@ -107,14 +107,14 @@ int shoal_topic_close(struct shoal_topic *t);
 // Makes the calling thread a publisher: subscribers then know that somebody may still publish. publish and reserve do
 // so by themselves. -EUSERS.
 int shoal_topic_join(struct shoal_topic *t);
-// Its reservations are cancelled.
+// Its reservations are cancelled. 0, also if it is none.
 int shoal_topic_leave(struct shoal_topic *t);
 // 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT: a subscriber that is waited for is a ring behind; -EPIPE, -EUSERS. Sleeps.
 // Typed forms: -EBADMSG, its messages are of another size.
 int shoal_topic_publish(struct shoal_topic *t, const void *element, shoal_deadline deadline);
-// A slot to write, published by commit, given up by cancel. A reservation holds up what is published behind it.
+// A slot to write, published by commit, given up by cancel. Errors as publish. A reservation holds up what is published behind it.
 int shoal_topic_reserve(struct shoal_topic *t, struct shoal_loan *loan, shoal_deadline deadline);
-// -EINVAL: no reservation (any more), -EPERM: another thread's; nothing changed.
+// 0, at once. -EINVAL: no reservation (any more), -EPERM: another thread's; nothing changed.
 int shoal_topic_commit(struct shoal_topic *t, struct shoal_loan *loan);
 int shoal_topic_cancel(struct shoal_topic *t, struct shoal_loan *loan);
 
@@ -128,11 +128,12 @@ int shoal_topic_unsubscribe(struct shoal_topic *t);
 // Copies the next message. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE; -EINVAL: the thread does not subscribe;
 // -EBUSY: it holds a message. Sleeps.
 int shoal_topic_get(struct shoal_topic *t, void *element, shoal_deadline deadline);
-// The same in place, one at a time; only to be read: others read it, too. loan->redelivered: members that died with it.
+// The same in place, one at a time, with the same errors; only to be read: others read it, too. loan->redelivered: members that died
+// with it.
 int shoal_topic_receive(struct shoal_topic *t, struct shoal_loan *loan, shoal_deadline deadline);
-// Done with it. -EINVAL: not held (any more), -EPERM: another thread's; nothing changed.
+// Done with it. 0, at once. -EINVAL: not held (any more), -EPERM: another thread's; nothing changed.
 int shoal_topic_release(struct shoal_topic *t, struct shoal_loan *loan);
-// It comes again: to the caller or, in a group, to any member.
+// It comes again: to the caller or, in a group, to any member. As release.
 int shoal_topic_return(struct shoal_topic *t, struct shoal_loan *loan);
 
 // ---- looking at it; all of it a snapshot ----
@@ -148,6 +149,7 @@ struct shoal_topic_info {
   uint64_t redelivered;                                               // messages in the hands of members that died
   uint64_t wakes, woken, sleeps, rings, fences, late, reaped, joins;  // struct shoal_eventcount_counters
 };
+// By any thread, which gets no role by it, and waits for nobody. 0.
 int shoal_topic_info(struct shoal_topic *t, struct shoal_topic_info *out);
 
 struct shoal_topic_subscriber_info {

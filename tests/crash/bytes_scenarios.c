@@ -321,6 +321,8 @@ OF(fifo, "fifo", SHOAL_QUEUE_FIFO, s, "in the slot", 16);
 OF(fifo, "fifo", SHOAL_QUEUE_FIFO, b, "in a block", 100);
 OF(priority, "priority", SHOAL_QUEUE_PRIORITY, b, "in a block", 100);
 SELECTS(priority, "priority");
+SCENARIO(fifo_clear, "fifo", "in a block", "clear", .setup = fifob_part, .prepare = consuming, .op = op_clear,
+         .check = check_cleared);
 
 // ---- policies, all in blocks ----
 #define POLICY(id, text, ...) CRASH_SCENARIO(id, .name = "bytes policy: " text, .cleanup = unmake, __VA_ARGS__)

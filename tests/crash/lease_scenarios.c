@@ -169,17 +169,21 @@ enum {
   CLEARED                // how many a clear has dropped
 };
 // What is delivered once in vain goes there; the first of `inside` has been.
-static void in_vain(uint64_t lease_ns, uint32_t inside) {
+static void in_vain_of(struct shoal_queue_options options, uint32_t inside) {
   static void *memory;
   if (!memory) memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   memset(memory, 0, BYTES);
-  make((struct shoal_queue_options){.delivery_max = 1, .lease_ns = lease_ns}, inside);
+  options.delivery_max = 1;
+  make(options, inside);
   queue_place(memory, BYTES, (struct shoal_queue_options){0}, &D);
   receive();
   op_return();
   shoal_queue_leave(Q, SHOAL_CONSUMER);
   T->word[HELD] = 0;
   Q->dead = D;
+}
+static void in_vain(uint64_t lease_ns, uint32_t inside) {
+  in_vain_of((struct shoal_queue_options){.lease_ns = lease_ns}, inside);
 }
 static void once_in_vain(void) { in_vain(0, 2); }
 static void once_in_vain_leased(void) { in_vain(HOUR / 2, 2); }
@@ -336,15 +340,23 @@ static void op_clear_or_not(void) {
   CRASH_EXPECT(n >= 0 || n == -ETIMEDOUT, "clear answered %d", n);
   T->word[CLEARED] = (uint32_t)(n > 0 ? n : 0);
 }
-// And it is alone at its clear: what stayed in hand, the task_done of the next would end, so there it waits.
+// What stayed in hand, the task_done of the next would end, and not what was got.
+static void op_finish(const struct message *m) {
+  int rc;
+  took(m);
+  while ((rc = shoal_queue_task_done(Q)) == -ETIMEDOUT) continue;
+  CRASH_EXPECT(rc == 0, "task_done answered %d", rc);
+}
 static void op_clear_then_finish(void) {
   struct message m;
   op_clear_or_not();
-  if (messages_get(Q, &m, SHOAL_TRY)) return;
-  took(&m);
-  int rc;
-  while ((rc = shoal_queue_task_done(Q)) == -ETIMEDOUT) continue;
-  CRASH_EXPECT(rc == 0, "task_done answered %d", rc);
+  if (messages_get(Q, &m, SHOAL_TRY) == 0) op_finish(&m);
+}
+static void op_get_then_finish(void) {
+  struct message m;
+  int rc = messages_get(Q, &m, SHOAL_TRY);
+  if (rc == -ETIMEDOUT) rc = messages_get(Q, &m, SHOAL_TRY);
+  if (rc == 0) op_finish(&m);
 }
 static void it_goes_on(void) {
   if (!T->gate) crash_open_gate();
@@ -394,6 +406,26 @@ static void buried_and_got(void) {
   ledger_once();
   CRASH_EXPECT(T->taken[2] == 1, "the other came %u times", T->taken[2]);
 }
+// Joinable: it is got all the same, whether it has been moved or not.
+static void joinable_once_in_vain_long(void) {
+  in_vain_of((struct shoal_queue_options){.lease_ns = LONG * HOUR, .joinable = 1}, 2);
+}
+OF_KIND(joinable_once_in_vain_long, in_line, SHOAL_QUEUE_FIFO)
+static void buried_or_got(void) {
+  it_goes_on();
+  T->late += LONG;
+  time_passes();
+  T->late += LONG;
+  time_passes();
+  crash_survivor(take_dead_letters);
+  ledger_once();
+  CRASH_EXPECT(T->word[BURIED] + T->taken[1] >= 1 && T->word[BURIED] <= 2, "buried %u times, and came %u times",
+               T->word[BURIED], T->taken[1]);
+  CRASH_EXPECT(T->taken[2] == 1, "the other came %u times", T->taken[2]);
+  CRASH_EXPECT(there() == 0, "%u messages left in the ring", there());
+}
+BARRED(bury_finish, "fifo: get and task_done, leased, one goes to dead letters", joinable_once_in_vain_long_in_line,
+       op_get_then_finish, buried_or_got);
 BARRED(bury, "fifo: get, leased, one goes to dead letters", once_in_vain_long_in_line, op_get_or_not, buried_and_got);
 BARRED(get, "fifo: get, leased", leased_long_in_line, op_get_or_not, each_got_or_dropped_once);
 BARRED(clear, "fifo: clear, leased", leased_long_in_line, op_clear_or_not, each_got_or_dropped_once);

@@ -291,6 +291,54 @@ static void test_too_small_a_buffer_loses_nothing(void **state) {
   too_small(SHOAL_QUEUE_FIFO);
 }
 
+// One message wakes one sleeper: here the one whose buffer is too small. Another has it then.
+static void recv_in_turn(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_segment *mine;
+  struct shoal_queue *q = open_again(&mine);
+  unsigned char buffer[200];
+  uint64_t size = 0, room = i ? sizeof buffer : 10;
+  CHECK(shoal_queue_recv(q, buffer, room, &size, shoal_after_ns(1)) == -ETIMEDOUT);  // it has its role
+  shoal_add32_seq_cst(&s->ready, 1);
+  await(&s->stage, i + 1);
+  CHECK(shoal_queue_recv(q, buffer, room, &size, SHOAL_FOREVER) == (i ? 0 : -EMSGSIZE) && size == 100);
+  while (i == 0) pause();
+  CHECK(shoal_queue_detach(q) == 0 && shoal_segment_close(mine) == 0);
+}
+static void hands_on(uint32_t kind, uint32_t joinable, uint64_t lease_ns) {
+  struct peer p[2];
+  struct shoal_queue_info info;
+  make_segment(0);
+  struct shoal_queue *q =
+      make_with((struct shoal_queue_options){.capacity = 4, .kind = kind, .joinable = joinable, .lease_ns = lease_ns});
+  assert_int_equal(shoal_queue_join(q, SHOAL_PRODUCER), 0);
+  for (unsigned i = 0; i < 2; i++) {
+    p[i] = peer_start(&arena, recv_in_turn, i);
+    await(&shared()->ready, i + 1);
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    shoal_store32_seq_cst(&shared()->stage, i + 1);
+    peer_asleep(&p[i]);
+  }
+  assert_int_equal(send_filled(q, 100, 1, SHOAL_TRY), 0);
+  peer_join(&p[1]);
+  peer_kill(&p[0]);
+  assert_int_equal(shoal_queue_clear(q), joinable);  // what it gave back when it left
+  assert_int_equal(shoal_queue_info(q, &info), 0);
+  assert_int_equal(info.late, 0);
+  unmake(q);
+}
+static void test_too_small_a_buffer_hands_the_wake_on(void **state) {
+  (void)state;
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
+    if (kind == SHOAL_QUEUE_SPSC) continue;
+    hands_on(kind, 0, 0);
+    hands_on(kind, 0, 3600000000000);
+    hands_on(kind, 1, 0);
+    hands_on(kind, 1, 3600000000000);
+  }
+}
+
 static void full(uint32_t kind) {
   make_segment(64 * MIB);
   struct shoal_queue *q = make_with((struct shoal_queue_options){.capacity = 2, .kind = kind});
@@ -976,6 +1024,7 @@ int main(void) {
       cmocka_unit_test(test_many_to_many_processes),
       cmocka_unit_test(test_more_than_4_gib),
       cmocka_unit_test(test_too_small_a_buffer_loses_nothing),
+      cmocka_unit_test(test_too_small_a_buffer_hands_the_wake_on),
       cmocka_unit_test(test_too_large_and_full),
       cmocka_unit_test(test_loans),
       cmocka_unit_test(test_deaths),

@@ -530,6 +530,35 @@ static void test_the_end_waits_for_what_others_hold(void **state) {
     unmake(q);
   }
 }
+// It comes back, one of two who wait for its end has it, and stays: the other is told.
+static void get_and_stay_or_be_told(void *memory, unsigned i) {
+  struct shared *s = memory;
+  uint64_t v;
+  (void)i;
+  int rc = numbers_get(attach(memory), &v, SHOAL_FOREVER);
+  CHECK(rc == 0 || rc == -EPIPE);
+  shoal_add32_seq_cst(rc ? &s->ready : &s->done, 1);
+  while (rc == 0) pause();
+}
+static void test_the_end_is_told_when_the_last_is_got(void **state) {
+  (void)state;
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
+    if (kind == SHOAL_QUEUE_SPSC) continue;
+    struct shoal_queue *q = make_numbers(kind, 4);
+    struct peer peers[2];
+    put_number(q, 5);
+    struct shoal_loan loan = receive(q);
+    sleepers_start(peers, 2, get_and_stay_or_be_told);
+    assert_int_equal(shoal_queue_close(q), 0);
+    for (int i = 0; i < 2; i++) peer_asleep(&peers[i]);
+    assert_int_equal(shoal_queue_return(q, &loan), 0);
+    await(&shared()->done, 1);
+    await(&shared()->ready, 1);
+    for (int i = 0; i < 2; i++) peer_kill(&peers[i]);
+    never_late(q);
+    unmake(q);
+  }
+}
 // What was reserved before the closing may still be committed: a consumer waits for it.
 static void the_end_waits_for_what_is_reserved(uint32_t kind, int how) {
   struct shoal_queue *q = make_numbers(kind, 4);
@@ -1124,7 +1153,7 @@ static void ends_beside_one_stopped(void *memory, unsigned i) {
   CHECK(rc == (i == 3 ? -ETIMEDOUT : 0) && (i == 3) == (loan.data != NULL));
   if (i == 1) shoal_store64_relaxed(&s->answers[3], v);
   shoal_add32_seq_cst(&s->ready, 1);
-  if (i == 3) await(&s->done, 2);
+  await(&s->done, 2);  // that one has gone on: who leaves waits for it no longer than a second
   if (i == 3) CHECK(shoal_queue_commit(q, &loan) == 0);
   CHECK(shoal_queue_detach(q) == 0);
 }
@@ -1368,7 +1397,7 @@ static void receives_two(void *memory, unsigned i) {
 static void test_task_done_beside_one_who_is_stopped_inside(void **state) {
   (void)state;
   struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);
-  o.lease_ns = 50000000;
+  o.lease_ns = UINT64_C(3600000000000);
   o.joinable = 1;
   struct shoal_queue *q = make(&o);
   uint64_t v;
@@ -1379,6 +1408,8 @@ static void test_task_done_beside_one_who_is_stopped_inside(void **state) {
   let_in_and_stop();
   assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);
   let_go_on();
+  for (uint32_t cell = 0; cell < 2; cell++) shoal_ordered_lease(&q->ordered, cell, 1);  // as if its hour had passed
+  shoal_store64_relaxed(&q->extra->next, 0);
   run(&arena, PROCESSES, 1, receives_two);
   for (int k = 0; k < 2; k++) assert_int_equal(shoal_queue_task_done(q), -ETIMEDOUT);
   assert_int_equal(shoal_queue_task_done(q), -EINVAL);
@@ -1621,6 +1652,7 @@ int main(void) {
       cmocka_unit_test(test_a_returned_message_keeps_its_key),
       cmocka_unit_test(test_close_tells_all_that_sleep),
       cmocka_unit_test(test_the_end_waits_for_what_others_hold),
+      cmocka_unit_test(test_the_end_is_told_when_the_last_is_got),
       cmocka_unit_test(test_the_end_waits_for_what_is_reserved),
       cmocka_unit_test(test_the_last_peers_death_ends_the_stream),
       cmocka_unit_test(test_a_dead_holders_message_wakes_a_sleeper),

@@ -3,11 +3,15 @@
 //   2 what does not fit a format, or is damaged, is still the next to be received; nothing is stored
 //   3 with a key the smallest comes first, and only kind PRIORITY takes one
 //   4 what cannot be packed is not sent; a full queue and a wrong one answer as byte messages do
+//   5 a put that somebody who is stopped inside keeps from its end leaves nothing behind
 #include "ipc/queue/packed.h"
 
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -155,6 +159,61 @@ static void test_what_is_refused(void **state) {
   }
 }
 
+// Whoever is inside when the value has been packed, and its reservation is to be committed, is stopped there: the page that is packed
+// from sees to it.
+static struct { shoal_atomic32 enter, inside, leave; } * stage;
+static char *page;
+static pid_t holder;
+static void stands_inside(struct shoal_queue *q) {
+  int me = shoal_role_mine(&q->wait, SHOAL_CONSUMER);
+  CHECK(me > 0);
+  while (!shoal_load32_seq_cst(&stage->enter)) sched_yield();
+  CHECK(shoal_ordered_enter(&q->ordered, (uint32_t)me, SHOAL_FOREVER) == 0);
+  shoal_store32_seq_cst(&stage->inside, 1);
+  while (!shoal_load32_seq_cst(&stage->leave)) sched_yield();
+  shoal_ordered_leave(&q->ordered, (uint32_t)me);
+  CHECK(shoal_queue_detach(q) == 0);
+  _exit(0);
+}
+static void in_the_midst(int signal) {
+  int status;
+  (void)signal;
+  shoal_store32_seq_cst(&stage->enter, 1);
+  while (!shoal_load32_seq_cst(&stage->inside)) sched_yield();
+  CHECK(kill(holder, SIGSTOP) == 0 && waitpid(holder, &status, WUNTRACED) == holder);
+  mprotect(page, 4096, PROT_READ | PROT_WRITE);
+}
+static void test_put_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  struct sigaction old, act = {.sa_handler = in_the_midst};
+  stage = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_true(stage != MAP_FAILED && page != MAP_FAILED);
+  memset(page, 'a', 4096);
+  struct shoal_queue *q = make(SHOAL_QUEUE_PRIORITY);
+  assert_int_equal(shoal_queue_join(q, SHOAL_PRODUCER), 0);
+  fflush(NULL);
+  holder = fork();
+  if (holder == 0) stands_inside(q);
+  sigaction(SIGSEGV, &act, &old);
+  mprotect(page, 4096, PROT_NONE);
+  int rc = shoal_queue_put_packed(q, SHOAL_TRY, "S", page, (size_t)4000);
+  sigaction(SIGSEGV, &old, NULL);
+  assert_int_equal(rc, -ETIMEDOUT);
+  shoal_store32_seq_cst(&stage->leave, 1);
+  kill(holder, SIGCONT);
+  struct peer p = {holder};
+  peer_join(&p);
+  assert_int_equal(blocks_now(), blocks);
+  int n;
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "i", i), 0);  // all places are there
+  for (int i = 0; i < 4; i++) assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "i", &n), 0);
+  unmake(q);
+  munmap(page, 4096);
+  munmap(stage, 4096);
+}
+
 int main(void) {
   watchdog(120);
   const struct CMUnitTest tests[] = {
@@ -162,6 +221,7 @@ int main(void) {
       cmocka_unit_test(test_the_smallest_key_comes_first),
       cmocka_unit_test(test_what_does_not_fit_stays),
       cmocka_unit_test(test_what_is_refused),
+      cmocka_unit_test(test_put_beside_one_who_is_stopped_inside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

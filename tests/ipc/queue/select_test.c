@@ -651,6 +651,36 @@ static void test_a_dead_one_beside_one_who_is_stopped_inside(void **state) {
   peer_join(&p);
   unmake();
 }
+// All roles are taken, one of them by a dead one, who cannot be taken out beside one who is stopped inside: who comes to be the third
+// waits as long as it says, alone or beside other cases.
+static void test_a_newcomer_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  uint64_t v = 0;
+  born = 0;
+  make_of(2, (struct shoal_queue_options){.capacity = 4, .producers = 8, .consumers = 2, .kind = SHOAL_QUEUE_FIFO});
+  put(Q[0], 1);
+  struct peer dead = bear(dies_with_one, 0);
+  peer_join(&dead);
+  struct peer p = bear(stands_inside, 0);
+  stop(&p);
+  shoal_deadline later = shoal_after_ns(SHOAL_RECHECK_NS + SHOAL_RECHECK_NS / 4);
+  struct shoal_case c[] = {number_queue_on_get(Q[0], &v), number_queue_on_get(Q[1], &v),
+                           shoal_on_time(shoal_after_ns(2 * SHOAL_RECHECK_NS + SHOAL_RECHECK_NS / 2))};
+  assert_int_equal(shoal_select(c, 1, later), -ETIMEDOUT);
+  assert_true(shoal_deadline_passed(later));
+  assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), 2);
+  assert_int_equal(shoal_select(c, 2, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_select(c, 1, SHOAL_TRY), -ETIMEDOUT);
+  put(Q[1], 2);
+  assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 1);
+  assert_int_equal(v, 2);
+  kill(p.pid, SIGCONT);
+  shoal_store32_seq_cst(&shared()->stage, 1);
+  assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 0);
+  assert_int_equal(v, 1);
+  peer_join(&p);
+  unmake();
+}
 static uint64_t answer(unsigned i) { return shoal_load64_relaxed(&shared()->answers[i]); }
 
 static void test_two_selects_and_a_message_each(void **state) {
@@ -1477,6 +1507,7 @@ int main(void) {
       cmocka_unit_test(test_the_end_waits_for_what_others_hold),
       cmocka_unit_test(test_one_is_stopped_inside),
       cmocka_unit_test(test_a_dead_one_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_a_newcomer_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_two_selects_and_a_message_each),
       cmocka_unit_test(test_a_wake_that_is_not_used_is_handed_on),
       cmocka_unit_test(test_who_only_looked_hands_on),
