@@ -24,7 +24,7 @@
 #include "core/segment_internal.h"
 
 #ifndef WATCHDOG_S
-#define WATCHDOG_S 240
+#define WATCHDOG_S 600
 #endif
 
 // In a child, where cmocka's assertions would unwind into the parent's test.

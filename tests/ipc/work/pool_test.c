@@ -656,7 +656,7 @@ int main(void) {
     fprintf(stderr, "no shared memory: %s\n", shoal_reason());
     return 1;
   }
-  alarm(50);
+  alarm(600);
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   return shoal_segment_close(seg) ? 1 : failed;
 }
