@@ -58,7 +58,7 @@ int shoal_object_confirm(struct shoal_segment *seg, const struct shoal_object *o
 int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object);
 // The object that begins at `address`, whoever has it open: close says whether this process has. -EINVAL: there is none.
 int shoal_object_at(struct shoal_segment *seg, const void *address, struct shoal_object *out) SHOAL_MUST_CHECK;
-// Removes the name. -ENOENT.
+// Removes the name. -ENOENT. Sleeps while others change the directory, as create does.
 int shoal_object_remove(struct shoal_segment *seg, const char *name);
 // The same, of an object of that type only, or, if it ends in ':', of a type that begins so: -EBADMSG another one.
 int shoal_object_remove_typed(struct shoal_segment *seg, const char *name, const char *type);
@@ -106,6 +106,8 @@ struct shoal_object_info {
   uint64_t size;
   shoal_off off;
 };
+// Calls `each` for every name, in no order, until it answers other than 0, and answers that. Takes no lock: what comes or
+// goes meanwhile may be told of or not; each is told as it was at one moment.
 int shoal_object_list(struct shoal_segment *seg, int (*each)(const struct shoal_object_info *, void *), void *arg);
 
 SHOAL_END

@@ -1,7 +1,6 @@
 // What a process and its threads know of a heap: its place in it, its chunks, the threads' lists. A child of fork has the
 // chunks, and begins anew with all else. [H5], [H6]: core/heap_internal.h.
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -55,13 +55,19 @@ struct shoal_segment_options {  // zero: the default
 // whom shoal_segment_fd() is passed to. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOMEM, -EACCES, -EMFILE, -ENOSYS.
 int shoal_segment_create(const char *name, const struct shoal_segment_options *options,
                          struct shoal_segment **out) SHOAL_MUST_CHECK;
-// Of the options only `flags` counts. -ENOENT, -EPROTO (and why: shoal_reason()), -EACCES, -ENOMEM.
+// Of the options only `flags` counts. Sleeps while a collector judges that file: no longer than that takes or the collector
+// lives, but as long as it is stopped (SIGSTOP) there. -ENOENT, -EPROTO (and why: shoal_reason()), -EACCES, -ENOMEM;
+// -EINVAL, -ENAMETOOLONG no such name can be; -EMFILE, -ENOSYS.
 int shoal_segment_open(const char *name, const struct shoal_segment_options *options,
                        struct shoal_segment **out) SHOAL_MUST_CHECK;
+// Opens it or, if there is none, creates it: the codes of both but -ENOENT and -EEXIST. Who comes at the same time has the
+// same one.
 int shoal_segment_open_or_create(const char *name, const struct shoal_segment_options *options,
                                  struct shoal_segment **out) SHOAL_MUST_CHECK;
-int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK;  // fd stays the caller's
-int shoal_segment_fd(const struct shoal_segment *seg);                           // stays the segment's
+// The segment of a file that is open: of another process's, handed over by fork or SCM_RIGHTS. `fd` stays the caller's. As
+// open; -ENOENT: there is no such descriptor.
+int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK;
+int shoal_segment_fd(const struct shoal_segment *seg);  // stays the segment's
 
 // To look at what is in it: the mapping is this process's own copy, page by page from its first write on, so nothing that any
 // call does through it reaches the segment, and nobody is held up: it is no user, takes no place of a participant or in the
@@ -75,12 +81,12 @@ int shoal_segment_look(const char *name, struct shoal_segment **out) SHOAL_MUST_
 // another thread of this process is a participant, or this thread owns a lock or a role in it (a queue it has used and not
 // detached).
 int shoal_segment_close(struct shoal_segment *seg);
-// Removes the name; who has it open goes on. -ENOENT.
+// Removes the name; who has it open goes on. Sleeps as open does. -ENOENT; -EACCES; -EINVAL, -ENAMETOOLONG.
 int shoal_segment_unlink(const char *name);
 // Removes every segment that nobody has open, and what a killed creator left: also one that was closed and is kept under its
-// name for the next start. The number removed, or an error.
+// name for the next start. The number removed, or why /dev/shm could not be read. Waits for nobody.
 int shoal_segment_gc(void);
-// The same of one name. -ENOENT; -EBUSY somebody has it open; -EPROTO no segment, of whatever version; -EACCES.
+// The same of one name: 0. -ENOENT; -EBUSY somebody has it open; -EPROTO no segment, of whatever version; -EACCES.
 int shoal_segment_collect(const char *name);
 
 struct shoal_segment_file {
@@ -94,7 +100,7 @@ struct shoal_segment_file {
   int64_t born;                // seconds since 1970; where the kernel does not know, when it was last changed by a call
 };
 // Calls `each` for every name in /dev/shm that begins as segments do, whatever it is, until it answers other than 0, and
-// answers that. Opens them to read, locks nothing, changes nothing.
+// answers that. Opens them to read, locks nothing, changes nothing. Or why /dev/shm could not be read.
 int shoal_segment_list(int (*each)(const struct shoal_segment_file *, void *), void *arg);
 
 // Makes it at least `size` bytes, for objects. Objects do so by themselves. -ENOSPC: beyond size_max or this process's
@@ -119,6 +125,7 @@ struct shoal_segment_info {
   uint32_t participants, participants_max, objects, objects_max;
   struct shoal_counters counters;  // since it was made, of all who ever used it
 };
+// 0. Looks at every slot and every name: exact when nobody else is at work.
 int shoal_segment_info(struct shoal_segment *seg, struct shoal_segment_info *out);
 
 // The address of `size` bytes at `off`, or NULL: not wholly inside. Never reads bounds from the segment.

@@ -1,7 +1,6 @@
 // Units and their owners. An owner word is the index of a directory entry + 1, or 0. Words change under the writer word
 // only, and the entry names its run before the first of them changes: whoever repairs finds all words of a run that was
 // half claimed or half given back, and tells them from those that somebody else has claimed since.
-#include "core/error.h"
 #include "core/segment_internal.h"
 
 // The end of the run that unit `at` is in, as its owner's entry has it; at + 1 if that is not to be believed.

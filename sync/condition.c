@@ -1,6 +1,5 @@
 #include "sync/condition.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "core/backoff.h"

@@ -10,7 +10,7 @@
 #endif
 
 struct words {
-  shoal_atomic32 ready, word[SHOAL_FUTEX_MANY], rounds, stop;
+  shoal_atomic32 ready, word[SHOAL_FUTEX_MANY], rounds, stop, ended;
 };
 
 static void test_changed_value_and_deadline(void **state) {
@@ -69,6 +69,7 @@ static void *sleep_while_set(void *arg) {
     if (!(now & 1u << 31)) shoal_or32_seq_cst(&w->word[0], 1u << 31);
     else if (shoal_futex_wait(&w->word[0], now, SHOAL_FOREVER) == 0) shoal_add32_relaxed(&w->rounds, 1);
   }
+  shoal_add32_relaxed(&w->ended, 1);
   return NULL;
 }
 static void test_clear_and_wake(void **state) {
@@ -85,7 +86,11 @@ static void test_clear_and_wake(void **state) {
     }
   }
   shoal_store32_relaxed(&w.stop, 1);
-  shoal_futex_clear_and_wake(&w.word[0], 31);
+  // Again until both have seen it: one may have looked before, and the other have set the bit again since.
+  while (shoal_load32_relaxed(&w.ended) < 2) {
+    shoal_futex_clear_and_wake(&w.word[0], 31);
+    sched_yield();
+  }
   for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
 }
 

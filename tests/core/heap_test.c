@@ -8,7 +8,6 @@
 // - hostile words cause errors, and no access outside the segment
 #include "core/heap_internal.h"
 
-#include "core/deadline.h"
 #include "core/directory.h"
 #include "tests/core/support.h"
 

@@ -13,7 +13,9 @@
 static const struct shoal_segment_options small = {
     .size = 64 << 10, .size_max = 16 << 20, .participants = 8, .objects = 16};
 
-static void path_of_name(const char *name, char *path, size_t n) { snprintf(path, n, "/dev/shm/shoal.%s", name); }
+static void path_of_name(const char *name, char *path, size_t n) {
+  snprintf(path, n, "%s/shoal.%s", shoal_shm_directory_, name);
+}
 
 static uint64_t sum_of(const char *name) {
   char path[160], buffer[4096];
@@ -240,6 +242,7 @@ static void test_list_tells_of_foreign_files(void **state) {
 
 int main(void) {
   alarm(WATCHDOG_S);
+  own_folder();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_look_changes_nothing),
       cmocka_unit_test(test_a_look_into_a_full_segment),
@@ -248,5 +251,6 @@ int main(void) {
       cmocka_unit_test(test_list_tells_who_is_used),
       cmocka_unit_test(test_list_tells_of_foreign_files),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  return own_folder_ends() || failed;
 }

@@ -789,6 +789,7 @@ static void test_close_refuses_with_a_word_owned(void **state) {
 
 int main(void) {
   alarm(WATCHDOG_S);
+  own_folder();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_two_mappings_one_content),
       cmocka_unit_test(test_names),
@@ -817,5 +818,6 @@ int main(void) {
       cmocka_unit_test(test_close_after_a_thread_exited),
       cmocka_unit_test(test_close_refuses_with_a_word_owned),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  return own_folder_ends() || failed;
 }

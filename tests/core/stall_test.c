@@ -116,8 +116,10 @@ static void strike(struct scene *s) {
   assert_int_equal(s->seg->header->objects_used.v_, 0);
   for (uint64_t i = 0; i < info.size / SHOAL_UNIT_; i++) assert_int_equal(s->seg->owners[i].v_, 0);
   for (uint32_t i = 0; i < s->seg->g.lines * SHOAL_LINE_RECORDS_; i++) assert_int_equal(record_at(s->seg, i)->v_, 0);
-  for (uint32_t i = 0; i < s->seg->g.participants; i++)
-    assert_true(s->seg->procs[i].live.word.v_ == 0 || s->seg->procs[i].live.word.v_ & (uint32_t)getpid());
+  for (uint32_t i = 0; i < s->seg->g.participants; i++) {
+    uint32_t word = s->seg->procs[i].live.word.v_;
+    assert_true(word == 0 || shoal_robust_owner(word) == (uint32_t)getpid());
+  }
   assert_ok(shoal_segment_close(s->seg));
 }
 

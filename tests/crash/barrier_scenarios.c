@@ -2,7 +2,6 @@
 // other all the same; nobody goes on before all have arrived; an action is run before any goes on.
 #include <errno.h>
 
-#include "core/error.h"
 #include "sync/barrier.h"
 #include "tests/crash/crash.h"
 

@@ -6,11 +6,10 @@
 
 #include "core/error.h"
 #include "core/heap_internal.h"
-#include "core/proc.h"
 #include "ipc/data/dict.h"
 #include "ipc/data/list.h"
 #include "ipc/data/nested.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/fixture.h"
 
 #define F SHOAL_FOREVER
 #define OK(call)                                                               \
@@ -22,8 +21,6 @@
 static const struct shoal_segment_options options = {
     .size = 2200 << 10, .size_max = 2200 << 10, .participants = 8, .objects = 16};
 static const struct shoal_dict_options small = {.stripes = 2};
-static struct shoal_segment *S;
-static struct shoal_heap *H;
 static struct shoal_object place;
 static struct shoal_dict *D;  // one of these two lies in it
 static struct shoal_list *L;
@@ -32,24 +29,6 @@ enum { ENTRIES };  // T->word: how many it has before
 
 // ---- what there is ----
 
-// Blocks of objects, and objects that are no part of the heap.
-static void expect_just(uint64_t blocks, uint64_t objects, const char *when) {
-  struct shoal_heap_audit a = {0};
-  struct shoal_heap_info heap;
-  struct shoal_segment_info info;
-  OK(shoal_proc_reap(S));
-  OK(shoal_heap_reap(H));
-  OK(shoal_heap_audit(H, &a));
-  CRASH_EXPECT(!a.damaged && a.dead_runs + a.dead_blocks + a.unreferenced == 0,
-               "%s: %lu damaged, %lu runs and %lu blocks of the dead, %lu that nothing leads to", when, a.damaged,
-               a.dead_runs, a.dead_blocks, a.unreferenced);
-  OK(shoal_heap_info(H, &heap));
-  OK(shoal_segment_info(S, &info));
-  CRASH_EXPECT(heap.objects == blocks && heap.blocks == blocks, "%s: %u of %lu blocks are objects', not %lu", when,
-               heap.objects, (unsigned long)heap.blocks, (unsigned long)blocks);
-  CRASH_EXPECT(info.objects - heap.chunks - 1 == objects, "%s: %u objects, not %lu", when,
-               info.objects - heap.chunks - 1, (unsigned long)objects);
-}
 static void join(void) {
   int rc = 0;
   CRASH_EXPECT(shoal_cache_of_(H, &rc) != NULL, "no place in the heap: %d", rc);
@@ -128,12 +107,12 @@ static void survive_dict(void) {
     OK(shoal_dict_destroy(d, F));
   }
   dict_is_gone();
-  expect_just(0, 1, "destroyed");
+  fixture_just(0, 1, "destroyed");
   OK(shoal_dict_init(S, &place, place.memory, &small, &d));
   OK(shoal_dict_set(d, "k", 1, "again", 5, F));
-  expect_just(2, 1, "in its place");
+  fixture_just(2, 1, "in its place");
   OK(shoal_dict_destroy(d, F));
-  expect_just(0, 1, "in the end");
+  fixture_just(0, 1, "in the end");
 }
 static void check_dict(void) {
   crash_kill_victim();
@@ -216,12 +195,12 @@ static void survive_list(void) {
     OK(shoal_list_destroy(l, F));
   }
   CRASH_EXPECT(shoal_list_append(L, "late", 4, F) == -EINVAL, "append to what is gone");
-  expect_just(0, 1, "destroyed");
+  fixture_just(0, 1, "destroyed");
   OK(shoal_list_init(S, &place, place.memory, &l));
   OK(shoal_list_append(l, "again", 5, F));
-  expect_just(2, 1, "in its place");
+  fixture_just(2, 1, "in its place");
   OK(shoal_list_destroy(l, F));
-  expect_just(0, 1, "in the end");
+  fixture_just(0, 1, "in the end");
 }
 static void check_list(void) {
   crash_kill_victim();

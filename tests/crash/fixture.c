@@ -41,6 +41,22 @@ void fixture_no_block_lost(void) {
   CRASH_EXPECT(fixture_blocks() == blocks_before, "%lu blocks are held, %lu were before", fixture_blocks(),
                blocks_before);
 }
+void fixture_just(uint64_t blocks, uint64_t objects, const char *when) {
+  struct shoal_heap_audit a = {0};
+  struct shoal_heap_info heap = {0};
+  struct shoal_segment_info info = {.objects = 0};
+  CRASH_EXPECT(shoal_heap_reap(H) >= 0, "reap: %s", shoal_reason());
+  CRASH_OK(shoal_heap_audit(H, &a));
+  CRASH_EXPECT(!a.damaged && a.dead_runs + a.dead_blocks + a.unreferenced == 0,
+               "%s: %lu damaged, %lu runs and %lu blocks of the dead, %lu that nothing leads to", when, a.damaged,
+               a.dead_runs, a.dead_blocks, a.unreferenced);
+  CRASH_OK(shoal_heap_info(H, &heap));
+  CRASH_OK(shoal_segment_info(S, &info));
+  CRASH_EXPECT(heap.objects == blocks && heap.blocks == blocks, "%s: %u of %lu blocks are objects', not %lu", when,
+               heap.objects, heap.blocks, blocks);
+  CRASH_EXPECT(info.objects - heap.chunks - 1 == objects, "%s: %u objects, not %lu", when,
+               info.objects - heap.chunks - 1, objects);
+}
 void fixture_use(uint64_t bytes) {
   shoal_proc_id me;
   void *block;

@@ -36,6 +36,9 @@ void fixture_segment_end(void);
 void fixture_use(uint64_t bytes);
 uint64_t fixture_blocks(void);
 void fixture_no_block_lost(void);
+// What the dead left is reaped, nothing is damaged, and there are just so many blocks, all of them objects' and led to by
+// something, and so many objects that are no part of the heap.
+void fixture_just(uint64_t blocks, uint64_t objects, const char *when);
 
 // ---- the ledger: T->taken by id, and these of T->word; a file's own begin at OWN_WORDS ----
 enum { ENDED, SENT, NEXT, ACKNOWLEDGED, HELD, TURN, OWN_WORDS };

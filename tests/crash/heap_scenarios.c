@@ -5,7 +5,6 @@
 
 #include "core/error.h"
 #include "core/heap_internal.h"
-#include "core/proc.h"
 #include "tests/crash/crash.h"
 
 #define SMALL 4000u  // bytes: fifteen in a slab, eight in a list

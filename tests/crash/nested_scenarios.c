@@ -11,7 +11,7 @@
 #include "ipc/data/dict_internal.h"
 #include "ipc/data/list_internal.h"
 #include "ipc/data/nested.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/fixture.h"
 
 #define F SHOAL_FOREVER
 #define OK(call)                                                               \
@@ -22,11 +22,9 @@
 
 static const struct shoal_segment_options options = {
     .size = 2200 << 10, .size_max = 2200 << 10, .participants = 8, .objects = 16};
-static struct shoal_segment *S;
 static struct shoal_dict *D;   // "d": what all begins with
 static struct shoal_list *In;  // the victim's
 static struct shoal_namespace *Ns;
-static struct shoal_heap *H;
 static const char *before, *after;
 
 // ---- what there is ----
@@ -125,22 +123,6 @@ static void walk_dict(struct shoal_dict *d) {
   say(named ? ">" : "}");
 }
 
-static void expect_just(uint64_t blocks, uint64_t containers, const char *when) {
-  struct shoal_heap_audit a = {0};
-  struct shoal_heap_info heap;
-  struct shoal_segment_info info;
-  OK(shoal_heap_reap(H));
-  OK(shoal_heap_audit(H, &a));
-  CRASH_EXPECT(!a.damaged && a.dead_runs + a.dead_blocks + a.unreferenced == 0,
-               "%s: %lu damaged, %lu runs and %lu blocks of the dead, %lu that nothing leads to", when, a.damaged,
-               a.dead_runs, a.dead_blocks, a.unreferenced);
-  OK(shoal_heap_info(H, &heap));
-  OK(shoal_segment_info(S, &info));
-  CRASH_EXPECT(heap.objects == blocks && heap.blocks == blocks, "%s: %u of %lu blocks are objects', not %lu", when,
-               heap.objects, (unsigned long)heap.blocks, (unsigned long)blocks);
-  CRASH_EXPECT(info.objects - heap.chunks - 1 == containers, "%s: %u containers, not %lu", when,
-               info.objects - heap.chunks - 1, (unsigned long)containers);
-}
 static int has_text(const char *text) { return text && !strcmp(tally.text, text); }
 static void survives(void) {
   int finished = crash_victim_finished();
@@ -148,10 +130,10 @@ static void survives(void) {
   walk_dict(D);
   CRASH_EXPECT(has_text(after) || (!finished && has_text(before)), "%s, not %s%s%s", tally.text, after,
                finished ? "" : " or ", finished ? "" : before);
-  expect_just(tally.blocks, tally.containers, "after a repair");
+  fixture_just(tally.blocks, tally.containers, "after a repair");
   OK(shoal_dict_set(D, "k", 1, "last", 4, F));
   OK(shoal_dict_clear(D, F));
-  expect_just(0, 1, "in the end");
+  fixture_just(0, 1, "in the end");
 }
 static void check(void) {
   crash_kill_victim();
@@ -434,7 +416,7 @@ static void one_of_both(void) {
   memset(&tally, 0, sizeof tally);
   walk_dict(D);
   CRASH_EXPECT(has_text(after) || has_text(before), "%s, not %s or %s", tally.text, after, before);
-  expect_just(tally.blocks, tally.containers, "beside it");
+  fixture_just(tally.blocks, tally.containers, "beside it");
 }
 static void check_either(void) { crash_survivor(one_of_both); }
 NESTED(open_replaced, "get, beside its replacement", .kind = CRASH_RESUMED, .setup = replaced, .prepare = warm,
@@ -458,7 +440,7 @@ static void check_gone(void) {
   crash_survivor(is_gone);
   OK(shoal_dict_close(D));
   OK(shoal_proc_reap(S) < 0 ? -1 : 0);
-  expect_just(0, 0, "when it has gone");
+  fixture_just(0, 0, "when it has gone");
   OK(shoal_dict_create(S, "d", NULL, &D));
 }
 NESTED(gone, "unlink, with others in it", .setup = deep_to_nothing, .prepare = warm, .op = op_gone,

@@ -2,7 +2,6 @@
 // whoever comes or sleeps, also if that one dies over it; no seat is lost.
 #include <errno.h>
 
-#include "core/error.h"
 #include "sync/gate.h"
 #include "sync/seat.h"
 #include "tests/crash/crash.h"

@@ -133,13 +133,13 @@ static void op_gc(void) {
 }
 static void op_grow(void) { OK(shoal_segment_grow(S, 4 * BYTES)); }
 
-// A directory of the driver's own: another's gc, which runs beside it, would take what a victim has left.
+// A directory of the driver's own: another's gc, which runs beside it, would take what a victim has left. Drivers in other
+// sandboxes have the same pids.
 static char directory[32];
 static void no_name(void) {
-  snprintf(directory, sizeof directory, "/dev/shm/crash-%d", (int)getpid());
-  CRASH_EXPECT(mkdir(directory, 0700) == 0 || errno == EEXIST, "mkdir %s: %m", directory);
+  snprintf(directory, sizeof directory, "/dev/shm/crash-XXXXXX");
+  CRASH_EXPECT(mkdtemp(directory), "mkdtemp %s: %m", directory);
   shoal_shm_directory_ = directory;
-  shoal_segment_unlink(NAME);  // a sweep that was killed had this one's pid
 }
 static void no_directory(void) {
   close_it();

@@ -22,7 +22,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/error.h"
 #include "ipc/work/process.h"
 #include "ipc/work/task.h"
 #include "tests/crash/engine.h"

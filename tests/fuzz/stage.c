@@ -53,7 +53,7 @@ static void take_image(void) {
   for (const struct part *p = stage.part; p < stage.part + 2; p++)
     for (uint32_t at = p->at; at < p->at + p->words; at += WORDS) {
       memcpy(stage.image + at, stage.file + at, PAGE);
-      stage.blank[at / WORDS] = memcmp(stage.image + at, zeros, PAGE) == 0;
+      stage.blank[at / WORDS] = (char)!memcmp(stage.image + at, zeros, PAGE);
     }
 }
 

@@ -110,5 +110,5 @@ void run(struct arena *a, enum driver driver, unsigned n, arena_body body) {
 
 void watchdog(unsigned seconds) {
   signal(SIGALRM, SIG_DFL);
-  alarm(seconds);
+  alarm(seconds > WATCHDOG_S ? seconds : WATCHDOG_S);
 }

@@ -99,6 +99,11 @@ int process_asleep(pid_t pid, uint64_t *switches) {
   return 1;
 }
 
+int process_rests(pid_t pid) {
+  char text[4096], *at;
+  return read_proc(pid, "status", text, sizeof text) > 0 && (at = strstr(text, "\nState:\t")) && at[8] == 'S';
+}
+
 // After a stop: what it means.
 static enum victim_state stopped(struct victim *v, int status) {
   v->signal = 0;

@@ -69,3 +69,5 @@ uintptr_t victim_pc(const struct victim *v);
 // What the kernel says of a process: 1 asleep in a futex wait; `switches`, if not NULL, its voluntary context switches,
 // which tell one sleep from the next.
 int process_asleep(pid_t pid, uint64_t *switches);
+// 1: it sleeps, in whatever it may be; so it does not run, nor wait for a processor.
+int process_rests(pid_t pid);

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "core/error.h"
 #include "sync/barrier.h"
 #include "sync/once.h"
 #include "tests/harness/drivers.h"

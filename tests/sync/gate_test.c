@@ -18,7 +18,7 @@
 #include "tests/harness/stage.h"
 
 struct shared {
-  shoal_atomic32 gate, tickets, stage, taken;
+  shoal_atomic32 gate, tickets, stage, taken, looks;
   struct shoal_robust held;  // a ticket that comes back when its holder dies
 };
 
@@ -39,6 +39,7 @@ struct op {
 };
 static int attempt(void *arg) {
   struct op *op = arg;
+  shoal_add32_relaxed(&op->s->looks, 1);
   uint32_t n = shoal_load32_seq_cst(&op->s->tickets);  // [T4] pairs with [G1]
   if (n && op->quits) return -ECANCELED;
   if (n && op->dies) kill(getpid(), SIGKILL);
@@ -211,7 +212,8 @@ static void test_a_later_holders_death(void **state) {
   struct peer a = sleeper(PLAIN), b = sleeper(PLAIN), later = peer_start(&arena, hold, 4);  // they sleep on a free word
   await(&s->stage, 4);
   peer_kill(&later);
-  while (!shoal_load32_relaxed(&s->taken)) assert_false(peer_is_asleep(&a) && peer_is_asleep(&b));
+  // Of two looks only a third makes one moment: one of them may take what the other, seen asleep before, was woken for.
+  while (!shoal_load32_relaxed(&s->taken)) assert_false(peer_is_asleep(&a) && peer_is_asleep(&b) && peer_is_asleep(&a));
   assert_int_equal(s->taken.v_, 1);
   open_gate(s, 1);
   peer_join(&a);
@@ -221,16 +223,27 @@ static void test_a_later_holders_death(void **state) {
 
 // ---- 6 ----
 
+// Again, if one of them has looked meanwhile: who is woken does, and each does once a second.
+static void count_sleepers(struct shared *s, struct peer *p, int n) {
+  uint32_t before;
+  int counted;
+  do {
+    for (int i = 0; i < n; i++) peer_asleep(&p[i]);
+    before = shoal_load32_relaxed(&s->looks);
+    counted = shoal_futex_sleepers(&s->gate);
+    for (int i = 0; i < n; i++) peer_asleep(&p[i]);
+  } while (shoal_load32_relaxed(&s->looks) != before);
+  assert_int_equal(counted, n);
+}
 static void test_sleepers_are_counted(void **state) {
   (void)state;
   struct shared *s = arena.memory;
   struct peer p[3];
   for (int i = 0; i < 3; i++) {
-    assert_int_equal(shoal_futex_sleepers(&s->gate), i);
+    count_sleepers(s, p, i);
     p[i] = sleeper(PLAIN);
   }
-  assert_int_equal(shoal_futex_sleepers(&s->gate), 3);
-  for (int i = 0; i < 3; i++) assert_true(peer_is_asleep(&p[i]));
+  count_sleepers(s, p, 3);
   open_gate(s, 3);
   for (int i = 0; i < 3; i++) peer_join(&p[i]);
   assert_int_equal(shoal_futex_sleepers(&s->gate), 0);

@@ -13,7 +13,6 @@
 
 #include "core/backoff.h"
 #include "core/futex.h"
-#include "core/proc.h"
 #include "ipc/queue/queue.h"
 #include "ipc/queue/spsc.h"
 #include "ipc/work/future.h"

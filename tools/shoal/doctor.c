@@ -1,7 +1,6 @@
 // shoal doctor: what this machine gives to shoal, measured where it can be; what falls back, at what cost.
 #include <fcntl.h>
 #include <linux/membarrier.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 // shoal show: what is in a segment.
-#include <string.h>
 
 #include "tools/shoal/tool.h"
 

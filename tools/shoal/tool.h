@@ -111,7 +111,7 @@ void tool_json_null(struct tool_json *j, const char *key);
 void tool_json_field(struct tool_json *j, const struct tool_field *f);
 void tool_json_row(struct tool_json *j, const char *key, const struct tool_row *row);  // an object
 
-// For a terminal: what could command it, and what is no UTF-8, is written \xNN. Static buffers, four of them in turn.
+// For a terminal: what could command it, and what is no UTF-8, is written \xNN. Static buffers, sixteen of them in turn.
 const char *tool_clean(const char *text);
 const char *tool_bytes_text(uint64_t bytes);  // "1.6M"
 const char *tool_age_text(int64_t seconds);   // "3h12m"

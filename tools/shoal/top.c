@@ -28,7 +28,7 @@ static const struct argp_option options[] = {
     {"interval", 'i', "SECONDS", 0, "Between two looks (1)", 0},
     {"count", 'n', "NUMBER", 0, "Ends after so many looks; 0: for ever (0)", 0},
     {"sort", 's', "BY", 0, "name, depth, rate or waiters (name)", 0},
-    {"filter", 'f', "TEXT", 0, "Only objects that contain it in name or type", 0},
+    {"filter", 'f', "TEXT", 0, "Only objects and workers that contain it in name or type", 0},
     {0}};
 static const struct argp_child children[] = {TOOL_COMMON, {0}};
 static const struct argp argp = {
@@ -73,7 +73,7 @@ static void as_json(const struct top *t) {
   tool_json_open(&j, "workers", '[');
   for (size_t i = 0; i < t->now.n; i++) {
     int least = 0;
-    if (t->now.row[i].kind != ROW_WORKER) continue;
+    if (!top_is_worker(t, &t->now.row[i])) continue;
     tool_json_open(&j, NULL, '{');
     tool_json_text(&j, "segment", t->now.row[i].segment);
     tool_json_float(&j, "seconds", (double)top_busy(t, &t->now.row[i], &least) / 1e9);

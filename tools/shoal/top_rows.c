@@ -97,12 +97,10 @@ static int compare(const void *a, const void *b) {
 static int passes(const struct top *t, const struct tool_row *row) {
   return !*t->filter || strstr(row->name, t->filter) || strstr(row->type, t->filter) || strstr(row->segment, t->filter);
 }
-static int is_worker(const struct top *t, const struct tool_row *row) {
-  return row->kind == ROW_WORKER && passes(t, row);
-}
+int top_is_worker(const struct top *t, const struct tool_row *row) { return row->kind == ROW_WORKER && passes(t, row); }
 void top_arrange(struct top *t) {
   t->n_shown = t->workers = 0;
-  for (size_t i = 0; i < t->now.n; i++) t->workers += is_worker(t, &t->now.row[i]);
+  for (size_t i = 0; i < t->now.n; i++) t->workers += top_is_worker(t, &t->now.row[i]);
   if (t->now.n > t->room_shown) {
     struct top_shown *shown = realloc(t->shown, t->now.n * sizeof *shown);
     if (!shown) return;
@@ -173,7 +171,7 @@ static void draw_workers(const struct top *t, line_fn *line, void *arg) {
   for (size_t i = 0; i < t->now.n; i++) {
     const struct tool_row *row = &t->now.row[i];
     int least = 0;
-    if (!is_worker(t, row)) continue;
+    if (!top_is_worker(t, row)) continue;
     int64_t ns = top_busy(t, row, &least);
     snprintf(name, sizeof name, "%s/%s", row->segment, row->name);
     snprintf(text, sizeof text, "%-32s %-13s %10s %s%7.*fs %s", tool_clean(name), tool_clean(row->type),

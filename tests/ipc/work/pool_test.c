@@ -672,7 +672,7 @@ int main(void) {
     fprintf(stderr, "no shared memory: %s\n", shoal_reason());
     return 1;
   }
-  alarm(280);
+  alarm(600);
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   return shoal_segment_close(seg) ? 1 : failed;
 }

@@ -617,6 +617,6 @@ int main(void) {
       cmocka_unit_test(test_numbers),
       cmocka_unit_test(test_a_joined_thread_is_none),
   };
-  alarm(280);
+  alarm(600);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
