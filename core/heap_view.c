@@ -20,7 +20,7 @@
 // by a thread of the parent, that is by nobody.
 
 void shoal_private_acquire_(shoal_atomic32 *lock) {
-  uint32_t mine = shoal_epoch() << 1, seen = shoal_load32_relaxed(lock), take = mine;
+  uint32_t mine = shoal_self_()->epoch << 1, seen = shoal_load32_relaxed(lock), take = mine;
   for (uint32_t looks = 0;; looks++) {
     if (seen >> 1 != mine >> 1) {
       if (shoal_cas32_acquire(lock, &seen, take)) return;  // [H6] pairs with [H5]

@@ -369,6 +369,29 @@ static void test_fork(void **state) {
   done(seg, heap);
 }
 
+// Whatever a child of fork does first.
+static void test_first_call_of_a_child(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_heap *heap = heap_of(seg);
+  void *block = alloc(heap, 100);
+  pid_t (*starts[])(void) = {fork_child, clone_child};
+  for (int s = 0; s < 2; s++)
+    for (int what = 0; what < 4; what++) {
+      pid_t pid = starts[s]();
+      if (pid == 0) {
+        if (what == 0) MUST(info(heap).blocks == 1);
+        if (what == 1) MUST(audit(heap).blocks == 1);
+        if (what == 2) MUST(shoal_heap_usable(heap, block) == 112);
+        if (what == 3) MUST(shoal_heap_reap(heap) >= 0);
+        _exit(0);
+      }
+      assert_exits(pid, 0);
+    }
+  assert_ok(shoal_heap_free(heap, block));
+  done(seg, heap);
+}
+
 static void test_memory_of_the_killed(void **state) {
   (void)state;
   static void *blocks[600000];
@@ -695,6 +718,7 @@ int main(void) {
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_processes),
       cmocka_unit_test(test_fork),
+      cmocka_unit_test(test_first_call_of_a_child),
       cmocka_unit_test(test_memory_of_the_killed),
       cmocka_unit_test(test_slab_changes_hands),
       cmocka_unit_test(test_references),
