@@ -16,6 +16,7 @@ struct extent_ {  // as jemalloc has it; the heap's block around it
   char *at;
   uint64_t length;
   void *block;
+  uint64_t held;  // bytes of the block
 };
 struct shoal_arena {
   extent_hooks_t hooks;  // first: what jemalloc hands to its hooks
@@ -33,6 +34,12 @@ static struct shoal_arena *arena_of(extent_hooks_t *hooks) { return SHOAL_EMBEDS
 
 // ---- hooks ----
 
+// Whether some of it is in an extent already: the heap's words were scribbled over, and jemalloc would not survive to have it twice.
+static int overlaps(const struct shoal_arena *a, const char *at, uint64_t length) {
+  uint32_t i = 0;
+  while (i < a->count && (a->extents[i].at + a->extents[i].length <= at || at + length <= a->extents[i].at)) i++;
+  return i < a->count;
+}
 static void *extent_take(struct shoal_arena *a, size_t size, size_t align) {
   void *block = NULL;
   uint64_t more = align > SHOAL_HEAP_ALIGNMENT ? align - SHOAL_HEAP_ALIGNMENT : 0;
@@ -40,8 +47,10 @@ static void *extent_take(struct shoal_arena *a, size_t size, size_t align) {
       shoal_heap_alloc_aligned(a->heap, size + more, SHOAL_HEAP_ALIGNMENT, &block))
     return NULL;
   char *at = (char *)(((uintptr_t)block + align - 1) & ~(uintptr_t)(align - 1));
-  a->extents[a->count++] = (struct extent_){at, size, block};
-  a->held += shoal_heap_usable(a->heap, block);
+  if (overlaps(a, at, size)) return NULL;
+  struct extent_ taken = {at, size, block, shoal_heap_usable(a->heap, block)};
+  a->extents[a->count++] = taken;
+  a->held += taken.held;
   return at;
 }
 static void *hook_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size_t align, bool *zero, bool *commit,
@@ -63,7 +72,7 @@ static uint32_t extent_with(const struct shoal_arena *a, const void *at) {
   return i;
 }
 static void extent_give(struct shoal_arena *a, uint32_t i) {
-  a->held -= shoal_heap_usable(a->heap, a->extents[i].block);
+  a->held -= a->extents[i].held;
   (void)shoal_heap_free(a->heap, a->extents[i].block);
   a->extents[i] = a->extents[--a->count];
 }
@@ -110,12 +119,18 @@ static void end(struct shoal_arena *a) {
   free(a);
 }
 
+// Of jemalloc since 5.3, which its header does not show. By "arenas.create" what it knows of an arena would be in the first of its
+// extents: pointers that it follows, also to the hooks, where others may write; and which a child of fork would initialise anew.
+struct config {
+  extent_hooks_t *hooks;
+  bool knows_by_hooks;
+};
 static int jemalloc_arena(struct shoal_arena *a) {
-  void *hooks = &a->hooks;
+  struct config config = {&a->hooks, false};
   size_t size = sizeof a->index;
-  int rc = mallctl("arenas.create", &a->index, &size, &hooks, sizeof hooks);
-  if (rc == EAGAIN || rc == ENOMEM) return shoal_fail_(-ENOSPC, "no room for jemalloc's own: %s", shoal_reason());
-  if (rc) return shoal_fail_(-ENOSYS, "jemalloc: arenas.create: %s", strerror(rc));
+  int rc = mallctl("experimental.arenas_create_ext", &a->index, &size, &config, sizeof config);
+  if (rc == EAGAIN || rc == ENOMEM) return shoal_fail_(-ENOMEM, "private memory of jemalloc's");
+  if (rc) return shoal_fail_(-ENOSYS, "jemalloc: experimental.arenas_create_ext: %s", strerror(rc));
   a->flags = MALLOCX_ARENA(a->index) | MALLOCX_TCACHE_NONE;
   return 0;
 }

@@ -44,9 +44,10 @@ SHOAL_BEGIN
 struct shoal_heap;  // this process's view
 
 // The heap of this segment, made if there is none. Opened n times it is closed n times. -ENOSPC; -EUSERS: more processes
-// than the segment has participants; -EBADMSG, -EPROTO: "shoal.heap" is something else; -ENOMEM.
+// than the segment has participants; -EBADMSG, -EPROTO: "shoal.heap" is something else; -ENOMEM; -EINVAL: no segment. Waits, without a
+// deadline, for who makes it just then, while that one lives.
 int shoal_heap_open(struct shoal_segment *seg, struct shoal_heap **out) SHOAL_MUST_CHECK;
-// The last close forgets the view. Blocks of this process stay until it ends, or somebody frees them.
+// The last close forgets the view. Blocks of this process stay until it ends, or somebody frees them. -EINVAL: it is not open.
 int shoal_heap_close(struct shoal_heap *heap);
 
 // A block of at least `size` bytes (0: a block all the same), not zeroed; at 16 bytes, from 4096 bytes on at a page.
@@ -54,8 +55,8 @@ int shoal_heap_close(struct shoal_heap *heap);
 SHOAL_INLINE int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) SHOAL_MUST_CHECK;
 // `align`: a power of two up to SHOAL_HEAP_ALIGNMENT, else -EINVAL.
 int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) SHOAL_MUST_CHECK;
-// Makes *block hold `size` bytes, moving it if need be; then it is this process's. *block NULL: allocates. On failure *block
-// is as it was.
+// Makes *block hold `size` bytes, moving it if need be; then it is this process's. *block NULL: allocates. The codes of alloc;
+// -EINVAL: no block, or, if it would move, an object's. On failure *block is as it was.
 int shoal_heap_realloc(struct shoal_heap *heap, void **block, uint64_t size) SHOAL_MUST_CHECK;
 // Any process. -EINVAL, and nothing changed: not a block, freed already, or an object's.
 int shoal_heap_free(struct shoal_heap *heap, void *block);
@@ -63,7 +64,8 @@ int shoal_heap_free(struct shoal_heap *heap, void *block);
 uint64_t shoal_heap_usable(struct shoal_heap *heap, const void *block);
 
 // Gives back what processes had that are gone, and objects that are no more; and this process's own memory that waits for
-// small blocks and holds none. How many blocks and runs were given back, or an error.
+// small blocks and holds none. How many blocks and runs were given back; or -EUSERS, -ENOMEM, or the codes of shoal_object_open: a
+// chunk is damaged. Waits as alloc does.
 int shoal_heap_reap(struct shoal_heap *heap);
 
 struct shoal_heap_info {
@@ -77,7 +79,7 @@ struct shoal_heap_info {
   uint32_t chunks;
   uint32_t processes;  // that have a place in it, dead ones not reaped included
 };
-// Exact when nobody else is at work.
+// Exact when nobody else is at work. The codes of shoal_object_open: a chunk is damaged.
 int shoal_heap_info(struct shoal_heap *heap, struct shoal_heap_info *out);
 
 struct shoal_heap_audit {

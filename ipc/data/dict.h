@@ -66,7 +66,7 @@ int shoal_dict_open(struct shoal_segment *seg, const char *name, struct shoal_di
 // Opens what is there as it was made; the options count only if it makes it.
 int shoal_dict_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_dict_options *options,
                               struct shoal_dict **out) SHOAL_MUST_CHECK;
-// The view is gone; no other thread of this process uses it.
+// The view is gone; no other thread of this process uses it. -EINVAL: this process does not have it open.
 int shoal_dict_close(struct shoal_dict *d);
 // Its entries are freed when all have closed it, by the next sweep of the heap. -ENOENT, -EBADMSG.
 int shoal_dict_unlink(struct shoal_segment *seg, const char *name);
@@ -81,19 +81,20 @@ int shoal_dict_init(struct shoal_segment *seg, const struct shoal_object *object
 // Another process's view of it, closed by shoal_dict_close. -EPROTO.
 int shoal_dict_attach(struct shoal_segment *seg, const struct shoal_object *object, void *memory,
                       struct shoal_dict **out) SHOAL_MUST_CHECK;
-// Frees all of it, and the view; other views answer -EINVAL from here on.
+// Frees all of it, and the view; other views answer -EINVAL from here on. Waits for all writers: the codes of shoal_dict_clear, and
+// then nothing is freed.
 int shoal_dict_destroy(struct shoal_dict *d, shoal_deadline deadline);
 
 // ---- read: never waits ----
 // Copies the value to `buffer`; *size: its bytes. 0; -ENOENT; -EMSGSIZE it has more than `capacity`, *size says how many, and
-// the buffer may hold some; -EPROTO damaged.
+// the buffer may hold some; -EBADMSG it is a container (ipc/data/nested.h); -EINVAL destroyed; -EPROTO damaged.
 int shoal_dict_get(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                    uint64_t *size);
 // The same, and its version: another one after each change of this key; the same again not before its memory has been another
 // entry's, or table's, 2^22 times.
 int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                              uint64_t *size, uint64_t *version);
-// Into memory from malloc, which the caller frees; a zero byte follows the value. -ENOENT, -ENOMEM, -EPROTO.
+// Into memory from malloc, which the caller frees; a zero byte follows the value. The codes of shoal_dict_get; -ENOMEM.
 int shoal_dict_get_alloc(struct shoal_dict *d, const void *key, uint64_t key_size, void **value,
                          uint64_t *size) SHOAL_MUST_CHECK;
 struct shoal_dict_want {  // one of many that are asked for together
@@ -107,7 +108,7 @@ struct shoal_dict_want {  // one of many that are asked for together
 // As many gets, each of its own moment, whose lines are on their way together: of entries that are in no cache several times as
 // many in the same time. Of each, rc and size are what shoal_dict_get says. How many were there and fit: rc 0. Any n; never waits.
 uint64_t shoal_dict_get_n(struct shoal_dict *d, struct shoal_dict_want *wants, uint64_t n);
-int shoal_dict_contains(struct shoal_dict *d, const void *key, uint64_t key_size);  // 1, 0; -EPROTO
+int shoal_dict_contains(struct shoal_dict *d, const void *key, uint64_t key_size);  // 1, 0; -EINVAL destroyed, -EPROTO
 // How many entries. What others do meanwhile is counted or not.
 uint64_t shoal_dict_len(struct shoal_dict *d);
 
@@ -141,7 +142,8 @@ struct shoal_dict_change {
 };
 enum { SHOAL_DICT_SET = 0, SHOAL_DICT_KEEP = 1, SHOAL_DICT_REMOVE = 2 };
 // `change` answers one of these, or a negative code, which keeps what is there and is the answer. Called once, while nobody
-// else changes this key; it has to come back. KEEP: 0, REMOVE of what is not there: 0.
+// else changes this key; it has to come back. KEEP: 0, REMOVE of what is not there: 0. -EINVAL: it answered what is none of these;
+// -EBADMSG: a container is there. Nothing is changed then.
 int shoal_dict_update(struct shoal_dict *d, const void *key, uint64_t key_size,
                       int (*change)(struct shoal_dict_change *c, void *arg), void *arg, shoal_deadline deadline);
 
@@ -169,7 +171,7 @@ struct shoal_dict_snapshot {  // a copy in private memory
   uint64_t length, at, entries;
   uint32_t nested;  // the last item's value is a container (ipc/data/nested.h)
 };
-// Copied while nobody writes: under all stripes. In no order. -ENOMEM.
+// Copied while nobody writes: under all stripes. In no order. -ENOMEM; -EAGAIN, -ETIMEDOUT, -EDEADLK, -EINVAL, -EPROTO as of a write.
 int shoal_dict_snapshot(struct shoal_dict *d, struct shoal_dict_snapshot *out,
                         shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_dict_next(struct shoal_dict_snapshot *s, struct shoal_dict_item *item);  // 1; 0: there is no more
@@ -188,6 +190,6 @@ struct shoal_dict_info {
   uint32_t dead;     // stripes whose holder died, which nobody has taken since
   uint32_t holders;  // entries of other containers that lead to it (ipc/data/nested.h)
 };
-int shoal_dict_info(struct shoal_dict *d, struct shoal_dict_info *out);
+int shoal_dict_info(struct shoal_dict *d, struct shoal_dict_info *out);  // never waits; -EPROTO damaged
 
 SHOAL_END

@@ -48,7 +48,7 @@ int shoal_list_create(struct shoal_segment *seg, const char *name, struct shoal_
 // -ENOENT; -EBADMSG an object of another type; -EPROTO damaged.
 int shoal_list_open(struct shoal_segment *seg, const char *name, struct shoal_list **out) SHOAL_MUST_CHECK;
 int shoal_list_open_or_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) SHOAL_MUST_CHECK;
-// The view is gone; no other thread of this process uses it.
+// The view is gone; no other thread of this process uses it. -EINVAL: this process does not have it open.
 int shoal_list_close(struct shoal_list *l);
 // Its values are freed when all have closed it, by the next sweep of the heap. -ENOENT, -EBADMSG.
 int shoal_list_unlink(struct shoal_segment *seg, const char *name);
@@ -64,9 +64,9 @@ int shoal_list_destroy(struct shoal_list *l, shoal_deadline deadline);
 // ---- read: never waits ----
 uint64_t shoal_list_len(struct shoal_list *l);
 // Copies the value to `buffer`; *size: its bytes. 0; -ERANGE there is no such index; -EMSGSIZE it has more than `capacity`,
-// *size says how many; -EPROTO damaged; -EINVAL destroyed.
+// *size says how many; -EBADMSG it is a container (ipc/data/nested.h); -EPROTO damaged; -EINVAL destroyed.
 int shoal_list_get(struct shoal_list *l, int64_t index, void *buffer, uint64_t capacity, uint64_t *size);
-// Into memory from malloc, which the caller frees; a zero byte follows the value.
+// Into memory from malloc, which the caller frees; a zero byte follows the value. The codes of shoal_list_get; -ENOMEM.
 int shoal_list_get_alloc(struct shoal_list *l, int64_t index, void **value, uint64_t *size) SHOAL_MUST_CHECK;
 
 // ---- write: sleeps for the lock ----
@@ -90,7 +90,8 @@ struct shoal_list_change {  // what an update sees and decides
 };
 enum { SHOAL_LIST_SET = 0, SHOAL_LIST_KEEP = 1, SHOAL_LIST_REMOVE = 2 };
 // `change` answers one of these, or a negative code, which keeps what is there and is the answer. Called once, while nobody
-// else changes the list; it has to come back. -ERANGE, -EBADMSG a container: it is not called.
+// else changes the list; it has to come back. -ERANGE, -EBADMSG a container: it is not called. -EINVAL: it answered what is none of
+// these, and nothing is changed.
 int shoal_list_update(struct shoal_list *l, int64_t index, int (*change)(struct shoal_list_change *c, void *arg),
                       void *arg, shoal_deadline deadline);
 // Takes it out. -ERANGE; -EMSGSIZE: it is there still, *size says how large it is.
@@ -116,6 +117,7 @@ int shoal_list_sort(struct shoal_list *l, int (*compare)(const struct iovec *a, 
                     void *arg, shoal_deadline deadline);
 
 // ---- all of one moment: under the lock ----
+// All: -EAGAIN, -ETIMEDOUT, -EDEADLK, -EINVAL, -EPROTO as of a write.
 // *index: of the first value from `from` on that has these bytes. -ENOENT.
 int shoal_list_index(struct shoal_list *l, const void *value, uint64_t size, int64_t from, uint64_t *index,
                      shoal_deadline deadline);
@@ -126,6 +128,7 @@ struct shoal_list_slice {  // a copy in private memory
   uint64_t length, at, values;
   uint32_t nested;  // the last value is a container (ipc/data/nested.h)
 };
+// A copy of from, from + 1, ... to - 1; below 0 counted from the end, and what is outside is an end, as in Python. -ENOMEM.
 int shoal_list_slice(struct shoal_list *l, int64_t from, int64_t to, struct shoal_list_slice *out,
                      shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_list_next(struct shoal_list_slice *s, struct iovec *value);  // 1; 0: there is no more
@@ -140,6 +143,6 @@ struct shoal_list_info {
   uint32_t dead;      // 1: its holder died, nobody has taken it since
   uint32_t holders;   // entries of other containers that lead to it (ipc/data/nested.h)
 };
-int shoal_list_info(struct shoal_list *l, struct shoal_list_info *out);
+int shoal_list_info(struct shoal_list *l, struct shoal_list_info *out);  // never waits; -EPROTO damaged
 
 SHOAL_END

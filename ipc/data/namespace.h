@@ -39,7 +39,8 @@ int shoal_namespace_get_alloc(struct shoal_namespace *ns, const char *attribute,
                               uint64_t *size) SHOAL_MUST_CHECK;
 int shoal_namespace_has(struct shoal_namespace *ns, const char *attribute);
 int shoal_namespace_delete(struct shoal_namespace *ns, const char *attribute, shoal_deadline deadline);
-// Calls `each` for every attribute of one moment, in no order; stops at its first answer that is not 0, and returns it.
+// Calls `each` for every attribute of one moment, in no order, from a copy; stops at its first answer that is not 0, and returns it.
+// The codes of shoal_dict_snapshot.
 int shoal_namespace_list(struct shoal_namespace *ns,
                          int (*each)(const char *attribute, const void *value, uint64_t size, void *arg), void *arg,
                          shoal_deadline deadline);

@@ -43,7 +43,7 @@ int shoal_text_open(struct shoal_segment *seg, const char *name, uint64_t capaci
 int shoal_text_open_or_create(struct shoal_segment *seg, const char *name, uint64_t capacity, const char *first,
                               struct shoal_text *out) SHOAL_MUST_CHECK;
 int shoal_text_close(struct shoal_segment *seg, struct shoal_text *t);  // -EINVAL not open; -EBUSY
-int shoal_text_unlink(struct shoal_segment *seg, const char *name);
+int shoal_text_unlink(struct shoal_segment *seg, const char *name);     // -ENOENT, -EBADMSG
 // Placed, in memory aligned to 64; a process that has another view of it attaches.
 uint64_t shoal_text_bytes(uint64_t capacity);  // 0: none of that capacity
 int shoal_text_init(void *memory, uint64_t capacity, const char *first, struct shoal_text *out) SHOAL_MUST_CHECK;

@@ -27,8 +27,8 @@ int shoal_value_open(struct shoal_segment *seg, const char *name, const char *ty
                      struct shoal_array *out) SHOAL_MUST_CHECK;
 int shoal_value_open_or_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
                                const struct shoal_array_options *options, struct shoal_array *out) SHOAL_MUST_CHECK;
-int shoal_value_close(struct shoal_segment *seg, struct shoal_array *v);
-int shoal_value_unlink(struct shoal_segment *seg, const char *name);
+int shoal_value_close(struct shoal_segment *seg, struct shoal_array *v);  // the codes of shoal_array_close
+int shoal_value_unlink(struct shoal_segment *seg, const char *name);      // -ENOENT, -EBADMSG
 
 SHOAL_INLINE int shoal_value_get(const struct shoal_array *v, void *out, shoal_deadline deadline) {
   return shoal_array_get(v, 0, out, deadline);

@@ -82,8 +82,8 @@ int shoal_vector_open(struct shoal_segment *seg, const char *name, const char *t
 // The options count only if it makes it. Sleeps while somebody alive is making it.
 int shoal_vector_open_or_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
                                 const struct shoal_vector_options *options, struct shoal_vector *out) SHOAL_MUST_CHECK;
-int shoal_vector_close(struct shoal_vector *v);  // -EINVAL: not open; -EBUSY
-int shoal_vector_unlink(struct shoal_segment *seg, const char *name);
+int shoal_vector_close(struct shoal_vector *v);  // -EINVAL: not open; -EBUSY: the calling thread holds it
+int shoal_vector_unlink(struct shoal_segment *seg, const char *name);  // -ENOENT, -EBADMSG
 
 // How many there are. Never fewer than before.
 SHOAL_INLINE uint64_t shoal_vector_length(const struct shoal_vector *v) {

@@ -344,6 +344,7 @@ static int is_it(const struct shoal_manager_item *item, void *arg) {
 }
 int shoal_manager_find(struct shoal_manager *m, const char *name, struct shoal_manager_item *out) {
   struct shoal_manager_item found;
+  if (!name) return shoal_fail_(-EINVAL, "no name to be found");
   int rc = shoal_manager_each(m, is_it, &(struct sought){name, &found});
   if (rc == 1) *out = found;
   return rc == 1 ? 0 : rc ? rc : shoal_fail_(-ENOENT, "no object \"%.63s\"", name);

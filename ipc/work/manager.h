@@ -129,10 +129,11 @@ struct shoal_manager_item {
   char text[SHOAL_MANAGER_TEXT_MAX + 1];  // "3 entries", "held by 77"; "" of types that the manager does not know
 };
 // Stops at the first answer of `each` that is not 0, and returns it. What comes and goes meanwhile is listed or not. What the
-// library has for itself is not listed.
+// library has for itself is not listed. Never waits.
 int shoal_manager_each(struct shoal_manager *m, int (*each)(const struct shoal_manager_item *item, void *arg),
                        void *arg);
-int shoal_manager_find(struct shoal_manager *m, const char *name, struct shoal_manager_item *out);  // -ENOENT
+// -ENOENT; -EINVAL: no name.
+int shoal_manager_find(struct shoal_manager *m, const char *name, struct shoal_manager_item *out);
 // Removes the name, of whatever type. Who has the object open goes on; its memory returns when the last of them has gone.
 // -ENOENT; -EPERM: the library's own.
 int shoal_manager_remove(struct shoal_manager *m, const char *name);

@@ -4,8 +4,10 @@
 //   3 its process ends, at any moment: the next sweep gives back all of it, and nothing else; destroy does at once
 //   4 refused: more than there is, an alignment that others would not see, blocks of others, a child of fork
 //   5 threads together
+//   6 what it knows is not in the segment: whoever writes over all of its extents, and over the heap's words, changes what is read
+//     there, and can have allocations fail; never what it does, nor where
 #include "core/arena.h"
-#include "core/heap.h"
+#include "core/heap_internal.h"
 #include "tests/core/support.h"
 
 static struct shoal_segment *seg;
@@ -178,9 +180,101 @@ static void test_threads(void **state) {
   assert_int_equal(held(), before);
 }
 
+// ---- 6 ----
+// Calls `each` for every run that is a process's: all of them are the arena's.
+static void each_run(void (*each)(struct shoal_chunk_ *c, uint64_t page, uint64_t pages)) {
+  for (uint32_t k = 0; k < shoal_chunks_(heap); k++) {
+    struct shoal_chunk_ *c = &heap->chunk[k];
+    for (uint64_t at = 0, n; at < c->pages; at += n ? n : 1) {
+      n = shoal_run_pages_(c, at);
+      if (shoal_word_kind_(shoal_load64_acquire(&c->page[at].owner)) == PROCESS) each(c, at, n);
+    }
+  }
+}
+static void overwrite(struct shoal_chunk_ *c, uint64_t page, uint64_t pages) {
+  memset(c->data + page * SHOAL_PAGE_, 0xa5, pages * SHOAL_PAGE_);
+}
+static void say_free(struct shoal_chunk_ *c, uint64_t page, uint64_t pages) {
+  (void)pages;
+  shoal_store64_relaxed(&c->page[page].owner, shoal_word_next_(shoal_load64_relaxed(&c->page[page].owner), FREE, 0));
+}
+static void goes_on(void) {
+  void *blocks[BLOCKS], *p = NULL;
+  uint64_t before = held();
+  struct shoal_arena *a = fresh();
+  fill(blocks, a);
+  each_run(overwrite);
+  for (unsigned i = 0; i < BLOCKS; i += 2) MUST(shoal_arena_free(a, blocks[i]) == 0);
+  each_run(overwrite);
+  for (unsigned i = 0; i < BLOCKS; i += 2) MUST(shoal_arena_alloc(a, size_of(i), &blocks[i]) == 0);
+  MUST(shoal_arena_realloc(a, &p, 10) == 0 && shoal_arena_realloc(a, &p, 3 << 20) == 0);
+  each_run(overwrite);
+  for (unsigned i = 0; i < BLOCKS; i++)
+    MUST(shoal_arena_usable(a, blocks[i]) >= size_of(i) && shoal_arena_free(a, blocks[i]) == 0);
+  MUST(shoal_arena_destroy(a) == 0);
+  MUST(held() == before);
+}
+static void test_its_extents_are_overwritten(void **state) {
+  (void)state;
+  in_child(goes_on);
+}
+
+#define BIG (3u << 20)
+static void scribble(uint32_t *r) {
+  struct shoal_chunk_ *c = &heap->chunk[random_next(r) % shoal_chunks_(heap)];
+  struct shoal_page_shm *page = &c->page[random_next(r) % c->pages];
+  uint64_t w = shoal_load64_relaxed(&page->owner), junk = (uint64_t)random_next(r) << 32 | random_next(r);
+  switch (random_next(r) % 6) {
+    case 0: shoal_store64_relaxed(&page->owner, junk); break;
+    case 1: shoal_store64_relaxed(&page->owner, shoal_word_next_(w, junk % 6, shoal_word_owner_(w))); break;
+    case 2: shoal_store32_relaxed(&page->pages, (uint32_t)junk >> junk % 32); break;
+    case 3: shoal_store32_relaxed(&page->tag, (uint32_t)junk); break;
+    default: each_run(say_free);
+  }
+}
+// As many blocks as there are, each of bytes of its own: nothing is where another is.
+static void is_scribbled_over(uint32_t r) {
+  struct shoal_arena *a = fresh();
+  unsigned char *blocks[24] = {NULL};
+  uint64_t sizes[24] = {0};
+  void *at;
+  MUST(shoal_arena_alloc(a, 1, &at) == 0);  // there is a chunk
+  for (int i = 0; i < 200; i++) {
+    uint32_t n = random_next(&r) % 24;
+    for (uint64_t k = 0; k < sizes[n]; k += 509) MUST(blocks[n][k] == (unsigned char)(n + 1));
+    MUST(shoal_arena_free(a, blocks[n]) == 0);
+    blocks[n] = NULL;
+    sizes[n] = random_next(&r) % 4 ? random_next(&r) % 20000 : random_next(&r) % BIG;
+    if (shoal_arena_alloc(a, sizes[n], &at)) {
+      sizes[n] = 0;
+      continue;
+    }
+    blocks[n] = at;
+    MUST(shoal_segment_at(seg, shoal_segment_off(seg, at), sizes[n]) == at);
+    memset(at, (int)(n + 1), sizes[n]);
+    if (i % 3 == 0) scribble(&r);
+    if (i % 40 == 39) (void)shoal_heap_reap(heap);
+  }
+  MUST(shoal_arena_destroy(a) == 0);
+}
+static void test_the_heaps_words_are_scribbled_over(void **state) {
+  (void)state;
+  for (uint32_t seed = 1; seed <= 24; seed++) {
+    pid_t child = fork_child();
+    if (child == 0) {
+      is_scribbled_over(seed * 2654435761u);
+      _exit(0);
+    }
+    assert_exits(child, 0);
+  }
+}
+
 #define TEST(x) cmocka_unit_test_setup_teardown(test_##x, setup, teardown)
 int main(void) {
   alarm(WATCHDOG_S);
-  const struct CMUnitTest tests[] = {TEST(blocks), TEST(its_process_is_killed), TEST(what_is_refused), TEST(threads)};
+  const struct CMUnitTest tests[] = {
+      TEST(blocks),  TEST(its_process_is_killed),       TEST(what_is_refused),
+      TEST(threads), TEST(its_extents_are_overwritten), TEST(the_heaps_words_are_scribbled_over),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,6 +222,35 @@ static void test_full(void **state) {
   done(seg, heap);
 }
 
+// A slab's pages become another's, of larger blocks: what the thread knew of the first leads to no block of the second.
+static void test_pages_of_another_size(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_heap *heap = heap_of(seg);
+  void *pages[200], *blocks[32];
+  unsigned n = fill(heap, 65536, pages, 200), same = 0;
+  assert_ok(shoal_heap_free(heap, pages[--n]));  // where alone a slab has room
+  for (uint64_t size = 64; size <= 512; size *= 2) {
+    for (int i = 0; i < 32; i++) blocks[i] = alloc(heap, size);
+    for (int i = 32; i--;) assert_ok(shoal_heap_free(heap, blocks[i]));
+    void *first = blocks[31];
+    assert_true(shoal_heap_reap(heap) >= 1);
+    assert_int_equal(info(heap).slabs, 0);
+    for (int i = 0; i < 32; i++) blocks[i] = alloc(heap, 2 * size);
+    for (int i = 1; i < 32; i++)
+      if (blocks[i] == first) blocks[i] = blocks[0], blocks[0] = first, same++;
+    for (int i = 0; i < 32; i++) {
+      assert_ok(shoal_heap_free(heap, blocks[i]));
+      for (int k = 0; k < 32; k++) assert_int_equal(shoal_heap_usable(heap, blocks[k]), k > i ? 2 * size : 0);
+    }
+    assert_int_equal(info(heap).slabs, 1);
+    assert_true(shoal_heap_reap(heap) >= 1);
+  }
+  assert_true(same > 0);
+  while (n--) assert_ok(shoal_heap_free(heap, pages[n]));
+  done(seg, heap);
+}
+
 static void test_opened_twice(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small), *other = again(seg);
@@ -365,6 +394,29 @@ static void test_fork(void **state) {
     }
   }
   assert_int_equal(info(heap).blocks, 0);
+  done(seg, heap);
+}
+
+// Whatever a child of fork does first.
+static void test_first_call_of_a_child(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_heap *heap = heap_of(seg);
+  void *block = alloc(heap, 100);
+  pid_t (*starts[])(void) = {fork_child, clone_child};
+  for (int s = 0; s < 2; s++)
+    for (int what = 0; what < 4; what++) {
+      pid_t pid = starts[s]();
+      if (pid == 0) {
+        if (what == 0) MUST(info(heap).blocks == 1);
+        if (what == 1) MUST(audit(heap).blocks == 1);
+        if (what == 2) MUST(shoal_heap_usable(heap, block) == 112);
+        if (what == 3) MUST(shoal_heap_reap(heap) >= 0);
+        _exit(0);
+      }
+      assert_exits(pid, 0);
+    }
+  assert_ok(shoal_heap_free(heap, block));
   done(seg, heap);
 }
 
@@ -690,10 +742,12 @@ int main(void) {
       cmocka_unit_test(test_made_larger_and_smaller),
       cmocka_unit_test(test_what_is_no_block),
       cmocka_unit_test(test_full),
+      cmocka_unit_test(test_pages_of_another_size),
       cmocka_unit_test(test_opened_twice),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_processes),
       cmocka_unit_test(test_fork),
+      cmocka_unit_test(test_first_call_of_a_child),
       cmocka_unit_test(test_memory_of_the_killed),
       cmocka_unit_test(test_slab_changes_hands),
       cmocka_unit_test(test_references),

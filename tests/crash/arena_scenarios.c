@@ -103,8 +103,8 @@ static void end(void) {
   CRASH_SCENARIO(arena_##id, .name = "arena: " text, .setup = segment, .stopped = readable, .check = check, \
                  .cleanup = end, __VA_ARGS__)
 ARENA(create, "create", .prepare = join, .op = op_create);
-ARENA(create_joins, "create, joining the heap by it", .op = op_create);
 ARENA(alloc, "alloc, its first extent is carved", .prepare = has_arena, .op = op_alloc);
+ARENA(alloc_joins, "alloc, joining the heap by it", .prepare = make, .op = op_alloc);
 ARENA(alloc_more, "alloc, of an extent it has", .prepare = has_block, .op = op_alloc);
 ARENA(alloc_big, "alloc, an extent of its own", .prepare = has_block, .op = op_alloc_big);
 ARENA(free, "free", .prepare = has_block, .op = op_free);

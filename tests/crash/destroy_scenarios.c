@@ -25,7 +25,10 @@ static struct shoal_object place;
 static struct shoal_dict *D;  // one of these two lies in it
 static struct shoal_list *L;
 
-enum { ENTRIES };  // T->word: how many it has before
+enum {
+  ENTRIES,
+  SET_FIRST
+};  // T->word: how many it has before; the first victim sets key 1 to "other", the second destroys
 
 // ---- what there is ----
 
@@ -48,8 +51,9 @@ static void end(void) {
   OK(shoal_segment_close(S));
 }
 static void expect_attached(int rc) {
+  int destroyed = T->word[SET_FIRST] ? crash_second_finished() : crash_victim_finished();
   CRASH_EXPECT(rc == 0 || rc == -EPROTO, "attach answered %d (%s)", rc, shoal_reason());
-  CRASH_EXPECT(rc || !crash_victim_finished(), "destroyed, and there");
+  CRASH_EXPECT(rc || !destroyed, "destroyed, and there");
 }
 
 // ---- dicts ----
@@ -80,13 +84,20 @@ static void op_destroy_too(void) {
   int rc = shoal_dict_destroy(D, F);
   CRASH_EXPECT(rc == 0 || rc == -EINVAL, "destroy answered %d (%s)", rc, shoal_reason());
 }
+// The value that it had, or, of key 1, the one that it was set to.
+static int is_a_value(const struct shoal_dict_item *item) {
+  static const uint32_t one = 1;
+  if (item->size != 5) return 0;
+  int is_set = T->word[SET_FIRST] && item->key_size == sizeof one && !memcmp(item->key, &one, sizeof one);
+  int is_old = !memcmp(item->value, "value", 5);
+  return is_set ? !memcmp(item->value, "other", 5) || (is_old && !crash_victim_finished()) : is_old;
+}
 static void is_whole_or_empty(struct shoal_dict *d) {
   struct shoal_dict_snapshot all;
   struct shoal_dict_item item;
   uint32_t n = 0;
   OK(shoal_dict_snapshot(d, &all, F));
-  for (; shoal_dict_next(&all, &item); n++)
-    CRASH_EXPECT(all.nested || (item.size == 5 && !memcmp(item.value, "value", 5)), "another value");
+  for (; shoal_dict_next(&all, &item); n++) CRASH_EXPECT(all.nested || is_a_value(&item), "another value");
   shoal_dict_snapshot_free(&all);
   CRASH_EXPECT(n == T->word[ENTRIES] || n == 0, "%u of %u entries", n, T->word[ENTRIES]);
   OK(shoal_dict_set(d, "k", 1, "mine", 4, F));
@@ -127,6 +138,18 @@ DESTROY(dict_pair, "pair, dict, then again", .kind = CRASH_PAIR, .setup = some_e
         .op = op_destroy, .prepare2 = join, .op2 = op_destroy_too, .check = check_dict);
 DESTROY(dict_pair_nested, "pair, dict, with others in it, then again", .kind = CRASH_PAIR, .setup = nested_entries,
         .prepare = join, .op = op_destroy, .prepare2 = join, .op2 = op_destroy_too, .check = check_dict);
+
+// What is half changed where it lies goes, too, and what stands beside it.
+static void entries_to_be_set(void) {
+  some_entries();
+  T->word[SET_FIRST] = 1;
+}
+static void op_set_in_place(void) {
+  uint32_t key = 1;
+  OK(shoal_dict_set(D, &key, sizeof key, "other", 5, F));
+}
+DESTROY(dict_pair_set, "pair, dict, set in place, then destroyed", .kind = CRASH_PAIR, .setup = entries_to_be_set,
+        .prepare = join, .op = op_set_in_place, .prepare2 = join, .op2 = op_destroy, .check = check_dict);
 
 // Who reads stands in the middle of it.
 static void op_get(void) {

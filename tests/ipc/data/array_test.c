@@ -658,7 +658,7 @@ static void test_a_long_file_lets_signals_through(void **state) {
   (void)state;
   const uint64_t n = 10 << 20;
   struct shoal_array a;
-  struct sigaction before, looks = {.sa_handler = looks_at_the_file, .sa_flags = SA_RESTART};
+  struct sigaction looks = {.sa_handler = looks_at_the_file, .sa_flags = SA_RESTART};
   pthread_t thread;
   void *failed;
   fresh_path();
@@ -666,7 +666,7 @@ static void test_a_long_file_lets_signals_through(void **state) {
   signalled.maker = pthread_self();
   signalled.fd = open("/", O_RDONLY);  // the next one's number
   close(signalled.fd);
-  assert_int_equal(sigaction(SIGUSR1, &looks, &before), 0);
+  assert_int_equal(sigaction(SIGUSR1, &looks, NULL), 0);
   assert_int_equal(pthread_create(&thread, NULL, signals, NULL), 0);
   while (!shoal_load32_relaxed(&signalled.half)) {
     assert_ok(shoal_array_file_create(path, "int", sizeof(int), n, NULL, 0, &a));
@@ -676,7 +676,7 @@ static void test_a_long_file_lets_signals_through(void **state) {
   shoal_store32_relaxed(&signalled.over, 1);
   assert_int_equal(pthread_join(thread, &failed), 0);
   assert_null(failed);
-  assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+  assert_true(signal(SIGUSR1, SIG_IGN) != SIG_ERR);  // the last one may be on its way
 }
 static void test_what_is_no_such_file(void **state) {
   (void)state;
