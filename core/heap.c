@@ -68,7 +68,7 @@ SHOAL_INLINE uint64_t mine(const struct shoal_cache_ *cache, unsigned kind) {
 // ---- allocate ----
 
 SHOAL_INLINE unsigned class_of(uint64_t size) {
-  if (SHOAL_LIKELY(size <= 128)) return (unsigned)(size - (size != 0)) / 16;
+  if (size <= 128) return size ? (unsigned)(size - 1) / 16 : 0;
   unsigned top = 63 - (unsigned)__builtin_clzll(size - 1);  // 7..11: four classes to each power of two
   return (top - 7) * 4 + 8 + (unsigned)((size - 1) >> (top - 2) & 3);
 }
@@ -156,8 +156,8 @@ SHOAL_NOINLINE static int alloc_slowly(struct shoal_heap *heap, uint64_t size, u
 void *shoal_heap_take_(struct shoal_heap *heap, uint64_t size) {
   struct shoal_cache_ *cache;
   void *block;
-  if (SHOAL_UNLIKELY(!shoal_cache_known_(heap, &cache))) return NULL;
-  if (SHOAL_LIKELY(size <= 128 || size <= SHOAL_HEAP_SMALL) && pop(cache, class_of(size), &block)) return block;
+  if (SHOAL_LIKELY(size <= SHOAL_HEAP_SMALL && shoal_cache_known_(heap, &cache) && pop(cache, class_of(size), &block)))
+    return block;
   return NULL;
 }
 int shoal_heap_alloc_(struct shoal_heap *heap, uint64_t size, void **out) { return alloc_slowly(heap, size, 1, out); }
@@ -260,17 +260,6 @@ static void remember_slab(struct shoal_cache_ *cache, const struct own *o) {
   cache->slab.reciprocal = k->reciprocal;
 }
 
-// The block that its list, the one that was freed into last, gave last: where its word is stands behind the list's top. 1: freed.
-SHOAL_INLINE int free_last(const struct shoal_cache_ *cache, const void *block) {
-  struct shoal_list_ *list = cache->slab.list;
-  struct shoal_listed_ *item = list->top + 1;
-  if (item->block != block) return 0;
-  uint64_t w = shoal_load64_relaxed(item->word);
-  if (SHOAL_UNLIKELY((uint32_t)w != cache->process)) return 0;
-  list->top = item;
-  shoal_store64_release(item->word, w + cache->freed);  // [H1]
-  return 1;
-}
 // 1: freed; 0: it is not this process's, or there is no room in the list.
 SHOAL_INLINE int free_own(const struct shoal_cache_ *cache, struct shoal_list_ *list, void *block,
                           shoal_atomic64 *word) {
@@ -294,7 +283,6 @@ SHOAL_NOINLINE static int free_elsewhere(struct shoal_heap *heap, struct shoal_c
 int shoal_heap_free(struct shoal_heap *heap, void *block) {
   struct shoal_cache_ *cache;
   if (SHOAL_UNLIKELY(!shoal_cache_known_(heap, &cache))) return free_slowly(heap, block);
-  if (SHOAL_LIKELY(free_last(cache, block))) return 0;
   shoal_atomic64 *word;
   if (SHOAL_UNLIKELY(!find_own_again(cache, block, &word))) return free_elsewhere(heap, cache, block);
   return SHOAL_LIKELY(free_own(cache, cache->slab.list, block, word)) ? 0 : free_slowly(heap, block);

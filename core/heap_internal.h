@@ -109,7 +109,7 @@ SHOAL_INLINE uint32_t shoal_listed_n_(const struct shoal_list_ *l) { return (uin
 #define SHOAL_RECENT_ 16u
 struct shoal_cache_ {         // a thread's, of one heap
   uint64_t allocated, freed;  // what a word gains by its own process
-  struct {                    // that a block freed lately was of, as long as its run has this word
+  struct {                    // that its last freed block was of, as long as its run has this word
     char *first;              // block, and so many bytes of blocks
     uint64_t bytes;
     shoal_atomic64 *words, *run;
@@ -131,8 +131,7 @@ struct shoal_cache_ {         // a thread's, of one heap
     uint64_t page;
   } recent[SHOAL_RECENT_];
   struct shoal_list_ list[SHOAL_CLASSES_];
-  // One stands behind the top, though there be no room: what was there last, as long as the view's serial is the same; or no block.
-  struct shoal_listed_ listed[SHOAL_CLASSES_][SHOAL_LIST_ROOM_ + 2];
+  struct shoal_listed_ listed[SHOAL_CLASSES_][SHOAL_LIST_ROOM_ + 1];
 };
 
 struct shoal_slab_ {
@@ -148,9 +147,7 @@ struct shoal_slabs_ {
 struct shoal_heap {
   struct shoal_segment *seg;
   struct shoal_heap_shm *shm;
-  // Tells it from every other view this process ever had, and the lives of its slabs apart: another one before any of them ends.
-  // So who has a block of a slab, and finds the serial that it knew, knew the slab.
-  shoal_atomic64 serial;
+  uint64_t serial;   // tells it from every other view this process ever had
   uint64_t segment;  // the serial of its segment
   struct shoal_object object;
   struct shoal_heap *next;
@@ -188,14 +185,10 @@ struct shoal_local_ {
 } SHOAL_ALIGNED(32);  // found without a multiplication
 #define SHOAL_LOCALS_ 4u
 extern __thread struct shoal_local_ shoal_local_[SHOAL_LOCALS_];
-SHOAL_INLINE struct shoal_local_ *shoal_local_at_(uint64_t serial) {
-  return &shoal_local_[serial / sizeof(struct shoal_local_) % SHOAL_LOCALS_];
-}
 // 1: *out, which are there; 0: the thread has not joined.
 SHOAL_INLINE int shoal_cache_known_(const struct shoal_heap *heap, struct shoal_cache_ **out) {
-  uint64_t serial = shoal_load64_relaxed(&heap->serial);
-  const struct shoal_local_ *l = shoal_local_at_(serial);
-  if (SHOAL_UNLIKELY(l->serial != serial || l->epoch != shoal_epoch())) return 0;
+  const struct shoal_local_ *l = &shoal_local_[heap->serial % SHOAL_LOCALS_];
+  if (SHOAL_UNLIKELY(l->serial != heap->serial || l->epoch != shoal_epoch())) return 0;
   *out = l->cache;
   return 1;
 }
@@ -205,8 +198,6 @@ SHOAL_INLINE struct shoal_cache_ *shoal_cache_of_(struct shoal_heap *heap, int *
 }
 // Takes notice of chunks that others made. 0, or why one cannot be used.
 int shoal_chunks_look_(struct shoal_heap *heap);
-// A slab's life is about to end. Under the lock, which who joins then waits for.
-void shoal_heap_forget_slabs_(struct shoal_heap *heap);
 // One more chunk, unless there are more than `seen`: of `pages` at least.
 int shoal_chunks_grow_(struct shoal_heap *heap, uint32_t seen, uint64_t pages);
 SHOAL_INLINE uint32_t shoal_chunks_(struct shoal_heap *heap) {

@@ -160,7 +160,6 @@ static int dissolve_one(struct shoal_chunk_ *c, uint64_t page, unsigned class_, 
 int shoal_slab_dissolve_(struct shoal_heap *heap, struct shoal_cache_ *cache) {
   int freed = 0;
   shoal_private_acquire_(&heap->lock);
-  shoal_heap_forget_slabs_(heap);
   shoal_slab_flush_all_(heap, cache);
   for (unsigned k = 0; k < SHOAL_CLASSES_; k++) {
     struct shoal_slabs_ *slabs = &heap->slabs[k];

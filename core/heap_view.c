@@ -38,7 +38,7 @@ void shoal_private_release_(shoal_atomic32 *lock) {
 }
 
 static struct shoal_heap *heaps;  // of this process
-static shoal_atomic64 serials;
+static uint64_t serials;
 static shoal_atomic32 heaps_lock;
 static pthread_key_t ends;  // its destructor is called when a thread ends
 static int has_ends;
@@ -173,16 +173,6 @@ int shoal_chunks_grow_(struct shoal_heap *heap, uint32_t seen, uint64_t pages) {
 
 // ---- threads ----
 
-// The threads look for it where they did.
-static uint64_t next_serial(uint64_t place) {
-  return ((shoal_add64_relaxed(&serials, 1) + 1) * SHOAL_LOCALS_ + place % SHOAL_LOCALS_) * sizeof(struct shoal_local_);
-}
-// Whoever has a block of a later life has it by way of the run's word, which changes after this.
-void shoal_heap_forget_slabs_(struct shoal_heap *heap) {
-  uint64_t was = shoal_load64_relaxed(&heap->serial);
-  shoal_store64_relaxed(&heap->serial, next_serial(was / sizeof(struct shoal_local_)));
-}
-
 // A child of fork: what its parent had in lists is its parent's.
 static int renew(struct shoal_heap *heap) {
   uint32_t epoch = shoal_self_()->epoch;
@@ -197,7 +187,7 @@ static int renew(struct shoal_heap *heap) {
   return 0;
 }
 
-static shoal_atomic64 no_block;  // stands at the bottom of each list, and behind what was never in it
+static shoal_atomic64 no_block;  // stands at the bottom of each list
 
 static struct shoal_cache_ *new_cache(void) {
   struct shoal_cache_ *c = calloc(1, sizeof *c);
@@ -207,13 +197,6 @@ static struct shoal_cache_ *new_cache(void) {
     c->list[k] = (struct shoal_list_){bottom, bottom, bottom + shoal_class_[k].room, NULL};
   }
   return c;
-}
-static void forget_slabs(struct shoal_cache_ *c) {
-  c->slab.bytes = 0;
-  c->slab.list = c->list;
-  for (unsigned k = 0; k < SHOAL_CLASSES_; k++)
-    for (struct shoal_listed_ *i = c->list[k].top + 1; i < c->listed[k + 1]; i++)
-      *i = (struct shoal_listed_){NULL, &no_block};
 }
 
 static struct shoal_cache_ *cache_for(struct shoal_heap *heap, uint64_t thread) {
@@ -230,6 +213,7 @@ static struct shoal_cache_ *cache_for(struct shoal_heap *heap, uint64_t thread) 
   c->allocated = SHOAL_WORD_(1, PROCESS, c->owner) - SHOAL_WORD_(0, CACHED, 0);
   c->freed = SHOAL_WORD_(1, CACHED, 0) - SHOAL_WORD_(0, PROCESS, c->owner);
   c->thread = thread;
+  c->slab.bytes = 0;
   c->process = (uint32_t)SHOAL_WORD_(0, PROCESS, c->owner);
   return c;
 }
@@ -240,11 +224,9 @@ struct shoal_cache_ *shoal_cache_join_(struct shoal_heap *heap, int *out) {
   shoal_private_acquire_(&heap->lock);
   int rc = renew(heap);
   if (rc == 0 && !(c = cache_for(heap, t->id))) rc = shoal_fail_(-ENOMEM, "private memory");
-  if (rc == 0) forget_slabs(c);
-  uint64_t serial = shoal_load64_relaxed(&heap->serial);
   shoal_private_release_(&heap->lock);
   if (rc) *out = rc;
-  else *shoal_local_at_(serial) = (struct shoal_local_){serial, c, t->epoch};
+  else shoal_local_[heap->serial % SHOAL_LOCALS_] = (struct shoal_local_){heap->serial, c, t->epoch};
   if (rc == 0) pthread_setspecific(ends, heap);
   return c;
 }
@@ -305,7 +287,7 @@ static int open_locked(struct shoal_segment *seg, struct shoal_heap **out) {
   if (!h) return shoal_fail_(-ENOMEM, "private memory");
   h->seg = seg;
   h->segment = seg->serial;
-  shoal_store64_relaxed(&h->serial, next_serial(shoal_load64_relaxed(&serials)));
+  h->serial = ++serials;
   h->opened = 1;
   int rc = attach_heap(h);
   if (rc) {

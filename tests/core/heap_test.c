@@ -222,35 +222,6 @@ static void test_full(void **state) {
   done(seg, heap);
 }
 
-// A slab's pages become another's, of larger blocks: what the thread knew of the first leads to no block of the second.
-static void test_pages_of_another_size(void **state) {
-  (void)state;
-  struct shoal_segment *seg = anonymous(&small);
-  struct shoal_heap *heap = heap_of(seg);
-  void *pages[200], *blocks[32];
-  unsigned n = fill(heap, 65536, pages, 200), same = 0;
-  assert_ok(shoal_heap_free(heap, pages[--n]));  // where alone a slab has room
-  for (uint64_t size = 64; size <= 512; size *= 2) {
-    for (int i = 0; i < 32; i++) blocks[i] = alloc(heap, size);
-    for (int i = 32; i--;) assert_ok(shoal_heap_free(heap, blocks[i]));
-    void *first = blocks[31];
-    assert_true(shoal_heap_reap(heap) >= 1);
-    assert_int_equal(info(heap).slabs, 0);
-    for (int i = 0; i < 32; i++) blocks[i] = alloc(heap, 2 * size);
-    for (int i = 1; i < 32; i++)
-      if (blocks[i] == first) blocks[i] = blocks[0], blocks[0] = first, same++;
-    for (int i = 0; i < 32; i++) {
-      assert_ok(shoal_heap_free(heap, blocks[i]));
-      for (int k = 0; k < 32; k++) assert_int_equal(shoal_heap_usable(heap, blocks[k]), k > i ? 2 * size : 0);
-    }
-    assert_int_equal(info(heap).slabs, 1);
-    assert_true(shoal_heap_reap(heap) >= 1);
-  }
-  assert_true(same > 0);
-  while (n--) assert_ok(shoal_heap_free(heap, pages[n]));
-  done(seg, heap);
-}
-
 static void test_opened_twice(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small), *other = again(seg);
@@ -742,7 +713,6 @@ int main(void) {
       cmocka_unit_test(test_made_larger_and_smaller),
       cmocka_unit_test(test_what_is_no_block),
       cmocka_unit_test(test_full),
-      cmocka_unit_test(test_pages_of_another_size),
       cmocka_unit_test(test_opened_twice),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_processes),
