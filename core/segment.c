@@ -174,18 +174,19 @@ int shoal_longer_end_(const struct shoal_longer_ *l, int rc) {
   return rc == -EFBIG ? -ENOSPC : rc;
 }
 
-#define PIECE (UINT64_C(16) << 20)
+#define PIECE (UINT64_C(16) << 20)  // is allocated at a time: signals wait meanwhile
 
-int shoal_allocate_(int fd, uint64_t from, uint64_t to, int in_pieces) {
+static int fallocate_range(int fd, uint64_t from, uint64_t to, uint64_t piece) {
   for (uint64_t at = from, n; at < to; at += n) {
     struct shoal_longer_ longer;
-    int error;
-    n = in_pieces && to - at > PIECE ? PIECE : to - at;
+    int rc, error;
+    n = to - at < piece ? to - at : piece;
     shoal_longer_begin_(&longer);
-    do error = posix_fallocate(fd, (off_t)at, (off_t)n);
-    while (error == EINTR);
-    int rc = shoal_longer_end_(&longer, -error);
-    if (rc) return shoal_fail_(rc, "no %llu bytes: %s", (unsigned long long)(to - from), strerror(error));
+    do rc = error = fallocate(fd, 0, (off_t)at, (off_t)n) ? -errno : 0;
+    while (rc == -EINTR);
+    rc = shoal_longer_end_(&longer, rc);
+    if (rc)
+      return shoal_fail_(rc, "no %llu bytes of shared memory: %s", (unsigned long long)(to - from), strerror(-error));
   }
   return 0;
 }
@@ -195,9 +196,9 @@ int shoal_allocate_(int fd, uint64_t from, uint64_t to, int in_pieces) {
 // Else it is allocated at once: of pieces, what there was room for would stay, since another who grows it may count on that.
 static int allocate(int fd, const struct shoal_geometry_ *g, uint64_t from, uint64_t to) {
   uint64_t words_from = from ? g->owners_off + from / SHOAL_UNIT_ * sizeof(shoal_atomic32) : 0;
-  uint64_t words_to = g->owners_off + to / SHOAL_UNIT_ * sizeof(shoal_atomic32);
-  int rc = shoal_allocate_(fd, words_from, words_to, !from);
-  return rc ? rc : shoal_allocate_(fd, g->units_off + from, g->units_off + to, !from);
+  uint64_t words_to = g->owners_off + to / SHOAL_UNIT_ * sizeof(shoal_atomic32), piece = from ? UINT64_MAX : PIECE;
+  int rc = fallocate_range(fd, words_from, words_to, piece);
+  return rc ? rc : fallocate_range(fd, g->units_off + from, g->units_off + to, piece);
 }
 
 // A file without a name: if its maker is killed, it never was.

@@ -175,10 +175,6 @@ struct shoal_longer_ {
 void shoal_longer_begin_(struct shoal_longer_ *l);
 // `rc`: 0, or a negative errno, which it returns; but -ENOSPC for -EFBIG.
 int shoal_longer_end_(const struct shoal_longer_ *l, int rc);
-// Memory for these bytes of a file, or room on its disk, and the file at least so long: what is touched then is never
-// SIGBUS. Doing it again changes nothing. Signals wait until it is done, or, `in_pieces`, for 16 MiB at most; of pieces
-// those that there was room for stay. 0; -ENOSPC, none or beyond RLIMIT_FSIZE, and others of posix_fallocate(3).
-int shoal_allocate_(int fd, uint64_t from, uint64_t to, int in_pieces);
 
 // ---- units (core/space.c); all under the writer word ----
 SHOAL_INLINE uint64_t shoal_units_(uint64_t bytes) { return (bytes + SHOAL_UNIT_ - 1) / SHOAL_UNIT_; }

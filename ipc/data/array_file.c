@@ -14,6 +14,7 @@
 #define MAGIC UINT64_C(0x0a79617272610a89)
 #define FORMAT 1u
 #define PAGE UINT64_C(4096)
+#define PIECE (UINT64_C(16) << 20)  // is allocated at a time: signals wait meanwhile
 
 // Its maker; `place`: whoever opens it while nobody else has it open.
 struct shoal_array_file_shm {
@@ -85,8 +86,13 @@ static int write_all(const struct maker *m, mode_t mode, uint64_t length) {
   if (fchmod(m->fd, mode ? mode : 0600)) return shoal_fail_(-errno, "fchmod: %m");
   rc = file_lock(m->fd, IN_USE, F_RDLCK, 0);
   if (rc) return shoal_fail_(rc, "file lock");
-  rc = shoal_allocate_(m->fd, 0, length, 1);
-  if (rc) return rc;
+  for (uint64_t at = 0; at < length; at += PIECE) {
+    struct shoal_longer_ longer;
+    shoal_longer_begin_(&longer);
+    int error = posix_fallocate(m->fd, (off_t)at, (off_t)(length - at < PIECE ? length - at : PIECE));
+    rc = shoal_longer_end_(&longer, -error);
+    if (rc) return shoal_fail_(rc, "no %lu bytes: %s", (unsigned long)length, strerror(error));
+  }
   return pwrite(m->fd, &h, sizeof h, 0) == (ssize_t)sizeof h ? 0 : shoal_fail_(-errno, "pwrite: %m");
 }
 
