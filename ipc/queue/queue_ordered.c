@@ -295,6 +295,7 @@ static int receive(void *arg) {
   if (damaged) {
     bump_for_room(op->q);
     shoal_ordered_free(o, cell);
+    shoal_message_end_(op->q, op->loan.data);  // as drop()
   } else if (!rc) {
     if (op->q->leased) shoal_ordered_lease(o, cell, shoal_now_ns() + op->q->lease_ns);  // before it is in hand
     shoal_ordered_receive(o, cell, op->me);

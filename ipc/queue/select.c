@@ -188,6 +188,7 @@ static int try_once(struct shoal_select_ *s, uint32_t i) {
   return c->kind == SHOAL_CASE_ACQUIRE ? try_permit(s, c, &permit) : try_rest(s, i);
 }
 static int first_round(struct shoal_select_ *s) {
+  s->polled = 0;
   for (uint32_t k = 0; k < s->n; k++) {
     uint32_t i = at(s, k);
     if (is_queue(&s->cases[i]) && is_bare(&s->cases[i])) continue;

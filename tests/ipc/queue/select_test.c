@@ -20,6 +20,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -669,6 +670,14 @@ static void test_a_newcomer_beside_one_who_is_stopped_inside(void **state) {
   assert_int_equal(shoal_select(c, 1, later), -ETIMEDOUT);
   assert_true(shoal_deadline_passed(later));
   assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), 2);
+  // a descriptor that is ready between two looks
+  int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+  struct itimerspec when = {.it_value = {1, 250000000}};
+  assert_int_equal(timerfd_settime(timer, 0, &when, NULL), 0);
+  c[1] = shoal_on_fd(timer, POLLIN);
+  assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 1);
+  close(timer);
+  c[1] = number_queue_on_get(Q[1], &v);
   assert_int_equal(shoal_select(c, 2, SHOAL_TRY), -EAGAIN);
   assert_int_equal(shoal_select(c, 1, SHOAL_TRY), -ETIMEDOUT);
   put(Q[1], 2);
