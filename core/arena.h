@@ -19,7 +19,8 @@
 //          sweep (shoal_heap_reap), whole. Who reads them then reads what another has by now: whether the owner lives is for
 //          the reader to know. Where the heap makes a chunk it waits, without a deadline, for who makes an object just then.
 // HOSTILE  a peer that may write can change the bytes, and have allocations fail; what jemalloc believes it cannot reach. Pages that the
-//          heap gives although they are the arena's already are not taken.
+//          heap gives although they are the arena's already are not taken; those of another arena of the process are, and jemalloc may
+//          end it then.
 // COST     as jemalloc without a cache of the thread's own. Memory: of the segment nothing to begin with, then extents of 2 MiB and up, each
 //          kept until destroy unless it is free as a whole.
 #pragma once

@@ -73,7 +73,7 @@
 //          A put that finds the segment full answers -ENOSPC, whatever its deadline; it does not wait for room (but: OVERFLOW).
 // LEASE    options.lease_ns, .delivery_max: deliveries that end without a release count (`redelivered`), whether by death, by return
 //          or because the lease has run out; one more than delivery_max is none: the message goes to dead letters, at least once
-//          (killed on the way, or barred by one who is stopped inside, twice), or is delivered all the same while they have no room. With a lease, a message may be in two
+//          (killed on the way, or barred by one who is stopped inside: once more each time), or is delivered all the same while they have no room. With a lease, a message may be in two
 //          hands; only one of them can release it, and what the other reads in place after that may be the next message: whoever
 //          is late learns it from release or extend. A get is over at once, so it has none. FIFO, LIFO, PRIORITY, growing: what comes
 //          again has its place in their order, as after a death. Not with SPSC, where there is nobody else to deliver to, nor with drop.

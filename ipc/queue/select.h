@@ -25,7 +25,7 @@
 //          when a select of its first looks closely at that; a publisher likewise, a subscriber it must be already. A queue may
 //          stand in several cases. An event, queue or topic stays until the call returns.
 //          A newcomer for whom there is only a dead one's role, at a queue in which somebody is stopped (ipc/queue/queue.h, KINDS),
-//          tries again until its deadline; each try takes a second, in which the other cases wait.
+//          tries again until its deadline; each try takes a second for each such queue, and one more, in which the other cases wait.
 //          In a signal handler: not.
 // ORDERING as get, put, shoal_event_wait.
 // SLEEP    all words of all objects in one futex_waitv (sync/eventcount.h: the same protocol, step by step). A wake-up that
