@@ -527,7 +527,7 @@ static void init(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, 
   s->first = cases[0].turn_ ? cases[0].turn_ % n : anywhere(n);
   s->deadline = deadline;
   s->can_sleep = !shoal_deadline_is_try(deadline);
-  s->only_look = s->polled = s->opened = s->barred = 0;
+  s->only_look = s->opened = s->barred = 0;
   s->added = s->queues = s->events = s->permits = s->others = s->words_of_others = s->more = 0;
 }
 
