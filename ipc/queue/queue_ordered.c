@@ -280,6 +280,12 @@ static void is_over(struct shoal_queue *q, uint32_t me) {
   wake_for_room(q, 1);
   if (q->joinable) shoal_queue_done_(q, me);
 }
+// Inside. The block after its cell: killed between, whoever takes the lock ends what lies in a free one.
+static void discard(struct shoal_queue *q, uint32_t cell) {
+  bump_for_room(q);
+  shoal_ordered_free(&q->ordered, cell);
+  if (!q->element_size) shoal_message_end_(q, shoal_ordered_data(&q->ordered, cell));
+}
 static int receive(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_ordered *o = &op->q->ordered;
@@ -293,9 +299,7 @@ static int receive(void *arg) {
     damaged = rc == -EPROTO;
   }
   if (damaged) {
-    bump_for_room(op->q);
-    shoal_ordered_free(o, cell);
-    shoal_message_end_(op->q, op->loan.data);  // as drop()
+    discard(op->q, cell);
   } else if (!rc) {
     if (op->q->leased) shoal_ordered_lease(o, cell, shoal_now_ns() + op->q->lease_ns);  // before it is in hand
     shoal_ordered_receive(o, cell, op->me);
@@ -308,7 +312,6 @@ static int receive(void *arg) {
   return rc;
 }
 
-// The block after its cell: killed between, whoever takes the lock ends what lies in a free one.
 static int drop(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_queue *q = op->q;
@@ -316,11 +319,7 @@ static int drop(void *arg) {
   int rc = enter(op, SHOAL_CONSUMER);
   if (rc) return rc;
   rc = shoal_ordered_next(&q->ordered, &cell);
-  if (!rc) {
-    bump_for_room(q);
-    shoal_ordered_free(&q->ordered, cell);
-    if (!q->element_size) shoal_message_end_(q, shoal_ordered_data(&q->ordered, cell));
-  }
+  if (!rc) discard(q, cell);
   shoal_ordered_leave(&q->ordered, op->me);
   if (!rc) is_over(q, op->me);
   return rc;
