@@ -75,7 +75,11 @@ struct peer peer_start(struct arena *a, arena_body body, unsigned i) {
   return p;
 }
 
-void peer_kill(struct peer *p) { CHECK(kill(p->pid, SIGKILL) == 0 && waitpid(p->pid, NULL, 0) == p->pid); }
+void peer_kill(struct peer *p) {
+  int status;
+  CHECK(kill(p->pid, SIGKILL) == 0 && waitpid(p->pid, &status, 0) == p->pid);
+  CHECK(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
+}
 
 void peer_join(struct peer *p) {
   int status;

@@ -45,7 +45,7 @@ struct peer {
   pid_t pid;
 };
 struct peer peer_start(struct arena *a, arena_body body, unsigned i);
-void peer_kill(struct peer *p);  // SIGKILL, and reaped
+void peer_kill(struct peer *p);  // SIGKILL, and reaped; none of its own checks had failed before
 void peer_join(struct peer *p);  // it has to end well
 int peer_is_asleep(struct peer *p);
 void peer_asleep(struct peer *p);  // returns when the kernel says that it sleeps in a futex wait

@@ -1,7 +1,7 @@
 // Claims: whatever stands in a queue's shared words, or in a topic's, a pipe's, the heap's behind byte messages and packed values, or in
 // those that a select or a selector sleeps on, every operation answers, and soon, and touches nothing outside: words of a live one are scribbled over, then all of its operations called, with
 // guard pages around it (and AddressSanitizer around what the caller gives). Each kind in a process of its own, with a watchdog.
-//   SHOAL_FUZZ_ROUNDS=20000   of each kind (a few hundred)          SHOAL_FUZZ_SEED=S    as it was printed
+//   SHOAL_FUZZ_ROUNDS=20000   of each kind (a few hundred)          SHOAL_FUZZ_SEED=S    0: another each time (1)
 //   SHOAL_FUZZ_ONLY=KIND      one kind, and with                    SHOAL_FUZZ_FROM=N    from that round on
 //   SHOAL_FUZZ_PATIENCE=5     seconds of a round (60)
 //   SHOAL_FUZZ_STORM=1        scribbled over all the while, by a thread: nothing is repeated exactly then
@@ -717,7 +717,8 @@ static void rounds(uint32_t k, uint32_t seed, uint32_t from, uint32_t n) {
 static void test_scribbled_words(void **unused) {
   (void)unused;
   const char *only = getenv("SHOAL_FUZZ_ONLY");
-  uint32_t seed = setting("SHOAL_FUZZ_SEED", (uint32_t)shoal_now_ns() ^ (uint32_t)getpid());
+  uint32_t seed = setting("SHOAL_FUZZ_SEED", 1);
+  if (!seed) seed = (uint32_t)shoal_now_ns() ^ (uint32_t)getpid();
   uint32_t n = setting("SHOAL_FUZZ_ROUNDS", 320), from = setting("SHOAL_FUZZ_FROM", 0);
   int bad = 0;
   print_message("seed %u\n", seed);
