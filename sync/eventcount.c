@@ -1,6 +1,7 @@
 #include "sync/eventcount.h"
 
 #include <limits.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -430,6 +431,17 @@ static int spin(struct shoal_role *role, int (*attempt)(void *op), void *op) {
   role->live.state = shoal_spin_failed(budget) | (state / SLEPT < PROBE ? state & ~BUDGET : 0);
   return -EAGAIN;
 }
+// Lets others run before it arms, what it waits for among them. The spin learns nothing of it: the time was theirs.
+static int give_way(const struct shoal_eventcount_view *view, int (*attempt)(void *op), void *op,
+                    shoal_deadline deadline) {
+  int rc = -EAGAIN;
+  for (uint32_t i = 0; rc == -EAGAIN && i < view->yields && i < shoal_spin_max_; i++) {
+    if (shoal_deadline_passed(deadline)) break;
+    sched_yield();
+    rc = attempt(op);
+  }
+  return rc;
+}
 static void slept(struct shoal_role *role, int64_t since_ns) {
   uint32_t state = role->live.state;
   if (state / SLEPT < PROBE && shoal_now_ns() - since_ns < SOON_NS) role->live.state = state + SLEPT;
@@ -521,6 +533,7 @@ int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t
   uint32_t budget = role ? role->live.state & BUDGET : 0;
   int rc = role ? spin(role, attempt, op) : -EAGAIN, late = 0;
   int64_t from = 0;  // of the last sleep
+  if (role && rc == -EAGAIN) rc = give_way(view, attempt, op, deadline);
   while (rc == -EAGAIN) {
     shoal_sleeper_arm_(&s);
     rc = shoal_sleeper_settle_(&s);

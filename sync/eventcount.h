@@ -134,6 +134,10 @@ struct shoal_eventcount_view {  // private; the object embeds it in its handle
   struct shoal_role *roles;  // role r is roles[r - 1]: producers first, then consumers
   uint32_t count[2];
   uint32_t flags;
+  // So often, at most, who has spun in vain yields the processor and attempts again before it arms; 0: never. While it yields
+  // nobody has to wake it, and it looks at no death. For objects whose sleepers outnumber the processors: each yield may last
+  // as long as the others run. The object sets it, after the attach.
+  uint32_t yields;
   uint64_t id;  // of the handle, never used twice in a process
   const struct shoal_wait_ops *ops;
   // Nobody lives on `side`: 1 if somebody may still come. NULL: as long as nobody was ever there. The object sets it, after
@@ -141,7 +145,7 @@ struct shoal_eventcount_view {  // private; the object embeds it in its handle
   int (*expected)(struct shoal_eventcount_view *view, int side);
 };
 
-// A limit of the spin budgets in this process; 0: sleep at once. For tests.
+// A limit of the spin budgets, and of the yields, in this process; 0: sleep at once. For tests.
 extern uint32_t shoal_spin_max_;
 
 // ---- lifecycle ----

@@ -2,7 +2,8 @@
 //   1 a role is its thread's own, found again, given back; the table is as large as it says
 //   2 a dead role is emptied by one heir at a time, however many try; if that one dies, by the next; and who sleeps meanwhile
 //     is told at once
-//   3 sleepers are woken by whatever they wait for; the deadline, the closing, the end are told; nothing sleeps in a try
+//   3 sleepers are woken by whatever they wait for; the deadline, the closing, the end are told; nothing sleeps in a try; who
+//     yields first, as often as it was told, has not armed
 //   4 a death that the kernel did not mark is found by the look after a second
 //   5 what cannot be an eventcount is refused
 //
@@ -323,6 +324,47 @@ static void test_nobody_asleep_costs_no_wake(void **state) {
   unmake(&box);
 }
 
+struct late {  // a token that only the n-th attempt finds
+  struct box box;
+  uint32_t attempts, comes_at;
+};
+static int take_late(void *arg) {
+  struct late *l = arg;
+  return ++l->attempts < l->comes_at ? -EAGAIN : 0;
+}
+// What its event was told, after a wait for a token that comes at the n-th attempt of one whose spin has 4 looks.
+static uint32_t event_after(struct late *l, uint32_t n, shoal_deadline deadline) {
+  struct shoal_eventcount *ec = l->box.view.shm;
+  int me = shoal_role_mine(&l->box.view, SHOAL_CONSUMER);
+  assert_true(me > 0);
+  shoal_role_at_(&l->box.view, (uint32_t)me)->live.state = 4;
+  uint32_t before = shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]);
+  l->attempts = 0, l->comes_at = n;
+  void *pending = shoal_pending_set_(shoal_self_(), &ec->bell);
+  int rc = shoal_eventcount_wait(&l->box.view, SHOAL_CONSUMER, (uint32_t)me, take_late, l, deadline);
+  shoal_pending_restore_(shoal_self_(), pending);
+  assert_int_equal(rc, 0);
+  assert_int_equal(l->attempts, n);
+  return shoal_load32_seq_cst(&ec->ev[SHOAL_CONSUMER]) - before;
+}
+static void test_who_yields_has_not_armed(void **state) {
+  (void)state;
+  struct late l = {.attempts = 0};
+  make(&l.box, 1, 1);
+  assert_int_equal(event_after(&l, 4, SHOAL_FOREVER), 0);
+  assert_true(event_after(&l, 5, SHOAL_FOREVER));
+  l.box.view.yields = 3;
+  assert_int_equal(event_after(&l, 7, SHOAL_FOREVER), 0);
+  assert_true(event_after(&l, 8, SHOAL_FOREVER));
+  shoal_deadline passed = {1};
+  assert_true(event_after(&l, 5, passed));
+  uint32_t spin = shoal_spin_max_;
+  shoal_spin_max_ = 0;
+  assert_true(event_after(&l, 1, SHOAL_FOREVER));
+  shoal_spin_max_ = spin;
+  unmake(&l.box);
+}
+
 static void test_try_and_deadline(void **state) {
   (void)state;
   struct box box;
@@ -474,6 +516,7 @@ int main(void) {
       cmocka_unit_test(test_sleepers_watch_the_heir),
       cmocka_unit_test(test_each_token_wakes_one),
       cmocka_unit_test(test_nobody_asleep_costs_no_wake),
+      cmocka_unit_test(test_who_yields_has_not_armed),
       cmocka_unit_test(test_try_and_deadline),
       cmocka_unit_test(test_a_try_finds_the_end_by_death),
       cmocka_unit_test(test_closing_is_told_to_all),
