@@ -80,8 +80,10 @@ int shoal_message_fill_(const struct shoal_queue_op_ *op, void *slot) {
 static int take_block(struct shoal_queue_op_ *op, const void *slot) {
   struct message m = look(slot);
   void *data;
-  int rc = find(op->q, &m, &data);
-  if (rc) return damaged(m.size);
+  if (find(op->q, &m, &data)) {
+    end(op->q, &m);
+    return damaged(m.size);
+  }
   op->size = m.size;
   if (m.size > op->room) return -EMSGSIZE;
   copy(op->out, data, m.size);

@@ -110,7 +110,7 @@ int shoal_message_attach_(struct shoal_queue *q);
 // Writes the message, and makes its block the queue's. -EPROTO, nothing changed: the block is not ours.
 int shoal_message_fill_(const struct shoal_queue_op_ *op, void *slot);
 // Copies it out and ends its block: from here on it was received. -EMSGSIZE, nothing changed: no room for op->size bytes;
-// -EPROTO: no sound message.
+// -EPROTO: no sound message, and its block has ended.
 int shoal_message_take_(struct shoal_queue_op_ *op, void *slot);
 // The same, and nothing ends. `racing`: another may take it meanwhile, and what was copied is thrown away then.
 int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing);

@@ -237,6 +237,7 @@ int shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
 // Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free; or what was read is another's by now, or the next one's.
 static int resolve(struct shoal_queue *q, struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   int rc = shoal_message_resolve_(q, loan);
+  if (rc == -EPROTO) shoal_message_payload_.end(&q->ring, loan->data, claim->ctl, c);
   return rc && vacate(q, loan, claim, c) ? -ENOENT : rc;
 }
 

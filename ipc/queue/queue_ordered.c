@@ -603,9 +603,13 @@ static int take_next(struct shoal_queue_op_ *op, uint32_t *claimed) {
   uint32_t in_block;
   rc = shoal_message_fits_(op, next, &in_block);
   if (rc == -EMSGSIZE) return rc;
+  if (rc) {
+    discard(op->q, cell);
+    return rc;
+  }
   bump_for_room(op->q);
-  if (rc || !in_block) {
-    if (!rc) rc = shoal_message_take_(op, next);
+  if (!in_block) {
+    rc = shoal_message_take_(op, next);
     shoal_ordered_free(o, cell);
     return rc;
   }

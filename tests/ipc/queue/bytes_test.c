@@ -5,7 +5,7 @@
 //   3 loans: less may be committed than was reserved, not more; each ends once, by the thread that took it
 //   4 deaths, leaving, dropping: no block stays behind, and no message is lost or comes twice
 //   5 calls for elements are refused, and byte messages where there are none
-//   6 whatever a peer writes into a slot, nothing outside the segment is touched
+//   6 whatever a peer writes into a slot, nothing outside the segment is touched; what is damaged goes with its block
 //   7 policies: what is dropped, cleared or buried gives its block back; what is unfinished keeps it until task_done; of two under
 //     a lease one receives the message and the other is told; a look takes nothing
 //   8 batches: as many as go, none of them lost or doubled; a message without room ends them and stays
@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "core/directory.h"
+#include "ipc/queue/queue_internal.h"
 #include "tests/harness/drivers.h"
 
 SHOAL_QUEUE_TYPED(number_queue, uint64_t)
@@ -592,6 +593,47 @@ static void test_hostile(void **state) {
   hostile(SHOAL_QUEUE_FIFO);
 }
 
+// A damaged message is told of once, and its block goes with it.
+static void damage_the_next(struct shoal_queue *q) {
+  struct shoal_loan loan;
+  assert_int_equal(shoal_queue_reserve_bytes(q, 100, &loan, SHOAL_TRY), 0);
+  struct shoal_message_shm *slot = q->ops->slot(q, &loan, SHOAL_PRODUCER);
+  assert_int_equal(shoal_queue_commit(q, &loan), 0);
+  shoal_store64_relaxed(&slot->size, SHOAL_MESSAGE_BLOCK_ | MIB);
+}
+static void damaged(struct shoal_queue_options o) {
+  make_segment(0);
+  struct shoal_queue *q = make_with(o);
+  char buffer[KIB];
+  uint64_t size;
+  for (int in_place = 0; in_place < 2; in_place++) {
+    struct shoal_loan loan;
+    damage_the_next(q);
+    assert_int_equal(heap_info().blocks, blocks_before + 1);
+    int rc = in_place ? shoal_queue_receive(q, &loan, SHOAL_TRY)
+                      : shoal_queue_recv(q, buffer, sizeof buffer, &size, SHOAL_TRY);
+    assert_int_equal(rc, -EPROTO);
+    assert_int_equal(heap_info().blocks, blocks_before);
+    assert_int_equal(shoal_queue_recv(q, buffer, sizeof buffer, &size, SHOAL_TRY), -EAGAIN);
+    if (o.joinable) assert_int_equal(shoal_queue_join_tasks(q, SHOAL_TRY), 0);
+  }
+  unmake(q);
+}
+static void test_a_damaged_message_goes_with_its_block(void **state) {
+  (void)state;
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
+    struct shoal_queue_options o = {.capacity = 4, .kind = kind};
+    damaged(o);
+    if (kind == SHOAL_QUEUE_SPSC) continue;
+    o.joinable = 1;
+    damaged(o);
+    o.lease_ns = UINT64_C(3600000000000);
+    damaged(o);
+    o.joinable = 0;
+    damaged(o);
+  }
+}
+
 // ---- 7 ----
 
 static struct shoal_queue_info info_of(struct shoal_queue *q) {
@@ -1034,6 +1076,7 @@ int main(void) {
       cmocka_unit_test(test_types),
       cmocka_unit_test(test_not_placed),
       cmocka_unit_test(test_hostile),
+      cmocka_unit_test(test_a_damaged_message_goes_with_its_block),
       cmocka_unit_test(test_without_room),
       cmocka_unit_test(test_the_oldest_is_dropped_with_its_block),
       cmocka_unit_test(test_one_gives_way_with_its_block),
