@@ -49,9 +49,16 @@ static int is_full(const struct shoal_ordered *o) {
 
 static int has_no_room(const struct shoal_ordered *o) { return is_full(o) && !(o->evicts && counted(&o->shm->count)); }
 
-// In the way of a get: one who has reserved before the closing, and may commit.
+// 0: nobody who has a role.
+static uint32_t owner_inside(const struct shoal_queue *q) {
+  uint32_t owner = shoal_load32_relaxed(&q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
+  return shoal_role_valid_(&q->wait, owner) ? owner : 0;
+}
+
+// In the way of a get: one who has reserved before the closing, and may commit; or who does so, inside, and may be dead there.
 static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
-  const struct shoal_ordered *o = &shoal_queue_of_(view)->ordered;
+  const struct shoal_queue *q = shoal_queue_of_(view);
+  const struct shoal_ordered *o = &q->ordered;
   uint32_t owner = SHOAL_BLOCKER_NONE;
   if (side == SHOAL_JOINER) return shoal_ordered_is_done(o, &owner) ? SHOAL_BLOCKER_NONE : owner;
   if (shoal_ordered_is_stale(o)) return SHOAL_BLOCKER_NONE;
@@ -61,6 +68,7 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   if (counted(&o->shm->count)) return SHOAL_BLOCKER_NONE;
   if (!writing) return 0;
   uint32_t role = shoal_ordered_writer(o);
+  if (!role) role = owner_inside(q);
   return role ? role : SHOAL_BLOCKER_NONE;
 }
 
@@ -95,8 +103,8 @@ static const struct shoal_wait_ops wait_ops = {blocker, recover, held, join, due
 
 // The thread is inside, and was interrupted: what ends a loan has to go in, too.
 static int is_inside(const struct shoal_queue *q) {
-  uint32_t owner = shoal_load32_relaxed(&q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
-  if (!shoal_role_valid_(&q->wait, owner)) return 0;
+  uint32_t owner = owner_inside(q);
+  if (!owner) return 0;
   return shoal_robust_owner(shoal_load32_relaxed(&shoal_role_at_(&q->wait, owner)->live.word)) == shoal_self_()->tid;
 }
 static int interrupts(void) {

@@ -195,6 +195,8 @@ static void told(void) {
            .check = check_sent);                                                                                      \
   SCENARIO(k##s##_wake, of, how, "send, the consumer asleep", .setup = k##s##_empty, .prepare = producing,            \
            .ready = consumer_asleep, .op = op_send, .check = told);                                                   \
+  SCENARIO(k##s##_commit_empty, of, how, "reserve and commit, empty", .setup = k##s##_empty, .prepare = producing,    \
+           .op = op_reserve_commit, .check = check_sent);                                                             \
   SCENARIO(k##s##_commit, of, how, "reserve and commit, part full", .setup = k##s##_part, .prepare = producing,       \
            .op = op_reserve_commit, .check = check_sent);                                                             \
   SCENARIO(k##s##_commit_wake, of, how, "reserve and commit, the consumer asleep", .setup = k##s##_empty,             \
