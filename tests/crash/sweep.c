@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <regex.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,22 +93,12 @@ static void share(const struct crash_result *r, uint32_t *planned, size_t next, 
   planned[next] = options.limits.points = each < 2 ? 2 : each < UINT32_MAX ? (uint32_t)each : UINT32_MAX;
 }
 
-// A step is two changes of processes; between two processors it is two interrupts as well.
-static void stay_here(void) {
-  cpu_set_t here;
-  int cpu = sched_getcpu();
-  CPU_ZERO(&here);
-  CPU_SET(cpu < 0 ? 0 : (unsigned)cpu, &here);
-  sched_setaffinity(0, sizeof here, &here);
-}
-
 static pid_t start_driver(const struct crash_scenario *s, struct crash_result *r) {
   pid_t parent = getpid(), pid = fork();
   if (pid < 0) crash_abort("fork");
   if (pid) return pid;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(2);
-  stay_here();
   crash_sweep(s, &options.limits, r);
   _exit(0);
 }
