@@ -279,11 +279,15 @@ static void finish(void) {
   if (!T->failed) call(scenario->check);
 }
 
-static void end_point(struct crash_result *r) {
+static void clear_away(void) {
   while (n_actors) crash_kill(--n_actors);
   victim_kill(first);
   if (second) victim_kill(second);
   call(scenario->cleanup);
+}
+
+static void end_point(struct crash_result *r) {
+  clear_away();
   r->points++;
   r->strayed += first->strayed != NULL || (second && second->strayed);
   r->failures += T->failed != 0;
@@ -293,6 +297,17 @@ static void end_point(struct crash_result *r) {
     snprintf(r->why, sizeof r->why, "at %u%s%.0u: %s", point, second ? " after " : "", second ? point_first : 0,
              T->why);
   first = second = NULL;
+}
+
+// The first victim, at k. The breakpoint that it runs to may be met by a thread of its own, which nobody traces: again.
+static void begin_at(const struct victim_trace *t, uint32_t k) {
+  for (int tries = 100;; clear_away(), first = second = NULL) {
+    begin();
+    point = k;
+    victim_run_to(first, t, k, first_asleep);
+    if (first->state != VICTIM_FAULTED || first->signal != SIGTRAP || --tries == 0) break;
+  }
+  faulted(first, "victim");
 }
 
 static void record(struct victim *v, struct victim_trace *t, void (*asleep)(void)) {
@@ -349,10 +364,7 @@ static void sweep_single(struct crash_result *r, const struct crash_limits *l) {
   r->at[0] = choose(&trace, most(l), 0, &chosen);
   for (uint32_t k = 0; k < trace.n && !enough(r, l); k++) {
     if (!chosen[k]) continue;
-    begin();
-    point = k;
-    victim_run_to(first, &trace, k, first_asleep);
-    faulted(first, "victim");
+    begin_at(&trace, k);
     finish();
     end_point(r);
   }
@@ -362,10 +374,8 @@ static void sweep_single(struct crash_result *r, const struct crash_limits *l) {
 
 // With the first at j, the second at each k.
 static void pair_begin(const struct victim_trace *t, uint32_t j) {
-  begin();
-  point = point_first = j;
-  victim_run_to(first, t, j, first_asleep);
-  faulted(first, "victim");
+  begin_at(t, j);
+  point_first = j;
   call(scenario->stopped);
   if (scenario->kind == CRASH_PAIR) victim_kill(first);
   slept = 0;
