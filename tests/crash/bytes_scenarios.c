@@ -219,7 +219,7 @@ static void told(void) {
            .op = op_leave, .check = check_sent);                                                                      \
   SCENARIO(k##s##_send_pair, of, how, "pair, send, then who recovers", .kind = CRASH_PAIR, .setup = k##s##_part,      \
            .prepare = producing, .op = op_reserve_commit, .prepare2 = warm, .op2 = op_send_another,                   \
-           .check = check_pair);                                                                                      \
+           .check = check_sent);                                                                                      \
   SCENARIO(k##s##_recv_pair, of, how, "pair, recv, then who recovers", .kind = CRASH_PAIR, .setup = k##s##_part,      \
            .prepare = consuming, .op = op_recv, .prepare2 = warm, .op2 = op_recv, .check = check_pair)
 

@@ -170,7 +170,7 @@ static void left_and_got(void) {
   SCENARIO(k##s##_misfit, of, how, "get, by another format", .setup = k##s##_part, .prepare = consuming,              \
            .op = op_misfit, .check = check_misfit);                                                                   \
   SCENARIO(k##s##_put_pair, of, how, "pair, put, then who recovers", .kind = CRASH_PAIR, .setup = k##s##_part,        \
-           .prepare = producing, .op = op_put, .prepare2 = warm, .op2 = op_put_another, .check = check_pair);         \
+           .prepare = producing, .op = op_put, .prepare2 = warm, .op2 = op_put_another, .check = check_put);          \
   SCENARIO(k##s##_get_pair, of, how, "pair, get, then who recovers", .kind = CRASH_PAIR, .setup = k##s##_part,        \
            .prepare = consuming, .op = op_get, .prepare2 = warm, .op2 = op_get, .check = check_pair)
 
