@@ -53,7 +53,7 @@ static void dispose(struct shoal_executor *ex) {
   free(ex);
 }
 
-// By affinity alone: the quota is in files.
+// As many as it may ever have, by the affinity of who attaches, now and alone: the quota is in files.
 static int outnumber_processors(uint32_t workers) {
   cpu_set_t set;
   return !sched_getaffinity(0, sizeof set, &set) && workers > (uint32_t)CPU_COUNT(&set);
