@@ -70,8 +70,8 @@ struct victim *victim_start(int slot, void (*prepare)(void), void (*operate)(voi
 uintptr_t victim_pc(const struct victim *v) {
   errno = 0;
   long pc = ptrace(PTRACE_PEEKUSER, v->pid, offsetof(struct user, regs.rip), 0);
-  if (errno) die("PTRACE_PEEKUSER");
-  return (uintptr_t)pc;
+  if (errno && errno != ESRCH) die("PTRACE_PEEKUSER");
+  return errno ? VICTIM_NOWHERE : (uintptr_t)pc;
 }
 
 static ssize_t read_proc(pid_t pid, const char *file, char *buffer, size_t size) {
@@ -146,7 +146,7 @@ static enum victim_state wait_event(struct victim *v) {
 
 enum victim_state victim_step(struct victim *v) {
   if (v->state >= VICTIM_FINISHED) return v->state;
-  if (v->state == VICTIM_STOPPED && ptrace(PTRACE_SINGLESTEP, v->pid, 0, 0)) die("PTRACE_SINGLESTEP");
+  if (v->state == VICTIM_STOPPED && ptrace(PTRACE_SINGLESTEP, v->pid, 0, 0) && errno != ESRCH) die("PTRACE_SINGLESTEP");
   return wait_event(v);
 }
 
@@ -209,28 +209,32 @@ void victim_trace_clear(struct victim_trace *t) {
   *t = (struct victim_trace){0};
 }
 
-static void write_text(const struct victim *v, uintptr_t pc, unsigned char byte) {
+static int write_text(const struct victim *v, uintptr_t pc, unsigned char byte) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/mem", (int)v->pid);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || pwrite(fd, &byte, 1, (off_t)pc) != 1) die(path);
-  close(fd);
+  int written = fd >= 0 && pwrite(fd, &byte, 1, (off_t)pc) == 1;
+  if (fd >= 0) close(fd);
+  return written;
 }
 
-// Runs to the breakpoint at `pc`. One that falls asleep before has left its trace, and is not stopped any more.
+// Runs to the breakpoint at `pc`. One that falls asleep before has left its trace, and is not stopped any more. Another thread of
+// its own, which nobody traces, may meet it as well, and all end by SIGTRAP, even after the victim has stopped there.
 static enum victim_state run_to_pc(struct victim *v, uintptr_t pc, void (*asleep)(void)) {
   unsigned char text = *(const unsigned char *)pc;  // the victim is our child: its text is ours
-  write_text(v, pc, 0xcc);
+  if (!write_text(v, pc, 0xcc)) die("/proc/pid/mem");
   if (ptrace(PTRACE_CONT, v->pid, 0, 0)) die("PTRACE_CONT");
   if (wait_event(v) == VICTIM_FAULTED) return v->state;
-  write_text(v, pc, text);
+  if (!write_text(v, pc, text)) return wait_event(v);
   while (v->state == VICTIM_ASLEEP) {
     asleep();
     wait_event(v);
   }
   if (v->state == VICTIM_STOPPED) {
-    if (victim_pc(v) != pc + 1) die("it stopped elsewhere");
-    if (ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, regs.rip), pc)) die("PTRACE_POKEUSER");
+    uintptr_t at = victim_pc(v);
+    if (at == VICTIM_NOWHERE) return wait_event(v);
+    if (at != pc + 1) die("it stopped elsewhere");
+    if (ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, regs.rip), pc)) return wait_event(v);
   } else {
     v->strayed = "it finished without passing its trace";
   }

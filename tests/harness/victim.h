@@ -64,6 +64,7 @@ int victim_has_finished(const struct victim *v);
 void victim_kill(struct victim *v);                 // SIGKILL, and reaped
 void victim_trace_end(struct victim_trace *trace);  // all is recorded
 void victim_trace_clear(struct victim_trace *trace);
+#define VICTIM_NOWHERE UINTPTR_MAX  // of one that has died at its stop
 uintptr_t victim_pc(const struct victim *v);
 
 // What the kernel says of a process: 1 asleep in a futex wait; `switches`, if not NULL, its voluntary context switches,
