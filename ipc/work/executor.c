@@ -1,6 +1,5 @@
 #include "ipc/work/executor.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,12 +52,6 @@ static void dispose(struct shoal_executor *ex) {
   free(ex);
 }
 
-// As many as it may ever have, by the affinity of who attaches, now and alone: the quota is in files.
-static int outnumber_processors(uint32_t workers) {
-  cpu_set_t set;
-  return !sched_getaffinity(0, sizeof set, &set) && workers > (uint32_t)CPU_COUNT(&set);
-}
-
 static int attach(struct shoal_executor *ex) {
   struct shoal_executor_shm *shm = ex->object.memory;
   if (ex->object.size < sizeof *shm || __atomic_load_n(&shm->magic, __ATOMIC_ACQUIRE) != MAGIC)  // [M2] pairs with [M1]
@@ -91,7 +84,8 @@ static int attach(struct shoal_executor *ex) {
   const struct shoal_queue *q = ex->queue;
   if (q->kind != SHOAL_QUEUE_MPMC || q->overflow || q->joinable || q->leased || q->delivery_max)
     return shoal_fail_(-EPROTO, "an executor whose orders are in another kind of queue");
-  ex->queue->wait.yields = outnumber_processors(ex->workers) ? YIELDS : 0;
+  // As many as it may ever have, by the affinity of who attaches, now and alone: the quota is in files.
+  ex->queue->wait.yields = ex->workers > (uint32_t)shoal_cpu_affinity_() ? YIELDS : 0;
   ex->queue->ring.patient = 1;  // a job is submitted, not only its order put
   return 0;
 }

@@ -10,7 +10,7 @@
 
 // ---- where they may run ----
 
-static int affinity(void) {
+int shoal_cpu_affinity_(void) {
   for (int most = CPU_SETSIZE; most <= 1 << 20; most *= 2) {  // the kernel refuses a set smaller than its own
     cpu_set_t *set = CPU_ALLOC((size_t)most);
     if (!set) return 1;
@@ -148,6 +148,6 @@ int shoal_cpu_quota_(const char *root) {
 }
 
 int shoal_cpu_count(void) {
-  int may = affinity(), quota = shoal_cpu_quota_("");
+  int may = shoal_cpu_affinity_(), quota = shoal_cpu_quota_("");
   return quota && quota < may ? quota : may;
 }

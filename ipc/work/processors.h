@@ -17,6 +17,8 @@ SHOAL_BEGIN
 
 int shoal_cpu_count(void);  // at least 1
 
+// Those that the calling thread may run on; at least 1. One system call, no file.
+int shoal_cpu_affinity_(void);
 // What the control groups allow, in whole processors, as the files below `root` say ("": those of the system); 0: no
 // limit.
 int shoal_cpu_quota_(const char *root);
