@@ -624,7 +624,8 @@ int shoal_ordered_holds(const struct shoal_ordered *o, uint32_t me, uint64_t tok
 uint32_t shoal_ordered_writer(const struct shoal_ordered *o) {
   uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used);
   for (uint32_t c = used < cells ? used : cells; c--;) {
-    uint32_t word = word_at(o, c);
+    // [O3] pairs with [J1]: who has committed is seen inside, or to have left
+    uint32_t word = shoal_load32_acquire(&shoal_cell_at_(o, c)->word);
     if (state_of(word) == SHOAL_CELL_WRITING_) return owner_of(word);
   }
   return 0;

@@ -21,7 +21,8 @@
 //
 // SAFETY   everything between enter and leave, but for what says otherwise. init before, once.
 // ORDERING [T1] and [T2] of ipc/queue/role_lock.h: what was done to a cell under the lock, or before it by its owner.
-//          Looks without the lock: [O1] a message counts as ready before it no longer counts as reserved, pairs with [O2].
+//          Looks without the lock: [O1] a message counts as ready before it no longer counts as reserved, pairs with
+//          [O2]; [O3], with [J1]: whose reservation is seen to have ended is seen inside, or has counted it.
 //          [N1] a claim ends from outside, then `ended` says so; pairs with [N2]: who makes all anew clears it, then looks.
 //          [J1] the sequence moves on behind the cell that left FREE, before the lock is given up; pairs with [J2]: who sees all
 //          cells free, and the sequence as it was before, has seen a moment at which they were.

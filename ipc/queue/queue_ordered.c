@@ -51,11 +51,13 @@ static int has_no_room(const struct shoal_ordered *o) { return is_full(o) && !(o
 
 // 0: nobody who has a role.
 static uint32_t owner_inside(const struct shoal_queue *q) {
-  uint32_t owner = shoal_load32_relaxed(&q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
+  // [T2] pairs with [T1] of ipc/queue/role_lock.h: who is inside no more has counted what it did there
+  uint32_t owner = shoal_load32_acquire(&q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_;
   return shoal_role_valid_(&q->wait, owner) ? owner : 0;
 }
 
-// In the way of a get: one who has reserved before the closing, and may commit; or who does so, inside, and may be dead there.
+// In the way of a get: one who has reserved before the closing, and may commit; or who does so, inside, and may be dead
+// there; or one who has cancelled outside, and was killed before it could say so: nobody knows which.
 static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   const struct shoal_queue *q = shoal_queue_of_(view);
   const struct shoal_ordered *o = &q->ordered;
@@ -69,7 +71,7 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   if (!writing) return 0;
   uint32_t role = shoal_ordered_writer(o);
   if (!role) role = owner_inside(q);
-  return role ? role : SHOAL_BLOCKER_NONE;
+  return role || !counted(&o->shm->count) ? role : SHOAL_BLOCKER_NONE;
 }
 
 // Its caller is the role's owner, or its only heir.

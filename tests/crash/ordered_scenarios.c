@@ -196,8 +196,26 @@ static void op_commit_in_vain(void) {
 OUTSIDE(fifo, release, full, receive, release);
 OUTSIDE(lifo, return, part, receive, op_return);
 OUTSIDE(priority, cancel, part, reserve, op_cancel);
+OUTSIDE(fifo, cancel, empty, reserve, op_cancel);
 ORDERED(commit_in_vain, "fifo: commit, one stopped inside", .setup = fifo_part, .prepare = reserve, .ready = one_inside,
         .op = op_commit_in_vain, .asleep = a_second_passes, .check = ended_outside);
+
+// Of the last reservation, and it is closed: who waits is told of the end, even if that one dies untold.
+static void closed_one_inside(void) {
+  shoal_queue_close(Q);
+  one_inside();
+}
+static void the_end_is_told(void) {
+  goes_on_inside();
+  crash_actor(consumer, 0);
+  fixture_told(1);
+  check_but_put();
+}
+ORDERED(outside_end, "fifo: cancel after the close, one stopped inside", .setup = fifo_empty, .prepare = reserve,
+        .ready = closed_one_inside, .op = op_cancel, .asleep = a_second_passes, .check = the_end_is_told, .times = 14);
+ORDERED(outside_end_on, "fifo: cancel after the close, one stopped inside, all go on", .kind = CRASH_RESUMED,
+        .setup = fifo_empty, .prepare = reserve, .ready = closed_one_inside, .op = op_cancel, .asleep = a_second_passes,
+        .resumed = goes_on_inside, .check = the_end_is_told);
 
 // Who leaves then is told that nothing has changed, and leaves later; who meets a dead one gives its role up again, dead as it was.
 static void op_leave_at_last(void) {
@@ -314,6 +332,27 @@ ORDERED(end_commit_on, "lifo: commit after the close, three asleep, goes on", .k
         .setup = lifo_empty, .prepare = reserve, .ready = reserved_and_closed, .op = op_commit, .check = told_after_it);
 ORDERED(end_cancel_on, "lifo: cancel after the close, three asleep, goes on", .kind = CRASH_RESUMED,
         .setup = lifo_empty, .prepare = reserve, .ready = reserved_and_closed, .op = op_cancel, .check = told_after_it);
+
+// Another tries meanwhile: nothing is there yet, or it waits for who is inside; it is not the end.
+static void tries(int i) {
+  struct message m;
+  (void)i;
+  consuming();
+  int rc = messages_get(Q, &m, SHOAL_TRY);
+  if (rc == 0) took(&m);
+  CRASH_EXPECT(rc != -EPIPE || !there(), "told of the end beside a message");
+}
+static void one_tries(void) {
+  crash_actor(tries, 0);
+  crash_all_asleep_or_finished();
+}
+static void tried(void) {
+  CRASH_UNTIL(crash_all_finished(), "who tries does not come back");
+  check();
+}
+ORDERED(end_commit_tried, "lifo: commit after the close, another tries, goes on", .kind = CRASH_RESUMED,
+        .setup = lifo_empty, .prepare = reserve, .ready = op_close, .op = op_commit, .stopped = one_tries,
+        .check = tried);
 
 // ---- pairs ----
 #define PAIR(by, id, text, state, role, what, role2, what2)                                                  \
