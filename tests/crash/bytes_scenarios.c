@@ -2,14 +2,13 @@
 // receiver was killed is received at most once; and when all are received the heap holds what it held before: no block is
 // lost with a reservation, a lease, or a call cut off anywhere.
 #include "ipc/queue/select.h"
-#include "tests/crash/fixture.h"
+#include "tests/crash/message_fixture.h"
 
-#define CAPACITY 4u
 #define LONGEST 9000u
 
-static struct shoal_queue *Q, *D;  // D: dead letters
-static uint32_t most;              // that a survivor sends at a time
-static uint64_t bytes;             // of a message: 16 lie in the slot, 100 in a slab, 9000 in pages of their own
+static struct shoal_queue *D;  // dead letters
+static uint32_t most;          // that a survivor sends at a time
+static uint64_t bytes;         // of a message: 16 lie in the slot, 100 in a slab, 9000 in pages of their own
 
 // ---- messages ----
 static void write_message(void *data, uint64_t id) { memset(data, (int)id, bytes); }
@@ -36,10 +35,6 @@ static int recv_one(shoal_deadline deadline) {
 }
 
 // ---- states; nobody has a role ----
-static void leave(void) {
-  shoal_queue_leave(Q, SHOAL_PRODUCER);
-  shoal_queue_leave(Q, SHOAL_CONSUMER);
-}
 static void make_with(struct shoal_queue_options options, uint64_t size, uint32_t inside) {
   const struct shoal_queue_options dead = {.capacity = CAPACITY, .bytes = 1};
   options.capacity = CAPACITY, options.bytes = 1;
@@ -53,12 +48,7 @@ static void make_with(struct shoal_queue_options options, uint64_t size, uint32_
     CRASH_OK(recv_one(SHOAL_TRY));
     if (options.joinable) CRASH_OK(shoal_queue_task_done(Q));
   }
-  T->taken[0] = 0;
-  fixture_warm();
-  leave();
-  CRASH_OK(shoal_queue_join(Q, SHOAL_CONSUMER));  // gives back what was received: now, and not when it is to be full
-  while (T->word[NEXT] < inside && send_id(T->word[NEXT] + 1, SHOAL_TRY) == 0) T->word[NEXT]++;
-  leave();
+  fill_up(inside);
 }
 static void make(uint32_t kind, uint64_t size, uint32_t inside) {
   make_with((struct shoal_queue_options){.kind = kind}, size, inside);
@@ -73,14 +63,6 @@ static void unmake(void) {
 // ---- what victims do ----
 static struct shoal_loan loan;
 static void warm(void) { fixture_use(bytes); }
-static void producing(void) {
-  warm();
-  CRASH_OK(shoal_queue_join(Q, SHOAL_PRODUCER));
-}
-static void consuming(void) {
-  warm();
-  CRASH_OK(shoal_queue_join(Q, SHOAL_CONSUMER));
-}
 static void op_send(void) { T->word[ACKNOWLEDGED] += send_id(MINE, SHOAL_TRY) == 0; }
 static void op_send_another(void) { T->word[ACKNOWLEDGED] += send_id(MINE + 1, SHOAL_TRY) == 0; }
 static void op_recv(void) { recv_one(SHOAL_TRY); }
@@ -160,24 +142,6 @@ static void check_with(uint32_t lost) {
   ledger_once();
   CRASH_EXPECT(ledger_taken() + lost >= sent, "%u were sent, %u came", sent, ledger_taken());
 }
-static void check_sent(void) { check_with(0); }
-static void check_received(void) { check_with(!crash_victim_finished()); }
-static void check_pair(void) { check_with(2); }
-
-// ---- the other side sleeps ----
-static void consumer(int i) {
-  (void)i;
-  consuming();
-  while (recv_one(SHOAL_FOREVER) == 0) continue;
-  leave();
-  T->word[ENDED] = 1;
-}
-static void consumer_asleep(void) { fixture_asleep(consumer, 1); }
-static void told(void) {
-  crash_kill_victim();
-  CRASH_UNTIL(T->word[ENDED], "the consumer sleeps on");
-  check_sent();
-}
 
 #define SCENARIO(id, of, how, text, ...) \
   CRASH_SCENARIO(id, .name = "bytes " of ": " text ", " how, .cleanup = unmake, __VA_ARGS__)
@@ -232,10 +196,6 @@ OF(spsc, "spsc", SHOAL_QUEUE_SPSC, p, "in pages", 9000);
 // ---- asleep for a message or for room, a block in hand ----
 static void op_send_wait(void) { T->word[ACKNOWLEDGED] += send_id(MINE, SHOAL_FOREVER) == 0; }
 static void op_recv_wait(void) { recv_one(SHOAL_FOREVER); }
-static void send_next(void) { CRASH_OK(send_id(++T->word[NEXT], SHOAL_TRY)); }
-static void recv_some(void) {  // a quantum of spsc is a group: with the first look beyond it there is room
-  for (int i = 0; i < 3; i++) recv_one(SHOAL_TRY);
-}
 static void op_release_some(void) {
   for (int i = 0; i < 3; i++) op_receive_release();
 }
@@ -249,17 +209,7 @@ static void producer(int i) {
   for (uint64_t id = 150; send_id(id, SHOAL_FOREVER) == 0; id++) T->word[SENT]++;
   T->word[ENDED]++;
 }
-static void join_producing(void) { CRASH_OK(shoal_queue_join(Q, SHOAL_PRODUCER)); }
-static void join_consuming(void) { CRASH_OK(shoal_queue_join(Q, SHOAL_CONSUMER)); }
 static void producer_asleep(void) { fixture_asleep(producer, 1); }
-static void left_and_sent(void) {
-  leave();
-  check_sent();
-}
-static void left_and_received(void) {
-  leave();
-  check_received();
-}
 // The only consumer is dead, and it is full again.
 static void producer_told(void) {
   fixture_told(1);
