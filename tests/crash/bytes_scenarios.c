@@ -9,13 +9,14 @@
 static struct shoal_queue *D;  // dead letters
 static uint32_t most;          // that a survivor sends at a time
 static uint64_t bytes;         // of a message: 16 lie in the slot, 100 in a slab, 9000 in pages of their own
+static uint64_t shorter;       // what else may come, if not 0
 
 // ---- messages ----
 static void write_message(void *data, uint64_t id) { memset(data, (int)id, bytes); }
 static void took(const void *data, uint64_t size) {
   const unsigned char *c = data;
-  CRASH_EXPECT(size == bytes, "a message of %lu bytes", size);
-  CRASH_EXPECT(memcmp(c, c + 1, bytes - 1) == 0, "a torn message that begins with %u", c[0]);
+  CRASH_EXPECT(size == bytes || (shorter && size == shorter), "a message of %lu bytes", size);
+  CRASH_EXPECT(memcmp(c, c + 1, (size < bytes ? size : bytes) - 1) == 0, "a torn message that begins with %u", c[0]);
   ledger_took(c[0]);
 }
 static int send_id(uint64_t id, shoal_deadline deadline) {
@@ -506,6 +507,27 @@ LATE(release, "receive and release", full_leased, op_leased);
 LATE(fifo_recv, "fifo: recv", full_leased_in_line, op_leased_recv);
 LATE(fifo_release, "fifo: receive and release", full_leased_in_line, op_leased);
 LATE(priority_recv, "priority: recv", full_leased_by_priority, op_leased_recv);
+
+// A shorter one lies there by then: what was read is the size of one and the block of another.
+static void full_leased_long(void) {
+  make_with((struct shoal_queue_options){.lease_ns = HOUR / 2}, 1000, 4);
+  shorter = 100, most = CAPACITY;
+}
+static void a_shorter_one_comes(void) {
+  char data[100];
+  time_passes();
+  memset(data, 150, shorter);
+  CRASH_OK(shoal_queue_send(Q, data, shorter, SHOAL_TRY));
+  T->word[SENT]++;
+}
+static void check_shorter(void) {
+  leave();
+  crash_kill_victim();
+  check_with(0);
+}
+POLICY(late_shorter, "recv, its time runs out, a shorter one is written there, goes on", .kind = CRASH_RESUMED,
+       .setup = full_leased_long, .prepare = consuming, .op = op_leased_recv, .stopped = a_shorter_one_comes,
+       .check = check_shorter, .times = 12);
 
 // A receiver that has claimed a message, and cannot go in once more to end it, or to put it back: it says so, and the message comes
 // again with its lease.
