@@ -129,13 +129,13 @@ int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing
 
 int shoal_message_resolve_(const struct shoal_queue *q, struct shoal_loan *loan) {
   struct message m = look(loan->data);
-  void *data = ((struct shoal_message_shm *)loan->data)->in.bytes;
-  int in_block = m.in_block || m.size > SHOAL_MESSAGE_INLINE, rc = in_block ? find(q, &m, &data) : 0;
+  void *data = ((struct shoal_message_shm *)loan->data)->in.bytes, *block = NULL;
+  int rc = m.in_block || m.size > SHOAL_MESSAGE_INLINE ? find(q, &m, &block) : 0;
+  loan->block_ = block ? m.block.off : 0;
+  loan->life_ = m.block.seq;
   if (rc) return rc;
   if (is_keyed(q)) loan->key = *key_in(loan->data);
-  loan->block_ = in_block ? m.block.off : 0;
-  loan->life_ = m.block.seq;
-  loan->data = data;
+  loan->data = block ? block : data;
   loan->size = m.size;
   return 0;
 }

@@ -118,7 +118,8 @@ int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing
 int shoal_message_fits_(struct shoal_queue_op_ *op, const void *slot, uint32_t *in_block);
 // -EBADMSG, -EMSGSIZE: such a message can never be sent there.
 int shoal_message_check_(const struct shoal_queue *q, uint64_t size);
-// The loan of a slot becomes that of the message. -ENOENT: its block is gone; -EPROTO: no message. Nothing has ended then.
+// The loan of a slot becomes that of the message. -ENOENT: its block is gone; -EPROTO: no message. Nothing has ended then;
+// what block there is, the loan has.
 int shoal_message_resolve_(const struct shoal_queue *q, struct shoal_loan *loan);
 // An attempt: receives, and resolves. -EPROTO: it was damaged, and is gone.
 int shoal_message_receive_(void *op);

@@ -43,7 +43,7 @@ static struct shoal_queue_info ring_of(struct shoal_queue *q) {
 // What a message lies in ends before its slot does; under a lease, with it.
 static void end_bytes(struct shoal_queue *q, struct shoal_loan *loan) {
   if (!q->leased) shoal_message_end_(q, loan->data);
-  else if (shoal_message_resolve_(q, loan)) loan->block_ = 0;
+  else (void)shoal_message_resolve_(q, loan);
 }
 
 // Takes a message and ends it. 0, -EAGAIN: none that is in nobody's hands, -EBUSY.
@@ -179,7 +179,7 @@ int shoal_queue_task_done(struct shoal_queue *q) {
     return shoal_fail_(-ETIMEDOUT, "the lease of a message that this thread had got has run out");
   }
   if (!found) return shoal_fail_(-EINVAL, "this thread has no message in hand: task_done was called once too often");
-  if (q->leased && !q->element_size && shoal_message_resolve_(q, &loan)) loan.block_ = 0;
+  if (q->leased && !q->element_size) (void)shoal_message_resolve_(q, &loan);
   int rc = shoal_queue_release(q, &loan);
   // it did not get inside, and all is in hand as before
   if (rc == -EDEADLK || (rc == -ETIMEDOUT && q->ops->is_lent(q, SHOAL_CONSUMER, &loan) > 0)) *taken = before;

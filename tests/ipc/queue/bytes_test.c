@@ -594,44 +594,61 @@ static void test_hostile(void **state) {
 }
 
 // A damaged message is told of once, and its block goes with it.
-static void damage_the_next(struct shoal_queue *q) {
+static struct shoal_message_shm *send_in_a_block(struct shoal_queue *q) {
   struct shoal_loan loan;
   assert_int_equal(shoal_queue_reserve_bytes(q, 100, &loan, SHOAL_TRY), 0);
   struct shoal_message_shm *slot = q->ops->slot(q, &loan, SHOAL_PRODUCER);
+  fill(loan.data, 100, 0);
   assert_int_equal(shoal_queue_commit(q, &loan), 0);
-  shoal_store64_relaxed(&slot->size, SHOAL_MESSAGE_BLOCK_ | MIB);
+  return slot;
 }
-static void damaged(struct shoal_queue_options o) {
-  make_segment(0);
-  struct shoal_queue *q = make_with(o);
+static void damage(struct shoal_message_shm *slot) { shoal_store64_relaxed(&slot->size, SHOAL_MESSAGE_BLOCK_ | MIB); }
+
+enum { BY_RECV, BY_RECEIVE, BY_CLEAR };
+static int meet(struct shoal_queue *q, int how) {
   char buffer[KIB];
   uint64_t size;
-  for (int in_place = 0; in_place < 2; in_place++) {
-    struct shoal_loan loan;
-    damage_the_next(q);
+  struct shoal_loan loan;
+  if (how == BY_CLEAR) return shoal_queue_clear(q);
+  return how == BY_RECV ? shoal_queue_recv(q, buffer, sizeof buffer, &size, SHOAL_TRY)
+                        : shoal_queue_receive(q, &loan, SHOAL_TRY);
+}
+static void damaged(struct shoal_queue *q, const struct shoal_queue_options *o) {
+  for (int how = BY_RECV; how <= BY_CLEAR; how++) {
+    damage(send_in_a_block(q));
     assert_int_equal(heap_info().blocks, blocks_before + 1);
-    int rc = in_place ? shoal_queue_receive(q, &loan, SHOAL_TRY)
-                      : shoal_queue_recv(q, buffer, sizeof buffer, &size, SHOAL_TRY);
-    assert_int_equal(rc, -EPROTO);
+    assert_int_equal(meet(q, how), how == BY_CLEAR ? 1 : -EPROTO);
     assert_int_equal(heap_info().blocks, blocks_before);
-    assert_int_equal(shoal_queue_recv(q, buffer, sizeof buffer, &size, SHOAL_TRY), -EAGAIN);
-    if (o.joinable) assert_int_equal(shoal_queue_join_tasks(q, SHOAL_TRY), 0);
+    assert_int_equal(meet(q, BY_RECV), -EAGAIN);
+    if (o->joinable) assert_int_equal(shoal_queue_join_tasks(q, SHOAL_TRY), 0);
   }
-  unmake(q);
+}
+static void damaged_in_hand(struct shoal_queue *q, const struct shoal_queue_options *o) {
+  if (!o->joinable) return;
+  struct shoal_message_shm *slot = send_in_a_block(q);
+  recv_filled(q, 100, 0);
+  damage(slot);
+  assert_int_equal(shoal_queue_task_done(q), 0);
+  assert_int_equal(heap_info().blocks, blocks_before);
+}
+static void in_each(void (*body)(struct shoal_queue *q, const struct shoal_queue_options *o)) {
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++)
+    for (uint32_t with = 0; with < (kind == SHOAL_QUEUE_SPSC ? 1 : 4); with++) {
+      struct shoal_queue_options o = {
+          .capacity = 4, .kind = kind, .joinable = with & 1, .lease_ns = with / 2 * UINT64_C(3600000000000)};
+      make_segment(0);
+      struct shoal_queue *q = make_with(o);
+      body(q, &o);
+      unmake(q);
+    }
 }
 static void test_a_damaged_message_goes_with_its_block(void **state) {
   (void)state;
-  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
-    struct shoal_queue_options o = {.capacity = 4, .kind = kind};
-    damaged(o);
-    if (kind == SHOAL_QUEUE_SPSC) continue;
-    o.joinable = 1;
-    damaged(o);
-    o.lease_ns = UINT64_C(3600000000000);
-    damaged(o);
-    o.joinable = 0;
-    damaged(o);
-  }
+  in_each(damaged);
+}
+static void test_what_is_damaged_in_hand_goes_with_its_block(void **state) {
+  (void)state;
+  in_each(damaged_in_hand);
 }
 
 // ---- 7 ----
@@ -1077,6 +1094,7 @@ int main(void) {
       cmocka_unit_test(test_not_placed),
       cmocka_unit_test(test_hostile),
       cmocka_unit_test(test_a_damaged_message_goes_with_its_block),
+      cmocka_unit_test(test_what_is_damaged_in_hand_goes_with_its_block),
       cmocka_unit_test(test_without_room),
       cmocka_unit_test(test_the_oldest_is_dropped_with_its_block),
       cmocka_unit_test(test_one_gives_way_with_its_block),
