@@ -279,7 +279,7 @@ static int look_at(struct shoal_queue_op_ *op) {
   struct shoal_queue *q = op->q;
   struct shoal_loan loan = op->loan;
   if (q->element_size || !(q->leased || op->fits)) return 0;
-  if (shoal_message_resolve_(q, &loan)) return shoal_fail_(-EPROTO, "a damaged message");
+  if (shoal_message_resolve_(q, &loan)) return -EPROTO;
   op->size = loan.size;
   if (op->fits && loan.size > op->room) return -EMSGSIZE;
   if (q->leased) op->loan = loan;
@@ -319,7 +319,7 @@ static int receive(void *arg) {
   shoal_ordered_leave(o, op->me);
   if (damaged) is_over(op->q, op->me);
   wake(op->q, SHOAL_CONSUMER, rc == -EMSGSIZE);  // as recv_one()
-  return rc;
+  return damaged ? shoal_fail_(-EPROTO, "a damaged message") : rc;
 }
 
 static int drop(void *arg) {
@@ -615,7 +615,7 @@ static int take_next(struct shoal_queue_op_ *op, uint32_t *claimed) {
   if (rc == -EMSGSIZE) return rc;
   if (rc) {
     discard(op->q, cell);
-    return rc;
+    return shoal_fail_(-EPROTO, "a damaged message of %llu bytes", (unsigned long long)op->size);
   }
   bump_for_room(op->q);
   if (!in_block) {

@@ -631,6 +631,18 @@ static void damaged_in_hand(struct shoal_queue *q, const struct shoal_queue_opti
   assert_int_equal(shoal_queue_task_done(q), 0);
   assert_int_equal(heap_info().blocks, blocks_before);
 }
+// Nothing leads to its block, and that is not the reason. (In the ring, under a lease, such a message was received.)
+static void damaged_without_a_block(struct shoal_queue *q, const struct shoal_queue_options *o) {
+  const char why[] = "a damaged message";
+  for (int how = BY_RECV; how <= BY_RECEIVE && !(o->kind == SHOAL_QUEUE_MPMC && o->lease_ns); how++) {
+    struct shoal_message_shm *slot = send_in_a_block(q);
+    struct shoal_block_ref ref = slot->in.block;
+    slot->in.block.off = 0;
+    assert_int_equal(meet(q, how), -EPROTO);
+    assert_memory_equal(shoal_reason(), why, sizeof why - 1);
+    assert_int_equal(shoal_block_end_(heap, &ref, q->object.entry, q->object.generation), 0);
+  }
+}
 static void in_each(void (*body)(struct shoal_queue *q, const struct shoal_queue_options *o)) {
   for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++)
     for (uint32_t with = 0; with < (kind == SHOAL_QUEUE_SPSC ? 1 : 4); with++) {
@@ -649,6 +661,10 @@ static void test_a_damaged_message_goes_with_its_block(void **state) {
 static void test_what_is_damaged_in_hand_goes_with_its_block(void **state) {
   (void)state;
   in_each(damaged_in_hand);
+}
+static void test_a_damaged_message_is_the_reason(void **state) {
+  (void)state;
+  in_each(damaged_without_a_block);
 }
 
 // ---- 7 ----
@@ -1095,6 +1111,7 @@ int main(void) {
       cmocka_unit_test(test_hostile),
       cmocka_unit_test(test_a_damaged_message_goes_with_its_block),
       cmocka_unit_test(test_what_is_damaged_in_hand_goes_with_its_block),
+      cmocka_unit_test(test_a_damaged_message_is_the_reason),
       cmocka_unit_test(test_without_room),
       cmocka_unit_test(test_the_oldest_is_dropped_with_its_block),
       cmocka_unit_test(test_one_gives_way_with_its_block),
