@@ -61,7 +61,8 @@ int shoal_queue_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uin
 // others are dropped.
 int shoal_queue_send_n(struct shoal_queue *q, const struct iovec *messages, uint32_t n, shoal_deadline deadline);
 // Up to `n` that are there, each into a buffer of its own; of each received, its length becomes the message's. One that has no
-// room ends the batch; is it the first, -EMSGSIZE, and messages[0].iov_len says how many bytes it has.
+// room ends the batch; is it the first, -EMSGSIZE, and messages[0].iov_len says how many bytes it has. One that was
+// damaged ends it, too, and is gone; is it the first, -EPROTO, else nothing tells of it.
 int shoal_queue_recv_n(struct shoal_queue *q, struct iovec *messages, uint32_t n, shoal_deadline deadline);
 // A copy of the message that a recv would have had at some moment of the call, errors as that; nothing is taken. Its size
 // only: with `capacity` 0, -EMSGSIZE, if it is not 0. SPSC: the consumer's. FIFO, LIFO, PRIORITY: copied under the lock.

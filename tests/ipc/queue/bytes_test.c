@@ -643,6 +643,23 @@ static void damaged_without_a_block(struct shoal_queue *q, const struct shoal_qu
     assert_int_equal(shoal_block_end_(heap, &ref, q->object.entry, q->object.generation), 0);
   }
 }
+// One that is not the first of several is not told of; what was there before it and behind it is received.
+static void damaged_among_several(struct shoal_queue *q, const struct shoal_queue_options *o) {
+  unsigned char out[3][100];
+  struct iovec got[3] = {{out[0], 100}, {out[1], 100}, {out[2], 100}};
+  send_in_a_block(q);
+  damage(send_in_a_block(q));
+  send_in_a_block(q);
+  for (int i = 0; i < 2; i++) {
+    memset(out, 0xa5, sizeof out);
+    assert_int_equal(shoal_queue_recv_n(q, got, 3, SHOAL_TRY), 1);
+    assert_true(got[0].iov_len == 100 && is_filled(out[0], 100, 0));
+    if (o->joinable) assert_int_equal(shoal_queue_task_done(q), 0);
+  }
+  damage(send_in_a_block(q));
+  assert_int_equal(shoal_queue_recv_n(q, got, 3, SHOAL_TRY), -EPROTO);
+  assert_int_equal(shoal_queue_recv_n(q, got, 3, SHOAL_TRY), -EAGAIN);
+}
 static void in_each(void (*body)(struct shoal_queue *q, const struct shoal_queue_options *o)) {
   for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++)
     for (uint32_t with = 0; with < (kind == SHOAL_QUEUE_SPSC ? 1 : 4); with++) {
@@ -665,6 +682,10 @@ static void test_what_is_damaged_in_hand_goes_with_its_block(void **state) {
 static void test_a_damaged_message_is_the_reason(void **state) {
   (void)state;
   in_each(damaged_without_a_block);
+}
+static void test_a_damaged_message_ends_a_batch(void **state) {
+  (void)state;
+  in_each(damaged_among_several);
 }
 
 // ---- 7 ----
@@ -1112,6 +1133,7 @@ int main(void) {
       cmocka_unit_test(test_a_damaged_message_goes_with_its_block),
       cmocka_unit_test(test_what_is_damaged_in_hand_goes_with_its_block),
       cmocka_unit_test(test_a_damaged_message_is_the_reason),
+      cmocka_unit_test(test_a_damaged_message_ends_a_batch),
       cmocka_unit_test(test_without_room),
       cmocka_unit_test(test_the_oldest_is_dropped_with_its_block),
       cmocka_unit_test(test_one_gives_way_with_its_block),
