@@ -23,21 +23,23 @@ static void one_to_drop(void) { make(SHOAL_QUEUE_PRIORITY, 3, 1, 1); }
 #define ORDERED(id, text, ...) CRASH_SCENARIO(id, .name = text, .cleanup = queue_unmake, __VA_ARGS__)
 #define ALONE(kind, id, text, state, role, what) \
   ORDERED(kind##_##id, #kind ": " text, .setup = kind##_##state, .prepare = role, .op = what, .check = check)
-#define ALL_ALONE(kind)                                                               \
-  ALONE(kind, put_empty, "put, empty", empty, producing, op_put);                     \
-  ALONE(kind, put_part, "put, part full", part, producing, op_put);                   \
-  ALONE(kind, put_full, "try to put, full", full, producing, op_try_put);             \
-  ALONE(kind, put_first, "put, joining by it", part, NULL, op_put);                   \
-  ALONE(kind, put_n, "put three at once", one, producing, op_put_n);                  \
-  ALONE(kind, get_empty, "try to get, empty", empty, consuming, op_try_get);          \
-  ALONE(kind, get_one, "get, one inside", one, consuming, op_get);                    \
-  ALONE(kind, get_full, "get, full", full, consuming, op_get);                        \
-  ALONE(kind, get_n, "get three at once", full, consuming, op_get_n);                 \
-  ALONE(kind, commit, "reserve and commit", part, producing, op_reserve_commit);      \
-  ALONE(kind, cancel, "reserve and cancel", part, producing, op_reserve_cancel);      \
-  ALONE(kind, release, "receive and release", full, consuming, op_receive_release);   \
-  ALONE(kind, again, "receive and return", part, consuming, op_receive_return);       \
-  ALONE(kind, leave, "leave with a loan in hand", part, receive, op_leave_consuming); \
+#define ALL_ALONE(kind)                                                                        \
+  ALONE(kind, put_empty, "put, empty", empty, producing, op_put);                              \
+  ALONE(kind, put_part, "put, part full", part, producing, op_put);                            \
+  ALONE(kind, put_full, "try to put, full", full, producing, op_try_put);                      \
+  ALONE(kind, put_first, "put, joining by it", part, NULL, op_put);                            \
+  ALONE(kind, put_n, "put three at once", one, producing, op_put_n);                           \
+  ALONE(kind, get_empty, "try to get, empty", empty, consuming, op_try_get);                   \
+  ALONE(kind, get_one, "get, one inside", one, consuming, op_get);                             \
+  ALONE(kind, get_full, "get, full", full, consuming, op_get);                                 \
+  ALONE(kind, get_n, "get three at once", full, consuming, op_get_n);                          \
+  ALONE(kind, commit, "reserve and commit", part, producing, op_reserve_commit);               \
+  ALONE(kind, commit_empty, "reserve and commit, empty", empty, producing, op_reserve_commit); \
+  ALONE(kind, cancel, "reserve and cancel", part, producing, op_reserve_cancel);               \
+  ALONE(kind, release, "receive and release", full, consuming, op_receive_release);            \
+  ALONE(kind, again, "receive and return", part, consuming, op_receive_return);                \
+  ALONE(kind, again_one, "receive and return, one inside", one, consuming, op_receive_return); \
+  ALONE(kind, leave, "leave with a loan in hand", part, receive, op_leave_consuming);          \
   ALONE(kind, leave_reserved, "leave with a reservation", part, reserve, op_leave_producing)
 ALL_ALONE(fifo);
 ALL_ALONE(lifo);

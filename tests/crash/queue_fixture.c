@@ -178,7 +178,6 @@ static int in_order(uint32_t last, uint32_t id) {
 }
 void drain(void) {
   uint32_t last = 0, held = T->word[HELD], n = 0;
-  if (Q->kind != SHOAL_QUEUE_MPMC) shoal_role_reap(&Q->wait);
   for (int idle = 0; idle < 3; idle += !loan.data) {
     release();
     receive();
