@@ -184,7 +184,7 @@ struct shoal_executor {
   unsigned char *owed;  // by worker: it has died, and what it ran still needs an order
   // ---- cells that were free when last seen; a stack ----
   shoal_atomic32 lock;
-  uint32_t epoch;  // of the lock: a child of fork may have it locked for ever
+  uint32_t epoch;  // whose cells these are: not a child's of fork
   uint32_t free_n, cursor;
   uint32_t *free_cells;
   shoal_atomic64 pace;  // of the last map: see map.c

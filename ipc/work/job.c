@@ -17,17 +17,16 @@ static uint64_t owner_word(shoal_process_id_ process, uint32_t generation) {
 
 // ---- free cells ----
 
-// Private memory: its holder is a thread of this process, or was one of the parent at the fork.
+// Private memory. 0, or the epoch of its holder's process: if that is another, a thread that stayed with the parent.
 static void lock(struct shoal_executor *ex) {
-  uint32_t none = 0;
-  while (!shoal_cas32_acquire(&ex->lock, &none, 1)) {  // [L1] pairs with [L2]
-    if (__atomic_load_n(&ex->epoch, __ATOMIC_RELAXED) != shoal_epoch()) break;
-    none = 0;
+  uint32_t mine = shoal_self_()->epoch, seen = 0;         // whose first call this may be in here
+  while (!shoal_cas32_acquire(&ex->lock, &seen, mine)) {  // [L1] pairs with [L2]
+    if (seen != mine) continue;
+    seen = 0;
     sched_yield();
   }
-  if (__atomic_load_n(&ex->epoch, __ATOMIC_RELAXED) == shoal_epoch()) return;
-  __atomic_store_n(&ex->epoch, shoal_epoch(),
-                   __ATOMIC_RELAXED);  // a child of fork: what its parent saw is no use to it
+  if (ex->epoch == mine) return;
+  ex->epoch = mine;  // a child of fork: what its parent saw is no use to it
   ex->free_n = 0;
 }
 static void unlock(struct shoal_executor *ex) { shoal_store32_release(&ex->lock, 0); }  // [L2]

@@ -12,6 +12,8 @@
 //   behind      a shutdown waits for what a task submits behind it, and for what that submits
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
+//   unstarted   a child of fork, and its child, whose first calls are on jobs: a lock held by a thread that stayed behind
+//               keeps out nobody
 //   callbacks   are those of the process that asked: a child's calls run none of its parent's, nor do workers
 //   jumps       a task that leaves another by longjmp ends its worker: nobody waits for ever
 //   memory      a task without memory fails by itself, or dies, and the next is done
@@ -47,6 +49,8 @@ static void goes_on(struct shoal_executor *ex) {
   assert_int_equal(rc, 0);
   assert_int_equal(s.out, 49);
 }
+
+static int nothing(void *arg) { return arg != NULL; }
 
 // ---- stopped ----
 
@@ -216,6 +220,34 @@ static void test_forked(void **state) {
     pthread_join(t[i], &answer);
     assert_null(answer);
   }
+  end_executor(ex);
+}
+
+// Forked while another thread of the parent has the lock of the free cells.
+static pid_t fork_with_lock(struct shoal_executor *ex) {
+  shoal_store32_relaxed(&ex->lock, ex->epoch ? ex->epoch : 1);
+  pid_t pid = fork();
+  if (pid == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return pid;
+}
+static int release_in_child(const struct shoal_future *f, unsigned n) {
+  int status;
+  if (n == 0) return 0;
+  pid_t pid = fork_with_lock(f->executor);
+  if (pid == 0) _exit(shoal_future_release(f) || release_in_child(f + 1, n - 1));
+  return waitpid(pid, &status, 0) != pid || status;
+}
+static void test_unstarted(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  struct shoal_future f[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    struct small s = {.id = i, .in = i};
+    assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &f[i]), 0);
+    assert_int_equal(shoal_future_get(&f[i], NULL, 0, NULL, SHOAL_FOREVER), 0);
+  }
+  assert_int_equal(release_in_child(f, 3), 0);
+  shoal_store32_relaxed(&ex->lock, 0);
   end_executor(ex);
 }
 
@@ -538,7 +570,6 @@ static void test_memory(void **state) {
   end_executor(ex);
 }
 
-static int nothing(void *arg) { return arg != NULL; }
 SHOAL_TASK(start_children, struct small) {
   struct shoal_process p;
   struct shoal_executor *ex;
@@ -653,9 +684,10 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),  TEST(interrupted),  TEST(ended),  TEST(left),    TEST(unplaced),  TEST(behind), TEST(condemned),
-      TEST(late),     TEST(nested_limit), TEST(shared), TEST(forked),  TEST(callbacks), TEST(jumps),  TEST(memory),
-      TEST(children), TEST(elsewhere),    TEST(forged), TEST(default), TEST(stray),
+      TEST(stopped),  TEST(interrupted), TEST(ended),     TEST(left),         TEST(unplaced),
+      TEST(behind),   TEST(condemned),   TEST(late),      TEST(nested_limit), TEST(shared),
+      TEST(forked),   TEST(unstarted),   TEST(callbacks), TEST(jumps),        TEST(memory),
+      TEST(children), TEST(elsewhere),   TEST(forged),    TEST(default),      TEST(stray),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
