@@ -474,8 +474,9 @@ int shoal_executor_letter(struct shoal_executor *ex, struct shoal_letter *out, v
     while (shoal_job_state_of_(s) == SHOAL_JOB_DEAD_) {
       struct shoal_letter letter = {.size = 0};
       int rc = read_letter(ex, job, s, &letter, argument, room);
+      uint64_t to = rc ? s : shoal_job_with_(s, SHOAL_JOB_FAILED_);  // one that is too large stays
       // [J3] pairs with [C1] of ipc/work/job.c: it was read before who has the cell next
-      if (!rc && !shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_FAILED_))) continue;
+      if (!shoal_cas64_acq_rel(&cell->state, &s, to)) continue;
       if (!rc && (s & SHOAL_JOB_DETACHED_)) shoal_job_free_(ex, job, shoal_job_with_(s, SHOAL_JOB_FAILED_));
       *out = letter;
       return rc;

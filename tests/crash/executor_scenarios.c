@@ -746,6 +746,34 @@ static void check_letter(void) { crash_survivor(letter_is_read); }
 EXECUTOR(letter, "a dead letter is read, and its future released", .setup = with_letter, .op = op_letter,
          .check = check_letter);
 
+// Another takes it meanwhile, and its cell has a larger one.
+static void op_read(void) {
+  struct small s;
+  T->rc[0] = read_one(&s);
+}
+static void take_it_for_another(void) {
+  struct small s;
+  T->rc[1] = read_one(&s);
+  OK(shoal_future_release(&F));
+  submit_large(ID, &G);
+  CRASH_EXPECT(G.job == F.job, "cell %u, not %u", G.job, F.job);
+  T->out[0] = shoal_future_token(&G);
+}
+static void be_forestalled(void) { crash_survivor(take_it_for_another); }
+static void one_has_it(void) {
+  int mine = T->rc[0], others = T->rc[1];
+  CRASH_EXPECT((mine == 0 && others == -ENOENT) || (mine == -ENOENT && others == 0), "answered %d and %d", mine,
+               others);
+  work_off();
+  OK(shoal_future_open(X, T->out[0], &G));
+  OK(shoal_future_release(&G));
+  all_cells_are_free();
+}
+static void check_one_has_it(void) { crash_survivor(one_has_it); }
+EXECUTOR(letter_forestalled, "a dead letter is read, another takes it, its cell has a larger one, goes on",
+         .kind = CRASH_RESUMED, .setup = with_letter, .op = op_read, .stopped = be_forestalled,
+         .check = check_one_has_it);
+
 // ---- one after another ----
 static void op_then(void) {
   OK(SHOAL_THEN(&F, small_job, &G));
