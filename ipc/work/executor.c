@@ -335,13 +335,13 @@ int shoal_executor_join(struct shoal_executor *ex, shoal_deadline deadline) {
   rc = drain(ex, deadline);
   if (rc) return rc;
   shoal_queue_close(ex->queue);
-  struct shoal_pool_info info;
-  do {
-    rc = shoal_executor_tend(ex, deadline);
-    shoal_pool_info(ex->pool, &info);
-    if (rc == -ENOTRECOVERABLE || info.alive == 0) return rc == -ENOTRECOVERABLE ? rc : 0;
-  } while (!shoal_deadline_is_try(deadline) && !shoal_deadline_passed(deadline));
-  return shoal_deadline_error(deadline);
+  for (;;) {
+    rc = shoal_executor_tend(ex, SHOAL_TRY);
+    if (rc == -ENOTRECOVERABLE) return rc;
+    if (shoal_pool_alive_(ex->pool) == 0) return 0;
+    if (shoal_deadline_is_try(deadline) || shoal_deadline_passed(deadline)) return shoal_deadline_error(deadline);
+    shoal_executor_sleep_(ex, NULL, 0, deadline);  // also beside one that cannot be started: the others end without it
+  }
 }
 
 int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_deadline deadline) {

@@ -10,6 +10,7 @@
 //   late        what is over its time limit fails, what was cancelled before is cancelled: who came first counts
 //   nested_limit  a task that runs others while it waits is over its limit all the same
 //   behind      a shutdown waits for what a task submits behind it, and for what that submits
+//   no_successor  for a worker that dies at the end: a join waits for the others, and tries again now and then
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
 //   unstarted   a child of fork, and its child, whose first calls are on jobs: a lock held by a thread that stayed behind
@@ -356,6 +357,48 @@ static void test_behind(void **state) {
   end_executor(ex);
 }
 
+static void linger(void *arg, unsigned worker) {
+  (void)arg;
+  shoal_add32_relaxed(&ledger->finals[worker], 1);
+  while (!shoal_load32_relaxed(&ledger->go)) usleep(100);
+}
+static void die_unseen(pid_t worker) {
+  siginfo_t info;
+  assert_int_equal(kill(worker, SIGKILL), 0);
+  assert_int_equal(waitid(P_PID, (id_t)worker, &info, WEXITED | WNOWAIT), 0);
+}
+// That many processes this one has tried to start, as the default names say.
+static unsigned count_starts(void) {
+  struct shoal_process p;
+  unsigned n = 0;
+  in_child(nothing, NULL, &p);
+  assert_int_equal(sscanf(p.name, "Process-%u", &n), 1);
+  end_child(&p);
+  return n;
+}
+static void test_no_successor(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 2, .finalize = linger});
+  struct shoal_executor_worker w;
+  struct rlimit was, none;
+  assert_int_equal(shoal_executor_shutdown(ex, 0, shoal_after_ms(1)), -ETIMEDOUT);
+  for (unsigned i = 0; i < 2; i++)
+    while (!shoal_load32_relaxed(&ledger->finals[i])) usleep(100);
+  assert_int_equal(shoal_executor_worker(ex, 0, &w), 0);
+  die_unseen(w.pid);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+  none = (struct rlimit){3, was.rlim_max};
+  unsigned before = count_starts();
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  int rc = shoal_executor_join(ex, shoal_after_ms(100));
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+  assert_int_equal(rc, -ETIMEDOUT);
+  assert_in_range(count_starts() - before, 2, 12);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_executor_join(ex, SHOAL_FOREVER), 0);
+  end_executor(ex);
+}
+
 static void test_condemned(void **state) {
   (void)state;
   struct shoal_executor *ex =
@@ -684,10 +727,10 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),  TEST(interrupted), TEST(ended),     TEST(left),         TEST(unplaced),
-      TEST(behind),   TEST(condemned),   TEST(late),      TEST(nested_limit), TEST(shared),
-      TEST(forked),   TEST(unstarted),   TEST(callbacks), TEST(jumps),        TEST(memory),
-      TEST(children), TEST(elsewhere),   TEST(forged),    TEST(default),      TEST(stray),
+      TEST(stopped),      TEST(interrupted), TEST(ended), TEST(left),         TEST(unplaced), TEST(behind),
+      TEST(no_successor), TEST(condemned),   TEST(late),  TEST(nested_limit), TEST(shared),   TEST(forked),
+      TEST(unstarted),    TEST(callbacks),   TEST(jumps), TEST(memory),       TEST(children), TEST(elsewhere),
+      TEST(forged),       TEST(default),     TEST(stray),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
