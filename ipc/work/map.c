@@ -115,6 +115,8 @@ static int begin_map(struct shoal_executor *ex, const struct shoal_task *task, v
   int rc = check_task(task, size);
   if (!rc && !array && n) rc = shoal_fail_(-EINVAL, "no array");
   if (!rc && n > INT64_MAX / size) rc = shoal_fail_(-EINVAL, "%llu elements", (unsigned long long)n);
+  if (!rc && n > CHUNK_MAX && chunk > CHUNK_MAX)
+    rc = shoal_fail_(-EINVAL, "chunks of %llu elements; at most %d", (unsigned long long)chunk, CHUNK_MAX);
   if (rc) return rc;
   chunk = good_chunk(ex, n, chunk);
   if (chunk > CHUNK_MAX) return shoal_fail_(-EINVAL, "%llu elements in %u jobs", (unsigned long long)n, ex->jobs / 4);

@@ -43,10 +43,10 @@ SHOAL_BEGIN
 
 // ---- map ----
 struct shoal_map;
-// `chunk`: structs that fail together; 0: about four chunks for each worker. Chunks are not to wait for one another: a worker may
-// have both. `size`: of one struct. Errors of submit; then nothing runs any more, but what
-// has begun. Sleeps while the queue has no room.
-// -EINVAL: no array, or so long that a job (a quarter of options.jobs) would have 2^31 structs or more.
+// `chunk`: structs that fail together, or more, so that there are no more jobs than a quarter of options.jobs; 0: about
+// four chunks for each worker. Chunks are not to wait for one another: a worker may have both. `size`: of one struct.
+// Errors of submit; then nothing runs any more, but what has begun. Sleeps while the queue has no room.
+// -EINVAL: no array; 2^31 structs or more in one chunk, as asked for, or as the array is so long.
 int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
                     uint64_t chunk, struct shoal_map **out) SHOAL_MUST_CHECK;
 // Waits for all, and copies the results into the array. 0; -EREMOTEIO: some failed, and the first of them is *failure

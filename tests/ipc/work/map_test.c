@@ -670,6 +670,8 @@ static void test_refused(void **state) {
   assert_int_equal(SHOAL_IMAP(ex, cube, NULL, &n, NULL, &it), -EINVAL);
   assert_int_equal(SHOAL_MAP_ASYNC(ex, cube, &item, UINT64_C(1) << 44, 0, &map), -EINVAL);
   assert_non_null(strstr(shoal_reason(), "17592186044416 elements in 4 jobs"));
+  assert_int_equal(SHOAL_MAP_ASYNC(ex, cube, &item, UINT64_C(1) << 32, UINT64_C(1) << 31, &map), -EINVAL);
+  assert_non_null(strstr(shoal_reason(), "chunks of 2147483648 elements"));
   struct part p = {.sum = 0}, *no_part = NULL;
   assert_int_equal(shoal_for_each_task(ex, &sum_range_task_, &p, 3, 5, NULL, NULL, SHOAL_FOREVER), -EBADMSG);
   assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, no_part, 5, NULL, NULL, SHOAL_FOREVER), -EINVAL);
