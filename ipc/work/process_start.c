@@ -39,11 +39,15 @@ const struct shoal_context *shoal_process_default_(void) { return &default_conte
 // program any more, and the kernel says so.
 #define EXITING 4u  // PF_EXITING, of the flags in a thread's stat
 
+static int no_descriptor(void) { return errno == EMFILE || errno == ENFILE; }
+
+// 1, 0, -EMFILE, -ENFILE.
 static int runs(const char *tid) {
   char text[512];
   unsigned flags;
   snprintf(text, sizeof text, "/proc/self/task/%s/stat", tid);
   int fd = open(text, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && no_descriptor()) return -errno;
   ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   int gone = n < 0 && (errno == ENOENT || errno == ESRCH);
   if (fd >= 0) close(fd);
@@ -53,23 +57,24 @@ static int runs(const char *tid) {
   return !name_end || sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 || !(flags & EXITING);
 }
 
-// How many threads run; what cannot be looked at is taken to.
-static unsigned count_threads(unsigned counted) {
+// How many threads run; what may not be looked at is taken to. -EMFILE, -ENFILE.
+static int count_threads(int counted) {
   DIR *tasks = opendir("/proc/self/task");
-  if (!tasks) return counted;
-  unsigned n = 0;
-  for (struct dirent *d; (d = readdir(tasks));) n += d->d_name[0] != '.' && runs(d->d_name);
+  if (!tasks) return no_descriptor() ? -errno : counted;
+  int n = 0, one = 0;
+  for (struct dirent *d; one >= 0 && (d = readdir(tasks)); n += one) one = d->d_name[0] == '.' ? 0 : runs(d->d_name);
   closedir(tasks);
-  return n;
+  return one < 0 ? one : n;
 }
 
 static int check_threads(const struct shoal_start_ *s) {
   struct stat st;
   if (s->context->method != SHOAL_START_FORK || s->options->threaded) return 0;
   if (stat("/proc/self/task", &st)) return shoal_fail_(-ENOSYS, "cannot count the threads of this process: %m");
-  unsigned n = st.st_nlink > 3 ? count_threads((unsigned)st.st_nlink - 2) : 1;
+  int n = st.st_nlink > 3 ? count_threads((int)st.st_nlink - 2) : 1;
+  if (n < 0) return shoal_fail_(n, "no descriptor to look with whether other threads run");
   if (n <= 1) return 0;
-  return shoal_fail_(-EBUSY, "fork of a process with %u threads: fork before them, say .threaded, or use a starter", n);
+  return shoal_fail_(-EBUSY, "fork of a process with %d threads: fork before them, say .threaded, or use a starter", n);
 }
 
 static int check_limits(const struct shoal_process_options *o) {

@@ -7,7 +7,8 @@
 //   streams    what the parent had buffered is written once; the child's buffers are written; no exit handler runs
 //   terminate  works although the parent handles or blocks SIGTERM
 //   daemon     dies with a parent that is killed, at whatever instant; may have no children
-//   threads    a threaded parent is refused unless it says so
+//   threads    a threaded parent is refused unless it says so; a thread that was joined is none, and where nobody can
+//              look, that is said
 //   task       a registered one, on a copy of the argument
 //   embedded   a struct of the user's: run gets the child's copy of it, with name and pid
 //   active     those that run, in order; those that have ended are waited for; a plain fork's child has none
@@ -28,6 +29,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -595,6 +599,61 @@ static void test_a_joined_thread_is_none(void **state) {
   }
 }
 
+// The kernel counts it until its tracer has seen its end.
+static struct counted { shoal_atomic32 tid, traced, done; } * counted;
+static void *end_traced(void *arg) {
+  shoal_store32_relaxed(&counted->tid, (uint32_t)syscall(SYS_gettid));
+  while (!shoal_load32_relaxed(&counted->traced)) usleep(100);
+  return arg;
+}
+static int start_with_descriptors(unsigned n) {
+  struct shoal_process p;
+  struct rlimit was, few;
+  int low = dup(0);
+  if (low < 0 || close(low) || getrlimit(RLIMIT_NOFILE, &was)) return -1;
+  few = (struct rlimit){(rlim_t)low + n, was.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &few)) return -1;
+  int rc = shoal_process_start(&p, ends_well, NULL, NULL);
+  if (setrlimit(RLIMIT_NOFILE, &was)) return -1;
+  if (!rc && !shoal_process_join(&p, SHOAL_FOREVER)) shoal_process_close(&p);
+  return rc;
+}
+static int start_beside_it(void) {
+  pthread_t thread;
+  struct stat st;
+  if (pthread_create(&thread, NULL, end_traced, NULL) || pthread_join(thread, NULL)) return 1;
+  if (stat("/proc/self/task", &st) || st.st_nlink != 4) return 2;
+  for (unsigned n = 0; n < 3; n++)  // none for the list, one for that only, none for the pidfd
+    if (start_with_descriptors(n) != -EMFILE) return 3 + (int)n;
+  return start_with_descriptors(10) ? 6 : 0;
+}
+static int start_beside(void *arg) {
+  (void)arg;
+  int code = start_beside_it();
+  shoal_store32_relaxed(&counted->done, 1);
+  return code;
+}
+static void test_a_joined_thread_is_not_seen(void **state) {
+  (void)state;
+  struct shoal_process p;
+  pid_t tid;
+  int code;
+  if (THREADED) skip();
+  counted = mmap(NULL, sizeof *counted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal(counted, MAP_FAILED);
+  assert_int_equal(shoal_process_start(&p, start_beside, NULL, NULL), 0);
+  while (!(tid = (pid_t)shoal_load32_relaxed(&counted->tid))) usleep(100);
+  assert_int_equal(ptrace(PTRACE_SEIZE, tid, NULL, NULL), 0);
+  shoal_store32_relaxed(&counted->traced, 1);
+  while (!shoal_load32_relaxed(&counted->done)) usleep(100);
+  assert_int_equal(waitpid(tid, NULL, __WALL), tid);
+  assert_int_equal(shoal_process_join(&p, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_process_exitcode(&p, &code), 0);
+  assert_int_equal(code, 0);
+  assert_int_equal(shoal_process_close(&p), 0);
+  munmap(counted, sizeof *counted);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_codes),
@@ -616,6 +675,7 @@ int main(void) {
       cmocka_unit_test(test_held),
       cmocka_unit_test(test_numbers),
       cmocka_unit_test(test_a_joined_thread_is_none),
+      cmocka_unit_test(test_a_joined_thread_is_not_seen),
   };
   alarm(600);
   return cmocka_run_group_tests(tests, NULL, NULL);
