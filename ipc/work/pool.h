@@ -29,6 +29,7 @@
 //          made one and the workers can do with it, else as shoal_process_default says, or by fork.
 // TURNS    Of a creator under SCHED_OTHER workers run under SCHED_BATCH: woken while every processor is busy, one waits for its turn
 //          and interrupts nobody. `init` may change that (sched_setscheduler); a task's own children inherit it.
+//          Where a filter refuses it they stay under SCHED_OTHER, and nothing is said.
 // COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll. A pool is one
 //          object of the segment, without a name: one of those that shoal_segment_options.objects counts.
 #pragma once

@@ -1,6 +1,7 @@
 // What a container or an older kernel may refuse:
 // - without futex_waitv, membarrier and clone3, queues of each kind pass messages between processes, and the end of one is noticed;
 //   an executor does its tasks, and replaces a worker that is killed
+// - without sched_setscheduler workers keep their creator's policy, and do their tasks
 // - without pidfds no process begins, nor an executor of processes; without room for one more process or thread neither does; that
 //   is said, and nothing is left
 #include <signal.h>
@@ -96,6 +97,26 @@ static void test_executors_without_newer_calls(void **state) {
   in_child(work_of_filtered);
 }
 
+SHOAL_TASK(turns, struct number) {
+  arg->out = (uint32_t)syscall(SYS_sched_getscheduler, 0);
+  return 0;
+}
+static void work_in_turn(void) {
+  struct shoal_segment *seg;
+  struct shoal_executor *ex;
+  struct number n = {0, 99};
+  refuse_call(SYS_sched_setscheduler, EPERM);
+  MUST(shoal_segment_create(NULL, NULL, &seg) == 0);
+  MUST(shoal_executor_create(seg, NULL, &(struct shoal_executor_options){.workers = 1}, &ex) == 0);
+  MUST(SHOAL_APPLY(ex, turns, &n, NULL, SHOAL_FOREVER) == 0);
+  MUST(n.out == (uint32_t)syscall(SYS_sched_getscheduler, 0));
+  MUST(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER) == 0 && shoal_executor_detach(ex) == 0);
+}
+static void test_turns_refused(void **state) {
+  (void)state;
+  in_child(work_in_turn);
+}
+
 // ---- nobody begins ----
 
 static int begin(void *arg) {
@@ -146,6 +167,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_queues_without_newer_calls),
       cmocka_unit_test(test_executors_without_newer_calls),
+      cmocka_unit_test(test_turns_refused),
       cmocka_unit_test(test_no_pidfds),
       cmocka_unit_test(test_no_more_processes),
   };
