@@ -148,12 +148,14 @@ int shoal_manager_create(const char *name, const struct shoal_segment_options *o
 }
 int shoal_manager_open(const char *name, struct shoal_manager **out) {
   struct shoal_segment *seg = NULL;
-  return made(shoal_segment_open(name, NULL, &seg), seg, out);
+  int rc = shoal_segment_open(name, NULL, &seg);
+  return made(rc, seg, out);
 }
 int shoal_manager_open_or_create(const char *name, const struct shoal_segment_options *options,
                                  struct shoal_manager **out) {
   struct shoal_segment *seg = NULL;
-  return made(shoal_segment_open_or_create(name, options, &seg), seg, out);
+  int rc = shoal_segment_open_or_create(name, options, &seg);
+  return made(rc, seg, out);
 }
 
 static int drop_all(struct shoal_manager *m) {

@@ -129,7 +129,8 @@ struct shoal_manager_item {
   char text[SHOAL_MANAGER_TEXT_MAX + 1];  // "3 entries", "held by 77"; "" of types that the manager does not know
 };
 // Stops at the first answer of `each` that is not 0, and returns it. What comes and goes meanwhile is listed or not. What the
-// library has for itself is not listed. Never waits.
+// library has for itself is not listed. Waits for no owner of what is listed; as it opens and closes that, it may for the directory's
+// lock, and for who makes the heap just then, while that one lives.
 int shoal_manager_each(struct shoal_manager *m, int (*each)(const struct shoal_manager_item *item, void *arg),
                        void *arg);
 // -ENOENT; -EINVAL: no name.

@@ -1,5 +1,7 @@
 // What ipc/work/manager.h claims:
 // - one call makes or opens each kind of object, with or without a name; another process finds it by that name, and its type
+// - a manager by name outlives who made it, until its name is removed; who is one too many is refused
+// - whatever stands in its words, each call answers, and what is listed ends
 // - what there is is listed, with its type and what it holds, whoever has a lock of it meanwhile; removed; counted; bounded
 // - close and drop give back all that was got, and only that; who holds something is refused, and it stays
 // - bad input has a code and a reason, and leaves nothing
@@ -184,6 +186,163 @@ static void test_every_kind_without_a_name(void **state) {
   assert_int_equal(info().got, 0);
   arena_end(NULL);
   assert_int_equal(shoal_manager_close(m), 0);
+}
+
+// ---- managers by name ----
+
+static const char *own_name(void) {
+  static char name[SHOAL_NAME_MAX + 1];
+  if (!*name) snprintf(name, sizeof name, "test-manager-%d-%llx", (int)getpid(), (unsigned long long)shoal_now_ns());
+  return name;
+}
+static void opens_by_name(void *memory, unsigned i) {
+  struct shoal_manager *mine;
+  struct all a;
+  (void)memory, (void)i;
+  CHECK(shoal_manager_open(own_name(), &mine) == 0);
+  get_all(mine, 1, &a);
+  find_filled(&a);
+  CHECK(shoal_dict_set(a.dict, "theirs", 6, "", 0, F) == 0);
+  CHECK(shoal_manager_close(mine) == 0);
+}
+static void test_by_name(void **state) {
+  struct shoal_manager *other;
+  struct shoal_dict *d;
+  struct all a;
+  (void)state;
+  assert_refused(-ENOENT, shoal_manager_open(own_name(), &other));
+  assert_refused(-ENOENT, shoal_manager_unlink(own_name()));
+  assert_int_equal(shoal_manager_open_or_create(own_name(), &small, &m), 0);
+  assert_refused(-EEXIST, shoal_manager_create(own_name(), &small, &other));
+  get_all(m, 1, &a);
+  fill(&a);
+  arena_begin(64);
+  struct peer p = peer_start(&arena, opens_by_name, 0);
+  peer_join(&p);
+  arena_end(NULL);
+  assert_int_equal(shoal_dict_contains(a.dict, "theirs", 6), 1);
+  assert_int_equal(shoal_manager_close(m), 0);  // it outlives who had it open
+  assert_int_equal(shoal_manager_open(own_name(), &m), 0);
+  assert_int_equal(shoal_manager_open_or_create(own_name(), NULL, &other), 0);
+  assert_int_equal(shoal_manager_info(other, &(struct shoal_manager_info){0}), 0);
+  assert_int_equal(shoal_manager_dict(other, "dict", NULL, &d), 0);
+  assert_int_equal(shoal_dict_contains(d, "theirs", 6), 1);
+  assert_int_equal(shoal_manager_unlink(own_name()), 0);
+  assert_refused(-ENOENT, shoal_manager_unlink(own_name()));
+  assert_refused(-ENOENT, shoal_manager_open(own_name(), &(struct shoal_manager *){0}));
+  assert_int_equal(shoal_dict_set(d, "later", 5, "", 0, F), 0);  // who has it goes on
+  assert_int_equal(shoal_manager_dict(m, "dict", NULL, &a.dict), 0);
+  assert_int_equal(shoal_dict_contains(a.dict, "later", 5), 1);
+  assert_int_equal(shoal_manager_close(other), 0);
+  assert_int_equal(shoal_manager_create(own_name(), &small, &other), 0);  // another one
+  assert_int_equal(shoal_manager_dict(other, "dict", NULL, &d), 0);
+  assert_int_equal(shoal_dict_len(d), 0);
+  assert_int_equal(shoal_manager_unlink(own_name()), 0);
+  assert_int_equal(shoal_manager_close(other) + shoal_manager_close(m), 0);
+}
+
+static void uses_it(void *memory, unsigned i) {
+  struct shoal_manager *mine;
+  struct shoal_event *e;
+  (void)i;
+  CHECK(shoal_manager_open(own_name(), &mine) == 0 && shoal_manager_event(mine, "e", &e) == 0);
+  stage_keep(memory);
+  CHECK(shoal_manager_close(mine) == 0);
+}
+static void is_one_too_many(void *memory, unsigned i) {
+  struct shoal_manager *mine = NULL;
+  (void)memory, (void)i;
+  CHECK(shoal_manager_open(own_name(), &mine) == -EUSERS && !mine && *shoal_reason());
+  CHECK(shoal_manager_open_or_create(own_name(), NULL, &mine) == -EUSERS && !mine);
+}
+// Who is one too many is told so, and is in nobody's way; when another has left, or was killed, it may.
+static void test_as_many_as_may_use_it(void **state) {
+  struct shoal_event *e;
+  (void)state;
+  shoal_atomic32 *stage = arena_begin(64);
+  assert_int_equal(
+      shoal_manager_create(own_name(), &(struct shoal_segment_options){.size = 64 << 10, .participants = 2}, &m), 0);
+  assert_int_equal(shoal_manager_event(m, "e", &e), 0);
+  struct peer second = keeper(uses_it, 0, stage);
+  struct peer third = peer_start(&arena, is_one_too_many, 0);
+  peer_join(&third);
+  assert_int_equal(info().participants, 2);
+  let_go(&second, stage);
+  say(stage, 0);
+  second = keeper(uses_it, 0, stage);
+  third = peer_start(&arena, is_one_too_many, 0);
+  peer_join(&third);
+  peer_kill(&second);
+  say(stage, 0);
+  second = keeper(uses_it, 0, stage);
+  let_go(&second, stage);
+  assert_int_equal(shoal_manager_unlink(own_name()), 0);
+  assert_int_equal(shoal_manager_close(m), 0);
+  arena_end(NULL);
+}
+
+// What another wrote where the manager's own is, and where what it lists is.
+static int is_bounded(const struct shoal_manager_item *item, void *arg) {
+  CHECK(memchr(item->name, 0, sizeof item->name) && memchr(item->type, 0, sizeof item->type));
+  CHECK(memchr(item->text, 0, sizeof item->text));
+  ++*(unsigned *)arg;
+  return 0;
+}
+static void is_scribbled_over(void *memory, unsigned i) {
+  struct shoal_manager *other;
+  struct shoal_manager_item item;
+  struct shoal_manager_info about;
+  uint64_t random = 88172645463325252 + i;
+  struct all a;
+  unsigned listed = 0;
+  (void)memory;
+  CHECK(shoal_manager_create(NULL, &small, &m) == 0);
+  get_all(m, 1, &a);
+  fill(&a);
+  struct shoal_segment *s = shoal_manager_segment(m);
+  uint64_t *first = a.value.data, *last = first;  // all objects lie behind each other
+  const void *its[] = {a.array.data, a.vector.shm, a.text.lock, a.lock, a.rlock, a.event, a.once, a.seqlock};
+  for (unsigned k = 0; k < sizeof its / sizeof *its; k++) {
+    uint64_t *at = (uint64_t *)(uintptr_t)its[k];
+    if (at < first) first = at;
+    if (at > last) last = at;
+  }
+  first -= 32;
+  for (unsigned n = 0; n < 400; n++) {
+    random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+    first[random % (uint64_t)(last + 8 - first)] = random % 3 ? random : n % 2 ? UINT64_MAX : random >> random % 64;
+    if (n % 16) continue;
+    CHECK(shoal_manager_each(m, is_bounded, &listed) == 0);
+    CHECK(shoal_manager_find(m, "array", &item) == 0 && shoal_manager_info(m, &about) == 0);
+    if (shoal_manager_on(s, &other) == 0) CHECK(shoal_manager_close(other) == 0);
+  }
+  CHECK(listed >= 25 * KINDS);
+}
+static void test_hostile_contents(void **state) {
+  struct shoal_manager *other;
+  struct shoal_segment *s;
+  struct shoal_object object;
+  (void)state;
+  static const struct {
+    const char *type;
+    uint64_t size;
+    int rc;
+  } wrong[] = {{"shoal:manager", 64, -EPROTO}, {"shoal:manager", 4096, -EPROTO}, {"mine", 64, -EBADMSG}};
+  for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_int_equal(shoal_segment_create(own_name(), &small, &s), 0);
+    assert_int_equal(shoal_object_create(s, "shoal.manager", wrong[i].type, wrong[i].size, NULL, NULL, &object), 0);
+    assert_refused(wrong[i].rc, shoal_manager_on(s, &other));
+    assert_refused(wrong[i].rc, shoal_manager_open(own_name(), &other));
+    assert_refused(wrong[i].rc, shoal_manager_open_or_create(own_name(), NULL, &other));
+    assert_int_equal(shoal_manager_unlink(own_name()), 0);
+    assert_int_equal(shoal_segment_close(s), 0);
+  }
+  arena_begin(64);
+  for (unsigned i = 0; i < 8; i++) {
+    struct peer p = peer_start(&arena, is_scribbled_over, i);
+    peer_join(&p);
+  }
+  arena_end(NULL);
 }
 
 // ---- what there is ----
@@ -463,6 +622,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_kind_by_name),
       cmocka_unit_test(test_every_kind_without_a_name),
+      cmocka_unit_test(test_by_name),
+      cmocka_unit_test(test_as_many_as_may_use_it),
+      cmocka_unit_test(test_hostile_contents),
       cmocka_unit_test(test_what_there_is),
       cmocka_unit_test(test_removal),
       cmocka_unit_test(test_limits),
