@@ -304,7 +304,7 @@ int shoal_heap_realloc(struct shoal_heap *heap, void **block, uint64_t size) {
   if (have == 0) return no_block();
   if (size <= have && (size > have / 2 || have <= 64)) return 0;
   int rc = shoal_heap_alloc(heap, size, &moved);
-  if (!moved) return rc;
+  if (!moved) return size <= have ? 0 : rc;
   memcpy(moved, *block, have < size ? have : size);
   rc = shoal_heap_free(heap, *block);
   if (rc) {

@@ -55,8 +55,9 @@ int shoal_heap_close(struct shoal_heap *heap);
 SHOAL_INLINE int shoal_heap_alloc(struct shoal_heap *heap, uint64_t size, void **out) SHOAL_MUST_CHECK;
 // `align`: a power of two up to SHOAL_HEAP_ALIGNMENT, else -EINVAL.
 int shoal_heap_alloc_aligned(struct shoal_heap *heap, uint64_t size, uint64_t align, void **out) SHOAL_MUST_CHECK;
-// Makes *block hold `size` bytes, moving it if need be; then it is this process's. *block NULL: allocates. The codes of alloc;
-// -EINVAL: no block, or, if it would move, an object's. On failure *block is as it was.
+// Makes *block hold `size` bytes. It stays where it is, and whose it is, if it has so many and not twice as many, or if it has so many
+// and no other can be had; else it moves, and is this process's from here on. *block NULL: allocates. The codes of alloc; -EINVAL:
+// no block, or, if it would move, an object's. On failure *block is as it was.
 int shoal_heap_realloc(struct shoal_heap *heap, void **block, uint64_t size) SHOAL_MUST_CHECK;
 // Any process. -EINVAL, and nothing changed: not a block, freed already, or an object's.
 int shoal_heap_free(struct shoal_heap *heap, void *block);

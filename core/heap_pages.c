@@ -112,17 +112,24 @@ int shoal_run_find_(struct shoal_heap *heap, uint32_t owner, uint64_t n, struct 
 
 static int full(uint64_t n) { return shoal_fail_(-ENOSPC, "no %llu pages in a row", (unsigned long long)n); }
 
+// Of what the dead have left, and of this process's own memory that waits for small blocks. 1: claimed.
+static int find_swept(struct shoal_heap *heap, struct shoal_cache_ *cache, uint64_t n, struct shoal_chunk_ **chunk,
+                      uint64_t *page) {
+  int freed = shoal_heap_sweep_(heap, cache->owner);
+  freed += shoal_slab_dissolve_(heap, cache);
+  return freed > 0 && shoal_run_find_(heap, cache->owner, n, chunk, page);
+}
+
 int shoal_run_claim_(struct shoal_heap *heap, struct shoal_cache_ *cache, uint64_t n, struct shoal_chunk_ **chunk,
                      uint64_t *page) {
   int rc = 0;
   while (rc == 0) {
     uint32_t seen = shoal_chunks_(heap);
-    if (shoal_run_find_(heap, cache->owner, n, chunk, page)) return 0;
-    if (shoal_slab_dissolve_(heap, cache) + shoal_heap_sweep_(heap, cache->owner) > 0 &&
-        shoal_run_find_(heap, cache->owner, n, chunk, page))
-      return 0;
+    if (shoal_run_find_(heap, cache->owner, n, chunk, page) || find_swept(heap, cache, n, chunk, page)) return 0;
     if (n > heap->seg->g.size_max / SHOAL_PAGE_) return full(n);
     rc = shoal_chunks_grow_(heap, seen, n);
   }
-  return rc;
+  if (rc != -ENOSPC) return rc;
+  shoal_proc_reap_(heap->seg, 1);  // objects of the dead are no more: their blocks can be swept
+  return find_swept(heap, cache, n, chunk, page) ? 0 : rc;
 }

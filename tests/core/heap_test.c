@@ -1,7 +1,7 @@
 // What core/heap.h claims:
 // - blocks of every size, aligned, apart from each other; what is freed is had again; what is no block is refused
 // - a block is freed by any thread or process, and by whoever inherits the heap by fork
-// - a full segment is -ENOSPC, and all goes on; nothing is lost by it
+// - a full segment is -ENOSPC, and all goes on; nothing is lost by it; what has room already is not refused
 // - what a killed process had, and what an object had that is no more, comes back
 // - a block given to an object is the object's from one instant on, and a reference to an earlier life leads nowhere
 // - however processes are killed, every page is in one run, and all of it can be allocated in the end
@@ -222,6 +222,51 @@ static void test_full(void **state) {
   done(seg, heap);
 }
 
+// What has so many bytes already is not refused for want of others.
+static void test_made_smaller_in_a_full_heap(void **state) {
+  (void)state;
+  static const uint64_t sizes[] = {20000, 4096, 400};
+  static void *blocks[600000];
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_heap *heap = heap_of(seg);
+  for (unsigned i = 0; i < 3; i++) {
+    void *block = alloc(heap, sizes[i]), *same = block;
+    memset(block, 7, sizes[i]);
+    unsigned n = fill(heap, 9000, blocks, 600000);
+    for (uint64_t size = 4096; size >= 16; size /= 2) n += fill(heap, size, blocks + n, 600000 - n);
+    assert_ok(shoal_heap_realloc(heap, &block, 100));
+    assert_ptr_equal(block, same);
+    assert_true(shoal_heap_usable(heap, block) >= sizes[i]);
+    assert_int_equal(((char *)block)[sizes[i] - 1], 7);
+    assert_int_equal(shoal_heap_realloc(heap, &block, 30000), -ENOSPC);
+    assert_ptr_equal(block, same);
+    while (n) assert_ok(shoal_heap_free(heap, blocks[--n]));
+    assert_ok(shoal_heap_realloc(heap, &block, 100));
+    assert_ptr_not_equal(block, same);
+    assert_ok(shoal_heap_free(heap, block));
+  }
+  done(seg, heap);
+}
+
+// One block may have all of the segment but what directory and heap need of it.
+static void test_a_block_of_nearly_all(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_heap *heap = heap_of(seg);
+  char *block = NULL;
+  void *other = NULL;
+  uint64_t size = small.size_max;
+  while (shoal_heap_alloc(heap, size, (void **)&block)) size -= 4096;
+  assert_true(size >=
+              small.size_max - small.size_max / 128 - 5 * 4096);  // 32 bytes a page; places, and where a page begins
+  block[0] = block[size - 1] = 1;
+  assert_int_equal(shoal_heap_alloc(heap, size / 2, &other), -ENOSPC);
+  assert_ok(shoal_heap_free(heap, block));
+  assert_ok(shoal_heap_alloc(heap, size, (void **)&block));
+  assert_ok(shoal_heap_free(heap, block));
+  done(seg, heap);
+}
+
 static void test_opened_twice(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small), *other = again(seg);
@@ -414,6 +459,37 @@ static void test_memory_of_the_killed(void **state) {
     assert_ok(shoal_heap_free(heap, block));
     assert_empty(heap);
     assert_int_equal(info(heap).processes, 1);
+  }
+  munmap(filled, sizeof *filled);
+  done(seg, heap);
+}
+
+// What held it is no more only when somebody looks who is gone: the first allocation that needs it does.
+static void test_memory_of_objects_of_the_killed(void **state) {
+  (void)state;
+  static const uint64_t sizes[] = {100, 9000};
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_heap *heap = heap_of(seg);
+  shoal_atomic32 *filled = shared_memory(sizeof *filled);
+  for (unsigned i = 0; i < 2; i++) {
+    filled->v_ = 0;
+    pid_t pid = fork_child();
+    if (pid == 0) {
+      struct shoal_object o;
+      struct shoal_block_ref ref;
+      void *block;
+      MUST(shoal_object_begin_(seg, NULL, "test", 64, &o) == 0 && shoal_object_end_(seg, &o, 0) == 0);
+      while (shoal_heap_alloc(heap, sizes[i], &block) == 0)
+        MUST(shoal_block_give_(heap, block, o.entry, o.generation, &ref) == 0);
+      signal_to(filled);
+      for (;;) pause();
+    }
+    await(filled, 1);
+    kill_and_wait(pid);
+    void *block = NULL;
+    assert_ok(shoal_heap_alloc(heap, 9000, &block));
+    assert_ok(shoal_heap_free(heap, block));
+    assert_empty(heap);
   }
   munmap(filled, sizeof *filled);
   done(seg, heap);
@@ -713,12 +789,15 @@ int main(void) {
       cmocka_unit_test(test_made_larger_and_smaller),
       cmocka_unit_test(test_what_is_no_block),
       cmocka_unit_test(test_full),
+      cmocka_unit_test(test_made_smaller_in_a_full_heap),
+      cmocka_unit_test(test_a_block_of_nearly_all),
       cmocka_unit_test(test_opened_twice),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_processes),
       cmocka_unit_test(test_fork),
       cmocka_unit_test(test_first_call_of_a_child),
       cmocka_unit_test(test_memory_of_the_killed),
+      cmocka_unit_test(test_memory_of_objects_of_the_killed),
       cmocka_unit_test(test_slab_changes_hands),
       cmocka_unit_test(test_references),
       cmocka_unit_test(test_references_to_former_pages),
