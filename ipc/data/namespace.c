@@ -1,6 +1,7 @@
 #include "ipc/data/namespace.h"
 
 #include "ipc/data/dict_internal.h"
+#include "ipc/data/nested.h"
 
 #define TYPE "namespace"
 static const struct shoal_dict_options options = {.stripes = 8};
@@ -64,8 +65,8 @@ int shoal_namespace_delete(struct shoal_namespace *ns, const char *attribute, sh
 }
 
 int shoal_namespace_list(struct shoal_namespace *ns,
-                         int (*each)(const char *attribute, const void *value, uint64_t size, void *arg), void *arg,
-                         shoal_deadline deadline) {
+                         int (*each)(const char *attribute, int type, const void *value, uint64_t size, void *arg),
+                         void *arg, shoal_deadline deadline) {
   struct shoal_dict_snapshot all;
   struct shoal_dict_item item;
   int rc = shoal_dict_snapshot(dict_of(ns), &all, deadline);
@@ -75,7 +76,8 @@ int shoal_namespace_list(struct shoal_namespace *ns,
     if (item.key_size > SHOAL_ATTRIBUTE_MAX) continue;  // nobody sets such a one
     memcpy(attribute, item.key, item.key_size);
     attribute[item.key_size] = 0;
-    rc = each(attribute, item.value, item.size, arg);
+    int type = shoal_dict_next_type(&all, &item);
+    rc = type < 0 ? type : each(attribute, type, item.value, item.size, arg);
   }
   shoal_dict_snapshot_free(&all);
   return rc;

@@ -40,10 +40,11 @@ int shoal_namespace_get_alloc(struct shoal_namespace *ns, const char *attribute,
 int shoal_namespace_has(struct shoal_namespace *ns, const char *attribute);
 int shoal_namespace_delete(struct shoal_namespace *ns, const char *attribute, shoal_deadline deadline);
 // Calls `each` for every attribute of one moment, in no order, from a copy; stops at its first answer that is not 0, and returns it.
-// The codes of shoal_dict_snapshot.
+// `type`: an enum shoal_nested_type of ipc/data/nested.h: of what is no bytes the value is a copy of a handle, which
+// shoal_nested_open_dict and the others there open, by size. The codes of shoal_dict_snapshot; -EPROTO damaged.
 int shoal_namespace_list(struct shoal_namespace *ns,
-                         int (*each)(const char *attribute, const void *value, uint64_t size, void *arg), void *arg,
-                         shoal_deadline deadline);
+                         int (*each)(const char *attribute, int type, const void *value, uint64_t size, void *arg),
+                         void *arg, shoal_deadline deadline);
 // The dict that it is, for what has a dict's name only (ipc/data/nested.h, packed.h); closed with it.
 struct shoal_dict *shoal_namespace_dict(struct shoal_namespace *ns);
 int shoal_namespace_info(struct shoal_namespace *ns, struct shoal_dict_info *out);

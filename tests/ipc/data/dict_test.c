@@ -707,10 +707,33 @@ static void test_looked_at(void **state) {
 
 // ---- namespace ----
 
-static int counts_ten(const char *attribute, const void *value, uint64_t size, void *arg) {
+static int counts_ten(const char *attribute, int type, const void *value, uint64_t size, void *arg) {
   (void)value;
   ++*(int *)arg;
-  return strcmp(attribute, "x") == 0 && size == 3 ? 10 : 0;
+  return strcmp(attribute, "x") == 0 && type == SHOAL_NESTED_NOT && size == 3 ? 10 : 0;
+}
+// "in" is a list, and the other one bytes of a handle's size.
+static int opens_list(const char *attribute, int type, const void *value, uint64_t size, void *arg) {
+  struct shoal_list *l;
+  if (strcmp(attribute, "in") != 0) return type == SHOAL_NESTED_NOT && size == 16 ? 0 : -EBADMSG;
+  if (type != SHOAL_NESTED_LIST || shoal_nested_open_list(seg, value, size, &l)) return -EBADMSG;
+  *(uint64_t *)arg = shoal_list_len(l);
+  return shoal_list_close(l);
+}
+static void test_namespace_of_containers(void **state) {
+  (void)state;
+  struct shoal_namespace *ns;
+  struct shoal_list *l;
+  uint64_t n = 99;
+  make(&small, NULL);
+  CHECK(shoal_namespace_create(seg, "ns", &ns) == 0);
+  CHECK(shoal_dict_setdefault_list(shoal_namespace_dict(ns), "in", 2, &l, F) == 0);
+  CHECK(shoal_list_append(l, "a", 1, F) == 0 && shoal_list_append(l, "b", 1, F) == 0 && shoal_list_close(l) == 0);
+  CHECK(shoal_namespace_set(ns, "bytes", "sixteen bytes...", 16, F) == 0);
+  assert_int_equal(shoal_namespace_list(ns, opens_list, &n, F), 0);
+  assert_int_equal(n, 2);
+  CHECK(shoal_namespace_close(ns) == 0 && shoal_namespace_unlink(seg, "ns") == 0);
+  done();
 }
 static void test_namespace(void **state) {
   (void)state;
@@ -767,6 +790,7 @@ int main(void) {
       cmocka_unit_test(test_repairs_over_itself),
       cmocka_unit_test(test_placed),
       cmocka_unit_test(test_namespace),
+      cmocka_unit_test(test_namespace_of_containers),
       cmocka_unit_test(test_pop_what_there_is),
       cmocka_unit_test(test_looked_at),
   };
