@@ -111,8 +111,9 @@ int shoal_list_replace(struct shoal_list *l, int64_t from, int64_t to, const str
                        shoal_deadline deadline);
 int shoal_list_clear(struct shoal_list *l, shoal_deadline deadline);
 int shoal_list_reverse(struct shoal_list *l, shoal_deadline deadline);
-// Sorts, stably: `compare` answers below, above or 0; NULL: by bytes, then by length. It has to come back; -EINVAL if its
-// answers make no order, and the list is as it was.
+// Sorts, stably: `compare` answers below, above or 0; NULL: by bytes, as memcmp, what others begin with before those; of values that
+// are packed, which have another order, shoal_packed_compare (ipc/data/packed.h). It has to come back; -EINVAL if its answers make no
+// order, -EBADMSG if a value is a container: the list is as it was.
 int shoal_list_sort(struct shoal_list *l, int (*compare)(const struct iovec *a, const struct iovec *b, void *arg),
                     void *arg, shoal_deadline deadline);
 

@@ -1,6 +1,8 @@
 #include "ipc/data/packed.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Packs what follows the format into `m`, in `rc`.
 #define PACK(m, rc, format)                 \
@@ -204,4 +206,77 @@ int shoal_list_contains_packed(struct shoal_list *l, shoal_deadline deadline, co
   if (rc == 0) rc = shoal_list_contains(l, m.data, m.size, deadline);
   shoal_packed_free(&m);
   return rc;
+}
+
+// ---- order ----
+
+static int sign(int above, int below) { return above - below; }
+static int by_bytes(const struct shoal_value *a, const struct shoal_value *b) {
+  uint64_t n = a->size < b->size ? a->size : b->size;
+  int c = n ? memcmp(a->data, b->data, n) : 0;
+  return c ? c : sign(a->size > b->size, a->size < b->size);
+}
+static int by_float(double a, double b) {
+  if (isnan(a) || isnan(b)) return sign(isnan(a) != 0, isnan(b) != 0);
+  return sign(a > b, a < b);
+}
+// An int, which is u if it is above INT64_MAX, and a float: by what is before the point, then by what is behind it.
+static int int_to_float(const struct shoal_value *a, double f) {
+  const double limit = 9223372036854775808.0;  // 2^63
+  if (isnan(f)) return -1;
+  if (a->type == SHOAL_VALUE_UINT) {
+    if (f < limit || f >= 2 * limit) return f < limit ? 1 : -1;
+    return sign(a->u > (uint64_t)f, a->u < (uint64_t)f);
+  }
+  if (f < -limit || f >= limit) return f < 0 ? 1 : -1;
+  int64_t whole = (int64_t)f;
+  double rest = f - (double)whole;
+  return a->i != whole ? sign(a->i > whole, a->i < whole) : sign(rest<0, rest> 0);
+}
+static int by_number(const struct shoal_value *a, const struct shoal_value *b) {
+  if (a->type == SHOAL_VALUE_FLOAT) return b->type == SHOAL_VALUE_FLOAT ? by_float(a->f, b->f) : -int_to_float(b, a->f);
+  if (b->type == SHOAL_VALUE_FLOAT) return int_to_float(a, b->f);
+  int above = a->type == SHOAL_VALUE_UINT, below = b->type == SHOAL_VALUE_UINT;
+  if (above && below) return sign(a->u > b->u, a->u < b->u);
+  return above || below ? sign(above, below) : sign(a->i > b->i, a->i < b->i);
+}
+
+// Of what is compared with each other: bools and all numbers are one kind.
+static unsigned kind_of(const struct shoal_value *v) {
+  return v->type >= SHOAL_VALUE_BOOL && v->type <= SHOAL_VALUE_FLOAT ? SHOAL_VALUE_BOOL : v->type;
+}
+// But for what is inside a list or a map.
+static int by_value(const struct shoal_value *a, const struct shoal_value *b) {
+  unsigned of_a = kind_of(a), of_b = kind_of(b);
+  if (of_a != of_b) return sign(of_a > of_b, of_a < of_b);
+  switch (of_a) {
+    case SHOAL_VALUE_BOOL: return by_number(a, b);
+    case SHOAL_VALUE_STR:
+    case SHOAL_VALUE_BYTES: return by_bytes(a, b);
+    case SHOAL_VALUE_EXT: return a->ext != b->ext ? sign(a->ext > b->ext, a->ext < b->ext) : by_bytes(a, b);
+    default: return 0;
+  }
+}
+
+// Both are walked step by step: the first that differs decides; the end of a list comes before any value, damage behind all.
+int shoal_packed_compare(const struct iovec *a, const struct iovec *b, void *unused) {
+  struct shoal_reader of_a, of_b;
+  unsigned depth = 0;
+  (void)unused;
+  shoal_reader_begin(&of_a, a->iov_base, a->iov_len);
+  shoal_reader_begin(&of_b, b->iov_base, b->iov_len);
+  for (;;) {
+    struct shoal_value va, vb;
+    int ra = shoal_reader_next(&of_a, &va), rb = shoal_reader_next(&of_b, &vb);
+    int order = ra || rb ? sign(ra && ra != -EPIPE, rb && rb != -EPIPE) : by_value(&va, &vb);
+    if (order == 0 && (ra == -EPIPE) != (rb == -EPIPE)) order = ra ? -1 : 1;
+    if (order || (ra && ra != -EPIPE)) return order;
+    if (ra == 0 && (va.type == SHOAL_VALUE_LIST || va.type == SHOAL_VALUE_MAP)) {
+      (void)shoal_reader_enter(&of_a), (void)shoal_reader_enter(&of_b);
+      depth++;
+    }
+    if (ra == 0) continue;
+    if (depth-- == 0) return 0;
+    (void)shoal_reader_leave(&of_a), (void)shoal_reader_leave(&of_b);
+  }
 }

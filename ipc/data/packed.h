@@ -14,6 +14,7 @@
 //   rc = shoal_list_remove_packed(l, SHOAL_FOREVER, "s", "two");                          // -ENOENT: it is not there
 //   rc = shoal_dict_setdefault_packed(d, "n", 1, &m, SHOAL_FOREVER, "i", 0);              // 1: m is what is there; shoal_unpack
 //   rc = shoal_dict_pop_packed(d, "n", 1, &m, SHOAL_FOREVER, "i", &i);
+//   rc = shoal_list_sort(l, shoal_packed_compare, NULL, SHOAL_FOREVER);                   // l.sort(): -1, 2.5, 300, "a", "b"
 //   shoal_packed_free(&m);
 //
 // The formats are those of ipc/data/codec.h; a value made here is bytes to all else. Keys that are packed are the same if their bytes
@@ -29,6 +30,12 @@
 #include "ipc/data/namespace.h"
 
 SHOAL_BEGIN
+
+// For shoal_list_sort, whose order of bytes is not that of values: below, above or 0, as a comes before b, behind it, or is equal.
+// As Python has it: bools and numbers by value (True is 1, 1 is 1.0), strs and bytes by their bytes, lists value by value; what
+// Python refuses to compare in an order of its own: nil, numbers (nan last), strs, bytes, lists, maps (pair by pair, as they
+// stand), others' types, and last what is no MessagePack.
+int shoal_packed_compare(const struct iovec *a, const struct iovec *b, void *unused);
 
 // The codes of shoal_dict_set and of shoal_pack; nothing is set then.
 int shoal_dict_set_packed(struct shoal_dict *d, const void *key, uint64_t key_size, shoal_deadline deadline,
