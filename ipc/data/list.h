@@ -71,7 +71,8 @@ int shoal_list_get_alloc(struct shoal_list *l, int64_t index, void **value, uint
 
 // ---- write: sleeps for the lock ----
 // All: 0, -EAGAIN (SHOAL_TRY), -ETIMEDOUT; -ENOSPC, -EUSERS, -ENOMEM; -EMSGSIZE; -EDEADLK in a callback; -EINVAL destroyed;
-// -EPROTO. Nothing is changed then.
+// -EPROTO. Nothing is changed then. Where no block can be had the end can still be dropped (pop, delete, update, replace by nothing), and
+// all (clear); what goes from elsewhere needs a row: -ENOSPC.
 int shoal_list_append(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline);
 // All of them at one moment.
 int shoal_list_extend(struct shoal_list *l, const struct iovec *values, uint64_t n, shoal_deadline deadline);

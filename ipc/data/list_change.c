@@ -158,12 +158,12 @@ struct change {
   unsigned log;
 };
 
-// In place: only the end changes, it fits, and is not much too large after it.
-static int is_in_place(const struct change *c) {
+// In place: only the end changes, and it fits.
+static int may_be_in_place(const struct change *c) {
   const struct shoal_row_ *r = c->row;
-  if (!r->shm || c->from + c->drop != r->length || (c->drop && c->n)) return 0;
-  return c->length <= r->room && (c->length >= r->room / 8 || r->room <= 8);
+  return r->shm && c->from + c->drop == r->length && !(c->drop && c->n) && c->length <= r->room;
 }
+static int is_much_too_large(const struct change *c) { return c->row->room > 8 && c->length < c->row->room / 8; }
 
 static int make_row(struct shoal_list *l, struct change *c) {
   void *block = NULL;
@@ -241,9 +241,10 @@ int shoal_list_change_(struct shoal_list *l, const struct shoal_row_ *row, uint6
                        struct shoal_item_shm *const *items, uint64_t n) {
   struct change c = {.row = row, .from = from, .drop = drop, .n = n, .length = row->length - drop + n, .items = items};
   if (!drop && !n) return 0;
-  if (!drop && n == 1 && is_in_place(&c)) return add(l, row, items[0]);
-  int rc = c.length && !is_in_place(&c) ? make_row(l, &c) : 0;
-  if (rc) {
+  int in_place = may_be_in_place(&c), too_large = is_much_too_large(&c);
+  if (!drop && n == 1 && in_place && !too_large) return add(l, row, items[0]);
+  int rc = c.length && (!in_place || too_large) ? make_row(l, &c) : 0;
+  if (rc && !in_place) {  // else the row stays larger than it need be
     drop_items(l, items, 0, n);
     return rc;
   }

@@ -2,7 +2,8 @@
 // - every call does what Python's list does, against a private model
 // - the heap holds one block a value, and one for the row; when the list has gone, none
 // - beside writers nobody reads a torn value; appends of many are all there, each one's in its order; a slice is of one moment
-// - a sort with a callback that contradicts itself, or an index that is none, changes nothing
+// - a sort with a callback that contradicts itself, or an index that is none, changes nothing; nor does want of memory, without which
+//   values go from the end all the same
 // - readers wait for nobody, stopped or dead; whoever writes next finds the list whole
 // - whatever stands in its words, an error comes of it, and no access outside the segment
 #include "ipc/data/list.h"
@@ -226,6 +227,10 @@ static int by_length(const struct iovec *a, const struct iovec *b, void *arg) {
   (void)arg;
   return (a->iov_len > b->iov_len) - (a->iov_len < b->iov_len);
 }
+static int backwards(const struct iovec *a, const struct iovec *b, void *arg) {
+  (void)arg;
+  return memcmp(b->iov_base, a->iov_base, 8);
+}
 static int contradicts(const struct iovec *a, const struct iovec *b, void *arg) {
   uint32_t *random = arg;
   (void)a, (void)b;
@@ -363,6 +368,70 @@ static void test_as_a_model(void **state) {
   done();
 }
 
+static void expect_numbers(uint64_t n) {
+  assert_int_equal(shoal_list_len(list), n);
+  for (uint64_t i = 0, number, size; i < n; i++) {
+    assert_int_equal(shoal_list_get(list, (int64_t)i, &number, 8, &size), 0);
+    assert_int_equal(number, i);
+  }
+}
+static int removed(struct shoal_list_change *c, void *arg) {
+  (void)c, (void)arg;
+  return SHOAL_LIST_REMOVE;
+}
+static int drop_the_last(unsigned how) {
+  uint64_t number, size;
+  void *copy = NULL;
+  int rc = 0;
+  switch (how) {
+    case 0: return shoal_list_pop(list, -1, &number, 8, &size, F);
+    case 1: return shoal_list_delete(list, -1, F);
+    case 2: return shoal_list_update(list, -1, removed, NULL, F);
+    case 3: return shoal_list_replace(list, -1, SHOAL_LIST_END, NULL, 0, F);
+    default:
+      rc = shoal_list_pop_alloc(list, -1, &copy, &size, F);
+      free(copy);
+      return rc;
+  }
+}
+// Not one more block can be had. What needs one changes nothing; values go from the end without.
+#define NUMBERS 300u
+static void test_without_a_block(void **state) {
+  (void)state;
+  static void *hogs[20000];
+  struct shoal_heap *heap;
+  unsigned hogged = 0;
+  uint64_t number, size, at;
+  make(&(struct shoal_segment_options){.size = 256 << 10, .size_max = 3 << 20, .participants = 8, .objects = 16});
+  assert_int_equal(shoal_heap_open(seg, &heap), 0);
+  for (uint64_t i = 0; i < NUMBERS; i++) assert_int_equal(shoal_list_append(list, &i, 8, F), 0);
+  for (uint64_t bytes = 65536; bytes >= 16; bytes /= 2)
+    while (hogged < 20000 && shoal_heap_alloc(heap, bytes, &hogs[hogged]) == 0) hogged++;
+  assert_true(hogged < 20000);
+  number = 77, at = 5;
+  assert_int_equal(shoal_list_set(list, 5, &number, 8, F), -ENOSPC);
+  assert_int_equal(shoal_list_compare_and_set(list, 5, &at, 8, &number, 8, F), -ENOSPC);
+  assert_int_equal(shoal_list_update(list, 5, one_more, NULL, F), -ENOSPC);
+  assert_int_equal(shoal_list_sort(list, backwards, NULL, F), -ENOSPC);
+  assert_int_equal(shoal_list_reverse(list, F), -ENOSPC);
+  assert_int_equal(shoal_list_append(list, &number, 8, F), -ENOSPC);
+  assert_int_equal(shoal_list_extend(list, &(struct iovec){&number, 8}, 1, F), -ENOSPC);
+  assert_int_equal(shoal_list_repeat(list, 2, F), -ENOSPC);
+  assert_int_equal(shoal_list_pop(list, 0, &number, 8, &size, F), -ENOSPC);  // a row of those behind it
+  assert_int_equal(shoal_list_delete(list, 7, F), -ENOSPC);
+  assert_int_equal(shoal_list_remove(list, &at, 8, F), -ENOSPC);
+  expect_numbers(NUMBERS);
+  for (unsigned n = NUMBERS; n--;) {
+    assert_int_equal(drop_the_last(n % 5), 0);
+    if (n % 16 == 0) expect_numbers(n);
+  }
+  number = 0;
+  while (hogged) assert_int_equal(shoal_heap_free(heap, hogs[--hogged]), 0);
+  assert_int_equal(shoal_list_append(list, &number, 8, F), 0);
+  expect_numbers(1);
+  assert_int_equal(shoal_heap_close(heap), 0);
+  done();
+}
 static void test_a_full_segment(void **state) {
   (void)state;
   static char value[3000];
@@ -789,6 +858,7 @@ int main(void) {
       cmocka_unit_test(test_no_addition_is_lost),
       cmocka_unit_test(test_as_a_model),
       cmocka_unit_test(test_a_full_segment),
+      cmocka_unit_test(test_without_a_block),
       cmocka_unit_test(test_bad_input),
       cmocka_unit_test(test_nothing_is_left_of_what_is_refused),
       cmocka_unit_test(test_no_torn_values),
