@@ -337,7 +337,7 @@ static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, i
     if (rc == 0 || (rc == -ENOENT && (!adds || reserve(o, full)))) return 0;
     finish(o);
     if (rc != -ENOENT || full) return full ? full : rc;
-    full = shoal_dict_resize_(d, deadline);
+    full = shoal_dict_resize_(d, 1, deadline);
   }
   return damaged();
 }
@@ -435,7 +435,7 @@ static void finish_smaller(struct op *o) {
   struct shoal_dict *d = o->d;
   int may_shrink = shoal_table_limit_(words / 2) >= d->capacity && words > 8 && here * d->stripes < words / 8;
   finish(o);
-  if (SHOAL_UNLIKELY(may_shrink && shoal_dict_entries_(d) + 1 < words / 8)) (void)shoal_dict_resize_(d, SHOAL_TRY);
+  if (SHOAL_UNLIKELY(may_shrink && shoal_dict_entries_(d) + 1 < words / 8)) (void)shoal_dict_resize_(d, 1, SHOAL_TRY);
 }
 
 // ---- write ----
@@ -773,6 +773,34 @@ static int make_all(struct shoal_dict *d, const struct shoal_dict_item *items, u
   return rc;
 }
 
+// How many of them are not there; one that comes twice counts twice.
+static int missing(struct shoal_dict *d, const struct shoal_dict_item *items, uint64_t n, uint64_t *out) {
+  *out = 0;
+  for (uint64_t i = 0; i < n; i++) {
+    struct found f;
+    struct key k = key_of(d, items[i].key, items[i].key_size);
+    int rc = find(d, &k, &f);
+    if (rc && rc != -ENOENT) return rc;
+    *out += rc != 0;
+  }
+  return 0;
+}
+static int has_room(struct shoal_dict *d, uint64_t n, int tight) {
+  struct shoal_table_ t;
+  if (shoal_table_look_(d, &t) <= 0) return 0;
+  uint64_t words = t.mask + 1, most = tight ? words - 1 : shoal_table_limit_(words);
+  return n <= most && shoal_load64_relaxed(&d->shm->used) <= most - n;
+}
+// The table that all of them need, so that want of memory ends it before the first is set.
+static int make_room(struct shoal_dict *d, const struct shoal_dict_item *items, uint64_t n, shoal_deadline deadline) {
+  uint64_t more;
+  if (SHOAL_LIKELY(has_room(d, n, 0))) return 0;
+  int rc = missing(d, items, n, &more);
+  if (rc || more == 0 || has_room(d, more, 0)) return rc;
+  rc = shoal_dict_resize_(d, more, deadline);
+  return rc == -ENOSPC && has_room(d, more, 1) ? 0 : rc;
+}
+
 int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, uint64_t n, uint64_t *done,
                      shoal_deadline deadline) {
   struct shoal_item_shm **all = calloc(n ? n : 1, sizeof(struct shoal_item_shm *));
@@ -780,6 +808,7 @@ int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, 
   *done = 0;
   if (!all) return shoal_fail_(-ENOMEM, "%llu entries", (unsigned long long)n);
   int rc = make_all(d, items, n, all), made = rc == 0;
+  if (rc == 0) rc = make_room(d, items, n, deadline);
   while (i < n && !rc) {
     struct key keys[TOGETHER];
     uint64_t from = i, end = n - i < TOGETHER ? n : i + TOGETHER;

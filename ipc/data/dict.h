@@ -52,8 +52,8 @@ SHOAL_BEGIN
 struct shoal_dict;  // this process's view
 
 struct shoal_dict_options {  // zero: the default
-  uint64_t capacity;         // entries for which it has room as soon as it has any, and that it keeps (8)
-  uint32_t stripes;          // writers at a time: a power of two up to SHOAL_DICT_STRIPES_MAX (64)
+  uint64_t capacity;  // entries for which it has room as soon as it has any, and that it keeps (8). -ENOSPC: never
+  uint32_t stripes;   // writers at a time: a power of two up to SHOAL_DICT_STRIPES_MAX (64)
 };
 
 // ---- by name ----
@@ -158,8 +158,9 @@ struct shoal_dict_item {
 // which is there still (ipc/data/nested.h: pop it by that). Past containers it looks for the next: with many, that takes its time.
 int shoal_dict_popitem(struct shoal_dict *d, void **memory, struct shoal_dict_item *item,
                        shoal_deadline deadline) SHOAL_MUST_CHECK;
-// Python's update: sets many, each of them atomically, in this order. Their memory is allocated before the first: -ENOSPC
-// and nothing is changed. *done: how many were set, if a deadline or damage came between, or -ENOSPC for a larger table.
+// Python's update: sets many, each of them atomically, in this order. Their memory is allocated before the first, and the table that
+// they need, a key that comes twice counted twice: -ENOSPC and nothing is changed. *done: how many were set, if a deadline or damage
+// came between, or others had taken the room meanwhile.
 int shoal_dict_set_n(struct shoal_dict *d, const struct shoal_dict_item *items, uint64_t n, uint64_t *done,
                      shoal_deadline deadline);
 // Removes all at one moment, and frees the table. Readers see all or nothing.

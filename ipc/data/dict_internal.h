@@ -130,6 +130,14 @@ SHOAL_INLINE uint64_t shoal_table_home_(uint64_t hash, uint64_t mask) {
   return hash & mask & ~(uint64_t)(SHOAL_BUCKET_ - 1);
 }
 SHOAL_INLINE uint64_t shoal_table_limit_(uint64_t words) { return words / 4 * 3; }
+// Words for `n` entries: at most half of them, and room for `capacity` before it grows.
+SHOAL_INLINE unsigned shoal_table_log_(uint64_t n, uint64_t capacity) {
+  unsigned log = SHOAL_TABLE_LOG_MIN_;
+  while (log < SHOAL_TABLE_LOG_MAX_ &&
+         ((UINT64_C(1) << log) / 2 < n || shoal_table_limit_(UINT64_C(1) << log) < capacity))
+    log++;
+  return log;
+}
 
 // ---- by name, as an object of another type (ipc/data/dict_view.c) ----
 int shoal_dict_create_as_(struct shoal_segment *seg, const char *name, const char *type,
@@ -187,8 +195,8 @@ SHOAL_INLINE void shoal_dict_overwrite_(struct shoal_dict_stripe_shm *s, struct 
 int shoal_dict_settle_(struct shoal_dict *d, struct shoal_dict_stripe_shm *s);
 
 // ---- tables ----
-// Another table, of the size that the entries want and at least one more than there are. Without a stripe.
-int shoal_dict_resize_(struct shoal_dict *d, shoal_deadline deadline);
+// Another table, of the size that the entries want and `more`, at least one, than there are. Without a stripe.
+int shoal_dict_resize_(struct shoal_dict *d, uint64_t more, shoal_deadline deadline);
 uint64_t shoal_dict_entries_(const struct shoal_dict *d);
 
 SHOAL_END

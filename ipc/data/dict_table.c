@@ -205,31 +205,22 @@ static int move_to(struct shoal_dict *d, const struct shoal_table_ *old, unsigne
   return rc;
 }
 
-// Words for `n` entries: at most half of them, and room for `capacity` before it grows.
-static unsigned log_for(uint64_t n, uint64_t capacity) {
-  unsigned log = SHOAL_TABLE_LOG_MIN_;
-  while (log < SHOAL_TABLE_LOG_MAX_ &&
-         ((UINT64_C(1) << log) / 2 < n || shoal_table_limit_(UINT64_C(1) << log) < capacity))
-    log++;
-  return log;
-}
-
-static int resize(struct shoal_dict *d) {
+static int resize(struct shoal_dict *d, uint64_t more) {
   struct shoal_table_ t;
-  uint64_t n = shoal_dict_entries_(d) + 1;
-  unsigned log = log_for(n, d->capacity);
+  uint64_t n = shoal_dict_entries_(d) + more;
+  unsigned log = shoal_table_log_(n - more + 1, n > d->capacity ? n : d->capacity);
   int rc = shoal_dict_table_(d, &t);
   if (rc) return rc;
   uint64_t words = t.mask + 1;
-  int is_full = !t.shm || shoal_load64_relaxed(&d->shm->used) >= shoal_table_limit_(words);
+  int is_full = !t.shm || shoal_load64_relaxed(&d->shm->used) + more > shoal_table_limit_(words);
   int is_sparse = t.shm && n < words / 8 && log < SHOAL_ROOT_LOG_(t.root);
   return is_full || is_sparse ? move_to(d, &t, log) : 0;  // else another has done it
 }
 
-int shoal_dict_resize_(struct shoal_dict *d, shoal_deadline deadline) {
+int shoal_dict_resize_(struct shoal_dict *d, uint64_t more, shoal_deadline deadline) {
   int rc = shoal_dict_lock_all_(d, deadline);
   if (rc) return rc;
-  rc = resize(d);
+  rc = resize(d, more);
   shoal_dict_unlock_all_(d);
   return rc;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "core/reach.h"
+#include "core/segment_internal.h"
 #include "ipc/data/dict_internal.h"
 
 // ---- a view ----
@@ -24,9 +25,17 @@ static uint64_t seed_of(const struct shoal_object *object) {
   return shoal_hash_(0, mixed, sizeof mixed);
 }
 
-static int write_head(struct shoal_dict_shm *shm, const struct shoal_object *object,
+// 0, or -ENOSPC: no table of the segment's ever has room for so many.
+static int check_capacity(struct shoal_segment *seg, uint64_t capacity) {
+  uint64_t words = UINT64_C(1) << shoal_table_log_(0, capacity), most = seg->g.size_max;
+  if (shoal_table_limit_(words) >= capacity && sizeof(struct shoal_table_shm) + 8 * words <= most) return 0;
+  return shoal_fail_(-ENOSPC, "a table for %llu entries: size_max is %llu", (unsigned long long)capacity,
+                     (unsigned long long)most);
+}
+static int write_head(struct shoal_segment *seg, struct shoal_dict_shm *shm, const struct shoal_object *object,
                       const struct shoal_dict_options *options) {
   int rc = shoal_robust_check();
+  if (rc == 0 && options) rc = check_capacity(seg, options->capacity);
   if (rc) return rc;
   memset(shm, 0, shoal_dict_size(options));
   shm->seed = seed_of(object);
@@ -72,7 +81,7 @@ int shoal_dict_init(struct shoal_segment *seg, const struct shoal_object *object
                     const struct shoal_dict_options *options, struct shoal_dict **out) {
   if (!stripes_of(options)) return no_stripes(options);
   int rc = shoal_keep_place_(object, memory, shoal_dict_size(options));
-  if (rc == 0) rc = write_head(memory, object, options);
+  if (rc == 0) rc = write_head(seg, memory, object, options);
   return rc ? rc : view(seg, object, memory, 0, out);
 }
 
@@ -101,7 +110,7 @@ static int view_named(struct shoal_segment *seg, struct shoal_object *object, co
 static int begun(struct shoal_segment *seg, struct shoal_object *object, const char *type,
                  const struct shoal_dict_options *options, struct shoal_dict **out) {
   struct shoal_dict *d = NULL;
-  int rc = write_head(object->memory, object, options);
+  int rc = write_head(seg, object->memory, object, options);
   if (rc == 0) rc = view(seg, object, object->memory, 1, &d);  // who cannot have a heap leaves no name behind
   if (rc == 0) d->is_a = shoal_nested_type_(type);
   rc = shoal_object_end_(seg, object, rc);

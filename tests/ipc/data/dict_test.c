@@ -251,8 +251,14 @@ static void test_many_without_room(void **state) {
   for (unsigned i = 0; i < ROW; i++)
     keys[i] = 1 << 20 | i, items[i] = (struct shoal_dict_item){&keys[i], 4, "value", 5};
   assert_int_equal(shoal_dict_set_n(dict, items, ROW, &n, F), -ENOSPC);
-  assert_int_equal(n, 20);  // one word is left that ends a search
-  expect_first(keys, n, filler);
+  assert_int_equal(n, 0);
+  expect_first(keys, 0, filler);
+  assert_int_equal(shoal_dict_set_n(dict, items, 20, &n, F), 0);  // one word is left that ends a search
+  expect_first(keys, 20, filler);
+  assert_int_equal(shoal_dict_set_n(dict, items, 20, &n, F), 0);  // that are there
+  assert_int_equal(shoal_dict_set_n(dict, items + 19, 2, &n, F), -ENOSPC);
+  assert_int_equal(n, 0);
+  expect_first(keys, 20, filler);
   // Not so much as for the blocks of all: nothing.
   static char value[3000];
   for (unsigned i = 0; i < ROW; i++) items[i].value = value, items[i].size = i < 30 ? 5 : sizeof value;
@@ -434,6 +440,15 @@ static void test_bad_input(void **state) {
   assert_int_equal(shoal_dict_create(seg, "e", &(struct shoal_dict_options){.stripes = 3}, &other), -EINVAL);
   assert_int_equal(shoal_dict_create(seg, "e", &(struct shoal_dict_options){.stripes = 128}, &other), -EINVAL);
   assert_int_equal(shoal_dict_size(&(struct shoal_dict_options){.stripes = 5}), 0);
+  for (unsigned i = 0; i < 3; i++) {  // of words there are 8 Mi at most, less than that many beside all else
+    struct shoal_dict_options many = {.capacity = (const uint64_t[]){4 << 20, 1 << 30, UINT64_MAX}[i]};
+    assert_int_equal(shoal_dict_create(seg, "e", &many, &other), -ENOSPC);
+    assert_int_equal(shoal_dict_open_or_create(seg, "e", &many, &other), -ENOSPC);
+    assert_int_equal(shoal_dict_open(seg, "e", &other), -ENOENT);
+  }
+  assert_int_equal(shoal_dict_create(seg, "e", &(struct shoal_dict_options){.capacity = 3 << 20}, &other), 0);
+  assert_int_equal(shoal_dict_close(other) + shoal_dict_unlink(seg, "e"), 0);
+  other = NULL;
   assert_int_equal(shoal_object_create(seg, "x", "queue", 64, NULL, NULL, &object), 0);
   assert_int_equal(shoal_dict_open(seg, "x", &other), -EBADMSG);
   assert_int_equal(shoal_dict_unlink(seg, "x"), -EBADMSG);
@@ -452,18 +467,37 @@ static void test_bad_input(void **state) {
 // All of it is filled; what fails changes nothing; what is removed can be used again.
 static void test_a_full_segment(void **state) {
   (void)state;
-  static char value[3000];
+  static char value[3000], other[3000], now[3000];
   uint32_t n = 0;
-  struct wish w = {SHOAL_DICT_SET, value, 0};
-  memset(value, 'x', sizeof value - 1);
+  uint64_t size, version;
+  struct wish w = {SHOAL_DICT_SET, other, 0};
+  memset(value, 'x', sizeof value - 1), memset(other, 'y', sizeof other - 1);
   make(&(struct shoal_segment_options){.size = 256 << 10, .size_max = 3 << 20, .participants = 8, .objects = 16}, NULL);
-  while (shoal_dict_set(dict, &n, 4, value, sizeof value, F) == 0) n++;
+  assert_int_equal(set("short", "12345"), 0);
+  while (memcpy(value, &n, 4), shoal_dict_set(dict, &n, 4, value, sizeof value, F) == 0) n++;
   assert_true(n > 300);
   assert_int_equal(shoal_dict_set(dict, &n, 4, value, sizeof value, F), -ENOSPC);
   assert_int_equal(shoal_dict_update(dict, "u", 1, wished, &w, F), -ENOSPC);
   uint32_t key = 0;
   assert_int_equal(shoal_dict_update(dict, &key, 4, wished, &w, F), -ENOSPC);
-  assert_int_equal(shoal_dict_len(dict), n);
+  memcpy(value, &key, 4);
+  assert_int_equal(shoal_dict_compare_and_set(dict, &key, 4, value, sizeof value, other, sizeof other, F), -ENOSPC);
+  assert_int_equal(shoal_dict_compare_and_set(dict, &n, 4, NULL, 0, value, sizeof value, F), -ENOSPC);
+  assert_int_equal(shoal_dict_get_versioned(dict, &key, 4, now, sizeof now, &size, &version), 0);
+  assert_int_equal(shoal_dict_set_if(dict, &key, 4, version, other, sizeof other, F), -ENOSPC);
+  assert_int_equal(shoal_dict_set_if(dict, &n, 4, SHOAL_DICT_ABSENT, value, sizeof value, F), -ENOSPC);
+  assert_int_equal(shoal_dict_setdefault(dict, &n, 4, value, sizeof value, now, sizeof now, &size, F), -ENOSPC);
+  assert_int_equal(shoal_dict_setdefault(dict, &key, 4, other, sizeof other, now, sizeof now, &size, F), 1);
+  assert_int_equal(shoal_dict_len(dict), n + 1);
+  for (uint32_t i = 0; i < n; i++) {
+    assert_int_equal(shoal_dict_get(dict, &i, 4, now, sizeof now, &size), 0);
+    memcpy(value, &i, 4);
+    assert_int_equal(size, sizeof value);
+    assert_memory_equal(now, value, size);
+  }
+  assert_int_equal(set("short", "54321"), 0);  // where it is
+  assert_int_equal(shoal_dict_compare_and_set(dict, "short", 5, "54321", 5, "abcde", 5, F), 0);
+  assert_string_equal(get("short"), "abcde");
   assert_exact();
   for (uint32_t i = 0; i < n; i += 2) assert_int_equal(shoal_dict_remove(dict, &i, 4, F), 0);
   for (uint32_t i = 0; i < n; i += 2) assert_int_equal(shoal_dict_set(dict, &i, 4, value, sizeof value, F), 0);
