@@ -155,9 +155,9 @@ Measurement fragmentation(double) {
     } else {
       h.bytes = (size_t{16} << (random >> 32) % 8) + (random >> 40) % (size_t{16} << (random >> 32) % 8);
       h.block = heap.alloc(h.bytes), live += h.bytes;
-      if (live > peak) peak = live;
     }
     if (n % 250000) continue;
+    if (live > peak) peak = live;  // of the same moments as what is in use
     struct shoal_heap_info info {};
     must(shoal_heap_info(heap.heap, &info), "heap_info");
     if (info.used > used) used = info.used;
