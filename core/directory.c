@@ -558,7 +558,7 @@ static void wait_for_creator(struct shoal_segment *seg, const struct label *l) {
   if (!(v.state & WAITED) && !shoal_cas64_relaxed(state, &v.state, v.state | WAITED)) return;
   if (!shoal_proc_witness_(seg, CREATOR(v.state), &words[1])) return;
   words[0] = (struct shoal_futex_entry){(shoal_atomic32 *)state, (uint32_t)(v.state | WAITED)};
-  shoal_futex_wait_many(words, 2, shoal_after_ns(SHOAL_RECHECK_NS));
+  shoal_futex_wait_many(words, 2, 0, shoal_after_ns(SHOAL_RECHECK_NS));
 }
 
 int shoal_object_open_or_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,

@@ -18,6 +18,7 @@ struct waitv {  // the kernel's struct futex_waitv; Debian 12's headers have it,
   uint32_t flags, reserved;
 };
 #define WAITV_32 2u
+#define LOOK_NS INT64_C(10000000)
 
 static struct timespec *to_timespec(shoal_deadline deadline, struct timespec *ts) {
   if (shoal_deadline_is_forever(deadline)) return NULL;
@@ -43,11 +44,15 @@ static int note_wake(const shoal_atomic32 *word, int asked, long result) {
   return woken;
 }
 
-int shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline) {
+static int wait_at(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline) {
   struct timespec ts;
-  note_block(word, deadline);
   return result(syscall(SYS_futex, &word->v_, FUTEX_WAIT_BITSET, value, to_timespec(deadline, &ts), NULL,
                         FUTEX_BITSET_MATCH_ANY));
+}
+
+int shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline deadline) {
+  note_block(word, deadline);
+  return wait_at(word, value, deadline);
 }
 
 int shoal_futex_wake(shoal_atomic32 *word, int n) {
@@ -79,24 +84,27 @@ int shoal_futex_has_waitv(void) {
   return known == 2;
 }
 
-int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, shoal_deadline deadline) {
+// Without futex_waitv. A change that is followed by a wake of the first word is seen before it sleeps, or wakes it.
+static int wait_at_first(const struct shoal_futex_entry *entries, unsigned n, unsigned first, shoal_deadline deadline) {
+  for (;;) {
+    for (unsigned i = 0; i < n; i++)
+      if (shoal_load32_relaxed(entries[i].word) != entries[i].value) return -EAGAIN;
+    shoal_deadline look = shoal_after_ns(LOOK_NS);
+    int last = deadline.ns <= look.ns, rc = wait_at(entries[first].word, entries[first].value, last ? deadline : look);
+    if (rc == 0) return (int)first;
+    if (rc != -ETIMEDOUT || last) return rc;
+  }
+}
+
+int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, unsigned first,
+                          shoal_deadline deadline) {
   struct waitv v[SHOAL_FUTEX_MANY];
   struct timespec ts;
-  if (n == 0 || n > SHOAL_FUTEX_MANY) return -EINVAL;
-  if (!shoal_futex_has_waitv()) {
-    for (unsigned i = 0; i + 1 < n; i++)
-      if (shoal_load32_relaxed(&entries[i].word[0]) != entries[i].value) return -EAGAIN;
-    int64_t soon = shoal_now_ns() + 10000000;
-    if (deadline.ns > soon) {
-      shoal_futex_wait(entries[n - 1].word, entries[n - 1].value, (shoal_deadline){soon});
-      return -EAGAIN;
-    }
-    int rc = shoal_futex_wait(entries[n - 1].word, entries[n - 1].value, deadline);
-    return rc == 0 ? -EAGAIN : rc;
-  }
+  if (n == 0 || n > SHOAL_FUTEX_MANY || first >= n) return -EINVAL;
+  note_block(entries[first].word, deadline);
+  if (!shoal_futex_has_waitv()) return wait_at_first(entries, n, first, deadline);
   for (unsigned i = 0; i < n; i++)
     v[i] = (struct waitv){entries[i].value, (uint64_t)(uintptr_t)&entries[i].word->v_, WAITV_32, 0};
-  note_block(entries[0].word, deadline);
   return result(syscall(SYS_futex_waitv, v, n, 0, to_timespec(deadline, &ts), CLOCK_MONOTONIC));
 }
 

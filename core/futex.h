@@ -29,9 +29,9 @@ struct shoal_futex_entry {
 #define SHOAL_FUTEX_MANY 128
 
 // Sleeps while every word has its value; they are queued and compared in order. The index of the word that woke it,
-// -EAGAIN (a word differs, or a signal), -ETIMEDOUT. `n` is 1..SHOAL_FUTEX_MANY. Without futex_waitv it
-// sleeps on the last word only, 10 ms at a time, and answers -EAGAIN.
-int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, shoal_deadline deadline);
+// -EAGAIN (a word differs, or a signal), -ETIMEDOUT. `n` is 1..SHOAL_FUTEX_MANY; `first` the index of the word to which
+// wake-ups go that nothing is amiss with: without futex_waitv it sleeps there, and compares the others every 10 ms.
+int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, unsigned first, shoal_deadline deadline);
 
 // Whether there is a futex_waitv: kernels before 5.16 have none, nor has a process whose filter (seccomp) refuses it.
 int shoal_futex_has_waitv(void);

@@ -258,7 +258,7 @@ static int sleep_until(struct waiter *w, const struct neighbours *n, int64_t end
   if (!n->before) return shoal_futex_wait(&w->seat->event, ASLEEP, (shoal_deadline){end});
   struct shoal_futex_entry entries[] = {{&w->seat->event, ASLEEP}, {&n->before->live.word, n->word}};
   shoal_pending_set_(w->t, &n->before->live.word);
-  int woke = shoal_futex_wait_many(entries, 2, (shoal_deadline){end});
+  int woke = shoal_futex_wait_many(entries, 2, 0, (shoal_deadline){end});
   if (woke == 1) shoal_seat_reap_one_(n->before, recover, w->c);
   return woke;
 }

@@ -292,8 +292,9 @@ int shoal_role_elsewhere_(const struct shoal_eventcount_view *view) {
 // ---- waiting ----
 
 enum { LOOK_AGAIN = 1 };
-#define WITNESSES_FROM 2  // entries[0] is the bell, [1] the event
-#define LOOKS_MAX 256u    // in a row, each of which said that the next attempt need not fail: its words are damaged
+#define EVENT 1  // entries[0] is the bell
+#define WITNESSES_FROM 2
+#define LOOKS_MAX 256u  // in a row, each of which said that the next attempt need not fail: its words are damaged
 #define DOUBT_NS INT64_C(1000000)
 
 static void witness(struct shoal_sleeper_ *s, struct shoal_role *role, uint32_t word) {
@@ -503,11 +504,11 @@ static int sleep_once(struct shoal_sleeper_ *s, struct shoal_futex_entry *entrie
   if (due < end) end = due;
   count(&s->view->shm->counters.sleeps, 1);
   entries[0] = s->bell;
-  entries[1] = s->ev;
-  int woke = shoal_futex_wait_many(entries, WITNESSES_FROM + s->n, (shoal_deadline){end});
+  entries[EVENT] = s->ev;
+  int woke = shoal_futex_wait_many(entries, WITNESSES_FROM + s->n, EVENT, (shoal_deadline){end});
   int late = woke == -ETIMEDOUT && end != deadline.ns && end != due;
   if (woke >= 0 || late)
-    shoal_sleeper_woken_(s, late ? SHOAL_WOKEN_LATE_ : woke == 1 ? SHOAL_WOKEN_BY_EVENT_ : SHOAL_WOKEN_BY_DEATH_);
+    shoal_sleeper_woken_(s, late ? SHOAL_WOKEN_LATE_ : woke == EVENT ? SHOAL_WOKEN_BY_EVENT_ : SHOAL_WOKEN_BY_DEATH_);
   return late;
 }
 

@@ -27,7 +27,7 @@ static void sleep_once(struct shoal_watch_ *w, shoal_deadline deadline) {
   int64_t now = shoal_now_ns();
   int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
   int woke = w->n == 1 ? shoal_futex_wait(w->entries[0].word, w->entries[0].value, (shoal_deadline){end})
-                       : shoal_futex_wait_many(w->entries, w->n, (shoal_deadline){end});
+                       : shoal_futex_wait_many(w->entries, w->n, 0, (shoal_deadline){end});
   w->late = woke == -ETIMEDOUT && end != deadline.ns;
   if (woke > 0 || w->late) shoal_gate_ring_(w->entries[0].word);
 }

@@ -46,7 +46,7 @@ static int sleep_for(struct shoal_role_lock *l, struct shoal_eventcount_view *vi
       {&ec->bell, shoal_load32_relaxed(&ec->bell)}, {&l->sleepers, armed}, {&live->word, live_word}};
   int64_t now = shoal_now_ns();
   int64_t end = deadline.ns - now > SHOAL_RECHECK_NS ? now + SHOAL_RECHECK_NS : deadline.ns;
-  int woke = shoal_futex_wait_many(entries, 3, (shoal_deadline){end});
+  int woke = shoal_futex_wait_many(entries, 3, 1, (shoal_deadline){end});
   int late = woke == -ETIMEDOUT && end != deadline.ns;
   if (late && shoal_robust_owner(live_word)) shoal_robust_mark_if_gone_(live, live_word);
   if (woke == 0 || woke == 2 || late) shoal_eventcount_ring(ec);

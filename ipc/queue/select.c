@@ -431,7 +431,7 @@ static void sleep_in_futex(struct shoal_select_ *s) {
   // At a queue the roles are watched; a permit is for one, whose death nobody else would see.
   if (s->permits + s->events + s->queues)
     point_at(&s->cases[s->permits ? s->permit_at[0] : s->events ? s->event_at[0] : s->queue_at[0]]);
-  int woke = shoal_futex_wait_many(s->entries, n, (shoal_deadline){end});
+  int woke = shoal_futex_wait_many(s->entries, n, shoal_select_first_(s, n), (shoal_deadline){end});
   s->woken = woke >= 0;
   s->late = woke == -ETIMEDOUT && end != s->until.ns && end != due;
   if (s->woken || s->late) after_sleep(s, woke);

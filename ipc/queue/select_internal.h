@@ -77,6 +77,10 @@ int shoal_select_check_(const struct shoal_case *cases, uint32_t n);
 // Looks, and performs nothing: the index of a case that is ready, an error, or -EAGAIN: the roles of the calling thread are
 // armed, `words` of s->entries are to be slept on, of which the caller fills in [s->words - 1].
 int shoal_select_prepare_(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, uint32_t *words);
+// Of `words` words, the one to which most of the wake-ups go: the event of the first queue, or what other source there is.
+SHOAL_INLINE uint32_t shoal_select_first_(const struct shoal_select_ *s, uint32_t words) {
+  return s->queues + s->events + s->permits ? s->queues : words - 1;
+}
 // What the sleep answered; any thread. Whatever woke it is handed on.
 void shoal_select_woken_(struct shoal_select_ *s, int woke);
 

@@ -34,7 +34,7 @@ static void sleep_for(struct shoal_selector *f) {
     int64_t due = shoal_sleeper_due_(&f->s.sources[f->s.queue_at[k]].queue.sleeper);
     if (due < end) end = due;
   }
-  int woke = shoal_futex_wait_many(f->s.entries, f->n, (shoal_deadline){end});
+  int woke = shoal_futex_wait_many(f->s.entries, f->n, shoal_select_first_(&f->s, f->n), (shoal_deadline){end});
   shoal_select_woken_(&f->s, woke == -ETIMEDOUT && end != recheck ? -EAGAIN : woke);
   uint32_t armed = ARMED;
   if (!shoal_cas32_acq_rel(&f->state, &armed, DISARMED)) return;  // [L2] pairs with [L1]

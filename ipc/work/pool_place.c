@@ -158,7 +158,7 @@ static void wait_for_threads(struct shoal_pool *pool, shoal_deadline deadline) {
   int64_t look = shoal_now_ns() + SHOAL_RECHECK_NS;
   if (look < deadline.ns) deadline.ns = look;
   if (shoal_pool_watch_(pool, words + SHOAL_FUTEX_MANY, SHOAL_FUTEX_MANY, &n, &deadline)) return;
-  if (n) shoal_futex_wait_many(words + SHOAL_FUTEX_MANY - n, n, deadline);
+  if (n) shoal_futex_wait_many(words + SHOAL_FUTEX_MANY - n, n, 0, deadline);
   else shoal_futex_wait(&none, 0, deadline);
 }
 

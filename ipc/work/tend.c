@@ -239,7 +239,7 @@ static void sleep_as_creator(struct shoal_executor *ex, struct shoal_futex_entry
                              shoal_deadline until) {
   unsigned watched = watch_workers(ex, words + room, room, &until);
   struct shoal_futex_entry *first = words + room - watched;  // they stand before the jobs' words
-  int rc = watched ? shoal_futex_wait_many(first, watched + n, until) : -EAGAIN;
+  int rc = watched ? shoal_futex_wait_many(first, watched + n, n ? watched : watched - 1, until) : -EAGAIN;
   int by_job = rc >= (int)watched || (rc == -EAGAIN && shoal_load32_relaxed(&ex->shm->attention) == ex->attention);
   if (!by_job || shoal_pool_dying_(ex->pool)) ex->tended_ns = 0;  // look now
 }
@@ -251,7 +251,7 @@ static void sleep_as_other(struct shoal_executor *ex, struct shoal_futex_entry *
   first[0] = (struct shoal_futex_entry){&ex->shm->broken, 0};
   if (!shoal_proc_witness_(ex->seg, ex->creator, &first[1])) return;
   void *pending = shoal_pending_set_(t, first[1].word);
-  shoal_futex_wait_many(first, 2 + n, until);
+  shoal_futex_wait_many(first, 2 + n, n ? 2 : 0, until);
   if (!shoal_robust_owner(shoal_load32_relaxed(first[1].word))) shoal_futex_wake(first[1].word, INT_MAX);
   shoal_pending_restore_(t, pending);
 }

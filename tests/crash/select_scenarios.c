@@ -281,7 +281,7 @@ static void op_arm_and_sleep(void) {
   CRASH_EXPECT(rc >= 0 || rc == -EAGAIN, "arming answered %d", rc);
   if (rc != -EAGAIN) return;
   s.entries[s.words - 1] = (struct shoal_futex_entry){&never, 0};
-  shoal_select_woken_(&s, shoal_futex_wait_many(s.entries, words, SHOAL_FOREVER));
+  shoal_select_woken_(&s, shoal_futex_wait_many(s.entries, words, shoal_select_first_(&s, words), SHOAL_FOREVER));
 }
 #define SELECTOR(id, text, ...) \
   CRASH_SCENARIO(selector_##id, .name = "selector: " text, .cleanup = cleanup, .op = op_arm_and_sleep, __VA_ARGS__)

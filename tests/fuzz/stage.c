@@ -127,10 +127,12 @@ int __wrap_shoal_futex_wait(shoal_atomic32 *word, uint32_t value, shoal_deadline
   spend(SLEEP_NS);
   return shoal_load32_relaxed(word) == value ? sleep_until(deadline) : -EAGAIN;
 }
-int __wrap_shoal_futex_wait_many(const struct shoal_futex_entry *words, unsigned n, shoal_deadline deadline);
-int __wrap_shoal_futex_wait_many(const struct shoal_futex_entry *words, unsigned n, shoal_deadline deadline) {
+int __wrap_shoal_futex_wait_many(const struct shoal_futex_entry *words, unsigned n, unsigned first,
+                                 shoal_deadline deadline);
+int __wrap_shoal_futex_wait_many(const struct shoal_futex_entry *words, unsigned n, unsigned first,
+                                 shoal_deadline deadline) {
   spend(SLEEP_NS);
-  FUZZ_CHECK(n > 0 && n <= SHOAL_FUTEX_MANY);
+  FUZZ_CHECK(n > 0 && n <= SHOAL_FUTEX_MANY && first < n);
   for (unsigned i = 0; i < n; i++)
     if (shoal_load32_relaxed(words[i].word) != words[i].value) return -EAGAIN;
   return sleep_until(deadline);
