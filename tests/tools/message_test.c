@@ -1,6 +1,11 @@
 // What the shoal command claims of messages:
 // - what send has sent is received, as lines, as JSON, as MessagePack, as bytes; what is none of these is not sent
-// - killed with a message in hand, recv has not received it; what record has recorded, replay sends
+// - killed with a message in hand, recv has not received it; what record has recorded, replay sends, no sooner than it came
+// - they go through every way, from either end, by key, from as far back as a topic keeps
+// - of a stdin that could not be read to its end nothing cut is sent, and nothing is closed; numbers that are none are refused
+#include <pty.h>
+#include <termios.h>
+
 #include "tests/tools/filled.h"
 
 // Who keeps the stream from ending when `send` has left.
@@ -115,14 +120,169 @@ static void test_record_and_replay(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+// ---- what goes through topics, pipes and PRIORITY queues; what a topic has kept ----
+
+static void test_topics_and_pipes(void **state) {
+  (void)state;
+  const char *name = test_name("ways");
+  struct shoal_segment *seg;
+  struct shoal_topic *t;
+  struct shoal_pipe *there[2], *back[2];
+  struct shoal_queue *q;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(
+      shoal_topic_create(seg, "t", &(struct shoal_topic_options){.capacity = 8, .element_size = 4, .history = 4}, &t));
+  assert_ok(shoal_topic_join(t));  // who keeps the stream from ending
+  assert_status(run_words("one\ntwo\nsix\nten", WORDS("send", joined(name, "t"))), 0);
+  assert_string_equal(tool("recv", "--history", "2", "-n", "2", joined(name, "t"))->out, "six\nten\n");
+  assert_string_equal(tool("recv", "--raw", "-H4", "-n1", joined(name, "t"))->out, "one");  // then a zero
+  assert_status(tool("recv", "-t", "0", joined(name, "t")), 4);                             // none back
+  assert_status(run_words("", WORDS("send", "--close", joined(name, "t"))), 0);
+  assert_string_equal(tool("recv", "--history=1", joined(name, "t"))->out, "ten\n");
+  assert_ok(shoal_topic_detach(t));
+
+  const struct shoal_pipe_options o = {.capacity = 8};
+  assert_ok(shoal_pipe_create(seg, "p", &(struct shoal_pipe_options){.capacity = 8, .duplex = 1}, there));
+  assert_status(run_words("a\nb", WORDS("send", joined(name, "p"))), 0);
+  assert_string_equal(tool("recv", "--end", "1", joined(name, "p"))->out, "a\nb\n");  // to the end
+  assert_ok(shoal_pipe_create(seg, "r", &o, back));
+  assert_status(run_words("c", WORDS("send", "--end=0", joined(name, "r"))), 3);  // it is for receiving
+  assert_ok(shoal_pipe_create(seg, "s", &o, back));
+  assert_status(run_words("c", WORDS("send", "--end=1", joined(name, "s"))), 0);
+  assert_string_equal(tool("recv", joined(name, "s"))->out, "c\n");
+  assert_status(run_words("", WORDS("send", "--close", joined(name, "s"))), 3);
+
+  assert_ok(shoal_queue_create(
+      seg, "k", &(struct shoal_queue_options){.capacity = 8, .bytes = 1, .kind = SHOAL_QUEUE_PRIORITY}, &q));
+  assert_ok(shoal_queue_join(q, SHOAL_PRODUCER));
+  assert_status(run_words("last", WORDS("send", "--key=7", joined(name, "k"))), 0);
+  assert_status(run_words("first", WORDS("send", "--key=-7", joined(name, "k"))), 0);
+  assert_string_equal(tool("recv", "-n", "2", joined(name, "k"))->out, "first\nlast\n");
+  assert_ok(shoal_queue_detach(q));
+  assert_ok(shoal_queue_create(seg, "e", &(struct shoal_queue_options){.capacity = 8, .element_size = 4}, &q));
+  assert_ok(shoal_queue_join(q, SHOAL_PRODUCER));
+  assert_status(run_words("abcdefgh", WORDS("send", "--raw", joined(name, "e"))), 0);
+  assert_status(run_words("abcde", WORDS("send", "--raw", joined(name, "e"))), 3);  // a byte is left
+  assert_string_equal(tool("recv", "--raw", "-n", "3", joined(name, "e"))->out, "abcdefghabcd");
+  assert_ok(shoal_queue_detach(q));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void test_numbers_that_are_none(void **state) {
+  (void)state;
+  const char *none = joined(test_name("none"), "q");
+  assert_status(tool("send", "--key", "abc", none), 2);
+  assert_status(tool("send", "--key", "9223372036854775808", none), 2);
+  assert_status(tool("send", "--end", "4294967296", none), 2);
+  assert_status(tool("recv", "--end", "2", none), 2);
+  assert_status(tool("recv", "--history", "4294967296", none), 2);
+  assert_status(tool("record", "--end", "4294967297", none, "/dev/null"), 2);
+  assert_status(tool("record", "--history", "4294967296", none, "/dev/null"), 2);
+  assert_status(tool("replay", "--end", "2", "/dev/null", none), 2);
+}
+
+// ---- stdin that ends in an error ----
+
+static int without_end(const char *written) {  // reads give that, then EIO
+  int ends[2];
+  struct termios raw;
+  assert_int_equal(openpty(&ends[0], &ends[1], NULL, NULL, NULL), 0);
+  assert_int_equal(tcgetattr(ends[1], &raw), 0);
+  cfmakeraw(&raw);
+  assert_int_equal(tcsetattr(ends[1], TCSANOW, &raw), 0);
+  assert_int_equal(write(ends[1], written, strlen(written)), strlen(written));
+  close(ends[1]);
+  return ends[0];
+}
+static void is_not_sent(const char *target, const char *how, int in, int error) {
+  int fd[3] = {in, memfd_create("out", MFD_CLOEXEC), memfd_create("err", MFD_CLOEXEC)};
+  assert_int_equal(status_of(start_tool(WORDS("send", "--close", how, target), fd)), 3);
+  char *said = slurp(fd[2]);
+  if (!strstr(said, strerror(error))) fail_msg("%s", said);
+  free(said);
+  close(fd[0]);
+  close(fd[1]);
+}
+static void test_stdin_that_cannot_be_read(void **state) {
+  (void)state;
+  const char *name = test_name("unread");
+  struct shoal_segment *seg;
+  char target[160];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill_queues(seg);
+  struct shoal_queue *q = producer_of(seg);
+  snprintf(target, sizeof target, "%s/lines", name);
+  assert_status(tool("recv", "-n", "1", target), 0);  // hello
+  static const char *const how[] = {"--timeout=9", "--raw", "--msgpack", "--json"};
+  for (size_t i = 0; i < sizeof how / sizeof *how; i++)
+    is_not_sent(target, how[i], open("/", O_RDONLY | O_CLOEXEC), EISDIR);
+  is_not_sent(target, "--raw", without_end("cut"), EIO);
+  is_not_sent(target, "--json", without_end("12"), EIO);
+  is_not_sent(target, "--timeout=9", without_end("whole\ncut"), EIO);
+  assert_string_equal(tool("recv", "-t", "0", target)->out, "whole\n");
+  assert_status(tool("recv", "-t", "0", target), 4);  // nor is it closed
+  assert_ok(shoal_queue_detach(q));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// ---- the pace of a record ----
+
+static int record_of(int64_t after) {  // "a", and so long after it "b"
+  unsigned char text[] =
+      "\x93\xac"
+      "shoal record"
+      "\x01\x00"
+      "\x93\x00\x00\xc4\x01"
+      "a"
+      "\x93\xd3--------\x00\xc4\x01"
+      "b";
+  unsigned char *at = text + sizeof text - 13;
+  int fd = memfd_create("tape", 0);
+  for (int i = 0; i < 8; i++) at[i] = (unsigned char)((uint64_t)after >> (56 - 8 * i));
+  assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+  return fd;
+}
+static void test_replay_keeps_the_pace(void **state) {
+  (void)state;
+  const char *name = test_name("pace");
+  struct shoal_segment *seg;
+  char target[160], file[64];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill_queues(seg);
+  struct shoal_queue *q = producer_of(seg);
+  snprintf(target, sizeof target, "%s/lines", name);
+  assert_status(tool("recv", "-n", "1", target), 0);
+  int fd = record_of(60000000);
+  snprintf(file, sizeof file, "/proc/%d/fd/%d", (int)getpid(), fd);
+  int64_t begun = shoal_now_ns();
+  assert_status(tool("replay", file, target), 0);
+  assert_true(shoal_now_ns() - begun >= 60000000);
+  begun = shoal_now_ns();
+  assert_status(tool("replay", "--speed", "2", file, target), 0);
+  assert_true(shoal_now_ns() - begun >= 30000000);
+  assert_status(tool("replay", "--speed", "1e-300", file, target), 3);  // not in our time
+  close(fd);
+  fd = record_of(INT64_MAX);
+  snprintf(file, sizeof file, "/proc/%d/fd/%d", (int)getpid(), fd);
+  assert_status(tool("replay", file, target), 3);
+  close(fd);
+  assert_string_equal(tool("recv", "-n", "6", target)->out, "a\nb\na\nb\na\na\n");
+  assert_ok(shoal_queue_detach(q));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
 int main(int argc, char **argv) {
   alarm(WATCHDOG_S);
   if (argc < 2) return 2;
   tool_path = argv[1];
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_messages_go_round),
-      cmocka_unit_test(test_recv_killed_in_the_middle),
-      cmocka_unit_test(test_record_and_replay),
+      cmocka_unit_test(test_messages_go_round),     cmocka_unit_test(test_recv_killed_in_the_middle),
+      cmocka_unit_test(test_record_and_replay),     cmocka_unit_test(test_topics_and_pipes),
+      cmocka_unit_test(test_numbers_that_are_none), cmocka_unit_test(test_stdin_that_cannot_be_read),
+      cmocka_unit_test(test_replay_keeps_the_pace),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

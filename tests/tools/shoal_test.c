@@ -254,6 +254,7 @@ static void test_stat_and_watch(void **state) {
   free(text);
   close(fd[0]);
   assert_status(tool("watch", "-i", "0.01", "-t", "0.02", target), 4);
+  assert_status(tool("watch", "-i", "0.01", "-t", "0", target), 4);  // at its second look
   assert_status(tool("watch", name), 2);
   assert_ok(shoal_queue_detach(q));
   assert_ok(shoal_queue_unlink(seg, "q"));

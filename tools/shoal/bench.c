@@ -108,13 +108,9 @@ static int killed(pid_t pid, int rc) {
   return ended(pid) == -EPROTO ? -EPROTO : shoal_fail_(rc, "%s", reason);
 }
 
-static int by_size(const void *a, const void *b) {
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
-}
 static void spread(struct bench *b, uint64_t n, struct figure *out) {
   const uint64_t middle = n / 2, late = n * 99 / 100;
-  qsort(b->taken, n, sizeof *b->taken, by_size);
+  qsort(b->taken, n, sizeof *b->taken, tool_by_size);
   *out = (struct figure){(double)b->taken[middle], (double)b->taken[late]};
 }
 // Round trips, one after another, until the time is over or there is no room for more; each has what it took in nanoseconds.

@@ -59,6 +59,7 @@ static int put_element(struct tool_channel *c, const void *data, shoal_deadline 
   return shoal_pipe_send(c->pipe, data, c->element_size, deadline);
 }
 int tool_channel_send(struct tool_channel *c, const void *data, uint64_t size, int64_t key, shoal_deadline deadline) {
+  shoal_reason_clear();  // what a wait answers comes without one
   if (!c->element_size && c->pipe) return shoal_pipe_send(c->pipe, data, size, deadline);
   if (!c->element_size && c->priority) return shoal_queue_send_key(c->queue, key, data, size, deadline);
   if (!c->element_size) return shoal_queue_send(c->queue, data, size, deadline);
@@ -79,6 +80,7 @@ int tool_channel_subscribe(struct tool_channel *c, uint32_t history) {
   return shoal_topic_subscribe(c->topic, &(struct shoal_topic_subscription){.history = history});
 }
 int tool_channel_receive(struct tool_channel *c, struct shoal_loan *loan, shoal_deadline deadline) {
+  shoal_reason_clear();
   if (c->queue) return shoal_queue_receive(c->queue, loan, deadline);
   return c->topic ? shoal_topic_receive(c->topic, loan, deadline) : shoal_pipe_receive(c->pipe, loan, deadline);
 }

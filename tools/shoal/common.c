@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tools/shoal/tool.h"
 
@@ -43,10 +44,31 @@ int64_t tool_seconds(const char *text, struct argp_state *state) {
   return (int64_t)(s * 1e9);
 }
 
+int64_t tool_signed(const char *text, struct argp_state *state) {
+  char *end;
+  errno = 0;
+  int64_t n = strtoll(text, &end, 10);
+  if (errno || end == text || *end) argp_error(state, "\"%s\" is no number", text);
+  return n;
+}
 uint64_t tool_number(const char *text, struct argp_state *state) {
   char *end;
   errno = 0;
   uint64_t n = strtoull(text, &end, 10);
   if (errno || end == text || *end || *text == '-') argp_error(state, "\"%s\" is no number", text);
   return n;
+}
+uint32_t tool_number32(const char *text, struct argp_state *state) {
+  uint64_t n = tool_number(text, state);
+  if (n > UINT32_MAX) argp_error(state, "%s is too large", text);
+  return (uint32_t)n;
+}
+
+void tool_sleep_until(int64_t at) {
+  struct timespec ts = {at / 1000000000, at % 1000000000};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) continue;
+}
+int tool_by_size(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
 }

@@ -4,7 +4,6 @@
 // key, bytes] for each message.
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tools/shoal/message.h"
 
@@ -25,10 +24,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   char *rest;
   switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &t->common; return 0;
-    case 'e': t->end = (uint32_t)tool_number(arg, state); return 0;
+    case 'e':
+      if ((t->end = tool_number32(arg, state)) > 1) argp_error(state, "a pipe has ends 0 and 1");
+      return 0;
     case 't': t->timeout = tool_seconds(arg, state), t->has_timeout = 1; return 0;
     case 'n': t->count = tool_number(arg, state); return 0;
-    case 'H': t->history = (uint32_t)tool_number(arg, state); return 0;
+    case 'H': t->history = tool_number32(arg, state); return 0;
     case 's':
       t->speed = strtod(arg, &rest);
       if (*rest || rest == arg || !(t->speed >= 0 && t->speed < 1e9)) argp_error(state, "\"%s\" is no speed", arg);
@@ -123,17 +124,20 @@ static int run_record(int argc, char **argv) {
 
 // ---- replay ----
 
-static void sleep_until(int64_t at) {
-  struct timespec ts = {at / 1000000000, at % 1000000000};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) continue;
+static int sleep_for(const struct tape *t, int64_t after) {
+  double ns = (double)after / t->speed;
+  if (!(ns < (double)(INT64_MAX / 2)))
+    return shoal_fail_(-EINVAL, "the next message comes in %.0f years", ns / 31556952e9);
+  tool_sleep_until(t->begun + (int64_t)ns);
+  return 0;
 }
 static int replay_one(struct tape *t, const void *record, uint64_t size) {
   const void *data;
   size_t n;
   int64_t after, key;
   int rc = shoal_unpack(record, size, "[I I y]", &after, &key, &data, &n);
+  if (rc == 0 && t->speed > 0 && after > 0) rc = sleep_for(t, after);
   if (rc) return rc;
-  if (t->speed > 0 && after > 0) sleep_until(t->begun + (int64_t)((double)after / t->speed));
   rc = tool_channel_send(&t->channel, data, n, key, deadline_of(t));
   t->done += rc == 0;
   t->dropped += rc == SHOAL_DROPPED;

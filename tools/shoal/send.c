@@ -8,7 +8,7 @@ enum { LINES, JSON, MSGPACK, RAW };
 struct passing {
   struct tool_common common;
   const char *target;
-  int format, close_it, has_timeout, receives;
+  int format, close_it, has_timeout;
   uint32_t end, history;
   uint64_t count, done, dropped;
   int64_t timeout, key;
@@ -22,13 +22,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case 'm': p->format = MSGPACK; return 0;
     case 'r': p->format = RAW; return 0;
     case 'e':
-      p->end = (uint32_t)tool_number(arg, state);
-      if (p->end > 1) argp_error(state, "a pipe has ends 0 and 1");
+      if ((p->end = tool_number32(arg, state)) > 1) argp_error(state, "a pipe has ends 0 and 1");
       return 0;
     case 't': p->timeout = tool_seconds(arg, state), p->has_timeout = 1; return 0;
     case 'n': p->count = tool_number(arg, state); return 0;
-    case 'H': p->history = (uint32_t)tool_number(arg, state); return 0;
-    case 'k': p->key = (int64_t)strtoll(arg, NULL, 10); return 0;
+    case 'H': p->history = tool_number32(arg, state); return 0;
+    case 'k': p->key = tool_signed(arg, state); return 0;
     case 'c': p->close_it = 1; return 0;
     case ARGP_KEY_ARG:
       if (p->target) argp_usage(state);
@@ -68,6 +67,7 @@ static int send_one(struct passing *p, const void *data, uint64_t size) {
   p->done += rc == 0;
   return rc < 0 ? rc : 0;
 }
+static int not_read(void) { return shoal_fail_(-EIO, "stdin could not be read: %m"); }
 static int send_line(struct passing *p, const char *line, size_t n) {
   struct shoal_packed m = {0};
   if (p->format == LINES) return send_one(p, line, n);
@@ -83,8 +83,10 @@ static int send_lines(struct passing *p) {
   int rc = 0;
   for (ssize_t n; rc == 0 && (n = getline(&line, &room, stdin)) > 0;) {
     if (line[n - 1] == '\n') line[--n] = 0;
+    else if (ferror(stdin)) break;  // it is cut
     rc = send_line(p, line, (size_t)n);
   }
+  if (rc == 0 && ferror(stdin)) rc = not_read();
   free(line);
   return rc;
 }
@@ -114,6 +116,7 @@ static int send_raw(struct passing *p) {
       else rc = shoal_fail_(-ENOMEM, "private memory");
     }
   }
+  if (rc == 0 && ferror(stdin)) rc = not_read();
   if (rc == 0 && each && n) rc = shoal_fail_(-EMSGSIZE, "%zu bytes are left, elements have %zu", n, each);
   if (rc == 0 && !each) rc = send_one(p, data, n);
   free(data);
@@ -220,7 +223,7 @@ static const struct argp recv_argp = {
     NULL};
 
 static int run_recv(int argc, char **argv) {
-  struct passing p = {.format = LINES, .receives = 1};
+  struct passing p = {.format = LINES};
   argp_parse(&recv_argp, argc, argv, 0, NULL, &p);
   int rc = tool_channel_open(&p.channel, p.target, p.end);
   if (rc == 0) rc = tool_channel_subscribe(&p.channel, p.history);

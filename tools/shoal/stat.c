@@ -1,7 +1,6 @@
 // shoal stat: how counters change over an interval. shoal watch: an object whenever it changes.
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/deadline.h"
 #include "tools/shoal/tool.h"
@@ -11,6 +10,7 @@ struct watching {
   const char *what;
   struct tool_target target;
   int64_t interval, timeout;
+  int has_timeout;
   uint64_t count, done;
   struct tool_row *before, *now;  // arrays
   size_t n_before, n_now, room;
@@ -23,7 +23,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &w->common; return 0;
     case 'i': w->interval = tool_seconds(arg, state); return 0;
     case 'n': w->count = tool_number(arg, state); return 0;
-    case 't': w->timeout = tool_seconds(arg, state); return 0;
+    case 't': w->timeout = tool_seconds(arg, state), w->has_timeout = 1; return 0;
     case ARGP_KEY_ARG:
       if (w->what) argp_usage(state);
       w->what = arg;
@@ -36,11 +36,6 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   }
 }
 static const struct argp_child children[] = {TOOL_COMMON, {0}};
-
-static void sleep_until(int64_t at) {
-  struct timespec ts = {at / 1000000000, at % 1000000000};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) continue;
-}
 
 static int keep(const struct tool_row *row, void *arg) {
   struct watching *w = arg;
@@ -135,7 +130,7 @@ static int run_stat(int argc, char **argv) {
   rc = look(&w);
   int64_t before = shoal_now_ns();
   while (rc == 0 && (!w.count || w.done++ < w.count)) {
-    sleep_until(before + w.interval);
+    tool_sleep_until(before + w.interval);
     rc = look(&w);
     int64_t now = shoal_now_ns();
     if (rc == 0) stat_all(&w, (double)(now - before) / 1e9);
@@ -203,10 +198,10 @@ static int run_watch(int argc, char **argv) {
     const struct tool_row *old = earlier(&w, w.now);
     int64_t now = shoal_now_ns();
     if (has_changed(w.now, old)) print_change(&w, w.now, old, (double)(now - begun) / 1e9), w.done++, changed = now;
-    else if (w.timeout && now - changed >= w.timeout) rc = shoal_fail_(-ETIMEDOUT, "it did not change");
+    else if (w.has_timeout && now - changed >= w.timeout) rc = shoal_fail_(-ETIMEDOUT, "it did not change");
     if (w.count && w.done >= w.count) break;
     next = next + w.interval > now ? next + w.interval : now;
-    if (rc == 0) sleep_until(next);
+    if (rc == 0) tool_sleep_until(next);
   }
   free(w.before);
   free(w.now);

@@ -40,6 +40,10 @@ int tool_target(const char *text, struct tool_target *out);
 // A number of seconds, in nanoseconds; usage error if it is none.
 int64_t tool_seconds(const char *text, struct argp_state *state);
 uint64_t tool_number(const char *text, struct argp_state *state);
+uint32_t tool_number32(const char *text, struct argp_state *state);
+int64_t tool_signed(const char *text, struct argp_state *state);
+void tool_sleep_until(int64_t at);               // of shoal_now_ns()
+int tool_by_size(const void *a, const void *b);  // for qsort, of int64_t
 
 // ---- rows ----
 enum { FIELD_NUMBER, FIELD_BYTES, FIELD_COUNTER, FIELD_FLAG, FIELD_TEXT, FIELD_TIDS };  // TIDS: a text, "12,13"
@@ -66,6 +70,9 @@ const struct tool_field *tool_field(const struct tool_row *row, const char *key)
 
 // Fills in what there is to say of an object of a segment that is looked at. 0 or an error.
 int tool_view(struct shoal_segment *look, const struct shoal_object_info *object, struct tool_row *row);
+// A value or an array, whatever its elements.
+struct shoal_array;
+int tool_array_open(struct shoal_segment *seg, const struct shoal_object_info *object, struct shoal_array *out);
 // Of an executor: calls `tell` with what to add to a row, for each of its workers that runs something. 0 or an error.
 int tool_view_workers(struct shoal_segment *look, const struct shoal_object_info *object,
                       int (*tell)(const struct shoal_executor_running *r, void *arg), void *arg);
@@ -84,7 +91,8 @@ enum {
   LOOK_REPAIR = 8,
   LOOK_FOR_GOOD = 16,
   LOOK_LOCKS = 32,
-  LOOK_WORKERS = 64
+  LOOK_WORKERS = 64,
+  LOOK_HASTY = 128,  // what does not answer in a second is told as busy, or damaged
 };
 // Calls `each` for the segment, then its participants, then its objects, as far as `what` asks, of objects only
 // `object` if it is not ""; until it answers other than 0, and answers that. 0, or why it could not be looked at.
