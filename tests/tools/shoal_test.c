@@ -20,6 +20,7 @@
 #include "core/heap_internal.h"
 #include "core/proc.h"
 #include "ipc/work/future.h"
+#include "tests/harness/refuse.h"
 #include "tests/harness/victim.h"
 #include "tests/tools/filled.h"
 
@@ -921,6 +922,19 @@ static void test_doctor(void **state) {
   assert_has(tool("doctor"), "futex_waitv");
 }
 
+// Whatever it starts is killed as it begins.
+static void doctor_whose_children_die(void) {
+  kill_at_call(SYS_prctl, PR_SET_PDEATHSIG);
+  struct run *r = tool("doctor", "--json");
+  const char *end = json_value(r->out);
+  MUST(r->status == 1 && end && !*json_space(end));
+  MUST(strstr(r->out, "the process beside was killed"));
+}
+static void test_doctor_of_the_killed(void **state) {
+  (void)state;
+  in_child(doctor_whose_children_die);
+}
+
 int main(int argc, char **argv) {
   alarm(WATCHDOG_S);
   if (argc < 2) return 2;
@@ -952,6 +966,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_manual),
       cmocka_unit_test(test_completion),
       cmocka_unit_test(test_doctor),
+      cmocka_unit_test(test_doctor_of_the_killed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -86,8 +87,9 @@ static void check_kernel(struct diagnosis *d) {
   uname(&u);
   tell(d, GOOD, "kernel", "", "%s %s, %s", u.sysname, u.release, u.machine);
   tell(d, shoal_futex_has_waitv() ? GOOD : SLOWER, "futex_waitv",
-       "Linux 5.16 has it. Without: who waits for a peer's death looks once a second, instead of being woken.", "%s",
-       shoal_futex_has_waitv() ? "there" : "missing, or forbidden by a filter");
+       "Linux 5.16 has it. Without: a death, and in a select what is not its first, is seen by a look every 10 ms; "
+       "some deaths once a second.",
+       "%s", shoal_futex_has_waitv() ? "there" : "missing, or forbidden by a filter");
   long can = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
   int global = can >= 0 && (can & MEMBARRIER_CMD_GLOBAL_EXPEDITED);
   tell(d, global ? GOOD : SLOWER, "membarrier",
@@ -135,32 +137,40 @@ static void check_robust(struct diagnosis *d) {
 }
 
 enum { ROUNDS = 300 };
-static int by_size(const void *a, const void *b) {
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
-}
 static void pass(shoal_atomic32 *ball, uint32_t from, uint32_t to) {
   for (uint32_t now; (now = shoal_load32_acquire(ball)) != from;)  // the same word on both sides: [P1] pairs with [P1]
     shoal_futex_wait(ball, now, shoal_after_s(1));
   shoal_store32_release(ball, to);  // [P1]
   shoal_futex_wake(ball, 1);
 }
+// There and back. 0: who has it is dead.
+static int comes_back(shoal_atomic32 *ball, pid_t pid) {
+  pass(ball, 0, 1);
+  while (shoal_load32_acquire(ball))  // [P1]
+    if (shoal_futex_wait(ball, 1, shoal_after_s(1)) == -ETIMEDOUT && waitpid(pid, NULL, WNOHANG)) return 0;
+  return 1;
+}
 static void check_wakes(struct diagnosis *d) {
   shoal_atomic32 *ball = shared_page();
   int64_t took[ROUNDS];
+  int whole = 1;
   pid_t pid = child();
   if (pid == 0) {
     for (unsigned i = 0; i < ROUNDS; i++) pass(ball, 1, 0);
     _exit(0);
   }
-  for (unsigned i = 0; i < ROUNDS; i++) {
+  for (unsigned i = 0; i < ROUNDS && whole; i++) {
     int64_t began = shoal_now_ns();
-    pass(ball, 0, 1);
-    while (shoal_load32_acquire(ball)) shoal_futex_wait(ball, 1, shoal_after_s(1));  // [P1]
+    whole = comes_back(ball, pid);
     took[i] = shoal_now_ns() - began;
   }
+  if (!whole) {
+    tell(d, BAD, "wake, there and back", "Something kills what this command starts.", "the process beside was killed");
+    munmap(ball, 4096);
+    return;
+  }
   waitpid(pid, NULL, 0);
-  qsort(took, ROUNDS, sizeof *took, by_size);
+  qsort(took, ROUNDS, sizeof *took, tool_by_size);
   int64_t median = took[ROUNDS / 2], late = took[ROUNDS * 99 / 100];
   tell(d, GOOD, "wake, there and back", "", "%.1f us in the median, %.1f us at the 99th percentile of %d",
        (double)median / 1e3, (double)late / 1e3, ROUNDS);
@@ -211,8 +221,9 @@ static void check_limit(struct diagnosis *d, int which, const char *what, uint64
   if (r.rlim_cur == RLIM_INFINITY) tell(d, GOOD, what, "", "no limit");
   else
     tell(d, r.rlim_cur < wanted ? SLOWER : GOOD, what, means, "%s",
-         which == RLIMIT_NOFILE ? tool_field_text(&(struct tool_field){.kind = FIELD_NUMBER, .number = r.rlim_cur})
-                                : tool_bytes_text(r.rlim_cur));
+         which == RLIMIT_NOFILE || which == RLIMIT_NPROC
+             ? tool_field_text(&(struct tool_field){.kind = FIELD_NUMBER, .number = r.rlim_cur})
+             : tool_bytes_text(r.rlim_cur));
 }
 
 static void check_memory(struct diagnosis *d) {
@@ -220,6 +231,8 @@ static void check_memory(struct diagnosis *d) {
   check_limit(d, RLIMIT_AS, "address space", UINT64_C(65) << 30,
               "A segment reserves its size_max, 64 GiB by default: give a smaller one.");
   check_limit(d, RLIMIT_MEMLOCK, "locked memory", 32 << 20, "SHOAL_SEGMENT_LOCKED is -ENOMEM beyond it.");
+  check_limit(d, RLIMIT_FSIZE, "size of a file", 32 << 20, "A segment is one: growing beyond it is -ENOSPC.");
+  check_limit(d, RLIMIT_NPROC, "processes of this user", 64, "fork fails beyond it: smaller pools.");
   check_limit(d, RLIMIT_NOFILE, "open files", 256, "A segment takes one, a process one, a select some.");
   if (!read_file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", text, sizeof text))
     snprintf(text, sizeof text, "none");
@@ -229,27 +242,14 @@ static void check_memory(struct diagnosis *d) {
        text);
 }
 
-// The group of this process, of the second version; "" in a container's own view, too.
-static void cgroup_file(const char *name, char *text, size_t n) {
-  char group[512], path[1024];
-  char *at = read_file("/proc/self/cgroup", group, sizeof group) && strncmp(group, "0::", 3) == 0 ? group + 3 : "";
-  snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", at, name);
-  if (read_file(path, text, n)) return;
-  snprintf(path, sizeof path, "/sys/fs/cgroup/%s", name);
-  if (!read_file(path, text, n)) text[0] = 0;
-}
-
 static void check_container(struct diagnosis *d) {
-  char text[256];
-  cgroup_file("memory.max", text, sizeof text);
-  unsigned long long max = strtoull(text, NULL, 10);
+  uint64_t max = shoal_group_limit_("", "memory", "memory.limit_in_bytes", "memory.max");
+  uint64_t pids = shoal_group_limit_("", "pids", "pids.max", "pids.max");
   tell(d, max && max < (UINT64_C(256) << 20) ? SLOWER : GOOD, "memory of the container",
        "Segments count as memory of whoever touched them first: beyond it processes are killed.", "%s",
        max ? tool_bytes_text(max) : "no limit");
-  cgroup_file("pids.max", text, sizeof text);
-  unsigned long long pids = strtoull(text, NULL, 10);
   tell(d, pids && pids < 64 ? SLOWER : GOOD, "processes of the container", "fork fails beyond it: smaller pools.", "%s",
-       pids ? text : "no limit");
+       pids ? tool_field_text(&(struct tool_field){.kind = FIELD_NUMBER, .number = pids}) : "no limit");
   long all = sysconf(_SC_NPROCESSORS_ONLN);
   int mine = shoal_cpu_count();
   tell(d, GOOD, "processors", "", "%d of %ld may be used", mine, all);
@@ -263,7 +263,7 @@ static int removes_ipc(const char *path, int before) {
   while (in && fgets(line, sizeof line, in)) {
     char value[16];
     if (sscanf(line, " RemoveIPC = %15s", value) == 1)
-      before = strchr("yYtT1oO", value[0]) && strcmp(value, "off") != 0;
+      before = strchr("yYtT1oO", value[0]) && strcasecmp(value, "off") != 0;
   }
   if (in) fclose(in);
   return before;

@@ -2,6 +2,7 @@
 //   affinity   no more than the thread may run on
 //   quota      of cgroup v2 and v1, the group's and those above it, rounded up; none, or files that make no sense: no
 //   limit mounts     a hierarchy that is mounted from a group downwards, a path above what is seen
+//   others     what groups of either version, also of both at once, allow of memory and processes
 #include "ipc/work/processors.h"
 
 #include <sched.h>
@@ -115,12 +116,35 @@ static void test_mounts(void **state) {
   assert_int_equal(shoal_cpu_quota_(root), 0);
 }
 
+static uint64_t memory(void) { return shoal_group_limit_(root, "memory", "memory.limit_in_bytes", "memory.max"); }
+static uint64_t pids(void) { return shoal_group_limit_(root, "pids", "pids.max", "pids.max"); }
+static void test_other_limits(void **state) {
+  (void)state;
+  assert_int_equal(memory(), 0);
+  put("proc/self/cgroup", "9:pids:/box\n5:memory:/m/n\n0::/x\n");  // hybrid: systemd's own is of version 2
+  put("proc/self/mountinfo",
+      "30 23 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+      "31 23 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+      "32 23 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+  put("sys/fs/cgroup/memory/m/n/memory.limit_in_bytes", "9223372036854771712\n");
+  put("sys/fs/cgroup/pids/box/pids.max", "max\n");
+  assert_int_equal(memory(), 0);
+  assert_int_equal(pids(), 0);
+  put("sys/fs/cgroup/memory/m/memory.limit_in_bytes", "67108864\n");
+  put("sys/fs/cgroup/pids/box/pids.max", "20\n");
+  assert_int_equal(memory(), 64 << 20);
+  assert_int_equal(pids(), 20);
+  put("sys/fs/cgroup/unified/x/memory.max", "1048576\n");
+  assert_int_equal(memory(), 1 << 20);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_affinity),
       cmocka_unit_test_setup_teardown(test_version_2, begin, end),
       cmocka_unit_test_setup_teardown(test_version_1, begin, end),
       cmocka_unit_test_setup_teardown(test_mounts, begin, end),
+      cmocka_unit_test_setup_teardown(test_other_limits, begin, end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
