@@ -13,6 +13,7 @@
 // - the tracepoints are in the binary, as notes that perf and bpftrace read
 // - the manual and the completion name the commands and the options that there are, and no others
 #include <pty.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #include "core/count_internal.h"
@@ -193,6 +194,54 @@ static void test_foreign_and_truncated_files(void **state) {
   assert_json(tool("ls", "--json"));
   path_of(name, path);
   assert_int_equal(unlink(path), 0);
+}
+
+static void *be_one(void *seg) {
+  shoal_proc_id me;
+  MUST(shoal_proc_self(seg, &me) == 0);
+  for (;;) pause();
+  return NULL;
+}
+static pid_t child_of(pid_t pid) {
+  char path[64], text[16] = "";
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+  close(fd);
+  return (pid_t)atoi(text);
+}
+// Of the look itself, when it has told of some participants, and waits until somebody reads of them.
+static void test_json_of_a_killed_look(void **state) {
+  (void)state;
+  enum { MANY = 120 };
+  const struct shoal_segment_options o = {.size = 1 << 20, .size_max = 1 << 20, .participants = 200, .objects = 4};
+  const char *name = test_name("cut");
+  struct shoal_segment *seg;
+  int ends[2], told = 0;
+  assert_ok(shoal_segment_create(name, &o, &seg));
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    pthread_t thread;
+    for (int i = 0; i < MANY; i++) MUST(pthread_create(&thread, NULL, be_one, seg) == 0);
+    for (;;) pause();
+  }
+  while (info_of(seg).participants < MANY) sched_yield();
+  assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+  assert_true(fcntl(ends[1], F_SETPIPE_SZ, 8192) > 0);
+  pid_t shows = start_tool(WORDS("show", "--json", name), (const int[3]){0, ends[1], 2});
+  close(ends[1]);
+  while (told < 4096) assert_int_equal(ioctl(ends[0], FIONREAD, &told), 0);
+  assert_int_equal(kill(child_of(shows), SIGKILL), 0);
+  char *text = calloc(1, 1 << 20);
+  for (ssize_t n = 0, got; (got = read(ends[0], text + n, (1 << 20) - 1 - (size_t)n)) > 0;) n += got;
+  assert_int_equal(status_of(shows), 3);
+  const char *end = json_value(text);
+  if (!end || *json_space(end)) fail_msg("no JSON: %s", text);
+  free(text);
+  close(ends[0]);
+  kill_and_wait(pid);
+  assert_ok(shoal_segment_unlink(name));
+  while (shoal_segment_close(seg)) assert_ok(shoal_proc_leave(seg));
 }
 
 // ---- collecting ----
@@ -946,6 +995,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_a_killed_holder_and_who_waits),
       cmocka_unit_test(test_scribbled_segments),
       cmocka_unit_test(test_foreign_and_truncated_files),
+      cmocka_unit_test(test_json_of_a_killed_look),
       cmocka_unit_test(test_gc),
       cmocka_unit_test(test_stat_and_watch),
       cmocka_unit_test(test_top_in_a_pipe),

@@ -90,6 +90,7 @@ static int run(int argc, char **argv) {
   int rc = tool_look(s.target.segment, s.target.object,
                      alone ? LOOK_OBJECTS : LOOK_SEGMENT | LOOK_PARTICIPANTS | LOOK_OBJECTS, each, &s);
   if (json && rc == 0) advance(&s, ROW_OBJECT + 1);
+  else if (json && s.last != ROW_SEGMENT) tool_json_close(&s.json, ']');
   if (json) tool_json_close(&s.json, '}');
   if (rc == 0 && alone && !s.objects) rc = shoal_fail_(-ENOENT, "no object \"%s\"", s.target.object);
   if (rc) return tool_failed(rc, s.what);
