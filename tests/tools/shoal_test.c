@@ -382,6 +382,52 @@ static void test_top_on_a_terminal(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+static void test_top_tells_what_it_cannot_look_at(void **state) {
+  (void)state;
+  char path[160];
+  const char *name = test_name("hello");
+  path_of(name, path);
+  make_file(name, "hello", 5, 5);
+  struct run *r = tool("top", "--json", "-n", "1");
+  assert_json(r);
+  assert_has(r, name);
+  assert_has(r, "not a shoal segment");
+  assert_has(tool("top", "-n", "1"), "not a shoal segment");
+  assert_int_equal(unlink(path), 0);
+}
+
+// Of one object, with a window that it does not fit into.
+static void test_top_scrolls(void **state) {
+  (void)state;
+  const char *name = test_name("scroll");
+  struct shoal_segment *seg;
+  struct winsize size = {.ws_row = 9, .ws_col = 160};
+  int terminal;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill_queues(seg);
+  fflush(NULL);
+  pid_t pid = forkpty(&terminal, NULL, NULL, &size);
+  if (pid == 0) {
+    setenv("TERM", "xterm", 1);
+    execl(tool_path, "shoal", "top", "-i", "0.05", "-f", "lines", (char *)NULL);
+    _exit(127);
+  }
+  assert_true(pid > 0);
+  await_text(terminal, "queue:bytes");
+  press(terminal, "\n");
+  await_text(terminal, "capacity");
+  for (int i = 0; i < 60; i++) press(terminal, "\033OB");  // down
+  await_text(terminal, "joins");
+  for (int i = 0; i < 60; i++) press(terminal, "\033OA");
+  await_text(terminal, "capacity");
+  press(terminal, "q");
+  while (read(terminal, &(char[4096]){0}, 4096) > 0) continue;
+  assert_int_equal(status_of(pid), 0);
+  close(terminal);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
 static void test_counts_are_told(void **state) {
   (void)state;
   const char *name = test_name("counts");
@@ -1000,6 +1046,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_stat_and_watch),
       cmocka_unit_test(test_top_in_a_pipe),
       cmocka_unit_test(test_top_on_a_terminal),
+      cmocka_unit_test(test_top_tells_what_it_cannot_look_at),
+      cmocka_unit_test(test_top_scrolls),
       cmocka_unit_test(test_counts_are_told),
       cmocka_unit_test(test_top_shows_what_workers_run),
       cmocka_unit_test(test_repair),

@@ -13,7 +13,7 @@
 #include "core/proc.h"
 #include "tools/shoal/tool.h"
 
-enum { PATIENCE_MS = 10000 };  // without a row
+enum { PATIENCE_MS = 10000, HASTY_MS = 1000 };  // without a row
 
 struct work {  // the child's
   const char *segment, *object;
@@ -195,7 +195,7 @@ struct listening {
 static int read_all(struct listening *l, int fd, void *to, size_t n) {
   for (char *at = to; n;) {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int ready = poll(&p, 1, l->late ? -1 : PATIENCE_MS);
+    int ready = poll(&p, 1, l->late ? -1 : l->what & LOOK_HASTY ? HASTY_MS : PATIENCE_MS);
     if (ready < 0 && errno == EINTR) continue;
     if (ready == 0) l->late = 1;
     if (ready == 0 && l->what & LOOK_FOR_GOOD) {

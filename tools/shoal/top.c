@@ -56,6 +56,10 @@ static void as_json(const struct top *t) {
     if (t->now.row[i].kind != ROW_SEGMENT) continue;
     tool_json_open(&j, NULL, '{');
     tool_json_text(&j, "name", t->now.row[i].segment);
+    if (t->now.row[i].error) {
+      tool_json_signed(&j, "error", t->now.row[i].error);
+      tool_json_text(&j, "reason", t->now.row[i].reason);
+    }
     for (uint32_t k = 0; k < t->now.row[i].fields; k++) tool_json_field(&j, &t->now.row[i].field[k]);
     tool_json_close(&j, '}');
   }

@@ -7,6 +7,7 @@ enum { SORT_NAME, SORT_DEPTH, SORT_RATE, SORT_WAITERS, SORTS };
 struct top_rows {  // of one look
   struct tool_row *row;
   size_t n, room;
+  const struct tool_row **sorted;  // all of them
   int64_t at;
 };
 struct top_shown {
@@ -25,6 +26,7 @@ struct top {
   size_t selected;  // of these
   size_t workers;   // that run something
   int detail;       // 1: the selected one alone
+  int scroll;       // lines further than the selected one needs
   struct tool_target chosen;
 };
 

@@ -18,10 +18,44 @@ static int keep(const struct tool_row *row, void *arg) {
   rows->row[rows->n++] = *row;
   return 0;
 }
-// One that has gone meanwhile, or cannot be looked at, is left out.
+// Why it cannot be looked at: in its own row, if that has been told.
+static int keep_why(struct top_rows *rows, size_t from, const struct shoal_segment_file *f, int rc, const char *why) {
+  if (rows->n == from) {
+    struct tool_row *row = calloc(1, sizeof *row);
+    if (!row) return shoal_fail_(-ENOMEM, "private memory");
+    snprintf(row->segment, sizeof row->segment, "%.*s", SHOAL_NAME_MAX, f->name);
+    int kept = keep(row, rows);
+    free(row);
+    if (kept) return kept;
+  }
+  rows->row[from].error = rc;
+  snprintf(rows->row[from].reason, sizeof rows->row[from].reason, "%s", *why ? why : shoal_strerror(rc));
+  return 0;
+}
+// One that has gone meanwhile is left out.
 static int each(const struct shoal_segment_file *f, void *arg) {
-  int rc = f->error ? 0 : tool_look(f->name, "", LOOK_SEGMENT | LOOK_OBJECTS | LOOK_WORKERS, keep, arg);
-  return rc == -ENOMEM ? rc : 0;
+  struct top_rows *rows = arg;
+  size_t from = rows->n;
+  if (f->error) return keep_why(rows, from, f, f->error, f->reason);
+  int rc = tool_look(f->name, "", LOOK_SEGMENT | LOOK_OBJECTS | LOOK_WORKERS | LOOK_HASTY, keep, rows);
+  if (rc == 0 || rc == -ENOENT || rc == -ENOMEM) return rc == -ENOMEM ? rc : 0;
+  return keep_why(rows, from, f, rc, shoal_reason());
+}
+
+static int by_name(const void *a, const void *b) {
+  const struct tool_row *x = *(const struct tool_row *const *)a, *y = *(const struct tool_row *const *)b;
+  int order = strcmp(x->segment, y->segment);
+  if (order == 0) order = strcmp(x->name, y->name);
+  if (order == 0) order = strcmp(x->type, y->type);
+  return order ? order : (x->kind > y->kind) - (x->kind < y->kind);
+}
+static int sort(struct top_rows *rows) {
+  const struct tool_row **sorted = realloc(rows->sorted, (rows->n + 1) * sizeof(struct tool_row *));
+  if (!sorted) return shoal_fail_(-ENOMEM, "private memory");
+  for (size_t i = 0; i < rows->n; i++) sorted[i] = &rows->row[i];
+  qsort(sorted, rows->n, sizeof *sorted, by_name);
+  rows->sorted = sorted;
+  return 0;
 }
 static uint64_t number(const struct tool_row *row, const char *key) {
   const struct tool_field *f = row ? tool_field(row, key) : NULL;
@@ -45,24 +79,23 @@ int top_look(struct top *t) {
   t->now.n = 0;
   t->now.at = shoal_now_ns();
   int rc = shoal_segment_list(each, &t->now);
+  if (rc == 0) rc = sort(&t->now);
   for (size_t i = 0; i < t->now.n; i++)
     if (t->now.row[i].kind == ROW_WORKER) note_since(t, &t->now.row[i]);
   return rc;
 }
 void top_free(struct top *t) {
   free(t->now.row);
+  free(t->now.sorted);
   free(t->before.row);
+  free(t->before.sorted);
   free(t->shown);
 }
 
 const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row) {
-  for (size_t i = 0; i < t->before.n; i++) {
-    const struct tool_row *old = &t->before.row[i];
-    if (old->kind == row->kind && strcmp(old->name, row->name) == 0 && strcmp(old->segment, row->segment) == 0 &&
-        strcmp(old->type, row->type) == 0)
-      return old;
-  }
-  return NULL;
+  const struct tool_row **old =
+      t->before.n ? bsearch(&row, t->before.sorted, t->before.n, sizeof *t->before.sorted, by_name) : NULL;
+  return old ? *old : NULL;
 }
 double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f) {
   const struct tool_row *old = f->kind == FIELD_COUNTER ? top_earlier(t, row) : NULL;
@@ -144,6 +177,11 @@ static void draw_segments(const struct top *t, line_fn *line, void *arg) {
   for (size_t i = 0; i < t->now.n; i++) {
     const struct tool_row *row = &t->now.row[i];
     if (row->kind != ROW_SEGMENT) continue;
+    if (row->error) {
+      snprintf(text, sizeof text, "%-24s %s", tool_clean(row->segment), tool_clean(row->reason));
+      line(text, 0, arg);
+      continue;
+    }
     snprintf(text, sizeof text, "%-24s %8s %8s %6s %5s %7s %s", tool_clean(row->segment), value(row, "size"),
              value(row, "used"), value(row, "participants"), value(row, "dead"), value(row, "objects"),
              rate_text(t, row, rate));

@@ -25,10 +25,13 @@ static void find(const char *text, int selected, void *arg) {
   p->y++;
 }
 
-static void redraw(const struct top *t) {
+static void redraw(struct top *t) {
   struct painting p = {0, 0}, at = {0, 0};
   top_draw(t, find, &at);
   p.from = at.from > LINES - 3 ? at.from - (LINES - 3) : 0;  // so that what is selected is seen
+  int left = at.y - (LINES - 1) - p.from;
+  if (t->scroll > left) t->scroll = left > 0 ? left : 0;
+  p.from += t->scroll;
   erase();
   attron(A_BOLD);
   mvprintw(0, 0, "shoal top  every %.1f s  by %s%s%s   q quit  s sort  / filter  arrows  enter  esc back",
@@ -52,6 +55,7 @@ static void choose(struct top *t) {
   memcpy(t->chosen.segment, t->shown[t->selected].row->segment, sizeof t->chosen.segment);
   memcpy(t->chosen.object, t->shown[t->selected].row->name, sizeof t->chosen.object);
   t->detail = 1;
+  t->scroll = 0;
 }
 
 // 1: it is over.
@@ -62,13 +66,19 @@ static int press(struct top *t, int key) {
     case '/': ask_filter(t); break;
     case '+': t->interval += t->interval < INT64_C(60000000000) ? t->interval / 2 : 0; break;
     case '-': t->interval -= t->interval > INT64_C(200000000) ? t->interval / 3 : 0; break;
-    case KEY_UP: t->selected -= t->selected > 0; break;
-    case KEY_DOWN: t->selected += t->selected + 1 < t->n_shown; break;
+    case KEY_UP:
+      if (t->scroll) t->scroll--;
+      else if (!t->detail && t->selected) t->selected--;
+      break;
+    case KEY_DOWN:  // behind the last of them are what workers run
+      if (!t->detail && t->selected + 1 < t->n_shown) t->selected++;
+      else t->scroll++;
+      break;
     case '\n':
     case KEY_ENTER: choose(t); break;
     case 27:
     case KEY_LEFT:
-    case KEY_BACKSPACE: t->detail = 0; break;
+    case KEY_BACKSPACE: t->detail = t->scroll = 0; break;
     default: return 0;
   }
   top_arrange(t);
