@@ -9,6 +9,8 @@
 // - repair without --yes changes no byte, and says what it then does with --yes, once; what a lock guards is its user's to judge
 // - repair says what of the heap is of the dead, damaged, or led to by nothing, and says damaged what it cannot mend, each time; killed
 //   in the middle of an allocation, nothing is left; a million blocks of the living, or no memory to look, hide nothing
+// - who sleeps at a queue, a topic or a pipe is counted; of pipes and of locks in values repair says what it leaves
+// - a look that is killed leaves whole JSON, a stranger's file among the segments of top, a killed child a doctor that says so
 // - bench measures, and says so as JSON
 // - the tracepoints are in the binary, as notes that perf and bpftrace read
 // - the manual and the completion name the commands and the options that there are, and no others
@@ -119,6 +121,49 @@ static void test_a_killed_holder_and_who_waits(void **state) {
   assert_has(r, "\"dead\":1");
   assert_has(r, "\"in_use\":true");
   assert_has(tool("show", name), "dead");
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// At a queue, a topic, a pipe: asleep, and counted.
+static void wait_at(struct shoal_segment *seg, int which) {
+  struct shoal_queue *q;
+  struct shoal_topic *t;
+  struct shoal_pipe *p;
+  char buffer[64];
+  uint64_t size;
+  if (which == 0) MUST(shoal_queue_open(seg, "q", 4, &q) == 0 && shoal_queue_get(q, buffer, SHOAL_FOREVER));
+  if (which == 1)
+    MUST(shoal_topic_open(seg, "t", 4, &t) == 0 && shoal_topic_subscribe(t, NULL) == 0 &&
+         shoal_topic_get(t, buffer, SHOAL_FOREVER));
+  if (which == 2)
+    MUST(shoal_pipe_open(seg, "p", 0, 1, &p) == 0 && shoal_pipe_recv(p, buffer, sizeof buffer, &size, SHOAL_FOREVER));
+}
+static void test_who_waits_is_counted(void **state) {
+  (void)state;
+  const char *name = test_name("waits");
+  static const char *const names[] = {"q", "t", "p"};
+  struct shoal_segment *seg;
+  struct shoal_queue *q;
+  struct shoal_topic *t;
+  struct shoal_pipe *ends[2];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_queue_create(seg, "q", &(struct shoal_queue_options){.capacity = 8, .element_size = 4}, &q));
+  assert_ok(shoal_topic_create(seg, "t", &(struct shoal_topic_options){.capacity = 8, .element_size = 4}, &t));
+  assert_ok(shoal_pipe_create(seg, "p", &(struct shoal_pipe_options){.capacity = 8, .duplex = 1}, ends));
+  assert_ok(shoal_queue_join(q, SHOAL_PRODUCER));
+  assert_ok(shoal_topic_join(t));
+  for (int which = 0; which < 3; which++) {
+    assert_has(tool("show", "--json", joined(name, names[which])), "\"waiters\":0");
+    pid_t pid = fork_child();
+    if (pid == 0) wait_at(seg, which);
+    while (!strstr(tool("show", "--json", joined(name, names[which]))->out, "\"waiters\":1")) sched_yield();
+    kill_and_wait(pid);
+  }
+  assert_ok(shoal_queue_detach(q));
+  assert_ok(shoal_topic_detach(t));
+  assert_ok(shoal_pipe_close(&ends[0]));
+  assert_ok(shoal_pipe_close(&ends[1]));
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
@@ -564,6 +609,47 @@ static void test_repair(void **state) {
   assert_status(tool("repair"), 2);
   assert_ok(shoal_queue_detach(q));
   assert_ok(shoal_heap_close(heap));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+// An end of a pipe, and the lock of a value.
+static void leave_others(struct shoal_segment *seg) {
+  struct shoal_pipe *p;
+  struct shoal_array a;
+  MUST(shoal_pipe_open(seg, "p", 0, 0, &p) == 0 && shoal_pipe_send(p, "x", 1, SHOAL_TRY) == 0);
+  MUST(shoal_value_open(seg, "v", "int", 4, &a) == 0 && shoal_array_acquire(&a, SHOAL_TRY) == 0);
+  kill(getpid(), SIGKILL);
+}
+static void test_repair_tells_what_it_leaves(void **state) {
+  (void)state;
+  const char *name = test_name("leaves");
+  struct shoal_segment *seg;
+  struct shoal_pipe *ends[2];
+  struct shoal_array a;
+  int status;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_pipe_create(seg, "p", &(struct shoal_pipe_options){.capacity = 8, .duplex = 1}, ends));
+  assert_ok(shoal_value_create(seg, "v", "int", 4, NULL, &a));
+  struct run *r = tool("repair", name);
+  assert_has(r, "Nothing is to be done.");
+  pid_t pid = fork_child();
+  if (pid == 0) leave_others(seg);
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  for (int yes = 0; yes < 2; yes++) {
+    r = yes ? tool("repair", "--yes", "--json", name) : tool("repair", "--json", name);
+    assert_status(r, 0);
+    assert_json(r);
+    assert_has(r, "\"name\":\"p\",\"type\":\"pipe:bytes\",\"action\":\"left\",\"dead\":2");
+    assert_has(r, "\"name\":\"v\",\"type\":\"value\",\"action\":\"left\"");
+  }
+  assert_has(tool("repair", "--yes", "--locks", name), "made_consistent=1");
+  assert_ok(shoal_array_acquire(&a, SHOAL_TRY));  // and not -EOWNERDEAD
+  assert_ok(shoal_array_release(&a));
+  assert_ok(shoal_pipe_close(&ends[0]));
+  assert_ok(shoal_pipe_close(&ends[1]));
+  assert_ok(shoal_value_close(seg, &a));
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
@@ -1039,6 +1125,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_everything_is_shown_and_nothing_changed),
       cmocka_unit_test(test_a_killed_holder_and_who_waits),
+      cmocka_unit_test(test_who_waits_is_counted),
       cmocka_unit_test(test_scribbled_segments),
       cmocka_unit_test(test_foreign_and_truncated_files),
       cmocka_unit_test(test_json_of_a_killed_look),
@@ -1051,6 +1138,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_counts_are_told),
       cmocka_unit_test(test_top_shows_what_workers_run),
       cmocka_unit_test(test_repair),
+      cmocka_unit_test(test_repair_tells_what_it_leaves),
       cmocka_unit_test(test_repair_of_a_full_segment),
       cmocka_unit_test(test_repair_beside_a_busy_directory),
       cmocka_unit_test(test_repair_of_a_damaged_heap),

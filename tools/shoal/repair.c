@@ -5,6 +5,8 @@
 
 #include "core/heap.h"
 #include "core/proc.h"
+#include "ipc/data/array.h"
+#include "ipc/queue/pipe.h"
 #include "ipc/queue/queue.h"
 #include "ipc/queue/topic.h"
 #include "ipc/work/executor.h"
@@ -62,8 +64,30 @@ static int repair_topic(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   (void)locks;
   int rc = shoal_topic_open(seg, o->name, (uint32_t)strtoul(colon + 1, NULL, 10), &t);
   if (rc) return rc;
-  did(row, "roles_freed", (uint64_t)shoal_role_reap(&t->wait));
-  return shoal_topic_detach(t);
+  int freed = shoal_role_reap(&t->wait);
+  if (freed > 0) did(row, "roles_freed", (uint64_t)freed);
+  rc = shoal_topic_detach(t);
+  return freed < 0 ? freed : rc;
+}
+static uint64_t dead_at(const struct shoal_queue *q) {
+  uint64_t dead = 0;
+  for (uint32_t r = 1; q && r <= q->wait.count[0] + q->wait.count[1]; r++)
+    dead += (uint64_t)shoal_role_is_dead(&q->wait, r);
+  return dead;
+}
+// Who opens an end keeps it; so it is looked at in a copy, which this child's end closes.
+static int repair_pipe(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
+  struct shoal_pipe *p;
+  seg_t *copy;
+  (void)seg, (void)locks;
+  int rc = shoal_segment_look(row->segment, &copy);
+  if (rc == 0) rc = shoal_pipe_open(copy, o->name, (uint32_t)strtoul(strchr(o->type, ':') + 1, NULL, 10), 0, &p);
+  if (rc) return rc;
+  uint64_t dead = dead_at(p->out) + dead_at(p->in);
+  if (!dead) return 0;
+  tool_add(row, FIELD_NUMBER, "dead", dead);
+  tool_add_text(row, FIELD_TEXT, "left", "who had an end died: the other end hears of it with its next call");
+  return 0;
 }
 static int repair_executor(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_executor *ex;
@@ -143,13 +167,33 @@ static void in_doubt(row_t *row, unsigned locks) {
 REPAIR_LOCK(lock, shoal_lock_acquire, shoal_lock_release)
 REPAIR_LOCK(rlock, shoal_rlock_acquire, shoal_rlock_release)
 REPAIR_LOCK(rwlock, shoal_rwlock_write_acquire, shoal_rwlock_write_release)
+// Its own lock; a given one is an object for itself.
+static int repair_array(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
+  struct shoal_array a;
+  struct shoal_array_info i = {.size = 0};
+  int rc = tool_array_open(seg, o, &a);
+  if (rc) return rc;
+  rc = shoal_array_info(&a, &i);
+  int dead = rc == 0 && i.locked == SHOAL_ARRAY_OWN_LOCK_ && i.lock.dead;
+  if (dead) in_doubt(row, locks);
+  if (dead && locks) {
+    rc = shoal_array_acquire(&a, SHOAL_TRY);
+    if (rc == -EOWNERDEAD) rc = shoal_array_consistent(&a);
+    did(row, "made_consistent", rc == 0);
+    if (rc == 0) rc = shoal_array_release(&a);
+    if (rc == -EAGAIN) rc = 0;
+  }
+  int closed = shoal_array_close(seg, &a);
+  return rc ? rc : closed;
+}
 
 static const struct {
   const char *type;  // what it begins with, if it ends in ':'
   int (*repair)(seg_t *seg, object_t *o, unsigned locks, row_t *row);
-} kinds[] = {{"queue:", repair_queue},    {"topic:", repair_topic}, {"executor", repair_executor},
-             {"shoal:heap", repair_heap}, {"lock", repair_lock},    {"rlock", repair_rlock},
-             {"rwlock", repair_rwlock}};
+} kinds[] = {{"queue:", repair_queue},      {"topic:", repair_topic},    {"pipe:", repair_pipe},
+             {"executor", repair_executor}, {"shoal:heap", repair_heap}, {"lock", repair_lock},
+             {"rlock", repair_rlock},       {"rwlock", repair_rwlock},   {"array", repair_array},
+             {"value", repair_array}};
 
 int tool_repair(seg_t *seg, object_t *object, unsigned locks, row_t *row) {
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {

@@ -50,17 +50,34 @@ static void tids(row_t *row, const char *key, const uint32_t *tid, uint32_t max)
 
 // Who sleeps on a word only the kernel knows, and it knows the word by its file: the copy's is another. Asked through a
 // page that is shared for that moment, if we may; else it is not told.
-static void sleepers(row_t *row, seg_t *look, const shoal_atomic32 *word) {
+static int64_t asleep_at(seg_t *look, const shoal_atomic32 *word) {
   char path[64];
   shoal_off off = shoal_segment_off(look, word), page = (shoal_off)sysconf(_SC_PAGESIZE);
   snprintf(path, sizeof path, "/proc/self/fd/%d", shoal_segment_fd(look));
   int fd = open(path, O_RDWR | O_CLOEXEC);
-  if (fd < 0) return;
+  if (fd < 0) return -1;
   char *at = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(off / page * page));
   close(fd);
-  if (at == MAP_FAILED) return;
-  number(row, "waiters", (uint64_t)shoal_futex_sleepers((shoal_atomic32 *)(void *)(at + off % page)));
+  if (at == MAP_FAILED) return -1;
+  int n = shoal_futex_sleepers((shoal_atomic32 *)(void *)(at + off % page));
   munmap(at, page);
+  return n;
+}
+static void sleepers(row_t *row, seg_t *look, const shoal_atomic32 *word) {
+  int64_t n = asleep_at(look, word);
+  if (n >= 0) number(row, "waiters", (uint64_t)n);
+}
+// Of both sides, and who joins; of both directions of a pipe. A select counts at each of its queues.
+static void sleepers_of(row_t *row, seg_t *look, const struct shoal_eventcount *a, const struct shoal_eventcount *b) {
+  const shoal_atomic32 *const words[] = {
+      &a->ev[0], &a->ev[1], &a->done, b ? &b->ev[0] : NULL, b ? &b->ev[1] : NULL, b ? &b->done : NULL};
+  int64_t sum = 0;
+  for (size_t i = 0; i < sizeof words / sizeof *words && words[i]; i++) {
+    int64_t n = asleep_at(look, words[i]);
+    if (n < 0) return;
+    sum += n;
+  }
+  number(row, "waiters", (uint64_t)sum);
 }
 
 static void lock_words(row_t *row, uint32_t owner, uint32_t waiters, uint32_t dead) {
@@ -195,6 +212,7 @@ static int view_queue(seg_t *look, object_t *o, row_t *row) {
   number(row, "element_size", i.element_size);
   number(row, "producers", i.producers);
   number(row, "consumers", i.consumers);
+  sleepers_of(row, look, q->wait.shm, NULL);
   flag(row, "closed", i.closed);
   flag(row, "full", i.full);
   text(row, "overflow", WORD(i.overflow, "wait", "refuse", "drop newest", "drop oldest"));
@@ -230,6 +248,7 @@ static int view_topic(seg_t *look, object_t *o, row_t *row) {
   number(row, "publishers", i.publishers);
   number(row, "subscribers", i.subscribers);
   number(row, "groups", i.groups);
+  sleepers_of(row, look, t->wait.shm, NULL);
   flag(row, "closed", i.closed);
   counter(row, "published", i.published);
   counter(row, "holes", i.holes);
@@ -266,6 +285,7 @@ static int view_pipe(seg_t *look, object_t *o, row_t *row) {
   number(row, "capacity", (uint64_t)i.out.capacity + i.in.capacity);
   number(row, "element_size", i.element_size);
   flag(row, "duplex", i.duplex);
+  sleepers_of(row, look, (p->out ? p->out : p->in)->wait.shm, p->out && p->in ? p->in->wait.shm : NULL);
   view_way(row, &i.out, 0);
   view_way(row, &i.in, 1);
   return 0;
@@ -278,16 +298,19 @@ static void view_shape(row_t *row, const char *of, uint64_t size, uint64_t count
   bytes(row, "element_size", size);
   number(row, "length", count);
 }
-static int view_array_as(seg_t *look, object_t *o, row_t *row, int is_value) {
+int tool_array_open(seg_t *look, object_t *o, struct shoal_array *out) {
   const struct shoal_array_shm *shm = shoal_segment_at(look, o->off, sizeof *shm);
   if (!shm || o->size < sizeof *shm) return shoal_fail_(-EPROTO, "too small");
   char type[SHOAL_ARRAY_TYPE_MAX + 1];
   memcpy(type, shm->type, sizeof type);
   type[sizeof type - 1] = 0;
+  return strcmp(o->type, "value") == 0 ? shoal_value_open(look, o->name, type, shm->size, out)
+                                       : shoal_array_open(look, o->name, type, shm->size, shm->count, out);
+}
+static int view_array(seg_t *look, object_t *o, row_t *row) {
   struct shoal_array a;
   struct shoal_array_info i = {.size = 0};
-  int rc = is_value ? shoal_value_open(look, o->name, type, shm->size, &a)
-                    : shoal_array_open(look, o->name, type, shm->size, shm->count, &a);
+  int rc = tool_array_open(look, o, &a);
   if (rc || (rc = shoal_array_info(&a, &i))) return rc;
   text(row, "state", !i.locked ? "no lock" : i.lock.owner ? "locked" : i.lock.dead ? "its owner died" : "free");
   view_shape(row, i.type, i.size, i.count);
@@ -298,8 +321,6 @@ static int view_array_as(seg_t *look, object_t *o, row_t *row, int is_value) {
   trust(row, i.lock.state);
   return 0;
 }
-static int view_value(seg_t *look, object_t *o, row_t *row) { return view_array_as(look, o, row, 1); }
-static int view_array(seg_t *look, object_t *o, row_t *row) { return view_array_as(look, o, row, 0); }
 
 static int view_vector(seg_t *look, object_t *o, row_t *row) {
   const struct shoal_vector_shm *shm = shoal_segment_at(look, o->off, sizeof *shm);
@@ -416,7 +437,7 @@ static const struct {
              {"seqlock", view_seqlock},     {"condition", view_condition}, {"event", view_event},
              {"semaphore", view_semaphore}, {"barrier", view_barrier},     {"once", view_once},
              {"queue:", view_queue},        {"topic:", view_topic},        {"pipe:", view_pipe},
-             {"value", view_value},         {"array", view_array},         {"vector", view_vector},
+             {"value", view_array},         {"array", view_array},         {"vector", view_vector},
              {"text", view_text},           {"dict", view_dict},           {"namespace", view_namespace},
              {"list", view_list},           {"executor", view_executor},   {"shoal:heap", view_heap}};
 
