@@ -85,11 +85,14 @@ static int keeps(const struct shoal_case *c) {
 static int role_of(const struct shoal_case *c) {
   return is_topic(c) ? shoal_topic_mine_(c->topic, side_of(c)) : shoal_role_mine(&c->queue->wait, side_of(c));
 }
-// A queue with a lock, beside other cases: who stands inside may be stopped there, so it is waited for as long as those inside
-// need, and no longer. It is looked at again soon.
+// A queue with a lock, beside other cases, and a topic: who stands inside may be stopped there, so it is waited for as long as those
+// inside need, and no longer. It is looked at again soon.
 #define INSIDE_NS INT64_C(5000000)
 static int has_lock(const struct shoal_select_ *s, const struct shoal_case *c) {
   return s->n > 1 && is_queue(c) && c->queue->ordered.shm != NULL;
+}
+static int can_be_barred(const struct shoal_select_ *s, const struct shoal_case *c) {
+  return is_topic(c) ? s->n > 1 || s->can_sleep : has_lock(s, c);
 }
 static shoal_deadline inside(const struct shoal_select_ *s) {
   shoal_deadline soon = shoal_after_ns(INSIDE_NS);
@@ -108,6 +111,11 @@ static int try_locked(struct shoal_select_ *s, attempt_fn attempt, struct shoal_
 static int try_source(void *op) {
   union shoal_source_ *source = SHOAL_EMBEDS(op, union shoal_source_, queue.op);
   return try_locked(source->queue.select, source->queue.attempt, op);
+}
+static int try_topic(void *op) {
+  const union shoal_source_ *source = SHOAL_EMBEDS(op, union shoal_source_, queue.op);
+  int rc = source->queue.attempt(op);
+  return rc == -EAGAIN && shoal_topic_group_is_barred_(source->queue.op.topic.t) ? -ETIMEDOUT : rc;
 }
 static int try_counted(struct shoal_select_ *s, const struct shoal_case *c) {
   union shoal_select_op_ op;
@@ -209,7 +217,7 @@ static int round_of(struct shoal_select_ *s, int rest_too) {
     if (is_counted(c)) {
       point_at(c);
       rc = source->queue.sleeper.attempt(source->queue.sleeper.op);
-      if (has_lock(s, c)) rc = bar(s, rc);
+      if (can_be_barred(s, c)) rc = bar(s, rc);
     } else if (c->kind == SHOAL_CASE_EVENT) {
       rc = shoal_event_look_(&source->event);
     } else if (c->kind == SHOAL_CASE_ACQUIRE) {
@@ -233,7 +241,9 @@ static int add_queue(struct shoal_select_ *s, uint32_t i) {
   source->queue.select = s;
   source->queue.attempt = attempt_of(s, c);
   source->queue.sleeper = (struct shoal_sleeper_){.view = view_of(c),
-                                                  .attempt = has_lock(s, c) ? try_source : source->queue.attempt,
+                                                  .attempt = !can_be_barred(s, c) ? source->queue.attempt
+                                                             : is_topic(c)        ? try_topic
+                                                                                  : try_source,
                                                   .op = &source->queue.op,
                                                   .side = side_of(c),
                                                   .me = (uint32_t)me,
@@ -315,11 +325,11 @@ static int settle_queue(struct shoal_select_ *s, uint32_t i, uint32_t *used, uin
   sleeper->n = 0;
   --*left;
   point_at(&s->cases[i]);
-  int locked = has_lock(s, &s->cases[i]);
-  if (locked) sleeper->deadline = inside(s);
+  int barred = can_be_barred(s, &s->cases[i]);
+  if (barred) sleeper->deadline = inside(s);
   int rc = shoal_sleeper_settle_(sleeper);
   *used += sleeper->n;
-  return locked ? bar(s, rc) : rc;
+  return barred ? bar(s, rc) : rc;
 }
 
 // Of the permits as many as there is room for.

@@ -215,8 +215,9 @@ int shoal_topic_unlink(struct shoal_segment *seg, const char *name) {
 
 int shoal_topic_detach(struct shoal_topic *t) {
   if (shoal_role_elsewhere_(&t->wait)) return shoal_fail_(-EBUSY, "another thread has a role through this handle");
+  int rc = shoal_topic_unsubscribe(t);
+  if (rc) return rc;
   shoal_topic_leave(t);
-  shoal_topic_unsubscribe(t);
   if (t->segment) shoal_object_close(t->segment, &t->object);
   free(t);
   return 0;
@@ -241,9 +242,8 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
 }
 static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
   struct shoal_topic *t = shoal_topic_of_(view);
-  (void)deadline;
-  if (role <= view->count[SHOAL_PRODUCER]) shoal_topic_recover_publisher_(t, role);
-  else shoal_topic_unsubscribe_(t, role, 1);
+  if (role > view->count[SHOAL_PRODUCER]) return shoal_topic_unsubscribe_(t, role, 1, deadline);
+  shoal_topic_recover_publisher_(t, role);
   return 0;
 }
 static int held(struct shoal_eventcount_view *view, uint32_t me) {
@@ -299,9 +299,9 @@ int shoal_topic_unsubscribe(struct shoal_topic *t) {
   uint32_t me = known(t, SHOAL_CONSUMER);
   if (!me) return 0;
   void *pending = begin(t);
-  shoal_topic_unsubscribe_(t, me, 0);
+  int rc = shoal_topic_unsubscribe_(t, me, 0, SHOAL_TRY);
   end(pending);
-  return shoal_role_leave(&t->wait, SHOAL_CONSUMER);
+  return rc ? rc : shoal_role_leave(&t->wait, SHOAL_CONSUMER);
 }
 
 // ---- publishing ----
@@ -322,11 +322,15 @@ int shoal_topic_would_publish_(void *arg) {
   return shoal_topic_blocker_of_publish_(op->t) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
 }
 
-// Points list_op_pending at the bell, attempts, waits.
+// Points list_op_pending at the bell, attempts, waits. Barred from a dead member's role it looks once a second, while it has time,
+// whether what it waits for has come all the same.
 static int run(struct shoal_topic_op_ *op, int side, int (*attempt)(void *), shoal_deadline deadline) {
   void *pending = begin(op->t);
-  int rc = attempt(op);
-  if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_eventcount_wait(&op->t->wait, side, op->me, attempt, op, deadline);
+  int rc;
+  do {
+    rc = attempt(op);
+    if (SHOAL_UNLIKELY(rc == -EAGAIN)) rc = shoal_eventcount_wait(&op->t->wait, side, op->me, attempt, op, deadline);
+  } while (SHOAL_UNLIKELY(rc == -ETIMEDOUT) && !shoal_deadline_passed(deadline));
   end(pending);
   return rc;
 }

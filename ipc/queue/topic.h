@@ -40,7 +40,10 @@
 //          A dead subscriber is taken out by whoever finds that it must wait for it: nobody waits for the dead. The
 //          last publisher left or died and all has been received: -EPIPE; a new publisher, and it goes on. Without
 //          subscribers, publishers go on. A peer that is stopped inside an operation, not dead, keeps those behind it
-//          waiting.
+//          waiting. One that is stopped as it joins or leaves a group, or takes a dead member out of one, is waited for by who
+//          would do that, too: subscribe, unsubscribe and detach for a second, then -ETIMEDOUT, nothing changed; a get or a
+//          publish that has to wait, and meets a dead member, until its deadline, with SHOAL_TRY for a second, then -ETIMEDOUT:
+//          the dead one stays, and what it held. What is there for them meanwhile they have within a second.
 // CLOSE    subscribers receive what is there, then -EPIPE. In a group only when no other member holds a message that
 //          could come back.
 // COST     publish: a claim (compare-and-set) and a store, however many subscribers; every eighth of a ring, or more
@@ -98,7 +101,7 @@ int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, cons
 // The name. -ENOENT, -EBADMSG no topic's
 int shoal_topic_unlink(struct shoal_segment *seg, const char *name);
 // Ends the calling thread's subscription and role, and frees the handle. -EBUSY, nothing changed: another thread of
-// this process publishes or subscribes through it.
+// this process publishes or subscribes through it. As unsubscribe: the handle is there still.
 int shoal_topic_detach(struct shoal_topic *t);
 // For everybody, for good. 0.
 int shoal_topic_close(struct shoal_topic *t);
@@ -109,7 +112,8 @@ int shoal_topic_close(struct shoal_topic *t);
 int shoal_topic_join(struct shoal_topic *t);
 // Its reservations are cancelled. 0, also if it is none.
 int shoal_topic_leave(struct shoal_topic *t);
-// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT: a subscriber that is waited for is a ring behind; -EPIPE, -EUSERS. Sleeps.
+// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT: a subscriber that is waited for is a ring behind, or (SHOAL_TRY, too) CRASH, above; -EPIPE,
+// -EUSERS. Sleeps.
 // Typed forms: -EBADMSG, its messages are of another size.
 int shoal_topic_publish(struct shoal_topic *t, const void *element, shoal_deadline deadline);
 // A slot to write, published by commit, given up by cancel. Errors as publish. A reservation holds up what is published behind it.
@@ -121,12 +125,13 @@ int shoal_topic_cancel(struct shoal_topic *t, struct shoal_loan *loan);
 // ---- subscribing ----
 // `how` may be NULL. -EBUSY: the thread subscribes already; -EUSERS: as many subscribers, or groups, as there may be,
 // all alive; -EINVAL, -ENAMETOOLONG, -EBADMSG: the group has another policy. Waits for who joins or leaves a group at
-// this moment.
+// this moment: -ETIMEDOUT after a second.
 int shoal_topic_subscribe(struct shoal_topic *t, const struct shoal_topic_subscription *how) SHOAL_MUST_CHECK;
-// What a member of a group holds goes to another. 0, also if there is no subscription.
+// What a member of a group holds goes to another. 0, also if there is no subscription; a member: -ETIMEDOUT, it has all that it had
+// (CRASH, above).
 int shoal_topic_unsubscribe(struct shoal_topic *t);
-// Copies the next message. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE; -EINVAL: the thread does not subscribe;
-// -EBUSY: it holds a message. Sleeps.
+// Copies the next message. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT (SHOAL_TRY, too: CRASH, above), -EPIPE; -EINVAL: the thread does not
+// subscribe; -EBUSY: it holds a message. Sleeps.
 int shoal_topic_get(struct shoal_topic *t, void *element, shoal_deadline deadline);
 // The same in place, one at a time, with the same errors; only to be read: others read it, too. loan->redelivered: members that died
 // with it.

@@ -237,9 +237,17 @@ static void doubt_owner(const struct shoal_topic *t) {
 }
 #define DOUBT_MS 100  // it is held for microseconds, or its owner is stopped
 
-static void lock(const struct shoal_topic *t) {
-  while (shoal_robust_acquire_(&t->shm->lock, shoal_after_ms(DOUBT_MS)) == -ETIMEDOUT) doubt_owner(t);
-  // -EOWNERDEAD: what the dead one left is in order at every instruction
+// A second at most: those who wait for something else besides look at that again.
+static int lock(const struct shoal_topic *t, shoal_deadline deadline) {
+  shoal_deadline end = shoal_after_ns(SHOAL_RECHECK_NS);
+  if (!shoal_deadline_is_try(deadline) && deadline.ns < end.ns) end = deadline;
+  do {
+    shoal_deadline doubt = shoal_after_ms(DOUBT_MS);
+    // -EOWNERDEAD: what the dead one left is in order at every instruction
+    if (shoal_robust_acquire_(&t->shm->lock, doubt.ns < end.ns ? doubt : end) != -ETIMEDOUT) return 0;
+    doubt_owner(t);
+  } while (!shoal_deadline_passed(end));
+  return shoal_fail_(-ETIMEDOUT, "somebody stands in a change of groups, or its lock is damaged");
 }
 static void unlock(const struct shoal_topic *t) { shoal_robust_release_(&t->shm->lock); }
 
@@ -300,8 +308,9 @@ int shoal_topic_group_join_(struct shoal_topic *t, uint32_t me, const struct sho
   struct name name = {{0}};
   memcpy(&name, how->group, strlen(how->group));
   shoal_role_hold(&t->wait, me);  // others wait for what it may die with
-  lock(t);
-  int rc = join(t, shoal_topic_seat_(t, me), &name, how);
+  int rc = lock(t, SHOAL_TRY);
+  if (rc) return rc;
+  rc = join(t, shoal_topic_seat_(t, me), &name, how);
   unlock(t);
   return rc;
 }
@@ -323,9 +332,10 @@ static int leave_behind(const struct shoal_topic *t, uint32_t g, uint32_t entry,
   return stray(t, g, entry, c, died);
 }
 
-void shoal_topic_group_leave_(struct shoal_topic *t, uint32_t me, uint32_t g, int died) {
+int shoal_topic_group_leave_(struct shoal_topic *t, uint32_t me, uint32_t g, int died, shoal_deadline deadline) {
   struct shoal_topic_seat_shm *seat = shoal_topic_seat_(t, me);
-  lock(t);
+  int rc = lock(t, deadline);
+  if (rc) return rc;
   for (uint32_t i = 0; i < t->wait.count[SHOAL_CONSUMER]; i++) {
     uint64_t c = shoal_load64_seq_cst(claim_of(t, g, i));  // [C3]
     while (shoal_slot_state_(c) && shoal_slot_owner_(c) == me) {
@@ -341,4 +351,12 @@ void shoal_topic_group_leave_(struct shoal_topic *t, uint32_t me, uint32_t g, in
   if (!has_members(t, g, seat)) shoal_store32_release(&t->group[g].live, 0);
   shoal_store32_relaxed(&seat->group, 0);
   unlock(t);
+  return 0;
+}
+
+int shoal_topic_group_is_barred_(const struct shoal_topic *t) {
+  if (!shoal_robust_owner(shoal_load32_relaxed(&t->shm->lock.word))) return 0;
+  for (uint32_t i = 0; i < t->wait.count[SHOAL_CONSUMER]; i++)
+    if (shoal_topic_group_of_(t, &t->seats[i]) && shoal_role_is_dead(&t->wait, shoal_topic_role_(t, i))) return 1;
+  return 0;
 }

@@ -94,7 +94,8 @@ uint64_t shoal_topic_start_(const struct shoal_topic *t, struct shoal_topic_seat
 void shoal_topic_hold_(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat, uint64_t hold);
 void shoal_topic_end_(struct shoal_topic *t, uint32_t me, uint64_t at, int again);  // of what is in its hands
 int shoal_topic_in_hand_(const struct shoal_topic *t, uint32_t me, uint64_t at);
-void shoal_topic_unsubscribe_(struct shoal_topic *t, uint32_t me, int died);
+// As shoal_topic_group_leave_.
+int shoal_topic_unsubscribe_(struct shoal_topic *t, uint32_t me, int died, shoal_deadline deadline);
 // How many positions from `at` on are gone, or about to be; its slot is `ahead` laps further.
 uint64_t shoal_topic_missed_(const struct shoal_topic *t, uint64_t at, int64_t ahead);
 // At position `at`: 0 there is nothing, the role in the way, SHOAL_BLOCKER_NONE.
@@ -103,8 +104,11 @@ uint32_t shoal_topic_blocker_of_get_(const struct shoal_topic *t, uint32_t me);
 
 // ---- topic_group.c; `g`: which group, in bounds ----
 int shoal_topic_group_next_(struct shoal_topic_op_ *op, uint32_t g);
+// Both -ETIMEDOUT, nothing changed: somebody stands in such a change, for a second, or (leave) beyond the deadline.
 int shoal_topic_group_join_(struct shoal_topic *t, uint32_t me, const struct shoal_topic_subscription *how);
-void shoal_topic_group_leave_(struct shoal_topic *t, uint32_t me, uint32_t g, int died);
+int shoal_topic_group_leave_(struct shoal_topic *t, uint32_t me, uint32_t g, int died, shoal_deadline deadline);
+// Who came to take a dead member out now would wait for one who stands in a change of groups.
+int shoal_topic_group_is_barred_(const struct shoal_topic *t);
 void shoal_topic_group_end_(const struct shoal_topic *t, uint32_t g, uint32_t entry, int again);
 int shoal_topic_group_in_hand_(const struct shoal_topic *t, uint32_t g, uint32_t me, uint32_t entry, uint64_t at);
 int shoal_topic_group_held_(const struct shoal_topic *t, uint32_t g, uint32_t me);

@@ -59,11 +59,13 @@ int shoal_topic_subscribe_(struct shoal_topic *t, uint32_t me, const struct shoa
 }
 
 // By its owner, or its only heir. Its caller rings.
-void shoal_topic_unsubscribe_(struct shoal_topic *t, uint32_t me, int died) {
+int shoal_topic_unsubscribe_(struct shoal_topic *t, uint32_t me, int died, shoal_deadline deadline) {
   struct shoal_topic_seat_shm *seat = shoal_topic_seat_(t, me);
   uint32_t g = shoal_topic_group_of_(t, seat);
-  if (g) shoal_topic_group_leave_(t, me, g - 1, died);
+  int rc = g ? shoal_topic_group_leave_(t, me, g - 1, died, deadline) : 0;
+  if (rc) return rc;
   shoal_exchange64_seq_cst(&seat->hold, 0);  // [H1]
+  return 0;
 }
 
 // ---- reading ----

@@ -12,7 +12,7 @@ struct message {
 };
 SHOAL_TOPIC_TYPED(messages, struct message)
 
-enum { STAGE = OWN_WORDS, READ };  // T->word; READ + i: how many reader i has read
+enum { STAGE = OWN_WORDS, READ, TOLD = READ + 2 };  // T->word; READ + i: how many reader i has read
 
 static void *memory;
 static struct shoal_topic *Q, *R[2], *G;  // the driver's: a publisher; two that read alone; a member of the group
@@ -478,6 +478,106 @@ static void other_published(void) {
 }
 TOPIC(room_victim, "publish, asleep for room behind another", .setup = full_read_by_one, .prepare = publishing,
       .ready = one_publisher, .op = op_publish, .asleep = room_for_all, .check = other_published);
+
+// ---- somebody is stopped in a change of groups, for longer than a second; then that one goes on ----
+
+static void stands_inside(int i) {
+  struct shoal_topic *t = attach();
+  (void)i;
+  CRASH_OK(shoal_topic_join(t));
+  CRASH_OK(shoal_robust_acquire_(&t->shm->lock, SHOAL_FOREVER));
+  crash_gate();
+  shoal_robust_release_(&t->shm->lock);
+}
+static int insider;
+static void one_inside(void) {
+  insider = crash_actor(stands_inside, 0);
+  crash_at_gate(1);
+}
+static void goes_on_inside(void) {
+  if (!T->gate) crash_open_gate();
+  CRASH_UNTIL(crash_finished(insider), "it does not come out");
+}
+static void a_second_passes_then_it_goes_on(void) {
+  if (T->word[TURN]++) goes_on_inside();
+  else crash_deadline_passes(&Q->shm->lock.word);
+}
+static void check_group_beside(void) {
+  goes_on_inside();
+  crash_kill_victim();
+  check_group();
+}
+static int is_told(int rc) { return rc == -ETIMEDOUT && (T->word[TOLD] = 1); }
+static void told_if_late(void) {
+  CRASH_EXPECT(!T->word[TURN] || T->word[TOLD], "a second has passed, and it was told nothing");
+}
+static void op_unsubscribe_at_last(void) {
+  int rc;
+  while (is_told(rc = shoal_topic_unsubscribe(Q)))
+    CRASH_EXPECT(shoal_role_known(&Q->wait, SHOAL_CONSUMER), "it has left");
+  told_if_late();
+  CRASH_EXPECT(rc == 0, "unsubscribe answered %d", rc);
+  T->word[HELD] = 0;
+}
+static void op_subscribe_at_last(void) {
+  const struct shoal_topic_subscription how = {.group = "group"};
+  int rc;
+  while (is_told(rc = shoal_topic_subscribe(Q, &how)))
+    CRASH_EXPECT(!shoal_role_known(&Q->wait, SHOAL_CONSUMER), "it has a role");
+  told_if_late();
+  CRASH_EXPECT(rc == 0, "subscribe answered %d", rc);
+}
+static void op_get_all(void) {
+  int rc;
+  do {
+    rc = shoal_topic_get(Q, (void *)&T->out[0], SHOAL_TRY);
+    CRASH_EXPECT(rc == 0 || is_told(rc) || rc == -EAGAIN, "get answered %d", rc);
+    if (rc == 0) whole((const struct message *)&T->out[0]), ledger_took(T->out[0]);
+    T->out[0] = 0;
+  } while (rc != -EAGAIN);
+  told_if_late();
+}
+static void op_member_gets(void) { member(), op_second_get(); }
+static void check_beside_pair(void) { check_group_of(2); }
+#define BESIDE(id, text, state, role, what)                                                                        \
+  TOPIC(beside_##id, text ", one stopped in a change", .setup = state, .prepare = role, .ready = one_inside,       \
+        .op = what, .asleep = a_second_passes_then_it_goes_on, .check = check_group_beside);                       \
+  TOPIC(beside_on_##id, text ", one stopped in a change, all go on", .kind = CRASH_RESUMED, .setup = state,        \
+        .prepare = role, .ready = one_inside, .op = what, .asleep = a_second_passes_then_it_goes_on,               \
+        .resumed = goes_on_inside, .check = check_group_beside);                                                   \
+  TOPIC(beside_pair_##id, "pair, " text ", one stopped in a change, then get", .kind = CRASH_PAIR, .setup = state, \
+        .prepare = role, .ready = one_inside, .op = what, .asleep = a_second_passes_then_it_goes_on,               \
+        .ready2 = goes_on_inside, .op2 = op_member_gets, .check = check_beside_pair)
+BESIDE(leave, "unsubscribe in a group", group_part, member_receive, op_unsubscribe_at_last);
+BESIDE(join, "subscribe in a group", group_part, NULL, op_subscribe_at_last);
+BESIDE(get, "get in a group, another dead with a message", of_the_dead, member, op_get_all);
+
+// A message of the dead is in the way, until another has it.
+static void the_dead_in_the_way(void) {
+  group_full();
+  crash_survivor(member_receive);
+  T->word[HELD] = 0;
+}
+static void ledger_takes_all(void) {
+  struct message m;
+  while (messages_get(G, &m, SHOAL_TRY) == 0) whole(&m), ledger_took(m.id);
+}
+static void a_second_passes_then_there_is_room(void) {
+  if (T->word[TURN] < 2) a_second_passes_then_it_goes_on();
+  else ledger_takes_all();
+}
+static void published_or_not(void) {
+  goes_on_inside();
+  ledger_takes_all();
+  for (uint32_t id = 1; id <= T->word[NEXT]; id++)
+    CRASH_EXPECT(T->taken[id] == 1, "%u came %u times", id, T->taken[id]);
+  CRASH_EXPECT(T->taken[MINE] >= T->word[ACKNOWLEDGED] && T->taken[MINE] < 2, "it came %u times", T->taken[MINE]);
+  unsubscribe_all();
+  crash_survivor(fill_and_empty);
+}
+TOPIC(beside_publish, "publish, full, another dead with a message, one stopped in a change",
+      .setup = the_dead_in_the_way, .prepare = publishing, .ready = one_inside, .op = op_publish,
+      .asleep = a_second_passes_then_there_is_room, .check = published_or_not);
 
 // ---- a group asleep ----
 

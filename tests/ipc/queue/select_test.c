@@ -1450,6 +1450,71 @@ static void test_all_that_sleep_for_a_topic(void **state) {
   unmake_topic();
 }
 
+static void dies_with_a_message(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_topic *t = open_topic();
+  struct shoal_loan loan;
+  (void)i;
+  subscribe(t, SHOAL_TOPIC_WAIT, "g");
+  CHECK(shoal_topic_receive(t, &loan, SHOAL_FOREVER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  _exit(0);
+}
+static void stands_in_a_change(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_topic *t = open_topic();
+  (void)i;
+  CHECK(shoal_topic_join(t) == 0 && shoal_robust_acquire_(&t->shm->lock, SHOAL_FOREVER) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  while (shoal_load32_seq_cst(&s->stage) == 0) sched_yield();
+  shoal_robust_release_(&t->shm->lock);
+  CHECK(shoal_topic_detach(t) == 0);
+}
+static struct shoal_topic_info topic_info(void) {
+  struct shoal_topic_info info;
+  CHECK(shoal_topic_info(topic, &info) == 0);
+  return info;
+}
+// A dead member is about, and somebody is stopped in a change of groups: that is in no other case's way, nor in the way of what is
+// published; and nobody is told to look again for nothing.
+static void test_one_is_stopped_in_a_change_of_groups(void **state) {
+  (void)state;
+  uint64_t v = 0, w = 0;
+  born = 0;
+  make_topic(4);
+  make(1);
+  struct shoal_topic *t = open_topic();
+  subscribe(t, SHOAL_TOPIC_WAIT, "g");
+  assert_int_equal(publish(1), 0);
+  assert_int_equal(shoal_queue_join(Q[0], SHOAL_PRODUCER), 0);
+  struct peer dead = bear(dies_with_a_message, 0);
+  peer_join(&dead);
+  struct peer p = bear(stands_in_a_change, 0);
+  stop(&p);
+  struct shoal_case c[] = {topic_of_on_get(t, &v), number_queue_on_get(Q[0], &w), shoal_on_time(shoal_after_ms(50))};
+  c[0].turn_ = 3;  // the search begins there
+  assert_int_equal(shoal_select(c, 3, SHOAL_FOREVER), 2);
+  struct shoal_topic_info before = topic_info();
+  assert_int_equal(shoal_select(c, 2, SHOAL_TRY), -EAGAIN);
+  for (uint32_t n = 1; n < 3; n++) assert_int_equal(shoal_select(c, n, shoal_after_ms(30)), -ETIMEDOUT);
+  assert_int_equal(topic_info().rings, before.rings);
+  assert_int_equal(shoal_select(c, 1, SHOAL_TRY), -ETIMEDOUT);
+  assert_int_equal(topic_info().reaped, 0);
+  put(Q[0], 5);
+  assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 1);
+  assert_int_equal(publish(2), 0);
+  assert_int_equal(shoal_select(c, 1, SHOAL_FOREVER), 0);
+  assert_int_equal(v, 2);
+  kill(p.pid, SIGCONT);
+  shoal_store32_seq_cst(&shared()->stage, 1);
+  assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 0);
+  assert_int_equal(v, 1);
+  peer_join(&p);
+  assert_int_equal(shoal_topic_detach(t), 0);
+  unmake();
+  unmake_topic();
+}
+
 static void publishes_by_select(void *memory, unsigned i) {
   struct shared *s = memory;
   struct shoal_queue *q = attach(memory, 0);
@@ -1542,6 +1607,7 @@ int main(void) {
       cmocka_unit_test(test_a_topic_is_read),
       cmocka_unit_test(test_a_topic_is_published),
       cmocka_unit_test(test_all_that_sleep_for_a_topic),
+      cmocka_unit_test(test_one_is_stopped_in_a_change_of_groups),
       cmocka_unit_test(test_a_topic_by_select_threads),
       cmocka_unit_test(test_a_topic_by_select_processes),
   };

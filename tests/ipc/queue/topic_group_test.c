@@ -5,7 +5,10 @@
 //   4 a group is there as long as it has members; its policy and history are its first member's
 //   5 the end is told when nothing is in other members' hands
 //   6 a group that nobody waits for is passed by, and told what it missed
+//   7 beside one who is stopped in a change of groups others are told so after a second, or at their deadline, and have all they had
 #include "tests/ipc/queue/topic_fixture.h"
+
+#include <sys/wait.h>
 
 // ---- 1 ----
 
@@ -293,6 +296,99 @@ static void test_a_group_is_passed_by(void **state) {
 
 // ---- all of it ----
 
+// ---- 7 ----
+
+static void stands_inside(void *memory, unsigned i) {
+  struct shared *s = memory;
+  struct shoal_topic *t = attach(memory);
+  (void)i;
+  CHECK(shoal_topic_join(t) == 0 && shoal_robust_acquire_(&t->shm->lock, SHOAL_FOREVER) == 0);
+  shoal_store32_seq_cst(&s->done, 1);
+  while (shoal_load32_seq_cst(&s->done) == 1) sched_yield();
+  shoal_robust_release_(&t->shm->lock);
+  CHECK(shoal_topic_detach(t) == 0);
+}
+static struct peer stopped_inside(void) {
+  struct peer p = peer_start(&arena, stands_inside, 0);
+  int status;
+  await(&shared()->done, 1);
+  CHECK(kill(p.pid, SIGSTOP) == 0 && waitpid(p.pid, &status, WUNTRACED) == p.pid);
+  return p;
+}
+static void goes_on(struct peer *p) {
+  shoal_store32_seq_cst(&shared()->done, 2);
+  kill(p->pid, SIGCONT);
+  peer_join(p);
+}
+
+// What is no change of groups goes on.
+static void test_changes_beside_one_who_is_stopped_in_one(void **state) {
+  (void)state;
+  struct shoal_topic *t = make_of(8), *mine = member(0, "group"), *late = attach(arena.memory),
+                     *alone = attach(arena.memory);
+  const struct shoal_topic_subscription how = {.group = "group"};
+  struct shoal_loan loan;
+  publish(t, 1), publish(t, 2);
+  assert_int_equal(receive(mine, &loan), 1);
+  struct peer p = stopped_inside();
+  assert_int_equal(shoal_topic_subscribe(late, &how), -ETIMEDOUT);
+  assert_int_equal(shoal_topic_unsubscribe(mine), -ETIMEDOUT);
+  assert_int_equal(shoal_topic_detach(mine), -ETIMEDOUT);
+  assert_int_equal(info_of(t).subscribers, 1);
+  subscribe(alone);
+  publish(t, 3);
+  assert_int_equal(get(alone), 3);
+  assert_int_equal(shoal_topic_detach(alone), 0);
+  assert_int_equal(shoal_topic_release(mine, &loan), 0);
+  assert_int_equal(get(mine), 2);
+  goes_on(&p);
+  assert_int_equal(shoal_topic_subscribe(late, &how), 0);
+  assert_int_equal(shoal_topic_detach(mine), 0);
+  assert_int_equal(get(late), 3);
+  assert_int_equal(shoal_topic_detach(late), 0);
+  assert_int_equal(info_of(t).groups, 0);
+  unmake(t);
+}
+
+static void reads_one(void *memory, unsigned i) {
+  struct shoal_topic *t = attach(memory);
+  (void)i;
+  subscribe(t);
+  CHECK(get(t) == 1);
+  CHECK(shoal_topic_detach(t) == 0);
+}
+// The dead one stays, and what it held; who waits for something else has that.
+static void test_a_dead_member_beside_one_who_is_stopped_in_a_change(void **state) {
+  (void)state;
+  struct shoal_topic *t = make_of(8), *mine = member(0, "group");
+  struct shoal_loan loan;
+  uint64_t v = 0;
+  publish(t, 9);
+  struct peer dead = peer_start(&arena, receive_and_stay, 0), reader;
+  await(&shared()->stage, 1);
+  peer_kill(&dead);
+  struct peer p = stopped_inside();
+  sleepers_start(&reader, 1, reads_one);
+  publish(t, 1);
+  peer_join(&reader);
+  assert_int_equal(get(mine), 1);
+  assert_int_equal(try_get(mine), -ETIMEDOUT);
+  assert_int_equal(shoal_role_reap(&t->wait), -ETIMEDOUT);
+  shoal_deadline later = shoal_after_ns(SHOAL_RECHECK_NS + SHOAL_RECHECK_NS / 4);
+  assert_int_equal(numbers_get(mine, &v, later), -ETIMEDOUT);
+  assert_true(shoal_deadline_passed(later));
+  for (v = 2; v < 8; v++) publish(t, v);
+  assert_int_equal(try_publish(t, 8), -ETIMEDOUT);
+  for (v = 2; v < 8; v++) assert_int_equal(get(mine), v);
+  goes_on(&p);
+  assert_int_equal(receive(mine, &loan), 9);
+  assert_int_equal(loan.redelivered, 1);
+  assert_int_equal(shoal_topic_release(mine, &loan), 0);
+  assert_int_equal(try_publish(t, 8), 0);
+  assert_int_equal(shoal_topic_detach(mine), 0);
+  unmake(t);
+}
+
 #define KILLS 200u
 #define EACH_KILL 100u  // messages
 #define NUMBERS (KILLS * EACH_KILL)
@@ -373,6 +469,8 @@ int main(void) {
       cmocka_unit_test(test_a_group_is_waited_for),
       cmocka_unit_test(test_the_end_waits_for_what_others_hold),
       cmocka_unit_test(test_a_group_is_passed_by),
+      cmocka_unit_test(test_changes_beside_one_who_is_stopped_in_one),
+      cmocka_unit_test(test_a_dead_member_beside_one_who_is_stopped_in_a_change),
       cmocka_unit_test(test_random_kills_among_processes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
