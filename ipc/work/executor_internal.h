@@ -277,7 +277,13 @@ int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, uint
 void shoal_job_kill_(struct shoal_executor *ex, uint64_t s);
 
 // ---- job_then.c: jobs that begin when another is over ----
-// Of a job that is over: has the next one begin, if there is one.
+struct shoal_next_ {  // a job, and its state, 0: none
+  uint32_t job;
+  uint64_t s;
+};
+// Of a job that is over: has the next one begin, if there is one. If the queue is closed, it never will: which it is, to be cancelled.
+struct shoal_next_ shoal_job_order_next_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next);
+// The same, and cancels it.
 void shoal_job_follow_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next);
 // Of a pending job: helps, if what it waits for is over and nobody has said so. 1: it still waits.
 int shoal_job_waits_(struct shoal_executor *ex, uint32_t job, uint64_t s);

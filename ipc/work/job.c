@@ -398,7 +398,9 @@ int shoal_executor_submit(struct shoal_executor *ex, const char *task, const voi
 
 // ---- the end of a job ----
 
-int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to) {
+// As shoal_job_finish_; *never: the next job, if it will not begin.
+static int finish_one(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to,
+                      struct shoal_next_ *never) {
   struct shoal_job_shm *cell = &ex->cells[job];
   uint64_t more = s & (SHOAL_JOB_DETACHED_ | SHOAL_JOB_DIED_), flags = SHOAL_JOB_ASLEEP_ | SHOAL_JOB_DETACHED_;
   uint64_t is = s & ~(flags | SHOAL_JOB_DIED_);
@@ -410,9 +412,19 @@ int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum 
   s = shoal_job_with_(s, to) | more;
   uint64_t next = shoal_load64_seq_cst(&cell->next);  // [Y1] pairs with [Y5]: who comes later sees that it is over
   if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(cell), INT32_MAX);
-  if (SHOAL_UNLIKELY((uint32_t)next)) shoal_job_follow_(ex, job, shoal_job_generation_(s), next);
+  if (SHOAL_UNLIKELY((uint32_t)next)) *never = shoal_job_order_next_(ex, job, shoal_job_generation_(s), next);
   if (SHOAL_UNLIKELY(after)) shoal_job_let_go_(ex, job, after);
   if (s & SHOAL_JOB_DETACHED_) shoal_job_free_(ex, job, s);
+  return 1;
+}
+int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to) {
+  struct shoal_next_ never = {0};
+  if (!finish_one(ex, job, s, to, &never)) return 0;
+  while (SHOAL_UNLIKELY(never.s)) {  // however many wait for one another
+    struct shoal_next_ one = never;
+    never.s = 0;
+    (void)finish_one(ex, one.job, one.s, SHOAL_JOB_CANCELLED_, &never);
+  }
   return 1;
 }
 

@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/futex.h"
+#include "ipc/queue/queue_internal.h"
 #include "ipc/work/executor_internal.h"
 
 static uint32_t job_of(uint64_t after) { return (uint32_t)(after - 1); }
@@ -32,16 +33,25 @@ int shoal_job_is_needed_(struct shoal_executor *ex, uint32_t job, uint32_t gener
   return next_of(ex, job, generation, next) != 0;
 }
 
-void shoal_job_follow_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next) {
+struct shoal_next_ shoal_job_order_next_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next) {
   uint64_t s = next_of(ex, job, generation, next);
   struct shoal_order_ order = {(uint32_t)next - 1, shoal_job_generation_(s)};
-  if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_) return;
+  struct shoal_next_ none = {0};
+  if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_) return none;
   int rc = shoal_queue_put(ex->queue, &order, SHOAL_TRY);
+  // the end came between its submit's look and this: nobody looks after it any more
+  if (rc == -EPIPE && shoal_eventcount_closed(ex->queue->wait.shm)) return (struct shoal_next_){order.job, s};
   // a worker that waits for it may have to begin it itself
   if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(&ex->cells[order.job]), INT32_MAX);
-  if (rc == 0) return;
+  if (rc == 0) return none;
   shoal_store32_relaxed(&ex->shm->behind, 1);
   if (!shoal_executor_is_creator_(ex)) shoal_executor_attend_(ex);  // it looks again by itself: see watch_workers
+  return none;
+}
+
+void shoal_job_follow_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next) {
+  struct shoal_next_ never = shoal_job_order_next_(ex, job, generation, next);
+  if (SHOAL_UNLIKELY(never.s)) (void)shoal_job_finish_(ex, never.job, never.s, SHOAL_JOB_CANCELLED_);
 }
 
 int shoal_job_waits_(struct shoal_executor *ex, uint32_t job, uint64_t s) {

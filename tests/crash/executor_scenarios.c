@@ -825,3 +825,33 @@ EXECUTOR(work_next, "a worker runs a job and the next", .setup = with_next, .pre
          .check = check_next);
 EXECUTOR(give_up_first, "cancel and release the first of two", .setup = with_next, .op = op_give_up,
          .check = check_next);
+
+// ---- the executor ends between a submit's look and the job ----
+static void end_it(void) {
+  OK(shoal_executor_close(X));
+  OK(shoal_queue_close(X->queue));
+  work_off();
+}
+static void it_ends(void) { crash_survivor(end_it); }
+static void op_then_get(void) {
+  int rc = SHOAL_THEN(&F, small_job, &G);
+  if (rc == 0) {
+    rc = shoal_future_get(&G, NULL, 0, NULL, SHOAL_FOREVER);
+    CRASH_EXPECT((rc == 0 && T->taken[ID] == 2) || rc == -ECANCELED, "run %u times, get answered %d", T->taken[ID], rc);
+    OK(shoal_future_release(&G));
+  } else {
+    CRASH_EXPECT(rc == -EPIPE && T->taken[ID] == 1, "run %u times, then answered %d", T->taken[ID], rc);
+  }
+  OK(shoal_future_release(&F));
+}
+static void nothing_is_left(void) {
+  struct shoal_executor_info info;
+  shoal_executor_reap(X);
+  no_block_is_lost();
+  OK(shoal_executor_info(X, &info));
+  CRASH_EXPECT(info.jobs == 0, "%u cells are not free", info.jobs);
+}
+static void check_nothing_is_left(void) { crash_survivor(nothing_is_left); }
+EXECUTOR(then_ended, "a job after another that is over, the executor ends, goes on", .kind = CRASH_RESUMED,
+         .setup = with_nothing, .prepare = own_job, .ready = run_it, .op = op_then_get, .asleep = run_it,
+         .stopped = it_ends, .check = check_nothing_is_left);

@@ -1,7 +1,9 @@
 // ipc/work/future: jobs after one another, and futures among other things that are waited for. Claims
 //   then        a job begins when another is over, on its result, also of a worker that died, a megabyte, and released before;
 //               failures and cancels skip it; in a task, with one worker; what does not go changes nothing; no cell is lost
+//   ended       a job that was to begin after another is cancelled if the executor's end comes between, and so is each behind it
 //   select      a future among queues and times: its end, a worker's death, a limit and its release end the select
+#include "ipc/work/executor_internal.h"
 #include "tests/ipc/work/executor_support.h"
 
 // ---- one after another ----
@@ -123,6 +125,39 @@ static void test_then(void **state) {
   end_executor(ex);
 }
 
+// As who looked whether it may submit, and went on when all was over.
+static int after_the_end(struct shoal_executor *ex, const struct shoal_future *f, struct shoal_future *out) {
+  shoal_store32_relaxed(&ex->shm->closed, 0);
+  shoal_store32_relaxed(&ex->shm->terminated, 0);
+  int rc = SHOAL_THEN(f, add_one, out);
+  shoal_store32_relaxed(&ex->shm->closed, 1);
+  shoal_store32_relaxed(&ex->shm->terminated, 1);
+  return rc;
+}
+static void test_ended(void **state) {
+  (void)state;
+  enum { LONG = 4000 };
+  static struct shoal_future f[LONG], g[2];
+  struct small s = {.id = 1, .in = 3};
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  assert_int_equal(SHOAL_SUBMIT(ex, square, &s, &g[0]), 0);
+  assert_int_equal(shoal_future_get(&g[0], NULL, 0, NULL, SHOAL_FOREVER), 0);
+  s = (struct small){.id = 2, .in = 1};
+  assert_int_equal(SHOAL_SUBMIT(ex, hold, &s, &f[0]), 0);
+  for (int i = 1; i < LONG; i++) assert_int_equal(SHOAL_THEN(&f[i - 1], add_one, &f[i]), 0);
+  await_begun(2);
+  assert_int_equal(shoal_executor_terminate(ex, SHOAL_TRY), 0);
+  for (int i = 1; i < LONG; i++) assert_int_equal(shoal_future_get(&f[i], NULL, 0, NULL, SHOAL_TRY), -ECANCELED);
+  assert_int_equal(after_the_end(ex, &g[0], &g[1]), 0);
+  assert_int_equal(shoal_future_get(&g[1], NULL, 0, NULL, SHOAL_TRY), -ECANCELED);
+  assert_int_equal(shoal_future_release(&g[1]), 0);
+  assert_int_equal(after_the_end(ex, &g[0], NULL), 0);
+  for (int i = 0; i < LONG; i++) assert_int_equal(shoal_future_release(&f[i]), 0);
+  assert_int_equal(shoal_future_release(&g[0]), 0);
+  expect_no_jobs(ex);
+  end_executor(ex);
+}
+
 static int let_go_soon(void *arg) {
   (void)arg;
   usleep(20000);
@@ -178,6 +213,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_then, set_up),
       cmocka_unit_test_setup(test_select, set_up),
+      cmocka_unit_test_setup(test_ended, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
