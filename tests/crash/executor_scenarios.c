@@ -855,3 +855,91 @@ static void check_nothing_is_left(void) { crash_survivor(nothing_is_left); }
 EXECUTOR(then_ended, "a job after another that is over, the executor ends, goes on", .kind = CRASH_RESUMED,
          .setup = with_nothing, .prepare = own_job, .ready = run_it, .op = op_then_get, .asleep = run_it,
          .stopped = it_ends, .check = check_nothing_is_left);
+
+// ---- who calls is killed: what was submitted runs, or never was; nothing of theirs stays ----
+// Whose jobs they were is dead: each ran once, all up to one that was acknowledged did, and the others may have.
+static void left_by_caller(void) {
+  struct shoal_executor_info info;
+  heal();
+  shoal_executor_reap(X);
+  work_off();
+  for (uint32_t i = 0; i < MANY; i++) {
+    CRASH_EXPECT(T->taken[FIRST + i] <= 1, "%u ran %u times", i, T->taken[FIRST + i]);
+    CRASH_EXPECT(T->taken[FIRST + i] >= (i < T->word[ACKNOWLEDGED]), "%u was submitted, and did not run", i);
+  }
+  shoal_executor_reap(X);
+  OK(shoal_executor_info(X, &info));
+  CRASH_EXPECT(info.pending + info.running == 0, "%u, %u are not over", info.pending, info.running);
+  all_cells_are_free();
+}
+static void check_left_by_caller(void) { crash_survivor(left_by_caller); }
+static void op_map(void) {
+  struct small own[MANY];
+  struct shoal_map *map;
+  for (uint32_t i = 0; i < MANY; i++) own[i] = (struct small){.id = FIRST + i, .in = 1 + i};
+  OK(SHOAL_MAP_ASYNC(X, small_job, own, MANY, 1, &map));
+  T->word[ACKNOWLEDGED] = MANY;
+  OK(shoal_map_get(map, NULL, SHOAL_FOREVER));
+  for (uint32_t i = 0; i < MANY; i++) CRASH_EXPECT(own[i].out == 2 * (1 + i), "%u: %u", i, own[i].out);
+  OK(shoal_map_end(map));
+}
+static int three_of_them(void *arg, void *item) {
+  uint32_t *next = arg, i = (*next)++;
+  *(struct small *)item = (struct small){.id = FIRST + i, .in = 1 + i};
+  return i < MANY;
+}
+static void op_imap(void) {
+  const struct shoal_imap_options o = {.window = 2};
+  uint32_t next = 0, i = 0;
+  struct shoal_imap *it;
+  struct small s;
+  int rc;
+  OK(SHOAL_IMAP(X, small_job, three_of_them, &next, &o, &it));
+  for (; (rc = shoal_imap_next(it, &s, sizeof s, NULL, SHOAL_FOREVER)) == 0; T->word[ACKNOWLEDGED] = ++i)
+    CRASH_EXPECT(s.id == FIRST + i && s.out == 2 * (1 + i), "%u: %u, %u", i, s.id - FIRST, s.out);
+  CRASH_EXPECT(rc == -ENOENT && i == MANY, "it ended after %u, with %d", i, rc);
+  OK(shoal_imap_end(it));
+}
+static void op_apply(void) {
+  struct small s = {.id = FIRST, .in = 21};
+  int rc = SHOAL_APPLY(X, small_job, &s, NULL, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0 && s.out == 42, "apply answered %d", rc);
+  T->word[ACKNOWLEDGED] = 1;
+}
+static void submit_many(struct shoal_future *f) {
+  for (uint32_t i = 0; i < MANY; i++) {
+    struct small s = {.id = FIRST + i, .in = 1 + i};
+    OK(SHOAL_SUBMIT(X, small_job, &s, &f[i]));
+  }
+  T->word[ACKNOWLEDGED] = MANY;
+}
+static void release_many(const struct shoal_future *f) {
+  for (uint32_t i = 0; i < MANY; i++) OK(shoal_future_release(&f[i]));
+}
+static void op_wait_many(void) {
+  struct shoal_future f[MANY];
+  submit_many(f);
+  int n = shoal_future_wait(f, MANY, SHOAL_ALL_DONE, SHOAL_FOREVER);
+  CRASH_EXPECT(n == MANY, "wait answered %d", n);
+  release_many(f);
+}
+static void op_completed(void) {
+  struct shoal_future f[MANY];
+  struct shoal_completed c;
+  uint32_t seen = 0;
+  unsigned i;
+  submit_many(f);
+  OK(shoal_completed_begin(&c, f, MANY));
+  for (int rc; (rc = shoal_completed_next(&c, &i, SHOAL_FOREVER)) != -ENOENT; seen |= 1u << i) OK(rc);
+  CRASH_EXPECT(seen == (1u << MANY) - 1, "seen %x", seen);
+  shoal_completed_end(&c);
+  release_many(f);
+}
+#define CALLER(id, text, operation)                                                                             \
+  EXECUTOR(id, "who calls " text, .setup = with_nothing, .prepare = produce, .op = operation, .asleep = run_it, \
+           .check = check_left_by_caller)
+CALLER(caller_map, "a map", op_map);
+CALLER(caller_imap, "imap", op_imap);
+CALLER(caller_apply, "apply", op_apply);
+CALLER(caller_wait, "wait for many", op_wait_many);
+CALLER(caller_completed, "for what is over", op_completed);
