@@ -60,7 +60,7 @@ enum {  // in the task word
 };
 #define SHOAL_ARGUMENT_ UINT64_C(3)
 #define SHOAL_JOB_LIMITED_ UINT64_C(4)  // in the task word: the worker notes when it has to be over
-#define SHOAL_JOB_RANGES_ UINT64_C(8)   // in the task word: indices, from a cursor that several jobs share
+#define SHOAL_JOB_RANGES_ UINT64_C(8)   // in the task word: indices, from a shared cursor at `off`; 0: one range, twice
 
 #define SHOAL_HAS_FAILED_ (UINT32_C(1) << 31)  // of `progress`: the failure of one of the structs is written
 #define SHOAL_CHUNKS_ 16u                      // fewer than a job has attempts: each death takes one

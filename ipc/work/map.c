@@ -9,7 +9,8 @@
 #define CHUNKS_A_WORKER 4u
 #define PART_BYTES 4096u        // of several chunks, at most
 #define JOB_NS UINT64_C(20000)  // that several chunks are to take, each with what a job costs
-#define CHUNK_MAX INT32_MAX     // structs that a job tells of, as its `progress` counts them
+#define RANGES_A_WORKER 8u
+#define CHUNK_MAX INT32_MAX  // structs that a job tells of, as its `progress` counts them
 
 // ---- map ----
 
@@ -454,10 +455,13 @@ int shoal_imap_end(struct shoal_imap *it) {
 
 // ---- for_each ----
 
+// What is gathered of jobs that may be tried again has to be counted once: each has one range then, and begins on a copy of its
+// argument that lies behind it. Else there is a job for each worker, and a cursor from which they claim.
 struct each {
   struct shoal_executor *ex;
-  struct shoal_cursor_shm_ *cursor;
+  struct shoal_cursor_shm_ *cursor;  // NULL: none
   struct shoal_block_ref ref;
+  uint64_t size;  // of a job's argument
   unsigned parts;
   struct shoal_future futures[];
 };
@@ -476,7 +480,10 @@ static int new_cursor(struct each *e, uint64_t n, uint64_t grain) {
   return rc;
 }
 
-static void stop(struct each *e) { shoal_store64_relaxed(&e->cursor->next, e->cursor->end); }
+static void stop(struct each *e) {
+  if (e->cursor) shoal_store64_relaxed(&e->cursor->next, e->cursor->end);
+  for (unsigned i = 0; i < e->parts && !e->cursor; i++) (void)shoal_future_cancel(&e->futures[i], 0);
+}
 
 // The first failure, with every part over; or -ETIMEDOUT and the like, just as well.
 static int end_parts(struct each *e, struct shoal_failure *failure, shoal_deadline deadline) {
@@ -485,9 +492,10 @@ static int end_parts(struct each *e, struct shoal_failure *failure, shoal_deadli
   if (rc != (int)e->parts) stop(e);
   shoal_reason_keep_(&first);
   for (unsigned i = 0; i < e->parts; i++) {
+    int known = answer && answer != -ECANCELED;  // else what was cancelled for the one that failed
     if (answer) (void)shoal_future_cancel(&e->futures[i], 0);
-    rc = shoal_future_get(&e->futures[i], NULL, 0, answer ? NULL : failure, SHOAL_FOREVER);
-    if (!rc || answer) continue;
+    rc = shoal_future_get(&e->futures[i], NULL, 0, known ? NULL : failure, SHOAL_FOREVER);
+    if (!rc || known || rc == answer) continue;
     answer = rc;
     shoal_reason_keep_(&first);
   }
@@ -502,29 +510,47 @@ static int are_over(const struct each *e) {
   return 1;
 }
 
-static int submit_parts(struct each *e, const struct shoal_task *task, const void *argument, unsigned parts,
+static struct shoal_range ith_range(uint64_t n, unsigned parts, unsigned i) {
+  uint64_t each = n / parts, more = n % parts, begin = each * i + (i < more ? i : more);
+  return (struct shoal_range){begin, begin + each + (i < more)};
+}
+
+static int submit_parts(struct each *e, const struct shoal_task *task, const void *argument, uint64_t n, unsigned parts,
                         shoal_deadline deadline) {
+  char *own = calloc(1, e->size);
   struct shoal_submission_ s = {.task = task,
-                                .argument = argument,
-                                .size = task->size,
-                                .off = shoal_segment_off(e->ex->seg, e->cursor),
+                                .argument = own,
+                                .size = e->size,
+                                .off = e->cursor ? shoal_segment_off(e->ex->seg, e->cursor) : 0,
                                 .ranges = 1,
                                 .deadline = deadline};
-  int rc = 0;
-  for (e->parts = 0; e->parts < parts && !rc; e->parts += rc == 0)
+  int rc = own ? 0 : shoal_fail_(-ENOMEM, "no memory for an argument");
+  if (own) memcpy(own, argument, task->size);
+  for (e->parts = 0; e->parts < parts && !rc; e->parts += rc == 0) {
+    struct shoal_range range = ith_range(n, parts, e->parts);
+    if (!e->cursor) memcpy(own, &range, sizeof range);
     rc = shoal_job_submit_(e->ex, &s, &e->futures[e->parts]);
+  }
+  free(own);
   return rc;
 }
 
 static int gather(struct each *e, void *argument, uint64_t size, void (*call)(void *, const void *)) {
-  void *part = call ? malloc(size) : NULL;
+  char *part = call ? malloc(e->size) : NULL;
   int rc = call && !part ? shoal_fail_(-ENOMEM, "no memory for a part") : 0;
   for (unsigned i = 0; call && i < e->parts && !rc; i++) {
-    rc = shoal_future_get(&e->futures[i], part, size, NULL, SHOAL_FOREVER);
-    if (!rc) call(argument, part);
+    rc = shoal_future_get(&e->futures[i], part, e->size, NULL, SHOAL_FOREVER);
+    if (!rc) call(argument, part + e->size - size);
   }
   free(part);
   return rc;
+}
+
+static unsigned count_parts(const struct shoal_executor *ex, uint64_t n, uint64_t grain, int afresh) {
+  uint64_t workers = shoal_executor_wanted_(ex), most = afresh ? workers * RANGES_A_WORKER : workers;
+  if (most > workers && most > ex->jobs / 4) most = workers > ex->jobs / 4 ? workers : ex->jobs / 4;
+  if (afresh && grain > 1) n = n / grain ? n / grain : 1;
+  return (unsigned)(n < most ? n : most);
 }
 
 int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
@@ -535,15 +561,16 @@ int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task
     rc = shoal_fail_(-EBADMSG, "a %s does not begin with a struct shoal_range", task->type);
   if (!rc && !argument) rc = shoal_fail_(-EINVAL, "no argument for task %s", task->name);
   if (rc || !n) return rc;
-  unsigned workers = shoal_executor_wanted_(ex), parts = n < workers ? (unsigned)n : workers;
+  uint64_t grain = options ? options->grain : 0;
+  int afresh = options && options->gather && ex->retries;
+  unsigned parts = count_parts(ex, n, grain, afresh);
   struct each *e = malloc(sizeof *e + parts * sizeof *e->futures);
   if (!e) return shoal_fail_(-ENOMEM, "no memory for %u futures", parts);
-  e->ex = ex;
-  e->parts = parts;
-  rc = new_cursor(e, n, options ? options->grain : 0);
+  *e = (struct each){.ex = ex, .size = afresh ? 2 * size : size, .parts = parts};
+  rc = afresh ? 0 : new_cursor(e, n, grain);
   if (!rc) {
     struct shoal_kept_reason_ kept;
-    rc = submit_parts(e, task, argument, parts, deadline);
+    rc = submit_parts(e, task, argument, n, parts, deadline);
     shoal_reason_keep_(&kept);
     if (rc) stop(e);
     int ended = end_parts(e, failure, rc ? SHOAL_FOREVER : deadline);
@@ -552,7 +579,7 @@ int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task
     if (!rc) rc = gather(e, argument, size, options ? options->gather : NULL);
     int over = are_over(e);
     for (unsigned i = 0; i < e->parts; i++) (void)shoal_future_release(&e->futures[i]);
-    if (over) shoal_block_end_(ex->heap, &e->ref, ex->object.entry, ex->object.generation);
+    if (over && e->cursor) shoal_block_end_(ex->heap, &e->ref, ex->object.entry, ex->object.generation);
   }
   free(e);
   return rc;

@@ -31,6 +31,7 @@
 //          retries, the chunk goes on behind the last struct that was done. Their owner dies: chunks that have been submitted
 //          run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the
 //          executor's until its end.
+//          What for_each gathers counts each index once, whoever dies.
 // COST     a job: one submit and one get. A chunk is one; but where the chunks of the last map of this task have taken a worker
 //          less than 20 us each, so many as take that travel in one job, 16 at most, fewer near the end. Not in executors with
 //          retries, dead letters or a time limit, which are each chunk's own. for_each: a compare-and-set for each
@@ -114,13 +115,16 @@ struct shoal_range {
 };
 struct shoal_for_each_options {  // zero: the default
   uint64_t grain;                // indices that a range has at least (1)
-  void (*gather)(void *argument,
-                 const void *part);  // in the caller, at the end, for each worker's copy of the argument
+  void (*gather)(
+      void *argument,
+      const void *part);  // in the caller, at the end, for each worker's copy of the argument, or each range's
 };
 // The task's struct begins with a struct shoal_range, which tells what to do; the task is called for many ranges, in
 // each worker on that worker's copy of the argument. 0; -EREMOTEIO: one has failed; ranges not claimed by then are not
-// done. Retries: what a dead worker had claimed is done again, by another. At the deadline, -ETIMEDOUT: no more are
-// claimed; it returns when those that were are done. -EBADMSG; -EINVAL no argument; errors of submit.
+// done. Retries: what a dead worker had claimed is done again, by another. What is gathered counts each index once,
+// all the same: with retries and `gather` there are eight ranges for each worker, at most, and each begins on a copy of its own; an
+// executor's dead letter of one has two structs, as it was submitted and as the last attempt left it. At the deadline, -ETIMEDOUT: no
+// more are claimed; it returns when those that were are done. -EBADMSG; -EINVAL no argument; errors of submit.
 int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
                         uint64_t n, const struct shoal_for_each_options *options, struct shoal_failure *failure,
                         shoal_deadline deadline);

@@ -180,6 +180,15 @@ static int run_ranges(const struct run *r, const struct shoal_task *task, void *
   return rc;
 }
 
+// A range that is counted once: on a copy of the argument, which lies behind it, whoever has died in that before.
+static int run_afresh(const struct run *r, const struct shoal_task *task, char *argument, uint64_t n) {
+  if (n != 2) return fail(r, 0, -EBADMSG, "an argument of another size");
+  memcpy(argument + task->size, argument, task->size);
+  shoal_reason_clear();
+  int rc = task->run(argument + task->size);
+  return rc ? fail(r, 0, rc, shoal_reason()) : 0;
+}
+
 // The result of the job that had to be over first becomes the argument; its failure becomes ours. Copied again, if that
 // is cut short, as it is kept until `after` says that it was.
 static int inherit(const struct run *r, void *argument, uint64_t size, int *cancelled) {
@@ -224,7 +233,7 @@ static int run_task(const struct run *r, int *cancelled) {
     return fail(r, 0, -EBADMSG, "an argument of another size");
   if (SHOAL_UNLIKELY(shoal_load64_relaxed(&r->cell->after))) rc = inherit(r, argument, size, cancelled);
   if (rc) return rc;
-  if (word & SHOAL_JOB_RANGES_) return run_ranges(r, task, argument);
+  if (word & SHOAL_JOB_RANGES_) return r->cell->off ? run_ranges(r, task, argument) : run_afresh(r, task, argument, n);
   return run_each(r, task, argument, n);
 }
 

@@ -943,3 +943,65 @@ CALLER(caller_imap, "imap", op_imap);
 CALLER(caller_apply, "apply", op_apply);
 CALLER(caller_wait, "wait for many", op_wait_many);
 CALLER(caller_completed, "for what is over", op_completed);
+
+// ---- for_each: its caller is killed; a worker is ----
+struct summed {
+  struct shoal_range range;
+  uint32_t first, sum, more[12];
+};
+SHOAL_TASK(sum_job, struct summed) {
+  for (uint64_t i = arg->range.begin; i < arg->range.end; i++) {
+    run(arg->first + (uint32_t)i);
+    arg->sum += 1u << i;
+  }
+  return 0;
+}
+static void add_sums(void *argument, const void *part) {
+  ((struct summed *)argument)->sum += ((const struct summed *)part)->sum;
+}
+static void op_for_each(void) {
+  const struct shoal_for_each_options o = {.gather = add_sums};
+  struct summed all = {.first = FIRST};
+  OK(SHOAL_FOR_EACH(X, sum_job, &all, MANY, &o, NULL, SHOAL_FOREVER));
+  CRASH_EXPECT(all.sum == (1u << MANY) - 1, "sum %x", all.sum);
+  T->word[ACKNOWLEDGED] = MANY;
+}
+// The cursor of who is dead is the executor's until its end.
+static void each_is_over(void) {
+  struct shoal_executor_info info;
+  heal();
+  shoal_executor_reap(X);
+  work_off();
+  for (uint32_t i = 0; i < MANY; i++) CRASH_EXPECT(T->taken[FIRST + i] <= 1, "%u ran %u times", i, T->taken[FIRST + i]);
+  shoal_executor_reap(X);
+  OK(shoal_executor_info(X, &info));
+  CRASH_EXPECT(info.jobs == 0, "%u cells are not free", info.jobs);
+}
+static void check_each(void) { crash_survivor(each_is_over); }
+static void check_each_afresh(void) { crash_survivor(left_by_caller); }
+EXECUTOR(caller_for_each, "who calls for_each", .setup = with_nothing, .prepare = produce, .op = op_for_each,
+         .asleep = run_it, .check = check_each);
+EXECUTOR(caller_for_each_afresh, "who calls for_each, gathered, retried", .setup = retries_only, .prepare = produce,
+         .op = op_for_each, .asleep = run_it, .check = check_each_afresh);
+
+static void with_range(void) {
+  static struct summed twice[2] = {{.range = {0, MANY}, .first = FIRST}};
+  make(3);
+  struct shoal_submission_ s = {
+      .task = &sum_job_task_, .argument = twice, .size = sizeof twice, .ranges = 1, .deadline = SHOAL_FOREVER};
+  OK(shoal_job_submit_(X, &s, &F));
+}
+static void sum_is_exact(void) {
+  struct summed twice[2];
+  heal();
+  OK(shoal_future_get(&F, twice, sizeof twice, NULL, SHOAL_TRY));
+  several_are_done();
+  CRASH_EXPECT(twice[1].sum == (1u << MANY) - 1, "sum %x", twice[1].sum);
+  OK(shoal_future_release(&F));
+  all_cells_are_free();
+}
+static void check_sum(void) { crash_survivor(sum_is_exact); }
+EXECUTOR(work_range, "a worker sums up a range, gathered, retried", .setup = with_range, .prepare = be_worker,
+         .op = op_work, .check = check_sum);
+PAIR(pair_range, "a worker of a range, gathered, then its successor, retried", .setup = with_range,
+     .prepare = be_worker, .op = op_work, .ready2 = have_repaired, .op2 = op_succeed, .check = check_sum);

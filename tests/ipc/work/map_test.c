@@ -10,6 +10,7 @@
 //   results for_each    every index once, in ranges; parts are gathered; failure stops it; killed workers: with retries
 //   every index at least
 //               once, without at most once
+//   gathered    with retries, what is gathered counts each index once, whoever died with it
 //   broken      meanwhile: what a worker still claims from is nobody else's
 //   chunks      of imap: the window stays; what comes before the first that failed has its result, the others of its chunk are told
 //   called back of a map: once, when all is over, and not when it was ended before; it may end the map
@@ -470,18 +471,47 @@ static void test_for_each(void **state) {
   p.fail_at = 0;
   o.grain = 1;
   check_empty(ex);
-  for (uint32_t retries = 0; retries < 2; retries++) {
+  for (uint32_t k = 0; k < 4; k++) {
+    uint32_t retries = k / 2, gathers = k % 2;
     ex = executor_of((struct shoal_executor_options){.retries = retries * 60});
     p = (struct part){.die = 5000};
     set_up(NULL);
-    int rc = SHOAL_FOR_EACH(ex, sum_range, &p, IDS, NULL, NULL, SHOAL_FOREVER);
+    int rc = SHOAL_FOR_EACH(ex, sum_range, &p, IDS, gathers ? &o : NULL, NULL, SHOAL_FOREVER);
     assert_int_equal(rc, retries ? 0 : -EREMOTEIO);
+    assert_int_equal(p.sum, retries && gathers ? (uint64_t)IDS * (IDS - 1) / 2 : 0);
     for (uint64_t i = 0; i < IDS; i++) {
       if (retries) assert_true(shoal_load32_relaxed(&ledger->begun[i]) >= 1);
       else assert_true(shoal_load32_relaxed(&ledger->begun[i]) <= 1);
     }
     check_empty(ex);
   }
+}
+
+// What is gathered counts each index once, however often a range was begun.
+static void test_gathered(void **state) {
+  (void)state;
+  static const uint64_t sizes[] = {0, 1, 2, 50, 1000, IDS};
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.retries = 60, .jobs = 64});
+  struct shoal_for_each_options o = {.gather = add_part};
+  struct shoal_failure failure;
+  for (unsigned k = 0; k < 6; k++) {
+    struct part p = {.sum = 0};
+    uint64_t n = sizes[k];
+    set_up(NULL);
+    assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, &p, n, &o, NULL, SHOAL_FOREVER), 0);
+    assert_int_equal(p.sum, n ? n * (n - 1) / 2 : 0);
+    for (uint64_t i = 0; i < n; i++) assert_int_equal(shoal_load32_relaxed(&ledger->begun[i]), 1);
+  }
+  struct part p = {.die = 10};
+  o.grain = 400;
+  assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, &p, 1000, &o, NULL, SHOAL_FOREVER), 0);
+  assert_int_equal(p.sum, 1000 * 999 / 2);
+  assert_in_range(p.ranges, 1, 2);
+  p = (struct part){.fail_at = 5000};
+  assert_int_equal(SHOAL_FOR_EACH(ex, sum_range, &p, IDS, &o, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_string_equal(failure.message, "at 5000");
+  assert_int_equal(p.sum, 0);
+  check_empty(ex);
 }
 
 SHOAL_TASK(die_or_hold, struct part) {
@@ -696,6 +726,7 @@ int main(void) {
       cmocka_unit_test_setup(test_imap_chunk_dies, set_up),
       cmocka_unit_test_setup(test_map_called_back, set_up),
       cmocka_unit_test_setup(test_for_each, set_up),
+      cmocka_unit_test_setup(test_gathered, set_up),
       cmocka_unit_test_setup(test_wait, set_up),
       cmocka_unit_test_setup(test_refused, set_up),
       cmocka_unit_test_setup(test_broken, set_up),
