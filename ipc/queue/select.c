@@ -492,10 +492,23 @@ static void hand_on(struct shoal_select_ *s, int chosen) {
   }
 }
 
+// Nobody counts on this thread meanwhile: it is not armed, or has looked since it was woken.
+static int help(struct shoal_select_ *s) {
+  for (uint32_t k = 0; s->words_of_others && s->can_sleep && k < s->n; k++) {
+    const struct shoal_case *c = &s->cases[at(s, k)];
+    if (c->kind == SHOAL_CASE_WORD && c->source->help && c->source->help(c->element)) return 1;
+  }
+  return 0;
+}
+
 static int wait_for_one(struct shoal_select_ *s, shoal_deadline deadline) {
   int rc = s->can_sleep ? spin(s) : -EAGAIN;
   s->woken = s->late = 0;
   while (rc == -EAGAIN) {
+    if (help(s)) {
+      rc = round_of(s, 1);
+      continue;
+    }
     arm(s);
     rc = settle(s);
     if (rc != -EAGAIN) break;

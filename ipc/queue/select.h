@@ -83,6 +83,8 @@ struct shoal_word_source_ {
   // To sleep until it may be ready: fills in at most `room` words, 2 at least, and lowers *until if it is to be looked at then.
   // How many; 0: look again first.
   unsigned (*arm)(const void *object, struct shoal_futex_entry *entries, unsigned room, shoal_deadline *until);
+  // Before a sleep: does itself what is waited for, if it can, however long that takes. 1: look again; 0: nothing to be done. Or NULL.
+  int (*help)(const void *object);
 };
 
 struct shoal_case {  // private memory; made by the functions below

@@ -74,7 +74,8 @@ int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal
 // A case of a select (ipc/queue/select.h): the job is over, with result 0; or what get would answer: -EINVAL released,
 // -ENOTRECOVERABLE, -EPIPE. A creator looks after its workers in the select, too; in one with many cases, some of them once a
 // second. The creator's death wakes one sleeper, who wakes the others when it looks at this case: if an earlier one is ready
-// just then, they find out within a second. The future stays until the call returns.
+// just then, they find out within a second. The future stays until the call returns. In a worker: a job that nobody has begun it
+// runs itself, before it sleeps, however long that takes.
 extern const struct shoal_word_source_ shoal_future_source_;
 SHOAL_INLINE struct shoal_case shoal_on_future(const struct shoal_future *f) {
   return shoal_on_word_(&shoal_future_source_, f);

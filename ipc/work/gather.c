@@ -168,6 +168,12 @@ static int look_for_select(const void *future) {
   return rc ? rc : -EAGAIN;
 }
 
+// In a worker: runs it, if nobody has begun it.
+static int help_for_select(const void *future) {
+  const struct shoal_future *f = future;
+  return shoal_executor_run_here_(f->executor, f->job, shoal_future_look_(f));
+}
+
 // Its own word last: where the kernel has no futex_waitv, it is slept on.
 static unsigned arm_for_select(const void *future, struct shoal_futex_entry *entries, unsigned room,
                                shoal_deadline *until) {
@@ -180,4 +186,4 @@ static unsigned arm_for_select(const void *future, struct shoal_futex_entry *ent
   return n + 1;
 }
 
-const struct shoal_word_source_ shoal_future_source_ = {look_for_select, arm_for_select};
+const struct shoal_word_source_ shoal_future_source_ = {look_for_select, arm_for_select, help_for_select};

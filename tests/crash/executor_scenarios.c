@@ -1005,3 +1005,29 @@ EXECUTOR(work_range, "a worker sums up a range, gathered, retried", .setup = wit
          .op = op_work, .check = check_sum);
 PAIR(pair_range, "a worker of a range, gathered, then its successor, retried", .setup = with_range,
      .prepare = be_worker, .op = op_work, .ready2 = have_repaired, .op2 = op_succeed, .check = check_sum);
+
+// ---- a task that submits, and selects ----
+SHOAL_TASK(selecting_job, struct small) {
+  struct small s = {.id = WITHIN, .in = arg->in};
+  struct shoal_future f;
+  int rc = SHOAL_SUBMIT(X, small_job, &s, &f);
+  if (rc) return rc;
+  struct shoal_case cases[] = {shoal_on_future(&f)};
+  rc = shoal_select(cases, 1, SHOAL_FOREVER);
+  CRASH_EXPECT(rc == 0 && cases[0].result == 0, "select answered %d, %d", rc, cases[0].result);
+  rc = shoal_future_get(&f, &s, sizeof s, NULL, SHOAL_TRY);
+  arg->out = s.out;
+  (void)shoal_future_release(&f);
+  return rc ? rc : run(arg->id);
+}
+static void selecting(uint32_t retries) {
+  struct small s = {.id = ID, .in = 21};
+  make(retries);
+  OK(SHOAL_SUBMIT(X, selecting_job, &s, &F));
+}
+static void with_selecting(void) { selecting(0); }
+static void with_selecting_retried(void) { selecting(3); }
+EXECUTOR(work_selecting, "a worker runs a job that submits another, and selects", .setup = with_selecting,
+         .prepare = be_worker, .op = op_work, .check = check_nested);
+EXECUTOR(work_selecting_retried, "a worker runs a job that submits another, and selects, retried",
+         .setup = with_selecting_retried, .prepare = be_worker, .op = op_work, .check = check_nested);

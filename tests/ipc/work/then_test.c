@@ -3,6 +3,7 @@
 //               failures and cancels skip it; in a task, with one worker; what does not go changes nothing; no cell is lost
 //   ended       a job that was to begin after another is cancelled if the executor's end comes between, and so is each behind it
 //   select      a future among queues and times: its end, a worker's death, a limit and its release end the select
+//   helped      a task that selects on what nobody has begun runs it itself, one worker or many; not if it only tries
 #include "ipc/work/executor_internal.h"
 #include "tests/ipc/work/executor_support.h"
 
@@ -209,11 +210,51 @@ static void test_select(void **state) {
   end_executor(ex);
 }
 
+SHOAL_TASK(select_within, struct small) {
+  struct shoal_executor *ex = shoal_executor_current();
+  struct small s = {.id = arg->id + 1, .in = 3};
+  struct shoal_future f[2];
+  int rc = SHOAL_SUBMIT(ex, square, &s, &f[0]);
+  if (!rc) rc = SHOAL_THEN(&f[0], add_one, &f[1]);
+  if (rc) return rc;
+  struct shoal_case cases[] = {shoal_on_future(&f[1]), shoal_on_time(shoal_after_s(3600))};
+  if (arg->in && shoal_select(cases, 2, SHOAL_TRY) != -EAGAIN) return shoal_task_fail(-EPROTO, "a try has run it");
+  if (shoal_select(cases, 2, SHOAL_FOREVER) != 0 || cases[0].result) return shoal_task_fail(-EPROTO, "it is not over");
+  rc = shoal_future_get(&f[1], &s, sizeof s, NULL, SHOAL_TRY);
+  for (int i = 0; i < 2 && !rc; i++) rc = shoal_future_release(&f[i]);
+  arg->out = s.out;
+  return rc;
+}
+static void test_helped(void **state) {
+  (void)state;
+  struct shoal_executor_options o = {.jobs = 64};
+  for (o.threads = 0; o.threads < 2; o.threads++)
+    for (o.workers = 1; o.workers < 4; o.workers += 2) {
+      struct shoal_executor *ex = executor_of(o);
+      struct shoal_future f[8];
+      set_up(NULL);
+      for (uint32_t i = 0; i < 8; i++) {
+        struct small s = {.id = 10 * i, .in = o.workers == 1};
+        assert_int_equal(SHOAL_SUBMIT(ex, select_within, &s, &f[i]), 0);
+      }
+      for (uint32_t i = 0; i < 8; i++) {
+        struct small s = {.out = 0};
+        assert_int_equal(shoal_future_get(&f[i], &s, sizeof s, NULL, SHOAL_FOREVER), 0);
+        assert_int_equal(s.out, 10);
+        assert_int_equal(shoal_load32_relaxed(&ledger->ended[10 * i + 1]), 1);
+        assert_int_equal(shoal_future_release(&f[i]), 0);
+      }
+      expect_no_jobs(ex);
+      end_executor(ex);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_then, set_up),
       cmocka_unit_test_setup(test_select, set_up),
       cmocka_unit_test_setup(test_ended, set_up),
+      cmocka_unit_test_setup(test_helped, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
