@@ -67,7 +67,7 @@ int shoal_future_then_task(const struct shoal_future *f, const struct shoal_task
 
 // ---- many ----
 enum shoal_wait_for { SHOAL_ALL_DONE = 0, SHOAL_FIRST_DONE = 1, SHOAL_FIRST_FAILED = 2 };  // the last: or all are done
-// How many of them are over, or -EAGAIN, -ETIMEDOUT and get's errors; -EINVAL `what`; -ENOMEM.
+// Released counts as failed, cancelled does not. How many of them are over, or -EAGAIN, -ETIMEDOUT and get's errors; -EINVAL `what`; -ENOMEM.
 int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what,
                       shoal_deadline deadline);
 

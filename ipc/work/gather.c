@@ -79,9 +79,11 @@ int shoal_futures_wait_any_(const struct shoal_future *futures, const unsigned *
 
 // ---- wait ----
 
+// Cancelled is not failed, as in Python.
 static int have_failed(const struct shoal_future *f) {
   uint64_t s = shoal_future_look_(f);
-  return !s || (shoal_job_over_(s) && shoal_job_state_of_(s) != SHOAL_JOB_DONE_);
+  uint32_t state = shoal_job_state_of_(s);
+  return !s || (shoal_job_over_(s) && state != SHOAL_JOB_DONE_ && state != SHOAL_JOB_CANCELLED_);
 }
 
 static int enough(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what, unsigned *done) {

@@ -21,8 +21,21 @@ static int64_t delay_of(const struct shoal_executor *ex, uint32_t attempt) {
   return delay < most ? delay : most;
 }
 
+// What was cancelled while it waited is not to be tried again.
+static void forget_cancelled(struct shoal_executor *ex) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < ex->retry_n; i++) {
+    struct shoal_order_ order = ex->retry[i].order;
+    if (shoal_job_state_of_(shoal_job_look_(ex, order.job, order.generation)) == SHOAL_JOB_PENDING_)
+      ex->retry[kept++] = ex->retry[i];
+  }
+  ex->retry_n = kept;
+}
+
 static int note_retry(struct shoal_executor *ex, struct shoal_retry_ retry) {
-  if (ex->retry_n == ex->retry_room) {
+  int full = ex->retry_n == ex->retry_room;
+  if (full) forget_cancelled(ex);
+  if (full && 2 * ex->retry_n >= ex->retry_room) {
     uint32_t room = ex->retry_room ? 2 * ex->retry_room : 16;
     struct shoal_retry_ *more = realloc(ex->retry, room * sizeof *more);
     if (!more) return -ENOMEM;

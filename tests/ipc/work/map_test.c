@@ -14,7 +14,7 @@
 //   broken      meanwhile: what a worker still claims from is nobody else's
 //   chunks      of imap: the window stays; what comes before the first that failed has its result, the others of its chunk are told
 //   called back of a map: once, when all is over, and not when it was ended before; it may end the map
-//   wait        first, first failure, all; as completed gives each once; callbacks run once each
+//   wait        first, first failure (a cancelled one is none), all; as completed gives each once; callbacks run once each
 //   refused     what does not fit changes nothing
 #include "ipc/work/map.h"
 
@@ -590,6 +590,24 @@ static void test_wait(void **state) {
   check_empty(ex);
 }
 
+// The first is held up; one that is cancelled has not failed.
+static void test_wait_for_a_failure(void **state) {
+  (void)state;
+  struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
+  struct shoal_future f[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    struct item item = {.id = i == 2, .in = 0};
+    assert_int_equal(SHOAL_SUBMIT(ex, wait_for_go, &item, &f[i]), 0);
+  }
+  assert_int_equal(shoal_future_cancel(&f[1], 0), 0);
+  assert_int_equal(shoal_future_wait(f, 3, SHOAL_FIRST_FAILED, SHOAL_TRY), -EAGAIN);
+  assert_int_equal(shoal_future_wait(f, 3, SHOAL_FIRST_DONE, SHOAL_TRY), 1);
+  shoal_store32_relaxed(&ledger->go, 1);
+  assert_int_equal(shoal_future_wait(f, 3, SHOAL_FIRST_FAILED, SHOAL_FOREVER), 3);
+  for (int i = 0; i < 3; i++) assert_int_equal(shoal_future_release(&f[i]), 0);
+  check_empty(ex);
+}
+
 static void *cancel_soon(void *f) {
   usleep(20000);
   return (void *)(intptr_t)shoal_future_cancel(f, 0);
@@ -727,6 +745,7 @@ int main(void) {
       cmocka_unit_test_setup(test_map_called_back, set_up),
       cmocka_unit_test_setup(test_for_each, set_up),
       cmocka_unit_test_setup(test_gathered, set_up),
+      cmocka_unit_test_setup(test_wait_for_a_failure, set_up),
       cmocka_unit_test_setup(test_wait, set_up),
       cmocka_unit_test_setup(test_refused, set_up),
       cmocka_unit_test_setup(test_broken, set_up),

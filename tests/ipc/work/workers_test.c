@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 
 #include "core/robust.h"
+#include "ipc/work/executor_internal.h"
 #include "ipc/work/map.h"
 #include "tests/ipc/work/executor_support.h"
 
@@ -517,6 +518,15 @@ static void test_backoff(void **state) {
   assert_int_equal(shoal_future_cancel(&f, 0), 0);
   assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER), -ECANCELED);
   assert_int_equal(shoal_load32_relaxed(&ledger->begun[5]), 1);
+  for (uint32_t i = 0; i < (THREADED ? 20 : 60); i++) {  // what was cancelled meanwhile is not kept
+    s.id = 6 + i;
+    assert_int_equal(SHOAL_SUBMIT(ex, die_at_first, &s, &f), 0);
+    await_begun(s.id);
+    while (shoal_future_running(&f)) assert_true(shoal_executor_tend(ex, shoal_after_ms(1)) >= 0);
+    assert_int_equal(shoal_future_cancel(&f, 0), 0);
+    assert_int_equal(shoal_future_release(&f), 0);
+  }
+  assert_in_range(ex->retry_room, 1, 16);
   end_executor(ex);
   o.retry_delay_ns = -1;
   assert_int_equal(make_executor(o, &none), -EINVAL);
