@@ -20,13 +20,13 @@
 //                    other signals are as in the parent. A parent with several threads is refused (-EBUSY): the child
 //                    would have their locks without them. The option `threaded` says that the caller knows.
 //           spawn    the program's file is executed anew; instead of main it runs a registered task, on a copy of the
-//                    argument. Descriptors, and signals, as exec leaves them. From any thread; costs what a program's
-//                    start does.
+//                    argument. Descriptors, and signals, as exec leaves them, but that SIGINT is ignored if the parent handles it.
+//                    From any thread; costs what a program's start does.
 //           starter  a small process of one thread, made by the first start or by shoal_starter_make, forks: cheap
 //                    whatever the parent's size, safe whatever its threads do. The child is the parent's own. It runs a
 //                    registered task; it has the parent's standard streams and working directory; environment, umask,
-//                    priority, limits and ignored signals are those at the time when the starter was made; no fork
-//                    handlers run.
+//                    priority, limits and ignored signals are those at the time when the starter was made, but that
+//                    SIGINT is ignored if the parent handles or ignores it now; no fork handlers run.
 //           With the last two the child finds the context's segment open: shoal_process_segment(). An argument that
 //           lies in it is worked on in place, as a forked child would; any other is copied.
 // SAFETY  Any thread of the process that started a child, together; close: when no other uses the struct. Others, and

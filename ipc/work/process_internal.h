@@ -42,7 +42,8 @@ enum { SHOAL_GATE_GO_ = 'g', SHOAL_GATE_AWAY_ = 'a' };  // what the parent says 
 enum { SHOAL_BORN_CHILD_ = 1, SHOAL_BORN_STARTER_ = 2 };
 
 struct shoal_birth_shm_ {  // written by the parent before there is a child
-  uint32_t kind, method, daemon, reserved_;
+  uint32_t kind, method, daemon;
+  uint32_t interrupt;                         // 1: SIGINT has its default action in the parent
   int32_t parent, gate, segment, reserved2_;  // a pid; descriptors, -1: none
   uint64_t blocked;                           // signals, bit n - 1 is signal n
   uint64_t argument_size, argument_off;       // 0: it lies behind this, else where in the segment
@@ -104,6 +105,7 @@ void shoal_children_drop_(const struct shoal_process *p);
 
 uint64_t shoal_blocked_of_(const sigset_t *mask);
 void shoal_mask_of_(uint64_t blocked, sigset_t *out);
+int shoal_is_default_(int signal);  // what it does to this process
 
 // In a new child: waits at the gate, becomes what its birth says, works. `changes`: to the environment.
 void shoal_child_run_(const struct shoal_birth_shm_ *birth, struct shoal_report_shm_ *report,

@@ -143,9 +143,16 @@ static void change_environment(const char *const *changes) {
   }
 }
 
-static void open_signals(uint64_t blocked) {
+int shoal_is_default_(int signal) {
+  struct sigaction action;
+  return !sigaction(signal, NULL, &action) && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_DFL;
+}
+
+// A handler that a fresh image has not would keep the terminal's SIGINT from ending this process.
+static void open_signals(const struct shoal_birth_shm_ *birth) {
   sigset_t mask;
-  shoal_mask_of_(blocked, &mask);
+  shoal_mask_of_(birth->blocked, &mask);
+  if (!birth->interrupt && shoal_is_default_(SIGINT)) signal(SIGINT, SIG_IGN);
   sigdelset(&mask, SIGTERM);
   signal(SIGTERM, SIG_DFL);
   sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -157,7 +164,7 @@ void shoal_child_run_(const struct shoal_birth_shm_ *birth, struct shoal_report_
   pass_gate(birth->gate);
   become(birth, report, segment);
   change_environment(changes);
-  open_signals(birth->blocked);
+  open_signals(birth);
   shoal_reason_clear();
   int rc = work(arg);
   if (rc && !shoal_load32_relaxed(&report->told) && *shoal_reason()) shoal_process_say("%s", shoal_reason());

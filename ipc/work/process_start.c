@@ -134,6 +134,7 @@ static void describe(struct shoal_start_ *s) {
   b->kind = SHOAL_BORN_CHILD_;
   b->method = s->context->method;
   b->daemon = s->options->daemon != 0;
+  b->interrupt = shoal_is_default_(SIGINT) != 0;
   b->parent = getpid();
   b->gate = s->gate[0];
   b->segment = s->context->segment ? shoal_segment_fd(s->context->segment) : -1;

@@ -1,5 +1,6 @@
 // Claims, of fork, spawn and starter alike unless one is named
 //   codes        exit codes 0, >0, minus the signal; no zombie stays
+//   interrupted  SIGINT ends whom it would end as a fork of the parent, by any method
 //   argument     is a copy; what lies in the context's segment is worked on in place
 //   segment      is open in the child, its objects are found by name
 //   names        the child knows its own, its parent's, and its parent's end; its children's end with its own number
@@ -116,6 +117,20 @@ struct where {
   int n;
 };
 SHOAL_TASK(add_one, struct where) { return ++arg->n != 42; }
+
+static void handle(int signal) { (void)signal; }
+static void test_interrupted(void **state) {
+  (void)state;
+  void (*const how[])(int) = {SIG_DFL, SIG_IGN, handle};
+  for (unsigned i = 0; i < 3; i++)
+    for
+      EACH_METHOD(m) {
+        by(m);
+        assert_true(signal(SIGINT, how[i]) != SIG_ERR);
+        assert_int_equal(code_of("kill_self", SIGINT), i ? 0 : -SIGINT);
+      }
+  signal(SIGINT, SIG_DFL);
+}
 
 static void test_argument(void **state) {
   (void)state;
@@ -635,6 +650,7 @@ int main(void) {
       cmocka_unit_test(test_default),
       cmocka_unit_test(test_words),
       cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_interrupted),
       cmocka_unit_test(test_streams),
       cmocka_unit_test(test_nothing_stays),
       cmocka_unit_test(test_starter_is_one),

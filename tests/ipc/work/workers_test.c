@@ -6,7 +6,7 @@
 //               that ends its thread has failed, or runs again; what needs a kill is refused; terminate waits for what runs
 //   unmarked    the end of a thread with more locks than the kernel marks is noticed, by terminate, too
 //   fresh       workers by starter and by spawn, of an executor and of a pool, whose creator has threads: results, nested, killed
-//               and replaced; what they cannot have is refused; a program with a starter has them without asking
+//               and replaced; SIGINT, which the creator handles, ends none; what they cannot have is refused; a program with a starter has them without asking
 //   resized     more workers, and fewer, idle or under load, of processes and of threads; each job is done; what makes no sense is
 //               refused
 //   outworn     by age, idle or not, and by memory: recycled, which is no restart; each on its processor, by its name
@@ -233,6 +233,7 @@ SHOAL_TASK(in_place, struct small) {
   shoal_atomic32 *sum = shoal_segment_at(shoal_process_segment(), arg->id, sizeof *sum);
   return sum ? (shoal_add32_relaxed(sum, arg->in), 0) : shoal_task_fail(-ENOENT, "no segment");
 }
+SHOAL_TASK(interrupted, struct small) { return kill(getpid(), SIGINT) || arg->in; }
 SHOAL_TASK(whose_child, struct small) {
   arg->out = shoal_starter_pid() == 0 && getppid() == shoal_process_parent_pid();
   return 0;
@@ -263,6 +264,9 @@ static void results_of_fresh(const struct shoal_context *context) {
   rc = SHOAL_APPLY(ex, whose_child, &s, NULL, SHOAL_FOREVER);
   assert_int_equal(rc, 0);
   assert_int_equal(s.out, 1);
+  s.in = 0;
+  rc = SHOAL_APPLY(ex, interrupted, &s, NULL, SHOAL_FOREVER);
+  assert_int_equal(rc, 0);
   assert_int_equal(shoal_executor_shutdown(ex, 0, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_executor_info(ex, &info), 0);
   assert_int_equal(info.restarts, 1);
@@ -294,6 +298,7 @@ static void *await_go(void *go) {
   while (!shoal_load32_relaxed(go)) usleep(1000);
   return NULL;
 }
+static void handle(int signal) { (void)signal; }
 static void test_fresh(void **state) {
   (void)state;
   struct shoal_context by[] = {{.method = SHOAL_START_STARTER}, {.method = SHOAL_START_SPAWN}};
@@ -301,6 +306,7 @@ static void test_fresh(void **state) {
   struct shoal_executor *none;
   pthread_t thread;
   shoal_atomic32 *go = &ledger->go;
+  signal(SIGINT, handle);
   assert_int_equal(pthread_create(&thread, NULL, await_go, go), 0);
   for (int m = 0; m < 2; m++) {
     results_of_fresh(&by[m]);
@@ -315,6 +321,7 @@ static void test_fresh(void **state) {
   shoal_store32_relaxed(go, 1);
   assert_int_equal(pthread_join(thread, NULL), 0);
   assert_int_equal(shoal_starter_end(), 0);
+  signal(SIGINT, SIG_DFL);
 }
 
 // ---- resized ----
