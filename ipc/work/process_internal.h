@@ -103,6 +103,9 @@ int shoal_children_room_(void);  // for one more: -ENOMEM
 void shoal_children_add_(struct shoal_process *p);
 void shoal_children_drop_(const struct shoal_process *p);
 
+// Writes what waits in the buffers of stdout and stderr, unless other threads hold them; `all`: of all streams, unless another thread
+// reads from stdin, which may be for long.
+void shoal_flush_(int all);
 uint64_t shoal_blocked_of_(const sigset_t *mask);
 void shoal_mask_of_(uint64_t blocked, sigset_t *out);
 int shoal_is_default_(int signal);  // what it does to this process

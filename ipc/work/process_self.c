@@ -186,8 +186,21 @@ void shoal_process_say(const char *format, ...) {
   shoal_store32_release(&report->told, told);  // [W1] pairs with [W2]
 }
 
+static int is_held(FILE *stream) {
+  if (ftrylockfile(stream)) return 1;
+  funlockfile(stream);
+  return 0;
+}
+
+// A thread that reads holds its stream meanwhile, and fflush(NULL) waits for it. Not called with a lock, which is the wrong order.
+void shoal_flush_(int all) {
+  if (all && !is_held(stdin)) fflush(NULL);
+  if (!is_held(stdout)) fflush(stdout);
+  if (!is_held(stderr)) fflush(stderr);
+}
+
 void shoal_process_exit(int code) {
   shoal_threads_await_();
-  fflush(NULL);
+  shoal_flush_(1);  // not as exit does it, which moves the offsets of files that are read, the parent's, too
   _exit(code >= 0 && code <= 255 ? code : 1);
 }

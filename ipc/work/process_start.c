@@ -209,7 +209,7 @@ static int (*const methods[])(struct shoal_start_ *, pid_t *) = {shoal_fork_, sh
 
 static int make(struct shoal_start_ *s) {
   sigset_t all;
-  fflush(NULL);  // else what waits in the buffers would be written twice
+  shoal_flush_(s->context->method == SHOAL_START_FORK);  // which would write what waits in the buffers twice
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &s->mask);  // a SIGTERM for the child finds no handler of ours in it
   s->birth.blocked = shoal_blocked_of_(&s->mask);

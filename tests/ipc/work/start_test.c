@@ -8,6 +8,7 @@
 //   options      limits, processors and environment are the child's alone; refused ones start nothing
 //   words        last words come home whether it ends or is killed; the reason of a task that failed does
 //   threads      spawn and starter do not mind them
+//   input        that a thread reads from holds up no start, and no end of a child
 //   streams      the child of a starter has its parent's streams and working directory of now
 //   starter      is made once, ends with its parent, by shoal_starter_end; killed at any time, each start has one child, or says
 //                why not; stopped, another takes its place
@@ -36,6 +37,7 @@
 #include "core/error.h"
 #include "ipc/work/process.h"
 #include "ipc/work/task.h"
+#include "ipc/work/thread.h"
 #include "tests/harness/drivers.h"
 #include "tests/ipc/work/process_support.h"
 
@@ -496,6 +498,66 @@ static void test_threads(void **state) {
 
 // ---- streams ----
 
+// A thread reads from standard input, where nothing comes before its end.
+static int read_input(void *arg) { return getchar() == EOF ? *(int *)arg : -1; }
+static int is_read(void) {
+  if (ftrylockfile(stdin)) return 1;
+  funlockfile(stdin);
+  return 0;
+}
+// The end that writes, or <0.
+static int have_input_read(struct shoal_thread *reader, int *answer) {
+  static const struct shoal_thread_options o = {.daemon = SHOAL_DAEMON};
+  int ends[2];
+  if (pipe(ends) || dup2(ends[0], 0) < 0 || close(ends[0])) return -1;
+  if (shoal_thread_start(reader, read_input, answer, &o)) return -1;
+  while (!is_read()) sched_yield();
+  return ends[1];
+}
+static void test_input_is_read(void **state) {
+  (void)state;
+  int was = dup(0), answer = 8;
+  struct shoal_thread reader;
+  int input = have_input_read(&reader, &answer);
+  assert_true(input > 0);
+  for
+    EACH_METHOD(m) {
+      by(m);
+      options.threaded = 1;
+      assert_int_equal(code_of("answer", 5), 5);
+    }
+  close(input);
+  assert_int_equal(shoal_thread_join(&reader, SHOAL_FOREVER), 0);
+  assert_int_equal(shoal_thread_result(&reader, &answer), 0);
+  assert_int_equal(answer, 8);
+  assert_int_equal(shoal_thread_close(&reader), 0);
+  dup2(was, 0), close(was);
+  clearerr(stdin);
+}
+
+static int end_beside_reader(void *text) {
+  static struct shoal_thread reader;
+  static int answer;
+  printf("%s", (const char *)text);
+  return have_input_read(&reader, &answer) < 0 ? 1 : 7;
+}
+static void test_end_beside_reader(void **state) {
+  (void)state;
+  char text[8] = "";
+  struct shoal_process p;
+  struct shoal_process_options o = {.threaded = THREADED};
+  int file = (int)fileno(tmpfile()), out = dup(1);
+  fflush(stdout);
+  dup2(file, 1);
+  int rc = shoal_process_start(&p, end_beside_reader, (void *)(uintptr_t) "ended", &o);
+  int code = rc ? rc : end_of(&p);
+  dup2(out, 1);
+  assert_int_equal(code, 7);
+  assert_int_equal(pread(file, text, sizeof text - 1, 0), 5);
+  assert_string_equal(text, "ended");
+  close(file), close(out);
+}
+
 SHOAL_TASK(print, struct number) {
   char folder[256];
   printf("%d %s\n", arg->n, getcwd(folder, sizeof folder) ? folder : "");
@@ -651,6 +713,8 @@ int main(void) {
       cmocka_unit_test(test_words),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_interrupted),
+      cmocka_unit_test(test_input_is_read),
+      cmocka_unit_test(test_end_beside_reader),
       cmocka_unit_test(test_streams),
       cmocka_unit_test(test_nothing_stays),
       cmocka_unit_test(test_starter_is_one),
