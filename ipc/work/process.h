@@ -27,6 +27,8 @@
 //                    registered task; it has the parent's standard streams and working directory; environment, umask,
 //                    priority, limits and ignored signals are those at the time when the starter was made, but that
 //                    SIGINT is ignored if the parent handles or ignores it now; no fork handlers run.
+//           A program that the kernel runs with more rights than its caller (set-user-ID, file capabilities) has only fork
+//           (-EPERM): its image would believe nothing that it is told.
 //           With the last two the child finds the context's segment open: shoal_process_segment(). An argument that
 //           lies in it is worked on in place, as a forked child would; any other is copied.
 // SAFETY  Any thread of the process that started a child, together; close: when no other uses the struct. Others, and
@@ -111,7 +113,7 @@ int shoal_process_start(struct shoal_process *p, int (*work)(void *arg), void *a
 int shoal_process_start_run(struct shoal_process *p, int (*run)(struct shoal_process *self),
                             const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 // Runs a registered task on the child's copy of the argument, by any method. Also -ENOENT, -EEXIST; -EBADMSG the size
-// is not the task's; -EPIPE the starter was killed again and again; -ENOSPC the argument's file is beyond a limit; -ENOSYS the
+// is not the task's; -EPERM a set-user-ID program, by spawn or starter; -EPIPE the starter was killed again and again; -ENOSPC the argument's file is beyond a limit; -ENOSYS the
 // C library's or the kernel's limits, see README.md.
 int shoal_process_start_task(struct shoal_process *p, const char *task, void *argument, uint64_t size,
                              const struct shoal_process_options *options) SHOAL_MUST_CHECK;
@@ -165,8 +167,8 @@ int shoal_process_parent_is_alive(void);      // 1, 0; -ENOENT likewise
 int shoal_process_parent_sentinel(void);
 
 // ---- the starter ----
-// Makes it now, from this thread: as long as the thread lives, daemons do. 0 also if there is one. posix_spawn's
-// errors.
+// Makes it now, from this thread: as long as the thread lives, daemons do. 0 also if there is one. -EPERM the caller is a daemon, or
+// of a set-user-ID program; posix_spawn's errors.
 int shoal_starter_make(void) SHOAL_MUST_CHECK;
 // Ends it, and waits for it: a program that waits for all of its children has one less. Its children go on.
 int shoal_starter_end(void);

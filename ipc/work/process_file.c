@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -211,8 +212,17 @@ static int spawn_image(const char *name, const posix_spawn_file_actions_t *actio
   return error;
 }
 
+// begin() of such a program believes no environment, and would go on to main.
+static int check_rights(void) {
+  if (!getauxval(AT_SECURE)) return 0;
+  return shoal_fail_(
+      -EPERM, "a program with more rights than its caller (set-user-ID, capabilities) cannot start itself: fork");
+}
+
 int shoal_image_start_(int file, const int *keep, unsigned count, const char *name, pid_t *pid) {
   posix_spawn_file_actions_t actions;
+  int rc = check_rights();
+  if (rc) return rc;
   char **environment = environment_with(file);
   int error = environment ? posix_spawn_file_actions_init(&actions) : ENOMEM;
   if (error == 0) {

@@ -9,6 +9,7 @@
 //   words        last words come home whether it ends or is killed; the reason of a task that failed does
 //   threads      spawn and starter do not mind them
 //   input        that a thread reads from holds up no start, and no end of a child
+//   secure       a program with more rights than its caller starts no image of itself, and says so
 //   streams      the child of a starter has its parent's streams and working directory of now
 //   starter      is made once, ends with its parent, by shoal_starter_end; killed at any time, each start has one child, or says
 //                why not; stopped, another takes its place
@@ -24,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -256,6 +258,23 @@ static void test_daemon(void **state) {
       assert_int_equal(told->daemon, 1);
       assert_int_equal(told->tried, 1);
       close(ends[0]);
+    }
+}
+
+SHOAL_TASK(try_children, struct number) {
+  struct shoal_process p;
+  struct number zero = {0};
+  for (unsigned m = 0; m < 3; m++)
+    if (by(m) && shoal_process_start_task(&p, "answer", &zero, sizeof zero, &options) != -EPERM) return 1 + (int)m;
+  return shoal_starter_make() == -EPERM && shoal_process_is_daemon() == arg->n ? 0 : 9;
+}
+static void test_daemon_of_starter(void **state) {
+  (void)state;
+  for
+    EACH_METHOD(m) {
+      by(m);
+      options.daemon = 1;
+      assert_int_equal(code_of("try_children", 1), 0);
     }
 }
 
@@ -496,6 +515,38 @@ static void test_threads(void **state) {
   close(ends[0]), close(ends[1]);
 }
 
+// ---- more rights than its caller ----
+
+#define SECURE "SHOAL_TEST_SECURE"
+// In the image: where main begins. An image of that comes here again, if it is not told anything.
+static int be_secure(void) {
+  struct shoal_process p;
+  struct number n = {0};
+  for (unsigned m = 1; m < 3; m++) {
+    by(m);
+    int rc = shoal_process_start_task(&p, "answer", &n, sizeof n, &options);
+    if (rc != -EPERM || !strstr(shoal_reason(), "set-user-ID")) return 10 + (int)m;
+  }
+  if (shoal_starter_make() != -EPERM) return 13;
+  by(0);
+  return code_of("answer", 0) ? 14 : 0;
+}
+static int execute_secure(void *arg) {
+  char *argv[] = {arg, arg, NULL};
+  if (setenv(SECURE, "1", 1) || setresuid(getuid() + 1, geteuid(), geteuid())) return 77;  // no such users here
+  execv("/proc/self/exe", argv);
+  return 78;
+}
+static void test_secure(void **state) {
+  (void)state;
+  struct shoal_process p;
+  struct shoal_process_options o = {.threaded = THREADED};
+  assert_int_equal(shoal_process_start(&p, execute_secure, (void *)(uintptr_t) "secure", &o), 0);
+  int code = end_of(&p);
+  if (code == 77) skip();
+  assert_int_equal(code, 0);
+}
+
 // ---- streams ----
 
 // A thread reads from standard input, where nothing comes before its end.
@@ -699,7 +750,9 @@ static void test_nothing_stays(void **state) {
   prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  (void)argv;
+  if (getenv(SECURE)) return argc > 1 && getauxval(AT_SECURE) ? be_secure() : 99;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_codes),
       cmocka_unit_test(test_argument),
@@ -715,6 +768,8 @@ int main(void) {
       cmocka_unit_test(test_interrupted),
       cmocka_unit_test(test_input_is_read),
       cmocka_unit_test(test_end_beside_reader),
+      cmocka_unit_test(test_secure),
+      cmocka_unit_test(test_daemon_of_starter),
       cmocka_unit_test(test_streams),
       cmocka_unit_test(test_nothing_stays),
       cmocka_unit_test(test_starter_is_one),
