@@ -39,16 +39,27 @@ static int break_pool_for(struct shoal_pool *pool, unsigned i, const char *what)
   return break_pool(pool, why);
 }
 
+// Forgets the restarts that are no longer recent; there is room for one more then.
+static int count_recent(struct shoal_pool *pool, int64_t now) {
+  unsigned old = 0;
+  while (old < pool->recent_n && now - pool->recent[old] >= pool->options.restarts_within_ns) old++;
+  pool->recent_n -= old;
+  if (old) memmove(pool->recent, pool->recent + old, pool->recent_n * sizeof *pool->recent);
+  if (pool->recent_n < pool->recent_room) return 0;
+  unsigned room = pool->recent_room ? 2 * pool->recent_room : 16;
+  int64_t *more = realloc(pool->recent, room * sizeof *more);
+  if (!more) return shoal_fail_(-ENOMEM, "no memory to count restarts");
+  pool->recent = more;
+  pool->recent_room = room;
+  return 0;
+}
+
 // Whether one more restart is within the limit; counted is what was started.
-static int may_restart(struct shoal_pool *pool) {
+static int may_restart(struct shoal_pool *pool, int64_t now) {
   const struct shoal_pool_options *o = &pool->options;
-  int64_t now = shoal_now_ns();
-  if (o->restarts_max == 0) return 0;
-  if (now - pool->window_ns >= o->restarts_within_ns) {
-    pool->window_ns = now;
-    pool->window_restarts = 0;
-  }
-  return pool->window_restarts >= o->restarts_max ? break_pool(pool, "too many workers died in too short a time") : 0;
+  int rc = o->restarts_max ? count_recent(pool, now) : 0;
+  if (rc || pool->recent_n < o->restarts_max || !o->restarts_max) return rc;
+  return break_pool(pool, "too many workers died in too short a time");
 }
 
 static int place_after(const struct shoal_pool *pool, uint32_t state) {
@@ -74,11 +85,12 @@ static int worker_ended(struct shoal_pool *pool, unsigned i, int code) {
 // A dead worker, or one that has done its share, has a successor: only the first is a restart.
 static int replace(struct shoal_pool *pool, unsigned i) {
   int died = pool->places[i].is == SHOAL_PLACE_VACANT_;
-  int rc = died ? may_restart(pool) : 0;
+  int64_t now = shoal_now_ns();
+  int rc = died ? may_restart(pool, now) : 0;
   if (!rc) rc = shoal_place_start_(pool, i);
   if (rc) return rc;
+  if (died && pool->options.restarts_max) pool->recent[pool->recent_n++] = now;
   pool->places[i].restarts += died;
-  pool->window_restarts += died;
   pool->restarts += died;
   pool->recycled += !died;
   return 0;
@@ -224,6 +236,7 @@ int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline) {
 
 static void dispose(struct shoal_pool *pool) {
   free(pool->processors);
+  free(pool->recent);
   free(pool->sentinels);
   free(pool);
 }

@@ -132,8 +132,8 @@ struct shoal_pool {
   struct shoal_object queue_object;  // if they are started as no copies
   int stopping;                      // terminate: nobody is replaced
   unsigned watched;                  // more workers than can be slept on: where to go on
-  int64_t tended_ns, window_ns;
-  uint32_t window_restarts;
+  int64_t tended_ns, *recent;        // when workers were restarted, within options.restarts_within_ns
+  unsigned recent_n, recent_room;
   uint64_t restarts, recycled;
   int broken;
   char reason[128];

@@ -15,7 +15,7 @@
 //   thread     only the thread that created a pool, if it lives, destroys it
 //   exits      a worker that leaves by exit(0) inside a task is dead: its element comes again
 //   init       runs in every new worker; if it fails the pool is broken and says so, with the answer
-//   limit      a task that kills its worker breaks the pool when too many died
+//   limit      a task that kills its worker breaks the pool when too many died; within any time so long, wherever that begins
 //   terminate  ends workers within a task, also those that ignore SIGTERM
 //   refused    unknown task, element too small, no queue, another process, after close
 #include "ipc/work/pool.h"
@@ -573,6 +573,44 @@ static void test_limit(void **state) {
   assert_int_equal(shoal_pool_destroy(pool), 0);
 }
 
+// The library's clock, ahead of everybody's: linked in place of it.
+static int64_t ahead_ns;
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) {
+  int rc = __real_clock_gettime(clock, out);
+  out->tv_sec += ahead_ns / 1000000000;
+  return rc;
+}
+static int dies_at(struct shoal_pool *pool, int64_t seconds) {
+  ahead_ns = seconds * 1000000000;
+  kill_worker(pool, 0);
+  return shoal_pool_tend(pool, SHOAL_TRY);
+}
+static void test_limit_slides(void **state) {
+  (void)state;
+  struct shoal_pool *pool;
+  struct shoal_pool_options o = {.task = "note",
+                                 .queue = queue,
+                                 .workers = 1,
+                                 .restarts_max = 2,
+                                 .restarts_within_ns = INT64_C(100000000000000),
+                                 .threaded = THREADED};
+  assert_int_equal(shoal_pool_create(seg, &o, &pool), 0);
+  assert_int_equal(dies_at(pool, 0), 1);
+  assert_int_equal(dies_at(pool, 90000), 1);
+  assert_int_equal(dies_at(pool, 105000), 1);
+  assert_int_equal(dies_at(pool, 110000), -ENOTRECOVERABLE);  // 90,000 is near still
+  ahead_ns = 0;
+  assert_int_equal(shoal_pool_destroy(pool), 0);
+  o.restarts_max = 40;
+  assert_int_equal(shoal_pool_create(seg, &o, &pool), 0);
+  for (int i = 0; i < 40; i++) assert_int_equal(dies_at(pool, i), 1);
+  assert_int_equal(dies_at(pool, 40), -ENOTRECOVERABLE);
+  ahead_ns = 0;
+  assert_int_equal(shoal_pool_destroy(pool), 0);
+}
+
 static void test_terminate(void **state) {
   (void)state;
   struct shoal_pool *pool = pool_of("never");
@@ -646,25 +684,10 @@ static void test_too_few_roles(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(done),
-      TEST(killed),
-      TEST(replaced),
-      TEST(full),
-      TEST(orphaned),
-      TEST(failed),
-      TEST(exits),
-      TEST(init_fails),
-      TEST(limit),
-      TEST(terminate),
-      TEST(refused),
-      TEST(whole),
-      TEST(given_up),
-      TEST(failed_that_kills),
-      TEST(no_fork),
-      TEST(roles),
-      TEST(thread),
-      TEST(too_few_roles),
-      TEST(full_and_only_tried),
+      TEST(done),      TEST(killed),  TEST(replaced),   TEST(full),          TEST(orphaned),
+      TEST(failed),    TEST(exits),   TEST(init_fails), TEST(limit),         TEST(limit_slides),
+      TEST(terminate), TEST(refused), TEST(whole),      TEST(given_up),      TEST(failed_that_kills),
+      TEST(no_fork),   TEST(roles),   TEST(thread),     TEST(too_few_roles), TEST(full_and_only_tried),
       TEST(default),
   };
   ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
