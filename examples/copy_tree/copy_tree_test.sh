@@ -67,6 +67,21 @@ rmdir partly/empty
 copy --resume tree partly
 same expected partly
 
+# A small file that grows meanwhile is said to have changed, and has no name there: as many runs as it takes to be seen.
+mkdir growing
+rc=0
+for ((run = 0; rc == 0; run++)); do
+    rm -rf growing/file grown
+    "$tool" grow growing/file &
+    until [[ -s growing/file ]]; do kill -0 $! || fail "nothing grows"; done
+    "$program" growing grown >out 2>err || rc=$?
+    kill $!
+    wait $! || true
+done
+[[ $rc == 1 && ! -e grown/file ]] || fail "a file that grows: $rc"
+grep -q '^copy_tree: growing/file: changed while it was copied$' err || fail "says: $(cat err)"
+no_parts grown
+
 # Workers are killed: as many runs as it takes. Then the whole of it is.
 "$tool" bulk bulk 1000 32
 "$tool" list bulk >bulk.list

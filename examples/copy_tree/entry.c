@@ -120,12 +120,19 @@ static int look_at_made(struct hand *h, int to, mode_t mode, struct stat *have) 
   return 0;
 }
 
+// As it was when it was opened.
+static int is_still(int from, const struct stat *st) {
+  struct stat now;
+  return fstat(from, &now) == 0 && now.st_size == st->st_size && same_time(st, &now);
+}
+
 static int fill(struct hand *h, int from, int to, int has_name, const struct stat *st) {
   const struct timespec times[2] = {st->st_atim, st->st_mtim};
   struct stat have;
   if (!has_name ? look_at_made(h, to, st->st_mode, &have) : fstat(to, &have) && failed(h, STEP_MAKE)) return -1;
   int64_t n = data_copy(from, to, st);
   if (n < 0) return n == -ENODATA ? hand_failed(h, STEP_CHANGED, 0) : hand_failed(h, STEP_COPY, (int)n);
+  if (!is_still(from, st)) return hand_failed(h, STEP_CHANGED, 0);
   if (meta_copy(opened(from), opened(to), st, &have, h->inherits, h->job->root, &h->step)) return failed(h, h->step);
   if (meta_times(opened(to), times, &h->step)) return failed(h, h->step);
   h->tally->bytes += (uint64_t)n;

@@ -1,6 +1,7 @@
 // tree_tool make DIR: a tree with one of everything; what the user or the file system may not have is left out.
 // tree_tool deep DIR: directories in one another, with paths longer than any system call takes, and cp can copy.
 // tree_tool bulk DIR FILES MIB: so many small files in many directories, and a large one.
+// tree_tool grow FILE: writes one byte after another, until it is killed.
 // tree_tool list DIR: all that there is to know of a tree, but times of access: two copies are the same if this is.
 #include <errno.h>
 #include <fcntl.h>
@@ -296,12 +297,19 @@ static int list(char *path) {
   return 0;
 }
 
+static void __attribute__((noreturn)) grow(const char *path) {
+  int fd = open(path, O_CREAT | O_WRONLY | O_APPEND, 0644);
+  must(fd >= 0, path);
+  for (;;) must(write(fd, "x", 1) == 1, path);
+}
+
 int main(int argc, char **argv) {
   umask(022);
   if (argc == 3 && strcmp(argv[1], "make") == 0) return make(argv[2]);
   if (argc == 3 && strcmp(argv[1], "deep") == 0) return deep(argv[2]);
   if (argc == 5 && strcmp(argv[1], "bulk") == 0) return bulk(argv[2], (unsigned)atoi(argv[3]), (size_t)atoi(argv[4]));
+  if (argc == 3 && strcmp(argv[1], "grow") == 0) grow(argv[2]);
   if (argc == 3 && strcmp(argv[1], "list") == 0) return list(argv[2]);
-  fprintf(stderr, "tree_tool make DIR | deep DIR | bulk DIR FILES MIB | list DIR\n");
+  fprintf(stderr, "tree_tool make DIR | deep DIR | bulk DIR FILES MIB | grow FILE | list DIR\n");
   return 2;
 }
