@@ -17,6 +17,8 @@
 //   broken      restarts_max: waiting calls answer -ENOTRECOVERABLE and why; so with a failing initializer
 //   ends        close: no more; shutdown with cancel; join; terminate ends what runs
 //   refused     what does not fit changes nothing, and the reason says what it is
+//   others      a name that is taken, or another type's; a fork of threads; more who submit than may; one who still may at the detach
+#include "core/directory.h"
 #include "tests/ipc/work/executor_support.h"
 
 struct large {
@@ -476,6 +478,10 @@ static void test_turns(void **state) {
     }
 }
 
+static void refused(int rc, int code, const char *why) {
+  assert_int_equal(rc, code);
+  if (!strstr(shoal_reason(), why)) fail_msg("not \"%s\": %s", why, shoal_reason());
+}
 static void test_broken(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of(
@@ -493,6 +499,7 @@ static void test_broken(void **state) {
   assert_int_equal(SHOAL_APPLY(ex, square, &s, NULL, SHOAL_FOREVER), -ENOTRECOVERABLE);
   assert_int_equal(shoal_executor_info(ex, &info), 0);
   assert_int_equal(info.broken, -ENOTRECOVERABLE);
+  refused(shoal_executor_resize(ex, 1, SHOAL_FOREVER), -ENOTRECOVERABLE, "too many workers died");
   end_executor(ex);
   int bad = -EACCES;
   assert_int_equal(make_executor((struct shoal_executor_options){.init = count_init, .arg = &bad}, &ex), 0);
@@ -533,10 +540,6 @@ static void test_ends(void **state) {
   end_executor(ex);
 }
 
-static void refused(int rc, int code, const char *why) {
-  assert_int_equal(rc, code);
-  if (!strstr(shoal_reason(), why)) fail_msg("not \"%s\": %s", why, shoal_reason());
-}
 static void test_empty(void **state) {
   (void)state;
   struct shoal_executor *ex = executor_of((struct shoal_executor_options){.workers = 1});
@@ -550,6 +553,56 @@ static void test_empty(void **state) {
   assert_int_equal(shoal_future_get(&f, NULL, 0, NULL, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_future_release(&f), 0);
   end_executor(ex);
+}
+
+struct submitter {
+  struct shoal_executor *ex;
+  shoal_atomic32 done;
+  int rc, stays;
+};
+static void *submit_and_stay(void *arg) {
+  struct submitter *us = arg;
+  struct small s = {.id = 3, .in = 2};
+  us->rc = SHOAL_SUBMIT(us->ex, square, &s, NULL);
+  shoal_store32_release(&us->done, 1);
+  while (us->stays && !shoal_load32_acquire(&ledger->go)) usleep(100);
+  return NULL;
+}
+static int submit_from_thread(struct submitter *us, pthread_t *thread) {
+  assert_int_equal(pthread_create(thread, NULL, submit_and_stay, us), 0);
+  while (!shoal_load32_acquire(&us->done)) usleep(100);
+  return us->rc;
+}
+static void test_others(void **state) {
+  (void)state;
+  struct shoal_executor_options o = {.workers = 1, .producers = 2, .threaded = THREADED};
+  struct shoal_executor *ex, *none = NULL;
+  struct shoal_object box;
+  pthread_t threads[2];
+  assert_int_equal(shoal_object_create(seg, "box", "box", 64, NULL, NULL, &box), 0);
+  assert_int_equal(shoal_executor_create(seg, "ours", &o, &ex), 0);
+  refused(shoal_executor_create(seg, "ours", &o, &none), -EEXIST, "ours");
+  refused(shoal_executor_create(seg, "box", &o, &none), -EEXIST, "box");
+  refused(shoal_executor_open(seg, "box", &none), -EBADMSG, "box");
+  refused(shoal_executor_unlink(seg, "box"), -EBADMSG, "box");
+  refused(shoal_executor_unlink(seg, "nowhere"), -ENOENT, "nowhere");
+  struct submitter one = {.ex = ex, .stays = 1}, more = {.ex = ex};
+  assert_int_equal(submit_from_thread(&one, &threads[0]), 0);
+  assert_int_equal(submit_from_thread(&more, &threads[1]), -EUSERS);
+  assert_int_equal(pthread_join(threads[1], NULL), 0);
+  o.threaded = 0;
+  refused(shoal_executor_create(seg, "new", &o, &none), -EBUSY, "threads");
+  assert_int_equal(shoal_executor_open(seg, "new", &none), -ENOENT);
+  assert_null(none);
+  refused(shoal_executor_detach(ex), -EBUSY, "another thread");
+  shoal_store32_release(&ledger->go, 1);
+  assert_int_equal(pthread_join(threads[0], NULL), 0);
+  assert_int_equal(shoal_executor_open(seg, "ours", &none), 0);  // what was refused has left it
+  end_executor(none);
+  end_executor(ex);
+  assert_int_equal(shoal_executor_unlink(seg, "ours"), 0);
+  assert_int_equal(shoal_object_remove(seg, "box"), 0);
+  assert_int_equal(shoal_object_close(seg, &box), 0);
 }
 
 static void test_refused(void **state) {
@@ -617,7 +670,7 @@ int main(void) {
       cmocka_unit_test_setup(test_creator, set_up),   cmocka_unit_test_setup(test_full, set_up),
       cmocka_unit_test_setup(test_recycled, set_up),  cmocka_unit_test_setup(test_broken, set_up),
       cmocka_unit_test_setup(test_ends, set_up),      cmocka_unit_test_setup(test_refused, set_up),
-      cmocka_unit_test_setup(test_turns, set_up),
+      cmocka_unit_test_setup(test_others, set_up),    cmocka_unit_test_setup(test_turns, set_up),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
