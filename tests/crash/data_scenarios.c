@@ -181,6 +181,51 @@ static void made_whole_or_not(void) {
 CRASH_SCENARIO(data_create, .name = "array: create", .setup = segment, .prepare = use, .op = create,
                .check = made_whole_or_not, .cleanup = fixture_segment_end);
 
+static void with_array(void) {
+  segment();
+  crash_survivor(create);
+}
+static void op_open_or_create(void) {
+  struct shoal_array it;
+  struct wide w = all(3);
+  CRASH_OK(wides_open_or_create(S, "a", 1, &(struct shoal_array_options){.first = &w}, &it));
+  T->word[CERTAIN] = 1;
+}
+static struct shoal_array opened;
+static void has_array(void) {
+  use();
+  CRASH_OK(wides_open(S, "a", 1, &opened));
+}
+static void op_close_array(void) { CRASH_OK(shoal_array_close(S, &opened)); }
+static void op_unlink_array(void) { CRASH_OK(shoal_array_unlink(S, "a")); }
+static void there_or_not(void) {
+  struct shoal_array it;
+  int rc = wides_open(S, "a", 1, &it);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d", rc);
+  CRASH_EXPECT(rc == -ENOENT || !crash_victim_finished(), "unlinked, and there");
+  if (rc == 0) CRASH_OK(shoal_array_close(S, &it));
+  if (rc == 0) CRASH_OK(shoal_array_unlink(S, "a"));
+}
+static void check_unlinked(void) {
+  crash_survivor(there_or_not);
+  CRASH_OK(shoal_array_close(S, &opened));
+  (void)shoal_proc_reap(S);
+  CRASH_EXPECT(used() == used_before, "%lu bytes stay", used() - used_before);
+}
+static void open_here(void) {
+  struct wide w = all(3);
+  segment();
+  CRASH_OK(wides_create(S, "a", 1, &(struct shoal_array_options){.first = &w}, &opened));
+}
+CRASH_SCENARIO(data_open_or_create, .name = "array: open or create", .setup = segment, .prepare = use,
+               .op = op_open_or_create, .check = made_whole_or_not, .cleanup = fixture_segment_end);
+CRASH_SCENARIO(data_open, .name = "array: open or create one that is there", .setup = with_array, .prepare = use,
+               .op = op_open_or_create, .check = made_whole_or_not, .cleanup = fixture_segment_end);
+CRASH_SCENARIO(data_close, .name = "array: close", .setup = with_array, .prepare = has_array, .op = op_close_array,
+               .check = made_whole_or_not, .cleanup = fixture_segment_end);
+CRASH_SCENARIO(data_unlink, .name = "array: unlink", .setup = open_here, .prepare = use, .op = op_unlink_array,
+               .check = check_unlinked, .cleanup = fixture_segment_end);
+
 // ---- vectors ----
 static struct shoal_vector v;
 static void append(void) {
@@ -305,6 +350,25 @@ static void vector_made_or_not(void) {
   (void)shoal_proc_reap(S);
   CRASH_EXPECT(used() == used_before, "%lu bytes stay", used() - used_before);
 }
+static void op_unlink_vector(void) { CRASH_OK(shoal_vector_unlink(S, "v")); }
+static void vector_there_or_not(void) {
+  struct shoal_vector it;
+  int rc = words_open(S, "v", &it);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d", rc);
+  CRASH_EXPECT(rc == -ENOENT || !crash_victim_finished(), "unlinked, and there");
+  if (rc == 0) CRASH_OK(shoal_vector_close(&it) + shoal_vector_unlink(S, "v"));
+}
+static void check_unlinked_vector(void) {
+  crash_survivor(vector_there_or_not);
+  crash_survivor(look);  // who has it goes on
+  CRASH_EXPECT(shoal_vector_length(&v) == 5, "%lu elements", shoal_vector_length(&v));
+  CRASH_OK(shoal_vector_close(&v));
+  (void)shoal_proc_reap(S);
+  CRASH_EXPECT(used() == used_before, "%lu bytes stay", used() - used_before);
+}
+static void vector_of_chunks(void) { vector_of(5); }
+CRASH_SCENARIO(data_unlink_vector, .name = "vector: unlink, with two chunks", .setup = vector_of_chunks, .prepare = use,
+               .op = op_unlink_vector, .check = check_unlinked_vector, .cleanup = fixture_segment_end);
 CRASH_SCENARIO(data_create_vector, .name = "vector: create, and the first", .setup = segment, .prepare = use,
                .op = create_vector, .check = vector_made_or_not, .cleanup = fixture_segment_end);
 

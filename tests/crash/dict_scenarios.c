@@ -10,6 +10,7 @@
 #include "core/proc.h"
 #include "ipc/data/dict_internal.h"
 #include "ipc/data/list_internal.h"
+#include "ipc/data/namespace.h"
 #include "tests/crash/crash.h"
 
 #define F SHOAL_FOREVER
@@ -172,6 +173,11 @@ static void op_set_n(void) {
   uint64_t n;
   OK(shoal_dict_set_n(D, some, 2, &n, F));
 }
+static void op_set_n_new(void) {
+  struct shoal_dict_item some[] = {{"k", 1, "new", 3}, {"k", 1, "new", 3}};
+  uint64_t n;
+  OK(shoal_dict_set_n(D, some, 2, &n, F));
+}
 static void op_set_longer(void) { OK(set("k", "newer")); }
 static void longer(void) { three_and_k(), texts("4 old", "4 newer"); }
 static void op_remove(void) { OK(shoal_dict_remove(D, "k", 1, F)); }
@@ -234,6 +240,8 @@ static void op_set_if(void) {
   OK(shoal_dict_get_versioned(D, "k", 1, value, 8, &size, &version));
   OK(shoal_dict_set_if(D, "k", 1, version, "new", 3, F));
 }
+static void op_set_if_absent(void) { OK(shoal_dict_set_if(D, "k", 1, SHOAL_DICT_ABSENT, "new", 3, F)); }
+static void op_swap_absent(void) { OK(shoal_dict_compare_and_set(D, "k", 1, NULL, 0, "new", 3, F)); }
 static void op_snapshot(void) {
   struct shoal_dict_snapshot all;
   OK(shoal_dict_snapshot(D, &all, F));
@@ -253,6 +261,8 @@ DICT(set_colliding, "set, where others collide", .setup = colliding, .prepare = 
 DICT(set_reusing, "set, where others were", .setup = reusing, .prepare = warm, .op = op_set, .check = check_dict);
 DICT(set_grows, "set, the table grows", .setup = full, .prepare = warm, .op = op_set, .check = check_dict);
 DICT(set_n, "set several", .setup = three_and_k, .prepare = warm, .op = op_set_n, .check = check_dict);
+DICT(set_n_grows, "set several, the table grows", .setup = full, .prepare = warm, .op = op_set_n_new,
+     .check = check_dict);
 DICT(remove, "remove", .setup = to_be_removed, .prepare = warm, .op = op_remove, .check = check_dict);
 DICT(remove_shrinks, "remove, the table shrinks", .setup = sparse, .prepare = warm, .op = op_remove,
      .check = check_dict);
@@ -285,6 +295,13 @@ DICT(swap_longer, "compare and set, a longer value", .setup = longer, .prepare =
      .check = check_dict);
 DICT(set_if, "set if it is of that version", .setup = three_and_k, .prepare = warm, .op = op_set_if,
      .check = check_dict);
+DICT(setdefault_grows, "setdefault, the table grows", .setup = full, .prepare = warm, .op = op_setdefault,
+     .check = check_dict);
+DICT(update_grows, "update, the table grows", .setup = full, .prepare = warm, .op = op_update, .check = check_dict);
+DICT(swap_grows, "compare and set, the table grows", .setup = full, .prepare = warm, .op = op_swap_absent,
+     .check = check_dict);
+DICT(set_if_grows, "set if it is not there, the table grows", .setup = full, .prepare = warm, .op = op_set_if_absent,
+     .check = check_dict);
 DICT(snapshot, "snapshot", .setup = unchanged, .prepare = warm, .op = op_snapshot, .check = check_dict);
 
 // The one who repairs what the first left is killed, too.
@@ -307,6 +324,16 @@ DICT(pair_grow, "pair, the table grows, then the next writer", .kind = CRASH_PAI
      .op = op_set, .prepare2 = warm, .op2 = op_set_l, .check = check_either);
 DICT(pair_remove, "pair, remove, then the next writer", .kind = CRASH_PAIR, .setup = to_be_removed, .prepare = warm,
      .op = op_remove, .prepare2 = warm, .op2 = op_repair, .check = check_either);
+DICT(pair_pop, "pair, pop, then the next writer", .kind = CRASH_PAIR, .setup = to_be_removed, .prepare = warm,
+     .op = op_pop, .prepare2 = warm, .op2 = op_repair, .check = check_either);
+DICT(pair_update, "pair, update, to a longer value, then the next writer", .kind = CRASH_PAIR,
+     .setup = one_stripe_longer, .prepare = warm, .op = op_update_longer, .prepare2 = warm, .op2 = op_set_l,
+     .check = check_either);
+DICT(pair_swap, "pair, compare and set, a longer value, then the next writer", .kind = CRASH_PAIR,
+     .setup = one_stripe_longer, .prepare = warm, .op = op_swap_longer, .prepare2 = warm, .op2 = op_set_l,
+     .check = check_either);
+DICT(pair_set_n, "pair, set several, the table grows, then the next writer", .kind = CRASH_PAIR, .setup = full,
+     .prepare = warm, .op = op_set_n_new, .prepare2 = warm, .op2 = op_set_l, .check = check_either);
 DICT(pair_clear, "pair, clear, then the next writer", .kind = CRASH_PAIR, .setup = to_be_cleared, .prepare = warm,
      .op = op_clear, .prepare2 = warm, .op2 = op_set_l, .check = check_either);
 
@@ -576,6 +603,50 @@ DICT(create, "create, and the first entry", .setup = only_heap, .prepare = join,
      .check = check_created);
 DICT(unlink, "unlink", .setup = unchanged, .prepare = join, .op = op_unlink, .check = check_unlinked);
 
+// A namespace and a list by name, as a dict: each has a type of its own.
+static void op_create_ns(void) {
+  struct shoal_namespace *ns;
+  OK(shoal_namespace_open_or_create(S, "d", &ns));
+  OK(shoal_namespace_set(ns, "k", "new", 3, F));
+}
+static void op_unlink_ns(void) { OK(shoal_namespace_unlink(S, "d")); }
+static void ns_created_or_not(void) {
+  struct shoal_namespace *ns;
+  OK(shoal_namespace_open_or_create(S, "d", &ns));
+  OK(shoal_namespace_set(ns, "k", "mine", 4, F));
+  CRASH_EXPECT(shoal_dict_len(shoal_namespace_dict(ns)) == 1, "more than one attribute");
+  expect_blocks(2, "of a new one");
+  OK(shoal_namespace_close(ns));
+  OK(shoal_namespace_unlink(S, "d"));
+  OK(shoal_proc_reap(S) < 0 ? -1 : 0);
+  expect_blocks(0, "when it has gone");
+}
+static void check_created_ns(void) { crash_survivor(ns_created_or_not); }
+static struct shoal_namespace *Ns;
+static void with_ns(void) {
+  open_segment();
+  OK(shoal_namespace_create(S, "d", &Ns));
+  OK(shoal_namespace_set(Ns, "k", "old", 3, F));
+}
+static void ns_unlinked_or_not(void) {
+  struct shoal_namespace *ns;
+  int rc = shoal_namespace_open(S, "d", &ns);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d", rc);
+  CRASH_EXPECT(rc == -ENOENT || !crash_victim_finished(), "unlinked, and there");
+  if (rc == 0) OK(shoal_namespace_close(ns));
+  if (rc == 0) OK(shoal_namespace_unlink(S, "d"));
+}
+static void check_unlinked_ns(void) {
+  crash_survivor(ns_unlinked_or_not);
+  OK(shoal_namespace_close(Ns));
+  OK(shoal_proc_reap(S) < 0 ? -1 : 0);
+  expect_blocks(0, "when it has gone");
+}
+DICT(create_ns, "a namespace, create, and the first attribute", .setup = only_heap, .prepare = join, .op = op_create_ns,
+     .check = check_created_ns);
+DICT(unlink_ns, "a namespace, unlink", .setup = with_ns, .prepare = join, .op = op_unlink_ns,
+     .check = check_unlinked_ns);
+
 // ---- list: "a b c" ----
 
 static int append(const char *text) { return shoal_list_append(L, text, strlen(text), F); }
@@ -617,7 +688,16 @@ static void list_of(int n, const char *b, const char *a) {
   for (int i = 0; i < n; i++) OK(append(names[i]));
   before = b, after = a;
 }
+// Its row has room for 64.
+static void l_sparse(void) {
+  list_of(8, "a b c d e f g h", "a b c d e f g");
+  for (int i = 0; i < 40; i++) OK(append("more"));
+  for (int i = 0; i < 40; i++) OK(shoal_list_delete(L, -1, F));
+}
 static void l_empty(void) { list_of(0, "", "new"); }
+static void l_insert_full(void) { list_of(8, "a b c d e f g h", "a new b c d e f g h"); }
+static void l_replace_full(void) { list_of(8, "a b c d e f g h", "a x y c d e f g h"); }
+static void l_extend_first(void) { list_of(0, "", "x y"); }
 static void l_append(void) { list_of(3, "a b c", "a b c new"); }
 static void l_full(void) { list_of(8, "a b c d e f g h", "a b c d e f g h new"); }
 static void l_insert(void) { list_of(3, "a b c", "a new b c"); }
@@ -681,6 +761,12 @@ static void op_replace(void) { OK(shoal_list_replace(L, 1, 3, two, 2, F)); }
 static void op_list_clear(void) { OK(shoal_list_clear(L, F)); }
 static void op_reverse(void) { OK(shoal_list_reverse(L, F)); }
 static void op_sort(void) { OK(shoal_list_sort(L, NULL, NULL, F)); }
+static int down(const struct iovec *a, const struct iovec *b, void *arg) {
+  (void)arg;
+  return *(const char *)b->iov_base - *(const char *)a->iov_base;
+}
+static void op_sort_down(void) { OK(shoal_list_sort(L, down, NULL, F)); }
+static void op_replace_one(void) { OK(shoal_list_replace(L, 1, 2, two, 2, F)); }
 
 #define LIST(id, text, ...) CRASH_SCENARIO(list_##id, .name = "list: " text, .cleanup = close_all, __VA_ARGS__)
 LIST(append_first, "append, the first", .setup = l_empty, .prepare = warm, .op = op_append, .check = check_list);
@@ -711,6 +797,50 @@ LIST(replace, "replace a slice", .setup = l_replace, .prepare = warm, .op = op_r
 LIST(clear, "clear", .setup = l_clear, .prepare = warm, .op = op_list_clear, .check = check_list);
 LIST(reverse, "reverse", .setup = l_reverse, .prepare = warm, .op = op_reverse, .check = check_list);
 LIST(sort, "sort", .setup = l_sort, .prepare = warm, .op = op_sort, .check = check_list);
+LIST(sort_down, "sort, by a callback", .setup = l_reverse, .prepare = warm, .op = op_sort_down, .check = check_list);
+LIST(pop_shrinks, "pop, the row shrinks", .setup = l_sparse, .prepare = warm, .op = op_list_pop, .check = check_list);
+LIST(insert_grows, "insert, the row grows", .setup = l_insert_full, .prepare = warm, .op = op_insert,
+     .check = check_list);
+LIST(replace_grows, "replace a slice, the row grows", .setup = l_replace_full, .prepare = warm, .op = op_replace_one,
+     .check = check_list);
+LIST(extend_first, "extend, the first", .setup = l_extend_first, .prepare = warm, .op = op_extend, .check = check_list);
+
+static void op_create_list(void) {
+  struct shoal_list *l;
+  OK(shoal_list_open_or_create(S, "l", &l));
+  OK(shoal_list_append(l, "new", 3, F));
+}
+static void op_unlink_list(void) { OK(shoal_list_unlink(S, "l")); }
+static void list_created_or_not(void) {
+  OK(shoal_list_open_or_create(S, "l", &L));
+  uint64_t n = shoal_list_len(L);
+  OK(append("mine"));
+  CRASH_EXPECT(n <= 1, "%lu values", (unsigned long)n);
+  expect_blocks(n + 2, "of a new one");
+  OK(shoal_list_close(L));
+  OK(shoal_list_unlink(S, "l"));
+  OK(shoal_proc_reap(S) < 0 ? -1 : 0);
+  expect_blocks(0, "when it has gone");
+}
+static void list_unlinked_or_not(void) {
+  struct shoal_list *l;
+  int rc = shoal_list_open(S, "l", &l);
+  CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d", rc);
+  CRASH_EXPECT(rc == -ENOENT || !crash_victim_finished(), "unlinked, and there");
+  if (rc == 0) OK(shoal_list_close(l));
+  if (rc == 0) OK(shoal_list_unlink(S, "l"));
+}
+static void check_created_list(void) { crash_survivor(list_created_or_not); }
+static void check_unlinked_list(void) {
+  crash_survivor(list_unlinked_or_not);
+  OK(shoal_list_close(L));
+  L = NULL;
+  OK(shoal_proc_reap(S) < 0 ? -1 : 0);
+  expect_blocks(0, "when it has gone");
+}
+LIST(create, "create, and the first value", .setup = only_heap, .prepare = join, .op = op_create_list,
+     .check = check_created_list);
+LIST(unlink, "unlink", .setup = l_append, .prepare = join, .op = op_unlink_list, .check = check_unlinked_list);
 
 static void list_of_two_survives(void) {
   struct shoal_list_info info;
@@ -732,3 +862,11 @@ LIST(pair_append, "pair, append, then the next writer", .kind = CRASH_PAIR, .set
      .op = op_append, .prepare2 = warm, .op2 = op_append, .check = check_two);
 LIST(pair_clear, "pair, clear, then the next writer", .kind = CRASH_PAIR, .setup = l_clear, .prepare = warm,
      .op = op_list_clear, .prepare2 = warm, .op2 = op_append, .check = check_two);
+LIST(pair_insert, "pair, insert, then the next writer", .kind = CRASH_PAIR, .setup = l_insert, .prepare = warm,
+     .op = op_insert, .prepare2 = warm, .op2 = op_append, .check = check_two);
+LIST(pair_pop, "pair, pop, the row shrinks, then the next writer", .kind = CRASH_PAIR, .setup = l_sparse,
+     .prepare = warm, .op = op_list_pop, .prepare2 = warm, .op2 = op_append, .check = check_two);
+LIST(pair_set, "pair, set, then the next writer", .kind = CRASH_PAIR, .setup = l_set, .prepare = warm,
+     .op = op_list_set, .prepare2 = warm, .op2 = op_list_set, .check = check_two);
+LIST(pair_sort, "pair, sort, then the next writer", .kind = CRASH_PAIR, .setup = l_sort, .prepare = warm, .op = op_sort,
+     .prepare2 = warm, .op2 = op_append, .check = check_two);
