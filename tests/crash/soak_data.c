@@ -19,7 +19,7 @@
 #define WORKERS 6
 #define VECTOR_MAX 20000u
 
-enum { DICT, SUM, VALUE, ARRAY, VECTOR, APPEND, POP, TEXT, NEST, WHATS };
+enum { DICT, SUM, VALUE, ARRAY, VECTOR, APPEND, POP, TEXT, NEST, MAKE, TAKE, WHATS };
 static struct counts {
   volatile uint64_t begun[WHATS], done[WHATS];  // the seat's own
 } * counts;
@@ -76,6 +76,29 @@ static int dict_set(uint64_t n, int seat) {
   for (unsigned i = 0; i < 120; i++) bytes[i] = n;
   return shoal_dict_set(dict, &seat, sizeof seat, bytes, long_of(n), soak_deadline());
 }
+// The seat's other key, which comes and goes.
+static int other_key(int seat) { return 1000 + seat; }
+static void expect_same(const uint64_t *words, uint64_t size) {
+  SOAK_EXPECT(size == long_of(words[0]), "%lu bytes of %lu", size, words[0]);
+  for (uint64_t i = 1; i < size / 8; i++) SOAK_EXPECT(words[i] == words[0], "word %lu of value %lu", i, words[0]);
+}
+static int dict_make(uint64_t n, int seat) {
+  uint64_t words[120], found[120] = {0}, size = 0;
+  int key = other_key(seat);
+  for (unsigned i = 0; i < 120; i++) words[i] = n;
+  int rc =
+      shoal_dict_setdefault(dict, &key, sizeof key, words, long_of(n), found, sizeof found, &size, soak_deadline());
+  if (rc == 1) expect_same(found, size);
+  return rc == 1 ? -ERANGE : rc;
+}
+static int dict_take(uint64_t n, int seat) {
+  uint64_t found[120] = {0}, size = 0;
+  int key = other_key(seat), rc;
+  if (n % 2) rc = shoal_dict_remove(dict, &key, sizeof key, soak_deadline());
+  else rc = shoal_dict_pop(dict, &key, sizeof key, found, sizeof found, &size, soak_deadline());
+  if (rc == 0 && n % 2 == 0) expect_same(found, size);
+  return rc == -ENOENT ? -ERANGE : rc;
+}
 static int add_one(struct shoal_dict_change *c, void *one) {
   if (!c->value) c->value = one, c->size = 8;
   else ++*(uint64_t *)c->value;
@@ -100,14 +123,26 @@ static int vector_append(uint64_t n, int seat) {
   if (shoal_vector_length(&vector) >= VECTOR_MAX) return -ENOSPC;
   return shoal_vector_append(&vector, &element, NULL, soak_deadline());
 }
+// One more, or one less, and all in another order now and then.
 static int list_append(uint64_t n, int seat) {
+  int64_t at = soak_below(200);
   (void)seat;
-  return shoal_list_append(list, &n, 8, soak_deadline());
+  switch (soak_below(4)) {
+    case 0: return shoal_list_insert(list, at, &n, 8, soak_deadline());
+    case 1: return shoal_list_replace(list, at, at, &(struct iovec){&n, 8}, 1, soak_deadline());
+    default: return shoal_list_append(list, &n, 8, soak_deadline());
+  }
 }
 static int list_pop(uint64_t n, int seat) {
   uint64_t popped, size;
   (void)n, (void)seat;
+  if (soak_below(4) == 0) return shoal_list_delete(list, soak_below(100), soak_deadline());
   return shoal_list_pop(list, soak_below(2) ? 0 : -1, &popped, 8, &size, soak_deadline());
+}
+static void list_order(void) {
+  int rc =
+      soak_below(2) ? shoal_list_sort(list, NULL, NULL, soak_deadline()) : shoal_list_reverse(list, soak_deadline());
+  SOAK_EXPECT(rc == 0 || soak_gave_up(rc) || rc == -ENOSPC, "order: %d %s", rc, shoal_reason());
 }
 static int text_set(uint64_t n, int seat) {
   return shoal_text_printf(&text, soak_deadline(), "%d %lu %lu %d", seat, n, n, seat);
@@ -171,6 +206,12 @@ static void take_over(int seat) {
   uint64_t is = dict_value(seat), four[4];
   expect_between("a dict's value", c->done[DICT], is, c->begun[DICT]);
   c->begun[DICT] = c->done[DICT] = is;
+  int key = other_key(seat);
+  is = shoal_dict_contains(dict, &key, sizeof key) == 1;
+  expect_between("made and not taken, and what was taken", c->done[MAKE], is + c->begun[TAKE],
+                 c->begun[MAKE] + c->begun[TAKE] - c->done[TAKE]);
+  c->begun[MAKE] = c->done[MAKE] = is + c->begun[TAKE];
+  c->done[TAKE] = c->begun[TAKE];  // last: whoever is killed in between leaves what the next one finds right
   is = nest_value(seat);
   expect_between("the last of a seat's list", c->done[NEST], is, c->begun[NEST]);
   c->begun[NEST] = c->done[NEST] = is;
@@ -181,8 +222,9 @@ static void take_over(int seat) {
 }
 
 static void work(uint32_t id, int seat) {
-  static int (*const changes[WHATS])(uint64_t, int) = {dict_set,    dict_add, value_add, array_set,  vector_append,
-                                                       list_append, list_pop, text_set,  nest_append};
+  static int (*const changes[WHATS])(uint64_t, int) = {dict_set,      dict_add,    value_add, array_set,
+                                                       vector_append, list_append, list_pop,  text_set,
+                                                       nest_append,   dict_make,   dict_take};
   struct shoal_heap *heap;
   (void)id;
   made(shoal_heap_open(seg, &heap), "heap");
@@ -192,6 +234,7 @@ static void work(uint32_t id, int seat) {
     if (what == VECTOR && soak_below(16)) continue;
     if (what == APPEND && shoal_list_len(list) > 200) what = POP;
     if (what < WHATS) count(&counts[seat], what, changes[what], seat);
+    else if (what == WHATS && soak_below(4) == 0) list_order();
     else if (what == WHATS) use_heap(heap);
     else look_at_text(), (void)dict_value((int)soak_below(WORKERS));
   }
