@@ -1,5 +1,6 @@
-// A dict, a list and a vector in a segment whose words are edited before they are opened and while they are used: each call answers,
+// A dict and a list in a segment whose words are edited before they are opened and while they are used: each call answers,
 // and what it shows is there.
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -57,6 +58,42 @@ static void many_of_dict(struct script *s, struct shoal_dict *d) {
   for (unsigned i = 0; i < 20; i++)
     if (wants[i].rc == 0) touch(values[i], wants[i].size);
 }
+static void any_of_dict(struct shoal_dict *d, shoal_deadline until) {
+  struct shoal_dict_item item;
+  void *memory = NULL;
+  int rc = shoal_dict_popitem(d, &memory, &item, until);
+  if (rc == 0 || rc == -EBADMSG) touch(item.key, item.key_size);
+  if (rc == 0) touch(item.value, item.size);
+  free(memory);
+}
+static void set_many_of_dict(struct script *s, struct shoal_dict *d, shoal_deadline until) {
+  struct shoal_dict_item items[20];
+  char value[VALUE_MAX] = "";
+  uint32_t keys[20];
+  uint64_t done = 0;
+  for (unsigned i = 0; i < 20; i++) {
+    keys[i] = script_below(s, KEYS);
+    items[i] = (struct shoal_dict_item){&keys[i], 4, value, script_below(s, VALUE_MAX)};
+  }
+  int rc = shoal_dict_set_n(d, items, 20, &done, until);
+  FUZZ_CHECK(done <= 20 && (rc != 0) == (done < 20));
+}
+static void rarely_of_dict(struct script *s, struct shoal_dict *d, uint32_t key, uint32_t what, shoal_deadline until) {
+  char value[VALUE_MAX] = "value";
+  uint64_t n;
+  void *copy;
+  if (what % 4 == 0) (void)shoal_dict_clear(d, until);
+  else if (what < 128) sum += shoal_dict_len(d);
+  else switch (what / 4 % 5) {
+      case 0: any_of_dict(d, until); break;
+      case 1:
+        if (shoal_dict_pop_alloc(d, &key, 4, &copy, &n, until) == 0) touch(copy, n), free(copy);
+        break;
+      case 2: (void)shoal_dict_compare_and_set(d, &key, 4, value, 7 * key, "new", 3, until); break;
+      case 3: (void)shoal_dict_compare_and_set(d, &key, 4, NULL, 0, value, 7 * key, until); break;
+      default: set_many_of_dict(s, d, until);
+    }
+}
 static void use_dict(struct script *s, struct shoal_dict *d) {
   uint32_t key = script_below(s, KEYS), what = script_below(s, 11);
   shoal_deadline until = stage_until(s);
@@ -79,7 +116,7 @@ static void use_dict(struct script *s, struct shoal_dict *d) {
         (void)shoal_dict_set_if(d, &key, 4, version, value, n, until);
       break;
     case 7: (void)shoal_dict_setdefault(d, &key, 4, "new", 3, value, sizeof value, &n, until); break;
-    case 8: (void)(script_below(s, 4) ? (int)shoal_dict_len(d) : shoal_dict_clear(d, until)); break;
+    case 8: rarely_of_dict(s, d, key, (uint32_t)script_take(s, 1), until); break;
     case 9: many_of_dict(s, d); break;
     default: all_of_dict(d, until);
   }
@@ -102,11 +139,27 @@ static int change_value(struct shoal_list_change *c, void *arg) {
   touch(c->value, c->size);
   return (int)script_below(arg, 4) - 1;
 }
+static void rarely_of_list(struct shoal_list *l, int64_t index, uint32_t what, shoal_deadline until) {
+  struct shoal_list_info info;
+  char value[VALUE_MAX] = "value";
+  uint64_t n;
+  void *copy;
+  if (what % 4 == 0) (void)shoal_list_clear(l, until);
+  else if (what < 128) (void)shoal_list_info(l, &info);
+  else switch (what / 4 % 5) {
+      case 0: (void)shoal_list_remove(l, value, 9 * (what % 32), until); break;
+      case 1: (void)shoal_list_count(l, value, 9 * (what % 32), &n, until); break;
+      case 2:
+        if (shoal_list_pop_alloc(l, index, &copy, &n, until) == 0) touch(copy, n), free(copy);
+        break;
+      case 3: (void)shoal_list_delete(l, index, until); break;
+      default: (void)shoal_list_repeat(l, what % 4, until);
+    }
+}
 static void use_list(struct script *s, struct shoal_list *l) {
   int64_t index = (int8_t)script_take(s, 1);
   char value[VALUE_MAX] = "";
   struct iovec some[3] = {{value, 3}, {value, script_below(s, VALUE_MAX)}, {value, 0}};
-  struct shoal_list_info info;
   uint32_t what = script_below(s, 11);
   shoal_deadline until = stage_until(s);
   uint64_t n;
@@ -128,7 +181,7 @@ static void use_list(struct script *s, struct shoal_list *l) {
       break;
     case 8:
       (void)shoal_list_index(l, value, 9, 0, &n, until);
-      (void)(script_below(s, 4) ? shoal_list_info(l, &info) : shoal_list_clear(l, until));
+      rarely_of_list(l, index, (uint32_t)script_take(s, 1), until);
       break;
     case 9:
       (void)(script_below(s, 2) ? shoal_list_update(l, index, change_value, s, until)
