@@ -41,8 +41,11 @@ static char *next_word(struct script *s, char *own, size_t room) {
                                 "1",      "0",    "-1",      "1e9",       "nan",      "18446744073709551616",
                                 "0x10",   "",     "--words", "options",   "segments", "--usage",
                                 "-?",     "=",    "%s%n"};
+  static char *const later[] = {"repair", "--locks", "--history",  "--speed",
+                                "--key",  "--end",   "4294967296", "1e-300"};  // not bench: seconds a run
   uint32_t which = script_below(s, 96), n = 0;
   if (which < sizeof words / sizeof *words) return strcpy(own, words[which]);
+  if (which >= 88) return strcpy(own, later[which - 88]);
   if (which < 64) own[n++] = '-', own[n++] = (char)('a' + which % 26);
   else if (which < 72) own[n++] = '-', own[n++] = '-';
   for (uint32_t more = script_below(s, (uint32_t)room - 3); more-- && script_left(s);) {
