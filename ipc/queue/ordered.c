@@ -611,6 +611,17 @@ void shoal_ordered_end_outside(struct shoal_ordered *o, uint32_t c, int again, u
   shoal_store32_release(&o->shm->ended, 1);  // [N1] pairs with [N2]
 }
 
+#define RUN_OUT (UINT64_C(1) << 63)  // of a lease's time: before all others
+uint64_t shoal_ordered_until(const struct shoal_ordered *o, uint32_t c) {
+  return shoal_load64_relaxed(shoal_until_at_(o, c));
+}
+int shoal_ordered_run_out(const struct shoal_ordered *o, uint32_t c, uint64_t until) {
+  return shoal_cas64_relaxed(shoal_until_at_(o, c), &until, RUN_OUT);
+}
+static int is_let_go(const struct shoal_ordered *o, uint32_t c) {
+  return o->leases && shoal_ordered_until(o, c) == RUN_OUT;
+}
+
 uint64_t shoal_ordered_token(const struct shoal_ordered *o, uint32_t c) { return seq_of(o, c) << 32 | c; }
 
 int shoal_ordered_holds(const struct shoal_ordered *o, uint32_t me, uint64_t token, uint32_t state, uint32_t *deaths) {
@@ -684,7 +695,8 @@ uint64_t shoal_ordered_count_held(const struct shoal_ordered *o, uint32_t me) {
   uint64_t n = 0;
   for (uint32_t c = used < cells ? used : cells; c--;) {
     uint32_t word = word_at(&all, c);
-    n += me ? owner_of(word) == me : owner_of(word) && state_of(word) == SHOAL_CELL_READING_;
+    int is_read = state_of(word) == SHOAL_CELL_READING_;
+    n += me ? owner_of(word) == me && !(is_read && is_let_go(&all, c)) : owner_of(word) && is_read;
   }
   return n;
 }
@@ -703,7 +715,7 @@ int shoal_ordered_in_hand(const struct shoal_ordered *o, uint32_t me, uint64_t *
   uint64_t least = UINT64_MAX;
   for (uint32_t c = used < cells ? used : cells; c--;) {
     uint32_t word = word_at(o, c);
-    if (state_of(word) != SHOAL_CELL_READING_ || owner_of(word) != me) continue;
+    if (state_of(word) != SHOAL_CELL_READING_ || owner_of(word) != me || is_let_go(o, c)) continue;
     uint64_t age = o->leases ? shoal_load64_relaxed(shoal_until_at_(o, c)) : seq_of(o, c);
     if (age >= least) continue;
     least = age;

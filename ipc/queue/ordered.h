@@ -219,6 +219,10 @@ int shoal_ordered_add(struct shoal_ordered *o, uint64_t off) SHOAL_MUST_CHECK;
 // For its owner, who cannot get inside: a claim that nobody else may end (no lease) is over, and what lay in it free; or (`again`) it
 // is a message again, in its place, LIFO the next one. Who enters next counts it. Its caller rings.
 void shoal_ordered_end_outside(struct shoal_ordered *o, uint32_t cell, int again, uint32_t deaths);
+// The lease of a claim whose time was `until` is over, unless it has another by now: it is in nobody's hand, and the next to take back
+// what has run out makes it a message again. 0: it has.
+int shoal_ordered_run_out(const struct shoal_ordered *o, uint32_t cell, uint64_t until);
+uint64_t shoal_ordered_until(const struct shoal_ordered *o, uint32_t cell);
 SHOAL_INLINE int shoal_ordered_is_stale(const struct shoal_ordered *o) {  // the counts are
   return shoal_load32_relaxed(&o->shm->ended) != 0;
 }

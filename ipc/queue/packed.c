@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "ipc/queue/queue_internal.h"
 
 static int put(struct shoal_queue *q, int64_t key, shoal_deadline deadline, const char *format, va_list args) {
   struct shoal_loan loan;
@@ -50,12 +51,15 @@ static int get(struct shoal_queue *q, shoal_deadline deadline, struct shoal_pack
                va_list args) {
   struct shoal_loan loan;
   if (q->element_size) return shoal_fail_(-EBADMSG, "elements of %u bytes, no byte messages", q->element_size);
-  int rc = shoal_queue_receive(q, &loan, deadline);
-  if (rc) return rc;
-  rc = copy(m, loan.data, loan.size);
+  int rc;
+  do {
+    rc = shoal_queue_receive(q, &loan, deadline);
+    if (rc) return rc;
+    rc = copy(m, loan.data, loan.size);
+  } while (rc == 0 && q->joinable && !shoal_queue_is_still_(q, &loan));  // else the release says it
   if (rc == 0) rc = shoal_vunpack(m->data, m->size, format, args);
-  if (rc == 0) return shoal_queue_release(q, &loan);
-  shoal_queue_return(q, &loan);
+  if (rc == 0) return shoal_queue_got_(q, &loan);
+  shoal_queue_not_got_(q, &loan);
   return rc;
 }
 int shoal_queue_get_packed(struct shoal_queue *q, shoal_deadline deadline, struct shoal_packed *m, const char *format,

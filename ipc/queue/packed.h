@@ -31,7 +31,8 @@ int shoal_queue_put_packed_key(struct shoal_queue *q, int64_t key, shoal_deadlin
                                ...) SHOAL_MUST_CHECK;
 // The codes of shoal_queue_receive and of shoal_unpack, -EBADMSG: no queue of byte messages. A message that does not fit the
 // format, or is damaged, is the next to be received again: by another format, or by shoal_queue_recv. Nothing is stored
-// then; m is the message that came.
+// then; m is the message that came. Joinable: what was got is in hand until shoal_queue_task_done, as it is with recv. FIFO, LIFO,
+// PRIORITY under a lease: -ETIMEDOUT, as a get there (ipc/queue/queue.h, KINDS).
 int shoal_queue_get_packed(struct shoal_queue *q, shoal_deadline deadline, struct shoal_packed *m, const char *format,
                            ...) SHOAL_MUST_CHECK;
 

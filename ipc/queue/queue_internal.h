@@ -69,6 +69,8 @@ struct shoal_queue_kind_ {
   int (*finish_leased)(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how, uint32_t counts,
                        shoal_deadline deadline);
   int (*extend)(struct shoal_queue *q, const struct shoal_loan *loan);
+  // Nobody gets inside to give it back: its lease is over now, and it is in nobody's hand. NULL: all get inside.
+  void (*let_go)(struct shoal_queue *q, const struct shoal_loan *loan);
   // ---- loans; `loan` is what the caller believes to hold ----
   // 1, 0; -EDEADLK: the thread has been interrupted where it cannot end.
   int (*is_lent)(struct shoal_queue *q, int side, const struct shoal_loan *loan);
@@ -157,6 +159,10 @@ int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size);
 void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out);
 void shoal_queue_policy_detach_(struct shoal_queue *q);
 void shoal_queue_gave_back_(struct shoal_queue *q, uint32_t me);  // all that it had got
+// What was received in the stead of a get: got, so in hand until task_done, if that is to be, else released; or not, so given back,
+// and never in the hand that task_done ends. No pending.
+int shoal_queue_got_(struct shoal_queue *q, struct shoal_loan *loan);
+void shoal_queue_not_got_(struct shoal_queue *q, struct shoal_loan *loan);
 // After something in a joinable queue was done with by role `me`.
 void shoal_queue_done_(struct shoal_queue *q, uint32_t me);
 void shoal_queue_discarded_(struct shoal_queue *q, uint64_t n);

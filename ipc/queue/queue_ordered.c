@@ -421,6 +421,13 @@ static int extend(struct shoal_queue *q, const struct shoal_loan *loan) {
   shoal_pending_restore_(t, pending);
   return his || (rc && rc != -ETIMEDOUT) ? rc : shoal_queue_run_out_((uint32_t)loan->token);
 }
+static void let_go(struct shoal_queue *q, const struct shoal_loan *loan) {
+  uint32_t cell = (uint32_t)loan->token;
+  uint64_t until = shoal_ordered_until(&q->ordered, cell);
+  if (!is_his(&q->ordered, loan) || !shoal_ordered_run_out(&q->ordered, cell, until)) return;
+  shoal_store64_relaxed(&q->extra->next, 0);
+  shoal_eventcount_ring(q->wait.shm);
+}
 static int receive_leased(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_queue *q = op->q;
@@ -694,6 +701,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
                                                         .receive_leased = receive_leased, \
                                                         .finish_leased = finish_leased,   \
                                                         .extend = extend,                 \
+                                                        .let_go = let_go,                 \
                                                         .is_lent = is_lent,               \
                                                         .finish = finish,                 \
                                                         .slot = slot,                     \

@@ -121,6 +121,14 @@ static void keep(struct shoal_queue_op_ *op) {
   op->loan.role = op->me;
   op->q->ops->keep(op->q, taken_by(op->q, op->me), &op->loan);
 }
+int shoal_queue_got_(struct shoal_queue *q, struct shoal_loan *loan) {
+  if (!q->joinable) return shoal_queue_release(q, loan);
+  q->ops->keep(q, taken_by(q, loan->role), loan);
+  return 0;
+}
+void shoal_queue_not_got_(struct shoal_queue *q, struct shoal_loan *loan) {
+  if (shoal_queue_return(q, loan) == -ETIMEDOUT && q->ops->let_go) q->ops->let_go(q, loan);
+}
 // Stopped for longer than its lease, it may have read what is another's by now: then it looks for the next one.
 static int get_and_keep(void *arg) {
   struct shoal_queue_op_ *op = arg;

@@ -1,5 +1,6 @@
 // ipc/queue/packed on the ring and under a lock. Claims: a value whose put returned is got, whole, by one; one whose getter was
-// killed is got at most once; one that does not fit the format is the next to be got, whoever dies; and no block is lost.
+// killed is got at most once; one that does not fit the format is the next to be got, whoever dies; and no block is lost. Joinable,
+// what is ended is what was got.
 #include "ipc/queue/packed.h"
 #include "tests/crash/message_fixture.h"
 
@@ -28,16 +29,21 @@ static int recv_one(shoal_deadline deadline) {
 }
 
 // ---- states; nobody has a role ----
-static void make(uint32_t kind, size_t of_text, uint32_t inside) {
-  const struct shoal_queue_options o = {.capacity = CAPACITY, .kind = kind, .bytes = 1};
+static void make_of(struct shoal_queue_options o, size_t of_text, uint32_t inside) {
+  o.capacity = CAPACITY;
+  o.bytes = 1;
   length = of_text;
   fixture_segment(16 << 20);
   CRASH_OK(shoal_queue_create(S, "values", &o, &Q));
   for (int i = 0; i < 3; i++) {  // through a lap; the heap has its memory, and `m` its room
     CRASH_OK(send_id(0, SHOAL_TRY));
     CRASH_OK(recv_one(SHOAL_TRY));
+    if (o.joinable) CRASH_OK(shoal_queue_task_done(Q));
   }
   fill_up(inside);
+}
+static void make(uint32_t kind, size_t of_text, uint32_t inside) {
+  make_of((struct shoal_queue_options){.kind = kind}, of_text, inside);
 }
 static void unmake(void) {
   shoal_queue_detach(Q);
@@ -127,3 +133,69 @@ OF(mpmc, "mpmc", SHOAL_QUEUE_MPMC, s, "in the slot", 12);
 OF(mpmc, "mpmc", SHOAL_QUEUE_MPMC, b, "in a block", 100);
 OF(fifo, "fifo", SHOAL_QUEUE_FIFO, s, "in the slot", 12);
 OF(fifo, "fifo", SHOAL_QUEUE_FIFO, b, "in a block", 100);
+
+// ---- joinable, under a lease: another is stopped inside, somewhere in the midst of it, for some seconds, and goes on ----
+#define HOURS 8u  // a second that passes is one
+static void joinable_two(void) {
+  make_of(
+      (struct shoal_queue_options){
+          .kind = SHOAL_QUEUE_FIFO, .joinable = 1, .lease_ns = HOURS * UINT64_C(3600000000000)},
+      LONGEST, 2);
+}
+static int ends(int rc) {  // of what is tried again while that one stands there
+  CRASH_EXPECT(rc == 0 || rc == -ETIMEDOUT, "answered %d (%s)", rc, shoal_reason());
+  return rc != -ETIMEDOUT;
+}
+static int get_and_note(void) {
+  const char *text;
+  size_t n;
+  int id, rc = shoal_queue_get_packed(Q, SHOAL_TRY, &m, "[i S]", &id, &text, &n);
+  if (rc == 0) ledger_took((uint64_t)id);
+  return rc;
+}
+static void op_misfit_then_finish(void) {
+  int id, rc = shoal_queue_get_packed(Q, SHOAL_TRY, &m, "[i i]", &id, &id);
+  CRASH_EXPECT(rc == -EBADMSG || rc == -ETIMEDOUT, "another format: %d (%s)", rc, shoal_reason());
+  while (!ends(get_and_note())) continue;
+  while (!ends(shoal_queue_task_done(Q))) continue;
+}
+static shoal_atomic32 *lock_word(void) { return &Q->ordered.shm->lock.word; }
+static void stands_inside(int i) {
+  (void)i;
+  consuming();
+  uint32_t me = shoal_role_known(&Q->wait, SHOAL_CONSUMER);
+  CRASH_OK(shoal_ordered_enter(&Q->ordered, me, SHOAL_FOREVER));
+  crash_gate();
+  shoal_ordered_leave(&Q->ordered, me);
+}
+static void another_goes_inside(void) {
+  if (shoal_load32_relaxed(lock_word()) & SHOAL_ROLE_LOCK_OWNER_) return;
+  crash_actor(stands_inside, 0);
+  crash_at_gate(1);
+}
+static void goes_on_inside(void) {
+  if (T->at_gate && !T->gate) crash_open_gate();
+}
+static void seconds_pass_then_it_goes_on(void) {
+  for (int i = 0; i < 3 && T->at_gate; i++) {
+    crash_victim_asleep_or_finished();
+    crash_deadline_passes(&Q->ordered.shm->lock.sleepers);
+  }
+  crash_victim_asleep_or_finished();
+  goes_on_inside();
+}
+static void finish_all(void) {
+  consuming();
+  while (recv_one(SHOAL_TRY) == 0) CRASH_OK(shoal_queue_task_done(Q));
+}
+static void each_finished_once(void) {
+  goes_on_inside();
+  T->late += HOURS;
+  crash_survivor(finish_all);
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == 2, "%u of two were got", ledger_taken());
+}
+SCENARIO(misfit_finish, "fifo, joinable, leased", "in a block",
+         "get by another format, then get and task_done, one stopped inside", .kind = CRASH_RESUMED,
+         .setup = joinable_two, .prepare = consuming, .op = op_misfit_then_finish, .stopped = another_goes_inside,
+         .resumed = seconds_pass_then_it_goes_on, .check = each_finished_once);

@@ -4,6 +4,7 @@
 //   3 with a key the smallest comes first, and only kind PRIORITY takes one
 //   4 what cannot be packed is not sent; a full queue and a wrong one answer as byte messages do
 //   5 a put that somebody who is stopped inside keeps from its end leaves nothing behind
+//   6 joinable, what is got is in hand until task_done, and nothing else is, though somebody is stopped inside
 #include "ipc/queue/packed.h"
 
 #include <sched.h>
@@ -30,15 +31,17 @@ static uint64_t blocks_now(void) {
   CHECK(shoal_heap_info(heap, &info) == 0);
   return info.blocks;
 }
-static struct shoal_queue *make(uint32_t kind) {
+static struct shoal_queue *make_of(struct shoal_queue_options o) {
   struct shoal_queue *q;
-  const struct shoal_queue_options o = {.capacity = 4, .kind = kind, .bytes = 1};
+  o.capacity = 4;
+  o.bytes = 1;
   assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
   assert_int_equal(shoal_heap_open(seg, &heap), 0);
   assert_int_equal(shoal_queue_create(seg, "values", &o, &q), 0);
   blocks = blocks_now();
   return q;
 }
+static struct shoal_queue *make(uint32_t kind) { return make_of((struct shoal_queue_options){.kind = kind}); }
 static void unmake(struct shoal_queue *q) {
   assert_int_equal(blocks_now(), blocks);
   assert_int_equal(shoal_queue_detach(q), 0);
@@ -183,35 +186,113 @@ static void in_the_midst(int signal) {
   CHECK(kill(holder, SIGSTOP) == 0 && waitpid(holder, &status, WUNTRACED) == holder);
   mprotect(page, 4096, PROT_READ | PROT_WRITE);
 }
-static void test_put_beside_one_who_is_stopped_inside(void **state) {
-  (void)state;
-  struct sigaction old, act = {.sa_handler = in_the_midst};
+static void make_pages(void) {
   stage = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   assert_true(stage != MAP_FAILED && page != MAP_FAILED);
   memset(page, 'a', 4096);
-  struct shoal_queue *q = make(SHOAL_QUEUE_PRIORITY);
-  assert_int_equal(shoal_queue_join(q, SHOAL_PRODUCER), 0);
+}
+static void unmake_pages(void) {
+  munmap(page, 4096);
+  munmap(stage, 4096);
+}
+static struct sigaction before;
+static void is_about_to_enter(struct shoal_queue *q) {
+  struct sigaction act = {.sa_handler = in_the_midst};
   fflush(NULL);
   holder = fork();
   if (holder == 0) stands_inside(q);
-  sigaction(SIGSEGV, &act, &old);
+  sigaction(SIGSEGV, &act, &before);
   mprotect(page, 4096, PROT_NONE);
-  int rc = shoal_queue_put_packed(q, SHOAL_TRY, "S", page, (size_t)4000);
-  sigaction(SIGSEGV, &old, NULL);
-  assert_int_equal(rc, -ETIMEDOUT);
+}
+static void goes_on(void) {
+  struct peer p = {holder};
+  sigaction(SIGSEGV, &before, NULL);
   shoal_store32_seq_cst(&stage->leave, 1);
   kill(holder, SIGCONT);
-  struct peer p = {holder};
   peer_join(&p);
+}
+static void test_put_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  make_pages();
+  struct shoal_queue *q = make(SHOAL_QUEUE_PRIORITY);
+  assert_int_equal(shoal_queue_join(q, SHOAL_PRODUCER), 0);
+  is_about_to_enter(q);
+  int rc = shoal_queue_put_packed(q, SHOAL_TRY, "S", page, (size_t)4000);
+  assert_int_equal(rc, -ETIMEDOUT);
+  goes_on();
   assert_int_equal(blocks_now(), blocks);
   int n;
   for (int i = 0; i < 4; i++)
     assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "i", i), 0);  // all places are there
   for (int i = 0; i < 4; i++) assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "i", &n), 0);
   unmake(q);
-  munmap(page, 4096);
-  munmap(stage, 4096);
+  unmake_pages();
+}
+
+static uint64_t held(struct shoal_queue *q) {
+  struct shoal_queue_info info;
+  CHECK(shoal_queue_info(q, &info) == 0);
+  return info.held;
+}
+static void test_joinable_ones_are_in_hand(void **state) {
+  (void)state;
+  for (int leased = 0; leased < 2; leased++)
+    for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
+      if (kind == SHOAL_QUEUE_SPSC) continue;
+      struct shoal_queue *q = make_of(
+          (struct shoal_queue_options){.kind = kind, .joinable = 1, .lease_ns = leased ? UINT64_C(3600000000000) : 0});
+      int n;
+      for (int i = 0; i < 3; i++) assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i s]", i, text), 0);
+      for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "i", &n), -EBADMSG);
+        assert_int_equal(held(q), i);
+        assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i *]", &n), 0);
+        assert_int_equal(held(q), i + 1);
+      }
+      for (uint64_t i = 3; i--;) {
+        assert_int_equal(shoal_queue_join_tasks(q, SHOAL_TRY), -EDEADLK);
+        assert_int_equal(shoal_queue_task_done(q), 0);
+        assert_int_equal(held(q), i);
+      }
+      assert_int_equal(shoal_queue_join_tasks(q, SHOAL_TRY), 0);
+      assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+      unmake(q);
+    }
+}
+
+// It has its copy, and then somebody is stopped inside: what fits is got, and in hand; what does not is the next to come again, and in
+// nobody's hand, so that a task_done ends what was got.
+static void test_joinable_ones_beside_one_who_is_stopped_inside(void **state) {
+  (void)state;
+  for (int fits = 0; fits < 2; fits++) {
+    make_pages();
+    struct shoal_queue *q = make_of(
+        (struct shoal_queue_options){.kind = SHOAL_QUEUE_FIFO, .joinable = 1, .lease_ns = UINT64_C(3600000000000)});
+    struct shoal_packed mine = {.data = page, .capacity = 4096};
+    int n = 0;
+    for (int i = 1; i < 3; i++) assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i]", i), 0);
+    assert_int_equal(shoal_queue_join(q, SHOAL_CONSUMER), 0);
+    is_about_to_enter(q);
+    int rc = shoal_queue_get_packed(q, SHOAL_TRY, &mine, fits ? "[i]" : "s", &n, &n);
+    assert_int_equal(rc, fits ? 0 : -EBADMSG);
+    assert_int_equal(n, fits);
+    assert_int_equal(shoal_queue_join_tasks(q, SHOAL_TRY), fits ? -EDEADLK : -EAGAIN);
+    assert_int_equal(shoal_queue_task_done(q), fits ? -ETIMEDOUT : -EINVAL);
+    goes_on();
+    for (int i = 1 + fits; i < 3; i++) {
+      assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i]", &n), 0);
+      assert_int_equal(n, i);
+    }
+    for (uint64_t i = 2; i--;) {
+      assert_int_equal(shoal_queue_task_done(q), 0);
+      assert_int_equal(held(q), i);
+    }
+    assert_int_equal(shoal_queue_task_done(q), -EINVAL);
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i]", &n), -EAGAIN);
+    unmake(q);
+    unmake_pages();
+  }
 }
 
 int main(void) {
@@ -222,6 +303,8 @@ int main(void) {
       cmocka_unit_test(test_what_does_not_fit_stays),
       cmocka_unit_test(test_what_is_refused),
       cmocka_unit_test(test_put_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_joinable_ones_are_in_hand),
+      cmocka_unit_test(test_joinable_ones_beside_one_who_is_stopped_inside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
