@@ -257,10 +257,16 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
   return detach(p);
 }
 
+// Who has not this direction leaves none, and keeps none.
+static void leave(struct shoal_queue *q, int side) {
+  if (!q || !shoal_role_known(&q->wait, side)) return;
+  // [K1] pairs with [A5] of sync/eventcount.h: who sees us gone from the role sees who is to come
+  shoal_store64_release(q->keeper[side], shoal_process_self_());  // [K1]
+  (void)shoal_queue_leave(q, side);
+}
 int shoal_pipe_leave(struct shoal_pipe *p) {
-  keep(p, shoal_process_self_());
-  if (p->out) shoal_queue_leave(p->out, SHOAL_PRODUCER);
-  if (p->in) shoal_queue_leave(p->in, SHOAL_CONSUMER);
+  leave(p->out, SHOAL_PRODUCER);
+  leave(p->in, SHOAL_CONSUMER);
   return 0;
 }
 

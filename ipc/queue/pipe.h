@@ -16,8 +16,8 @@
 //          only: shoal_pipe_join), and has it until it leaves, closes or dies; -EUSERS for everybody else meanwhile. Until it
 //          is taken its *keeper* answers for it: the process that created the pipe, or opened the end, or was given it. An
 //          end that nobody has can be taken by whoever has the pipe open, and goes on where it stopped.
-// THE END  of what an end sends has come when it was closed, or its thread has left or died, or its keeper died before it was
-//          taken; receivers first get all that was sent. They may go on if the end is taken again. Sends into an end that
+// THE END  of what an end sends has come when it was closed, or its thread has died, or its keeper died before it was taken (who
+//          leaves is no end: its process keeps it); receivers first get all that was sent. They may go on if the end is taken again. Sends into an end that
 //          was closed answer -EPIPE; into one whose owner died, when the ring is full: a successor may come.
 //
 // SAFETY   the two directions, and the two ends, run together in any threads and processes. One direction of one end: one
@@ -73,7 +73,8 @@ int shoal_pipe_close(struct shoal_pipe **p);
 int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid);
 // Takes one direction for the calling thread, SHOAL_PRODUCER or SHOAL_CONSUMER, so that another may take the other. -EUSERS.
 int shoal_pipe_join(struct shoal_pipe *p, int side);
-// The calling thread no longer has the end, and this process keeps it: another of its threads may take it. 0.
+// The calling thread no longer has the end, and this process keeps what it had of it: another of its threads may take it; no end
+// has come. What others have is theirs. 0.
 int shoal_pipe_leave(struct shoal_pipe *p);
 
 // ---- messages; as in ipc/queue/message.h. -EPERM: not a direction of this end ----

@@ -609,6 +609,34 @@ PIPE(given, "send, by one that was given the end, the receiver asleep", .setup =
 PIPE(leave_wake, "leave, the receiver asleep", .setup = one_way_part, .prepare = sender, .ready = receiver_asleep,
      .op = op_leave_1, .check = check_given);
 
+// Who leaves one direction keeps that one alone: the death of who has the other is its end.
+static void receiver_alone(void) {
+  warm();
+  CRASH_OK(shoal_pipe_join(P[0], SHOAL_CONSUMER));
+}
+static void op_leave_0(void) { leave(0); }
+static void says_alone(int i) {
+  (void)i;
+  CRASH_OK(shoal_pipe_join(P[0], SHOAL_PRODUCER));
+  CRASH_OK(say(0, MINE, SHOAL_TRY));
+  T->word[TURN]++;
+}
+static void other_direction_taken(void) {
+  crash_actor(says_alone, 0);
+  CRASH_UNTIL(T->word[TURN], "nobody takes the other direction");
+}
+static void other_direction_ends(void) {
+  crash_kill(0);
+  crash_actor(serves, 1);
+  CRASH_UNTIL(T->word[ENDED], "who left one direction keeps the other, of a dead one");
+  CRASH_EXPECT(T->taken[MINE], "sent whole, and lost");
+  crash_kill(1);
+  check();
+}
+PIPE(leave_one, "leave one direction, another has the other and dies, goes on", .kind = CRASH_RESUMED,
+     .setup = duplex_empty, .prepare = receiver_alone, .op = op_leave_0, .stopped = other_direction_taken,
+     .check = other_direction_ends);
+
 // Whom it opened for keeps it, until somebody takes it: also one who does that while it is being opened, whose death is the end
 // then, though the opener lives.
 static void op_open_1(void) { CRASH_OK(shoal_pipe_open(S, NAME, 0, 1, &P[1])); }

@@ -1,7 +1,7 @@
 // Claims of ipc/queue/pipe:
 //   1 messages of any length arrive whole and in order, both ways; between threads, and processes at different addresses
 //   2 poll, try, deadline and for ever answer as promised; a buffer that is too small loses nothing
-//   3 the end comes after all that was sent: by closing, by leaving, by the death of whoever has the end or was to take it
+//   3 the end comes after all that was sent: by closing, by the death of whoever has the end or was to take it; not by leaving
 //   4 an end is handed on: to a child of fork, by name, from a dead owner, from thread to thread
 //   5 what is another's is not closed with a copy; a direction that an end does not have, another type, a hostile header: refused
 #include "ipc/queue/pipe.h"
@@ -423,6 +423,45 @@ static void test_a_thread_for_each_direction(void **state) {
   unmake();
 }
 
+static struct shoal_pipe_info info_of(struct shoal_pipe *p) {
+  struct shoal_pipe_info info;
+  assert_int_equal(shoal_pipe_info(p, &info), 0);
+  return info;
+}
+static void *sends_and_dies(void *arg) {
+  struct shared *s = shared();
+  CHECK(shoal_pipe_join(ends[0], SHOAL_PRODUCER) == 0 && say(ends[0], arg) == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  await(&s->stage, 1);
+  return NULL;
+}
+static void *leaves(void *arg) {
+  CHECK(shoal_pipe_leave(arg) == 0);
+  return NULL;
+}
+// The thread that has the other direction leaves, or one that has nothing.
+static void test_who_leaves_keeps_its_own_direction_only(void **state) {
+  (void)state;
+  for (int has = 0; has < 2; has++) {
+    pthread_t sender, other;
+    make(1, 4);
+    assert_int_equal(pthread_create(&sender, NULL, sends_and_dies, "out"), 0);
+    await(&shared()->ready, 1);
+    if (has) assert_int_equal(shoal_pipe_join(ends[0], SHOAL_CONSUMER), 0);
+    assert_int_equal(info_of(ends[0]).in.receiver_keeper, has ? 0 : getpid());
+    if (has) assert_int_equal(shoal_pipe_leave(ends[0]), 0);
+    else assert_int_equal(pthread_create(&other, NULL, leaves, ends[0]) || pthread_join(other, NULL), 0);
+    struct shoal_pipe_info info = info_of(ends[0]);
+    assert_int_equal(info.out.sender_keeper, 0);
+    assert_int_equal(info.in.receiver_keeper, getpid());
+    shoal_store32_seq_cst(&shared()->stage, 1);
+    pthread_join(sender, NULL);
+    assert_true(hears(ends[1], "out"));
+    assert_int_equal(ended(ends[1]), -EPIPE);
+    unmake();
+  }
+}
+
 // ---- 5 ----
 
 static void closes_copies(void *memory, unsigned i) {
@@ -563,6 +602,7 @@ int main(void) {
       cmocka_unit_test(test_receiver_is_succeeded),
       cmocka_unit_test(test_threads_take_turns),
       cmocka_unit_test(test_a_thread_for_each_direction),
+      cmocka_unit_test(test_who_leaves_keeps_its_own_direction_only),
       cmocka_unit_test(test_a_copy_is_closed),
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_another_type_of_the_same_size_is_refused),
