@@ -153,15 +153,15 @@ static uint32_t holder(const struct shoal_queue *q, int side) {
   const struct shoal_role *role = role_of(q, side);
   return shoal_robust_owner(shoal_load32_relaxed(&role->live.word)) ? shoal_load32_relaxed(&role->pid) : 0;
 }
+static int is_kept(const struct shoal_queue *q, int side) {
+  shoal_process_id_ keeper = q ? shoal_load64_relaxed(q->keeper[side]) : 0;
+  return keeper && keeper != shoal_process_self_() && !shoal_process_gone_(keeper);
+}
 // Another process's: it uses it, or keeps it and lives.
 static int is_anothers(const struct shoal_pipe *p) {
   uint32_t me = (uint32_t)getpid(), sends = holder(p->out, SHOAL_PRODUCER), receives = holder(p->in, SHOAL_CONSUMER);
   if (sends || receives) return sends != me && receives != me;
-  for (int side = 0; side < 2; side++) {
-    shoal_process_id_ keeper = shoal_load64_relaxed(&p->shm->keeper[p->side][side]);
-    if (keeper && keeper != shoal_process_self_() && !shoal_process_gone_(keeper)) return 1;
-  }
-  return 0;
+  return is_kept(p->out, SHOAL_PRODUCER) || is_kept(p->in, SHOAL_CONSUMER);
 }
 // Another thread of this process has it.
 static int is_busy(const struct shoal_queue *q, int side) {
@@ -169,20 +169,15 @@ static int is_busy(const struct shoal_queue *q, int side) {
   return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word)) != shoal_self_()->tid;
 }
 
-// Unless it is another's, and unless it is taken meanwhile: then its keeper is nobody.
-static void keep(struct shoal_pipe *p, shoal_process_id_ keeper) {
-  for (int side = 0; side < 2; side++) {
-    uint64_t old = shoal_load64_relaxed(&p->shm->keeper[p->side][side]);
-    // [K1] pairs with [A5] of sync/eventcount.c: who sees us gone from the role sees who is to come
-    if (!is_anothers(p)) shoal_cas64_acq_rel(&p->shm->keeper[p->side][side], &old, keeper);  // [K1]
-  }
-}
+// Somebody has it, and not the calling thread by this handle.
+static int is_taken(struct shoal_queue *q, int side) { return holder(q, side) && !shoal_role_known(&q->wait, side); }
 
-// Who opens an end that nobody uses keeps it. Taken meanwhile, its keeper is nobody, and stays that.
-static void keep_unused(struct shoal_pipe *p, const struct shoal_queue *q, int side) {
-  shoal_atomic64 *keeper = &p->shm->keeper[p->side][side];
-  uint64_t old = shoal_load64_acquire(keeper);  // before the look at who has it: [K3] of ipc/queue/queue_spsc.c
-  if (!holder(q, side)) shoal_cas64_acq_rel(keeper, &old, shoal_process_self_());  // [K1]
+// `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, its keeper is nobody, and stays that.
+static void keep(struct shoal_queue *q, int side, shoal_process_id_ who) {
+  if (!q) return;
+  uint64_t old = shoal_load64_acquire(q->keeper[side]);  // before the look at who has it: [K3] of ipc/queue/queue_spsc.c
+  // [K1] pairs with [A5] of sync/eventcount.h: who sees us gone from the role sees who is to come
+  if (!is_taken(q, side)) shoal_cas64_acq_rel(q->keeper[side], &old, who);  // [K1]
 }
 
 int shoal_pipe_unlink(struct shoal_segment *seg, const char *name) {
@@ -220,8 +215,8 @@ int shoal_pipe_open_as(struct shoal_segment *seg, const char *name, const char *
     (void)detach(&p);
     return rc;
   }
-  keep_unused(p, p->out, SHOAL_PRODUCER);
-  keep_unused(p, p->in, SHOAL_CONSUMER);
+  keep(p->out, SHOAL_PRODUCER, shoal_process_self_());
+  keep(p->in, SHOAL_CONSUMER, shoal_process_self_());
   *out = p;
   return 0;
 }
@@ -252,7 +247,9 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
   if (!heir) return shoal_fail_(-EINVAL, "there is no process %u", pid);
   if (is_busy(mine->out, SHOAL_PRODUCER) || is_busy(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
-  keep(mine, heir);
+  if (is_anothers(mine)) return shoal_fail_(-EUSERS, "another process has this end of the pipe");
+  keep(mine->out, SHOAL_PRODUCER, heir);
+  keep(mine->in, SHOAL_CONSUMER, heir);
   shoal_store32_relaxed(&mine->use->given, 1);  // a child comes to hold what it has inherited with its first use only
   return detach(p);
 }
@@ -260,8 +257,7 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
 // Who has not this direction leaves none, and keeps none.
 static void leave(struct shoal_queue *q, int side) {
   if (!q || !shoal_role_known(&q->wait, side)) return;
-  // [K1] pairs with [A5] of sync/eventcount.h: who sees us gone from the role sees who is to come
-  shoal_store64_release(q->keeper[side], shoal_process_self_());  // [K1]
+  keep(q, side, shoal_process_self_());
   (void)shoal_queue_leave(q, side);
 }
 int shoal_pipe_leave(struct shoal_pipe *p) {

@@ -3,7 +3,8 @@
 //   2 poll, try, deadline and for ever answer as promised; a buffer that is too small loses nothing
 //   3 the end comes after all that was sent: by closing, by the death of whoever has the end or was to take it; not by leaving
 //   4 an end is handed on: to a child of fork, by name, from a dead owner, from thread to thread
-//   5 what is another's is not closed with a copy; a direction that an end does not have, another type, a hostile header: refused
+//   5 what is another's is neither closed with a copy nor given away; a direction that an end does not have, another type, a
+//     hostile header: refused
 #include "ipc/queue/pipe.h"
 
 #include <pthread.h>
@@ -16,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "core/error.h"
 #include "tests/harness/drivers.h"
 
 SHOAL_PIPE_TYPED(number_pipe, uint64_t)
@@ -464,6 +466,42 @@ static void test_who_leaves_keeps_its_own_direction_only(void **state) {
 
 // ---- 5 ----
 
+static void gives_what_it_has(void *memory, unsigned takes) {
+  struct shared *s = memory;
+  struct shoal_pipe *mine = ends[0];
+  const uint32_t me = (uint32_t)getpid();
+  if (takes) {
+    CHECK(shoal_pipe_join(mine, SHOAL_PRODUCER) == 0);
+    CHECK(shoal_pipe_give(&mine, me) == 0 && mine == NULL);
+  } else {
+    CHECK(shoal_pipe_give(&mine, me) == -EUSERS && mine == ends[0]);
+    CHECK(strcmp(shoal_reason(), "another process has this end of the pipe") == 0);
+  }
+  shoal_add32_seq_cst(&s->ready, 1);
+  await(&s->stage, 1);
+}
+// What another keeps, or has: all of the end, or one direction of it.
+static void test_what_is_anothers_is_not_given(void **state) {
+  (void)state;
+  enum { KEPT, USED, ONE_DIRECTION };
+  for (unsigned how = KEPT; how <= ONE_DIRECTION; how++) {
+    make(1, 4);
+    if (how == USED) assert_int_equal(say(ends[0], "mine"), 0);
+    if (how == ONE_DIRECTION) assert_int_equal(shoal_pipe_join(ends[0], SHOAL_CONSUMER), 0);
+    struct shoal_pipe_info before = info_of(ends[0]);
+    struct peer p = peer_start(&arena, gives_what_it_has, how == ONE_DIRECTION);
+    await(&shared()->ready, 1);
+    struct shoal_pipe_info after = info_of(ends[0]);
+    if (how == ONE_DIRECTION) before.out.sender_keeper = (uint32_t)p.pid;
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_int_equal(say(ends[1], "to whom it was"), 0);
+    assert_true(hears(ends[0], "to whom it was"));
+    shoal_store32_seq_cst(&shared()->stage, 1);
+    peer_join(&p);
+    unmake();
+  }
+}
+
 static void closes_copies(void *memory, unsigned i) {
   struct shared *s = memory;
   (void)i;
@@ -603,6 +641,7 @@ int main(void) {
       cmocka_unit_test(test_threads_take_turns),
       cmocka_unit_test(test_a_thread_for_each_direction),
       cmocka_unit_test(test_who_leaves_keeps_its_own_direction_only),
+      cmocka_unit_test(test_what_is_anothers_is_not_given),
       cmocka_unit_test(test_a_copy_is_closed),
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_another_type_of_the_same_size_is_refused),
