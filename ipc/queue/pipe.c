@@ -8,7 +8,7 @@
 #include "core/identity_internal.h"
 #include "ipc/queue/queue_internal.h"
 
-#define MAGIC UINT32_C(0x50697031)
+#define MAGIC UINT32_C(0x50697032)
 #define CAPACITY 64u
 
 // ---- layout ----
@@ -62,7 +62,8 @@ static struct shoal_role *role_of(const struct shoal_queue *q, int side) {
 // just taken it is nobody's to wait for, and not seen yet.
 static int expected(struct shoal_eventcount_view *view, int side) {
   const struct shoal_queue *q = shoal_queue_of_(view);
-  shoal_process_id_ keeper = shoal_load64_acquire(q->keeper[side]);  // [K2] pairs with [K3] of ipc/queue/queue_spsc.c
+  // [K2] pairs with [K3] of ipc/queue/queue_spsc.c
+  shoal_process_id_ keeper = shoal_keeper_(shoal_load64_acquire(q->keeper[side]));
   if (!keeper) return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word)) != 0;
   return !shoal_process_gone_(keeper);
 }
@@ -154,7 +155,7 @@ static uint32_t holder(const struct shoal_queue *q, int side) {
   return shoal_robust_owner(shoal_load32_relaxed(&role->live.word)) ? shoal_load32_relaxed(&role->pid) : 0;
 }
 static int is_kept(const struct shoal_queue *q, int side) {
-  shoal_process_id_ keeper = q ? shoal_load64_relaxed(q->keeper[side]) : 0;
+  shoal_process_id_ keeper = q ? shoal_keeper_(shoal_load64_relaxed(q->keeper[side])) : 0;
   return keeper && keeper != shoal_process_self_() && !shoal_process_gone_(keeper);
 }
 // Another process's: it uses it, or keeps it and lives.
@@ -175,9 +176,10 @@ static int is_taken(struct shoal_queue *q, int side) { return holder(q, side) &&
 // `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, its keeper is nobody, and stays that.
 static void keep(struct shoal_queue *q, int side, shoal_process_id_ who) {
   if (!q) return;
-  uint64_t old = shoal_load64_acquire(q->keeper[side]);  // before the look at who has it: [K3] of ipc/queue/queue_spsc.c
+  // before the look at who has it: [K3] of ipc/queue/queue_spsc.c
+  uint64_t old = shoal_load64_acquire(q->keeper[side]);
   // [K1] pairs with [A5] of sync/eventcount.h: who sees us gone from the role sees who is to come
-  if (!is_taken(q, side)) shoal_cas64_acq_rel(q->keeper[side], &old, who);  // [K1]
+  if (!is_taken(q, side)) shoal_cas64_acq_rel(q->keeper[side], &old, shoal_keeper_next_(old, who));  // [K1]
 }
 
 int shoal_pipe_unlink(struct shoal_segment *seg, const char *name) {

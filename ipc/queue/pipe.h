@@ -27,8 +27,8 @@
 // CRASH    a message sent whole is received, once, or again by the successor of a receiver that died with it in hand; one that
 //          was not sent whole never was, and its memory is freed by whoever notices. A death wakes the other side at once; that
 //          of a keeper is noticed within a second.
-// COST     as a queue of kind SHOAL_QUEUE_SPSC: no read-modify-write, no system call unless somebody sleeps. A line a message up to
-//          48 bytes; 5 KiB a direction with 64 messages.
+// COST     as a queue of kind SHOAL_QUEUE_SPSC: up to 48 bytes a line, no read-modify-write, above that what its block costs
+//          (ipc/queue/message.h); no system call unless somebody sleeps. 5 KiB a direction with 64 messages, and their blocks.
 // SOURCE   ipc/queue/queue.h and ipc/queue/message.h, one or two of them in an object.
 #pragma once
 
@@ -120,7 +120,8 @@ struct shoal_pipe_shm {
   uint32_t element_size;  // constant, as are the next
   uint32_t ring[2];       // bytes from here to the queue that end 0, end 1 sends into; 0: it sends nothing
   uint64_t reserved_[6];
-  shoal_atomic64 keeper[2][2];  // of each end, to send and to receive; 0: none. Who opens it, gives it, takes it
+  // Of each end, to send and to receive: changes:20 | process:44. Who opens it, gives it, takes it, leaves it.
+  shoal_atomic64 keeper[2][2];
   uint64_t reserved_keeper_[4];
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_pipe_shm) == 128, "two lines; the queues follow");

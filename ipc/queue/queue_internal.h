@@ -6,6 +6,7 @@
 
 #include <sys/uio.h>
 
+#include "core/identity.h"
 #include "ipc/queue/queue.h"
 
 SHOAL_BEGIN
@@ -139,6 +140,15 @@ extern const struct shoal_ordered_payload_ shoal_message_in_cell_;
 
 SHOAL_INLINE struct shoal_queue *shoal_queue_of_(struct shoal_eventcount_view *view) {
   return SHOAL_EMBEDS(view, struct shoal_queue, wait);
+}
+
+// ---- pipe.c ----
+// A keeper's word: how often it has changed, so that none that was seen is met again, and the process; 0: nobody.
+SHOAL_INLINE shoal_process_id_ shoal_keeper_(uint64_t word) {
+  return word & ((UINT64_C(1) << SHOAL_PROCESS_BITS_) - 1);
+}
+SHOAL_INLINE uint64_t shoal_keeper_next_(uint64_t word, shoal_process_id_ process) {
+  return ((word >> SHOAL_PROCESS_BITS_) + 1) << SHOAL_PROCESS_BITS_ | process;
 }
 
 // ---- queue_mpmc.c ----

@@ -84,12 +84,17 @@ int shoal_queue_join_alone_(struct shoal_queue *q, int side) {
   return rc;
 }
 
+// [K3] pairs with [K2] of ipc/queue/pipe.c: who sees no keeper sees that the role is taken
+static void end_keeping(shoal_atomic64 *keeper) {
+  uint64_t word = shoal_load64_relaxed(keeper);
+  while (!shoal_cas64_acq_rel(keeper, &word, shoal_keeper_next_(word, 0))) continue;  // [K3]
+}
+
 static int join(struct shoal_eventcount_view *view, int side) {
   struct shoal_queue *q = shoal_queue_of_(view);
   int rc = shoal_queue_confirm_(q);
   if (!rc) rc = (side == SHOAL_PRODUCER ? produce : consume)(q);
-  // [K3] pairs with [K2] of ipc/queue/pipe.c: who sees no keeper sees that the role is taken
-  if (!rc && q->keeper[side]) shoal_store64_release(q->keeper[side], 0);
+  if (!rc && q->keeper[side]) end_keeping(q->keeper[side]);
   if (!rc && q->mate && !alone) join_mate(q->mate, !side);
   return rc;
 }

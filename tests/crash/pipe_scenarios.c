@@ -3,7 +3,7 @@
 // away in the midst of it is closed, or somebody's, or to be taken; no block is lost.
 #include <unistd.h>
 
-#include "core/identity.h"
+#include "ipc/queue/queue_internal.h"
 #include "ipc/queue/select.h"
 #include "tests/crash/fixture.h"
 
@@ -18,6 +18,7 @@ enum { TO_0, TO_1 };        // T->out: the last message that end 0, end 1 receiv
 static struct shoal_pipe *P[2];
 static uint32_t duplex;
 static uint64_t bytes;
+static int orphaned;  // actors that had an end and died before
 static int hand = 2;  // whose, of `copy`: 0, 1 victims', 2 all others'
 
 // ---- messages ----
@@ -92,6 +93,7 @@ static void have_both(void) {
 static void make(uint32_t both_ways, uint32_t inside) {
   const struct shoal_pipe_options o = {.capacity = CAPACITY, .duplex = both_ways};
   duplex = both_ways;
+  orphaned = 0;
   bytes = both_ways ? 16 : LONGEST;
   fixture_segment(16 << 20);
   CRASH_OK(shoal_pipe_create(S, NAME, &o, P));
@@ -576,7 +578,7 @@ static void serves(int i) {
 }
 static void server_asleep(void) { fixture_asleep(serves, 1); }
 static void server_told(void) {
-  if (shoal_load64_relaxed(&P[0]->shm->keeper[0][SHOAL_PRODUCER])) {
+  if (shoal_keeper_(shoal_load64_relaxed(&P[0]->shm->keeper[0][SHOAL_PRODUCER]))) {
     CRASH_EXPECT(!crash_victim_finished(), "one direction was taken, the other is kept");
     CRASH_OK(say(0, MINE + 1, SHOAL_TRY));
     CRASH_UNTIL(T->taken[MINE + 1], "the other end sleeps beside a message");
@@ -642,7 +644,7 @@ PIPE(leave_one, "leave one direction, another has the other and dies, goes on", 
 static void op_open_1(void) { CRASH_OK(shoal_pipe_open(S, NAME, 0, 1, &P[1])); }
 static void check_opened(void) {
   look_again();
-  if (shoal_load64_relaxed(&P[0]->shm->keeper[1][SHOAL_PRODUCER]) == shoal_process_self_()) {
+  if (shoal_keeper_(shoal_load64_relaxed(&P[0]->shm->keeper[1][SHOAL_PRODUCER])) == shoal_process_self_()) {
     crash_all_asleep();
     CRASH_EXPECT(!T->word[ENDED], "the driver keeps the end, and the receiver was told of it");
     CRASH_OK(say(1, MINE, SHOAL_TRY));
@@ -655,17 +657,26 @@ static void check_opened(void) {
 }
 PIPE(open, "open an end, the receiver asleep", .setup = one_way_empty, .prepare = warm, .ready = receiver_asleep,
      .op = op_open_1, .check = check_opened);
-static void taken_meanwhile(void) { idle(1); }
+static void idle_1(void) { idle(1); }
 static void taker_dies(void) {
-  crash_kill(0);
+  crash_kill(orphaned);
   receiver_comes();
   look_again();
   CRASH_UNTIL(T->word[ENDED], "who opened the end, and never used it, keeps that of a dead one");
-  crash_kill(1);
+  crash_kill(orphaned + 1);
   goes_on();
 }
 PIPE(open_taken, "open an end, another takes it and dies, goes on", .kind = CRASH_RESUMED, .setup = one_way_empty,
-     .prepare = warm, .op = op_open_1, .stopped = taken_meanwhile, .check = taker_dies);
+     .prepare = warm, .op = op_open_1, .stopped = idle_1, .check = taker_dies);
+static void one_way_orphaned(void) {
+  one_way_empty();
+  idle_1();
+  crash_kill(0);
+  T->word[TURN] = 0;
+  orphaned = 1;
+}
+PIPE(open_orphaned, "open an end of a dead one, another takes it and dies, goes on", .kind = CRASH_RESUMED,
+     .setup = one_way_orphaned, .prepare = warm, .op = op_open_1, .stopped = idle_1, .check = taker_dies);
 
 // An heir waits until the end is its own, or nobody's.
 static void heir(int i) {
