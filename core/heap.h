@@ -137,6 +137,8 @@ int shoal_block_end_alone_(struct shoal_heap *heap, const struct shoal_block_ref
                            uint32_t generation);
 
 // ---- internals ----
+// Bytes that no block can ever have more of, where this object stays.
+uint64_t shoal_heap_most_(const struct shoal_heap *heap, const struct shoal_object *beside);
 void *shoal_heap_take_(struct shoal_heap *heap, uint64_t size);  // NULL: not from this thread's list
 int shoal_heap_alloc_(struct shoal_heap *heap, uint64_t size, void **out);
 // The block comes back in a register: what is passed by its address goes through memory.

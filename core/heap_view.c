@@ -92,6 +92,27 @@ static uint64_t size_for(uint64_t pages) {
   return (pages + (pages + ENTRIES_A_PAGE - 1) / ENTRIES_A_PAGE) * SHOAL_PAGE_;
 }
 
+// The pages, of all that a segment may have, in which the object lies.
+struct stretch {
+  uint64_t from, to;
+};
+static struct stretch pages_with(const struct shoal_heap *heap, const struct shoal_object *o) {
+  uint64_t at = o->off - heap->seg->g.units_off;
+  return (struct stretch){at / SHOAL_PAGE_, (at + o->size + SHOAL_PAGE_ - 1) / SHOAL_PAGE_};
+}
+uint64_t shoal_heap_most_(const struct shoal_heap *heap, const struct shoal_object *beside) {
+  struct stretch a = pages_with(heap, &heap->object), b = pages_with(heap, beside);
+  if (a.from > b.from) {
+    struct stretch first = b;
+    b = a;
+    a = first;
+  }
+  uint64_t all = heap->seg->g.size_max / SHOAL_PAGE_, most = a.from;
+  if (b.from > a.to && b.from - a.to > most) most = b.from - a.to;
+  if (all > b.to && all - b.to > most) most = all - b.to;
+  return pages_of(most * SHOAL_PAGE_) * SHOAL_PAGE_;
+}
+
 static int chunk_init(void *memory, uint64_t size, void *arg) {
   struct shoal_page_shm *page = memory;
   (void)arg;

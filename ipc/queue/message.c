@@ -217,17 +217,16 @@ const struct shoal_ordered_payload_ shoal_message_in_cell_ = {end_in_cell, is_in
 // ---- a handle ----
 
 int shoal_message_attach_(struct shoal_queue *q) {
-  struct shoal_segment_info info;
   uint32_t size =
       q->kind == SHOAL_QUEUE_PRIORITY ? sizeof(struct shoal_keyed_message_shm) : sizeof(struct shoal_message_shm);
   if (q->slot_size != size || (is_keyed(q) && q->ordered.key.offset != offsetof(struct shoal_keyed_message_shm, key)))
     return shoal_fail_(-EPROTO, "byte messages in a ring of elements of %u bytes", q->slot_size);
   if (!q->segment) return shoal_fail_(-EINVAL, "byte messages have to be in a segment");
-  int rc = shoal_segment_info(q->segment, &info);
-  if (!rc) rc = shoal_heap_open(q->segment, &q->heap);
+  int rc = shoal_heap_open(q->segment, &q->heap);
   if (rc) return rc;
   q->element_size = 0;
-  q->message_max = info.size_max;
+  q->message_max = shoal_heap_most_(q->heap, &q->object);
+  if (q->message_max < SHOAL_MESSAGE_INLINE) q->message_max = SHOAL_MESSAGE_INLINE;
   q->ring.payload = &shoal_message_payload_;
   q->ordered.payload = &shoal_message_in_cell_;
   return 0;

@@ -1,6 +1,6 @@
 // ipc/queue/message.h: messages of any length through a queue, with their boundaries kept.
 //
-// A queue made with options.bytes carries messages of 0 bytes up to what its segment holds. Up to 48 bytes lie in the slot;
+// A queue made with options.bytes carries messages of 0 bytes up to what its segment may grow to hold beside it. Up to 48 bytes lie in the slot;
 // longer ones in a block of the segment's heap, which is the queue's from before the message is published until it is
 // received: handing it over costs the same for a kilobyte as for a gigabyte.
 //
@@ -47,8 +47,8 @@ SHOAL_BEGIN
 #define SHOAL_MESSAGE_BLOCK_ (UINT64_C(1) << 63)  // of `size`: it lies in a block
 
 // Sends a copy of `size` bytes (`data` may be NULL if it is 0). 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS; -ENOSPC
-// no memory now; -EMSGSIZE more than the segment can ever hold; -EBADMSG no queue of byte messages. options.overflow:
-// SHOAL_DROPPED too. Kind PRIORITY: with key 0.
+// no memory now; -EMSGSIZE more than the segment can ever hold: its size_max, less what this queue and the heap's own words take;
+// -EBADMSG no queue of byte messages. options.overflow: SHOAL_DROPPED too. Kind PRIORITY: with key 0.
 int shoal_queue_send(struct shoal_queue *q, const void *data, uint64_t size, shoal_deadline deadline);
 // The same of kind PRIORITY: the smallest key is received first, equals in the order of their sends. -EINVAL: another kind.
 int shoal_queue_send_key(struct shoal_queue *q, int64_t key, const void *data, uint64_t size, shoal_deadline deadline);

@@ -347,9 +347,11 @@ static void full(uint32_t kind) {
   char *large = calloc(1, 24 * MIB);
   assert_non_null(large);
   assert_int_equal(shoal_queue_send(q, large, UINT64_MAX, SHOAL_FOREVER), -EMSGSIZE);
-  assert_int_equal(shoal_queue_send(q, large, 64 * MIB + 1, SHOAL_FOREVER), -EMSGSIZE);
+  for (uint64_t size = 64 * MIB - 100 * KIB; size <= 64 * MIB + 1; size += size < 64 * MIB ? 4 * KIB : 1)
+    assert_int_equal(shoal_queue_send(q, large, size, SHOAL_FOREVER), -EMSGSIZE);
   assert_int_equal(shoal_queue_reserve_bytes(q, UINT64_C(1) << 63 | 5, &loan, SHOAL_FOREVER), -EMSGSIZE);
-  assert_int_equal(shoal_queue_reserve_bytes(q, 64 * MIB, &loan, SHOAL_FOREVER), -ENOSPC);
+  assert_int_equal(shoal_queue_reserve_bytes(q, 64 * MIB, &loan, SHOAL_FOREVER), -EMSGSIZE);
+  assert_int_equal(shoal_queue_reserve_bytes(q, q->message_max + 1, &loan, SHOAL_FOREVER), -EMSGSIZE);
   assert_int_equal(loan.size, 5);
   assert_int_equal(shoal_queue_send(q, large, 24 * MIB, SHOAL_FOREVER), 0);
   assert_int_equal(shoal_queue_send(q, large, 40 * MIB, SHOAL_FOREVER), -ENOSPC);
@@ -373,6 +375,28 @@ static void test_too_large_and_full(void **state) {
   full(SHOAL_QUEUE_MPMC);
   full(SHOAL_QUEUE_SPSC);
   full(SHOAL_QUEUE_FIFO);
+}
+
+// The largest that is not refused for good goes, where nothing else is.
+static void test_the_largest_ever(void **state) {
+  (void)state;
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
+    make_segment(64 * MIB);
+    struct shoal_queue *q = make_with((struct shoal_queue_options){.capacity = 2, .kind = kind});
+    struct shoal_loan loan;
+    uint64_t most = q->message_max;
+    assert_true(most > 63 * MIB && most < 64 * MIB);
+    assert_int_equal(shoal_queue_reserve_bytes(q, most + 1, &loan, SHOAL_TRY), -EMSGSIZE);
+    assert_int_equal(shoal_queue_reserve_bytes(q, most, &loan, SHOAL_TRY), 0);
+    ((char *)loan.data)[most - 1] = 'z';
+    assert_int_equal(shoal_queue_commit(q, &loan), 0);
+    assert_int_equal(shoal_queue_send(q, NAME "................................................", 49, SHOAL_TRY),
+                     -ENOSPC);
+    assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+    assert_int_equal(((char *)loan.data)[most - 1], 'z');
+    assert_int_equal(shoal_queue_release(q, &loan), 0);
+    unmake(q);
+  }
 }
 
 // ---- 3 ----
@@ -1122,6 +1146,7 @@ int main(void) {
       cmocka_unit_test(test_too_small_a_buffer_loses_nothing),
       cmocka_unit_test(test_too_small_a_buffer_hands_the_wake_on),
       cmocka_unit_test(test_too_large_and_full),
+      cmocka_unit_test(test_the_largest_ever),
       cmocka_unit_test(test_loans),
       cmocka_unit_test(test_deaths),
       cmocka_unit_test(test_dropped_with_its_block),
