@@ -29,7 +29,7 @@
 //          by another unless its block was ended, which is when it counts as received; short ones as any element. The queue
 //          unlinked and closed by all: the next sweep of the heap frees what was in it.
 // LEASE    of two that have a message in a block, the one received it whose release ended that; the other is told. A dead
-//          letter is a copy: it needs as much memory again, or else it is delivered once more.
+//          letter is a copy: it needs as much memory again, or else it is delivered once more. From PRIORITY to PRIORITY it keeps its key.
 // MEMORY   a send waits for a slot, never for memory: -ENOSPC at once, nothing sent. While it waits it has its block, one of many
 //          has those that went in and the next. What is dropped, cleared, or evicted gives its block back at once.
 // COST     up to 48 bytes: a slot of 64, as an element of 56. Above: one block claimed, one given, one ended.

@@ -184,6 +184,8 @@ static int copy_to(struct shoal_queue *q, struct shoal_queue *dead, const struct
   memcpy(copy, loan->data, loan->size);
   int rc = q->lease_ns ? q->ops->extend(q, loan) : 0;
   if (!rc && dead->element_size) rc = shoal_queue_put(dead, copy, SHOAL_TRY);
+  else if (!rc && dead->kind == SHOAL_QUEUE_PRIORITY)
+    rc = shoal_queue_send_key(dead, loan->key, copy, loan->size, SHOAL_TRY);
   else if (!rc) rc = shoal_queue_send(dead, copy, loan->size, SHOAL_TRY);
   else rc = rc == -EBUSY ? -EINPROGRESS : -ESTALE;
   free(copy);

@@ -1002,6 +1002,45 @@ static void test_dead_letters_are_copies(void **state) {
   }
 }
 
+// Buried in another order than that of their keys; of a kind without keys: 0.
+static void test_dead_letters_keep_their_keys(void **state) {
+  (void)state;
+  const int64_t keys[] = {5, -3, 0};
+  for (unsigned keyed = 0; keyed < 2; keyed++) {
+    struct shoal_queue *dead, *q;
+    struct shoal_loan loan;
+    const struct shoal_queue_options letters = {.capacity = 4, .bytes = 1, .kind = SHOAL_QUEUE_PRIORITY};
+    make_segment(0);
+    assert_int_equal(shoal_queue_create(seg, "dead", &letters, &dead), 0);
+    q = make_with((struct shoal_queue_options){.capacity = 4,
+                                               .kind = keyed ? SHOAL_QUEUE_PRIORITY : SHOAL_QUEUE_FIFO,
+                                               .delivery_max = 1,
+                                               .dead_letters = "dead"});
+    for (uint64_t i = 0; i < 3; i++) {
+      char buffer[300];
+      void *data = filled(20 + 100 * i, i);
+      uint64_t is;
+      if (keyed) assert_int_equal(shoal_queue_send_key(q, keys[i], data, 20 + 100 * i, SHOAL_TRY), 0);
+      else assert_int_equal(shoal_queue_send(q, data, 20 + 100 * i, SHOAL_TRY), 0);
+      free(data);
+      assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+      assert_int_equal(shoal_queue_return(q, &loan), 0);
+      assert_int_equal(shoal_queue_recv(q, buffer, sizeof buffer, &is, SHOAL_TRY), -EAGAIN);
+    }
+    const unsigned order[2][3] = {{0, 1, 2}, {1, 2, 0}};
+    for (unsigned k = 0; k < 3; k++) {
+      unsigned i = order[keyed][k];
+      assert_int_equal(shoal_queue_receive(dead, &loan, SHOAL_TRY), 0);
+      assert_int_equal(loan.key, keyed ? keys[i] : 0);
+      assert_int_equal(loan.size, 20 + 100 * i);
+      assert_int_equal(shoal_queue_release(dead, &loan), 0);
+    }
+    assert_int_equal(shoal_queue_detach(dead), 0);
+    assert_int_equal(shoal_queue_unlink(seg, "dead"), 0);
+    unmake(q);
+  }
+}
+
 static void test_loans_of_another_queue(void **state) {
   (void)state;
   struct shoal_queue *q = make(SHOAL_QUEUE_MPMC, 4), *other;
@@ -1168,6 +1207,7 @@ int main(void) {
       cmocka_unit_test(test_one_of_two_receives_it),
       cmocka_unit_test(test_released_once),
       cmocka_unit_test(test_dead_letters_are_copies),
+      cmocka_unit_test(test_dead_letters_keep_their_keys),
       cmocka_unit_test(test_loans_of_another_queue),
       cmocka_unit_test(test_batches),
       cmocka_unit_test(test_last_in_first_out),
