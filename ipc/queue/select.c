@@ -70,6 +70,7 @@ static void op_of(const struct shoal_select_ *s, const struct shoal_case *c, uin
                                        .out = c->element,
                                        .size = c->size,
                                        .room = c->size,
+                                       .key = c->key,
                                        .got = c->got};
 }
 // list_op_pending stays there until the next one: it is restored when the select ends.

@@ -63,6 +63,7 @@ enum {  // kinds of cases
   SHOAL_CASE_READABLE,
   SHOAL_CASE_WRITABLE,
   SHOAL_CASE_SEND,
+  SHOAL_CASE_SEND_KEY,
   SHOAL_CASE_RECV,
   SHOAL_CASE_EVENT,
   SHOAL_CASE_TIME,
@@ -100,6 +101,7 @@ struct shoal_case {  // private memory; made by the functions below
   const struct shoal_word_source_ *source;  // of `element`
   void *element;                            // where a get, or recv, goes; what a put, or send, takes is only read
   uint64_t size;   // of the element, 0: whatever the queue's is; of the message, or of the buffer
+  int64_t key;     // of a send to kind PRIORITY
   uint64_t *got;   // of a recv: where the message's size goes
   uint32_t ready;  // shoal_select_ready: 1
   int fd;          // or pid; or -EPERM: the pipe has no such direction
@@ -131,7 +133,7 @@ SHOAL_INLINE struct shoal_case shoal_on_get(struct shoal_queue *q, void *element
 SHOAL_INLINE struct shoal_case shoal_on_put(struct shoal_queue *q, const void *element) {
   return shoal_on_queue_(SHOAL_CASE_PUT, q, (void *)(uintptr_t)element, 0);
 }
-// Byte messages, as shoal_queue_recv and _send.
+// Byte messages, as shoal_queue_recv and _send (kind PRIORITY: with key 0).
 SHOAL_INLINE struct shoal_case shoal_on_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size) {
   struct shoal_case c = shoal_on_queue_(SHOAL_CASE_RECV, q, buffer, capacity);
   c.got = size;
@@ -139,6 +141,12 @@ SHOAL_INLINE struct shoal_case shoal_on_recv(struct shoal_queue *q, void *buffer
 }
 SHOAL_INLINE struct shoal_case shoal_on_send(struct shoal_queue *q, const void *data, uint64_t size) {
   return shoal_on_queue_(SHOAL_CASE_SEND, q, (void *)(uintptr_t)data, size);
+}
+// The same of kind PRIORITY, as shoal_queue_send_key; of another: -EINVAL.
+SHOAL_INLINE struct shoal_case shoal_on_send_key(struct shoal_queue *q, int64_t key, const void *data, uint64_t size) {
+  struct shoal_case c = shoal_on_queue_(SHOAL_CASE_SEND_KEY, q, (void *)(uintptr_t)data, size);
+  c.key = key;
+  return c;
 }
 // A get, or a put, would go; nothing is taken, so another may be faster.
 SHOAL_INLINE struct shoal_case shoal_on_readable(struct shoal_queue *q) {
@@ -227,7 +235,7 @@ SHOAL_INLINE struct shoal_case shoal_on_word_(const struct shoal_word_source_ *s
 
 // The index of the case that was performed or is ready; its `result` says more. Sleeps until `deadline`: -EAGAIN (SHOAL_TRY),
 // -ETIMEDOUT. -EINVAL: 0 or more than SHOAL_SELECT_MAX cases, one makes no sense, a descriptor is not open, the thread does not
-// subscribe to a topic; -EBADMSG: an
+// subscribe to a topic, a key for a queue that is sorted by none; -EBADMSG: an
 // element's size is not the queue's, or one has byte messages and the other has not; -EMSGSIZE: a send of more than the segment
 // can ever hold; -EPERM: not a direction of that pipe's end; -EUSERS: no role is free; -EBUSY: kind SPSC, a pipe, or a topic's
 // subscriber, and a loan is out; -ENOSYS, -ENOMEM, -ENOSPC: no pidfd, none of the library's descriptors, or no memory for what is

@@ -5,7 +5,9 @@
 static int check_bytes(const struct shoal_case *c, uint32_t i) {
   int nowhere = c->kind == SHOAL_CASE_RECV && !c->got;
   if (nowhere || (!c->element && c->size)) return shoal_fail_(-EINVAL, "case %u: no buffer, or no size", i);
-  return shoal_message_check_(c->queue, c->kind == SHOAL_CASE_SEND ? c->size : 0);
+  int rc = shoal_message_check_(c->queue, c->kind == SHOAL_CASE_RECV ? 0 : c->size);
+  if (rc || c->kind != SHOAL_CASE_SEND_KEY || c->queue->kind == SHOAL_QUEUE_PRIORITY) return rc;
+  return shoal_fail_(-EINVAL, "case %u: a key in a queue that is sorted by none", i);
 }
 static int check_queue(const struct shoal_case *c, uint32_t i) {
   if (!c->queue && c->fd == -EPERM) return shoal_fail_(-EPERM, "case %u: not a direction of this end of the pipe", i);
@@ -39,6 +41,7 @@ static int check(const struct shoal_case *c, uint32_t i) {
     case SHOAL_CASE_GET:
     case SHOAL_CASE_PUT:
     case SHOAL_CASE_SEND:
+    case SHOAL_CASE_SEND_KEY:
     case SHOAL_CASE_RECV:
     case SHOAL_CASE_READABLE:
     case SHOAL_CASE_WRITABLE: return check_queue(c, i);

@@ -62,7 +62,7 @@ SHOAL_INLINE int shoal_case_is_topic_(const struct shoal_case *c) {
   return c->kind >= SHOAL_CASE_TOPIC_GET && c->kind <= SHOAL_CASE_TOPIC_WRITABLE;
 }
 SHOAL_INLINE int shoal_case_is_bytes_(const struct shoal_case *c) {
-  return c->kind == SHOAL_CASE_SEND || c->kind == SHOAL_CASE_RECV;
+  return c->kind >= SHOAL_CASE_SEND && c->kind <= SHOAL_CASE_RECV;
 }
 SHOAL_INLINE int shoal_case_takes_(const struct shoal_case *c) {
   return c->kind == SHOAL_CASE_GET || c->kind == SHOAL_CASE_PUT || shoal_case_is_bytes_(c) ||

@@ -1052,6 +1052,40 @@ static void test_byte_messages(void **state) {
   }
 }
 
+static void test_byte_messages_by_their_keys(void **state) {
+  (void)state;
+  const int64_t keys[] = {5, INT64_MIN, 5, -3};
+  const unsigned order[] = {1, 3, 0, 2};
+  struct shoal_queue *q, *unsorted;
+  make_segment();
+  const struct shoal_queue_options o = {.capacity = 4, .bytes = 1, .kind = SHOAL_QUEUE_PRIORITY};
+  const struct shoal_queue_options other = {.capacity = 4, .bytes = 1};
+  assert_int_equal(shoal_queue_create(seg, "a", &o, &q), 0);
+  assert_int_equal(shoal_queue_create(seg, "b", &other, &unsorted), 0);
+  for (unsigned i = 0; i < 4; i++) {  // in the slot, and in a block
+    memset(text, (int)i, LONG);
+    struct shoal_case c[] = {shoal_on_nothing(), shoal_on_send_key(q, keys[i], text, i < 2 ? 40 : LONG)};
+    assert_int_equal(shoal_select(c, 2, SHOAL_FOREVER), 1);
+  }
+  struct shoal_case c[] = {shoal_on_nothing(), shoal_on_send_key(q, 1, text, LONG)};
+  assert_int_equal(shoal_select(c, 2, SHOAL_TRY), -EAGAIN);
+  for (unsigned k = 0; k < 4; k++) {
+    struct shoal_loan loan;
+    assert_int_equal(shoal_queue_receive(q, &loan, SHOAL_TRY), 0);
+    assert_int_equal(loan.key, keys[order[k]]);
+    assert_int_equal(((char *)loan.data)[39], order[k]);
+    assert_int_equal(shoal_queue_release(q, &loan), 0);
+  }
+  c[1] = shoal_on_send(q, text, 1);
+  assert_int_equal(shoal_select(c, 2, SHOAL_TRY), 1);
+  c[1] = shoal_on_send_key(unsorted, 1, text, 1);
+  assert_int_equal(shoal_select(c, 2, SHOAL_TRY), -EINVAL);
+  assert_string_equal(shoal_reason(), "case 1: a key in a queue that is sorted by none");
+  assert_int_equal(shoal_queue_detach(q), 0);
+  assert_int_equal(shoal_queue_detach(unsorted), 0);
+  unmake_segment();
+}
+
 // The other ends: answers each message with one of the same size, then waits for the end.
 static struct shoal_pipe *ends[2], *numbers[2];
 static void answers(void *memory, unsigned i) {
@@ -1596,6 +1630,7 @@ int main(void) {
       cmocka_unit_test(test_descriptors_in_a_child),
       cmocka_unit_test(test_a_loop_that_is_busy),
       cmocka_unit_test(test_byte_messages),
+      cmocka_unit_test(test_byte_messages_by_their_keys),
       cmocka_unit_test(test_pipes),
       cmocka_unit_test(test_directions_of_pipes),
       cmocka_unit_test(test_a_permit_is_taken_by_one),
