@@ -70,3 +70,23 @@ int shoal_queue_get_packed(struct shoal_queue *q, shoal_deadline deadline, struc
   va_end(args);
   return rc;
 }
+
+// ---- through a pipe ----
+
+int shoal_pipe_send_packed(struct shoal_pipe *p, shoal_deadline deadline, const char *format, ...) {
+  va_list args;
+  if (!p->out) return shoal_pipe_one_way_(p, SHOAL_PRODUCER);
+  va_start(args, format);
+  int rc = put(p->out, 0, deadline, format, args);
+  va_end(args);
+  return rc;
+}
+int shoal_pipe_recv_packed(struct shoal_pipe *p, shoal_deadline deadline, struct shoal_packed *m, const char *format,
+                           ...) {
+  va_list args;
+  if (!p->in) return shoal_pipe_one_way_(p, SHOAL_CONSUMER);
+  va_start(args, format);
+  int rc = get(p->in, deadline, m, format, args);
+  va_end(args);
+  return rc;
+}

@@ -1,10 +1,11 @@
-// Claims of ipc/queue/packed, for queues of both kinds:
+// Claims of ipc/queue/packed, for queues of kinds MPMC and SPSC, where not said otherwise:
 //   1 what is put is got, short and long, from another process, and nothing of it stays in the heap
 //   2 what does not fit a format, or is damaged, is still the next to be received; nothing is stored
 //   3 with a key the smallest comes first, and only kind PRIORITY takes one
 //   4 what cannot be packed is not sent; a full queue and a wrong one answer as byte messages do
-//   5 a put that somebody who is stopped inside keeps from its end leaves nothing behind
+//   5 a put that somebody who is stopped inside keeps from its end leaves nothing behind (PRIORITY)
 //   6 joinable, what is got is in hand until task_done, and nothing else is, though somebody is stopped inside
+//   7 through a pipe, both ways: as through a queue, to its end; refused in a direction that it has not, and of another type
 #include "ipc/queue/packed.h"
 
 #include <sched.h>
@@ -295,6 +296,66 @@ static void test_joinable_ones_beside_one_who_is_stopped_inside(void **state) {
   }
 }
 
+static void answer(struct shoal_pipe *end) {
+  struct shoal_packed mine = {0};
+  const char *s;
+  size_t length;
+  int i, rc;
+  while ((rc = shoal_pipe_recv_packed(end, SHOAL_FOREVER, &mine, "[i S]", &i, &s, &length)) == 0)
+    CHECK(shoal_pipe_send_packed(end, SHOAL_FOREVER, "{s:i, s:S}", "i", i + 1, "text", s, length) == 0);
+  CHECK(rc == -EPIPE);
+  shoal_packed_free(&mine);
+  CHECK(shoal_pipe_close(&end) == 0);
+  _exit(0);
+}
+static void test_through_a_pipe(void **state) {
+  (void)state;
+  struct shoal_pipe *ends[2];
+  const struct shoal_pipe_options o = {.capacity = 4, .duplex = 1};
+  const char *s;
+  size_t length;
+  int n;
+  memset(text, 'x', sizeof text);
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  assert_int_equal(shoal_heap_open(seg, &heap), 0);
+  assert_int_equal(shoal_pipe_create(seg, NULL, &o, ends), 0);
+  blocks = blocks_now();
+  fflush(NULL);
+  struct peer p = {fork()};
+  if (p.pid == 0) answer(ends[1]);
+  assert_int_equal(shoal_pipe_give(&ends[1], (uint32_t)p.pid), 0);
+  for (int i = 0; i < ROUNDS; i++) {
+    assert_int_equal(shoal_pipe_send_packed(ends[0], SHOAL_FOREVER, "[i S]", i, text, length_of(i)), 0);
+    if (i == 7) assert_int_equal(shoal_pipe_recv_packed(ends[0], SHOAL_FOREVER, &m, "[i]", &n), -EBADMSG);
+    assert_int_equal(shoal_pipe_recv_packed(ends[0], SHOAL_FOREVER, &m, "{s:i, s:S}", "i", &n, "text", &s, &length), 0);
+    assert_true(n == i + 1 && length == length_of(i));
+    assert_memory_equal(s, text, length);
+  }
+  assert_int_equal(shoal_pipe_recv_packed(ends[0], SHOAL_TRY, &m, "x"), -EAGAIN);
+  assert_int_equal(shoal_pipe_close(&ends[0]), 0);
+  peer_join(&p);
+  assert_int_equal(blocks_now(), blocks);
+  shoal_packed_free(&m);
+  assert_int_equal(shoal_heap_close(heap), 0);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+static void test_what_a_pipe_refuses(void **state) {
+  (void)state;
+  struct shoal_pipe *ends[2];
+  assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
+  for (uint32_t size = 0; size <= 8; size += 8) {
+    const struct shoal_pipe_options o = {.capacity = 4, .element_size = size};
+    assert_int_equal(shoal_pipe_create(seg, NULL, &o, ends), 0);
+    assert_int_equal(shoal_pipe_send_packed(ends[0], SHOAL_TRY, "i", 1), -EPERM);
+    assert_int_equal(shoal_pipe_recv_packed(ends[1], SHOAL_TRY, &m, "x"), -EPERM);
+    assert_int_equal(shoal_pipe_send_packed(ends[1], SHOAL_TRY, "i", 1), size ? -EBADMSG : 0);
+    assert_int_equal(shoal_pipe_recv_packed(ends[0], SHOAL_TRY, &m, "x"), size ? -EBADMSG : 0);
+    for (int i = 0; i < 2; i++) assert_int_equal(shoal_pipe_close(&ends[i]), 0);
+  }
+  shoal_packed_free(&m);
+  assert_int_equal(shoal_segment_close(seg), 0);
+}
+
 int main(void) {
   watchdog(120);
   const struct CMUnitTest tests[] = {
@@ -305,6 +366,8 @@ int main(void) {
       cmocka_unit_test(test_put_beside_one_who_is_stopped_inside),
       cmocka_unit_test(test_joinable_ones_are_in_hand),
       cmocka_unit_test(test_joinable_ones_beside_one_who_is_stopped_inside),
+      cmocka_unit_test(test_through_a_pipe),
+      cmocka_unit_test(test_what_a_pipe_refuses),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
