@@ -248,8 +248,11 @@ struct shoal_queue_info {
 };
 // A snapshot, by any thread, which gets no role by it, and waits for nobody. 0.
 int shoal_queue_info(struct shoal_queue *q, struct shoal_queue_info *out);
-// Of the same, messages; 1 or 0: exact while nobody else works, an estimate otherwise. What is in hands is not counted, but takes room; a loan that
-// ended beside one who was stopped inside (KINDS, above) is, for these, in hand until somebody has gone in.
+// Of the same, messages; 1 or 0. Exact while nobody else works. While others do: FIFO, LIFO, PRIORITY: what was so at one moment of
+// the call (one word, changed under the lock; `full`, and after a death inside until somebody has gone in: about). MPMC, SPSC: of no
+// one moment, as slot after slot, or position after position, is looked at: what moves meanwhile is counted twice or not at all, so
+// 2 where there never was more than 1, or "empty" where there always was one. What is in hands is not counted, but takes
+// room; a loan that ended beside one who was stopped inside (KINDS, above) is, for these, in hand until somebody has gone in.
 int64_t shoal_queue_size(struct shoal_queue *q);
 int shoal_queue_empty(struct shoal_queue *q);
 int shoal_queue_full(struct shoal_queue *q);
