@@ -232,14 +232,20 @@ static int open_alone(struct shoal_segment *seg, const char *name, const char *t
   return rc ? rc : attach_object(seg, object, type, element_size, out);
 }
 
+// "": none.
+static void dead_letters_of(const struct shoal_queue *q, char name[SHOAL_NAME_MAX + 1]) {
+  memset(name, 0, SHOAL_NAME_MAX + 1);
+  if (q->leased) memcpy(name, q->extra->dead_letters, SHOAL_NAME_MAX);
+}
+
 // The queue as the user sees it: with its dead letters.
 static int attach_whole(struct shoal_segment *seg, struct shoal_object object, const char *type, uint32_t element_size,
                         struct shoal_queue **out) {
   struct shoal_queue *q;
-  char name[SHOAL_NAME_MAX + 1] = "";
+  char name[SHOAL_NAME_MAX + 1];
   int rc = attach_object(seg, object, type, element_size, &q);
   if (rc) return rc;
-  if (q->leased) memcpy(name, q->extra->dead_letters, SHOAL_NAME_MAX);
+  dead_letters_of(q, name);
   if (name[0]) rc = open_alone(seg, name, type, element_size, &q->dead);
   if (rc) shoal_queue_detach(q);
   else *out = q;
@@ -291,10 +297,15 @@ int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, const char
 // Detached and -EBADMSG: the one there does not do what is asked for. How much it holds is no promise of that kind.
 static int check_policy(int rc, struct shoal_queue *q, const struct shoal_queue_options *o) {
   if (rc) return rc;
+  char letters[SHOAL_NAME_MAX + 1];
+  dead_letters_of(q, letters);
   int same = q->kind == kind_of(o) && q->overflow == o->overflow && q->joinable == (o->joinable != 0) &&
-             (uint64_t)q->lease_ns == o->lease_ns && q->delivery_max == o->delivery_max;
+             (uint64_t)q->lease_ns == o->lease_ns && q->delivery_max == o->delivery_max &&
+             (q->ring.drop | q->ordered.drop) == (o->drop != 0) &&
+             strcmp(letters, o->dead_letters ? o->dead_letters : "") == 0;
   if (same) return 0;
-  rc = shoal_fail_(-EBADMSG, "the queue there has another kind, overflow, joinable, lease_ns or delivery_max");
+  rc = shoal_fail_(
+      -EBADMSG, "the queue there has another kind, overflow, joinable, lease_ns, delivery_max, drop or dead_letters");
   shoal_queue_detach(q);
   return rc;
 }

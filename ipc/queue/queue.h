@@ -144,8 +144,8 @@ int shoal_queue_open_as(struct shoal_segment *seg, const char *name, const char 
 // The same of kind PRIORITY, by that key; by another: -EBADMSG.
 int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
                          struct shoal_queue_key key, struct shoal_queue **out) SHOAL_MUST_CHECK;
-// Of the one there kind, overflow, joinable, lease_ns and delivery_max have to be these, and the type's name (as open_as has it), or
-// -EBADMSG; its capacity, growing, drop and dead letters are its own. Options of which no queue could be made open any.
+// Of the one there kind, overflow, joinable, lease_ns, delivery_max, drop and dead_letters have to be these, and the type's name (as
+// open_as has it), or -EBADMSG; its capacity, growing and numbers of roles are its own. Options of which no queue could be made open any.
 int shoal_queue_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_queue_options *options,
                                struct shoal_queue **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no queue's

@@ -96,6 +96,8 @@ int shoal_topic_open(struct shoal_segment *seg, const char *name, uint32_t eleme
 // Typed forms do this, and open_or_create.
 int shoal_topic_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
                         struct shoal_topic **out) SHOAL_MUST_CHECK;
+// Of the one there the type's name has to be this, or -EBADMSG; its capacity, history and numbers of roles and groups are its own: info
+// tells. Options of which no topic could be made open any.
 int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_topic_options *options,
                                struct shoal_topic **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no topic's

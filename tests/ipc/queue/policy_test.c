@@ -1140,21 +1140,43 @@ static void test_leases_that_make_no_sense(void **state) {
 static void test_another_policy_is_not_opened(void **state) {
   (void)state;
   struct shoal_segment *seg;
-  struct shoal_queue *q, *other = NULL;
+  struct shoal_queue *q, *other = NULL, *letters[2];
   assert_int_equal(shoal_segment_create(NULL, NULL, &seg), 0);
-  struct shoal_queue_options o = {.capacity = 4, .lease_ns = HOUR, .delivery_max = 3, .joinable = 1};
+  const struct shoal_queue_options plain = {.capacity = 4}, drops = {.capacity = 4, .drop = 1};
+  for (int i = 0; i < 2; i++) assert_int_equal(number_queue_create(seg, i ? "b" : "a", &plain, &letters[i]), 0);
+  struct shoal_queue_options o = {
+      .capacity = 4, .lease_ns = HOUR, .delivery_max = 3, .joinable = 1, .dead_letters = "a"};
   assert_int_equal(number_queue_create(seg, "q", &o, &q), 0);
-  struct shoal_queue_options others[5] = {o, o, o, o, o};
+  struct shoal_queue_options others[7] = {o, o, o, o, o, o, o};
   others[0].lease_ns = 0;
   others[1].delivery_max = 2;
   others[2].joinable = 0;
   others[3].overflow = SHOAL_OVERFLOW_REFUSE;
   others[4] = (struct shoal_queue_options){.capacity = 4, .kind = SHOAL_QUEUE_FIFO};
-  for (int i = 0; i < 5; i++) {
+  others[5].dead_letters = NULL;
+  others[6].dead_letters = "b";
+  const char *why =
+      "the queue there has another kind, overflow, joinable, lease_ns, delivery_max, drop or dead_letters";
+  for (int i = 0; i < 7; i++) {
     assert_int_equal(number_queue_open_or_create(seg, "q", &others[i], &other), -EBADMSG);
+    assert_string_equal(shoal_reason(), why);
     assert_null(other);
   }
-  assert_string_equal(shoal_reason(), "the queue there has another kind, overflow, joinable, lease_ns or delivery_max");
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_FIFO; kind += SHOAL_QUEUE_FIFO) {
+    struct shoal_queue_options has = drops, asks = plain;
+    has.kind = asks.kind = kind;
+    for (int i = 0; i < 2; i++) {
+      struct shoal_queue *there;
+      assert_int_equal(number_queue_create(seg, "drops", i ? &asks : &has, &there), 0);
+      assert_int_equal(number_queue_open_or_create(seg, "drops", i ? &has : &asks, &other), -EBADMSG);
+      assert_string_equal(shoal_reason(), why);
+      assert_int_equal(number_queue_open_or_create(seg, "drops", i ? &asks : &has, &other), 0);
+      assert_int_equal(shoal_queue_detach(other), 0);
+      other = NULL;
+      assert_int_equal(shoal_queue_detach(there), 0);
+      assert_int_equal(shoal_queue_unlink(seg, "drops"), 0);
+    }
+  }
   struct shoal_queue_options none = {.capacity = 0};
   assert_int_equal(number_queue_open_or_create(seg, "q", &none, &other), 0);
   assert_int_equal(shoal_queue_detach(other), 0);
@@ -1162,6 +1184,7 @@ static void test_another_policy_is_not_opened(void **state) {
   assert_int_equal(number_queue_open_or_create(seg, "q", &o, &other), 0);
   assert_int_equal(shoal_queue_detach(other), 0);
   assert_int_equal(shoal_queue_detach(q), 0);
+  for (int i = 0; i < 2; i++) assert_int_equal(shoal_queue_detach(letters[i]), 0);
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
