@@ -81,7 +81,7 @@
 //          not taken, is seen again by the thread that becomes consumer after it. One loan a side at a time, and no put or get
 //          beside it (-EBUSY). In a signal handler: nothing.
 // COST     nobody asleep: no system call. A put and a get: a claim and a store each. See ipc/queue/README.md for figures.
-// SOURCE   ipc/queue/mpmc.h or ipc/queue/spsc.h, under sync/eventcount.h.
+// SOURCE   ipc/queue/mpmc.h, ipc/queue/spsc.h or ipc/queue/ordered.h, under sync/eventcount.h.
 #pragma once
 
 #include <string.h>
