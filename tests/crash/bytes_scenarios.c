@@ -272,6 +272,8 @@ SELECTS(spsc, "spsc");
 
 OF(fifo, "fifo", SHOAL_QUEUE_FIFO, s, "in the slot", 16);
 OF(fifo, "fifo", SHOAL_QUEUE_FIFO, b, "in a block", 100);
+OF(lifo, "lifo", SHOAL_QUEUE_LIFO, s, "in the slot", 16);
+OF(priority, "priority", SHOAL_QUEUE_PRIORITY, s, "in the slot", 16);
 OF(priority, "priority", SHOAL_QUEUE_PRIORITY, b, "in a block", 100);
 SELECTS(priority, "priority");
 SCENARIO(fifo_clear, "fifo", "in a block", "clear", .setup = fifob_part, .prepare = consuming, .op = op_clear,

@@ -35,6 +35,28 @@ POLICY(drop_oldest_reserve, "reserve and commit, full, the oldest goes", .setup 
 POLICY(drop_newest, "put, full, the newest goes", .setup = full_drops_newest, .prepare = producing,
        .op = op_put_dropped, .check = check_all_there);
 
+// Three at once, and room for two.
+static void op_put_n_dropped(void) {
+  struct message m[3] = {message(MINE), message(MINE + 1), message(MINE + 2)};
+  int n = messages_put_n(Q, m, 3, SHOAL_FOREVER);
+  CRASH_EXPECT(n == 2, "three answered %d", n);
+  T->word[ACKNOWLEDGED] += (uint32_t)n;
+}
+static void check_two_of_three(void) {
+  check();
+  CRASH_EXPECT(!T->taken[MINE + 2], "dropped, and received");
+}
+#define DROPS_NEWEST(by, of, BY)                                                                          \
+  static void by##_part_drops_newest(void) {                                                              \
+    make((struct shoal_queue_options){.kind = BY, .overflow = SHOAL_OVERFLOW_DROP_NEWEST}, 2);            \
+  }                                                                                                       \
+  POLICY(by##_drop_newest_n, of "put three at once, room for two, the newest goes", .prepare = producing, \
+         .setup = by##_part_drops_newest, .op = op_put_n_dropped, .check = check_two_of_three)
+DROPS_NEWEST(mpmc, "", SHOAL_QUEUE_MPMC);
+DROPS_NEWEST(fifo, "fifo: ", SHOAL_QUEUE_FIFO);
+DROPS_NEWEST(lifo, "lifo: ", SHOAL_QUEUE_LIFO);
+DROPS_NEWEST(priority, "priority: ", SHOAL_QUEUE_PRIORITY);
+
 // Three at once: the oldest three go, if anything goes.
 static void check_oldest_three(void) {
   uint32_t inside = there();
@@ -268,6 +290,13 @@ static void check_peeked(void) {
   CRASH_EXPECT(ledger_taken() == 3, "%u came out of three", ledger_taken());
 }
 POLICY(peek, "peek, part full", .setup = part, .prepare = consuming, .op = op_peek, .check = check_peeked);
+#define PEEKS(by, BY)                                                                                  \
+  static void by##_three(void) { make((struct shoal_queue_options){.kind = BY}, 3); }                  \
+  POLICY(by##_peek, #by ": peek, part full", .setup = by##_three, .prepare = consuming, .op = op_peek, \
+         .check = check_peeked)
+PEEKS(fifo, SHOAL_QUEUE_FIFO);
+PEEKS(lifo, SHOAL_QUEUE_LIFO);
+PEEKS(priority, SHOAL_QUEUE_PRIORITY);
 
 static void empty(void) { make((struct shoal_queue_options){0}, 0); }
 static void empty_one_gated(void) {
@@ -289,8 +318,8 @@ static void taken_all_the_same(void) {
 POLICY(peek_asleep, "peek, asleep before another that gets", .setup = empty_one_gated, .prepare = consuming,
        .op = op_peek, .asleep = peeker_first_in_line, .check = taken_all_the_same);
 // ---- closed, and open again ----
-static void one_inside_closed(void) {
-  make((struct shoal_queue_options){0}, 1);
+static void closed_with_one(uint32_t kind) {
+  make((struct shoal_queue_options){.kind = kind}, 1);
   shoal_queue_close(Q);
 }
 static void op_reopen(void) { CRASH_EXPECT(shoal_queue_reopen(Q) == 0, "it was closed"); }
@@ -300,7 +329,13 @@ static void check_reopened(void) {
   ledger_once();
   CRASH_EXPECT(ledger_taken() == 1, "%u came out of one", ledger_taken());
 }
-POLICY(reopen, "reopen, one inside", .setup = one_inside_closed, .op = op_reopen, .check = check_reopened);
+#define REOPENS(by, of, BY)                              \
+  static void by##_closed(void) { closed_with_one(BY); } \
+  POLICY(by##_reopen, of "reopen, one inside", .setup = by##_closed, .op = op_reopen, .check = check_reopened)
+REOPENS(mpmc, "", SHOAL_QUEUE_MPMC);
+REOPENS(fifo, "fifo: ", SHOAL_QUEUE_FIFO);
+REOPENS(lifo, "lifo: ", SHOAL_QUEUE_LIFO);
+REOPENS(priority, "priority: ", SHOAL_QUEUE_PRIORITY);
 
 // A consumer sleeps in the closed queue, for what another holds.
 static void holder(int i) {

@@ -1,8 +1,11 @@
 // ipc/queue/select. Claims: what is in either queue when a select dies is received, once, by others; nobody sleeps beside a
 // message or a free place because a select had been woken for it: it took another, only looked, or was killed.
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "ipc/queue/select.h"
 #include "ipc/queue/select_internal.h"
@@ -165,6 +168,47 @@ static void check_alone(void) {
 SELECT(get, "get, both ready", .setup = setup, .ready = put_both, .op = op_select, .check = check_alone);
 SELECT(try_get, "try, nothing there", .setup = setup, .op = op_try, .check = check_alone);
 SELECT(first, "get, its first sleep", .setup = setup, .op = op_select, .asleep = put_both, .check = check_alone);
+
+// Beside a time, a descriptor and a process. What comes is the time, or a byte, or a message; those that did not come are as they were.
+static int pair_of_fds[2];
+static void setup_others(void) {
+  setup();
+  CRASH_EXPECT(pipe2(pair_of_fds, O_CLOEXEC) == 0, "pipe2");
+}
+static void cleanup_others(void) {
+  for (int i = 0; i < 2; i++) close(pair_of_fds[i]);
+  cleanup();
+}
+static void select_of_all(shoal_deadline until, shoal_deadline deadline) {
+  struct shoal_case c[] = {numbers_on_get(Q[0], &in), shoal_on_time(until), shoal_on_fd(pair_of_fds[0], POLLIN),
+                           shoal_on_process(getppid()), numbers_on_get(Q[1], &in)};
+  int k = shoal_select(c, 5, deadline);
+  CRASH_EXPECT((k >= 0 && k != 3) || k == -EAGAIN, "select answered %d", k);
+  if (k == 0 || k == 4) took(in);
+}
+static void op_try_all(void) { select_of_all(shoal_after_s(36000), SHOAL_TRY); }
+static void op_select_all(void) { select_of_all(shoal_after_s(36000), SHOAL_FOREVER); }
+static void op_time_over(void) { select_of_all(shoal_after_ns(0), SHOAL_FOREVER); }
+static void a_byte(void) { CRASH_EXPECT(write(pair_of_fds[1], "x", 1) == 1, "write"); }
+static void op_select_timed(void) {
+  struct shoal_case c[] = {numbers_on_get(Q[0], &in), shoal_on_time(shoal_after_s(36000)), numbers_on_get(Q[1], &in)};
+  int k = shoal_select(c, 3, SHOAL_FOREVER);
+  CRASH_EXPECT((k == 0 || k == 2) && c[k].result == 0, "select answered %d", k);
+  took(in);
+}
+#define OTHERS(id, text, ...) \
+  CRASH_SCENARIO(select_##id, .name = "select: " text, .setup = setup_others, .cleanup = cleanup_others, __VA_ARGS__)
+SELECT(timed, "get, beside a time, its first sleep", .setup = setup, .op = op_select_timed, .asleep = put_both,
+       .check = check_alone);
+OTHERS(others_try, "try, beside a descriptor, a process and a time", .op = op_try_all, .check = check_alone);
+OTHERS(others_ready, "get, ready beside a descriptor, a process and a time", .ready = put_both, .op = op_select_all,
+       .check = check_alone);
+OTHERS(others_fd, "a descriptor is ready beside a process, a time and queues", .ready = a_byte, .op = op_select_all,
+       .check = check_alone);
+OTHERS(others_time, "a time is over beside a descriptor, a process and queues", .op = op_time_over,
+       .check = check_alone);
+OTHERS(others_asleep, "get, beside a descriptor, a process and a time, its first sleep", .op = op_select_all,
+       .asleep = put_both, .check = check_alone);
 
 // The victim sleeps, others sleep behind it at either queue; a message for each comes at once.
 static void both(void) {
