@@ -1,11 +1,12 @@
-// tests/crash/soak_bytes.c: messages of any length, in slots and in blocks of the heap; and packed ones. A full ledger, and in the
-// end no block is anybody's.
+// tests/crash/soak_bytes.c: messages of any length, in slots and in blocks of the heap, some by a select; and packed ones; each time
+// through a queue of another kind. A full ledger, and in the end no block is anybody's.
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/error.h"
 #include "ipc/queue/packed.h"
+#include "ipc/queue/select.h"
 #include "tests/crash/soak_ledger.h"
 
 #define WORKERS 9
@@ -25,7 +26,9 @@ static void begin(void) {
   *closed = 0;
   ledger_begin(&ledger);
   if (shoal_segment_create(NULL, &small, &seg)) soak_fault("segment: %s", shoal_reason());
-  struct shoal_queue_options o = {.capacity = 2u << soak_below(6), .bytes = 1, .producers = 16, .consumers = 16};
+  static const uint32_t kinds[] = {SHOAL_QUEUE_MPMC, SHOAL_QUEUE_FIFO, SHOAL_QUEUE_LIFO, SHOAL_QUEUE_PRIORITY};
+  struct shoal_queue_options o = {
+      .capacity = 2u << soak_below(6), .bytes = 1, .producers = 16, .consumers = 16, .kind = kinds[soak_below(4)]};
   pace = soak_below(2) ? 100 : 0;
   shoal_spin_max_ = soak_below(2) ? SHOAL_SPIN_MAX : 0;
   int rc = shoal_queue_create(seg, "messages", &o, &q);
@@ -67,24 +70,42 @@ static int is_whole(const void *message, uint64_t size) {
   return 1;
 }
 
+static int by_select(struct shoal_case c) {
+  struct shoal_case cases[] = {shoal_on_nothing(), c};
+  int k = shoal_select(cases, 2, soak_deadline());
+  return k == 1 ? cases[1].result : k;
+}
+static int send_whole(struct shoal_queue *mine, const char *text, uint32_t size) {
+  int64_t key = soak_below(5);
+  if (soak_below(4) == 0)
+    return by_select(mine->kind == SHOAL_QUEUE_PRIORITY ? shoal_on_send_key(mine, key, text, size)
+                                                        : shoal_on_send(mine, text, size));
+  if (mine->kind == SHOAL_QUEUE_PRIORITY) return shoal_queue_send_key(mine, key, text, size, soak_deadline());
+  return shoal_queue_send(mine, text, size, soak_deadline());
+}
 static int send_one(struct shoal_queue *mine, struct ledger_head head) {
   static char text[LENGTH_MAX];
   uint32_t size = length();
   struct shoal_loan loan;
   if (soak_below(2)) {
     write_message(text, head, size);
-    return shoal_queue_send(mine, text, size, soak_deadline());
+    return send_whole(mine, text, size);
   }
   int rc = shoal_queue_reserve_bytes(mine, size, &loan, soak_deadline());
   if (rc) return rc;
   if (soak_below(8) == 0) return shoal_queue_cancel(mine, &loan) ? -EINVAL : -EAGAIN;
   if (soak_below(8) == 0) loan.size = 8 + soak_below(size - 7);
   write_message(loan.data, head, loan.size);
-  return shoal_queue_commit(mine, &loan);
+  loan.key = soak_below(5);
+  rc = shoal_queue_commit(mine, &loan);
+  if (rc) (void)shoal_queue_cancel(mine, &loan);
+  return rc;
 }
 static int recv_one(struct shoal_queue *mine, int seat) {
   uint64_t size, room = soak_below(8) ? LEDGER_HAND_BYTES : soak_below(300);
-  int rc = shoal_queue_recv(mine, ledger_hand(&ledger, seat), room, &size, soak_deadline());
+  char *hand = (char *)ledger_hand(&ledger, seat);
+  int rc = soak_below(4) ? shoal_queue_recv(mine, hand, room, &size, soak_deadline())
+                         : by_select(shoal_on_recv(mine, hand, room, &size));
   if (rc) ledger_drop(&ledger, seat);
   if (rc == -EMSGSIZE) {
     SOAK_EXPECT(size > room, "no room for %lu in %lu", size, room);
