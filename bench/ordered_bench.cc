@@ -140,6 +140,25 @@ Case at_depth(const std::string &name, const std::string &peer) {
   return c;
 }
 
+// How many times as long a pair takes at a thousand times the depth, by one process.
+template <class Q>
+Measurement growth(double seconds) {
+  Measurement few = depth<Q, 1, 100>(seconds / 2), many = depth<Q, 1, 100000>(seconds / 2);
+  if (many.outcome.fault.empty()) many.outcome.fault = few.outcome.fault;
+  many.values = {few.values[0] / many.values[0]};
+  return many;
+}
+template <class Q, class Peer>
+Case growing(const std::string &name, const std::string &peer) {
+  Case c;
+  c.name = name;
+  c.figures = {{"", "times", Better::kLower, "<= log 100,000 / log 100", {{Target::kValue, 2.5}}}};
+  c.contenders = {{"shoal", Role::kOurs, growth<Q>}, {peer, Role::kPeer, growth<Peer>}};
+  c.repetitions = 7;
+  c.seconds = .2;
+  return c;
+}
+
 }  // namespace
 
 void add_ordered(Suite &suite) {
@@ -148,6 +167,9 @@ void add_ordered(Suite &suite) {
   suite.add(at_depth<Heap, PrivateHeap, 100000>("priority/depth/100000", "std::priority_queue"));
   suite.add(at_depth<Heap, PrivateHeap, 100>("priority/depth/100", "std::priority_queue"));
   suite.add(at_depth<Stack, PrivateStack, 100000>("lifo/depth/100000", "std::stack"));
+  suite.add(at_depth<Stack, PrivateStack, 100>("lifo/depth/100", "std::stack"));
+  suite.add(growing<Heap, PrivateHeap>("priority/growth", "std::priority_queue"));
+  suite.add(growing<Stack, PrivateStack>("lifo/growth", "std::stack"));
 }
 
 }  // namespace bench

@@ -60,6 +60,48 @@ struct Queues {
   }
 };
 
+// The last source is a pipe of ours.
+template <unsigned N>
+struct QueuesAndPipe {
+  struct Shared {
+    typename Queues<N - 1>::Shared queues;
+    shoal_pipe *ends[2];
+  };
+  static size_t bytes() { return sizeof(Shared); }
+  static void make(void *memory) {
+    auto *s = static_cast<Shared *>(memory);
+    Queues<N - 1>::make(&s->queues);
+    must(shoal_pipe_create(s->queues.segment, nullptr, nullptr, s->ends), "pipe_create");
+  }
+  static void destroy(void *memory) {
+    auto *s = static_cast<Shared *>(memory);
+    for (shoal_pipe *&end : s->ends) must(shoal_pipe_close(&end), "pipe_close");
+    Queues<N - 1>::destroy(&s->queues);
+  }
+
+  Shared *s;
+  Queues<N - 1> queues;
+  uint64_t got = 0, size = 0;
+  shoal_case cases[N];
+  explicit QueuesAndPipe(void *memory) : s(static_cast<Shared *>(memory)), queues(&s->queues) {
+    for (unsigned i = 0; i + 1 < N; i++) cases[i] = select_numbers_on_get(s->queues.queues[i], &got);
+    cases[N - 1] = shoal_on_pipe_recv(s->ends[0], &got, sizeof got, &size);
+  }
+  void put(unsigned i, uint64_t v) {
+    if (i + 1 < N) queues.put(i, v);
+    else must(shoal_pipe_send(s->ends[1], &v, sizeof v, SHOAL_TRY), "pipe_send");
+  }
+  uint64_t get(unsigned i) {
+    if (i + 1 < N) return queues.get(i);
+    must(shoal_pipe_recv(s->ends[0], &got, sizeof got, &size, SHOAL_TRY), "pipe_recv");
+    return got;
+  }
+  uint64_t get_any() {
+    must(shoal_select(cases, N, SHOAL_FOREVER), "select");
+    return got;
+  }
+};
+
 template <unsigned N>
 struct Pipes {
   struct Shared {
@@ -155,10 +197,11 @@ Measurement added(double seconds) {
   return m;
 }
 
-template <unsigned N>
-Case case_of(double most, double most_each) {
+// All of it is promised for a few sources only: of many, what each costs.
+template <class Many, unsigned N>
+Case case_of(const std::string &name, double most, double most_each) {
   Case c;
-  c.name = "select/" + std::to_string(N);
+  c.name = name;
   c.figures = {{"/added", "CAS", Better::kLower}, {"/added/source", "CAS", Better::kLower}};
   if (most > 0) {
     c.figures[0].promise = "<= 12 compare-and-sets";
@@ -166,15 +209,16 @@ Case case_of(double most, double most_each) {
   }
   c.figures[1].promise = "<= 4 compare-and-sets a source";
   c.figures[1].targets = {{Target::kValue, most_each}};
-  c.contenders = {{"shoal", Role::kOurs, added<Queues<N>, N>}, {"pipes, poll", Role::kPeer, added<Pipes<N>, N>}};
+  c.contenders = {{"shoal", Role::kOurs, added<Many, N>}, {"pipes, poll", Role::kPeer, added<Pipes<N>, N>}};
   return c;
 }
 
 }  // namespace
 
 void add_select(Suite &suite) {
-  suite.add(case_of<2>(12, 4));
-  suite.add(case_of<64>(0, 4));
+  suite.add(case_of<Queues<2>, 2>("select/2", 12, 4));
+  suite.add(case_of<QueuesAndPipe<2>, 2>("select/pipe/2", 12, 4));
+  suite.add(case_of<Queues<64>, 64>("select/64", 0, 4));
 }
 
 }  // namespace bench
