@@ -6,6 +6,7 @@ mkdir "$TEST_TMPDIR/empty"
 cd "$TEST_TMPDIR/empty"
 cp "$TEST_TMPDIR/prefix/share/doc/shoal/examples/letters/letters.c" .
 cp "$TEST_TMPDIR/prefix/share/doc/shoal/examples/queue_dynamic/queue_dynamic.c" .
+printf '#include "core/arena.h"\nint main(void) { return !shoal_arena_create; }\n' >arena.c
 cat >CMakeLists.txt <<'END'
 cmake_minimum_required(VERSION 3.13)
 project(outside C)
@@ -16,10 +17,17 @@ add_executable(letters letters.c)
 target_link_libraries(letters shoal::shoal)
 add_executable(dynamic queue_dynamic.c)
 target_link_libraries(dynamic shoal::packed)
+add_executable(static letters.c)
+target_link_libraries(static shoal::shoal -static)
+add_executable(arena arena.c)
+target_link_libraries(arena shoal::arena)
 END
 cmake -S . -B build -DCMAKE_PREFIX_PATH="$TEST_TMPDIR/prefix" -DWANTED=0.1 >log || { cat log; exit 1; }
 cmake --build build >log || { cat log; exit 1; }
 [[ $(build/letters) == $'A\nB\nC\nD\nE\n'* ]]
+[[ $(build/static) == $'A\nB\nC\nD\nE\n'* ]]
+if ldd build/static 2>/dev/null; then exit 1; fi
 build/dynamic
+build/arena
 if cmake -S . -B other -DCMAKE_PREFIX_PATH="$TEST_TMPDIR/prefix" -DWANTED=99 >log 2>&1; then exit 1; fi
 grep -q 'version: 0' log

@@ -39,3 +39,8 @@ for wrong in --prefix --pre '--prefix='; do
 done
 [[ $("$tools" --prefix /usr --destdir "$TEST_TMPDIR/stage") == *stage/usr ]]
 grep -qx 'prefix=/usr' "$TEST_TMPDIR/stage/usr/lib/pkgconfig/shoal.pc"
+odd="$TEST_TMPDIR/R&D, this | that"
+"$tools" --prefix "$odd" >/dev/null
+grep -qxF "prefix=$odd" "$odd/lib/pkgconfig/shoal.pc"
+eval cc -o odd "'$examples/letters/letters.c'" "$(PKG_CONFIG_PATH=$odd/lib/pkgconfig pkg-config --cflags --libs shoal)"
+letters ./odd

@@ -30,7 +30,8 @@ cd "$built"
 to=$destdir$prefix
 
 copy() { install -D -p -m "$1" "$2" "$3"; }
-filled() { sed -e "s|@PREFIX@|$prefix|g" -e "s|@VERSION@|$(<tools/install/version.txt)|g" "$1"; }
+in_sed=$(sed 's/[&|\\]/\\&/g' <<<"$prefix")
+filled() { sed -e "s|@PREFIX@|$in_sed|g" -e "s|@VERSION@|$(<tools/install/version.txt)|g" "$1"; }
 fill() { filled "$1" | install -D -m 644 /dev/stdin "$2"; }
 
 rm -rf "$to/include/shoal" "$to/lib/cmake/shoal" "$to/share/doc/shoal/examples"
