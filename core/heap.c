@@ -80,6 +80,7 @@ SHOAL_INLINE int pop(struct shoal_cache_ *cache, unsigned class_, void **out) {
   uint64_t w = shoal_load64_relaxed(item->word);
   if (SHOAL_UNLIKELY((uint32_t)w != (uint32_t)SHOAL_WORD_(0, CACHED, 0))) return 0;
   list->top = item - 1;
+  cache->last = list;
   shoal_store64_release(item->word, w + cache->allocated);  // [H1]
   *out = item->block;
   return 1;
@@ -280,9 +281,23 @@ SHOAL_NOINLINE static int free_elsewhere(struct shoal_heap *heap, struct shoal_c
   return SHOAL_LIKELY(free_own(cache, cache->slab.list, block, word)) ? 0 : free_slowly(heap, block);
 }
 
+// 1: freed, the block that stands, with its word, behind the top of the list that the last one came from. 0: it is another,
+// or not this process's.
+SHOAL_INLINE int free_last(const struct shoal_cache_ *cache, const void *block) {
+  struct shoal_list_ *list = cache->last;
+  struct shoal_listed_ *item = list->top + 1;
+  if (item->block != block) return 0;
+  uint64_t w = shoal_load64_relaxed(item->word);
+  if (SHOAL_UNLIKELY((uint32_t)w != cache->process)) return 0;
+  list->top = item;
+  shoal_store64_release(item->word, w + cache->freed);  // [H1]
+  return 1;
+}
+
 int shoal_heap_free(struct shoal_heap *heap, void *block) {
   struct shoal_cache_ *cache;
   if (SHOAL_UNLIKELY(!shoal_cache_known_(heap, &cache))) return free_slowly(heap, block);
+  if (SHOAL_LIKELY(free_last(cache, block))) return 0;
   shoal_atomic64 *word;
   if (SHOAL_UNLIKELY(!find_own_again(cache, block, &word))) return free_elsewhere(heap, cache, block);
   return SHOAL_LIKELY(free_own(cache, cache->slab.list, block, word)) ? 0 : free_slowly(heap, block);

@@ -99,9 +99,10 @@ struct shoal_listed_ {
   void *block;
   shoal_atomic64 *word;
 };
-// Blocks that are CACHED: hints, the words decide. A power of two in size.
+// Blocks that are CACHED: hints, the words decide. Behind the top stands what was there before, each with its own word,
+// until a slab ends (shoal_slab_ends_). A power of two in size.
 struct shoal_list_ {
-  struct shoal_listed_ *top, *bottom, *end;  // the last one; before the first, what is never CACHED; the last with room
+  struct shoal_listed_ *top, *bottom, *end;  // the last one; before the first, and behind the end, what is no block
   void *unused_;
 };
 SHOAL_INLINE uint32_t shoal_listed_n_(const struct shoal_list_ *l) { return (uint32_t)(l->top - l->bottom); }
@@ -109,6 +110,8 @@ SHOAL_INLINE uint32_t shoal_listed_n_(const struct shoal_list_ *l) { return (uin
 #define SHOAL_RECENT_ 16u
 struct shoal_cache_ {         // a thread's, of one heap
   uint64_t allocated, freed;  // what a word gains by its own process
+  struct shoal_list_ *last;   // that the last block came from
+  uint32_t process;           // the lower half of a word of this process's
   struct {                    // that its last freed block was of, as long as its run has this word
     char *first;              // block, and so many bytes of blocks
     uint64_t bytes;
@@ -117,13 +120,13 @@ struct shoal_cache_ {         // a thread's, of one heap
     struct shoal_list_ *list;
     uint32_t reciprocal;  // its class's
   } slab;
-  uint32_t process;  // the lower half of a word of this process's
   // Where its last block was.
   char *data;
   uint64_t bytes;
   struct shoal_page_shm *page;
   uint64_t slabs_end;  // of the pages at which a slab may begin
   uint32_t owner;      // of this process's words
+  uint64_t serial;     // of its heap, when it last joined
   uint64_t thread;     // 0: it has ended, another may have this
   struct shoal_cache_ *next;
   struct shoal_recent_ {  // runs that it handed out lately, the last one first
@@ -131,7 +134,7 @@ struct shoal_cache_ {         // a thread's, of one heap
     uint64_t page;
   } recent[SHOAL_RECENT_];
   struct shoal_list_ list[SHOAL_CLASSES_];
-  struct shoal_listed_ listed[SHOAL_CLASSES_][SHOAL_LIST_ROOM_ + 1];
+  struct shoal_listed_ listed[SHOAL_CLASSES_][SHOAL_LIST_ROOM_ + 2];
 };
 
 struct shoal_slab_ {
@@ -147,8 +150,8 @@ struct shoal_slabs_ {
 struct shoal_heap {
   struct shoal_segment *seg;
   struct shoal_heap_shm *shm;
-  uint64_t serial;   // tells it from every other view this process ever had
-  uint64_t segment;  // the serial of its segment
+  shoal_atomic64 serial;  // tells it from every other view this process ever had, and from itself before a slab ended
+  uint64_t segment;       // the serial of its segment
   struct shoal_object object;
   struct shoal_heap *next;
   uint32_t opened, places;
@@ -187,8 +190,9 @@ struct shoal_local_ {
 extern __thread struct shoal_local_ shoal_local_[SHOAL_LOCALS_];
 // 1: *out, which are there; 0: the thread has not joined.
 SHOAL_INLINE int shoal_cache_known_(const struct shoal_heap *heap, struct shoal_cache_ **out) {
-  const struct shoal_local_ *l = &shoal_local_[heap->serial % SHOAL_LOCALS_];
-  if (SHOAL_UNLIKELY(l->serial != heap->serial || l->epoch != shoal_epoch())) return 0;
+  uint64_t serial = shoal_load64_relaxed(&heap->serial);
+  const struct shoal_local_ *l = &shoal_local_[serial % SHOAL_LOCALS_];
+  if (SHOAL_UNLIKELY(l->serial != serial || l->epoch != shoal_epoch())) return 0;
   *out = l->cache;
   return 1;
 }
@@ -196,6 +200,9 @@ SHOAL_INLINE struct shoal_cache_ *shoal_cache_of_(struct shoal_heap *heap, int *
   struct shoal_cache_ *cache;
   return SHOAL_LIKELY(shoal_cache_known_(heap, &cache)) ? cache : shoal_cache_join_(heap, rc);
 }
+// Before one of this view's slabs is none any more: its threads join anew, and forget what stands behind the tops of their
+// lists. Its pages may be anybody's: what was a block's word there may look like one.
+void shoal_slab_ends_(struct shoal_heap *heap);
 // Takes notice of chunks that others made. 0, or why one cannot be used.
 int shoal_chunks_look_(struct shoal_heap *heap);
 // One more chunk, unless there are more than `seen`: of `pages` at least.

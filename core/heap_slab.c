@@ -148,11 +148,12 @@ int shoal_slab_reclaim_(struct shoal_chunk_ *c, uint64_t page, unsigned class_, 
 }
 
 // One that is in none of our lists.
-static int dissolve_one(struct shoal_chunk_ *c, uint64_t page, unsigned class_, uint32_t owner) {
+static int dissolve_one(struct shoal_heap *heap, struct shoal_chunk_ *c, uint64_t page, unsigned class_,
+                        uint32_t owner) {
   uint64_t w = word_of_run(c, page);
-  if (shoal_word_kind_(w) != SLAB || shoal_word_owner_(w) != owner || !is_empty(c, page, class_, 0) ||
-      !change_run(c, page, w, PROCESS, owner))
-    return 0;
+  if (shoal_word_kind_(w) != SLAB || shoal_word_owner_(w) != owner || !is_empty(c, page, class_, 0)) return 0;
+  shoal_slab_ends_(heap);
+  if (!change_run(c, page, w, PROCESS, owner)) return 0;
   shoal_run_free_(c, page);
   return 1;
 }
@@ -166,7 +167,7 @@ int shoal_slab_dissolve_(struct shoal_heap *heap, struct shoal_cache_ *cache) {
     for (uint32_t i = slabs->n; i--;) {
       struct shoal_slab_ *s = &slabs->slab[i];
       s->at = 0;
-      if (!dissolve_one(s->chunk, s->page, k, cache->owner)) continue;
+      if (!dissolve_one(heap, s->chunk, s->page, k, cache->owner)) continue;
       *s = slabs->slab[--slabs->n];
       freed++;
     }
@@ -191,7 +192,7 @@ void shoal_slab_abandon_(struct shoal_heap *heap) {
     for (; slabs->n; slabs->n--) {
       struct shoal_slab_ *s = &slabs->slab[slabs->n - 1];
       uint64_t w = word_of_run(s->chunk, s->page);
-      if (dissolve_one(s->chunk, s->page, k, owner)) continue;
+      if (dissolve_one(heap, s->chunk, s->page, k, owner)) continue;
       if (shoal_word_kind_(w) == SLAB && shoal_word_owner_(w) == owner)
         shoal_slab_disown_(heap, s->chunk, s->page, k, w);
     }
@@ -246,7 +247,7 @@ int shoal_slab_refill_(struct shoal_heap *heap, struct shoal_cache_ *cache, unsi
   shoal_private_acquire_(&heap->lock);
   rc = note(slabs, c, page);
   if (rc == 0) collect(slabs, k, list);
-  else dissolve_one(c, page, class_, cache->owner);
+  else dissolve_one(heap, c, page, class_, cache->owner);
   shoal_private_release_(&heap->lock);
   return rc;
 }

@@ -38,7 +38,8 @@ void shoal_private_release_(shoal_atomic32 *lock) {
 }
 
 static struct shoal_heap *heaps;  // of this process
-static uint64_t serials;
+static uint64_t views;            // it ever had
+static shoal_atomic64 serials;
 static shoal_atomic32 heaps_lock;
 static pthread_key_t ends;  // its destructor is called when a thread ends
 static int has_ends;
@@ -208,15 +209,32 @@ static int renew(struct shoal_heap *heap) {
   return 0;
 }
 
-static shoal_atomic64 no_block;  // stands at the bottom of each list
+// One that no view has had; its threads look for it where they did (shoal_local_).
+static uint64_t new_serial(uint64_t at) {
+  return (shoal_add64_relaxed(&serials, 1) + 1) * SHOAL_LOCALS_ + at % SHOAL_LOCALS_;
+}
+
+void shoal_slab_ends_(struct shoal_heap *heap) {
+  shoal_store64_relaxed(&heap->serial, new_serial(shoal_load64_relaxed(&heap->serial)));
+}
+
+static shoal_atomic64 no_word;
+static const struct shoal_listed_ no_block = {NULL, &no_word};
+
+static void forget_behind_tops(struct shoal_cache_ *c) {
+  for (struct shoal_list_ *l = c->list; l < c->list + SHOAL_CLASSES_; l++)
+    for (struct shoal_listed_ *i = l->end + 1; i > l->top; i--) *i = no_block;
+}
 
 static struct shoal_cache_ *new_cache(void) {
   struct shoal_cache_ *c = calloc(1, sizeof *c);
-  for (unsigned k = 0; c && k < SHOAL_CLASSES_; k++) {
+  if (!c) return NULL;
+  for (unsigned k = 0; k < SHOAL_CLASSES_; k++) {
     struct shoal_listed_ *bottom = c->listed[k];
-    bottom->word = &no_block;
+    *bottom = no_block;
     c->list[k] = (struct shoal_list_){bottom, bottom, bottom + shoal_class_[k].room, NULL};
   }
+  c->last = c->list;
   return c;
 }
 
@@ -244,10 +262,13 @@ struct shoal_cache_ *shoal_cache_join_(struct shoal_heap *heap, int *out) {
   struct shoal_cache_ *c = NULL;
   shoal_private_acquire_(&heap->lock);
   int rc = renew(heap);
+  uint64_t serial = shoal_load64_relaxed(&heap->serial);
   if (rc == 0 && !(c = cache_for(heap, t->id))) rc = shoal_fail_(-ENOMEM, "private memory");
+  if (c && c->serial != serial) forget_behind_tops(c);
+  if (c) c->serial = serial;
   shoal_private_release_(&heap->lock);
   if (rc) *out = rc;
-  else shoal_local_[heap->serial % SHOAL_LOCALS_] = (struct shoal_local_){heap->serial, c, t->epoch};
+  else shoal_local_[serial % SHOAL_LOCALS_] = (struct shoal_local_){serial, c, t->epoch};
   if (rc == 0) pthread_setspecific(ends, heap);
   return c;
 }
@@ -308,7 +329,7 @@ static int open_locked(struct shoal_segment *seg, struct shoal_heap **out) {
   if (!h) return shoal_fail_(-ENOMEM, "private memory");
   h->seg = seg;
   h->segment = seg->serial;
-  h->serial = ++serials;
+  shoal_store64_relaxed(&h->serial, new_serial(views++));
   h->opened = 1;
   int rc = attach_heap(h);
   if (rc) {

@@ -1,5 +1,6 @@
 // What core/heap.h claims:
-// - blocks of every size, aligned, apart from each other; what is freed is had again; what is no block is refused
+// - blocks of every size, aligned, apart from each other; what is freed is had again; what is no block is refused, whatever stands
+//   where its slab was
 // - a block is freed by any thread or process, and by whoever inherits the heap by fork
 // - a full segment is -ENOSPC, and all goes on; nothing is lost by it; what has room already is not refused
 // - what a killed process had, and what an object had that is no more, comes back
@@ -533,6 +534,105 @@ static void test_slab_changes_hands(void **state) {
   done(seg, heap);
 }
 
+// ---- blocks of a slab that is none any more ----
+
+#define FORMER 32  // blocks, all of one thread's list
+
+struct former {
+  struct shoal_heap *heap;
+  void *block[FORMER];
+  uint64_t forged, *pages;  // where the slab was, all words like those of blocks of this process's
+  shoal_atomic32 taken, ended;
+};
+static void *takes(void *arg) {
+  struct former *f = arg;
+  for (int i = 0; i < FORMER; i++) f->block[i] = alloc(f->heap, 64);
+  return NULL;
+}
+static void ends_slab(struct former *f) {
+  struct shoal_heap *heap = f->heap;
+  for (int i = 0; i < FORMER; i++) assert_ok(shoal_heap_free(heap, f->block[i]));
+  assert_empty(heap);
+  uint64_t size = info(heap).largest;
+  assert_int_equal(size, heap->chunk[0].pages * SHOAL_PAGE_);
+  f->forged = SHOAL_WORD_(1, PROCESS, shoal_load32_relaxed(&heap->owner));
+  f->pages = alloc(heap, size);
+  for (uint64_t i = 0; i < size / 8; i++) f->pages[i] = f->forged;
+}
+static void *frees_again(void *arg) {
+  struct former *f = arg;
+  for (int i = 0; i < FORMER; i++) MUST(shoal_heap_free(f->heap, f->block[i]) == -EINVAL);
+  return NULL;
+}
+static void *takes_and_frees_again(void *arg) {
+  struct former *f = arg;
+  takes(f);
+  signal_to(&f->taken);
+  await(&f->ended, 1);
+  return frees_again(f);
+}
+static void in_a_thread(void *(*body)(void *), void *arg) {
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, body, arg), 0);
+  pthread_join(thread, NULL);
+}
+static void pages_are_as_they_were(const struct former *f) {
+  for (uint64_t i = 0; i < f->heap->chunk[0].pages * SHOAL_PAGE_ / 8; i++) assert_int_equal(f->pages[i], f->forged);
+  assert_ok(shoal_heap_free(f->heap, f->pages));
+}
+
+// By who freed it, by another who had allocated it, and by one who has inherited the lists of such a one.
+static void test_freed_again_when_its_slab_has_ended(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct former f = {.heap = heap_of(seg)};
+  pthread_t other;
+  takes(&f);
+  ends_slab(&f);
+  frees_again(&f);
+  pages_are_as_they_were(&f);
+
+  assert_int_equal(pthread_create(&other, NULL, takes_and_frees_again, &f), 0);
+  await(&f.taken, 1);
+  ends_slab(&f);
+  signal_to(&f.ended);
+  pthread_join(other, NULL);
+  pages_are_as_they_were(&f);
+
+  in_a_thread(takes, &f);
+  ends_slab(&f);
+  in_a_thread(frees_again, &f);
+  pages_are_as_they_were(&f);
+  done(seg, f.heap);
+}
+
+// Threads begin anew when a slab of their view ends, and keep their lists; not when the heap grows, nor for another view.
+static void test_what_a_slabs_end_costs(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small), *other = again(seg);
+  struct shoal_heap *heap = heap_of(seg), *there = heap_of(other);
+  struct shoal_cache_ *before, *after;
+  void *ours = alloc(heap, 64), *theirs = alloc(there, 64);
+  assert_true(shoal_cache_known_(heap, &before));
+  void *large = alloc(heap, 3 << 20);
+  assert_true(shoal_chunks_(heap) > 1);
+  assert_true(shoal_cache_known_(heap, &after));
+  assert_ok(shoal_heap_free(heap, alloc(heap, 1000)));
+  assert_true(shoal_heap_reap(heap) > 0);
+  assert_false(shoal_cache_known_(heap, &after));
+  assert_true(shoal_cache_known_(there, &after));
+  assert_ok(shoal_heap_free(heap, ours));
+  assert_true(shoal_cache_known_(heap, &after));
+  assert_ptr_equal(after, before);
+  assert_ptr_equal(alloc(heap, 64), ours);
+  assert_ok(shoal_heap_free(heap, ours));
+  assert_ok(shoal_heap_free(heap, large));
+  assert_ok(shoal_heap_free(there, theirs));
+  assert_ok(shoal_heap_close(there));
+  assert_ok(shoal_segment_close(other));
+  done(seg, heap);
+}
+
 // ---- blocks of objects ----
 
 static void test_references(void **state) {
@@ -799,6 +899,8 @@ int main(void) {
       cmocka_unit_test(test_memory_of_the_killed),
       cmocka_unit_test(test_memory_of_objects_of_the_killed),
       cmocka_unit_test(test_slab_changes_hands),
+      cmocka_unit_test(test_freed_again_when_its_slab_has_ended),
+      cmocka_unit_test(test_what_a_slabs_end_costs),
       cmocka_unit_test(test_references),
       cmocka_unit_test(test_references_to_former_pages),
       cmocka_unit_test(test_blocks_go_with_their_object),

@@ -141,6 +141,27 @@ static void op_flush_refill(void) {
   for (unsigned i = 0; i < SLAB_BLOCKS; i++) release(mine[i]);
   for (unsigned i = 0; i < SLAB_BLOCKS; i++) mine[i] = alloc(SMALL);
 }
+static shoal_atomic64 *words;  // of the slab
+static void has_slab_and_knows_where(void) {
+  has_slab();
+  const struct shoal_chunk_ *c = &H->chunk[0];
+  uint64_t page = (uint64_t)((char *)mine[0] - c->data) / SHOAL_PAGE_;
+  words = shoal_slab_words_(c, page - (shoal_load32_relaxed(&c->page[page].tag) & 0xff));
+}
+// All pages are one block, and where the slab's words were it looks as if its blocks were this process's.
+static void op_free_again(void) {
+  uint64_t forged = SHOAL_WORD_(1, PROCESS, shoal_load32_relaxed(&H->owner));
+  for (unsigned i = 0; i < SLAB_BLOCKS; i++) release(mine[i]);
+  op_reap();
+  void *all = alloc(PAGES(H->chunk[0].pages));
+  for (unsigned i = 0; i < SLAB_BLOCKS; i++) shoal_store64_relaxed(&words[i], forged);
+  for (unsigned i = 0; i < SLAB_BLOCKS; i++) {
+    int rc = shoal_heap_free(H, mine[i]);
+    CRASH_EXPECT(rc == -EINVAL, "free answered %d", rc);
+    CRASH_EXPECT(shoal_load64_relaxed(&words[i]) == forged, "it wrote to another's block");
+  }
+  release(all);
+}
 static void op_close(void) { OK(shoal_heap_close(H)); }
 static void op_open(void) {
   struct shoal_segment *again;
@@ -167,6 +188,8 @@ HEAP(free_small, "free a small one", .setup = fresh, .prepare = has_small, .op =
 HEAP(flush_refill, "free and alloc a slab's blocks", .setup = fresh, .prepare = has_slab, .op = op_flush_refill);
 HEAP(realloc_more, "realloc, a small one to pages", .setup = fresh, .prepare = has_small, .op = op_realloc_more);
 HEAP(realloc_less, "realloc, pages to a small one", .setup = fresh, .prepare = has_large, .op = op_realloc_less);
+HEAP(free_again, "free, reap, and free in a slab", .setup = fresh, .prepare = has_slab_and_knows_where,
+     .op = op_free_again);
 HEAP(reap_own, "reap, its own empty slab", .setup = fresh, .prepare = had_small, .op = op_reap);
 HEAP(close, "close, with a block", .setup = fresh, .prepare = has_small, .op = op_close);
 HEAP(open, "open, in a mapping of its own", .setup = fresh, .op = op_open);
@@ -213,7 +236,10 @@ static void op_give(void) {
 }
 // It knows the slab: the next is given, and ended, by a plain store.
 static void knows_its_slab(void) {
-  had_small();
+  has_small();
+  void *last = alloc(SMALL);
+  release(mine[0]);  // for which it looks: it is not the last
+  release(last);
   op_alloc_small();
 }
 static void warm_to_give(void) {
