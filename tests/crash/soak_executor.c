@@ -468,6 +468,12 @@ static void end_creator(void) {
   kill(creator, SIGKILL);
   waitpid(creator, NULL, 0);
 }
+// Its workers died with it in hand, one after another, or between claim and begin, and nobody was told.
+static int is_missing(const struct record *r, uint64_t place) {
+  if (r->ended || r->end == FAILED || (r->begun && !t->era[r->era].retries)) return 0;
+  printf("  job %lu of executor %u has begun %u times, and not ended\n", place, r->era, r->begun);
+  return 1;
+}
 static void settle(void) {
   uint32_t missing[ERAS] = {0};
   for (uint64_t i = 0; i < t->next && i < PLACES; i++) {
@@ -475,11 +481,12 @@ static void settle(void) {
     const struct era *e = &t->era[r->era];
     SOAK_EXPECT(!(r->flags & UNBEGUN) || !r->begun, "job %lu was cancelled, and had begun", i);
     if (!(r->flags & ACKED) || r->flags & (UNBEGUN | FORCED) || e->fate != ORDERLY || e->limited) continue;
-    if (e->retries) soak.lost += !r->ended;
-    else missing[r->era] += !r->begun && r->end != FAILED;  // its worker died between claim and begin, and its caller
+    missing[r->era] += is_missing(r, i);
   }
-  for (uint32_t i = 0; i < ERAS; i++)
-    if (missing[i] > t->era[i].deaths) soak.lost += missing[i] - t->era[i].deaths;
+  for (uint32_t i = 0; i < ERAS; i++) {
+    uint32_t may = t->era[i].deaths / (t->era[i].retries + 1);  // each took so many with it
+    if (missing[i] > may) soak.lost += missing[i] - may;
+  }
   soak.doubled += t->twice;
   soak.done += t->done;
   soak.kills += t->restarts;
