@@ -148,11 +148,14 @@ int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct 
 
 // ---- whose an end is ----
 
-// The process whose thread has that role; 0: nobody.
+static int is_owned(const struct shoal_queue *q, int side) {
+  return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word)) != 0;
+}
+// The process whose thread has that role, UINT32_MAX: it has not said yet; 0: nobody.
 static uint32_t holder(const struct shoal_queue *q, int side) {
   if (!q) return 0;
-  const struct shoal_role *role = role_of(q, side);
-  return shoal_robust_owner(shoal_load32_relaxed(&role->live.word)) ? shoal_load32_relaxed(&role->pid) : 0;
+  uint32_t pid = shoal_load32_relaxed(&role_of(q, side)->pid);
+  return !is_owned(q, side) ? 0 : pid ? pid : UINT32_MAX;
 }
 static int is_kept(const struct shoal_queue *q, int side) {
   shoal_process_id_ keeper = q ? shoal_keeper_(shoal_load64_relaxed(q->keeper[side])) : 0;
@@ -171,7 +174,8 @@ static int is_busy(const struct shoal_queue *q, int side) {
 }
 
 // Somebody has it, and not the calling thread by this handle.
-static int is_taken(struct shoal_queue *q, int side) { return holder(q, side) && !shoal_role_known(&q->wait, side); }
+static int is_taken(struct shoal_queue *q, int side) { return is_owned(q, side) && !shoal_role_known(&q->wait, side); }
+static int has_none(struct shoal_queue *q, int side) { return !q || is_taken(q, side); }
 
 // `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, its keeper is nobody, and stays that.
 static void keep(struct shoal_queue *q, int side, shoal_process_id_ who) {
@@ -250,6 +254,8 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
   if (is_busy(mine->out, SHOAL_PRODUCER) || is_busy(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
   if (is_anothers(mine)) return shoal_fail_(-EUSERS, "another process has this end of the pipe");
+  if (has_none(mine->out, SHOAL_PRODUCER) && has_none(mine->in, SHOAL_CONSUMER))
+    return shoal_fail_(-EBUSY, "another handle uses this end of the pipe");
   keep(mine->out, SHOAL_PRODUCER, heir);
   keep(mine->in, SHOAL_CONSUMER, heir);
   shoal_store32_relaxed(&mine->use->given, 1);  // a child comes to hold what it has inherited with its first use only
