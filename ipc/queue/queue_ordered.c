@@ -174,15 +174,18 @@ static int in_vain(const struct shoal_queue *q, int side) {
 // ---- attempts ----
 
 // Under a lease, once in its time: what has run out is told to as many as it is for, and to who waits for what can be dropped.
+// [E1] let_go() ends a lease, then says that it is time; [E2] here that it is time, then all leases: one sees the other.
 static int look_due(struct shoal_queue *q, uint32_t me, shoal_deadline deadline) {
   int64_t now = q->lease_ns ? shoal_now_ns() : 0, next = now + q->lease_ns;
   if (!q->lease_ns || now < shoal_queue_due_(q)) return 0;
   int rc = shoal_ordered_enter(&q->ordered, me, deadline);
   if (rc) return rc;
   bump_for_message(q);
+  uint64_t due = (uint64_t)now;
+  shoal_exchange64_seq_cst(&q->extra->next, due);  // [E2] pairs with [E1]
   uint32_t n = shoal_ordered_take_back(&q->ordered, now, &next);
   shoal_add64_relaxed(&q->extra->expired, n);
-  shoal_store64_relaxed(&q->extra->next, (uint64_t)next);
+  shoal_cas64_relaxed(&q->extra->next, &due, (uint64_t)next);
   shoal_ordered_leave(&q->ordered, me);
   wake_for_messages(q, n);
   return 0;
@@ -425,7 +428,7 @@ static void let_go(struct shoal_queue *q, const struct shoal_loan *loan) {
   uint32_t cell = (uint32_t)loan->token;
   uint64_t until = shoal_ordered_until(&q->ordered, cell);
   if (!is_his(&q->ordered, loan) || !shoal_ordered_run_out(&q->ordered, cell, until)) return;
-  shoal_store64_relaxed(&q->extra->next, 0);
+  shoal_store64_release(&q->extra->next, 0);  // [E1]
   shoal_eventcount_ring(q->wait.shm);
 }
 static int receive_leased(void *arg) {
