@@ -47,8 +47,8 @@ SHOAL_BEGIN
 #define SHOAL_MESSAGE_BLOCK_ (UINT64_C(1) << 63)  // of `size`: it lies in a block
 
 // Sends a copy of `size` bytes (`data` may be NULL if it is 0). 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE, -EUSERS; -ENOSPC
-// no memory now; -EMSGSIZE more than the segment can ever hold: its size_max, less what this queue and the heap's own words take;
-// -EBADMSG no queue of byte messages. options.overflow: SHOAL_DROPPED too. Kind PRIORITY: with key 0.
+// no memory now; -EMSGSIZE more than the segment can ever hold in one stretch, between this queue and the heap's own words; -EBADMSG
+// no queue of byte messages. options.overflow: SHOAL_DROPPED too. Kind PRIORITY: with key 0.
 int shoal_queue_send(struct shoal_queue *q, const void *data, uint64_t size, shoal_deadline deadline);
 // The same of kind PRIORITY: the smallest key is received first, equals in the order of their sends. -EINVAL: another kind.
 int shoal_queue_send_key(struct shoal_queue *q, int64_t key, const void *data, uint64_t size, shoal_deadline deadline);

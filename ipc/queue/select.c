@@ -506,7 +506,7 @@ static int wait_for_one(struct shoal_select_ *s, shoal_deadline deadline) {
   int rc = s->can_sleep ? spin(s) : -EAGAIN;
   s->woken = s->late = 0;
   while (rc == -EAGAIN) {
-    if (help(s)) {
+    if (!shoal_deadline_passed(deadline) && help(s)) {
       rc = round_of(s, 1);
       continue;
     }
