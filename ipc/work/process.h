@@ -37,8 +37,8 @@
 //         SIGCHLD, or waits for any child, takes exit codes away.
 // CHILD   Starts with the parent's stdout and stderr flushed, by fork all of its streams, returns from `work`, waits for its threads
 //         that are no daemons (ipc/work/thread.h), flushes its own streams and ends by _exit: the parent's exit handlers are the
-//         parent's. While another thread reads from stdin, only stdout and stderr are flushed, here and there: flush or close your
-//         own then. Another stream that a thread holds for long, of a pipe that it reads from, is waited for.
+//         parent's. While other threads run, any of which may read and hold a stream for long, only stdout and stderr are flushed, here
+//         and there: flush or close your own then.
 // ORDERING  What the parent wrote to a segment, or anywhere before a fork, is seen by the child that it starts after that; what
 //         the child wrote there before its end, by who has joined it or seen that it is not alive.
 // CRASH   The parent dies: its daemon children are killed at once (their parent is the thread that started them, as the

@@ -186,17 +186,14 @@ void shoal_process_say(const char *format, ...) {
   shoal_store32_release(&report->told, told);  // [W1] pairs with [W2]
 }
 
-static int is_held(FILE *stream) {
-  if (ftrylockfile(stream)) return 1;
-  funlockfile(stream);
-  return 0;
-}
-
-// A thread that reads holds its stream meanwhile, and fflush(NULL) waits for it. Not called with a lock, which is the wrong order.
+// Another thread may hold a stream for as long as it reads from it, and fflush(NULL) waits for that.
 void shoal_flush_(int all) {
-  if (all && !is_held(stdin)) fflush(NULL);
-  if (!is_held(stdout)) fflush(stdout);
-  if (!is_held(stderr)) fflush(stderr);
+  if (all && shoal_threads_run_() == 1) {
+    fflush(NULL);
+    return;
+  }
+  fflush(stdout);
+  fflush(stderr);
 }
 
 void shoal_process_exit(int code) {

@@ -67,11 +67,16 @@ static int count_threads(int counted) {
   return one < 0 ? one : n;
 }
 
-static int check_threads(const struct shoal_start_ *s) {
+int shoal_threads_run_(void) {
   struct stat st;
+  if (stat("/proc/self/task", &st)) return -ENOSYS;
+  return st.st_nlink > 3 ? count_threads((int)st.st_nlink - 2) : 1;
+}
+
+static int check_threads(const struct shoal_start_ *s) {
   if (s->context->method != SHOAL_START_FORK || s->options->threaded) return 0;
-  if (stat("/proc/self/task", &st)) return shoal_fail_(-ENOSYS, "cannot count the threads of this process: %m");
-  int n = st.st_nlink > 3 ? count_threads((int)st.st_nlink - 2) : 1;
+  int n = shoal_threads_run_();
+  if (n == -ENOSYS) return shoal_fail_(n, "cannot count the threads of this process: %m");
   if (n < 0) return shoal_fail_(n, "no descriptor to look with whether other threads run");
   if (n <= 1) return 0;
   return shoal_fail_(-EBUSY, "fork of a process with %d threads: fork before them, say .threaded, or use a starter", n);
