@@ -147,7 +147,8 @@ static void pass(shoal_atomic32 *ball, uint32_t from, uint32_t to) {
 static int comes_back(shoal_atomic32 *ball, pid_t pid) {
   pass(ball, 0, 1);
   while (shoal_load32_acquire(ball))  // [P1]
-    if (shoal_futex_wait(ball, 1, shoal_after_s(1)) == -ETIMEDOUT && waitpid(pid, NULL, WNOHANG)) return 0;
+    if (shoal_futex_wait(ball, 1, shoal_after_s(1)) == -ETIMEDOUT && waitpid(pid, NULL, WNOHANG))
+      return shoal_load32_acquire(ball) == 0;  // [P1]
   return 1;
 }
 static void check_wakes(struct diagnosis *d) {

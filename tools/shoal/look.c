@@ -13,7 +13,7 @@
 #include "core/proc.h"
 #include "tools/shoal/tool.h"
 
-enum { PATIENCE_MS = 10000, HASTY_MS = 1000 };  // without a row
+enum { PATIENCE_MS = 10000, HASTY_MS = 3000 };  // without a row
 
 struct work {  // the child's
   const char *segment, *object;

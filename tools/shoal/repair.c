@@ -178,8 +178,7 @@ static int repair_array(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   if (dead) in_doubt(row, locks);
   if (dead && locks) {
     rc = shoal_array_acquire(&a, SHOAL_TRY);
-    if (rc == -EOWNERDEAD) rc = shoal_array_consistent(&a);
-    did(row, "made_consistent", rc == 0);
+    if (rc == -EOWNERDEAD) rc = shoal_array_consistent(&a), did(row, "made_consistent", rc == 0);
     if (rc == 0) rc = shoal_array_release(&a);
     if (rc == -EAGAIN) rc = 0;
   }

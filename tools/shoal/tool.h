@@ -92,7 +92,7 @@ enum {
   LOOK_FOR_GOOD = 16,
   LOOK_LOCKS = 32,
   LOOK_WORKERS = 64,
-  LOOK_HASTY = 128,  // what does not answer in a second is told as busy, or damaged
+  LOOK_HASTY = 128,  // what does not answer in three seconds is told as busy, or damaged
 };
 // Calls `each` for the segment, then its participants, then its objects, as far as `what` asks, of objects only
 // `object` if it is not ""; until it answers other than 0, and answers that. 0, or why it could not be looked at.
