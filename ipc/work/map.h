@@ -124,7 +124,8 @@ struct shoal_for_each_options {  // zero: the default
 // done. Retries: what a dead worker had claimed is done again, by another. What is gathered counts each index once,
 // all the same: with retries and `gather` there are eight ranges for each worker, at most, and each begins on a copy of its own; an
 // executor's dead letter of one has two structs, as it was submitted and as the last attempt left it. At the deadline, -ETIMEDOUT: no
-// more are claimed; it returns when those that were are done. -EBADMSG; -EINVAL no argument; errors of submit.
+// more are claimed; it returns when those that were are done. -EBADMSG; -EINVAL no argument; errors of submit: each range is a job
+// of options.jobs then, up to a quarter of them (-ENOSPC where many do so within one another).
 int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
                         uint64_t n, const struct shoal_for_each_options *options, struct shoal_failure *failure,
                         shoal_deadline deadline);
