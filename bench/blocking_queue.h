@@ -1,4 +1,5 @@
-// bench/blocking_queue.h: ours, as its users have it: ipc/queue/queue.h, by name in a segment; children of fork use its handle.
+// bench/blocking_queue.h: ours, as its users have it: ipc/queue/queue.h, by name in a segment; children of fork use its
+// handle.
 #pragma once
 
 #include "bench/harness/must.h"

@@ -1,4 +1,5 @@
-// bench/bytes_bench.cc: what does it cost to hand a message of any length over: copied in and out, in place, through a pipe?
+// bench/bytes_bench.cc: what does it cost to hand a message of any length over: copied in and out, in place, through a
+// pipe?
 
 #include <sys/socket.h>
 
@@ -53,7 +54,8 @@ struct Ours {
   };
   struct Consumer {
     shoal_pipe *p;
-    // What is on its way lies in blocks of their own, and each faults when it is first touched: here, not once the clock runs.
+    // What is on its way lies in blocks of their own, and each faults when it is first touched: here, not once the
+    // clock runs.
     Consumer(void *memory, unsigned) : p(static_cast<Shared *>(memory)->ends[0]) {
       must(shoal_pipe_join(p, SHOAL_CONSUMER), "pipe_join");
       while (kDepth < kWarm && !shoal_queue_full(p->in)) sched_yield();

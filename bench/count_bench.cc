@@ -1,5 +1,5 @@
-// bench/count_bench.cc: what does it cost that a participant counts its sleeps and wakes, and has tracepoints there; and those who
-// neither sleep nor wake, in whose way a counter may be all the same?
+// bench/count_bench.cc: what does it cost that a participant counts its sleeps and wakes, and has tracepoints there;
+// and those who neither sleep nor wake, in whose way a counter may be all the same?
 
 #include "bench/harness/must.h"
 #include "bench/harness/sleepers.h"

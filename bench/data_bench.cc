@@ -1,5 +1,5 @@
-// bench/data_bench.cc: does a number in a shared array change at the speed of the instruction, and what does a value's lock cost beyond
-// the lock?
+// bench/data_bench.cc: does a number in a shared array change at the speed of the instruction, and what does a value's
+// lock cost beyond the lock?
 
 #include <atomic>
 

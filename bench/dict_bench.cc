@@ -1,5 +1,5 @@
-// bench/dict_bench.cc: what does a dict in shared memory cost, which no death damages and no reader waits in, beside a private hash
-// table without any lock, and beside a shared one under a mutex; and do two read twice as much as one?
+// bench/dict_bench.cc: what does a dict in shared memory cost, which no death damages and no reader waits in, beside a
+// private hash table without any lock, and beside a shared one under a mutex; and do two read twice as much as one?
 
 #include <deque>
 #include <memory>
@@ -144,7 +144,8 @@ Measurement million(double seconds) {
   D *dict = &filled<D>();
   return millions(seconds, std::vector<Work>(Lanes, [=](Lane &lane) { use(lane, dict, Sets); }), D::kThreads);
 }
-// One lane, which is in the same kind of process for all: a private table's can only be a thread. A server's is a client.
+// One lane, which is in the same kind of process for all: a private table's can only be a thread. A server's is a
+// client.
 template <class D, unsigned Sets>
 Measurement alone(double seconds) {
   D *dict = &filled<D>();

@@ -44,7 +44,8 @@ class Begun {
   std::atomic<uint32_t> n_{0};
 };
 
-// All of them have begun: what is measured is no start. `workers` processes, worker i on the i'th of those processors, in turn.
+// All of them have begun: what is measured is no start. `workers` processes, worker i on the i'th of those processors,
+// in turn.
 class Office {
  public:
   explicit Office(unsigned workers, std::initializer_list<unsigned> where = {0, 1}) {

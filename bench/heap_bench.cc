@@ -1,5 +1,5 @@
-// bench/heap_bench.cc: what does a block cost that any process frees and no death loses, and does a large one cost more than a
-// small one when its memory was used before?
+// bench/heap_bench.cc: what does a block cost that any process frees and no death loses, and does a large one cost more
+// than a small one when its memory was used before?
 
 #include <memory>
 #include <vector>

@@ -1,5 +1,5 @@
-// bench/memory_bench.cc: what does a queue take of its segment, what a message that waits in it, and does that grow with the number
-// of messages that pass?
+// bench/memory_bench.cc: what does a queue take of its segment, what a message that waits in it, and does that grow
+// with the number of messages that pass?
 
 #include <sched.h>
 

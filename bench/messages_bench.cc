@@ -1,4 +1,5 @@
-// bench/messages_bench.cc: how many messages of 8 bytes does a queue carry that processes share, beside what else there is for that?
+// bench/messages_bench.cc: how many messages of 8 bytes does a queue carry that processes share, beside what else there
+// is for that?
 
 #include "bench/against/iceoryx.h"
 #include "bench/against/message_queues.h"

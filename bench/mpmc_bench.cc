@@ -1,5 +1,5 @@
-// bench/mpmc_bench.cc: what does it cost a ring that its users may be killed anywhere, and does anybody wait when one of
-// them loses its processor in the middle of an operation?
+// bench/mpmc_bench.cc: what does it cost a ring that its users may be killed anywhere, and does anybody wait when one
+// of them loses its processor in the middle of an operation?
 
 #include "bench/against/boost.h"
 #include "bench/against/ck.h"

@@ -1,5 +1,5 @@
-// bench/ordered_bench.cc: what does it cost that a stack and a heap of messages are shared, and survive their users? Against the
-// ones of the standard library that a process has for itself.
+// bench/ordered_bench.cc: what does it cost that a stack and a heap of messages are shared, and survive their users?
+// Against the ones of the standard library that a process has for itself.
 
 #include <queue>
 #include <stack>

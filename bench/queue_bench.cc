@@ -1,5 +1,5 @@
-// bench/queue_bench.cc: what does it cost that a queue's users may sleep: when they do, when they need not, and when there
-// is nothing to do at all?
+// bench/queue_bench.cc: what does it cost that a queue's users may sleep: when they do, when they need not, and when
+// there is nothing to do at all?
 
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-// bench/select_bench.cc: what does it cost to get from the one of many queues that has a message, beside a get from a queue
-// that is known to have one? In uncontended compare-and-sets, measured in between.
+// bench/select_bench.cc: what does it cost to get from the one of many queues that has a message, beside a get from a
+// queue that is known to have one? In uncontended compare-and-sets, measured in between.
 
 #include <poll.h>
 #include <unistd.h>

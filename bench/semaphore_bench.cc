@@ -1,4 +1,5 @@
-// bench/semaphore_bench.cc: what does a permit cost that its holder's death gives back, and an event that is mostly set?
+// bench/semaphore_bench.cc: what does a permit cost that its holder's death gives back, and an event that is mostly
+// set?
 
 #include "bench/against/locks.h"
 #include "bench/harness/must.h"
@@ -115,8 +116,8 @@ struct OneLoad : Placed {
   void release() {}
 };
 
-// One at a time, by an event that says that it is free again: who finds it taken waits. Whoever clears it looks again, so that
-// nobody sleeps beside what a clear has hidden.
+// One at a time, by an event that says that it is free again: who finds it taken waits. Whoever clears it looks again,
+// so that nobody sleeps beside what a clear has hidden.
 struct TakenEvent : Event {
   std::atomic<uint32_t> taken;
   bool take() { return !taken.exchange(1, std::memory_order_acq_rel); }

@@ -1,5 +1,5 @@
-// bench/seqlock_bench.cc: what does a snapshot cost, do readers scale beside a writer, and do they come through when it never
-// pauses?
+// bench/seqlock_bench.cc: what does a snapshot cost, do readers scale beside a writer, and do they come through when it
+// never pauses?
 
 #include <ck_sequence.h>
 #include <pthread.h>

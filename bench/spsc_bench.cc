@@ -1,5 +1,5 @@
-// bench/spsc_bench.cc: how close does a message between two processes come to what two cache lines can do, and do single
-// puts stream as fast as others' batches?
+// bench/spsc_bench.cc: how close does a message between two processes come to what two cache lines can do, and do
+// single puts stream as fast as others' batches?
 
 #include "bench/against/boost.h"
 #include "bench/against/ck.h"

@@ -1,5 +1,5 @@
-// bench/start_bench.cc: how long until somebody works: a process from a large parent, two workers, the successor of a killed one; in
-// forks of a tiny process, each waited for.
+// bench/start_bench.cc: how long until somebody works: a process from a large parent, two workers, the successor of a
+// killed one; in forks of a tiny process, each waited for.
 
 #include <signal.h>
 #include <sys/mman.h>

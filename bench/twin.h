@@ -1,4 +1,5 @@
-// bench/twin.h: the library twice in one program, with its counters and without: two of its fast paths, each through its own copy.
+// bench/twin.h: the library twice in one program, with its counters and without: two of its fast paths, each through
+// its own copy.
 #pragma once
 
 #include <stdint.h>

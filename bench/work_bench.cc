@@ -1,5 +1,5 @@
-// bench/work_bench.cc: what a task costs that does nothing: as one of a million indices, as one of a thousand futures, as a call; of
-// one process, two, and 64; and what an executor costs that has nothing to do.
+// bench/work_bench.cc: what a task costs that does nothing: as one of a million indices, as one of a thousand futures,
+// as a call; of one process, two, and 64; and what an executor costs that has nothing to do.
 
 #include <fstream>
 #include <future>
@@ -217,7 +217,8 @@ uint64_t sleeps_of(pid_t pid) {
   return n;
 }
 
-// A worker looks for a while before it sleeps, for less than one rest: the raw futex's processor idles for less time than ours.
+// A worker looks for a while before it sleeps, for less than one rest: the raw futex's processor idles for less time
+// than ours.
 constexpr unsigned kRests = 4;
 
 void apply_asleep(Lane &lane) {

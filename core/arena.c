@@ -34,7 +34,8 @@ static struct shoal_arena *arena_of(extent_hooks_t *hooks) { return SHOAL_EMBEDS
 
 // ---- hooks ----
 
-// Whether some of it is in an extent already: the heap's words were scribbled over, and jemalloc would not survive to have it twice.
+// Whether some of it is in an extent already: the heap's words were scribbled over, and jemalloc would not survive to
+// have it twice.
 static int overlaps(const struct shoal_arena *a, const char *at, uint64_t length) {
   uint32_t i = 0;
   while (i < a->count && (a->extents[i].at + a->extents[i].length <= at || at + length <= a->extents[i].at)) i++;
@@ -119,8 +120,9 @@ static void end(struct shoal_arena *a) {
   free(a);
 }
 
-// Of jemalloc since 5.3, which its header does not show. By "arenas.create" what it knows of an arena would be in the first of its
-// extents: pointers that it follows, also to the hooks, where others may write; and which a child of fork would initialise anew.
+// Of jemalloc since 5.3, which its header does not show. By "arenas.create" what it knows of an arena would be in the
+// first of its extents: pointers that it follows, also to the hooks, where others may write; and which a child of fork
+// would initialise anew.
 struct config {
   extent_hooks_t *hooks;
   bool knows_by_hooks;

@@ -1,7 +1,7 @@
 // core/atomic.h: 32- and 64-bit atomics with the memory order in the name.
 //
-// The types are plain structs, so that a shared struct has the same layout in C and C++ and no access to an atomic can be
-// written by mistake without naming its order. Each use of acquire, release or seq_cst carries a label in the code
+// The types are plain structs, so that a shared struct has the same layout in C and C++ and no access to an atomic can
+// be written by mistake without naming its order. Each use of acquire, release or seq_cst carries a label in the code
 // around it: [R1] pairs with [A1].
 #pragma once
 

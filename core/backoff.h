@@ -1,8 +1,8 @@
 // core/backoff.h: how long to spin before sleeping.
 //
-// A wake-up costs as much as some hundred messages, where an idle processor halts as much as a thousand. A waiter spins for
-// about that long, no longer, and learns from what it gets: a spin that paid lengthens the next one, a spin that did not
-// shortens it. A heuristic: any budget is correct.
+// A wake-up costs as much as some hundred messages, where an idle processor halts as much as a thousand. A waiter spins
+// for about that long, no longer, and learns from what it gets: a spin that paid lengthens the next one, a spin that
+// did not shortens it. A heuristic: any budget is correct.
 #pragma once
 
 #include <ck_pr.h>

@@ -27,8 +27,8 @@
 #define SHOAL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SHOAL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-// Keeps the compiler, not the processor, from moving memory accesses across it: what a thread wrote before is in memory,
-// in this order, if it is killed after.
+// Keeps the compiler, not the processor, from moving memory accesses across it: what a thread wrote before is in
+// memory, in this order, if it is killed after.
 #define SHOAL_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
 
 // Asks for the line at `at`, any address, to be brought here for writing. A hint.

@@ -1,12 +1,12 @@
 // core/count_internal.h: what is counted of a participant, and static tracepoints, side by side where they are due.
 //
-// Counted is what is rare: nothing of it lies on a path that neither sleeps, wakes, nor finds a dead one. How many messages
-// went through a queue say the positions of its ring (struct shoal_queue_info).
+// Counted is what is rare: nothing of it lies on a path that neither sleeps, wakes, nor finds a dead one. How many
+// messages went through a queue say the positions of its ring (struct shoal_queue_info).
 //
-// A participant's counts stand in a line of its slot which it alone writes, with plain stores. A line is never set back: who
-// takes the slot next counts on from there, and has noted where it began. So the sum over all slots is the segment's, since
-// it was made, the dead and those who left included; nothing has to be folded into it when a slot is reaped, so nothing can
-// be lost or doubled by who is killed at that.
+// A participant's counts stand in a line of its slot which it alone writes, with plain stores. A line is never set
+// back: who takes the slot next counts on from there, and has noted where it began. So the sum over all slots is the
+// segment's, since it was made, the dead and those who left included; nothing has to be folded into it when a slot is
+// reaped, so nothing can be lost or doubled by who is killed at that.
 //
 // TRACEPOINTS   provider "shoal", notes for perf, bpftrace and systemtap (tools/shoal/README.md), a nop each. Without
 //          <sys/sdt.h>, which musl's compiler does not see, there are none.
@@ -48,9 +48,9 @@ enum shoal_count_ {
   SHOAL_COUNTS_
 };
 
-// Adds to the calling thread's own count in the segment that `at` lies in. If it is no participant there - it has only used
-// what another thread has opened - or has used more than eight segments, nothing is counted. What a signal handler counts may
-// be lost. Keeps errno.
+// Adds to the calling thread's own count in the segment that `at` lies in. If it is no participant there - it has only
+// used what another thread has opened - or has used more than eight segments, nothing is counted. What a signal handler
+// counts may be lost. Keeps errno.
 #ifndef SHOAL_UNCOUNTED_
 void shoal_count_(const void *at, enum shoal_count_ which, uint64_t n);
 #else  // what it would be without, for bench/count_bench.cc

@@ -5,8 +5,8 @@
 //   shoal_queue_get(q, &msg, shoal_after_ms(20));         // at most 20 ms from now
 //   shoal_queue_get(q, &msg, SHOAL_FOREVER);
 //
-// A deadline is absolute (CLOCK_MONOTONIC), so a loop of waits never computes it again; and a type of its own, so that a
-// bare number cannot be passed where seconds, milliseconds or nanoseconds could be meant.
+// A deadline is absolute (CLOCK_MONOTONIC), so a loop of waits never computes it again; and a type of its own, so that
+// a bare number cannot be passed where seconds, milliseconds or nanoseconds could be meant.
 #pragma once
 
 #include <time.h>
@@ -37,8 +37,8 @@ static inline int64_t shoal_now_ns(void) {
   return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-// The deadline `ns` nanoseconds from now. Zero or less has passed already, yet is not SHOAL_TRY: a wait that would sleep
-// answers -ETIMEDOUT, not -EAGAIN. What would overflow is for ever.
+// The deadline `ns` nanoseconds from now. Zero or less has passed already, yet is not SHOAL_TRY: a wait that would
+// sleep answers -ETIMEDOUT, not -EAGAIN. What would overflow is for ever.
 static inline shoal_deadline shoal_after_ns(int64_t ns) {
   shoal_deadline d = {shoal_now_ns()};
   if (ns > INT64_MAX - d.ns) d.ns = INT64_MAX;

@@ -7,8 +7,9 @@
 //   EMPTY, FREE -> CREATING -> LIVE -> REMOVED -> FREE,   CREATING -> FREE (init failed, or its creator died),
 //   CREATING -> REMOVED (made without a name),            FREE -> EMPTY where no search for an entry that lives passes
 //
-// A LIVE entry never moves, and no entry between its hash and its place is EMPTY while it lives: a search that runs beside
-// any change finds it. What is FREE and lies on no such way turns EMPTY at once, so searches stay short for ever.
+// A LIVE entry never moves, and no entry between its hash and its place is EMPTY while it lives: a search that runs
+// beside any change finds it. What is FREE and lies on no such way turns EMPTY at once, so searches stay short for
+// ever.
 //
 // ORDERING
 //   [D1] pairs with [D2]: what init wrote, and off and size, are seen by whoever finds the entry LIVE.
@@ -129,8 +130,8 @@ static uint32_t reach_of(struct shoal_segment *seg, uint32_t at) {
   return (at - hash_of(name)) & (seg->g.entries - 1);
 }
 
-// Places are counted from `at` on. Where the search for the entry at `place` begins, or `first`, if that is before it; only
-// what can be found is searched for.
+// Places are counted from `at` on. Where the search for the entry at `place` begins, or `first`, if that is before it;
+// only what can be found is searched for.
 static int64_t earlier(struct shoal_segment *seg, uint32_t at, int64_t place, int64_t first) {
   uint32_t entry = (at + (uint32_t)place) & (seg->g.entries - 1);
   unsigned state = state_at(seg, entry);
@@ -152,8 +153,8 @@ static void shorten(struct shoal_segment *seg, uint32_t at, uint32_t back) {
   }
 }
 
-// Gives the run back, then the entry. Killed between any two steps: the state still says what is to be done, and doing it
-// again harms nobody, since only words that name this entry are cleared.
+// Gives the run back, then the entry. Killed between any two steps: the state still says what is to be done, and doing
+// it again harms nobody, since only words that name this entry are cleared.
 static void free_one(struct shoal_segment *seg, uint32_t at) {
   struct shoal_entry_shm *e = &seg->entries[at];
   uint64_t off = shoal_load64_relaxed(&e->off), size = shoal_load64_relaxed(&e->size);
@@ -181,7 +182,8 @@ static uint32_t keeper_of(struct shoal_segment *seg, uint32_t at) {
   return whole ? whole : shoal_tie_holder_(seg, at);
 }
 
-// Whether somebody must free the entry: its creator died, or it is removed, the last user has gone, and nothing keeps it.
+// Whether somebody must free the entry: its creator died, or it is removed, the last user has gone, and nothing keeps
+// it.
 static int to_be_freed(struct shoal_segment *seg, uint32_t at) {
   uint64_t w = shoal_load64_acquire(&seg->entries[at].state);  // [D2]
   if (STATE(w) == CREATING) return !shoal_proc_alive(seg, CREATOR(w), 0);
@@ -196,8 +198,9 @@ static int free_entry(struct shoal_segment *seg, uint32_t at) {
 }
 
 // ---- all that is to be freed ----
-// Of each object without a name one keeper is noted, in private memory: when that has gone, another is sought. So what goes
-// together takes time in proportion to what there is, however deep; and who is not `locked` takes the lock for one at a time.
+// Of each object without a name one keeper is noted, in private memory: when that has gone, another is sought. So what
+// goes together takes time in proportion to what there is, however deep; and who is not `locked` takes the lock for one
+// at a time.
 
 struct notes {
   uint32_t *first;  // by keeper: entry + 1 of the first that it keeps; NULL: no memory for notes

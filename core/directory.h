@@ -17,9 +17,10 @@
 // CRASH    create: at any instruction before it is published, it never was: a reaper, or the next to create that name,
 //          gives name and memory back. remove: it is there, or it is gone. Changes of the table are serialised by one
 //          robust word: whoever takes it after a death finds in each entry how far it came.
-//          A thread that is stopped (SIGSTOP) while it holds that word holds up all who create and remove, not who open.
-// COST     open and close: 1 us, no system call, no lock. create: 2 us and zeroing; a scan for space only where the last
-//          one ended. 100,000 objects: 34 MiB of tables.
+//          A thread that is stopped (SIGSTOP) while it holds that word holds up all who create and remove, not who
+//          open.
+// COST     open and close: 1 us, no system call, no lock. create: 2 us and zeroing; a scan for space only where the
+//          last one ended. 100,000 objects: 34 MiB of tables.
 #pragma once
 
 #include "core/segment.h"
@@ -37,9 +38,9 @@ struct shoal_object {  // what the caller knows of one; private memory
 };
 
 // Makes an object of `size` bytes, growing the segment if need be. Nobody sees it before `init` has answered 0; if init
-// fails, or its process is killed at any instruction, it never was. `init` may be NULL. `name` NULL: without a name, for the
-// creator and the children it forks; gone with the last of them. -EEXIST (there is one, or somebody alive is creating it),
-// -ENOSPC, -EINVAL, -ENAMETOOLONG, -EUSERS, or init's answer.
+// fails, or its process is killed at any instruction, it never was. `init` may be NULL. `name` NULL: without a name,
+// for the creator and the children it forks; gone with the last of them. -EEXIST (there is one, or somebody alive is
+// creating it), -ENOSPC, -EINVAL, -ENAMETOOLONG, -EUSERS, or init's answer.
 int shoal_object_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
                         int (*init)(void *memory, uint64_t size, void *arg), void *arg,
                         struct shoal_object *out) SHOAL_MUST_CHECK;
@@ -53,10 +54,11 @@ int shoal_object_open_or_create(struct shoal_segment *seg, const char *name, con
 // For a child of fork, which inherits what its parent has open: whether that is still its to use. -ENOENT: the parent
 // closed it, and it was removed and freed, before the child first used the segment.
 int shoal_object_confirm(struct shoal_segment *seg, const struct shoal_object *object);
-// This process needs it no longer: once for each create or open. Its memory is reused only when the name has been removed
-// and every process that created, opened or inherited it has closed it or died. -EINVAL: not open.
+// This process needs it no longer: once for each create or open. Its memory is reused only when the name has been
+// removed and every process that created, opened or inherited it has closed it or died. -EINVAL: not open.
 int shoal_object_close(struct shoal_segment *seg, struct shoal_object *object);
-// The object that begins at `address`, whoever has it open: close says whether this process has. -EINVAL: there is none.
+// The object that begins at `address`, whoever has it open: close says whether this process has. -EINVAL: there is
+// none.
 int shoal_object_at(struct shoal_segment *seg, const void *address, struct shoal_object *out) SHOAL_MUST_CHECK;
 // Removes the name. -ENOENT. Sleeps while others change the directory, as create does.
 int shoal_object_remove(struct shoal_segment *seg, const char *name);
@@ -79,8 +81,9 @@ int shoal_object_end_(struct shoal_segment *seg, const struct shoal_object *obje
 int shoal_object_hold_(struct shoal_segment *seg, const struct shoal_object *object) SHOAL_MUST_CHECK;
 
 // ---- parts ----
-// More memory, zeroed, for an object that is open: part `which` of it, which is there from now on, the same for all, for as
-// long as the object, and is freed with it. If it is there already, that one. One thread at a time for one object; killed at
+// More memory, zeroed, for an object that is open: part `which` of it, which is there from now on, the same for all,
+// for as long as the object, and is freed with it. If it is there already, that one. One thread at a time for one
+// object; killed at
 // any instruction, the part is there, or it is not. The answer is not to be closed. -ENOSPC, -EUSERS;
 // -EPROTO: it would lie over a word that the calling thread holds.
 int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *whole, uint32_t which, uint64_t size,
@@ -91,12 +94,13 @@ int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *who
 // As shoal_object_begin_ without a name, with room for ties behind `size` bytes: `out->size` is all of it.
 int shoal_object_begin_tied_(struct shoal_segment *seg, const char *type, uint64_t size,
                              struct shoal_object *out) SHOAL_MUST_CHECK;
-// Whoever has changed such a word calls it: what nobody holds any more is freed now, not by the next reaper. 1: that may have held
-// others, which shoal_object_all_untied_ frees: it looks at all objects, so once after many.
+// Whoever has changed such a word calls it: what nobody holds any more is freed now, not by the next reaper. 1: that
+// may have held others, which shoal_object_all_untied_ frees: it looks at all objects, so once after many.
 int shoal_object_untied_(struct shoal_segment *seg, uint32_t entry) SHOAL_MUST_CHECK;
 void shoal_object_all_untied_(struct shoal_segment *seg);
 uint32_t shoal_object_ties_(struct shoal_segment *seg, const struct shoal_object *object);  // how many are in force
-// This process has the object of that entry open. -ENOENT it is no more; -EBADMSG another type; -EPROTO, -EINVAL, -EUSERS, -ENOSPC.
+// This process has the object of that entry open. -ENOENT it is no more; -EBADMSG another type; -EPROTO, -EINVAL,
+// -EUSERS, -ENOSPC.
 int shoal_object_open_at_(struct shoal_segment *seg, uint32_t entry, uint32_t generation, const char *type,
                           struct shoal_object *out) SHOAL_MUST_CHECK;
 
@@ -106,8 +110,8 @@ struct shoal_object_info {
   uint64_t size;
   shoal_off off;
 };
-// Calls `each` for every name, in no order, until it answers other than 0, and answers that. Takes no lock: what comes or
-// goes meanwhile may be told of or not; each is told as it was at one moment.
+// Calls `each` for every name, in no order, until it answers other than 0, and answers that. Takes no lock: what comes
+// or goes meanwhile may be told of or not; each is told as it was at one moment.
 int shoal_object_list(struct shoal_segment *seg, int (*each)(const struct shoal_object_info *, void *), void *arg);
 
 SHOAL_END

@@ -6,10 +6,10 @@
 //   int rc = shoal_segment_open("words", NULL, &seg);
 //   if (rc) fprintf(stderr, "%s: %s\n", shoal_strerror(rc), shoal_reason());
 //
-// Every call answers 0 or a negative errno. The reason of the last failure of this thread stays until the next that notes
-// one. Answers rather than failures come without, and leave it alone, so that it is not theirs: -EAGAIN, -ETIMEDOUT and
-// -EPIPE of a wait, -EUSERS of a barrier's or condition's; -ENOENT of what reads a dict or a namespace, or is through; -EMSGSIZE of a message, whose size is
-// told; -EBUSY of a side that has its one loan.
+// Every call answers 0 or a negative errno. The reason of the last failure of this thread stays until the next that
+// notes one. Answers rather than failures come without, and leave it alone, so that it is not theirs: -EAGAIN,
+// -ETIMEDOUT and -EPIPE of a wait, -EUSERS of a barrier's or condition's; -ENOENT of what reads a dict or a namespace,
+// or is through; -EMSGSIZE of a message, whose size is told; -EBUSY of a side that has its one loan.
 //
 // THE CODES
 //   -EAGAIN          full, empty, held by another or not over yet       -ETIMEDOUT  the deadline passed
@@ -34,12 +34,13 @@ SHOAL_BEGIN
 // What a code means: a sentence, static, never NULL. Accepts the code with either sign.
 const char *shoal_strerror(int code);
 
-// Why the last call of this thread that noted a reason failed: one line, "" if none has. Valid until the next that does.
+// Why the last call of this thread that noted a reason failed: one line, "" if none has. Valid until the next that
+// does.
 const char *shoal_reason(void);
 void shoal_reason_clear(void);  // "" from here on
 
-// Notes the reason and answers `code`: `return shoal_fail_(-EINVAL, "capacity %zu", n);`. A macro, so that compilers and
-// analyzers see that the answer is not 0.
+// Notes the reason and answers `code`: `return shoal_fail_(-EINVAL, "capacity %zu", n);`. A macro, so that compilers
+// and analyzers see that the answer is not 0.
 #define shoal_fail_(code, ...) \
   __extension__({              \
     int code_ = (code);        \

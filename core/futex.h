@@ -19,7 +19,8 @@ int shoal_futex_wake(shoal_atomic32 *word, int n);
 // How many sleep there; changes nothing. For inspection, and for who must not take memory away from under sleepers.
 int shoal_futex_sleepers(const shoal_atomic32 *word);
 
-// Clears one bit of *word and wakes all who sleep there, in one step: nobody who saw the bit set can fall asleep between.
+// Clears one bit of *word and wakes all who sleep there, in one step: nobody who saw the bit set can fall asleep
+// between.
 void shoal_futex_clear_and_wake(shoal_atomic32 *word, unsigned bit);
 
 struct shoal_futex_entry {
@@ -36,12 +37,14 @@ int shoal_futex_wait_many(const struct shoal_futex_entry *entries, unsigned n, u
 // Whether there is a futex_waitv: kernels before 5.16 have none, nor has a process whose filter (seccomp) refuses it.
 int shoal_futex_has_waitv(void);
 
-// Every running thread of every registered process passes a full memory barrier before this returns: what the others had
-// in their store buffers is visible. Pairs with nothing in the code of the others: it is their fence, at our expense.
-// 0, or -ENOSYS where the kernel has no MEMBARRIER_CMD_GLOBAL_EXPEDITED (shoal_fence_all_register said so too).
+// Every running thread of every registered process passes a full memory barrier before this returns: what the others
+// had in their store buffers is visible. Pairs with nothing in the code of the others: it is their fence, at our
+// expense. 0, or -ENOSYS where the kernel has no MEMBARRIER_CMD_GLOBAL_EXPEDITED (shoal_fence_all_register said so
+// too).
 int shoal_fence_all(void);
 int shoal_fence_all_register(void);
-// Of an object that was made where there is one, by a process that opens it: 0, or -ENOSYS, this one may not use it (a filter).
+// Of an object that was made where there is one, by a process that opens it: 0, or -ENOSYS, this one may not use it (a
+// filter).
 int shoal_fence_all_needed_(void);
 
 SHOAL_END

@@ -18,7 +18,8 @@ static struct shoal_chunk_ *chunk_of(struct shoal_heap *heap, const void *block)
   return NULL;
 }
 
-// `at`: the block's distance from its slab. Whatever the pages say, the word is inside the slab, and the slab in its chunk.
+// `at`: the block's distance from its slab. Whatever the pages say, the word is inside the slab, and the slab in its
+// chunk.
 static int find_small(struct shoal_chunk_ *c, uint64_t page, uint64_t at, struct shoal_spot_ *out) {
   uint32_t tag = shoal_load32_relaxed(&c->page[page].tag), back = tag & 0xff, class_ = (tag >> 8) - 1;
   if (class_ >= SHOAL_CLASSES_ || back >= SHOAL_SLAB_PAGES_ || back > page) return 0;
@@ -201,8 +202,8 @@ struct own {  // a slab of this process
   uint64_t page, word;
   unsigned class_;
 };
-// Where a small block's word is, if it lies in the same chunk as the last one, in a slab of this process: nobody else may
-// change the word while the block is this process's. Else NULL.
+// Where a small block's word is, if it lies in the same chunk as the last one, in a slab of this process: nobody else
+// may change the word while the block is this process's. Else NULL.
 SHOAL_INLINE shoal_atomic64 *find_own(const struct shoal_cache_ *cache, const void *block, struct own *out) {
   uint64_t at = (uintptr_t)block - (uintptr_t)cache->data, page = at / SHOAL_PAGE_;
   if (SHOAL_UNLIKELY(at >= cache->bytes)) return NULL;
@@ -281,8 +282,8 @@ SHOAL_NOINLINE static int free_elsewhere(struct shoal_heap *heap, struct shoal_c
   return SHOAL_LIKELY(free_own(cache, cache->slab.list, block, word)) ? 0 : free_slowly(heap, block);
 }
 
-// 1: freed, the block that stands, with its word, behind the top of the list that the last one came from. 0: it is another,
-// or not this process's.
+// 1: freed, the block that stands, with its word, behind the top of the list that the last one came from. 0: it is
+// another, or not this process's.
 SHOAL_INLINE int free_last(const struct shoal_cache_ *cache, const void *block) {
   struct shoal_list_ *list = cache->last;
   struct shoal_listed_ *item = list->top + 1;

@@ -1,4 +1,5 @@
-// A heap as it is written down: every page in one run, every block somebody's or free, and what leads to it. [H2]: core/heap_internal.h.
+// A heap as it is written down: every page in one run, every block somebody's or free, and what leads to it. [H2]:
+// core/heap_internal.h.
 #include <stdlib.h>
 
 #include "core/error.h"

@@ -5,25 +5,27 @@
 //   run               pages in a row. Its first page's entry has its length and its owner; the others' are INSIDE.
 //   slab              a run of 16 pages:  | a word for each block | blocks of one size |
 //
-// A WORD says whose a run is, or a block of a slab:  sequence:32 | kind:4 | owner:28. Every change raises the sequence, so a
-// word that was seen once is never met again in another life.
+// A WORD says whose a run is, or a block of a slab:  sequence:32 | kind:4 | owner:28. Every change raises the sequence,
+// so a word that was seen once is never met again in another life.
 //
 //   INSIDE    not the first page of its run                       FREE      anybody's: one compare-and-set claims it
 //   PROCESS   of the process with that place, and its generation  OBJECT    of that directory entry, and its generation
 //   SLAB      a run for small blocks, which that process alone allocates; place 0: nobody does
 //   CACHED    (a block) free, and in a list of the process whose slab it is
 //
-// INVARIANT  a page is INSIDE unless a run begins there. If the page behind the end of a run is INSIDE, it and what it says
+// INVARIANT  a page is INSIDE unless a run begins there. If the page behind the end of a run is INSIDE, it and what it
+//            says
 // of its length are that run's: who splits or joins may be killed there, and who claims the run after him takes it in.
 //   split  the rest's length; my length [commit]; the rest becomes FREE
 //   join   (both claimed) the second becomes INSIDE; my length [commit]
 // So a look at every page finds each run once, and a walk from run to run may at most miss what changes under it.
 //
-// SLABS  Of its slab's blocks a process makes FREE ones CACHED, then PROCESS, by stores, and PROCESS ones OBJECT; who ends
-// a block that only it may end (the object's lock) makes that CACHED, too: nobody else may. All else is compare-and-set.
-// Whoever frees a block of another's slab makes it FREE, then marks the slab as `returned`, beside the pages: the slab may
-// be another run by then. A mark that was not made because its maker died is no loss of memory: when a process finds
-// nothing else, it looks at all words.
+// SLABS  Of its slab's blocks a process makes FREE ones CACHED, then PROCESS, by stores, and PROCESS ones OBJECT; who
+//        ends
+// a block that only it may end (the object's lock) makes that CACHED, too: nobody else may. All else is
+// compare-and-set. Whoever frees a block of another's slab makes it FREE, then marks the slab as `returned`, beside the
+// pages: the slab may be another run by then. A mark that was not made because its maker died is no loss of memory:
+// when a process finds nothing else, it looks at all words.
 // What is in a thread's list is CACHED; when its process is dead, CACHED means FREE.
 //
 // ORDERING
@@ -200,8 +202,8 @@ SHOAL_INLINE struct shoal_cache_ *shoal_cache_of_(struct shoal_heap *heap, int *
   struct shoal_cache_ *cache;
   return SHOAL_LIKELY(shoal_cache_known_(heap, &cache)) ? cache : shoal_cache_join_(heap, rc);
 }
-// Before one of this view's slabs is none any more: its threads join anew, and forget what stands behind the tops of their
-// lists. Its pages may be anybody's: what was a block's word there may look like one.
+// Before one of this view's slabs is none any more: its threads join anew, and forget what stands behind the tops of
+// their lists. Its pages may be anybody's: what was a block's word there may look like one.
 void shoal_slab_ends_(struct shoal_heap *heap);
 // Takes notice of chunks that others made. 0, or why one cannot be used.
 int shoal_chunks_look_(struct shoal_heap *heap);
@@ -237,11 +239,13 @@ int shoal_slab_refill_(struct shoal_heap *heap, struct shoal_cache_ *cache, unsi
 // The list's `n` oldest blocks are FREE again.
 void shoal_slab_flush_(struct shoal_heap *heap, struct shoal_list_ *list, uint32_t n);
 void shoal_slab_flush_all_(struct shoal_heap *heap, struct shoal_cache_ *cache);
-// This process's slabs that hold no block, nor have one in a list, are runs again; the others' words are looked at anew.
+// This process's slabs that hold no block, nor have one in a list, are runs again; the others' words are looked at
+// anew.
 int shoal_slab_dissolve_(struct shoal_heap *heap, struct shoal_cache_ *cache);
 // All slabs of this view are nobody's. The lists are empty.
 void shoal_slab_abandon_(struct shoal_heap *heap);
-// A slab of nobody, or of a dead process, without a block, is a run again. `seen`: its word; `owner`: the caller. 1: it is.
+// A slab of nobody, or of a dead process, without a block, is a run again. `seen`: its word; `owner`: the caller. 1: it
+// is.
 int shoal_slab_reclaim_(struct shoal_chunk_ *chunk, uint64_t page, unsigned class_, uint64_t seen, uint32_t owner);
 // It is nobody's from here on. 1: done.
 int shoal_slab_disown_(struct shoal_heap *heap, struct shoal_chunk_ *chunk, uint64_t page, unsigned class_,

@@ -1,4 +1,5 @@
-// Runs of pages: found, split, joined. What order makes them safe: core/heap_internal.h, which explains [H1], [H2] as well.
+// Runs of pages: found, split, joined. What order makes them safe: core/heap_internal.h, which explains [H1], [H2] as
+// well.
 #include "core/error.h"
 #include "core/heap_internal.h"
 

@@ -1,4 +1,5 @@
-// Small blocks: slabs, and the lists of threads. Whose word may change how: core/heap_internal.h, which explains the labels
+// Small blocks: slabs, and the lists of threads. Whose word may change how: core/heap_internal.h, which explains the
+// labels
 // [H1], [H2], [H3], [H4] as well.
 #include <string.h>
 

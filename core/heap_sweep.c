@@ -1,7 +1,8 @@
 // What the dead have left, and what there is. [H1], [H2], [H3], [H4]: core/heap_internal.h.
 //
-// A place whose process is gone gets its next generation first: from then on every word of the last one is a dead one's,
-// for whoever looks, however far this sweep comes. A word is read before its place: who is alive had the place before.
+// A place whose process is gone gets its next generation first: from then on every word of the last one is a dead
+// one's, for whoever looks, however far this sweep comes. A word is read before its place: who is alive had the place
+// before.
 #include "core/heap_internal.h"
 
 #define GENERATION_UNIT (SHOAL_IDLE_ << 1)

@@ -1,5 +1,5 @@
-// What a process and its threads know of a heap: its place in it, its chunks, the threads' lists. A child of fork has the
-// chunks, and begins anew with all else. [H5], [H6]: core/heap_internal.h.
+// What a process and its threads know of a heap: its place in it, its chunks, the threads' lists. A child of fork has
+// the chunks, and begins anew with all else. [H5], [H6]: core/heap_internal.h.
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +15,8 @@
 #define ENTRIES_A_PAGE (SHOAL_PAGE_ / sizeof(struct shoal_page_shm))
 
 // ---- threads of one process ----
-// 0 free, or the epoch of its holder's process << 1, and 1 if somebody may sleep. One that is held in another epoch is held
-// by a thread of the parent, that is by nobody.
+// 0 free, or the epoch of its holder's process << 1, and 1 if somebody may sleep. One that is held in another epoch is
+// held by a thread of the parent, that is by nobody.
 
 void shoal_private_acquire_(shoal_atomic32 *lock) {
   uint32_t mine = shoal_self_()->epoch << 1, seen = shoal_load32_relaxed(lock), take = mine;

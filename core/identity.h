@@ -8,8 +8,8 @@
 
 SHOAL_BEGIN
 
-// A process in 44 bits: pid (22 bits, all Linux has), above it the low 22 bits of its start time (11.6 hours of ticks). It has a
-// meaning inside one pid namespace, time namespace and boot: that of a segment.
+// A process in 44 bits: pid (22 bits, all Linux has), above it the low 22 bits of its start time (11.6 hours of ticks).
+// It has a meaning inside one pid namespace, time namespace and boot: that of a segment.
 typedef uint64_t shoal_process_id_;
 #define SHOAL_PROCESS_BITS_ 44
 shoal_process_id_ shoal_process_self_(void);

@@ -6,8 +6,8 @@
 //   struct node_shm *n = shoal_segment_at(seg, next, sizeof *n);             // NULL: nothing, or not wholly inside
 //
 // An offset is as long as an address and means the same everywhere; the address it stands for differs from process to
-// process. Whoever resolves one that was read from a segment has it checked by shoal_segment_at(): what stands in shared
-// memory may have been written by a broken peer.
+// process. Whoever resolves one that was read from a segment has it checked by shoal_segment_at(): what stands in
+// shared memory may have been written by a broken peer.
 #pragma once
 
 #include "core/base.h"

@@ -111,7 +111,8 @@ static void describe(struct shoal_proc_shm *p, struct shoal_thread_ *t) {
   shoal_store32_release(&p->described, described);
 }
 
-// In a copy nobody misses a place: its owner lives on without it, so that nothing of its own is told as left by the dead.
+// In a copy nobody misses a place: its owner lives on without it, so that nothing of its own is told as left by the
+// dead.
 static void displace(struct shoal_segment *seg, uint32_t slot) {
   uint64_t both = shoal_load64_relaxed(&seg->procs[slot].both);
   seg->displaced = id_of(slot, generation_of(both));
@@ -278,8 +279,8 @@ static unsigned collect_dead(struct shoal_segment *seg, int all, uint32_t *slots
 // Wakes first: who sleeps on a dead word looks again, and who comes later sees that it is dead.
 static int free_slot(struct shoal_proc_shm *p, uint64_t both) {
   shoal_futex_wake(&p->live.word, INT_MAX);
-  // [P3] pairs with [A3] of core/robust.c: all that referred to the id was undone before a newcomer takes the slot. Word
-  // and generation in one step: a reaper that comes late cannot free the slot of whoever had it since.
+  // [P3] pairs with [A3] of core/robust.c: all that referred to the id was undone before a newcomer takes the slot.
+  // Word and generation in one step: a reaper that comes late cannot free the slot of whoever had it since.
   if (!shoal_cas64_acq_rel(&p->both, &both, both_of(0, generation_of(both) + 1))) return 0;
   STAP_PROBE1(shoal, reap, &p->live.word);
   shoal_count_(p, SHOAL_COUNT_REAPS_, 1);

@@ -1,12 +1,12 @@
-// Who uses which object: records of {process, entry} in the segment, and beside them a list in private memory, from which
-// a child of fork learns what it has inherited.
+// Who uses which object: records of {process, entry} in the segment, and beside them a list in private memory, from
+// which a child of fork learns what it has inherited.
 //
 // Opening and removing race for an object's memory: each writes, then looks at what the other wrote.
 //   opener   record := mine [F1];      state?  [F2]  still LIVE, of this generation: it is mine to use
 //   remover  state := REMOVED [F3];    records? [F4] none: nobody has it, nobody will
 //   closer   record := 0 [F5];         state?  [F2]  REMOVED: try to free it
-// [F1] pairs with [F4], [F3] pairs with [F2], [F5] pairs with [F4]. All are sequentially consistent: else both could miss
-// the other, and memory in use be freed, or memory be freed by none.
+// [F1] pairs with [F4], [F3] pairs with [F2], [F5] pairs with [F4]. All are sequentially consistent: else both could
+// miss the other, and memory in use be freed, or memory be freed by none.
 #include "core/error.h"
 #include "core/segment_internal.h"
 
@@ -89,7 +89,8 @@ static struct shoal_held_ *slot_of(struct shoal_segment *seg, uint32_t entry, ui
   return &seg->held[(entry * SHOAL_LINE_RECORDS_ + i) & seg->held_mask];
 }
 
-// The list is long and all but empty: of what was never used, each page that is looked at would be a fault, in each child of fork.
+// The list is long and all but empty: of what was never used, each page that is looked at would be a fault, in each
+// child of fork.
 static uint32_t part_size(const struct shoal_segment *seg) { return seg->held_mask / 64 + 1; }
 
 // The first of them.

@@ -58,8 +58,9 @@ static void c_library_start(void) {
 #ifdef __GLIBC__
 static int at_thread_end(void) { return 0; }
 #else
-// When a thread ends by return or pthread_exit, musl goes through the list itself, and wakes nobody who sleeps as we do, for a
-// shared word. So what the kernel would have done is done before, in the last round of the thread's destructors.
+// When a thread ends by return or pthread_exit, musl goes through the list itself, and wakes nobody who sleeps as we
+// do, for a shared word. So what the kernel would have done is done before, in the last round of the thread's
+// destructors.
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t ends;  // its value: the round
 static int has_ends;
@@ -74,10 +75,10 @@ static void mark(shoal_atomic32 *word, int pending) {
   syscall(SYS_futex, &word->v_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
           0);  // the C library's mutexes stand there, too
 }
-// The kernel walks the list of the last thread when the process is gone: until then what it holds is not a dead one's. A first thread
-// that has ended stays there until then, and is none: but for a moment, when it is past its destructors and not yet a zombie, it
-// counts. Then, and where what it is cannot be read (no descriptor left), this one is taken for one of several, and marks too soon:
-// what it holds is said to be a dead one's while the process still ends.
+// The kernel walks the list of the last thread when the process is gone: until then what it holds is not a dead one's.
+// A first thread that has ended stays there until then, and is none: but for a moment, when it is past its destructors
+// and not yet a zombie, it counts. Then, and where what it is cannot be read (no descriptor left), this one is taken
+// for one of several, and marks too soon: what it holds is said to be a dead one's while the process still ends.
 static int is_last_thread(void) {
   struct stat st;
   uint32_t first = (uint32_t)getpid();
@@ -97,7 +98,8 @@ static void thread_ends(void *round) {
     return;
   }
   if (is_last_thread()) return;
-  // What is in the list is marked when the link behind it has been read: then it may have another owner, who writes his own there.
+  // What is in the list is marked when the link behind it has been read: then it may have another owner, who writes his
+  // own there.
   if (head->pending && !shoal_robust_before_(&shoal_thread_, head->pending))
     mark((shoal_atomic32 *)(void *)((char *)head->pending + head->offset), 1);
   for (unsigned i = 0; i < 2048 && head->next != (void *)head; i++) {
@@ -185,8 +187,8 @@ int shoal_live_take_(struct shoal_robust *r) { return shoal_live_adopt_(r, 0); }
 int shoal_live_adopt_(struct shoal_robust *r, uint32_t word) {
   struct shoal_thread_ *t = shoal_self_();
   void *pending = shoal_pending_set_(t, &r->word);
-  // [A3] pairs with [R3]: the former owner, or its heir, has finished with what the word stands for; or it comes after the
-  // kernel's mark: what the dead one wrote is seen
+  // [A3] pairs with [R3]: the former owner, or its heir, has finished with what the word stands for; or it comes after
+  // the kernel's mark: what the dead one wrote is seen
   int taken = shoal_cas32_acquire(&r->word, &word, t->tid | FUTEX_WAITERS);
   if (taken) shoal_robust_enlist_(t, r);
   if (taken && word) shoal_note_claim_(&r->word);
@@ -219,9 +221,10 @@ void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word) {
     shoal_cas32_relaxed(&r->word, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
 }
 
-// Each look takes the line from who works under it, which costs it about as long as SPIN_STEP_MIN pauses; the later ones wait
-// longer. In all about what a sleep and a wake-up cost. Measured with two and with eight processes on two processors: first
-// looks after 1, 2, 4.. pauses let 20 M pairs/s through where these let 45 M and a mutex that sleeps at once 30 M.
+// Each look takes the line from who works under it, which costs it about as long as SPIN_STEP_MIN pauses; the later
+// ones wait longer. In all about what a sleep and a wake-up cost. Measured with two and with eight processes on two
+// processors: first looks after 1, 2, 4.. pauses let 20 M pairs/s through where these let 45 M and a mutex that sleeps
+// at once 30 M.
 #define SPIN_STEP_MIN 32u
 #define SPIN_STEP_MAX 256u
 #define SPIN_ALL (3 * SHOAL_SPIN_MAX)

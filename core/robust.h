@@ -1,8 +1,8 @@
 // core/robust.h: words that the kernel marks when the thread that owns them dies.
 //
-// Everything that must not outlive its owner stands on this: a participant's liveness word, a role's, a lock. Such a word
-// is enlisted in the C library's own robust list (see get_robust_list(2)), so the kernel, at the thread's death by any
-// cause and at exec, sets FUTEX_OWNER_DIED in it and wakes one sleeper.
+// Everything that must not outlive its owner stands on this: a participant's liveness word, a role's, a lock. Such a
+// word is enlisted in the C library's own robust list (see get_robust_list(2)), so the kernel, at the thread's death by
+// any cause and at exec, sets FUTEX_OWNER_DIED in it and wakes one sleeper.
 //
 //   word   0 free | TID of the owner | FUTEX_WAITERS: somebody may sleep here | FUTEX_OWNER_DIED: the kernel's mark
 //
@@ -10,25 +10,26 @@
 // everybody: so a thread that overtakes the woken one knows of the others, even if the woken one is killed.
 //
 // The second leg is list_op_pending: one word a thread that the kernel looks at as well. It covers the instructions
-// between taking a word and enlisting it; and an operation that points it at any other word (a bell, whose owner part is
-// always 0) has the kernel wake one sleeper there if it dies inside. An operation saves and restores what it found there,
-// so operations nest.
+// between taking a word and enlisting it; and an operation that points it at any other word (a bell, whose owner part
+// is always 0) has the kernel wake one sleeper there if it dies inside. An operation saves and restores what it found
+// there, so operations nest.
 //
 // SAFETY   the thread that acquired or enlisted a word releases or delists it, at the same address; the memory stays
 //          mapped until then.
-//          In a signal handler, whatever it interrupts here: an operation that puts the list back as it found it: acquire
-//          with SHOAL_TRY, then release, before it returns; a live word taken or adopted, and dropped. Not: keeping what it
-//          acquired, giving back what it did not take (the interrupted operation has read the links), waiting (for itself).
-//          And not while the thread is inside the C library's lock or unlock of a robust mutex, which links its neighbour
-//          first: block the signal there.
-// CRASH    at any instruction: the word is free, or owned by the living, or marked. Never owned by the dead, but for what
-//          the kernel refuses: more than 2,048 entries a thread; and but for what a signal handler's operation interrupted,
-//          if the thread dies in the handler: there is one list_op_pending. Sleepers look again every SHOAL_RECHECK_NS.
-// COST     acquire and release: two compare-and-sets, five stores to the thread's own lines. A release out of the order of a stack:
-//          a load for each word that the thread has enlisted since (the links back lie in shared memory, and are not believed):
-//          n words given back in the order they were taken are n * n / 2 loads.
-// SOURCE   the protocol of glibc's and musl's robust mutexes (Linux Documentation/locking/robust-futexes.rst). The list is
-//          theirs: an entry points at `next_`, and finds its neighbour's `prev_` 8 bytes before it.
+//          In a signal handler, whatever it interrupts here: an operation that puts the list back as it found it:
+//          acquire with SHOAL_TRY, then release, before it returns; a live word taken or adopted, and dropped. Not:
+//          keeping what it acquired, giving back what it did not take (the interrupted operation has read the links),
+//          waiting (for itself). And not while the thread is inside the C library's lock or unlock of a robust mutex,
+//          which links its neighbour first: block the signal there.
+// CRASH    at any instruction: the word is free, or owned by the living, or marked. Never owned by the dead, but for
+//          what the kernel refuses: more than 2,048 entries a thread; and but for what a signal handler's operation
+//          interrupted, if the thread dies in the handler: there is one list_op_pending. Sleepers look again every
+//          SHOAL_RECHECK_NS.
+// COST     acquire and release: two compare-and-sets, five stores to the thread's own lines. A release out of the order
+//          of a stack: a load for each word that the thread has enlisted since (the links back lie in shared memory,
+//          and are not believed): n words given back in the order they were taken are n * n / 2 loads.
+// SOURCE   the protocol of glibc's and musl's robust mutexes (Linux Documentation/locking/robust-futexes.rst). The list
+//          is theirs: an entry points at `next_`, and finds its neighbour's `prev_` 8 bytes before it.
 #pragma once
 
 #include <linux/futex.h>
@@ -67,8 +68,8 @@ SHOAL_INLINE uint32_t shoal_epoch(void) {
 }
 void shoal_thread_start_(void);
 
-// 0; -ENOSYS: this C library's robust list is not one we know; -ENOMEM: no page for what fork wipes. Called once by whoever
-// creates or opens something.
+// 0; -ENOSYS: this C library's robust list is not one we know; -ENOMEM: no page for what fork wipes. Called once by
+// whoever creates or opens something.
 int shoal_robust_check(void);
 
 // The calling thread. Never fails after shoal_robust_check() answered 0 in this process.
@@ -104,9 +105,10 @@ SHOAL_INLINE void shoal_pending_restore_(struct shoal_thread_ *t, void *old) {
   t->head->pending = old;
 }
 
-// Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile. Only an entry that is not the
-// first has a `prev_` that means anything, to the C library: whoever links in front of it writes it, whoever unlinks there mends
-// it. Linking writes it last: a signal handler that links a word and unlinks it again mends what was the first, to the head.
+// Links a word that this thread owns, or unlinks it. list_op_pending points at it meanwhile. Only an entry that is not
+// the first has a `prev_` that means anything, to the C library: whoever links in front of it writes it, whoever
+// unlinks there mends it. Linking writes it last: a signal handler that links a word and unlinks it again mends what
+// was the first, to the head.
 SHOAL_INLINE void shoal_robust_enlist_(struct shoal_thread_ *t, struct shoal_robust *r) {
   struct shoal_robust_head_ *head = t->head;
   char *entry = (char *)shoal_robust_entry_(&r->word);
@@ -119,8 +121,9 @@ SHOAL_INLINE void shoal_robust_enlist_(struct shoal_thread_ *t, struct shoal_rob
   if (SHOAL_UNLIKELY(peer != (char *)head)) *(void **)(peer - 8) = entry;
   SHOAL_COMPILER_BARRIER();
 }
-// Which entry of the thread's list leads to this one: searched, not believed; NULL: it is not in the list, though its word has the
-// thread's number. Releases in the order of a stack need not search; others read a link of each word enlisted since.
+// Which entry of the thread's list leads to this one: searched, not believed; NULL: it is not in the list, though its
+// word has the thread's number. Releases in the order of a stack need not search; others read a link of each word
+// enlisted since.
 void *shoal_robust_before_(const struct shoal_thread_ *t, const void *entry);
 SHOAL_INLINE void shoal_robust_delist_(struct shoal_thread_ *t, struct shoal_robust *r) {
   struct shoal_robust_head_ *head = t->head;
@@ -141,8 +144,8 @@ SHOAL_INLINE int shoal_robust_is_dead(uint32_t word) { return (word & FUTEX_OWNE
 // ---- a word that tells whether its owner lives: a participant's, a role's ----
 // Takes `r` if it is free (0), enlists it, and holds it as TID | FUTEX_WAITERS, so that its death wakes. 0, or -EBUSY.
 int shoal_live_take_(struct shoal_robust *r);
-// The same with a word that the kernel has marked and that is still `word`: the caller is the dead one's only heir, until it
-// drops the word or dies in turn. 0, or -EBUSY.
+// The same with a word that the kernel has marked and that is still `word`: the caller is the dead one's only heir,
+// until it drops the word or dies in turn. 0, or -EBUSY.
 int shoal_live_adopt_(struct shoal_robust *r, uint32_t word);
 // Gives it back (0) and wakes all who sleep on it. Only the owner.
 void shoal_live_drop_(struct shoal_robust *r);
@@ -151,7 +154,8 @@ void shoal_live_abandon_(struct shoal_robust *r);
 
 // Whether the calling thread has a word in these `length` bytes on its list, other than `but`.
 int shoal_robust_owns_in_(const void *base, uint64_t length, const struct shoal_robust *but);
-// Whether a byte of them is of such a word, or of its links, which are believed: who writes there writes what a release follows.
+// Whether a byte of them is of such a word, or of its links, which are believed: who writes there writes what a release
+// follows.
 SHOAL_INLINE int shoal_robust_owns_some_of_(const void *base, uint64_t length) {
   const uint64_t before = sizeof(struct shoal_robust) - 1;
   return shoal_robust_owns_in_((const void *)((uintptr_t)base - before), length + before, NULL);
@@ -164,8 +168,8 @@ void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word);
 // 0 or, with the word owned just as well, -EOWNERDEAD; -EDEADLK it is the caller's already; -EAGAIN, -ETIMEDOUT.
 int shoal_robust_acquire_slow_(struct shoal_robust *r, struct shoal_thread_ *t, shoal_deadline deadline);
 
-// Outside of any operation list_op_pending stays at the word until it is released, which saves two stores: a word that is
-// enlisted and pending as well is marked once. `slow` is asked where the word is not free at once: it answers as
+// Outside of any operation list_op_pending stays at the word until it is released, which saves two stores: a word that
+// is enlisted and pending as well is marked once. `slow` is asked where the word is not free at once: it answers as
 // shoal_robust_acquire_slow_, and calls it.
 SHOAL_INLINE int shoal_robust_acquire_by_(struct shoal_robust *r, shoal_deadline deadline,
                                           int (*slow)(struct shoal_robust *, struct shoal_thread_ *, shoal_deadline)) {

@@ -191,9 +191,10 @@ static int fallocate_range(int fd, uint64_t from, uint64_t to, uint64_t piece) {
   return 0;
 }
 
-// The memory of units from..to (bytes of them) and of their owner words; with from 0, of the tables as well. All that may
-// be touched without SIGBUS. Doing it again changes nothing. From 0 the file is this thread's alone, and goes if there is no room.
-// Else it is allocated at once: of pieces, what there was room for would stay, since another who grows it may count on that.
+// The memory of units from..to (bytes of them) and of their owner words; with from 0, of the tables as well. All that
+// may be touched without SIGBUS. Doing it again changes nothing. From 0 the file is this thread's alone, and goes if
+// there is no room. Else it is allocated at once: of pieces, what there was room for would stay, since another who
+// grows it may count on that.
 static int allocate(int fd, const struct shoal_geometry_ *g, uint64_t from, uint64_t to) {
   uint64_t words_from = from ? g->owners_off + from / SHOAL_UNIT_ * sizeof(shoal_atomic32) : 0;
   uint64_t words_to = g->owners_off + to / SHOAL_UNIT_ * sizeof(shoal_atomic32), piece = from ? UINT64_MAX : PIECE;
@@ -251,7 +252,8 @@ static int file_open(const char *path, int *out) {
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
-// Whole huge pages as far as `to`, small ones gathered: to ask alone is in vain where the kernel gives files none by itself.
+// Whole huge pages as far as `to`, small ones gathered: to ask alone is in vain where the kernel gives files none by
+// itself.
 static void gather(struct shoal_segment *seg, uint64_t from, uint64_t to) {
   from = from / SHOAL_HUGE_PAGE_ * SHOAL_HUGE_PAGE_;
   to = to / SHOAL_HUGE_PAGE_ * SHOAL_HUGE_PAGE_;
@@ -463,8 +465,8 @@ static int is_ours(int fd, struct stat *st) {
          magic == SHOAL_MAGIC_;
 }
 
-// 0: it was a segment without users, and is gone; -EBUSY, -EPROTO, -EACCES .. While we hold the exclusive lock nobody else
-// removes the name, so it cannot come to stand for another file between the look and the unlink.
+// 0: it was a segment without users, and is gone; -EBUSY, -EPROTO, -EACCES .. While we hold the exclusive lock nobody
+// else removes the name, so it cannot come to stand for another file between the look and the unlink.
 static int collect(int dir, const char *file) {
   struct stat mine, named;
   int fd = openat(dir, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY), rc = 0;

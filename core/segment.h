@@ -7,20 +7,20 @@
 //   shoal_segment_close(seg);                                     // mine
 //   shoal_segment_unlink("words");                                // the name
 //
-// The file is /dev/shm/shoal.NAME. It outlives its users, so the next start finds what the last one left, until somebody
-// unlinks it or collects what nobody has open. A process maps it once, at its largest size: when it grows, nobody maps
-// anew, and an address stays good until close.
+// The file is /dev/shm/shoal.NAME. It outlives its users, so the next start finds what the last one left, until
+// somebody unlinks it or collects what nobody has open. A process maps it once, at its largest size: when it grows,
+// nobody maps anew, and an address stays good until close.
 //
-// SAFETY   create, open, unlink, gc: any thread of any process, together. A segment is used by any number of threads, and
-//          by children of fork or of a raw clone, which inherit it as it is. close: one thread, when no other of its
-//          process uses it. at, off: also in a signal handler, if the segment has been used in this process before.
+// SAFETY   create, open, unlink, gc: any thread of any process, together. A segment is used by any number of threads,
+//          and by children of fork or of a raw clone, which inherit it as it is. close: one thread, when no other of
+//          its process uses it. at, off: also in a signal handler, if the segment has been used in this process before.
 // ORDERING [S1] pairs with [S2] (core/segment.c): who sees the new size sees memory that is allocated.
-// CRASH    create: a file without a name until it is whole; killed before, it never was. grow: memory is allocated, then
-//          the size says so; killed between, the next to grow finds it allocated. unlink, gc: one system call. Every lock
-//          on the file is the kernel's, and ends with its holder.
+// CRASH    create: a file without a name until it is whole; killed before, it never was. grow: memory is allocated,
+//          then the size says so; killed between, the next to grow finds it allocated. unlink, gc: one system call.
+//          Every lock on the file is the kernel's, and ends with its holder.
 // HOSTILE  contents: every length and position used for a bound is this process's own, checked copy. A peer that may
-//          write can make operations fail or wait; it cannot make them leave the segment. A peer that truncates the file
-//          can still kill its users by SIGBUS: SHOAL_SEGMENT_HARDENED, or the file's mode, keeps it from that.
+//          write can make operations fail or wait; it cannot make them leave the segment. A peer that truncates the
+//          file can still kill its users by SIGBUS: SHOAL_SEGMENT_HARDENED, or the file's mode, keeps it from that.
 // COST     at: three compares. create: about thirty system calls; open: about twenty; tables of 1.6 MiB by default, and
 //          an owner word for every 512 bytes.
 #pragma once
@@ -55,36 +55,38 @@ struct shoal_segment_options {  // zero: the default
 // whom shoal_segment_fd() is passed to. -EEXIST, -EINVAL, -ENAMETOOLONG, -ENOSPC, -ENOMEM, -EACCES, -EMFILE, -ENOSYS.
 int shoal_segment_create(const char *name, const struct shoal_segment_options *options,
                          struct shoal_segment **out) SHOAL_MUST_CHECK;
-// Of the options only `flags` counts. Sleeps while a collector judges that file: no longer than that takes or the collector
+// Of the options only `flags` counts. Sleeps while a collector judges that file: no longer than that takes or the
+// collector
 // lives, but as long as it is stopped (SIGSTOP) there. -ENOENT, -EPROTO (and why: shoal_reason()), -EACCES, -ENOMEM;
 // -EINVAL, -ENAMETOOLONG no such name can be; -EMFILE, -ENOSYS.
 int shoal_segment_open(const char *name, const struct shoal_segment_options *options,
                        struct shoal_segment **out) SHOAL_MUST_CHECK;
-// Opens it or, if there is none, creates it: the codes of both but -ENOENT and -EEXIST. Who comes at the same time has the
-// same one.
+// Opens it or, if there is none, creates it: the codes of both but -ENOENT and -EEXIST. Who comes at the same time has
+// the same one.
 int shoal_segment_open_or_create(const char *name, const struct shoal_segment_options *options,
                                  struct shoal_segment **out) SHOAL_MUST_CHECK;
-// The segment of a file that is open: of another process's, handed over by fork or SCM_RIGHTS. `fd` stays the caller's. As
-// open; -ENOENT: there is no such descriptor.
+// The segment of a file that is open: of another process's, handed over by fork or SCM_RIGHTS. `fd` stays the caller's.
+// As open; -ENOENT: there is no such descriptor.
 int shoal_segment_open_fd(int fd, struct shoal_segment **out) SHOAL_MUST_CHECK;
 int shoal_segment_fd(const struct shoal_segment *seg);  // stays the segment's
 
-// To look at what is in it: the mapping is this process's own copy, page by page from its first write on, so nothing that any
-// call does through it reaches the segment, and nobody is held up: it is no user, takes no place of a participant or in the
-// heap, and does not keep the name from gc. Every call works, in the copy; grow, and what needs to: -EPERM; the heap of a
-// segment for 65,535 processes, all alive and using it: -EUSERS. What others change
-// is seen until a call has written to that page: open it anew for a newer look. No call that may wait: who would wake it writes
-// to the segment. A file that is truncated meanwhile is a SIGBUS. Reading is enough: -EACCES without that; else as open.
+// To look at what is in it: the mapping is this process's own copy, page by page from its first write on, so nothing
+// that any call does through it reaches the segment, and nobody is held up: it is no user, takes no place of a
+// participant or in the heap, and does not keep the name from gc. Every call works, in the copy; grow, and what needs
+// to: -EPERM; the heap of a segment for 65,535 processes, all alive and using it: -EUSERS. What others change
+// is seen until a call has written to that page: open it anew for a newer look. No call that may wait: who would wake
+// it writes to the segment. A file that is truncated meanwhile is a SIGBUS. Reading is enough: -EACCES without that;
+// else as open.
 int shoal_segment_look(const char *name, struct shoal_segment **out) SHOAL_MUST_CHECK;
 
 // Closes what this process has open in it, takes back what this thread joined, and unmaps. -EBUSY, and nothing changed:
-// another thread of this process is a participant, or this thread owns a lock or a role in it (a queue it has used and not
-// detached).
+// another thread of this process is a participant, or this thread owns a lock or a role in it (a queue it has used and
+// not detached).
 int shoal_segment_close(struct shoal_segment *seg);
 // Removes the name; who has it open goes on. Sleeps as open does. -ENOENT; -EACCES; -EINVAL, -ENAMETOOLONG.
 int shoal_segment_unlink(const char *name);
-// Removes every segment that nobody has open, and what a killed creator left: also one that was closed and is kept under its
-// name for the next start. The number removed, or why /dev/shm could not be read. Waits for nobody.
+// Removes every segment that nobody has open, and what a killed creator left: also one that was closed and is kept
+// under its name for the next start. The number removed, or why /dev/shm could not be read. Waits for nobody.
 int shoal_segment_gc(void);
 // The same of one name: 0. -ENOENT; -EBUSY somebody has it open; -EPROTO no segment, of whatever version; -EACCES.
 int shoal_segment_collect(const char *name);
@@ -99,12 +101,13 @@ struct shoal_segment_file {
   uint64_t length, allocated;  // bytes, address space and memory
   int64_t born;                // seconds since 1970; where the kernel does not know, when it was last changed by a call
 };
-// Calls `each` for every name in /dev/shm that begins as segments do, whatever it is, until it answers other than 0, and
-// answers that. Opens them to read, locks nothing, changes nothing. Or why /dev/shm could not be read.
+// Calls `each` for every name in /dev/shm that begins as segments do, whatever it is, until it answers other than 0,
+// and answers that. Opens them to read, locks nothing, changes nothing. Or why /dev/shm could not be read.
 int shoal_segment_list(int (*each)(const struct shoal_segment_file *, void *), void *arg);
 
 // Makes it at least `size` bytes, for objects. Objects do so by themselves. -ENOSPC: beyond size_max or this process's
-// RLIMIT_FSIZE (no SIGXFSZ comes), or /dev/shm is full, and nothing changed. -EPROTO: its header says a size that is none.
+// RLIMIT_FSIZE (no SIGXFSZ comes), or /dev/shm is full, and nothing changed. -EPROTO: its header says a size that is
+// none.
 int shoal_segment_grow(struct shoal_segment *seg, uint64_t size);
 
 // What is counted on slow paths only: uncontended operations count nothing. Of a thread in the segments where it is a

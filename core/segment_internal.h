@@ -49,8 +49,8 @@ struct shoal_segment_shm {  // NOLINT(clang-analyzer-optin.performance.Padding):
   uint64_t check;                 // of the bytes above
   // Anybody, upwards only, after the memory has been allocated: bytes of units.
   shoal_atomic64 size SHOAL_ALIGNED(SHOAL_CACHE_LINE);
-  // Who owns `writer` may change the directory and the owner words, and counts the entries in use, and the units that were
-  // ever given to an object, from the first on: those above are as zero as they were made.
+  // Who owns `writer` may change the directory and the owner words, and counts the entries in use, and the units that
+  // were ever given to an object, from the first on: those above are as zero as they were made.
   struct shoal_robust writer SHOAL_ALIGNED(SHOAL_CACHE_LINE);
   shoal_atomic32 objects_used;
   shoal_atomic64 units_used;
@@ -74,7 +74,8 @@ struct shoal_proc_shm {
   shoal_atomic32 described;
   uint32_t unused_;
   shoal_atomic64 name[8];  // a reader may see a mixture while its owner changes it
-  // By enum shoal_count_: the owner, with plain stores, on from where the last one ended; and where that was, as it joined.
+  // By enum shoal_count_: the owner, with plain stores, on from where the last one ended; and where that was, as it
+  // joined.
   shoal_atomic64 count[SHOAL_COUNTS_], since[SHOAL_COUNTS_];
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_proc_shm) == 256, "layout");
@@ -166,8 +167,9 @@ extern const char *shoal_shm_directory_;
 uint64_t shoal_segment_size_(struct shoal_segment *seg);
 
 // ---- files ----
-// Around what makes a file longer. Beyond RLIMIT_FSIZE the kernel answers EFBIG, and sends the thread a SIGXFSZ, too, which ends a
-// process: the answer is enough. No signal comes between the two: fallocate begins again after each, with a steady timer for ever.
+// Around what makes a file longer. Beyond RLIMIT_FSIZE the kernel answers EFBIG, and sends the thread a SIGXFSZ, too,
+// which ends a process: the answer is enough. No signal comes between the two: fallocate begins again after each, with
+// a steady timer for ever.
 struct shoal_longer_ {
   sigset_t mask;
   int pending;

@@ -1,11 +1,13 @@
-// Objects that live as long as words have values: what a block of a heap refers to lives as long as the block is its object's.
+// Objects that live as long as words have values: what a block of a heap refers to lives as long as the block is its
+// object's.
 //
-// A tie names a word, the value that keeps it in force, and the object that the word is of. It is written before the word gets
-// that value, under the directory's lock; what the word says then decides, at every instant, and needs no one to count:
-// whoever is killed before it becomes that value has tied nothing, whoever changes it has untied.
+// A tie names a word, the value that keeps it in force, and the object that the word is of. It is written before the
+// word gets that value, under the directory's lock; what the word says then decides, at every instant, and needs no one
+// to count: whoever is killed before it becomes that value has tied nothing, whoever changes it has untied.
 //
-// ORDERING [F6] the word changes, then records of users are looked at [F4]; against a record that goes [F5], then the word is
-//          looked at [F7]; [F6] pairs with [F7]: of who unties and who closes last at least one sees that nobody is left.
+// ORDERING [F6] the word changes, then records of users are looked at [F4]; against a record that goes [F5], then the
+//          word is looked at [F7]; [F6] pairs with [F7]: of who unties and who closes last at least one sees that
+//          nobody is left.
 //          [D4], [F2]: core/directory.c.
 #include <stdlib.h>
 #include <string.h>

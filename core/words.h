@@ -1,15 +1,16 @@
-// core/words.h: bytes that others may be writing, read and written word by word; whoever reads finds out afterwards whether they
-// were of one moment (sync/seqlock.h, ipc/data/item_internal.h).
+// core/words.h: bytes that others may be writing, read and written word by word; whoever reads finds out afterwards
+// whether they were of one moment (sync/seqlock.h, ipc/data/item_internal.h).
 //
-// ORDERING [W1] each word is released as it is written; pairs with [W2], which acquires it: who reads a newer word sees, after it,
-//          all that was written before that word.
+// ORDERING [W1] each word is released as it is written; pairs with [W2], which acquires it: who reads a newer word
+//          sees, after it, all that was written before that word.
 #pragma once
 
 #include <string.h>
 
 #include "core/atomic.h"
 
-// Two words at a time: loads of any width stay in their order there, and so do stores. ThreadSanitizer is shown each word.
+// Two words at a time: loads of any width stay in their order there, and so do stores. ThreadSanitizer is shown each
+// word.
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 #define SHOAL_WORDS_IN_PAIRS_
 #include <emmintrin.h>
@@ -36,8 +37,9 @@ SHOAL_INLINE void shoal_words_read_4_(const shoal_atomic64 *from, char *to) {
   shoal_word_read_(from + 3, to + 24, 8);
 #endif
 }
-// A line a turn. The turns are counted by what waits for nothing, neither for `from` nor for `size`, which may still be on their
-// way: what waits is what keeps a processor from beginning what comes after. The compiler would count by the address.
+// A line a turn. The turns are counted by what waits for nothing, neither for `from` nor for `size`, which may still be
+// on their way: what waits is what keeps a processor from beginning what comes after. The compiler would count by the
+// address.
 SHOAL_INLINE void shoal_words_read_(const shoal_atomic64 *from, void *out, uint64_t size) {
   char *to = (char *)out;
   uint64_t at = 0;

@@ -25,9 +25,10 @@ SHOAL_STATIC_ASSERT(sizeof(union word) == 8 && offsetof(union word, turn) == 4, 
 
 enum { NONE, FILLING, ACTING, BROKEN };  // states; NONE: not a barrier
 
-// A call of wait. It cannot be overtaken by two completions, since the second needs its arrival: however late it looks, another
-// sense than that of its arrival says that its turn was completed, whatever has happened since. (Of resets it notices but those
-// that are no multiple of 512, and of turns none while they are one of 2^32: it is stopped, and they go on without it.)
+// A call of wait. It cannot be overtaken by two completions, since the second needs its arrival: however late it looks,
+// another sense than that of its arrival says that its turn was completed, whatever has happened since. (Of resets it
+// notices but those that are no multiple of 512, and of turns none while they are one of 2^32: it is stopped, and they
+// go on without it.)
 struct visit {
   struct shoal_barrier *b;
   struct shoal_seat *seat;
@@ -89,8 +90,8 @@ static int break_turn(struct shoal_barrier *b, uint32_t turn, uint32_t why, uint
   ring(b);
   return 1;
 }
-// A reset is begun as a broken turn, in which all that sleep are told while nobody can join them: whom the kernel wakes when its
-// author is killed has to be one of them. Whoever comes ends it. The word after it.
+// A reset is begun as a broken turn, in which all that sleep are told while nobody can join them: whom the kernel wakes
+// when its author is killed has to be one of them. Whoever comes ends it. The word after it.
 static union word end_reset(struct shoal_barrier *b, union word w) {
   if (is_resetting(w)) ring(b);
   while (is_resetting(w)) {
@@ -145,10 +146,11 @@ static int waits_in(const struct shoal_seat *seat, uint32_t turn) {
   return shoal_load64_relaxed(&seat->record) == (RECORD_WAITS | turn);
 }
 
-// A place has been marked, or its mark taken away, by who sits there or its heir: if that one dies midway it is done again. The
-// turn starts over: all who wait arrive anew, so nothing need be known of what the dead had done. While the action runs all
-// have arrived, and it is not run twice for another's death: only the next turn differs. The turn moves all the same: of two
-// who count at once, the later has seen both marks, for the earlier made its compare-and-set fail, equal numbers or not.
+// A place has been marked, or its mark taken away, by who sits there or its heir: if that one dies midway it is done
+// again. The turn starts over: all who wait arrive anew, so nothing need be known of what the dead had done. While the
+// action runs all have arrived, and it is not run twice for another's death: only the next turn differs. The turn moves
+// all the same: of two who count at once, the later has seen both marks, for the earlier made its compare-and-set fail,
+// equal numbers or not.
 static void recount(struct shoal_barrier *b, uint32_t place) {
   union word w = look(b), next;
   do {
@@ -202,8 +204,8 @@ static int is_over(const struct visit *v, union word w) {
   return w.state == NONE ? not_a_barrier() : shoal_fail_(-EPIPE, "the barrier was reset");
 }
 
-// Runs the action, and ends the turn with it, if the word still says that it is run here: nobody else can have made it say so.
-// Killed here: the others watch its seat.
+// Runs the action, and ends the turn with it, if the word still says that it is run here: nobody else can have made it
+// say so. Killed here: the others watch its seat.
 static int act(struct visit *v, union word w) {
   uint32_t place = place_of(v->b, v->seat);
   v->failure = v->action(v->arg);
@@ -242,8 +244,8 @@ static int arrive(struct visit *v, union word w) {
   return rc;
 }
 
-// The word has moved on, and the turn was not completed. If others were dropped it arrives anew, unless the action runs:
-// nobody can run it before this one has arrived.
+// The word has moved on, and the turn was not completed. If others were dropped it arrives anew, unless the action
+// runs: nobody can run it before this one has arrived.
 static int look_again(struct visit *v, union word w) {
   if (!is_open(w) || w.resets != v->at.resets || !drops(v->b)) return is_over(v, w);
   if (w.state == FILLING) return arrive(v, w);
@@ -267,9 +269,9 @@ static int adopted(const struct shoal_seat *seat, uint32_t word) {
   return shoal_seat_taken_(word) && shoal_robust_owner(word) != tid_of(seat);
 }
 
-// The places are a circle. Each sleeper watches those behind it, up to and with the next that has arrived: so each place is
-// watched by the sleeper before it. Places nobody has taken, too: who sits down there and dies does not change what they wait
-// for otherwise.
+// The places are a circle. Each sleeper watches those behind it, up to and with the next that has arrived: so each
+// place is watched by the sleeper before it. Places nobody has taken, too: who sits down there and dies does not change
+// what they wait for otherwise.
 static int watch_those_behind(const struct visit *v, struct shoal_watch_ *set) {
   uint32_t n = places(v->b), me = place_of(v->b, v->seat);
   int beyond = 0;
@@ -294,10 +296,10 @@ static int watch(void *op, struct shoal_watch_ *set) {
   return watch_those_behind(v, set);
 }
 
-// What a thread has learnt of waiting. Where parties share processors, one that waits holds up those that it waits for: it
-// gives way to them. If others than they run then, for long, and do so again, it had better sleep, to be woken in front of
-// them; one time slice is what the start of a crowd takes, too. Two that sleep for each other would never find out that
-// they need not: now and then it spins for as long as a wake-up may take.
+// What a thread has learnt of waiting. Where parties share processors, one that waits holds up those that it waits for:
+// it gives way to them. If others than they run then, for long, and do so again, it had better sleep, to be woken in
+// front of them; one time slice is what the start of a crowd takes, too. Two that sleep for each other would never find
+// out that they need not: now and then it spins for as long as a wake-up may take.
 #define PROBE 64  // every so many of those
 #define PROBE_SPIN (4 * SHOAL_SPIN_MAX)
 #define YIELDS 4
@@ -358,8 +360,8 @@ static int give_up(struct visit *v) {
   }
 }
 
-// It goes on with its own turn, but the kernel may have woken it for the end of the next, whose author was killed: it tells those
-// who sleep in that.
+// It goes on with its own turn, but the kernel may have woken it for the end of the next, whose author was killed: it
+// tells those who sleep in that.
 static void pass_on(const struct visit *v) {
   if (look(v->b).turn != v->at.turn + 1) ring(v->b);
 }
@@ -482,8 +484,8 @@ int shoal_barrier_check_(const void *memory, uint64_t size) {
   return 0;
 }
 
-// Another thread that lives and has not left: the last it does here is to give up the seat. One that died between taking
-// the seat and sitting down has left.
+// Another thread that lives and has not left: the last it does here is to give up the seat. One that died between
+// taking the seat and sitting down has left.
 static uint32_t another(const struct shoal_barrier *b) {
   for (uint32_t i = 0, top = shoal_seats_top_(&b->seats); i < top && i < places(b); i++) {
     const struct shoal_seat *seat = shoal_seat_at_(&b->seats, i);

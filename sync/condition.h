@@ -14,9 +14,9 @@
 //          time. info: anybody. One place is needed by each living thread that has ever waited. Not in signal handlers.
 //          init before, destroy after everything else. The memory stays mapped while the thread waits.
 // FAIRNESS a notification goes to the one that has waited longest. Who then gets the lock first is the lock's affair.
-// SPURIOUS a wait may end without a notification, but hardly ever does: after a death - what a dead one was notified of, and had
-//          nobody behind it to be given to, ends the next wait, or two deaths notify one too many - or when the lock is in doubt.
-//          So look again, in a loop, or use wait_for.
+// SPURIOUS a wait may end without a notification, but hardly ever does: after a death - what a dead one was notified
+//          of, and had nobody behind it to be given to, ends the next wait, or two deaths notify one too many - or when
+//          the lock is in doubt. So look again, in a loop, or use wait_for.
 // ORDERING [C1] falling asleep, then the look at the line | [C2] leaving it, then the look at who stands behind. Both
 //          sequentially consistent: who falls asleep sees that the one before it has left, or is seen asleep and told.
 //          [C3] a seat's ticket is written before it is in line; pairs with [C4] who finds it there.

@@ -307,8 +307,8 @@ static void fence(struct shoal_sleeper_ *s) {
   shoal_fence_all();
 }
 
-// The claim in the way. A live word is always read before the claim, or the flag, that makes it a witness is read, or read
-// again: if it has changed since, futex_waitv refuses to sleep.
+// The claim in the way. A live word is always read before the claim, or the flag, that makes it a witness is read, or
+// read again: if it has changed since, futex_waitv refuses to sleep.
 static int look_at_blocker(struct shoal_sleeper_ *s, uint32_t *blocker) {
   struct shoal_eventcount_view *view = s->view;
   uint32_t b = *blocker = view->ops->blocker(view, s->side);
@@ -417,8 +417,8 @@ void shoal_sleeper_hand_on_(struct shoal_sleeper_ *s) {
   if ((now ^ s->ev.value) >= SEQUENCE) shoal_eventcount_wake_(s->view->shm, s->side, 1);
 }
 
-// Spins for about what a wake-up costs; the budget learns. One that has shrunk to nothing would never learn that the sleeps
-// are short because of the wake-ups themselves: after PROBE of those it spins for long, once.
+// Spins for about what a wake-up costs; the budget learns. One that has shrunk to nothing would never learn that the
+// sleeps are short because of the wake-ups themselves: after PROBE of those it spins for long, once.
 static int spin(struct shoal_role *role, int (*attempt)(void *op), void *op) {
   uint32_t state = role->live.state, budget = state & BUDGET, looks = state / SLEPT < PROBE ? budget : SHOAL_SPIN_LONG;
   for (uint32_t i = 0; i < looks && i < shoal_spin_max_; i++) {
@@ -512,7 +512,8 @@ static int sleep_once(struct shoal_sleeper_ *s, struct shoal_futex_entry *entrie
   return late;
 }
 
-// It armed, and found what it waited for before it slept: nobody need wake it. Not if another has armed, or was told, since.
+// It armed, and found what it waited for before it slept: nobody need wake it. Not if another has armed, or was told,
+// since.
 static void disarm(const struct shoal_sleeper_ *s) {
   uint32_t armed = s->ev.value;
   if (!(armed & W2)) shoal_cas32_relaxed(s->ev.word, &armed, armed & ~(W | E));

@@ -1,8 +1,8 @@
 // sync/eventcount.h: the one sleeping protocol, and the roles that say who lives ("the bell").
 //
-// An object that somebody may have to wait for - a queue - embeds a struct shoal_eventcount with a table of roles behind
-// it. A role is one thread on one side (producer, consumer) of one object. Operations run on the object's own words; this
-// is where they go when there is nothing to do, and what they look at before they leave.
+// An object that somebody may have to wait for - a queue - embeds a struct shoal_eventcount with a table of roles
+// behind it. A role is one thread on one side (producer, consumer) of one object. Operations run on the object's own
+// words; this is where they go when there is nothing to do, and what they look at before they leave.
 //
 // USE (ipc/queue/queue.c is the model)
 //   int me = shoal_role_mine(&view, SHOAL_CONSUMER);                  // joins with the first use
@@ -17,38 +17,44 @@
 //   done         the same for joiners, who watch as consumers do, and whose peers are the consumers. What may make them right
 //                to wake is followed by a full barrier, then by the look at this word.
 //   bell         0, or SHOAL_BELL_CLOSED; never an owner. Every operation points list_op_pending at it and every sleeper waits
-//                on it too: a thread that dies inside an operation, asleep or just woken has the kernel wake one sleeper here.
+//                on it too: a thread that dies inside an operation, asleep or just woken has the kernel wake one
+//                sleeper here.
 //   live         one robust word per role: the kernel marks it at the thread's death and wakes one sleeper of it.
 //   busy         its owner is inside a call that may hold a claim.      holder   it may hold claims between calls (for good).
 //
 // THE PROTOCOL
 //   sleeper  arm (sequence, W) - attempt - look for witnesses - futex_waitv on {bell, ev, witnesses}, a second at most.
-//     Witnesses: the owner of the claim in the way; every role that is busy, a holder, or being emptied by another; one live
-//     peer (none left: end of stream). The bell comes first: a wake that the kernel forwards changes no value, but what it
-//     replaces has changed ev, which is compared after it. More witnesses than futex_waitv takes (126): a window that moves
-//     with every sleep; the rest is bounded by the re-check after one second.
+//     Witnesses: the owner of the claim in the way; every role that is busy, a holder, or being emptied by another; one
+//     live peer (none left: end of stream). The bell comes first: a wake that the kernel forwards changes no value, but
+//     what it replaces has changed ev, which is compared after it. More witnesses than futex_waitv takes (126): a
+//     window that moves with every sleep; the rest is bounded by the re-check after one second.
 //     Woken by ev: attempt. By anything else, or a dead role is about: ring first, so that everybody looks again
 //     (futex_waitv tells one index only: an ev may hide a bell).
 //   waker    claim (a full barrier) - [W: bump] - publish - [W: bump, wake one and as many as were overtaken].
 //     The first bump makes a sleeper that armed before the claim, and is not queued yet, look again if the waker dies.
-//   reaper   a dead role is adopted (its word taken over, enlisted: one reaper at a time, and if that one dies the word is
+//   reaper   a dead role is adopted (its word taken over, enlisted: one reaper at a time, and if that one dies the word
+//            is
 //     marked again), emptied by the object's `recover`, and left as its owner would have left it. Any survivor may.
 //
 // ORDERING
 //   [A1] arm, then the loads of the attempt   |  [C1] the claim's compare-and-set, then the load of ev
-//     The attempt sees no claim: the claim, so the load of ev, comes later and sees W. It sees one: the load of ev may have
-//     run before its publish left the store buffer. Then, and only then, the sleeper pays for the fence of all running
-//     threads (shoal_fence_all), and looks once more. Objects whose publish has no claim (SHOAL_EC_UNCLAIMED) pay on every
-//     sleep. Where the kernel has no such fence, the object is made with SHOAL_EC_EXCHANGE: publish is an exchange.
-//   [R4] a role's word dropped, after what it stood for is undone; pairs with [A4] its next owner's take (core/robust.c).
+//     The attempt sees no claim: the claim, so the load of ev, comes later and sees W. It sees one: the load of ev may
+//     have run before its publish left the store buffer. Then, and only then, the sleeper pays for the fence of all
+//     running threads (shoal_fence_all), and looks once more. Objects whose publish has no claim (SHOAL_EC_UNCLAIMED)
+//     pay on every sleep. Where the kernel has no such fence, the object is made with SHOAL_EC_EXCHANGE: publish is an
+//     exchange.
+//   [R4] a role's word dropped, after what it stood for is undone; pairs with [A4] its next owner's take
+//   (core/robust.c).
 //
 // SAFETY   all functions from any thread of any process; after fork a child has no roles: it joins anew.
-//          In a signal handler, whatever it interrupts: an operation with SHOAL_TRY if its thread has the role already (it may
-//          reap the dead: core/robust.h says why that is harmless), in a process that has made no more handles than
-//          SHOAL_ROLE_CACHE_: with more, the interrupted call may hold another handle's role. Not: join, leave, a wait.
-// CRASH    at any instruction: no survivor sleeps beside work. Within what the kernel promises at once, else in a second.
-// COST     nobody asleep: two stores to the thread's own robust head, two loads of one shared line. A sleep: one system call;
-//          a wake: one. A role: 64 bytes.
+//          In a signal handler, whatever it interrupts: an operation with SHOAL_TRY if its thread has the role already
+//          (it may reap the dead: core/robust.h says why that is harmless), in a process that has made no more handles
+//          than SHOAL_ROLE_CACHE_: with more, the interrupted call may hold another handle's role. Not: join, leave, a
+//          wait.
+// CRASH    at any instruction: no survivor sleeps beside work. Within what the kernel promises at once, else in a
+//          second.
+// COST     nobody asleep: two stores to the thread's own robust head, two loads of one shared line. A sleep: one system
+//          call; a wake: one. A role: 64 bytes.
 // SOURCE   prototype of this house, modelled in Spin with one death (tests/litmus) and swept (tests/crash).
 #pragma once
 
@@ -114,17 +120,18 @@ struct shoal_wait_ops {
   // Why its next attempt must fail: 0 there is nothing, the role that owns the claim in the way, or SHOAL_BLOCKER_NONE:
   // by now it need not fail.
   uint32_t (*blocker)(struct shoal_eventcount_view *view, int side);
-  // Undoes or hands on what `role` holds. Nobody else changes it meanwhile. Its caller rings afterwards. 0; or, nothing changed,
-  // why not by `deadline` (SHOAL_TRY: within a second): -ETIMEDOUT, -EDEADLK.
+  // Undoes or hands on what `role` holds. Nobody else changes it meanwhile. Its caller rings afterwards. 0; or, nothing
+  // changed, why not by `deadline` (SHOAL_TRY: within a second): -ETIMEDOUT, -EDEADLK.
   int (*recover)(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline);
-  // End of the stream: 1 if other roles hold claims that could come back if they died, and `me` holds none. May be NULL.
+  // End of the stream: 1 if other roles hold claims that could come back if they died, and `me` holds none. May be
+  // NULL.
   int (*held)(struct shoal_eventcount_view *view, uint32_t me);
   // The calling thread is about to have a role on `side`: 0, or why not. May be NULL.
   int (*join)(struct shoal_eventcount_view *view, int side);
   // When an attempt may have another result though nobody wakes it (CLOCK_MONOTONIC); INT64_MAX: never. May be NULL.
   int64_t (*due)(struct shoal_eventcount_view *view, int side);
-  // Whether this handle has taken its role on `side` for the calling thread, as its private memory knows. NULL: there is nothing
-  // private to a role, and the shared words are believed.
+  // Whether this handle has taken its role on `side` for the calling thread, as its private memory knows. NULL: there
+  // is nothing private to a role, and the shared words are believed.
   int (*owns)(struct shoal_eventcount_view *view, int side);
 };
 #define SHOAL_BLOCKER_NONE UINT32_MAX
@@ -134,14 +141,14 @@ struct shoal_eventcount_view {  // private; the object embeds it in its handle
   struct shoal_role *roles;  // role r is roles[r - 1]: producers first, then consumers
   uint32_t count[2];
   uint32_t flags;
-  // So often, at most, who has spun in vain yields the processor and attempts again before it arms; 0: never. While it yields
-  // nobody has to wake it, and it looks at no death. For objects whose sleepers outnumber the processors: each yield may last
-  // as long as the others run. The object sets it, after the attach.
+  // So often, at most, who has spun in vain yields the processor and attempts again before it arms; 0: never. While it
+  // yields nobody has to wake it, and it looks at no death. For objects whose sleepers outnumber the processors: each
+  // yield may last as long as the others run. The object sets it, after the attach.
   uint32_t yields;
   uint64_t id;  // of the handle, never used twice in a process
   const struct shoal_wait_ops *ops;
-  // Nobody lives on `side`: 1 if somebody may still come. NULL: as long as nobody was ever there. The object sets it, after
-  // the attach. Its answer may change with nobody ringing; then the re-check notices.
+  // Nobody lives on `side`: 1 if somebody may still come. NULL: as long as nobody was ever there. The object sets it,
+  // after the attach. Its answer may change with nobody ringing; then the re-check notices.
   int (*expected)(struct shoal_eventcount_view *view, int side);
 };
 
@@ -165,7 +172,8 @@ SHOAL_INLINE int shoal_role_mine(struct shoal_eventcount_view *view, int side);
 uint32_t shoal_role_known(struct shoal_eventcount_view *view, int side);
 // Makes the role what holds claims between calls: sleepers watch it from now on.
 void shoal_role_hold(struct shoal_eventcount_view *view, uint32_t role);
-// Gives back what the role holds, and the role. 0, also if the thread has none there; as `recover`, and nothing changed.
+// Gives back what the role holds, and the role. 0, also if the thread has none there; as `recover`, and nothing
+// changed.
 int shoal_role_leave(struct shoal_eventcount_view *view, int side);
 // Live roles of a side; a snapshot.
 uint32_t shoal_role_count(const struct shoal_eventcount_view *view, int side);
@@ -176,14 +184,15 @@ int shoal_role_reap(struct shoal_eventcount_view *view);
 
 // ---- waiting; list_op_pending points at the bell ----
 // `side` may be SHOAL_JOINER; `me` is then the thread's consumer role, or 0.
-// After an attempt that answered -EAGAIN. What an attempt answers, -EPIPE (closed, or no peer is left, and nothing can come
-// any more), -ETIMEDOUT; with SHOAL_TRY it does not sleep, but looks after the dead all the same: -EAGAIN; as `recover`.
+// After an attempt that answered -EAGAIN. What an attempt answers, -EPIPE (closed, or no peer is left, and nothing can
+// come any more), -ETIMEDOUT; with SHOAL_TRY it does not sleep, but looks after the dead all the same: -EAGAIN; as
+// `recover`.
 int shoal_eventcount_wait(struct shoal_eventcount_view *view, int side, uint32_t me, int (*attempt)(void *op), void *op,
                           shoal_deadline deadline) SHOAL_MUST_CHECK;
 // ---- the steps of a wait, for who waits for several things at once (ipc/queue/select.c); side by side, one for each ----
 //   arm - settle - futex_waitv on the bells, then the events and the witnesses of all - woken - attempt, or arm again
-//   Its role is a holder (shoal_role_hold): pending points at one bell only, so that the others who sleep at these objects
-//   have to watch its liveness word. Who leaves with what it took elsewhere hands on.
+//   Its role is a holder (shoal_role_hold): pending points at one bell only, so that the others who sleep at these
+//   objects have to watch its liveness word. Who leaves with what it took elsewhere hands on.
 struct shoal_sleeper_ {  // private; zeroed, but for what its user sets
   struct shoal_eventcount_view *view;
   int (*attempt)(void *op);
@@ -207,13 +216,14 @@ struct shoal_sleeper_ {  // private; zeroed, but for what its user sets
 void shoal_sleeper_arm_(struct shoal_sleeper_ *s);
 // Attempts and looks until there is a result, or nothing that moves (-EAGAIN: sleep).
 int shoal_sleeper_settle_(struct shoal_sleeper_ *s);
-// After a sleep that somebody, or nobody for too long, ended. BY_EVENT: also by the event of another object, which may hide
-// that it was woken here.
+// After a sleep that somebody, or nobody for too long, ended. BY_EVENT: also by the event of another object, which may
+// hide that it was woken here.
 enum shoal_woken_ { SHOAL_WOKEN_BY_EVENT_, SHOAL_WOKEN_BY_DEATH_, SHOAL_WOKEN_LATE_ };
 void shoal_sleeper_woken_(struct shoal_sleeper_ *s, enum shoal_woken_ by);
 // No sleep of it goes on beyond this time (nanoseconds, CLOCK_MONOTONIC): the object may have something of itself then.
 int64_t shoal_sleeper_due_(const struct shoal_sleeper_ *s);
-// It slept, and leaves without taking anything here: if somebody may have woken it here since it armed, another is woken.
+// It slept, and leaves without taking anything here: if somebody may have woken it here since it armed, another is
+// woken.
 void shoal_sleeper_hand_on_(struct shoal_sleeper_ *s);
 
 // For everybody, until it is reopened; rings.
@@ -228,7 +238,8 @@ SHOAL_INLINE int shoal_eventcount_asleep_(const struct shoal_eventcount *shm, in
   // [C1] comes after the claim's compare-and-set; pairs with [A1]
   return (shoal_load32_seq_cst(&shm->ev[side]) & SHOAL_EV_W_) != 0;
 }
-// After a consumer has finished with something: a producer sleeps for room, or a consumer for the end of others' claims.
+// After a consumer has finished with something: a producer sleeps for room, or a consumer for the end of others'
+// claims.
 SHOAL_INLINE int shoal_eventcount_asleep_for_room_(const struct shoal_eventcount *shm) {
   return ((shoal_load32_seq_cst(&shm->ev[SHOAL_PRODUCER]) & SHOAL_EV_W_) |       // [C1]
           (shoal_load32_seq_cst(&shm->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_)) != 0;  // [C1]

@@ -1,8 +1,9 @@
 // sync/gate.h: where threads wait for something to become true, so that no death swallows a wake.
 //
-// A gate is a futex word whose owner part is always 0: SHOAL_GATE_W, somebody may sleep here, and one bit for its object.
-// That makes the kernel pass wakes on: a thread that points list_op_pending at such a word and dies - asleep, just woken, or
-// between making something true and waking - has the kernel wake one sleeper there (robust-futexes.rst, "pending").
+// A gate is a futex word whose owner part is always 0: SHOAL_GATE_W, somebody may sleep here, and one bit for its
+// object. That makes the kernel pass wakes on: a thread that points list_op_pending at such a word and dies - asleep,
+// just woken, or between making something true and waking - has the kernel wake one sleeper there (robust-futexes.rst,
+// "pending").
 //
 // USE (sync/semaphore.c is the model)
 //   void *pending = shoal_pending_set_(t, &obj->gate);                    // before anything others may wait for becomes true
@@ -13,18 +14,24 @@
 //   int rc = shoal_gate_wait_(&obj->gate, &ops, op, deadline);             // pending set, too
 //
 // THE BATON A wake is for one who may go on. Whoever was woken and finds more than it takes, or leaves without taking
-//   (deadline, error), passes it on: it wakes another. So it does not matter whom the kernel woke, or how often. What is left
-//   over after taking only the object can see: it wakes one more when shoal_gate_wait_ has answered.
+//   (deadline, error), passes it on: it wakes another. So it does not matter whom the kernel woke, or how often. What
+//   is left over after taking only the object can see: it wakes one more when shoal_gate_wait_ has answered.
 //   W stays until the kernel itself has cleared it and woken all (shoal_futex_clear_and_wake).
-// STATE  What an attempt looks at and the gate does not tell, `watch` adds with the value that the attempt failed on. Else one
-//   who has failed and is not asleep yet could fall asleep beside it: the wake went to another, who was killed, and when
-//   the kernel passed it on nobody was there; or the gate was rung and armed again. Nobody needs to wake on such a word.
-// WATCHING What a holder's death makes true nobody makes true by an operation. `watch` adds each word that the kernel would
-//   mark then (sync/seat.h, a robust word), also those that are free now: who holds them later is watched, too, although
-//   nobody tells the sleepers. The kernel wakes one of those who sleep on a word; that one rings, so that all look again.
-// ORDERING [G1] arm, then attempt    |  [G2] make it true, then asleep?   Both sequentially consistent: one sees the other.
+// STATE  What an attempt looks at and the gate does not tell, `watch` adds with the value that the attempt failed on.
+//        Else one
+//   who has failed and is not asleep yet could fall asleep beside it: the wake went to another, who was killed, and
+//   when the kernel passed it on nobody was there; or the gate was rung and armed again. Nobody needs to wake on such a
+//   word.
+// WATCHING What a holder's death makes true nobody makes true by an operation. `watch` adds each word that the kernel
+// would
+//   mark then (sync/seat.h, a robust word), also those that are free now: who holds them later is watched, too,
+//   although nobody tells the sleepers. The kernel wakes one of those who sleep on a word; that one rings, so that all
+//   look again.
+// ORDERING [G1] arm, then attempt    |  [G2] make it true, then asleep?   Both sequentially consistent: one sees the
+// other.
 // COST     nobody asleep: a load. A sleep, a wake: a system call.
-// SOURCE   the futex protocol of glibc's and musl's robust mutexes, where the word is the lock; core/robust.c is its twin.
+// SOURCE   the futex protocol of glibc's and musl's robust mutexes, where the word is the lock; core/robust.c is its
+//          twin.
 #pragma once
 
 #include "core/futex.h"
@@ -47,14 +54,14 @@ int shoal_watch_add_(struct shoal_watch_ *w, shoal_atomic32 *word, uint32_t valu
 struct shoal_gate_ops_ {
   // Takes what it can. Any answer but -EAGAIN ends the wait.
   int (*attempt)(void *op);
-  // Before a sleep, after an attempt that failed: deals with the dead, and adds to `w` what it would be wrong to sleep past
-  // (STATE, WATCHING); 1: attempt again first. With `w` NULL, when a wait ends in which there was a sleep: a wake may have
-  // been for a death, too, so deals with the dead again. NULL: the gate tells all.
+  // Before a sleep, after an attempt that failed: deals with the dead, and adds to `w` what it would be wrong to sleep
+  // past (STATE, WATCHING); 1: attempt again first. With `w` NULL, when a wait ends in which there was a sleep: a wake
+  // may have been for a death, too, so deals with the dead again. NULL: the gate tells all.
   int (*watch)(void *op, struct shoal_watch_ *w);
 };
 
-// Attempts, spins briefly, sleeps, until there is an answer, or `deadline`: -EAGAIN for SHOAL_TRY, -ETIMEDOUT. The caller has
-// pointed list_op_pending at the gate.
+// Attempts, spins briefly, sleeps, until there is an answer, or `deadline`: -EAGAIN for SHOAL_TRY, -ETIMEDOUT. The
+// caller has pointed list_op_pending at the gate.
 int shoal_gate_wait_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline);
 // The same without the spin, for an object that has spun in a way of its own. Not for SHOAL_TRY.
 int shoal_gate_sleep_(shoal_atomic32 *gate, const struct shoal_gate_ops_ *ops, void *op, shoal_deadline deadline);

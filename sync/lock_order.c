@@ -26,8 +26,8 @@ static unsigned name_of(const struct shoal_ordered_ *o) { return shoal_load64_re
 static int whole(const struct shoal_lock_order *order) {
   return __atomic_load_n(&order->magic_, __ATOMIC_RELAXED) == MAGIC;
 }
-// Where a shared word leads: the kernel looks first, and answers where we would crash. Writable, so that no constant passes for
-// an order.
+// Where a shared word leads: the kernel looks first, and answers where we would crash. Writable, so that no constant
+// passes for an order.
 static int is_order(const struct shoal_lock_order *order) {
   return shoal_readable_(order, sizeof *order) == sizeof *order && shoal_writable_(&order->writer.word) && whole(order);
 }

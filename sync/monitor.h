@@ -10,7 +10,8 @@
 //     if (rc == 0) items--, shoal_monitor_notify(&m, 1);
 //   }
 //
-// This process's view of the two, to be copied and thrown away: nothing of it is shared, and there is nothing to destroy.
+// This process's view of the two, to be copied and thrown away: nothing of it is shared, and there is nothing to
+// destroy.
 // SAFETY, ORDERING, CRASH, COST  those of sync/condition.h and of its lock.
 #pragma once
 

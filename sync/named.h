@@ -23,7 +23,8 @@
 //                   process uses it: its memory may be another object's when the name has gone
 //   unlink          -ENOENT, -EBADMSG. Who has it open goes on
 //
-// SAFETY, ORDERING, CRASH, COST  those of core/directory.h. To acquire, wait and release is no use of the segment: a child of
+// SAFETY, ORDERING, CRASH, COST  those of core/directory.h. To acquire, wait and release is no use of the segment: a
+//                                child of
 // fork that relies on what it inherited calls shoal_proc_self first, else the object goes with its parent.
 #pragma once
 
@@ -49,8 +50,8 @@ void shoal_named_note_(const struct shoal_object *object);
 int shoal_named_close_(struct shoal_segment *seg, const void *it);
 int shoal_named_unlink_(struct shoal_segment *seg, const char *name, const struct shoal_kind_ *kind);
 
-// SHOAL_NAMED_(x, parameters...). `x`: a struct, and what its functions begin with. Two forms beneath: to drop the comma
-// before no parameters is no standard C, and whoever includes this may compile with -Wpedantic.
+// SHOAL_NAMED_(x, parameters...). `x`: a struct, and what its functions begin with. Two forms beneath: to drop the
+// comma before no parameters is no standard C, and whoever includes this may compile with -Wpedantic.
 #define SHOAL_NAMED_(...) SHOAL_NAMED_PICK_(__VA_ARGS__, MORE, MORE, MORE, MORE, MORE, NONE, )(__VA_ARGS__)
 #define SHOAL_NAMED_PICK_(x, p1, p2, p3, p4, p5, which, ...) SHOAL_NAMED_##which##_
 #define SHOAL_NAMED_NONE_(x)                                                                            \

@@ -31,8 +31,8 @@ int shoal_once_destroy(struct shoal_once *once) {
   return rc;
 }
 
-// The runner. Killed before the store: not done. After it: done, and whoever takes the word sees that. A child that `fn` has
-// forked comes back here as well, and has nothing to say.
+// The runner. Killed before the store: not done. After it: done, and whoever takes the word sees that. A child that
+// `fn` has forked comes back here as well, and has nothing to say.
 static int run(struct shoal_once *once, int (*fn)(void *), void *arg) {
   count(&once->runs);
   int rc = fn(arg);

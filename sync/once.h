@@ -6,8 +6,8 @@
 //   rc = shoal_once_run(o, load, table, SHOAL_FOREVER);                      // 0: it is done
 //
 // SAFETY   run: any thread of any process; `fn` runs in one at a time, the others wait for its end. Run from inside
-//          `fn`: -EDEADLK. Not in signal handlers. The memory stays mapped while it runs. `fn` returns; a child of fork that
-//          returns from it has -EPERM, and changes nothing.
+//          `fn`: -EDEADLK. Not in signal handlers. The memory stays mapped while it runs. `fn` returns; a child of fork
+//          that returns from it has -EPERM, and changes nothing.
 // ORDERING [O1] done pairs with [O2] of whoever sees that it is: what `fn` wrote is seen; and what one that failed or
 //          died wrote is seen by the next that runs (core/robust.h).
 // CRASH    a runner dies, at any instruction: it is done, or the next in line runs `fn`, which may find what the dead

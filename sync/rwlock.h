@@ -4,39 +4,44 @@
 //   struct shoal_rwlock *l = ...shoal_rwlock_size(0) bytes of shared memory...;
 //   int rc = shoal_rwlock_init(l, 0);                              // once; or shoal_rwlock_create, by name
 //   rc = shoal_rwlock_read_acquire(l, SHOAL_FOREVER);          // or write_acquire
-//   if (rc == -EOWNERDEAD) { repair(); rc = shoal_rwlock_consistent(l); }  // held by the caller alone: a writer died inside
+//   if (rc == -EOWNERDEAD) { repair(); rc = shoal_rwlock_consistent(l); }  // held by the caller alone: a writer died
+//   inside
 //   if (rc) return rc;
 //   ...
 //   shoal_rwlock_read_release(l);                                  // or write_release
 //
-// A reader has a seat (sync/seat.h) and sits in it while it reads: it stores to no line that other readers use. A writer takes
-// a robust word (core/robust.h), shuts the door, and waits for one seated reader after the other. A reader that finds the door
-// shut rises and waits at the writer's word like a writer; when it has the word it sits down and gives the word on. So neither
-// side starves the other.
+// A reader has a seat (sync/seat.h) and sits in it while it reads: it stores to no line that other readers use. A
+// writer takes a robust word (core/robust.h), shuts the door, and waits for one seated reader after the other. A reader
+// that finds the door shut rises and waits at the writer's word like a writer; when it has the word it sits down and
+// gives the word on. So neither side starves the other.
 //
-// SAFETY   everything from any thread of any process; releases only by who acquired (-EPERM). A thread that reads may read
-//          again, writers waiting or not, and releases as often. A writer that would read, and a reader that would write, is
-//          refused (-EDEADLK). A child of fork holds nothing. Not in signal handlers. The memory stays mapped while the lock is
-//          held. init before, destroy after everything else. SHOAL_TRY may answer -EAGAIN because of another's try.
-//          -ENOSYS to open: this process may not use membarrier. Of a lock in memory of the caller's nobody asks: there a process
-//          that may not is to make it.
+// SAFETY   everything from any thread of any process; releases only by who acquired (-EPERM). A thread that reads may
+//          read again, writers waiting or not, and releases as often. A writer that would read, and a reader that would
+//          write, is refused (-EDEADLK). A child of fork holds nothing. Not in signal handlers. The memory stays mapped
+//          while the lock is held. init before, destroy after everything else. SHOAL_TRY may answer -EAGAIN because of
+//          another's try. -ENOSYS to open: this process may not use membarrier. Of a lock in memory of the caller's
+//          nobody asks: there a process that may not is to make it.
 //          A reader for whom there is no seat has the lock alone, as a writer has.
-// ORDERING [W1] the writer shuts the door, then looks at the seats  |  [B1] the reader sits down, then looks at the door
+// ORDERING [W1] the writer shuts the door, then looks at the seats  |  [B1] the reader sits down, then looks at the
+// door
 //            All sequentially consistent: one sees the other.
-//          [W2] the writer says that it will sleep, then looks at the seat  |  [B2] the reader rises, then looks at the door
-//            The reader has no barrier between the two: the writer pays for it (shoal_fence_all), once before it sleeps. Where
-//            the kernel has no such fence the reader rises with an exchange (SHOAL_RWLOCK_EXCHANGE_).
-//          [W3] the door is opened: what was written is seen; pairs with [B1]. [B2] pairs with [W1] of the next writer: what is
-//          written then was not read before.
-// CRASH    a reader dies: its seat is marked, who waits for it is woken, nothing is in doubt. A writer dies that waited: the
-//          same. One that was inside, or a reader that had the lock alone: the next taker has -EOWNERDEAD and the lock alone,
-//          a reader too; it repairs what the lock guards and says so (consistent). If it dies before, the next has
-//          -EOWNERDEAD again; if it releases before, the lock is -ENOTRECOVERABLE for all, those who sleep now included.
-// COST     read pair: an exchange, eleven stores to the thread's own lines, two loads of one line that only writers change.
-//          write pair: two compare-and-sets, an exchange, a look at each seat that was ever taken. A writer that sleeps: a
-//          system call for the fence, one for the sleep, one in each reader that leaves meanwhile. A thread for whom there is no
-//          seat asks the kernel at each acquire which of those who have one live still.
-// SOURCE   readers' own lines: Linux's percpu-rwsem and lglocks, ck_brlock, folly::SharedMutex; the writer's fence: percpu-rwsem.
+//          [W2] the writer says that it will sleep, then looks at the seat  |  [B2] the reader rises, then looks at the
+//          door
+//            The reader has no barrier between the two: the writer pays for it (shoal_fence_all), once before it
+//            sleeps. Where the kernel has no such fence the reader rises with an exchange (SHOAL_RWLOCK_EXCHANGE_).
+//          [W3] the door is opened: what was written is seen; pairs with [B1]. [B2] pairs with [W1] of the next writer:
+//          what is written then was not read before.
+// CRASH    a reader dies: its seat is marked, who waits for it is woken, nothing is in doubt. A writer dies that
+//          waited: the same. One that was inside, or a reader that had the lock alone: the next taker has -EOWNERDEAD
+//          and the lock alone, a reader too; it repairs what the lock guards and says so (consistent). If it dies
+//          before, the next has -EOWNERDEAD again; if it releases before, the lock is -ENOTRECOVERABLE for all, those
+//          who sleep now included.
+// COST     read pair: an exchange, eleven stores to the thread's own lines, two loads of one line that only writers
+//          change. write pair: two compare-and-sets, an exchange, a look at each seat that was ever taken. A writer
+//          that sleeps: a system call for the fence, one for the sleep, one in each reader that leaves meanwhile. A
+//          thread for whom there is no seat asks the kernel at each acquire which of those who have one live still.
+// SOURCE   readers' own lines: Linux's percpu-rwsem and lglocks, ck_brlock, folly::SharedMutex; the writer's fence:
+//          percpu-rwsem.
 #pragma once
 
 #include <errno.h>
@@ -80,8 +85,8 @@ int shoal_rwlock_destroy(struct shoal_rwlock *l);
 int shoal_rwlock_check_(const struct shoal_rwlock *l, uint64_t size);
 SHOAL_NAMED_(shoal_rwlock, uint32_t threads)  // _create, _open, _open_or_create, _close, _unlink
 
-// 0 or, held by the caller alone, -EOWNERDEAD; -EDEADLK, -ENOTRECOVERABLE, -EINVAL; -EAGAIN (SHOAL_TRY), -ETIMEDOUT. Sleep.
-// -EOVERFLOW: the thread reads 2^32 deep, or 2^32 - 1 where it has no seat.
+// 0 or, held by the caller alone, -EOWNERDEAD; -EDEADLK, -ENOTRECOVERABLE, -EINVAL; -EAGAIN (SHOAL_TRY), -ETIMEDOUT.
+// Sleep. -EOVERFLOW: the thread reads 2^32 deep, or 2^32 - 1 where it has no seat.
 SHOAL_INLINE int shoal_rwlock_read_acquire(struct shoal_rwlock *l, shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_rwlock_write_acquire(struct shoal_rwlock *l, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // 0; -EPERM: the caller does not read, does not write.
@@ -94,7 +99,8 @@ int shoal_rwlock_consistent(struct shoal_rwlock *l);
 // The calling thread will not read for long: its seat is for another. 0; -EBUSY: it reads.
 int shoal_rwlock_leave(struct shoal_rwlock *l);
 
-// For a block (sync/with.h): SHOAL_WITH (rc, shoal_reading(l)) { ... }, or shoal_writing(l), which may downgrade inside.
+// For a block (sync/with.h): SHOAL_WITH (rc, shoal_reading(l)) { ... }, or shoal_writing(l), which may downgrade
+// inside.
 struct shoal_rwlock_reading;
 struct shoal_rwlock_writing;
 SHOAL_INLINE struct shoal_rwlock_reading *shoal_reading(struct shoal_rwlock *l) {

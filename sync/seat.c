@@ -40,7 +40,8 @@ static struct shoal_seat *take(struct shoal_seats *s, uint32_t i, uint64_t from)
     shoal_cas64_acq_rel(&seat->live.user_, &me, from);  // [R3]
     return NULL;
   }
-  // The second of two heirs, the first killed before it let go, may have made it nobody's after we had taken it, then let go.
+  // The second of two heirs, the first killed before it let go, may have made it nobody's after we had taken it, then
+  // let go.
   if (shoal_seat_owner_(seat) != me) return NULL;
   uint32_t top = shoal_load32_relaxed(&s->top);
   while (top < i + 1 && !shoal_cas32_seq_cst(&s->top, &top, i + 1)) continue;  // [R1] pairs with [A1]

@@ -2,8 +2,8 @@
 //
 // An object that must know who holds something of it - a read lock, a place in line, a party's arrival - has a table of
 // seats behind it. A thread takes a seat with its first use and keeps it. It *sits* while it matters to others that it
-// lives: then the seat's live word is enlisted (core/robust.h), and the kernel marks it at the thread's death and wakes one
-// who sleeps on it. Taking a seat costs a scan; sitting and rising a few stores to the thread's own line.
+// lives: then the seat's live word is enlisted (core/robust.h), and the kernel marks it at the thread's death and wakes
+// one who sleeps on it. Taking a seat costs a scan; sitting and rising a few stores to the thread's own line.
 //
 // USE
 //   struct shoal_seat *seat = shoal_seat_mine_(t, &obj->seats);   // NULL: none is free; reap, and ask once more
@@ -14,16 +14,17 @@
 //
 // WORDS
 //   live        0, or TID | FUTEX_WAITERS of who sits; marked by the kernel; of an heir while it empties a dead one's seat
-//   live.user_  whose seat it is: shoal_thread_'s id, which no later thread with the same tid has. A seat whose owner is no
-//               more, and did not sit, is taken over as it is: its words are 0.
-//   event record op spare, live.state   the object's. Written by the owner, or its heir, unless the object says otherwise
+//   live.user_  whose seat it is: shoal_thread_'s id, which no later thread with the same tid has. A seat whose owner
+//               is no more, and did not sit, is taken over as it is: its words are 0.
+//   event record op spare, live.state   the object's. Written by the owner, or its heir, unless the object says
+//   otherwise
 //
-// SAFETY   any thread of any process that maps the object. A child of fork has no seat, nor has a program after exec. Whoever
-//          sits has the object's memory in its robust list: it stays mapped until it has risen. The table is found behind
-//          struct shoal_seats, which is the last member of its object.
+// SAFETY   any thread of any process that maps the object. A child of fork has no seat, nor has a program after exec.
+//          Whoever sits has the object's memory in its robust list: it stays mapped until it has risen. The table is
+//          found behind struct shoal_seats, which is the last member of its object.
 // CRASH    reaping: an heir at a time adopts the word, undoes, frees. If it dies, its own death marks the word again.
-//          Whoever died without sitting counts as alive until its parent has waited for it, and as long as another thread has its
-//          number: after exec, its own. Such a seat is another's late, at worst -EUSERS says so.
+//          Whoever died without sitting counts as alive until its parent has waited for it, and as long as another
+//          thread has its number: after exec, its own. Such a seat is another's late, at worst -EUSERS says so.
 // COST     mine: two loads of thread-local memory, one of the table's head and one of the seat. 64 bytes a seat.
 #pragma once
 
@@ -70,8 +71,8 @@ SHOAL_INLINE uint32_t shoal_seats_count_(const struct shoal_seats *s) {
 }
 // How many seats to look at.
 SHOAL_INLINE uint32_t shoal_seats_top_(const struct shoal_seats *s) {
-  // [A1] pairs with [R1] in sync/seat.c: the seats below were taken. Both sequentially consistent, as is an exchange that sits
-  // down: who does not see what was stored before this look is seen by it
+  // [A1] pairs with [R1] in sync/seat.c: the seats below were taken. Both sequentially consistent, as is an exchange
+  // that sits down: who does not see what was stored before this look is seen by it
   uint32_t top = shoal_load32_seq_cst(&s->top), count = shoal_seats_count_(s);
   return top < count ? top : count;
 }
@@ -98,8 +99,9 @@ SHOAL_INLINE uint64_t shoal_seat_owner_(const struct shoal_seat *seat) {
   return shoal_load64_relaxed(&seat->live.user_);
 }
 
-// `t` is shoal_self_(). The thread's seat if it is remembered, else NULL: shoal_seat_known_ looks for it. The memory may be
-// another object's by now, with fewer seats: one that is not the thread's is not remembered. What is, has been touched before.
+// `t` is shoal_self_(). The thread's seat if it is remembered, else NULL: shoal_seat_known_ looks for it. The memory
+// may be another object's by now, with fewer seats: one that is not the thread's is not remembered. What is, has been
+// touched before.
 SHOAL_INLINE struct shoal_seat *shoal_seat_recall_(struct shoal_thread_ *t, struct shoal_seats *s) {
   const struct shoal_seat_cache_ *e = shoal_seat_cached_(s);
   if (SHOAL_UNLIKELY(e->seats != s || e->index >= shoal_seats_said_(s))) return NULL;
@@ -146,8 +148,8 @@ SHOAL_INLINE uint32_t shoal_seat_word_(const struct shoal_seat *seat) {
 // Its owner died sitting, and nobody has undone that yet.
 SHOAL_INLINE int shoal_seat_is_dead_(uint32_t word) { return shoal_robust_is_dead(word) && !shoal_robust_owner(word); }
 
-// Adopts each dead seat, calls `recover`, which leaves event, record and op 0, and frees it; wakes all who watch it. How
-// many. Two at once: each seat by one of them.
+// Adopts each dead seat, calls `recover`, which leaves event, record and op 0, and frees it; wakes all who watch it.
+// How many. Two at once: each seat by one of them.
 int shoal_seat_reap_(struct shoal_seats *s, void (*recover)(struct shoal_seat *seat, void *arg), void *arg);
 // The same with one seat: whether it was dead, and the caller its heir.
 int shoal_seat_reap_one_(struct shoal_seat *seat, void (*recover)(struct shoal_seat *seat, void *arg), void *arg);

@@ -67,8 +67,8 @@ static int attempt_held(void *op) {
   return -EAGAIN;
 }
 
-// The first sleeper of all makes sure that whoever has not seen that somebody sleeps here has its release seen. One that may not
-// leaves that to the next; what it misses until then, it sees when it looks again.
+// The first sleeper of all makes sure that whoever has not seen that somebody sleeps here has its release seen. One
+// that may not leaves that to the next; what it misses until then, it sees when it looks again.
 static int fence_once(struct shoal_semaphore *s) {
   if (shoal_load32_acquire(&s->fenced)) return 0;  // [P5] pairs with [P6]
   shoal_or32_seq_cst(&s->gate, SHOAL_GATE_FLAG);   // [P4] pairs with [P3]

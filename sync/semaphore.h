@@ -9,29 +9,32 @@
 //
 //   rc = shoal_semaphore_init(items, 0, 0, SHOAL_SEMAPHORE_CONSUMED);    // producers release, consumers acquire
 //
-// A PERMIT is a robust word of its own (core/robust.h): free, or held by the thread whose TID it is. Acquiring takes a free
-//   one, so what a death does to it is what it does to a lock: the kernel marks the word and wakes one who sleeps on it, and
-//   there is nothing to count, to undo or to repair. A thread takes again the permit that it had last, for that line is
-//   still its own. A permit of SHOAL_SEMAPHORE_CONSUMED is used up when it is acquired: such a semaphore is one number.
-// BOUND    the most permits there can be. A release by a thread that holds none adds one, as Python's does, up to the bound:
-//          a bounded semaphore is one whose bound is its value. Beyond it: -EOVERFLOW. Who acquires here and lets another
-//          thread release wants SHOAL_SEMAPHORE_CONSUMED, where nobody holds anything.
-// SAFETY   every operation from any thread of any process. A child of fork holds none of its parent's permits. Release of a
-//          CONSUMED one also in a signal handler, if its thread has used this library before. The memory stays mapped while
-//          a permit is held; where a process has mapped it twice, a thread keeps to one of the two. init before, destroy
-//          after everything else.
-//          -ENOSYS to open: this process may not use membarrier, and nobody has slept here yet. Of an object in memory of the
-//          caller's nobody asks: there a process that may not is to make it.
+// A PERMIT is a robust word of its own (core/robust.h): free, or held by the thread whose TID it is. Acquiring takes a
+// free
+//   one, so what a death does to it is what it does to a lock: the kernel marks the word and wakes one who sleeps on
+//   it, and there is nothing to count, to undo or to repair. A thread takes again the permit that it had last, for that
+//   line is still its own. A permit of SHOAL_SEMAPHORE_CONSUMED is used up when it is acquired: such a semaphore is one
+//   number.
+// BOUND    the most permits there can be. A release by a thread that holds none adds one, as Python's does, up to the
+//          bound: a bounded semaphore is one whose bound is its value. Beyond it: -EOVERFLOW. Who acquires here and
+//          lets another thread release wants SHOAL_SEMAPHORE_CONSUMED, where nobody holds anything.
+// SAFETY   every operation from any thread of any process. A child of fork holds none of its parent's permits. Release
+//          of a CONSUMED one also in a signal handler, if its thread has used this library before. The memory stays
+//          mapped while a permit is held; where a process has mapped it twice, a thread keeps to one of the two. init
+//          before, destroy after everything else.
+//          -ENOSYS to open: this process may not use membarrier, and nobody has slept here yet. Of an object in memory
+//          of the caller's nobody asks: there a process that may not is to make it.
 // ORDERING [P1] a release pairs with [P2] the acquisition of the same permit: what was written before is seen after.
 //          [P3] give back, then: does anybody sleep?   |  [P4] arm the gate, then: is a permit free?
-//          Until somebody has slept here the first is a store and a load, and the first sleeper makes all running threads pass
-//          a barrier between them (shoal_fence_all), once for good; from then on whoever releases passes one itself.
-// CRASH    acquire: the word is not the victim's, or it is marked. release: it is marked, or free and list_op_pending points
-//          at it, so that the kernel wakes one of those who sleep on it. Asleep, or just woken: at the gate (sync/gate.h).
-//          Who takes one while others sleep, and sees another free, wakes one more: so no wake is lost with a thread that was
-//          about to take a permit which then another took.
-// COST     uncontended pair: one compare-and-set; one more barrier once somebody has slept here. Sleeping costs a look at every
-//          permit. 64 bytes, and 64 for each permit that can be held.
+//          Until somebody has slept here the first is a store and a load, and the first sleeper makes all running
+//          threads pass a barrier between them (shoal_fence_all), once for good; from then on whoever releases passes
+//          one itself.
+// CRASH    acquire: the word is not the victim's, or it is marked. release: it is marked, or free and list_op_pending
+//          points at it, so that the kernel wakes one of those who sleep on it. Asleep, or just woken: at the gate
+//          (sync/gate.h). Who takes one while others sleep, and sees another free, wakes one more: so no wake is lost
+//          with a thread that was about to take a permit which then another took.
+// COST     uncontended pair: one compare-and-set; one more barrier once somebody has slept here. Sleeping costs a look
+//          at every permit. 64 bytes, and 64 for each permit that can be held.
 // SOURCE   of this house. Modelled in tests/litmus/semaphore.pml.
 #pragma once
 
@@ -65,7 +68,8 @@ struct shoal_semaphore {
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_semaphore) == 64, "the permits follow on lines of their own");
 
-// Bytes for at most `bound` permits; 0: too many, or none at all. With SHOAL_SEMAPHORE_CONSUMED `bound` does not matter.
+// Bytes for at most `bound` permits; 0: too many, or none at all. With SHOAL_SEMAPHORE_CONSUMED `bound` does not
+// matter.
 uint64_t shoal_semaphore_size(uint32_t bound, uint32_t flags);
 // `bound` 0: as `value`, or SHOAL_SEMAPHORE_MAX if they are consumed. 0, -EINVAL, -ENOSYS, -ENOMEM.
 int shoal_semaphore_init(struct shoal_semaphore *s, uint32_t value, uint32_t bound, uint32_t flags) SHOAL_MUST_CHECK;
@@ -108,7 +112,8 @@ int shoal_semaphore_begin_(struct shoal_semaphore_op_ *op, struct shoal_semaphor
 int shoal_semaphore_attempt_(struct shoal_semaphore_op_ *op);  // 0: it has one; -EAGAIN
 int shoal_semaphore_look_(struct shoal_semaphore_op_ *op);     // 0: one can be had; -EAGAIN
 void shoal_semaphore_arm_(struct shoal_semaphore_op_ *op);
-// w: the gate, their number, then the permits that somebody may die with, as many as there is room for. 1: attempt again.
+// w: the gate, their number, then the permits that somebody may die with, as many as there is room for. 1: attempt
+// again.
 int shoal_semaphore_watch_(struct shoal_semaphore_op_ *op, struct shoal_watch_ *w);
 // At once, whatever the sleeper goes on to take: what woke it may have been meant for another, too.
 void shoal_semaphore_woken_(struct shoal_semaphore_op_ *op, int late);

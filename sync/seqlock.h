@@ -12,24 +12,27 @@
 //   draft->bid += 1;
 //   rc = quote_commit(s);                                    // shoal_seqlock_cancel: as if never begun
 //
-// There are two copies, of versions n and n - 1 (the "latch"). A writer, who holds a robust word (core/robust.h), fills the older
-// one with version n + 1 and publishes it by one store. A reader copies the younger one, and does so again if its place was
-// filled anew meanwhile: not before version n + 2 is begun.
+// There are two copies, of versions n and n - 1 (the "latch"). A writer, who holds a robust word (core/robust.h), fills
+// the older one with version n + 1 and publishes it by one store. A reader copies the younger one, and does so again if
+// its place was filled anew meanwhile: not before version n + 2 is begun.
 //
 //   sequence   twice the version that is to be read; one more from when the next one's words are written
 //
-// SAFETY   load: any thread, in signal handlers, through a read-only mapping. store, begin, commit, cancel: any thread; whoever
-//          has begun commits or cancels (-EPERM) and begins nothing more (-EDEADLK). The memory stays mapped meanwhile. The
-//          draft is the writer's alone. The value is copied byte by byte: it has no pointers that mean anything elsewhere.
+// SAFETY   load: any thread, in signal handlers, through a read-only mapping. store, begin, commit, cancel: any thread;
+//          whoever has begun commits or cancels (-EPERM) and begins nothing more (-EDEADLK). The memory stays mapped
+//          meanwhile. The draft is the writer's alone. The value is copied byte by byte: it has no pointers that mean
+//          anything elsewhere.
 // ORDERING [S1] the sequence is published after the words; pairs with [S2], who reads it before them.
-//          [S3], [S4] are [W1], [W2] of core/words.h: each word is written after the sequence has said so; who reads such a
-//          word in the older place sees, after it, a sequence that tells it to begin again. Released and acquired word by
-//          word, so that no fence is needed that a sanitizer does not know; on x86-64 these are plain moves.
-// CRASH    a writer dies, at any instruction: readers read the last version that was published. The next writer begins from
-//          that; nothing is in doubt, so nobody is told. Readers hold nothing.
-// COST     load: two loads of the sequence, one of each word; again for each two versions that were published meanwhile. It is
-//          never blocked, by a dead or stopped writer either, but has no bound beside writers who never pause. store: what a
-//          lock costs, and a store a word; commit the same. Values of at most 24 bytes share the sequence's line.
+//          [S3], [S4] are [W1], [W2] of core/words.h: each word is written after the sequence has said so; who reads
+//          such a word in the older place sees, after it, a sequence that tells it to begin again. Released and
+//          acquired word by word, so that no fence is needed that a sanitizer does not know; on x86-64 these are plain
+//          moves.
+// CRASH    a writer dies, at any instruction: readers read the last version that was published. The next writer begins
+//          from that; nothing is in doubt, so nobody is told. Readers hold nothing.
+// COST     load: two loads of the sequence, one of each word; again for each two versions that were published
+//          meanwhile. It is never blocked, by a dead or stopped writer either, but has no bound beside writers who
+//          never pause. store: what a lock costs, and a store a word; commit the same. Values of at most 24 bytes share
+//          the sequence's line.
 // SOURCE   Linux's seqcount_latch; Boehm, "Can Seqlocks Get Along with Programming Language Memory Models?", MSPC 2012.
 #pragma once
 

@@ -24,8 +24,8 @@
 //   semaphore       one permit, given back on the way out: also one of SHOAL_SEMAPHORE_CONSUMED, which is then only lent. Its
 //                   holder's death leaves nothing in doubt: `rc` is never -EOWNERDEAD
 //   monitor         a condition and its lock (sync/monitor.h): the lock is held, and the block may wait for the condition.
-//                   A condition alone does not know its lock, so it cannot be held. Where a wait in the block has lost the
-//                   lock (-ENOTRECOVERABLE, -EDEADLK), leaving it lets go of nothing
+//                   A condition alone does not know its lock, so it cannot be held. Where a wait in the block has lost
+//                   the lock (-ENOTRECOVERABLE, -EDEADLK), leaving it lets go of nothing
 //   holdable        what the rooms above have: the member `hold` of the view of a value or an array, `&a.hold`
 //
 // A TYPE is known here by one line of SHOAL_WITH_KINDS_ and its header's #include: (name, acquire, release), for
@@ -44,7 +44,8 @@
 #include "sync/rwlock.h"
 #include "sync/semaphore.h"
 
-// Of an object that this room does not know: the first member of a process's own view of it. The functions are the view's.
+// Of an object that this room does not know: the first member of a process's own view of it. The functions are the
+// view's.
 struct shoal_holdable {
   int (*acquire)(struct shoal_holdable *it, shoal_deadline deadline);  // 0 or, held just as well, -EOWNERDEAD
   int (*release)(struct shoal_holdable *it);

@@ -1,5 +1,5 @@
-// bench/against/ck.h: Concurrency Kit's ck_ring (libck-dev). Its slots hold any type; the multi-producer form waits inside
-// for a producer that has claimed and not published yet.
+// bench/against/ck.h: Concurrency Kit's ck_ring (libck-dev). Its slots hold any type; the multi-producer form waits
+// inside for a producer that has claimed and not published yet.
 #pragma once
 
 #include <ck_pr.h>

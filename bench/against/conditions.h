@@ -1,6 +1,6 @@
-// bench/against/conditions.h: what others have to wait with, under a lock. pthread's, of glibc, lives between processes.
-// absl::CondVar (libabsl-dev) and nsync_cv (libnsync-dev) do not: theirs are threads, which is in their favour. None of
-// them tells of a death.
+// bench/against/conditions.h: what others have to wait with, under a lock. pthread's, of glibc, lives between
+// processes. absl::CondVar (libabsl-dev) and nsync_cv (libnsync-dev) do not: theirs are threads, which is in their
+// favour. None of them tells of a death.
 #pragma once
 
 #include <absl/synchronization/mutex.h>

@@ -1,5 +1,5 @@
-// bench/against/dict_servers.h: what else keeps values by their keys for many processes: a file that all map (LMDB), a server at a Unix
-// socket (Redis), Python's manager.
+// bench/against/dict_servers.h: what else keeps values by their keys for many processes: a file that all map (LMDB), a
+// server at a Unix socket (Redis), Python's manager.
 #pragma once
 
 #include <fcntl.h>

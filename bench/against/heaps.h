@@ -26,8 +26,8 @@ struct Jemalloc : OfAProcess {  // every program of this house is linked with it
   void free(void *block) { ::free(block); }
 };
 struct Glibc : OfAProcess {
-  // Two threads must not be the first to use it: it expects that pthread_create has, but that calls jemalloc here. Both would
-  // believe that the main arena is theirs, and the second to end aborts.
+  // Two threads must not be the first to use it: it expects that pthread_create has, but that calls jemalloc here. Both
+  // would believe that the main arena is theirs, and the second to end aborts.
   Glibc(void *memory, size_t bytes) : OfAProcess(memory, bytes) { __libc_free(__libc_malloc(1)); }
   void *alloc(size_t bytes) { return __libc_malloc(bytes); }
   void free(void *block) { __libc_free(block); }

@@ -1,5 +1,5 @@
-// bench/against/iceoryx.h: iceoryx (libiceoryx-posh-dev), a publisher and one subscriber, who looks all the time. What lives for all
-// its users (RouDi) runs in a process of its own for as long as one measurement.
+// bench/against/iceoryx.h: iceoryx (libiceoryx-posh-dev), a publisher and one subscriber, who looks all the time. What
+// lives for all its users (RouDi) runs in a process of its own for as long as one measurement.
 #pragma once
 
 #include <fcntl.h>

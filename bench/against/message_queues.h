@@ -1,5 +1,6 @@
-// bench/against/message_queues.h: queues of messages between processes: POSIX's, in the kernel, and Boost.Interprocess's
-// (libboost-dev), under a mutex in shared memory. Both ends block; each producer ends with a message that ends one consumer.
+// bench/against/message_queues.h: queues of messages between processes: POSIX's, in the kernel, and
+// Boost.Interprocess's (libboost-dev), under a mutex in shared memory. Both ends block; each producer ends with a
+// message that ends one consumer.
 #pragma once
 
 #include <fcntl.h>

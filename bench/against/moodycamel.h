@@ -1,7 +1,8 @@
-// bench/against/moodycamel.h: moodycamel's queues (libreaderwriterqueue-dev, libconcurrentqueue-dev). They hold pointers to
-// blocks on the heap, so they run between threads of one process, which is in their favour. So is this: ConcurrentQueue is
-// used with tokens and grows without bound, so its producers never wait (bounded, its producers can starve each other of
-// blocks for good). The queue itself lies on the heap too: the process of the threads has it by fork.
+// bench/against/moodycamel.h: moodycamel's queues (libreaderwriterqueue-dev, libconcurrentqueue-dev). They hold
+// pointers to blocks on the heap, so they run between threads of one process, which is in their favour. So is this:
+// ConcurrentQueue is used with tokens and grows without bound, so its producers never wait (bounded, its producers can
+// starve each other of blocks for good). The queue itself lies on the heap too: the process of the threads has it by
+// fork.
 #pragma once
 
 #include <concurrentqueue/concurrentqueue.h>

@@ -1,5 +1,5 @@
-// bench/against/mpi.h: two ranks, a message each way of saying it: MPI_Send and MPI_Recv. Included by mpi_peer.cc only: Open MPI
-// and MPICH each have a header of this name, and cannot be in one program.
+// bench/against/mpi.h: two ranks, a message each way of saying it: MPI_Send and MPI_Recv. Included by mpi_peer.cc only:
+// Open MPI and MPICH each have a header of this name, and cannot be in one program.
 #pragma once
 
 #define OMPI_SKIP_MPICXX 1

@@ -1,5 +1,6 @@
-// bench/against/mpi_peer.cc: a rank of `mpirun -n 2 mpi_peer BYTES PLACE`: a lane of the measurement at PLACE, in which BYTES at a
-// time are sent, or received. Built once against Open MPI and once against MPICH; run by bench/bytes_bench.cc.
+// bench/against/mpi_peer.cc: a rank of `mpirun -n 2 mpi_peer BYTES PLACE`: a lane of the measurement at PLACE, in which
+// BYTES at a time are sent, or received. Built once against Open MPI and once against MPICH; run by
+// bench/bytes_bench.cc.
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// bench/against/rte.h: DPDK's rte_ring (libdpdk-dev), in its single and its default (multi) forms. It needs nothing else of
-// DPDK: rte_ring_init places it in any memory.
+// bench/against/rte.h: DPDK's rte_ring (libdpdk-dev), in its single and its default (multi) forms. It needs nothing
+// else of DPDK: rte_ring_init places it in any memory.
 #pragma once
 
 #include <rte_config.h>

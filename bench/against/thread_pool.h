@@ -1,5 +1,5 @@
-// bench/against/thread_pool.h: the thread pool that everybody writes (and BS::thread_pool is): one queue of functions under a
-// mutex, a condition, and a std::future for each task.
+// bench/against/thread_pool.h: the thread pool that everybody writes (and BS::thread_pool is): one queue of functions
+// under a mutex, a condition, and a std::future for each task.
 #pragma once
 
 #include <condition_variable>

@@ -47,9 +47,9 @@ struct ZeroMq : Placed {
     void *context_ = zmq_ctx_new(), *socket_ = nullptr;
   };
 
-  // Neither begins before they know each other: the first message says that they do. Nobody spins until then: the library's
-  // threads must run. Nor does the producer's end go before all has come: the other one, if it is at its limit by then, would
-  // forget what the kernel still has for it, the end among that.
+  // Neither begins before they know each other: the first message says that they do. Nobody spins until then: the
+  // library's threads must run. Nor does the producer's end go before all has come: the other one, if it is at its
+  // limit by then, would forget what the kernel still has for it, the end among that.
   struct Producer : Socket {
     Shared *shared_;
     static void await(const std::atomic<int> &flag) {

@@ -1,4 +1,5 @@
-// bench/harness/copies.h: messages copied in and out: one sends as fast as it can, the other receives; megabytes a second.
+// bench/harness/copies.h: messages copied in and out: one sends as fast as it can, the other receives; megabytes a
+// second.
 #pragma once
 
 #include "bench/harness/workloads.h"

@@ -1,7 +1,7 @@
-// bench/harness/harness_test.cc. Claims: a queue that loses, doubles, swaps or tears a message is found out; so are a worker that
-// fails and one that hangs; a sound queue is not. A row compares with the best peer, within repetitions, and says whether each
-// kind of target holds. Names are quoted in JSON; rows that were written are read again as they were, and what is none is refused.
-// The page is well-formed, has every row, and no script.
+// bench/harness/harness_test.cc. Claims: a queue that loses, doubles, swaps or tears a message is found out; so are a
+// worker that fails and one that hangs; a sound queue is not. A row compares with the best peer, within repetitions,
+// and says whether each kind of target holds. Names are quoted in JSON; rows that were written are read again as they
+// were, and what is none is refused. The page is well-formed, has every row, and no script.
 
 #include <cstdio>
 #include <stdexcept>

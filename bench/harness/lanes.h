@@ -10,8 +10,9 @@
 //     ...check...
 //   }
 //
-// Lanes 0 and 1 exchange two cache lines before the clock starts (the calibration): what this machine, at this moment and
-// between these two processors, takes at least for a message and its answer. A lane alone is given a partner for that.
+// Lanes 0 and 1 exchange two cache lines before the clock starts (the calibration): what this machine, at this moment
+// and between these two processors, takes at least for a message and its answer. A lane alone is given a partner for
+// that.
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,8 @@ namespace bench {
 constexpr unsigned kLanesMax = 16;
 inline double patience = 20;  // seconds; a measurement that takes so much longer than planned is ended by SIGKILL
 
-// Memory that all lanes of a measurement share; zeroed, fresh for each one, so that no contender keeps a lucky placement.
+// Memory that all lanes of a measurement share; zeroed, fresh for each one, so that no contender keeps a lucky
+// placement.
 class Arena {
  public:
   explicit Arena(size_t bytes);
@@ -112,8 +114,8 @@ struct Outcome {
 using Work = std::function<void(Lane &)>;
 Outcome run(const std::vector<Work> &lanes, const Plan &plan);
 
-// The same with two processes that a command starts (mpirun): it is given one argument more, the measurement's place, with which
-// each of them calls `enter`. They have no memory in common but what they make.
+// The same with two processes that a command starts (mpirun): it is given one argument more, the measurement's place,
+// with which each of them calls `enter`. They have no memory in common but what they make.
 Outcome run(std::vector<std::string> command, const Plan &plan);
 void enter(const std::string &place, unsigned index, const Work &work);
 

@@ -5,8 +5,8 @@
 
 namespace bench {
 
-// One line, the message itself being the sign that it has come: with one each way, no message and its answer can be faster
-// between these two processors. Only for round trips, where nothing is overwritten.
+// One line, the message itself being the sign that it has come: with one each way, no message and its answer can be
+// faster between these two processors. Only for round trips, where nothing is overwritten.
 struct Mailbox : Placed {
   using Message = Numbered<8>;
   static size_t bytes() { return 128; }

@@ -25,7 +25,8 @@ path.course { fill: none; stroke-width: 2 } path.course.ours { stroke: #0b6e4f }
 path.band { fill: #0b6e4f; fill-opacity: .15 }
 )";
 
-// What is the same but for one number: a line for each contender. The first group of the pattern is the number, or two of them.
+// What is the same but for one number: a line for each contender. The first group of the pattern is the number, or two
+// of them.
 struct Family {
   const char *pattern, *title, *x_name;
   bool sum;  // x is the sum of two groups

@@ -98,9 +98,9 @@ inline Figure millions(std::string promise, std::vector<Target> targets) {
   return {"", "M pair/s", Better::kHigher, std::move(promise), std::move(targets)};
 }
 
-// Eight on two processors: what gets through, how it is shared out, and how long one may wait. The limit: two of them. One long
-// measurement of each, so that shares are those of the whole of it; 5 s for all contenders together, if the usual case takes
-// 1 s for each.
+// Eight on two processors: what gets through, how it is shared out, and how long one may wait. The limit: two of them.
+// One long measurement of each, so that shares are those of the whole of it; 5 s for all contenders together, if the
+// usual case takes 1 s for each.
 inline Case crowd(std::string name, std::vector<Contender> contenders) {
   Case c;
   c.name = std::move(name);

@@ -24,7 +24,8 @@ void append(std::string *out, const char *format, ...) {
 
 const char *class_of(Role role) { return role == Role::kOurs ? "ours" : role == Role::kLimit ? "limit" : "peer"; }
 
-// A logarithmic axis from pixel `from` to pixel `to`, which may be the smaller one. What is not above 0 lies at its beginning.
+// A logarithmic axis from pixel `from` to pixel `to`, which may be the smaller one. What is not above 0 lies at its
+// beginning.
 class Axis {
  public:
   Axis(double from, double to) : from_(from), to_(to) {}

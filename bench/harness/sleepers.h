@@ -1,4 +1,5 @@
-// bench/harness/sleepers.h: how long it takes that somebody who sleeps is told, and tells the other, who sleeps by then, too.
+// bench/harness/sleepers.h: how long it takes that somebody who sleeps is told, and tells the other, who sleeps by
+// then, too.
 //
 // Q is a queue of one message, as in workloads.h, whose get blocks.
 #pragma once
@@ -54,8 +55,8 @@ inline void rest(unsigned times = 1) {
   while (ticks() < until) pause();
 }
 
-// A message carries when it was sent. The answer's time is set back by what its question took: its receiver sees the sum. `Rests`
-// before each question: a processor that has idled for longer wakes up more slowly.
+// A message carries when it was sent. The answer's time is set back by what its question took: its receiver sees the
+// sum. `Rests` before each question: a processor that has idled for longer wakes up more slowly.
 template <class Q, unsigned Rests>
 void ask_sleeper(Lane &lane, void *there, void *back) {
   typename Q::Producer out(there, 0);

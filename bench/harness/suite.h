@@ -1,14 +1,14 @@
 // bench/harness/suite.h: cases, how they are run, and the rows that come out.
 //
-// A case asks one question of several contenders: ours, the peers, and a limit (the least that this machine needs for such
-// work). Each repetition runs them all, one after the other, beginning with another one each time. A measurement that was
-// visibly disturbed is made again, whoever's it was:
+// A case asks one question of several contenders: ours, the peers, and a limit (the least that this machine needs for
+// such work). Each repetition runs them all, one after the other, beginning with another one each time. A measurement
+// that was visibly disturbed is made again, whoever's it was:
 //   - the calibration beside it was off by more than kCalibrationFactor from the median of the last ones, or
 //   - a lane that had its processor for itself was preempted in spite of that, or
 //   - the hypervisor took time from our processors.
-// After kTries, or when more has been dropped than measured, the least preempted one is taken, never the best one; both are
-// counted in the report. Ratios are taken within a repetition, then their median: a machine that changes its pace in
-// between (a hypervisor moves virtual processors about) changes both sides.
+// After kTries, or when more has been dropped than measured, the least preempted one is taken, never the best one; both
+// are counted in the report. Ratios are taken within a repetition, then their median: a machine that changes its pace
+// in between (a hypervisor moves virtual processors about) changes both sides.
 #pragma once
 
 #include <functional>
@@ -38,7 +38,8 @@ struct Contender {
   std::function<Measurement(double seconds)> measure;
 };
 
-// What must hold: the ratio to somebody is at least `least` (above 1: ours is better), or ours is never above it (kValue).
+// What must hold: the ratio to somebody is at least `least` (above 1: ours is better), or ours is never above it
+// (kValue).
 struct Target {
   enum Against { kBestPeer, kLimit, kNamed, kValue } against;
   double least;

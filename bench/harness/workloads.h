@@ -7,8 +7,8 @@
 //   struct Producer { Producer(void *memory, unsigned index); bool put(const Message &); };
 //   struct Consumer { Consumer(void *memory, unsigned index); bool get(Message &); };
 // and, for batches, unsigned put_n(const Message *, unsigned) and unsigned get_n(Message *, unsigned).
-// put and get answer false, put_n and get_n less, when it is full or empty; the workload then waits and tries again. A queue
-// whose put and get block never answers so.
+// put and get answer false, put_n and get_n less, when it is full or empty; the workload then waits and tries again. A
+// queue whose put and get block never answers so.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Two processes meet at a barrier before they take the time, two others do not: those that met took it when both had come.
-// Run with an argument it prints the times, too.
+// Two processes meet at a barrier before they take the time, two others do not: those that met took it when both had
+// come. Run with an argument it prints the times, too.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

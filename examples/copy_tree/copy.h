@@ -42,8 +42,8 @@ struct copy {
 void complain(struct copy *c, shoal_off dir, const char *name, enum step step, int code);
 struct hand hand_in(struct copy *c, const struct trees *t, struct tally *tally);
 
-// Two workers that write to one file wait for its lock. So ranges of as many files as there are workers take turns, and of fewer
-// with entries.
+// Two workers that write to one file wait for its lock. So ranges of as many files as there are workers take turns, and
+// of fewer with entries.
 int large_turn(struct copy *c);  // one of each
 int large_end(struct copy *c);   // all that are left
 int large_begin(struct copy *c, const char *name, const struct stat *st);

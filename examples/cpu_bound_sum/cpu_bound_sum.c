@@ -1,5 +1,5 @@
-// Two sums that take a processor's time: by one process, one after the other, then by two. Run with an argument it prints
-// the times.
+// Two sums that take a processor's time: by one process, one after the other, then by two. Run with an argument it
+// prints the times.
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-// One appends items to a list and says so by an event, which it sets and clears at once; another waits for the event and
-// pops them. Though it is cleared before the waiter has moved, nobody who waited when it was set sleeps on.
+// One appends items to a list and says so by an event, which it sets and clears at once; another waits for the event
+// and pops them. Though it is cleared before the waiter has moved, nobody who waited when it was set sleeps on.
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-// The same work one after the other, by threads, and by processes, whose futures are taken as they complete. Times go to
-// stderr.
+// The same work one after the other, by threads, and by processes, whose futures are taken as they complete. Times go
+// to stderr.
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
-// One process sends at a steady pace, another takes: how long each message was under way, as a histogram. Linked statically; each
-// process on a processor of its own, its memory locked, the ring in huge pages where the kernel gives them: what there is to do
-// against jitter without rights. --fifo asks for real-time scheduling, too.
+// One process sends at a steady pace, another takes: how long each message was under way, as a histogram. Linked
+// statically; each process on a processor of its own, its memory locked, the ring in huge pages where the kernel gives
+// them: what there is to do against jitter without rights. --fifo asks for real-time scheduling, too.
 #include <argp.h>
 #include <sched.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-// Ten tasks, three workers, one of which is killed with a task in hand: join sleeps until all ten are done, and they are.
+// Ten tasks, three workers, one of which is killed with a task in hand: join sleeps until all ten are done, and they
+// are.
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-// Three processes sort words into lists, which lie in a dict by their first letter: d.setdefault(letter, []).append(word).
+// Three processes sort words into lists, which lie in a dict by their first letter: d.setdefault(letter,
+// []).append(word).
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

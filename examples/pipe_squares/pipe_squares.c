@@ -1,5 +1,5 @@
-// Two stages: one process sends 0..9, the next sends on their squares, the parent prints them. Each is told by the end of the
-// stream that the one before it is done.
+// Two stages: one process sends 0..9, the next sends on their squares, the parent prints them. Each is told by the end
+// of the stream that the one before it is done.
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

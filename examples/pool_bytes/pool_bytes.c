@@ -1,4 +1,5 @@
-// Arguments and results of any length: texts go to workers as bytes, and come back packed, each as long as it turns out.
+// Arguments and results of any length: texts go to workers as bytes, and come back packed, each as long as it turns
+// out.
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-// Callbacks collect results as tasks end, in any order; they run in this process, when it asks for that. A map keeps the order.
+// Callbacks collect results as tasks end, in any order; they run in this process, when it asks for that. A map keeps
+// the order.
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-// A task that fails, and one that kills its worker, are failures of their own: which task, which code, what words, which signal.
+// A task that fails, and one that kills its worker, are failures of their own: which task, which code, what words,
+// which signal.
 #include <signal.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-// More tasks than workers: who is free takes the next. Then many more than anybody waits for: a full queue holds the submitter up,
-// and memory stays what it was.
+// More tasks than workers: who is free takes the next. Then many more than anybody waits for: a full queue holds the
+// submitter up, and memory stays what it was.
 #include <stdio.h>
 #include <unistd.h>
 

@@ -1,4 +1,5 @@
-// The mean of each row of a matrix in shared memory, a row a task: the task is told which row, and reads it where it lies.
+// The mean of each row of a matrix in shared memory, a row a task: the task is told which row, and reads it where it
+// lies.
 #include <stdio.h>
 
 #include "core/error.h"

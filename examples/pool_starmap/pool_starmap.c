@@ -1,5 +1,5 @@
-// A function of several arguments over many tuples of them: a tuple is a struct, with room for the result. At once, and in the
-// background, a chunk of two tuples at a time.
+// A function of several arguments over many tuples of them: a tuple is a struct, with room for the result. At once, and
+// in the background, a chunk of two tuples at a time.
 #include <inttypes.h>
 #include <stdio.h>
 

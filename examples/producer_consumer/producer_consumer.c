@@ -1,5 +1,5 @@
-// One thread appends items to a queue, another pops them and says when it is done with one. So that the order is always the
-// same, the producer waits for that each time.
+// One thread appends items to a queue, another pops them and says when it is done with one. So that the order is always
+// the same, the producer waits for that each time.
 #include <pthread.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-// One process writes letters to a queue, another reads them. The reader needs no end message and nobody to kill it: when the
-// queue is closed, and all of it has been read, its next get says so.
+// One process writes letters to a queue, another reads them. The reader needs no end message and nobody to kill it:
+// when the queue is closed, and all of it has been read, its next get says so.
 #include <stdio.h>
 
 #include "core/error.h"

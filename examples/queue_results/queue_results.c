@@ -1,5 +1,5 @@
-// Processes put what they have worked out into a queue, and end; then their parent gets it. A put is in the queue when it
-// returns, so nobody's end waits for a reader, and nothing is lost with it.
+// Processes put what they have worked out into a queue, and end; then their parent gets it. A put is in the queue when
+// it returns, so nobody's end waits for a reader, and nothing is lost with it.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// Waits for many things at once: two workers' results, each in a queue of its own, a pipe, an event, a time, and the death of
-// one of the workers, whose queue ends with it.
+// Waits for many things at once: two workers' results, each in a queue of its own, a pipe, an event, a time, and the
+// death of one of the workers, whose queue ends with it.
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>

@@ -1,4 +1,5 @@
-// Values of several types, some under one lock of the caller's: an int, a bool, a string, an array, an array of structs.
+// Values of several types, some under one lock of the caller's: an int, a bool, a string, an array, an array of
+// structs.
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-// A store, a cache before it and a front before that: who dies is started again, and with it those that were built upon it.
+// A store, a cache before it and a front before that: who dies is started again, and with it those that were built upon
+// it.
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>

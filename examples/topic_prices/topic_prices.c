@@ -1,5 +1,5 @@
-// One publishes prices; all who subscribe see each of them, and the late one begins with the last two. Two clerks share the
-// orders: a group, so that each order is filled by one of them, although one dies with an order in hand.
+// One publishes prices; all who subscribe see each of them, and the late one begins with the last two. Two clerks share
+// the orders: a group, so that each order is filled by one of them, although one dies with an order in hand.
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>

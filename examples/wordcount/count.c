@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-// A word is up to eight units of eight small letters, the last filled with zeros. Its first unit stands in the table; the
-// others, of the few words that have them, stand behind one another in `rest`.
+// A word is up to eight units of eight small letters, the last filled with zeros. Its first unit stands in the table;
+// the others, of the few words that have them, stand behind one another in `rest`.
 #define UNITS 8
 #define ONES UINT64_C(0x0101010101010101)
 #define HIGH (ONES * 0x80)
@@ -37,8 +37,8 @@ static void *must(void *p) {
   exit(1);
 }
 
-// Zeroed. Mapped, to be had in huge pages, and to be kept out of fork: with a copy in each child, a parent that has replaced
-// one copies every page that it writes to next.
+// Zeroed. Mapped, to be had in huge pages, and to be kept out of fork: with a copy in each child, a parent that has
+// replaced one copies every page that it writes to next.
 static void *map(size_t size) {
   void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) must(NULL);
@@ -200,8 +200,8 @@ uint64_t count_lines(const char *text, size_t size) {
 
 // ---- encoded ----
 
-// A byte with the length less one and, above it, how the count is written; the letters; the count: nothing for 1, one byte
-// up to 255, else four. A word that occurs once took its letters and a separator in the text.
+// A byte with the length less one and, above it, how the count is written; the letters; the count: nothing for 1, one
+// byte up to 255, else four. A word that occurs once took its letters and a separator in the text.
 enum { ONCE = 0, BYTE = 64, WIDE = 128 };
 
 static unsigned length_of(const struct word *w) {

@@ -17,7 +17,8 @@ void counts_clear(struct counts *c);
 void counts_add_text(struct counts *c, const char *text, size_t size);
 
 // The whole table as pairs of word and count. Each word takes at most the room it took in the text, so `to` is of the
-// text's size and 8 more bytes. Answers the size. In the table's order: whoever merges it goes through memory in order too.
+// text's size and 8 more bytes. Answers the size. In the table's order: whoever merges it goes through memory in order
+// too.
 size_t counts_encode(const struct counts *c, char *to);
 void counts_add_encoded(struct counts *c, const char *from, size_t size);
 

@@ -1,7 +1,8 @@
-// wordcount: the words of real files, counted by readers and workers that may be killed at any time, and counted exactly.
+// wordcount: the words of real files, counted by readers and workers that may be killed at any time, and counted
+// exactly.
 //
-// The model of how to build a program on shoal. together.c is the program; walk.c, read.c and count.c are its stages, which
-// know nothing of processes; alone.c runs them in one process, to compare.
+// The model of how to build a program on shoal. together.c is the program; walk.c, read.c and count.c are its stages,
+// which know nothing of processes; alone.c runs them in one process, to compare.
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 
 #define WORD_MAX 64  // letters; what a longer run of letters has more is no word
 
-// Room for a unit's bytes; for each piece the byte before it, the rest of its last word and a separator; and a pad, so that
-// who reads 8 bytes at a time may do so to the end.
+// Room for a unit's bytes; for each piece the byte before it, the rest of its last word and a separator; and a pad, so
+// that who reads 8 bytes at a time may do so to the end.
 #define BLOCK_TEXT (UNIT_BYTES + UNIT_SIZE / sizeof(struct piece) * (WORD_MAX + 2) + 64)
 
 struct block {

@@ -1,10 +1,11 @@
-// The count by many processes: three queues, two pools, and at-least-once made exactly once by the numbers of the units.
+// The count by many processes: three queues, two pools, and at-least-once made exactly once by the numbers of the
+// units.
 //
 //     walker --units--> readers --blocks--> workers --results--> walker, who merges
 //
-// A reader or worker that is killed leaves what it held to another: its unit or block comes again, and in the end one result
-// more than there are units. The numbers tell. Nothing is copied: a file is read into an element of `blocks`, counted
-// there, and the counts are written into an element of `results`. The queues are bounded, and so is the memory.
+// A reader or worker that is killed leaves what it held to another: its unit or block comes again, and in the end one
+// result more than there are units. The numbers tell. Nothing is copied: a file is read into an element of `blocks`,
+// counted there, and the counts are written into an element of `results`. The queues are bounded, and so is the memory.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,8 +193,8 @@ static void chaos(struct run *r) {
   if (info.pid > 0 && kill(info.pid, SIGKILL) == 0) r->f->kills++;
 }
 
-// All units are fed: the readers end when they have read them, then the workers when they have counted them, then this loop
-// when it has merged them. Each pool replaces those who die before.
+// All units are fed: the readers end when they have read them, then the workers when they have counted them, then this
+// loop when it has merged them. Each pool replaces those who die before.
 static int advance(struct run *r) {
   int rc = 0;
   if (r->phase == FEEDING && !r->walk) {

@@ -5,8 +5,9 @@
 
 #include <stdint.h>
 
-// Larger, and there is more memory to be touched for the first time; smaller, and processes sleep and wake more often. Many
-// tiny files end a unit early: opening them takes longer than counting them, and the workers would have nothing to do.
+// Larger, and there is more memory to be touched for the first time; smaller, and processes sleep and wake more often.
+// Many tiny files end a unit early: opening them takes longer than counting them, and the workers would have nothing to
+// do.
 #define UNIT_BYTES (UINT32_C(1536) << 10)  // of file contents in a unit, at most
 #define UNIT_SIZE (UINT32_C(24) << 10)     // of a struct unit
 #define PIECES_SIZE (UNIT_SIZE - 16)
@@ -26,7 +27,8 @@ struct unit {
 
 struct walk;
 
-// `paths` as for fts(3). The walk ends with the file that brings the bytes to `limit`. NULL: no memory, or no such path.
+// `paths` as for fts(3). The walk ends with the file that brings the bytes to `limit`. NULL: no memory, or no such
+// path.
 struct walk *walk_open(char *const *paths, uint64_t limit);
 // 1 and the next unit; 0 there are no more.
 int walk_next(struct walk *w, struct unit *unit);

@@ -15,23 +15,26 @@
 //   rc = shoal_array_row(&a, 3, &row);                               // pointer, length, stride: hand it to who works on it
 //   rc = shoal_array_close(seg, &a);
 //
-// A struct shoal_array is a view of this process: private memory, to be copied at will, and inherited by fork. All bounds are
-// in it, checked when it was made; none is read from the segment again.
+// A struct shoal_array is a view of this process: private memory, to be copied at will, and inherited by fork. All
+// bounds are in it, checked when it was made; none is read from the segment again.
 //
-//   kind size count columns guard | type's name | lock | inside undo | elements ... | one element: what a set overwrites
+//   kind size count columns guard | type's name | lock | inside undo | elements ... | one element: what a set
+//   overwrites
 //
-// SAFETY   get, set, read, write, fill: any thread of any process, together. With a lock (the default) each holds it, unless
-//          its thread does already. Without one an element of 1, 2, 4 or 8 bytes is still read and written whole; others are
-//          not. data and views take no lock: see ipc/data/number.h for what several may do at once. init, destroy: alone.
+// SAFETY   get, set, read, write, fill: any thread of any process, together. With a lock (the default) each holds it,
+//          unless its thread does already. Without one an element of 1, 2, 4 or 8 bytes is still read and written
+//          whole; others are not. data and views take no lock: see ipc/data/number.h for what several may do at once.
+//          init, destroy: alone.
 // ORDERING what was written under the lock is seen under the lock: [L1], [L2] of sync/lock.h. Without a lock, none.
-// CRASH    a set is killed, at any instruction: the element is the old one or the new one, at the latest for whoever has the lock
-//          next; nobody is told. In a block, a write or a fill: the next block has -EOWNERDEAD, repairs and says so
-//          (consistent); until then get, set, read, write and fill answer -EOWNERDEAD and do nothing. A block that ends
-//          without consistent makes the array -ENOTRECOVERABLE, raw access aside. Of a given lock every death is told,
-//          since it guards other things, too; what a set has left is undone all the same, by the next call here: so repair within a block of the
-//          array, which undoes it first, not under the lock alone.
+// CRASH    a set is killed, at any instruction: the element is the old one or the new one, at the latest for whoever
+//          has the lock next; nobody is told. In a block, a write or a fill: the next block has -EOWNERDEAD, repairs
+//          and says so (consistent); until then get, set, read, write and fill answer -EOWNERDEAD and do nothing. A
+//          block that ends without consistent makes the array -ENOTRECOVERABLE, raw access aside. Of a given lock every
+//          death is told, since it guards other things, too; what a set has left is undone all the same, by the next
+//          call here: so repair within a block of the array, which undoes it first, not under the lock alone.
 // HOSTILE  contents: a peer that may write can make calls fail, wait, or give other elements; never an access outside.
-// COST     set of up to 8 bytes: the lock and a store; more: three copies. 256 bytes and an element beside the elements.
+// COST     set of up to 8 bytes: the lock and a store; more: three copies. 256 bytes and an element beside the
+//          elements.
 #pragma once
 
 #include <string.h>
@@ -84,8 +87,8 @@ struct shoal_array_options {  // zero: the default
 };
 
 // ---- by name, or without one ----
-// `name` NULL: for the caller and the children it forks. `type`: the element type's name; `size`: its bytes. A given lock lies in
-// the same segment, and stays open in every process as long as the array. -EINVAL, -ENAMETOOLONG, and the
+// `name` NULL: for the caller and the children it forks. `type`: the element type's name; `size`: its bytes. A given
+// lock lies in the same segment, and stays open in every process as long as the array. -EINVAL, -ENAMETOOLONG, and the
 // codes of shoal_object_create.
 int shoal_array_create(struct shoal_segment *seg, const char *name, const char *type, uint64_t size, uint64_t count,
                        const struct shoal_array_options *options, struct shoal_array *out) SHOAL_MUST_CHECK;
@@ -105,7 +108,8 @@ int shoal_array_unlink(struct shoal_segment *seg, const char *name);  // -ENOENT
 uint64_t shoal_array_bytes(uint64_t size, uint64_t count);
 int shoal_array_init(void *memory, const char *type, uint64_t size, uint64_t count,
                      const struct shoal_array_options *options, struct shoal_array *out) SHOAL_MUST_CHECK;
-// What stands in these `bytes`, in another process; `lock`: the given one, as this process sees it. -EPROTO, -EBADMSG, -EINVAL.
+// What stands in these `bytes`, in another process; `lock`: the given one, as this process sees it. -EPROTO, -EBADMSG,
+// -EINVAL.
 int shoal_array_attach(void *memory, uint64_t bytes, const char *type, uint64_t size, uint64_t count,
                        struct shoal_lock *lock, struct shoal_array *out) SHOAL_MUST_CHECK;
 // -EBUSY: its lock is held, -EINVAL: it is in a file, and nothing changed. Afterwards nobody attaches.
@@ -127,7 +131,8 @@ int shoal_array_fill(const struct shoal_array *a, uint64_t from, uint64_t n, con
 SHOAL_INLINE int shoal_array_at(const struct shoal_array *a, uint64_t index, void **out) SHOAL_MUST_CHECK;
 
 // ---- its lock ----
-// What SHOAL_WITH(rc, &a.hold) does. 0 or, held just as well, -EOWNERDEAD; -EINVAL it has none, -EDEADLK; and the above.
+// What SHOAL_WITH(rc, &a.hold) does. 0 or, held just as well, -EOWNERDEAD; -EINVAL it has none, -EDEADLK; and the
+// above.
 SHOAL_INLINE int shoal_array_acquire(const struct shoal_array *a, shoal_deadline deadline) SHOAL_MUST_CHECK;
 SHOAL_INLINE int shoal_array_release(const struct shoal_array *a);  // -EPERM: not the caller's
 int shoal_array_consistent(const struct shoal_array *a);            // -EPERM; -EINVAL: it has no lock, or is in order

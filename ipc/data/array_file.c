@@ -187,8 +187,8 @@ int shoal_array_file_open(const char *path, const char *type, uint64_t size, uin
   if (!path || !*path) return shoal_fail_(-EINVAL, "a file has a path");
   int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return shoal_fail_(-errno, "%s: %m", path);
-  // The exclusive lock proves that nobody else has it open; the shared one is kept. One opener at a time: who waits for one that
-  // fails, or dies, is alone then.
+  // The exclusive lock proves that nobody else has it open; the shared one is kept. One opener at a time: who waits for
+  // one that fails, or dies, is alone then.
   rc = file_lock(fd, BEING_OPENED, F_WRLCK, 1);
   int alone = rc == 0 && file_lock(fd, IN_USE, F_WRLCK, 0) == 0;
   if (rc == 0 && !alone) rc = file_lock(fd, IN_USE, F_RDLCK, 1);

@@ -153,7 +153,8 @@ int shoal_packer_end(struct shoal_packer *p, uint64_t *size) {
 
 // ---- reading ----
 
-// What the format byte 0xc0 + i says: a type, and how many bytes of a number come behind it. FIXED_: an ext of 1 << i bytes.
+// What the format byte 0xc0 + i says: a type, and how many bytes of a number come behind it. FIXED_: an ext of 1 << i
+// bytes.
 enum { NEVER = 100, FLOAT32, SIGNED, FIXED };
 static const struct {
   uint8_t type, width;
@@ -275,7 +276,8 @@ static int body(const struct shoal_reader *r, struct shoal_value *v, uint64_t *l
   return 0;
 }
 
-// Reads one value, and stands in it, if it is a list or a map. What has been promised is never more than there are bytes.
+// Reads one value, and stands in it, if it is a list or a map. What has been promised is never more than there are
+// bytes.
 static int step(struct shoal_reader *r, struct shoal_value *v) {
   uint64_t length;
   int rc = head(r, v, &length);

@@ -42,13 +42,13 @@
 //                                                 passed over; -ENOENT: no such key. {s?:i}: then nothing is stored
 //
 // SAFETY   no state but the caller's structs; in a signal handler: unpack, the reader, and packing into a place.
-// HOSTILE  bytes that are cut, nested deeper than SHOAL_CODEC_DEPTH, that promise more values than there are bytes, or that are
-//          no MessagePack: -EPROTO, before anything is allocated for them - reading allocates nothing. That holds for bytes that
-//          change while they are read, too; they give values that nobody wrote, and no access outside [data, data + size).
-//          A str is not checked to be UTF-8.
+// HOSTILE  bytes that are cut, nested deeper than SHOAL_CODEC_DEPTH, that promise more values than there are bytes, or
+//          that are no MessagePack: -EPROTO, before anything is allocated for them - reading allocates nothing. That
+//          holds for bytes that change while they are read, too; they give values that nobody wrote, and no access
+//          outside [data, data + size). A str is not checked to be UTF-8.
 // CRASH    private memory only.
-// COST     packing by format: two walks over the format, so that nothing is written unless all of it can be. Unpacking: two
-//          over the message, so that nothing is stored unless all of it fits; a key of a map: a walk over that map.
+// COST     packing by format: two walks over the format, so that nothing is written unless all of it can be. Unpacking:
+//          two over the message, so that nothing is stored unless all of it fits; a key of a map: a walk over that map.
 // SOURCE   the format: msgpack.org; what is packed: msgpack-c, in the shortest form; formats: Jansson's json_pack.
 #pragma once
 
@@ -72,16 +72,17 @@ void shoal_packed_free(struct shoal_packed *m);  // zero again
 // -EPROTO a `v` is no packed value; nothing changed then. No argument lies in m's memory.
 int shoal_pack(struct shoal_packed *m, const char *format, ...) SHOAL_MUST_CHECK;
 int shoal_vpack(struct shoal_packed *m, const char *format, va_list args) SHOAL_MUST_CHECK;
-// Into `capacity` bytes of the caller's; *size, which may be NULL, says how many it took. -EMSGSIZE: how many it would take;
-// nothing written. `memory` NULL: 0, and how many it would take.
+// Into `capacity` bytes of the caller's; *size, which may be NULL, says how many it took. -EMSGSIZE: how many it would
+// take; nothing written. `memory` NULL: 0, and how many it would take.
 int shoal_pack_into(void *memory, uint64_t capacity, uint64_t *size, const char *format, ...) SHOAL_MUST_CHECK;
 int shoal_vpack_into(void *memory, uint64_t capacity, uint64_t *size, const char *format,
                      va_list args) SHOAL_MUST_CHECK;
-// 0, -EBADMSG a value of another type, a list of another length; -EOVERFLOW, -ENOENT (above); -EPROTO hostile; -EINVAL the
-// format makes no sense. Nothing is stored then, if nobody changes the bytes meanwhile.
+// 0, -EBADMSG a value of another type, a list of another length; -EOVERFLOW, -ENOENT (above); -EPROTO hostile; -EINVAL
+// the format makes no sense. Nothing is stored then, if nobody changes the bytes meanwhile.
 int shoal_unpack(const void *data, uint64_t size, const char *format, ...) SHOAL_MUST_CHECK;
 int shoal_vunpack(const void *data, uint64_t size, const char *format, va_list args) SHOAL_MUST_CHECK;
-// As Python's repr prints it, without a newline; whether it could be written, ferror(out) tells. -EPROTO: nothing printed.
+// As Python's repr prints it, without a newline; whether it could be written, ferror(out) tells. -EPROTO: nothing
+// printed.
 int shoal_packed_print(const void *data, uint64_t size, FILE *out) SHOAL_MUST_CHECK;
 
 // ---- building ----
@@ -96,7 +97,8 @@ struct shoal_packer {  // private
 void shoal_packer_begin(struct shoal_packer *p,
                         struct shoal_packed *m);  // m is empty, and nobody else's, until the end
 void shoal_packer_place(struct shoal_packer *p, void *memory, uint64_t capacity);
-// One value each: 0, or the first error: -EINVAL the message is whole already, -EOVERFLOW too deep or too long, -ENOMEM.
+// One value each: 0, or the first error: -EINVAL the message is whole already, -EOVERFLOW too deep or too long,
+// -ENOMEM.
 int shoal_packer_nil(struct shoal_packer *p);
 int shoal_packer_bool(struct shoal_packer *p, int yes);
 int shoal_packer_int(struct shoal_packer *p, int64_t n);
@@ -143,8 +145,8 @@ struct shoal_reader {  // private; a copy of it is another reader of the same by
   uint64_t left[SHOAL_CODEC_DEPTH + 1];
 };
 void shoal_reader_begin(struct shoal_reader *r, const void *data, uint64_t size);
-// The next value of the list or map that was entered (of a map: key, value, key ..; before that, the message's one value);
-// what the last one has inside is passed over. -EPIPE: there is none; -EPROTO.
+// The next value of the list or map that was entered (of a map: key, value, key ..; before that, the message's one
+// value); what the last one has inside is passed over. -EPIPE: there is none; -EPROTO.
 int shoal_reader_next(struct shoal_reader *r, struct shoal_value *out) SHOAL_MUST_CHECK;
 // The same, as the bytes of one packed value.
 int shoal_reader_raw(struct shoal_reader *r, const void **data, uint64_t *size) SHOAL_MUST_CHECK;

@@ -100,8 +100,8 @@ static int find(struct shoal_dict *d, const struct key *k, struct found *f) {
 }
 
 // ---- the common case: one word of its bucket matches the key, and leads to it ----
-// Without calls and without a branch that cannot be foretold, so that the processor begins the next search before this one's
-// lines have come.
+// Without calls and without a branch that cannot be foretold, so that the processor begins the next search before this
+// one's lines have come.
 
 // A hint: which words of a bucket match.
 SHOAL_INLINE unsigned hints(const shoal_atomic64 *bucket, uint64_t hash) {
@@ -130,8 +130,8 @@ SHOAL_INLINE int guess(struct shoal_dict *d, const struct key *k, struct found *
   return 1;
 }
 
-// 1: f->item was of the key, if is_whole() says so after all that is read of it, and its value is bytes, `most` at most; 0: look
-// for it in full.
+// 1: f->item was of the key, if is_whole() says so after all that is read of it, and its value is bytes, `most` at
+// most; 0: look for it in full.
 SHOAL_INLINE int find_at_once(struct shoal_dict *d, const struct key *k, uint64_t most, struct found *f) {
   if (SHOAL_UNLIKELY(!guess(d, k, f))) return 0;
   __builtin_prefetch(d->keep.base + shoal_item_off_(f->word) + SHOAL_CACHE_LINE);
@@ -191,10 +191,10 @@ SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const void *key, uin
   *size = f.item.value;
   return f.item.value <= capacity ? 0 : -EMSGSIZE;
 }
-// 1: f->item was of the key, and its value is in the buffer; 0: look for it in full. What has to wait for the bucket, or for the
-// item, waits in the processor's queues, which are short: the fewer such instructions, the more gets are under way at once. So
-// all of an item that may be read is bounded by one comparison, before it is there, by what there can be at most; its word of
-// now and then says of which life it is, without the tag.
+// 1: f->item was of the key, and its value is in the buffer; 0: look for it in full. What has to wait for the bucket,
+// or for the item, waits in the processor's queues, which are short: the fewer such instructions, the more gets are
+// under way at once. So all of an item that may be read is bounded by one comparison, before it is there, by what there
+// can be at most; its word of now and then says of which life it is, without the tag.
 #define AT_ONCE 1024u  // bytes of a key, and of a value: what is longer is mostly copying
 SHOAL_INLINE int get_at_once(struct shoal_dict *d, struct key k, void *buffer, uint64_t capacity, struct found *f) {
   if (SHOAL_UNLIKELY(!guess(d, &k, f))) return 0;
@@ -318,8 +318,8 @@ static int is_over_mine(const struct op *o) {
   return t->shm && SHOAL_UNLIKELY(shoal_robust_owns_some_of_(t->shm, shoal_table_size_(t)));
 }
 
-// 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. A word of the table may be changed, unless
-// it adds and is there: put() looks. Ended by finish().
+// 0: the stripe is the caller's; o->there, or, if it `adds`, there is room for one more. A word of the table may be
+// changed, unless it adds and is there: put() looks. Ended by finish().
 static int begin_with(struct op *o, struct shoal_dict *d, const struct key *k, int adds, shoal_deadline deadline) {
   o->d = d;
   o->k = *k;
@@ -560,8 +560,8 @@ int shoal_dict_remove(struct shoal_dict *d, const void *key, uint64_t key_size, 
 
 // ---- any entry ----
 
-// A key, from malloc, that was there a moment ago, of bytes or, `nested`, of a container; -ENOENT: none was met from one end to
-// the other.
+// A key, from malloc, that was there a moment ago, of bytes or, `nested`, of a container; -ENOENT: none was met from
+// one end to the other.
 static int any_key(struct shoal_dict *d, int nested, void **key, uint32_t *size) {
   struct found f;
   int rc = shoal_dict_table_(d, &f.table);

@@ -1,13 +1,14 @@
 // ipc/data/dict_internal.h: what a dict holds in its segment.
 //
 //   head      root, what a change of the table left | used
-//   stripes   three lines each: a robust word and the intent of who has it; what a value is to be that is changed in its item
+//   stripes   three lines each: a robust word and the intent of who has it; what a value is to be that is changed in
+//             its item
 //   table     a block: seq | words, a power of two of them, in buckets of a line; a key's bucket is its hash; then the
 //             next, up to one with an empty word
 //
-// A word of the table is NONE, REMOVED, or leads to an item. NONE becomes something for good: so what was passed once on the way
-// to a key stays passed, until another table is published. A stripe's holder changes the words of its own keys by stores, and
-// makes words its own, NONE or REMOVED before, by compare-and-set.
+// A word of the table is NONE, REMOVED, or leads to an item. NONE becomes something for good: so what was passed once
+// on the way to a key stays passed, until another table is published. A stripe's holder changes the words of its own
+// keys by stores, and makes words its own, NONE or REMOVED before, by compare-and-set.
 //
 // INTENT of a stripe (lock.state): what is being done. Done, if the word is what it was to become:
 //   ADD      slot := word          else `fresh` is ended
@@ -15,8 +16,9 @@
 //   REMOVE   slot no longer was; `old` is ended
 //   OVERWRITE  the value of the item `old`, whose head `was`, is what stands `beside`: copied again, if its head says CHANGING;
 //              else it is done, or never was
-// INTENT of the table, under all stripes: root := `then`; `old` is ended, and what it led to if it was CLEARed; else `fresh` is.
-// Whoever gets a stripe finds no other's intent of the table but a dead one's, and has it ended under all stripes, first.
+// INTENT of the table, under all stripes: root := `then`; `old` is ended, and what it led to if it was CLEARed; else
+// `fresh` is. Whoever gets a stripe finds no other's intent of the table but a dead one's, and has it ended under all
+// stripes, first.
 //
 // `used` is never less than the words of the table that are not NONE: it is raised before, lowered after.
 #pragma once
@@ -166,7 +168,8 @@ int shoal_dict_lock_(struct shoal_dict *d, uint32_t stripe, shoal_deadline deadl
 void shoal_dict_unlock_(struct shoal_dict *d, uint32_t stripe);
 int shoal_dict_lock_all_(struct shoal_dict *d, shoal_deadline deadline);
 void shoal_dict_unlock_all_(struct shoal_dict *d);
-// Whether these bytes, not 0, are some of the dict's own; or of a word of the calling thread: not to be written to as an item.
+// Whether these bytes, not 0, are some of the dict's own; or of a word of the calling thread: not to be written to as
+// an item.
 SHOAL_INLINE int shoal_dict_is_in_(const struct shoal_dict *d, const void *at, uint64_t bytes) {
   uint64_t all = sizeof *d->shm + d->stripes * sizeof *d->shm->stripe;
   return (uintptr_t)at + bytes - (uintptr_t)d->shm - 1 < all + bytes - 1;

@@ -4,16 +4,17 @@
 //   head    a handle?:1 | being changed?:1 | how often it was:10 | bytes of the value:52
 //   word    where the block is, in 16 bytes:42 | of the hash:12 | low bits of seq:10          0: nothing; 1: removed
 //
-// A block is written while it is its process's, then given to the container's object, then published by one store of a word.
-// Its key is not changed while it is; its value is, by as many bytes, if the container has room beside it for what it is to be,
-// whole: from when the head says so until it says that it was, the value is what stands there. Who reads takes no lock:
-// the word, the block, then the word, seq and the head again. All unchanged: what was read is one value, of one life of that block.
-// The memory of a block that was freed stays mapped.
+// A block is written while it is its process's, then given to the container's object, then published by one store of a
+// word. Its key is not changed while it is; its value is, by as many bytes, if the container has room beside it for
+// what it is to be, whole: from when the head says so until it says that it was, the value is what stands there. Who
+// reads takes no lock: the word, the block, then the word, seq and the head again. All unchanged: what was read is one
+// value, of one life of that block. The memory of a block that was freed stays mapped.
 //
 // ORDERING
-//   [I1] every word of a block is released when it is written; pairs with [I2], who reads it acquired (of keys and values
-//        they are [W1], [W2] of core/words.h): a reader of a later life sees, after it, that the word which led it here was
-//        changed before that life began.
+//   [I1] every word of a block is released when it is written; pairs with [I2], who reads it acquired (of keys and
+//   values
+//        they are [W1], [W2] of core/words.h): a reader of a later life sees, after it, that the word which led it here
+//        was changed before that life began.
 //   [I3] a block's life is written, and the block, before the word that leads to it is published; pairs with [I4].
 //   [I5] how far memory was seen to reach; pairs with [I6].
 //   [I7] the head says that the value is being changed after what it is to be stands beside it, and before a word of it is;
@@ -96,7 +97,8 @@ int shoal_keep_give_(struct shoal_keep_ *k, void *block, struct shoal_block_ref 
 int shoal_keep_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref);
 
 // ---- items ----
-// The same of an item. Of one that is a handle: what it leads to is held by it, from here on; -ELOOP, -EMLINK, -EINVAL, -ENOMEM.
+// The same of an item. Of one that is a handle: what it leads to is held by it, from here on; -ELOOP, -EMLINK, -EINVAL,
+// -ENOMEM.
 int shoal_item_give_(struct shoal_keep_ *k, struct shoal_item_shm *it, struct shoal_block_ref *ref);
 // And no longer held, and freed if nobody else does.
 int shoal_item_end_(struct shoal_keep_ *k, const struct shoal_block_ref *ref);
@@ -115,7 +117,8 @@ struct shoal_item_ {  // what a word led to; private, to be confirmed
   uint32_t seq, key;
   uint32_t nested;  // 1: a handle
 };
-// 0: the lengths are inside the segment, and its life is the word's. -EAGAIN: not so; the word has changed, or is damaged.
+// 0: the lengths are inside the segment, and its life is the word's. -EAGAIN: not so; the word has changed, or is
+// damaged.
 SHOAL_INLINE int shoal_item_look_(struct shoal_keep_ *k, uint64_t word, struct shoal_item_ *out) {
   shoal_off off = shoal_item_off_(word);
   struct shoal_item_shm *it = (struct shoal_item_shm *)shoal_keep_at_(k, off, sizeof *it);
@@ -130,15 +133,16 @@ SHOAL_INLINE int shoal_item_look_(struct shoal_keep_ *k, uint64_t word, struct s
   if (SHOAL_UNLIKELY(((out->seq ^ word) & SHOAL_ITEM_TAG_) || out->value > k->size_max)) return -EAGAIN;
   return shoal_keep_at_(k, off, shoal_item_size_(out->key, out->value)) ? 0 : -EAGAIN;
 }
-// Whether the value may be changed where it is: it is no handle, is not being changed, and was not too often. Who has stood since
-// the first of so many changes is not to take the next for it.
+// Whether the value may be changed where it is: it is no handle, is not being changed, and was not too often. Who has
+// stood since the first of so many changes is not to take the next for it.
 SHOAL_INLINE int shoal_item_may_change_(uint64_t head) {
   return !(head & (SHOAL_ITEM_NESTED_ | SHOAL_ITEM_CHANGING_)) && (head & SHOAL_ITEM_CHANGES_) != SHOAL_ITEM_CHANGES_;
 }
 // Bytes of the value; more than any has: it is a handle, or being changed.
 SHOAL_INLINE uint64_t shoal_item_plain_(uint64_t head) { return head & ~SHOAL_ITEM_CHANGES_; }
-// The same without a call, of an item that a reader may expect: 1; 0: it is no such one, or lies where this process has not yet
-// looked. `key`: bytes of its key; `most`: bytes of a value that is no handle and not being changed, at most the segment's.
+// The same without a call, of an item that a reader may expect: 1; 0: it is no such one, or lies where this process has
+// not yet looked. `key`: bytes of its key; `most`: bytes of a value that is no handle and not being changed, at most
+// the segment's.
 SHOAL_INLINE int shoal_item_expect_(const struct shoal_keep_ *k, uint64_t word, uint32_t key, uint64_t most,
                                     struct shoal_item_ *out) {
   shoal_off off = shoal_item_off_(word);
@@ -202,7 +206,8 @@ SHOAL_INLINE struct shoal_block_ref shoal_item_ref_(const struct shoal_item_ *i,
   struct shoal_block_ref r = {shoal_item_off_(word), i->seq, 0};
   return r;
 }
-// An enum shoal_nested_type and its type in the directory, a static text; what is none: 0, "container" (ipc/data/nested.c).
+// An enum shoal_nested_type and its type in the directory, a static text; what is none: 0, "container"
+// (ipc/data/nested.c).
 const char *shoal_nested_name_(uint32_t type);
 uint32_t shoal_nested_type_(const char *name);
 // -EBADMSG: the value is a container, no bytes.

@@ -57,7 +57,8 @@ static int find(struct shoal_list *l, int64_t index, struct found *f) {
   }
   return damaged();
 }
-// What is dropped from the end leaves its word as it was: its block may be another's before the word is. So the length comes first.
+// What is dropped from the end leaves its word as it was: its block may be another's before the word is. So the length
+// comes first.
 static int is_whole(const struct shoal_list *l, const struct found *f) {
   uint64_t now = f->row.shm ? shoal_load64_acquire(&f->row.shm->length) : 0;  // [V2] pairs with [V1]
   if (now > f->row.room) now = f->row.room;  // damage, or another life: as shoal_list_row_ has taken it

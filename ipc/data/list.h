@@ -11,22 +11,23 @@
 //   shoal_list_slice_free(&all);
 //   rc = shoal_list_close(l);                                                  // mine
 //
-// A row of words, each of which leads to a block of the segment's heap with a value (ipc/data/item_internal.h). What changes the
-// end, or one value, is done in place; all else makes a new row, which one store of the root publishes. An index below 0 counts
-// from the end, as in Python.
+// A row of words, each of which leads to a block of the segment's heap with a value (ipc/data/item_internal.h). What
+// changes the end, or one value, is done in place; all else makes a new row, which one store of the root publishes. An
+// index below 0 counts from the end, as in Python.
 //
-// SAFETY   every call but close and destroy: any thread of any process, together. Not in a signal handler. Inside a callback
-//          this thread may read any container, but not index, slice or snapshot it, and change none (-EDEADLK). A child of fork: as ipc/data/dict.h.
-// ORDERING [V1] a word, or the length, is published after the block; pairs with [V2]. [V3] a row is published after its words;
-//          pairs with [V4]. Each change takes effect with one store: of a word (set), the length (the end), or the root. get:
-//          with its last look at the word.
-// CRASH    at any instruction the list is as it was before the operation, or as after it; whoever has the lock next frees what the
-//          other needed: the heap has nothing that the list does not lead to. Who reads waits for nobody; who writes, slices,
-//          searches or sorts waits for a living or stopped one that does the same.
+// SAFETY   every call but close and destroy: any thread of any process, together. Not in a signal handler. Inside a
+//          callback this thread may read any container, but not index, slice or snapshot it, and change none
+//          (-EDEADLK). A child of fork: as ipc/data/dict.h.
+// ORDERING [V1] a word, or the length, is published after the block; pairs with [V2]. [V3] a row is published after its
+//          words; pairs with [V4]. Each change takes effect with one store: of a word (set), the length (the end), or
+//          the root. get: with its last look at the word.
+// CRASH    at any instruction the list is as it was before the operation, or as after it; whoever has the lock next
+//          frees what the other needed: the heap has nothing that the list does not lead to. Who reads waits for
+//          nobody; who writes, slices, searches or sorts waits for a living or stopped one that does the same.
 // HOSTILE  contents: nothing outside the segment is touched; damage is -EPROTO.
-// COST     get: the root, the row's head, a word, the block. append, pop of the last, set: a lock pair, a block given or ended.
-//          insert and pop elsewhere, reverse, sort: the row, copied: 8 bytes a value. A value: 16 bytes of head, its bytes
-//          rounded to 8, the heap's rounding and 8 bytes; 8 to 16 bytes of the row.
+// COST     get: the root, the row's head, a word, the block. append, pop of the last, set: a lock pair, a block given
+//          or ended. insert and pop elsewhere, reverse, sort: the row, copied: 8 bytes a value. A value: 16 bytes of
+//          head, its bytes rounded to 8, the heap's rounding and 8 bytes; 8 to 16 bytes of the row.
 // SOURCE   own.
 #pragma once
 
@@ -63,16 +64,16 @@ int shoal_list_destroy(struct shoal_list *l, shoal_deadline deadline);
 
 // ---- read: never waits ----
 uint64_t shoal_list_len(struct shoal_list *l);
-// Copies the value to `buffer`; *size: its bytes. 0; -ERANGE there is no such index; -EMSGSIZE it has more than `capacity`,
-// *size says how many; -EBADMSG it is a container (ipc/data/nested.h); -EPROTO damaged; -EINVAL destroyed.
+// Copies the value to `buffer`; *size: its bytes. 0; -ERANGE there is no such index; -EMSGSIZE it has more than
+// `capacity`, *size says how many; -EBADMSG it is a container (ipc/data/nested.h); -EPROTO damaged; -EINVAL destroyed.
 int shoal_list_get(struct shoal_list *l, int64_t index, void *buffer, uint64_t capacity, uint64_t *size);
 // Into memory from malloc, which the caller frees; a zero byte follows the value. The codes of shoal_list_get; -ENOMEM.
 int shoal_list_get_alloc(struct shoal_list *l, int64_t index, void **value, uint64_t *size) SHOAL_MUST_CHECK;
 
 // ---- write: sleeps for the lock ----
-// All: 0, -EAGAIN (SHOAL_TRY), -ETIMEDOUT; -ENOSPC, -EUSERS, -ENOMEM; -EMSGSIZE; -EDEADLK in a callback; -EINVAL destroyed;
-// -EPROTO. Nothing is changed then. Where no block can be had the end can still be dropped (pop, delete, update, replace by nothing), and
-// all (clear); what goes from elsewhere needs a row: -ENOSPC.
+// All: 0, -EAGAIN (SHOAL_TRY), -ETIMEDOUT; -ENOSPC, -EUSERS, -ENOMEM; -EMSGSIZE; -EDEADLK in a callback; -EINVAL
+// destroyed; -EPROTO. Nothing is changed then. Where no block can be had the end can still be dropped (pop, delete,
+// update, replace by nothing), and all (clear); what goes from elsewhere needs a row: -ENOSPC.
 int shoal_list_append(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline);
 // All of them at one moment.
 int shoal_list_extend(struct shoal_list *l, const struct iovec *values, uint64_t n, shoal_deadline deadline);
@@ -81,8 +82,8 @@ int shoal_list_insert(struct shoal_list *l, int64_t index, const void *value, ui
 int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint64_t size,
                    shoal_deadline deadline);  // -ERANGE
 #define SHOAL_LIST_OTHER 1                    // an answer: it was not as the caller expected, and nothing was changed
-// Sets it if its value is `old`. SHOAL_LIST_OTHER: it is another, or a container; -ERANGE; -EINVAL `old` is NULL, and not
-// empty.
+// Sets it if its value is `old`. SHOAL_LIST_OTHER: it is another, or a container; -ERANGE; -EINVAL `old` is NULL, and
+// not empty.
 int shoal_list_compare_and_set(struct shoal_list *l, int64_t index, const void *old, uint64_t old_size,
                                const void *value, uint64_t size, shoal_deadline deadline);
 struct shoal_list_change {  // what an update sees and decides
@@ -90,9 +91,9 @@ struct shoal_list_change {  // what an update sees and decides
   uint64_t size;            // of it
 };
 enum { SHOAL_LIST_SET = 0, SHOAL_LIST_KEEP = 1, SHOAL_LIST_REMOVE = 2 };
-// `change` answers one of these, or a negative code, which keeps what is there and is the answer. Called once, while nobody
-// else changes the list; it has to come back. -ERANGE, -EBADMSG a container: it is not called. -EINVAL: it answered what is none of
-// these, and nothing is changed.
+// `change` answers one of these, or a negative code, which keeps what is there and is the answer. Called once, while
+// nobody else changes the list; it has to come back. -ERANGE, -EBADMSG a container: it is not called. -EINVAL: it
+// answered what is none of these, and nothing is changed.
 int shoal_list_update(struct shoal_list *l, int64_t index, int (*change)(struct shoal_list_change *c, void *arg),
                       void *arg, shoal_deadline deadline);
 // Takes it out. -ERANGE; -EMSGSIZE: it is there still, *size says how large it is.
@@ -104,17 +105,18 @@ int shoal_list_pop_alloc(struct shoal_list *l, int64_t index, void **value, uint
 int shoal_list_delete(struct shoal_list *l, int64_t index, shoal_deadline deadline);  // del l[index]: -ERANGE
 // The first value that has these bytes. -ENOENT.
 int shoal_list_remove(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline);
-// Python's l *= times, at one moment; 0: as clear. -EMLINK: a value is a container that so many entries cannot lead to. -ENOSPC: if
-// all of it is more than the segment can ever hold, at once; else, where other things fill it, heap and segment may have grown.
+// Python's l *= times, at one moment; 0: as clear. -EMLINK: a value is a container that so many entries cannot lead to.
+// -ENOSPC: if all of it is more than the segment can ever hold, at once; else, where other things fill it, heap and
+// segment may have grown.
 int shoal_list_repeat(struct shoal_list *l, uint64_t times, shoal_deadline deadline);
 // Python's l[from:to] = values, at one moment; bounds outside are the ends. n = 0: removes them.
 int shoal_list_replace(struct shoal_list *l, int64_t from, int64_t to, const struct iovec *values, uint64_t n,
                        shoal_deadline deadline);
 int shoal_list_clear(struct shoal_list *l, shoal_deadline deadline);
 int shoal_list_reverse(struct shoal_list *l, shoal_deadline deadline);
-// Sorts, stably: `compare` answers below, above or 0; NULL: by bytes, as memcmp, what others begin with before those; of values that
-// are packed, which have another order, shoal_packed_compare (ipc/data/packed.h). It has to come back; -EINVAL if its answers make no
-// order, -EBADMSG if a value is a container: the list is as it was.
+// Sorts, stably: `compare` answers below, above or 0; NULL: by bytes, as memcmp, what others begin with before those;
+// of values that are packed, which have another order, shoal_packed_compare (ipc/data/packed.h). It has to come back;
+// -EINVAL if its answers make no order, -EBADMSG if a value is a container: the list is as it was.
 int shoal_list_sort(struct shoal_list *l, int (*compare)(const struct iovec *a, const struct iovec *b, void *arg),
                     void *arg, shoal_deadline deadline);
 
@@ -130,7 +132,8 @@ struct shoal_list_slice {  // a copy in private memory
   uint64_t length, at, values;
   uint32_t nested;  // the last value is a container (ipc/data/nested.h)
 };
-// A copy of from, from + 1, ... to - 1; below 0 counted from the end, and what is outside is an end, as in Python. -ENOMEM.
+// A copy of from, from + 1, ... to - 1; below 0 counted from the end, and what is outside is an end, as in Python.
+// -ENOMEM.
 int shoal_list_slice(struct shoal_list *l, int64_t from, int64_t to, struct shoal_list_slice *out,
                      shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_list_next(struct shoal_list_slice *s, struct iovec *value);  // 1; 0: there is no more

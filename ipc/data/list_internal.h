@@ -8,8 +8,9 @@
 //   ADD     length := slot + 1, and word[slot] before it           else `fresh` is ended
 //   CHANGE  root and length := those `then`                        else what was given is ended again
 //     a new row is given (`fresh`), or the row stays. From word `give.phase` / 2 on values are given, one by one, up to
-//     `add_to`; give.ref: the last of them. Published, what word[drop.phase / 2, drop_to) of the last row led to is ended, one by
-//     one, and that row, if there is a new one. Never published, the same with what was given (`undo`), and the new row.
+//     `add_to`; give.ref: the last of them. Published, what word[drop.phase / 2, drop_to) of the last row led to is
+//     ended, one by one, and that row, if there is a new one. Never published, the same with what was given (`undo`),
+//     and the new row.
 #pragma once
 
 #include "core/robust.h"

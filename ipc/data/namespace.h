@@ -9,8 +9,8 @@
 //   rc = shoal_namespace_list(ns, each, arg, SHOAL_FOREVER);                         // vars(ns)
 //   rc = shoal_namespace_close(ns);
 //
-// A dict (ipc/data/dict.h) whose keys are names: SAFETY, ORDERING, CRASH and HOSTILE are a dict's, in the directory it is
-// of a type of its own. COST: that of a dict with 8 stripes.
+// A dict (ipc/data/dict.h) whose keys are names: SAFETY, ORDERING, CRASH and HOSTILE are a dict's, in the directory it
+// is of a type of its own. COST: that of a dict with 8 stripes.
 #pragma once
 
 #include "ipc/data/dict.h"
@@ -39,9 +39,10 @@ int shoal_namespace_get_alloc(struct shoal_namespace *ns, const char *attribute,
                               uint64_t *size) SHOAL_MUST_CHECK;
 int shoal_namespace_has(struct shoal_namespace *ns, const char *attribute);
 int shoal_namespace_delete(struct shoal_namespace *ns, const char *attribute, shoal_deadline deadline);
-// Calls `each` for every attribute of one moment, in no order, from a copy; stops at its first answer that is not 0, and returns it.
-// `type`: an enum shoal_nested_type of ipc/data/nested.h: of what is no bytes the value is a copy of a handle, which
-// shoal_nested_open_dict and the others there open, by size. The codes of shoal_dict_snapshot; -EPROTO damaged.
+// Calls `each` for every attribute of one moment, in no order, from a copy; stops at its first answer that is not 0,
+// and returns it. `type`: an enum shoal_nested_type of ipc/data/nested.h: of what is no bytes the value is a copy of a
+// handle, which shoal_nested_open_dict and the others there open, by size. The codes of shoal_dict_snapshot; -EPROTO
+// damaged.
 int shoal_namespace_list(struct shoal_namespace *ns,
                          int (*each)(const char *attribute, int type, const void *value, uint64_t size, void *arg),
                          void *arg, shoal_deadline deadline);

@@ -9,13 +9,13 @@
 // For N in int32, int64, uint32, uint64, double: shoal_N_load, _store, _exchange, _add, _min, _max, _cas.
 //
 // SAFETY   any thread of any process, together; in signal handlers.
-// ORDERING [V1] a change releases what was written before it, and acquires what was written before the change that it sees: [V1]
-//          pairs with [V1], and with [V2], a load. A store is [V1], too.
+// ORDERING [V1] a change releases what was written before it, and acquires what was written before the change that it
+//          sees: [V1] pairs with [V1], and with [V2], a load. A store is [V1], too.
 // CRASH    killed at any instruction: it was changed, or it was not.
 // COST     add of a whole number, exchange, cas: the instruction. min, max: a load if nothing changes. add of a double,
 //          min, max: a load and a compare-and-set, again for each change by others meanwhile.
-// NUMBERS  whole ones wrap around. A double that is no number changes nothing as min or max of a number, and is replaced by any;
-//          -0.0 and 0.0 are equal; cas compares doubles bit by bit.
+// NUMBERS  whole ones wrap around. A double that is no number changes nothing as min or max of a number, and is
+//          replaced by any; -0.0 and 0.0 are equal; cas compares doubles bit by bit.
 #pragma once
 
 #include <string.h>

@@ -258,7 +258,8 @@ static int by_value(const struct shoal_value *a, const struct shoal_value *b) {
   }
 }
 
-// Both are walked step by step: the first that differs decides; the end of a list comes before any value, damage behind all.
+// Both are walked step by step: the first that differs decides; the end of a list comes before any value, damage behind
+// all.
 int shoal_packed_compare(const struct iovec *a, const struct iovec *b, void *unused) {
   struct shoal_reader of_a, of_b;
   unsigned depth = 0;

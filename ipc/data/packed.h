@@ -17,11 +17,13 @@
 //   rc = shoal_list_sort(l, shoal_packed_compare, NULL, SHOAL_FOREVER);                   // l.sort(): -1, 2.5, 300, "a", "b"
 //   shoal_packed_free(&m);
 //
-// The formats are those of ipc/data/codec.h; a value made here is bytes to all else. Keys that are packed are the same if their bytes
-// are: 1, 1.0 and True are three; and so it is with values that are looked for. A target of its own, //ipc/data:packed.
+// The formats are those of ipc/data/codec.h; a value made here is bytes to all else. Keys that are packed are the same
+// if their bytes are: 1, 1.0 and True are three; and so it is with values that are looked for. A target of its own,
+// //ipc/data:packed.
 //
 // SAFETY, ORDERING, CRASH  those of ipc/data/dict.h and list.h.
-// HOSTILE  a value that is cut, too deep, or no MessagePack: -EPROTO, and nothing is stored. pop has taken it all the same: it is m.
+// HOSTILE  a value that is cut, too deep, or no MessagePack: -EPROTO, and nothing is stored. pop has taken it all the
+//          same: it is m.
 // COST     set: packed in private memory, then copied. get: a copy into m.
 #pragma once
 
@@ -31,10 +33,10 @@
 
 SHOAL_BEGIN
 
-// For shoal_list_sort, whose order of bytes is not that of values: below, above or 0, as a comes before b, behind it, or is equal.
-// As Python has it: bools and numbers by value (True is 1, 1 is 1.0), strs and bytes by their bytes, lists value by value; what
-// Python refuses to compare in an order of its own: nil, numbers (nan last), strs, bytes, lists, maps (pair by pair, as they
-// stand), others' types, and last what is no MessagePack.
+// For shoal_list_sort, whose order of bytes is not that of values: below, above or 0, as a comes before b, behind it,
+// or is equal. As Python has it: bools and numbers by value (True is 1, 1 is 1.0), strs and bytes by their bytes, lists
+// value by value; what Python refuses to compare in an order of its own: nil, numbers (nan last), strs, bytes, lists,
+// maps (pair by pair, as they stand), others' types, and last what is no MessagePack.
 int shoal_packed_compare(const struct iovec *a, const struct iovec *b, void *unused);
 
 // The codes of shoal_dict_set and of shoal_pack; nothing is set then.

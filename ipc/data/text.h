@@ -11,15 +11,15 @@
 //   rc = shoal_text_update(&t, upper, NULL, SHOAL_FOREVER);          // int upper(char *bytes, uint64_t *length, ...)
 //   rc = shoal_text_close(seg, &t);
 //
-// A seqlock (sync/seqlock.h) whose value is a length and the bytes; any bytes, NUL among them. Under a lock instead, of its own or
-// a given one, in place and torn when its holder dies: an array of char (ipc/data/array.h).
+// A seqlock (sync/seqlock.h) whose value is a length and the bytes; any bytes, NUL among them. Under a lock instead, of
+// its own or a given one, in place and torn when its holder dies: an array of char (ipc/data/array.h).
 //
 // SAFETY   get: any thread, in signal handlers, too. The others: any thread. close: alone.
 // ORDERING [S1]..[S4] of sync/seqlock.h.
 // CRASH    a writer dies, at any instruction: the string is the old one or the new one, whole. Nobody is told.
 // HOSTILE  contents: lengths are bounded by the capacity that this process checked when it opened it.
-// COST     get: the bytes that are there, copied once; again for each two strings that were published meanwhile. A change: what a
-//          lock costs, and up to three copies of the capacity.
+// COST     get: the bytes that are there, copied once; again for each two strings that were published meanwhile. A
+//          change: what a lock costs, and up to three copies of the capacity.
 #pragma once
 
 #include "sync/seqlock.h"
@@ -49,19 +49,19 @@ uint64_t shoal_text_bytes(uint64_t capacity);  // 0: none of that capacity
 int shoal_text_init(void *memory, uint64_t capacity, const char *first, struct shoal_text *out) SHOAL_MUST_CHECK;
 int shoal_text_attach(void *memory, uint64_t bytes, uint64_t capacity, struct shoal_text *out) SHOAL_MUST_CHECK;
 
-// The string and a NUL, and how long it is (`length`, if not NULL). -EMSGSIZE: `size` is too small, *length says for what, and
-// `out` is "". -EINVAL: no room for a NUL; it was destroyed. Never sleeps.
+// The string and a NUL, and how long it is (`length`, if not NULL). -EMSGSIZE: `size` is too small, *length says for
+// what, and `out` is "". -EINVAL: no room for a NUL; it was destroyed. Never sleeps.
 int shoal_text_get(const struct shoal_text *t, char *out, uint64_t size, uint64_t *length) SHOAL_MUST_CHECK;
 uint64_t shoal_text_length(const struct shoal_text *t);  // 0, too, if it was destroyed
-// -EMSGSIZE: more than the capacity, and nothing changed. -EINVAL, -EDEADLK; -EAGAIN (SHOAL_TRY), -ETIMEDOUT. May sleep, for
-// writers only.
+// -EMSGSIZE: more than the capacity, and nothing changed. -EINVAL, -EDEADLK; -EAGAIN (SHOAL_TRY), -ETIMEDOUT. May
+// sleep, for writers only.
 int shoal_text_set(const struct shoal_text *t, const void *bytes, uint64_t n, shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_text_append(const struct shoal_text *t, const void *bytes, uint64_t n,
                       shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_text_printf(const struct shoal_text *t, shoal_deadline deadline, const char *format, ...)
     SHOAL_PRINTF(3, 4) SHOAL_MUST_CHECK;
-// `change` has the string in its hands, and room for `capacity` bytes; it sets *length. If it answers other than 0, or dies,
-// nothing changed; its answer is the call's. It begins nothing with this text itself.
+// `change` has the string in its hands, and room for `capacity` bytes; it sets *length. If it answers other than 0, or
+// dies, nothing changed; its answer is the call's. It begins nothing with this text itself.
 int shoal_text_update(const struct shoal_text *t,
                       int (*change)(char *bytes, uint64_t *length, uint64_t capacity, void *arg), void *arg,
                       shoal_deadline deadline) SHOAL_MUST_CHECK;

@@ -12,22 +12,24 @@
 //   }
 //   rc = shoal_vector_close(&v);
 //
-// Elements lie in chunks, each as large as all before it; a chunk never moves and never goes before the vector does. So a
-// reader needs no lock, maps nothing anew, and keeps its pointers.
+// Elements lie in chunks, each as large as all before it; a chunk never moves and never goes before the vector does. So
+// a reader needs no lock, maps nothing anew, and keeps its pointers.
 //
 //   kind size first limit | type's name | writer | count, where the chunks are | chunk 0      chunk 1, 2, 4 ... times as large:
 //                                                                                             parts of the object
 //
 // SAFETY   all but close: any thread of any process, together. What several change in one element is theirs to order
 //          (ipc/data/number.h). A view is one process's; a child of fork inherits it. close: alone.
-// ORDERING [G1] the count is published after the elements, and where their chunk is; pairs with [G2], who reads it before them.
-// CRASH    append, extend, grow: killed at any instruction, all of them are there, or none; the next begins from that, and is
-//          told nothing. A chunk that was made is found again. Readers hold nothing.
-// HOSTILE  contents: places and lengths are checked against this process's own. A peer that may write can make calls fail or
-//          wait, and give other elements; never an access outside the segment, nor an append over a word that the calling thread
-//          holds. Of what `at` lends that is not looked at: who writes there while it holds others' locks trusts its peers.
-// COST     at: a load of the count, one of private memory; the first time in each chunk, a look where it is. append: what a
-//          lock costs, and a copy. A chunk: an object of the segment's (shoal_segment_options.objects).
+// ORDERING [G1] the count is published after the elements, and where their chunk is; pairs with [G2], who reads it
+// before them.
+// CRASH    append, extend, grow: killed at any instruction, all of them are there, or none; the next begins from that,
+//          and is told nothing. A chunk that was made is found again. Readers hold nothing.
+// HOSTILE  contents: places and lengths are checked against this process's own. A peer that may write can make calls
+//          fail or wait, and give other elements; never an access outside the segment, nor an append over a word that
+//          the calling thread holds. Of what `at` lends that is not looked at: who writes there while it holds others'
+//          locks trusts its peers.
+// COST     at: a load of the count, one of private memory; the first time in each chunk, a look where it is. append:
+//          what a lock costs, and a copy. A chunk: an object of the segment's (shoal_segment_options.objects).
 #pragma once
 
 #include <string.h>
@@ -94,8 +96,8 @@ SHOAL_INLINE int shoal_vector_at(struct shoal_vector *v, uint64_t index, void **
 // A copy, without a lock: what others write to it meanwhile may be seen in part.
 int shoal_vector_get(struct shoal_vector *v, uint64_t index, void *out) SHOAL_MUST_CHECK;
 
-// Each: -ENOSPC the segment is full, of objects too, or the vector is at its limit; -EUSERS; -EAGAIN (SHOAL_TRY), -ETIMEDOUT;
-// -EDEADLK; -EPROTO damaged; and nothing changed. May sleep for other writers.
+// Each: -ENOSPC the segment is full, of objects too, or the vector is at its limit; -EUSERS; -EAGAIN (SHOAL_TRY),
+// -ETIMEDOUT; -EDEADLK; -EPROTO damaged; and nothing changed. May sleep for other writers.
 // *index, if not NULL: where it is.
 int shoal_vector_append(struct shoal_vector *v, const void *value, uint64_t *index,
                         shoal_deadline deadline) SHOAL_MUST_CHECK;

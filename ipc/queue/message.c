@@ -5,8 +5,8 @@
 
 #define BLOCK SHOAL_MESSAGE_BLOCK_
 
-// The C library writes long copies around the caches, and who reads them next, on another processor, waits for memory. In pieces
-// they stay there; what is longer than caches are goes whole.
+// The C library writes long copies around the caches, and who reads them next, on another processor, waits for memory.
+// In pieces they stay there; what is longer than caches are goes whole.
 #define PIECE (UINT64_C(1) << 16)
 #define PIECES (UINT64_C(1) << 22)
 static void copy(void *to, const void *from, uint64_t size) {

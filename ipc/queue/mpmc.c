@@ -61,12 +61,12 @@ struct patience {  // pauses
 };
 // The least is about what the meeting itself costs.
 static const struct patience give_way = {16, 512, 2, 0, 0};
-// The least lets the other side get a dozen lines away, so that both ask for lines which the other has left: in a shorter time
-// it gets no faster, and it is seen not to pay.
+// The least lets the other side get a dozen lines away, so that both ask for lines which the other has left: in a
+// shorter time it gets no faster, and it is seen not to pay.
 static const struct patience keep_off = {64, 256, 4, 2, 64};
 static const struct patience keep_off_short = {16, 128, 2, 2, 64};  // a ring that has no dozen lines to spare
-// Of a patient ring: a message is a part of what its producer does. One since the last time may be a stream of which each is taken
-// as it comes, so that its producer gets no faster than that: only to keep off tells.
+// Of a patient ring: a message is a part of what its producer does. One since the last time may be a stream of which
+// each is taken as it comes, so that its producer gets no faster than that: only to keep off tells.
 static const struct patience keep_off_patient = {64, 256, 16, 1, 256};
 
 struct pace {  // in live.user_
@@ -183,7 +183,8 @@ void shoal_mpmc_give_back(const struct shoal_mpmc *ring, uint32_t me) {
   shoal_mpmc_tell_of_strays_(ring);
 }
 
-// By compare-and-set: its lease may have run out meanwhile, and the slot be another's by now, or that of the next message.
+// By compare-and-set: its lease may have run out meanwhile, and the slot be another's by now, or that of the next
+// message.
 static int vacate(shoal_atomic64 *ctl, uint64_t c) {
   return shoal_cas64_release(ctl, &c, shoal_slot_lap_(c) + SHOAL_SLOT_LAP_);  // [F1] pairs with [W1]
 }
@@ -200,7 +201,8 @@ static void recover_message(const struct shoal_mpmc *ring, shoal_atomic64 *ctl, 
   }
 }
 
-// Its caller is the role's owner, or its only heir. A killed heir's strays may not have been told of: the next one tells.
+// Its caller is the role's owner, or its only heir. A killed heir's strays may not have been told of: the next one
+// tells.
 void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
   for (uint64_t k = 0; k <= ring->mask; k++) {
     shoal_atomic64 *ctl = ctl_at(ring, k);
@@ -214,8 +216,8 @@ void shoal_mpmc_recover(const struct shoal_mpmc *ring, uint32_t role) {
 
 // ---- peeking ----
 
-// Whoever takes the message may write there meanwhile: then the copy is thrown away. Hidden from ThreadSanitizer, which knows
-// only of the race.
+// Whoever takes the message may write there meanwhile: then the copy is thrown away. Hidden from ThreadSanitizer, which
+// knows only of the race.
 SHOAL_NOINLINE SHOAL_NO_TSAN void shoal_copy_racing_(void *out, const void *in, uint64_t n) {
   const volatile uint64_t *words = in;
   const volatile char *from = in;

@@ -1,15 +1,16 @@
 // ipc/queue/mpmc.h: a bounded ring for many producers and many consumers, any of whom may vanish at any instruction.
 //
-// Each slot's control word says all there is to know: which lap, in what state, whose. One compare-and-set claims a slot, one
-// release store publishes or frees it. head and tail are hints: whoever finds them behind walks on.
+// Each slot's control word says all there is to know: which lap, in what state, whose. One compare-and-set claims a
+// slot, one release store publishes or frees it. head and tail are hints: whoever finds them behind walks on.
 //
 //   ctl  = lap:40 | state:2 | deaths:10 | owner:12        owner: a role of sync/eventcount, 0 nobody
 //
-//   EMPTY(lap) --claim_put--> WRITING(lap, me) --publish--> FULL(lap) --claim_get--> READING(lap, me) --commit--> EMPTY(lap + 1)
+//   EMPTY(lap) --claim_put--> WRITING(lap, me) --publish--> FULL(lap) --claim_get--> READING(lap, me) --commit-->
+//   EMPTY(lap + 1)
 //              \-- cancelled, or me died: EMPTY(lap + 1), a hole --/         \-- returned, or me died: READING(lap, 0), a stray;
 //                                                                                taken again: READING(lap, another)
-// A stray keeps its place behind the head; the word `strays` sends consumers to look for it. `deaths` counts, up to 1,023, the
-// consumers that died with the message in hand.
+// A stray keeps its place behind the head; the word `strays` sends consumers to look for it. `deaths` counts, up to
+// 1,023, the consumers that died with the message in hand.
 //
 // USE (ipc/queue/queue.h; a ring does not sleep, and is nothing without the roles of an eventcount)
 //   struct shoal_claim claim;
@@ -22,14 +23,16 @@
 //          [F1] commit, release, pairs with [W1] claim_put: the payload has been read.
 //          Claims are sequentially consistent: the sleeping protocol of sync/eventcount leans on them.
 // CRASH    a producer: before its claim nothing, after it a hole that whoever comes by skips, after publish a message.
-//          a consumer: before its claim nothing; after it the message is a stray once the role is reaped (or dropped, by the
-//          ring's policy); after commit it was received. Reaped by any survivor, each step a compare-and-set.
+//          a consumer: before its claim nothing; after it the message is a stray once the role is reaped (or dropped,
+//          by the ring's policy); after commit it was received. Reaped by any survivor, each step a compare-and-set.
 //          a peer that is stopped, not dead, in between: those behind it wait.
-// PACE     who finds that another claims beside it at this moment keeps away for a while, if that is seen to let the other do a
-//          stretch of messages: two that take turns move lines back and forth for each one. So does who has caught up with the
-//          other side of a stream (not: of a back and forth). Up to some ten microseconds, under full load only.
-// COST     claim: a load of the hint, of the slot and a compare-and-set; publish: a store. 16 bytes a slot for up to 8 bytes of
-//          payload, 32 for 24, 64 for 56; above, a line for the control word and the payload on lines of its own.
+// PACE     who finds that another claims beside it at this moment keeps away for a while, if that is seen to let the
+//          other do a stretch of messages: two that take turns move lines back and forth for each one. So does who has
+//          caught up with the other side of a stream (not: of a back and forth). Up to some ten microseconds, under
+//          full load only.
+// COST     claim: a load of the hint, of the slot and a compare-and-set; publish: a store. 16 bytes a slot for up to 8
+//          bytes of payload, 32 for 24, 64 for 56; above, a line for the control word and the payload on lines of its
+//          own.
 // SOURCE   a Vyukov queue whose sequence number became a state and an owner.
 #pragma once
 
@@ -153,8 +156,8 @@ int shoal_mpmc_is_done(const struct shoal_mpmc *ring, uint32_t *owner);
 int shoal_mpmc_in_hand(const struct shoal_mpmc *ring, uint32_t me, uint64_t from, uint64_t *at);
 // Claims of `me`; or (0) messages in anybody's hands.
 uint64_t shoal_mpmc_count_held(const struct shoal_mpmc *ring, uint32_t me);
-// Has what claim_get would have claimed at some moment copied; 0 if there was nothing. Claims nothing. Another may take it, and
-// a third overwrite it, under the copier's hands: then it is called again, and what it made of it was nothing.
+// Has what claim_get would have claimed at some moment copied; 0 if there was nothing. Claims nothing. Another may take
+// it, and a third overwrite it, under the copier's hands: then it is called again, and what it made of it was nothing.
 int shoal_mpmc_peek(const struct shoal_mpmc *ring, void (*copy)(void *arg, const void *payload), void *arg);
 // `in` at 8 bytes.
 void shoal_copy_racing_(void *out, const void *in, uint64_t n);
@@ -206,9 +209,10 @@ SHOAL_INLINE uint64_t shoal_mpmc_past_get_(const struct shoal_mpmc *ring, uint64
   return at + ((uint64_t)(ahead > 0 ? ahead : 0) << ring->shift) + 1;
 }
 
-// Asks, once a line, for the one that will be needed eight lines later (of a short ring four), if the other side had left it, and
-// the two behind it, when this one last looked: nearer to where the other side is, it would be taken away from under its hands. A
-// look takes the other side's hint away, too, so it is made when all that was known is asked for, and once in sixteen lines.
+// Asks, once a line, for the one that will be needed eight lines later (of a short ring four), if the other side had
+// left it, and the two behind it, when this one last looked: nearer to where the other side is, it would be taken away
+// from under its hands. A look takes the other side's hint away, too, so it is made when all that was known is asked
+// for, and once in sixteen lines.
 SHOAL_INLINE uint32_t shoal_mpmc_per_line_(uint32_t stride) {
   return stride < SHOAL_CACHE_LINE ? SHOAL_CACHE_LINE / stride : 1;
 }
@@ -237,8 +241,8 @@ SHOAL_INLINE int shoal_mpmc_take_(const struct shoal_mpmc *ring, int side, uint3
   *claim = shoal_mpmc_at(ring, at, shoal_mpmc_stride_of_(ring, size));
   *c = shoal_load64_seq_cst(claim->ctl);  // [A1]'s second half, sync/eventcount.h
   if (SHOAL_UNLIKELY(*c != (claim->lap | shoal_slot_(from, 0)))) return 0;
-  // [W1] pairs with [F1], [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered by it,
-  // and gets.
+  // [W1] pairs with [F1], [G1] pairs with [P1]; sequentially consistent for [C1] of sync/eventcount.h. Puts are ordered
+  // by it, and gets.
   if (SHOAL_UNLIKELY(!shoal_cas64_seq_cst(claim->ctl, c, claim->lap | shoal_slot_(to, me)))) return 0;
   shoal_mpmc_hint_(side == SHOAL_PRODUCER ? &ring->shm->tail : &ring->shm->head, at + 1);
   shoal_mpmc_look_ahead_(ring, side, at, shoal_mpmc_stride_of_(ring, size));
@@ -250,7 +254,8 @@ SHOAL_INLINE int shoal_mpmc_claim_put_here(const struct shoal_mpmc *ring, uint32
   uint64_t c;
   return shoal_mpmc_take_(ring, SHOAL_PRODUCER, me, size, shoal_load64_relaxed(&ring->shm->tail), &c, claim);
 }
-// After so many steps of one walk its words are damaged: laps that go round in a circle, a hint beyond the end of numbers.
+// After so many steps of one walk its words are damaged: laps that go round in a circle, a hint beyond the end of
+// numbers.
 SHOAL_INLINE int shoal_mpmc_lost_(const struct shoal_mpmc *ring, uint64_t steps) {
   return steps > 4 * ring->mask + 1024;
 }

@@ -113,7 +113,8 @@ static uint32_t sorted(const struct shoal_ordered *o, uint32_t list, int falling
 
 // ---- the index ----
 
-// `cell` is cell `c`, here and below: each time that it is looked up costs as much as what is done to it. 0: it is damaged.
+// `cell` is cell `c`, here and below: each time that it is looked up costs as much as what is done to it. 0: it is
+// damaged.
 static int insert(struct shoal_ordered *o, uint32_t c, struct shoal_cell_shm *cell, enum shoal_ordered_how how) {
   struct shoal_ordered_shm *s = o->shm;
   uint32_t n = shoal_load32_relaxed(&s->count), cells = shoal_ordered_cells(o);
@@ -172,7 +173,8 @@ static uint32_t healed(struct shoal_ordered *o, uint32_t c) {
   return state;
 }
 
-// The message that gives way has done so if its cell is free: then it counts, once, whoever was killed at what point of it.
+// The message that gives way has done so if its cell is free: then it counts, once, whoever was killed at what point of
+// it.
 static void settle_eviction(struct shoal_ordered *o) {
   struct shoal_ordered_shm *s = o->shm;
   uint64_t evicting = shoal_load64_relaxed(&s->evicting);
@@ -581,7 +583,8 @@ void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead) {
 void shoal_ordered_lease(struct shoal_ordered *o, uint32_t c, int64_t ns) {
   shoal_store64_relaxed(shoal_until_at_(o, c), (uint64_t)ns);
 }
-// One whose block is gone was received, and its holder killed as it released it: whoever inherits from that frees the cell.
+// One whose block is gone was received, and its holder killed as it released it: whoever inherits from that frees the
+// cell.
 uint32_t shoal_ordered_take_back(struct shoal_ordered *o, int64_t now, int64_t *next) {
   uint32_t cells = shoal_ordered_cells(o), used = shoal_load32_relaxed(&o->shm->used), list = NONE, n = 0;
   if (!shoal_load32_relaxed(&o->shm->lent)) return 0;

@@ -9,8 +9,9 @@
 //     \------------------- put -------------------/ \------------------- get -------------/
 //   WRITING --cancelled, or its owner died--> FREE      READING --returned, or its owner died--> READY
 //
-// Which cell is next says an index: a list (FIFO, LIFO), or a heap of {key, sequence, cell} with eight branches and, in front of
-// it, the first few in order. It is no more than a copy: whoever takes the lock from a dead holder makes it anew from the cells.
+// Which cell is next says an index: a list (FIFO, LIFO), or a heap of {key, sequence, cell} with eight branches and, in
+// front of it, the first few in order. It is no more than a copy: whoever takes the lock from a dead holder makes it
+// anew from the cells.
 //
 // USE (ipc/queue/queue_ordered.c)
 //   rc = shoal_ordered_enter(o, me, deadline);
@@ -23,18 +24,19 @@
 // ORDERING [T1] and [T2] of ipc/queue/role_lock.h: what was done to a cell under the lock, or before it by its owner.
 //          Looks without the lock: [O1] a message counts as ready before it no longer counts as reserved, pairs with
 //          [O2]; [O3], with [J1]: whose reservation is seen to have ended is seen inside, or has counted it.
-//          [N1] a claim ends from outside, then `ended` says so; pairs with [N2]: who makes all anew clears it, then looks.
-//          [J1] the sequence moves on behind the cell that left FREE, before the lock is given up; pairs with [J2]: who sees all
-//          cells free, and the sequence as it was before, has seen a moment at which they were.
-// CRASH    in a put: the message is ready, or its cell is free. In a get: it is ready, or it was received. The index, the list
-//          of free cells and all counts are made anew: n log n steps for n messages, some 100 ns each.
-//          A claim that ended from outside: as if inside, but that the counts have it until somebody enters, or inherits from
-//          who was killed before it could say so.
+//          [N1] a claim ends from outside, then `ended` says so; pairs with [N2]: who makes all anew clears it, then
+//          looks.
+//          [J1] the sequence moves on behind the cell that left FREE, before the lock is given up; pairs with [J2]: who
+//          sees all cells free, and the sequence as it was before, has seen a moment at which they were.
+// CRASH    in a put: the message is ready, or its cell is free. In a get: it is ready, or it was received. The index,
+//          the list of free cells and all counts are made anew: n log n steps for n messages, some 100 ns each.
+//          A claim that ended from outside: as if inside, but that the counts have it until somebody enters, or
+//          inherits from who was killed before it could say so.
 //          Killed while one gives way: it is there, or its cell is free and it was counted; `evicting` says which.
-// COST     FIFO, LIFO: a constant. PRIORITY: log n, to base 8, for a get; for a put less; a constant for what comes before all
-//          that is there, and is received before it is five messages behind. A cell: 24 bytes, and the element: 32
-//          for up to 8, 64 for up to 40; above, the element begins on a line of its own. PRIORITY: 24 bytes more. With
-//          options.evicts its heap has two ends and two branches: log n to base 2.
+// COST     FIFO, LIFO: a constant. PRIORITY: log n, to base 8, for a get; for a put less; a constant for what comes
+//          before all that is there, and is received before it is five messages behind. A cell: 24 bytes, and the
+//          element: 32 for up to 8, 64 for up to 40; above, the element begins on a line of its own. PRIORITY: 24 bytes
+//          more. With options.evicts its heap has two ends and two branches: log n to base 2.
 // SOURCE   a d-ary heap, a min-max heap (Atkinson et al., 1986) and a merge sort of the books.
 #pragma once
 
@@ -190,37 +192,40 @@ void shoal_ordered_leave(struct shoal_ordered *o, uint32_t me);
 // ---- inside ----
 // A free cell; if it evicts and does not grow, that of the message that gives way, if need be. -EAGAIN: none.
 int shoal_ordered_take(struct shoal_ordered *o, uint32_t *cell) SHOAL_MUST_CHECK;
-// The cell of the message that gives way, free and counted: FIFO the next, LIFO the one at the bottom, PRIORITY the one that
-// would be received last. -EAGAIN: none is in nobody's hands; -EPROTO.
+// The cell of the message that gives way, free and counted: FIFO the next, LIFO the one at the bottom, PRIORITY the one
+// that would be received last. -EAGAIN: none is in nobody's hands; -EPROTO.
 int shoal_ordered_evict(struct shoal_ordered *o, uint32_t *cell) SHOAL_MUST_CHECK;
 // The cell of the next message. -EAGAIN: none; -EPROTO: the cells are damaged.
 int shoal_ordered_next(struct shoal_ordered *o, uint32_t *cell) SHOAL_MUST_CHECK;
 enum shoal_ordered_how { SHOAL_ORDERED_NEW, SHOAL_ORDERED_AGAIN };
-// A cell that is free or a claim: it is a message from here on, behind its equals (NEW) or before all that may come next.
+// A cell that is free or a claim: it is a message from here on, behind its equals (NEW) or before all that may come
+// next.
 void shoal_ordered_ready(struct shoal_ordered *o, uint32_t cell, enum shoal_ordered_how how, uint32_t deaths);
 // Lends a free cell, or the next message, to `me`.
 void shoal_ordered_reserve(struct shoal_ordered *o, uint32_t cell, uint32_t me);
 void shoal_ordered_receive(struct shoal_ordered *o, uint32_t cell, uint32_t me);
 // The next message, or a claim: it was received, or never was one.
 void shoal_ordered_free(struct shoal_ordered *o, uint32_t cell);
-// Whole calls, from enter to leave, that bump who sleeps. 0; -EAGAIN: no free cell, no message; -EPIPE: closed; as enter.
+// Whole calls, from enter to leave, that bump who sleeps. 0; -EAGAIN: no free cell, no message; -EPIPE: closed; as
+// enter.
 int shoal_ordered_put(struct shoal_ordered *o, uint32_t me, const void *element, shoal_deadline deadline);
 int shoal_ordered_get(struct shoal_ordered *o, uint32_t me, void *element, shoal_deadline deadline);
 // All that `role` holds: given back (`dead` 0), or as its death has it.
 void shoal_ordered_empty(struct shoal_ordered *o, uint32_t role, int dead);
 // With leases: what a claim's holder has is over at `ns`; until then it is the only one that may end it.
 void shoal_ordered_lease(struct shoal_ordered *o, uint32_t cell, int64_t ns);
-// All whose time is over at `now` are messages again, delivered once more in vain: how many; when the next will be: `*next`.
+// All whose time is over at `now` are messages again, delivered once more in vain: how many; when the next will be:
+// `*next`.
 uint32_t shoal_ordered_take_back(struct shoal_ordered *o, int64_t now, int64_t *next);
 // The chunk behind the last is at `off`; -EPROTO: it is not in the segment.
 int shoal_ordered_add(struct shoal_ordered *o, uint64_t off) SHOAL_MUST_CHECK;
 
 // ---- anywhere ----
-// For its owner, who cannot get inside: a claim that nobody else may end (no lease) is over, and what lay in it free; or (`again`) it
-// is a message again, in its place, LIFO the next one. Who enters next counts it. Its caller rings.
+// For its owner, who cannot get inside: a claim that nobody else may end (no lease) is over, and what lay in it free;
+// or (`again`) it is a message again, in its place, LIFO the next one. Who enters next counts it. Its caller rings.
 void shoal_ordered_end_outside(struct shoal_ordered *o, uint32_t cell, int again, uint32_t deaths);
-// The lease of a claim whose time was `until` is over, unless it has another by now: it is in nobody's hand, and the next to take back
-// what has run out makes it a message again. 0: it has.
+// The lease of a claim whose time was `until` is over, unless it has another by now: it is in nobody's hand, and the
+// next to take back what has run out makes it a message again. 0: it has.
 int shoal_ordered_run_out(const struct shoal_ordered *o, uint32_t cell, uint64_t until);
 uint64_t shoal_ordered_until(const struct shoal_ordered *o, uint32_t cell);
 SHOAL_INLINE int shoal_ordered_is_stale(const struct shoal_ordered *o) {  // the counts are
@@ -237,7 +242,8 @@ int shoal_ordered_held(const struct shoal_ordered *o, uint32_t me);  // see stru
 // As shoal_mpmc_is_done and _count_held, in all cells, also those that this process has not met yet.
 int shoal_ordered_is_done(const struct shoal_ordered *o, uint32_t *owner);
 uint64_t shoal_ordered_count_held(const struct shoal_ordered *o, uint32_t me);
-// Messages in the hands of `me`, chained as it pleases: while they are there, nobody else uses their words `next`. Tokens.
+// Messages in the hands of `me`, chained as it pleases: while they are there, nobody else uses their words `next`.
+// Tokens.
 void shoal_ordered_chain_(const struct shoal_ordered *o, uint64_t before, uint64_t token);
 int shoal_ordered_chained_(const struct shoal_ordered *o, uint32_t me, uint64_t before, uint64_t *token);  // 0: none
 // The oldest; with leases the one whose time is over first. 0: none

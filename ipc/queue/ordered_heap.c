@@ -1,5 +1,5 @@
-// The heap of a priority queue, and what stands in front of it: the first few, in order, so that a message which comes before
-// all others never enters it.
+// The heap of a priority queue, and what stands in front of it: the first few, in order, so that a message which comes
+// before all others never enters it.
 #include "ipc/queue/ordered_internal.h"
 
 #define WAYS SHOAL_ORDERED_WAYS_
@@ -99,7 +99,8 @@ static uint32_t least_of(const struct shoal_ordered *o, uint32_t c, uint32_t n) 
   }
   return best;
 }
-// Asks for the keys two steps down while those one step down are compared: near the leaves they lie with another process, often.
+// Asks for the keys two steps down while those one step down are compared: near the leaves they lie with another
+// process, often.
 static void fetch_below(const struct shoal_ordered *o, uint64_t child, uint32_t n) {
   uint64_t below = WAYS * child + 1, end = below + (uint64_t)WAYS * WAYS;
   if (end > n || end > o->capacity) return;

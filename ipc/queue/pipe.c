@@ -58,8 +58,8 @@ static struct shoal_role *role_of(const struct shoal_queue *q, int side) {
   const uint32_t producer = 1, consumer = 2;
   return shoal_role_at_(&q->wait, side == SHOAL_PRODUCER ? producer : consumer);
 }
-// Nobody was seen to have the role of `side`: somebody may still take it as long as the one who keeps the end lives. Who has
-// just taken it is nobody's to wait for, and not seen yet.
+// Nobody was seen to have the role of `side`: somebody may still take it as long as the one who keeps the end lives.
+// Who has just taken it is nobody's to wait for, and not seen yet.
 static int expected(struct shoal_eventcount_view *view, int side) {
   const struct shoal_queue *q = shoal_queue_of_(view);
   // [K2] pairs with [K3] of ipc/queue/queue_spsc.c
@@ -177,7 +177,8 @@ static int is_busy(const struct shoal_queue *q, int side) {
 static int is_taken(struct shoal_queue *q, int side) { return is_owned(q, side) && !shoal_role_known(&q->wait, side); }
 static int has_none(struct shoal_queue *q, int side) { return !q || is_taken(q, side); }
 
-// `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, its keeper is nobody, and stays that.
+// `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, its keeper is nobody, and
+// stays that.
 static void keep(struct shoal_queue *q, int side, shoal_process_id_ who) {
   if (!q) return;
   // before the look at who has it: [K3] of ipc/queue/queue_spsc.c

@@ -1,4 +1,5 @@
-// ipc/queue/pipe.h: a pipe between two: messages of any length, one way or both, boundaries kept, ended by closing or by death.
+// ipc/queue/pipe.h: a pipe between two: messages of any length, one way or both, boundaries kept, ended by closing or
+// by death.
 //
 // USE
 //   struct shoal_pipe *ends[2];
@@ -12,23 +13,27 @@
 //
 // One way: ends[1] sends, ends[0] receives. Duplex: both do both. Another process opens an end by the pipe's name.
 //
-// WHOSE AN END IS  A thread takes an end with its first send, receive or poll, both directions unless another has one (or one
-//          only: shoal_pipe_join), and has it until it leaves, closes or dies; -EUSERS for everybody else meanwhile. Until it
-//          is taken its *keeper* answers for it: the process that created the pipe, or opened the end, or was given it. An
-//          end that nobody has can be taken by whoever has the pipe open, and goes on where it stopped.
-// THE END  of what an end sends has come when it was closed, or its thread has died, or its keeper died before it was taken (who
-//          leaves is no end: its process keeps it); receivers first get all that was sent. They may go on if the end is taken again. Sends into an end that
-//          was closed answer -EPIPE; into one whose owner died, when the ring is full: a successor may come.
+// WHOSE AN END IS  A thread takes an end with its first send, receive or poll, both directions unless another has one
+//                  (or one
+//          only: shoal_pipe_join), and has it until it leaves, closes or dies; -EUSERS for everybody else meanwhile.
+//          Until it is taken its *keeper* answers for it: the process that created the pipe, or opened the end, or was
+//          given it. An end that nobody has can be taken by whoever has the pipe open, and goes on where it stopped.
+// THE END  of what an end sends has come when it was closed, or its thread has died, or its keeper died before it was
+//          taken (who leaves is no end: its process keeps it); receivers first get all that was sent. They may go on if
+//          the end is taken again. Sends into an end that was closed answer -EPIPE; into one whose owner died, when the
+//          ring is full: a successor may come.
 //
-// SAFETY   the two directions, and the two ends, run together in any threads and processes. One direction of one end: one
-//          thread. create, open, close, give of one handle: one thread, and nothing beside it. After fork the child uses the
-//          handles as they are; those that it does not need it may close or forget: nobody waits for them.
-// ORDERING messages of one direction arrive in the order in which they were sent; what was written before a send is seen.
-// CRASH    a message sent whole is received, once, or again by the successor of a receiver that died with it in hand; one that
-//          was not sent whole never was, and its memory is freed by whoever notices. A death wakes the other side at once; that
-//          of a keeper is noticed within a second.
-// COST     as a queue of kind SHOAL_QUEUE_SPSC: up to 48 bytes a line, no read-modify-write, above that what its block costs
-//          (ipc/queue/message.h); no system call unless somebody sleeps. 5 KiB a direction with 64 messages, and their blocks.
+// SAFETY   the two directions, and the two ends, run together in any threads and processes. One direction of one end:
+//          one thread. create, open, close, give of one handle: one thread, and nothing beside it. After fork the child
+//          uses the handles as they are; those that it does not need it may close or forget: nobody waits for them.
+// ORDERING messages of one direction arrive in the order in which they were sent; what was written before a send is
+// seen.
+// CRASH    a message sent whole is received, once, or again by the successor of a receiver that died with it in hand;
+//          one that was not sent whole never was, and its memory is freed by whoever notices. A death wakes the other
+//          side at once; that of a keeper is noticed within a second.
+// COST     as a queue of kind SHOAL_QUEUE_SPSC: up to 48 bytes a line, no read-modify-write, above that what its block
+//          costs (ipc/queue/message.h); no system call unless somebody sleeps. 5 KiB a direction with 64 messages, and
+//          their blocks.
 // SOURCE   ipc/queue/queue.h and ipc/queue/message.h, one or two of them in an object.
 #pragma once
 
@@ -53,29 +58,31 @@ struct shoal_pipe;  // this process's handle of one end
 // -ENOSPC, -ENOSYS, -ENOMEM.
 int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct shoal_pipe_options *options,
                       struct shoal_pipe *ends[2]) SHOAL_MUST_CHECK;
-// End `side` (0, 1), this process's from here on unless somebody has it. -ENOENT, -EBADMSG another type or element size,
-// -EINVAL, -EPROTO, -ENOSYS, -ENOMEM.
+// End `side` (0, 1), this process's from here on unless somebody has it. -ENOENT, -EBADMSG another type or element
+// size, -EINVAL, -EPROTO, -ENOSYS, -ENOMEM.
 int shoal_pipe_open(struct shoal_segment *seg, const char *name, uint32_t element_size, uint32_t side,
                     struct shoal_pipe **out) SHOAL_MUST_CHECK;
-// The same of messages of a type with that name; of another: -EBADMSG. NULL, or a pipe that was made without one: nothing is asked.
-// Typed forms do this.
+// The same of messages of a type with that name; of another: -EBADMSG. NULL, or a pipe that was made without one:
+// nothing is asked. Typed forms do this.
 int shoal_pipe_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
                        uint32_t side, struct shoal_pipe **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no pipe's.
 int shoal_pipe_unlink(struct shoal_segment *seg, const char *name);
-// Ends the end, for good, and frees the handle; what it has not received is dropped. If another process has the end, or it was
-// given to one that lives, only the handle is freed. *p becomes NULL. -EBUSY: another thread of this process uses the end; it
-// is closed, the handle stays.
+// Ends the end, for good, and frees the handle; what it has not received is dropped. If another process has the end, or
+// it was given to one that lives, only the handle is freed. *p becomes NULL. -EBUSY: another thread of this process
+// uses the end; it is closed, the handle stays.
 int shoal_pipe_close(struct shoal_pipe **p);
-// Hands the end to process `pid`, a child that has inherited it or who opens it by name, and frees the handle. What the calling
-// thread has of it it leaves. The pipe's memory stays this process's, too, until it closes the segment: a child holds nothing of
-// it before its first use. *p becomes NULL. Nothing changed: -EINVAL, no such process; -EBUSY, another thread uses it, or another handle; -EUSERS, another
-// process has the end, or keeps it and lives. A direction that another has while this process has the other one stays that one's.
+// Hands the end to process `pid`, a child that has inherited it or who opens it by name, and frees the handle. What the
+// calling thread has of it it leaves. The pipe's memory stays this process's, too, until it closes the segment: a child
+// holds nothing of it before its first use. *p becomes NULL. Nothing changed: -EINVAL, no such process; -EBUSY, another
+// thread uses it, or another handle; -EUSERS, another process has the end, or keeps it and lives. A direction that
+// another has while this process has the other one stays that one's.
 int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid);
-// Takes one direction for the calling thread, SHOAL_PRODUCER or SHOAL_CONSUMER, so that another may take the other. -EUSERS.
+// Takes one direction for the calling thread, SHOAL_PRODUCER or SHOAL_CONSUMER, so that another may take the other.
+// -EUSERS.
 int shoal_pipe_join(struct shoal_pipe *p, int side);
-// The calling thread no longer has the end, and this process keeps what it had of it: another of its threads may take it; no end
-// has come. What others have is theirs. 0.
+// The calling thread no longer has the end, and this process keeps what it had of it: another of its threads may take
+// it; no end has come. What others have is theirs. 0.
 int shoal_pipe_leave(struct shoal_pipe *p);
 
 // ---- messages; as in ipc/queue/message.h. -EPERM: not a direction of this end ----
@@ -86,14 +93,15 @@ int shoal_pipe_send_n(struct shoal_pipe *p, const struct iovec *messages, uint32
 int shoal_pipe_recv_n(struct shoal_pipe *p, struct iovec *messages, uint32_t n, shoal_deadline deadline);
 // A copy of the next message, and nothing is taken; as shoal_queue_peek_bytes. Its size only: `capacity` 0.
 int shoal_pipe_peek(struct shoal_pipe *p, void *buffer, uint64_t capacity, uint64_t *size, shoal_deadline deadline);
-// 0: the next receive has no need to wait. -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE the end has come, -EUSERS, -EBUSY: a
-// message is in hand.
+// 0: the next receive has no need to wait. -EAGAIN (SHOAL_TRY) or -ETIMEDOUT, -EPIPE the end has come, -EUSERS, -EBUSY:
+// a message is in hand.
 int shoal_pipe_poll(struct shoal_pipe *p, shoal_deadline deadline);
 
 // ---- in place; one message a direction in hand (-EBUSY), and no send, or receive, beside it ----
 // As shoal_queue_reserve_bytes; of a pipe of one type `size` is its messages', -EBADMSG otherwise.
 int shoal_pipe_reserve(struct shoal_pipe *p, uint64_t size, struct shoal_loan *loan, shoal_deadline deadline);
-// As shoal_queue_commit, and the like: 0, at once; -EINVAL: given back already, -EPERM: another thread's or end's; nothing changed.
+// As shoal_queue_commit, and the like: 0, at once; -EINVAL: given back already, -EPERM: another thread's or end's;
+// nothing changed.
 int shoal_pipe_commit(struct shoal_pipe *p, struct shoal_loan *loan);
 int shoal_pipe_cancel(struct shoal_pipe *p, struct shoal_loan *loan);
 // Errors as recv, but for a buffer.

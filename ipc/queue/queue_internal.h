@@ -1,7 +1,7 @@
 // ipc/queue/queue_internal.h: what a kind of queue tells the queue: one table for each, in queue_<kind>.c.
 //
-// The queue knows names, roles, deadlines and loans; a kind knows its ring, and what is told to sleepers when (the protocol of
-// sync/eventcount.h). Everything here runs with list_op_pending at the queue's bell, unless said otherwise.
+// The queue knows names, roles, deadlines and loans; a kind knows its ring, and what is told to sleepers when (the
+// protocol of sync/eventcount.h). Everything here runs with list_op_pending at the queue's bell, unless said otherwise.
 #pragma once
 
 #include <sys/uio.h>
@@ -55,8 +55,8 @@ struct shoal_queue_kind_ {
   int (*evict)(void *op);  // receives what stands where the next put belongs; NULL: the attempts see to it
   int (*peek)(void *op);   // copies the next message to op->out, takes nothing
   int (*drop)(void *op);  // the next message, which is in nobody's hands, is over in one step; NULL: receive and finish
-  // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY; -ETIMEDOUT, by whom stands inside. NULL:
-  // wait->blocker tells.
+  // Whether a put, or a get, would go now; takes nothing: 0, -EAGAIN, -EPIPE, -EBUSY; -ETIMEDOUT, by whom stands
+  // inside. NULL: wait->blocker tells.
   int (*ready)(struct shoal_queue *q, int side, uint32_t me, shoal_deadline deadline);
   // ---- joinable; NULL: cannot be. `done` as shoal_mpmc_is_done; `keep` notes what was got and stays in hand; `in_hand` finds
   // the first of that, and forgets it: data, token and redelivered of the loan. 0: there is none ----
@@ -95,8 +95,8 @@ int shoal_queue_attach_at_(void *memory, uint64_t size, uint32_t element_size, s
 const char *shoal_queue_type_refused_(const char *type, uint32_t element_size);
 // -EBADMSG: both are told, and are not the same. `has` is in the segment.
 int shoal_queue_type_differs_(const char has[SHOAL_QUEUE_TYPE_MAX + 1], const char *type);
-// Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role. `holds`: it may
-// keep a claim. A producer under a policy that waits for no room does not, but for who is inside it does.
+// Joins, points list_op_pending at the bell, attempts, waits. 0, or a negative errno; op->me is the role. `holds`: it
+// may keep a claim. A producer under a policy that waits for no room does not, but for who is inside it does.
 int shoal_queue_run_(struct shoal_queue_op_ *op, int side, uint32_t holds, int (*attempt)(void *),
                      shoal_deadline deadline);
 int shoal_queue_lend_(struct shoal_queue *q, int side, int (*attempt)(void *), struct shoal_loan *loan,
@@ -112,8 +112,8 @@ int shoal_queue_finish_(struct shoal_queue *q, struct shoal_loan *loan, enum sho
 int shoal_message_attach_(struct shoal_queue *q);
 // Writes the message, and makes its block the queue's. -EPROTO, nothing changed: the block is not ours.
 int shoal_message_fill_(const struct shoal_queue_op_ *op, void *slot);
-// Copies it out and ends its block: from here on it was received. -EMSGSIZE, nothing changed: no room for op->size bytes;
-// -EPROTO: no sound message, and its block has ended.
+// Copies it out and ends its block: from here on it was received. -EMSGSIZE, nothing changed: no room for op->size
+// bytes; -EPROTO: no sound message, and its block has ended.
 int shoal_message_take_(struct shoal_queue_op_ *op, void *slot);
 // The same, and nothing ends. `racing`: another may take it meanwhile, and what was copied is thrown away then.
 int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing);
@@ -121,14 +121,15 @@ int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing
 int shoal_message_fits_(struct shoal_queue_op_ *op, const void *slot, uint32_t *in_block);
 // -EBADMSG, -EMSGSIZE: such a message can never be sent there.
 int shoal_message_check_(const struct shoal_queue *q, uint64_t size);
-// The loan of a slot becomes that of the message. -ENOENT: its block is gone; -EPROTO: no message. Nothing has ended then;
-// what block there is, the loan has.
+// The loan of a slot becomes that of the message. -ENOENT: its block is gone; -EPROTO: no message. Nothing has ended
+// then; what block there is, the loan has.
 int shoal_message_resolve_(const struct shoal_queue *q, struct shoal_loan *loan);
 // An attempt: receives, and resolves. -EPROTO: it was damaged, and is gone.
 int shoal_message_receive_(void *op);
 // The block of a resolved loan ends, if it is that still: 0, -ENOENT.
 int shoal_message_end_lent_(const struct shoal_queue *q, const struct shoal_loan *loan);
-// A block for op->size bytes, filled with op->in, unless it is short; and what was not sent. -EMSGSIZE, -ENOSPC, -EBADMSG.
+// A block for op->size bytes, filled with op->in, unless it is short; and what was not sent. -EMSGSIZE, -ENOSPC,
+// -EBADMSG.
 int shoal_message_prepare_(struct shoal_queue_op_ *op);
 void shoal_message_drop_(struct shoal_queue_op_ *op);
 // Before the loan of its slot ends. -EINVAL: it has grown.
@@ -156,8 +157,8 @@ void shoal_queue_freed_(struct shoal_queue *q, uint64_t at);  // a slot: told to
 // Around what makes the message at `at` one in nobody's hands again: told to who sleeps for it.
 void shoal_queue_gives_back_(struct shoal_queue *q);
 void shoal_queue_is_back_(struct shoal_queue *q, uint64_t at);
-// Kind MPMC, without a policy: a get that has the next element shown while it is claimed. Killed in `use`, which is to be
-// short, another gets it. Unlike a loan it outlives no call: who sleeps need not watch all who have ever had one.
+// Kind MPMC, without a policy: a get that has the next element shown while it is claimed. Killed in `use`, which is to
+// be short, another gets it. Unlike a loan it outlives no call: who sleeps need not watch all who have ever had one.
 int shoal_queue_use_(struct shoal_queue *q, void (*use)(void *arg, const void *element), void *arg,
                      shoal_deadline deadline);
 
@@ -169,8 +170,8 @@ int shoal_queue_policy_attach_(struct shoal_queue *q, uint64_t size);
 void shoal_queue_policy_info_(struct shoal_queue *q, struct shoal_queue_info *out);
 void shoal_queue_policy_detach_(struct shoal_queue *q);
 void shoal_queue_gave_back_(struct shoal_queue *q, uint32_t me);  // all that it had got
-// What was received in the stead of a get: got, so in hand until task_done, if that is to be, else released; or not, so given back,
-// and never in the hand that task_done ends. No pending.
+// What was received in the stead of a get: got, so in hand until task_done, if that is to be, else released; or not, so
+// given back, and never in the hand that task_done ends. No pending.
 int shoal_queue_got_(struct shoal_queue *q, struct shoal_loan *loan);
 void shoal_queue_not_got_(struct shoal_queue *q, struct shoal_loan *loan);
 // After something in a joinable queue was done with by role `me`.
@@ -199,8 +200,8 @@ int shoal_queue_recv_leased_(void *op);
 void shoal_queue_unreceive_(struct shoal_queue_op_ *op);
 // The end of what op->loan has: 0; 1, another has it by now; -ETIMEDOUT: it stays leased, and comes again.
 int shoal_queue_ended_(struct shoal_queue_op_ *op, enum shoal_queue_end_ how, uint32_t counts);
-// Moves it to dead letters, or drops it, if it was delivered too often: 1. 0: it is to be delivered, joinable also where it could not
-// be ended: what stayed in hand there, task_done would end; -ETIMEDOUT: as ended.
+// Moves it to dead letters, or drops it, if it was delivered too often: 1. 0: it is to be delivered, joinable also
+// where it could not be ended: what stayed in hand there, task_done would end; -ETIMEDOUT: as ended.
 int shoal_queue_bury_(struct shoal_queue_op_ *op);
 int shoal_queue_run_out_(uint64_t at);  // -ETIMEDOUT
 // Whether what was read of it since was of it: a lease may have run out meanwhile. If so, it runs anew.
@@ -220,7 +221,8 @@ SHOAL_INLINE int shoal_queue_end_(struct shoal_queue *q, const struct shoal_loan
   return q->ops->finish(q, loan, how);
 }
 
-// A child of fork comes to hold what it has inherited, and the thread is a participant of the segment, before it has a role.
+// A child of fork comes to hold what it has inherited, and the thread is a participant of the segment, before it has a
+// role.
 SHOAL_INLINE int shoal_queue_confirm_(struct shoal_queue *q) {
   return q->segment ? shoal_object_confirm(q->segment, &q->object) : 0;
 }

@@ -1,14 +1,15 @@
-// Leases: a received message comes again if its holder lives, but neither releases nor extends in time; and dead letters: what
-// has come too often goes elsewhere. Here for the mpmc ring, beside which a word a slot says how long its delivery may take (the
-// kinds under a lock have theirs in queue_ordered.c), and what is the same for all.
+// Leases: a received message comes again if its holder lives, but neither releases nor extends in time; and dead
+// letters: what has come too often goes elsewhere. Here for the mpmc ring, beside which a word a slot says how long its
+// delivery may take (the kinds under a lock have theirs in queue_ordered.c), and what is the same for all.
 //
 //   until = taken:1 | time:49 (of 1,024 ns) | tag:14        tag: of the delivery, deaths:10 and the lap's last 4 bits
 //
-// A word of another tag, or 0, says nothing yet: whoever looks gives the lease its time from then on. So a holder that is
-// stopped between its claim and its word loses it, too.
-// Taking back is two steps: `taken` into the word that has run out, then the slot from its holder. An extension changes the same
-// word, so it is in time or it is refused; a release changes the same slot, so either it counts or the message comes again.
-// `deaths` tells one delivery from the next. Killed in between: whoever looks next finds `taken`, and goes on.
+// A word of another tag, or 0, says nothing yet: whoever looks gives the lease its time from then on. So a holder that
+// is stopped between its claim and its word loses it, too.
+// Taking back is two steps: `taken` into the word that has run out, then the slot from its holder. An extension changes
+// the same word, so it is in time or it is refused; a release changes the same slot, so either it counts or the message
+// comes again. `deaths` tells one delivery from the next. Killed in between: whoever looks next finds `taken`, and goes
+// on.
 #include <stdlib.h>
 
 #include "core/error.h"
@@ -112,8 +113,8 @@ static int vacate(struct shoal_queue *q, const struct shoal_loan *loan, const st
 }
 static int release(struct shoal_queue *q, const struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   if (!loan->block_) return vacate(q, loan, claim, c);
-  // A block's end is what counts, whoever has the slot by then: that one finds it gone. Who was seen late ends nothing: the
-  // block may be the next holder's.
+  // A block's end is what counts, whoever has the slot by then: that one finds it gone. Who was seen late ends nothing:
+  // the block may be the next holder's.
   uint64_t now = shoal_load64_acquire(claim->ctl);  // [G1] pairs with [S3] of ipc/queue/mpmc.h
   if (now != c) return shoal_queue_run_out_(loan->token);
   int rc = shoal_message_end_lent_(q, loan);
@@ -176,8 +177,9 @@ int shoal_queue_is_still_(struct shoal_queue *q, const struct shoal_loan *loan) 
   return !q->lease_ns || q->ops->extend(q, loan) != -ETIMEDOUT;
 }
 
-// The copy first: killed in between, it is there twice, and never lost. -ESTALE: it was not the caller's any more, and what was read
-// is the next message's, perhaps; -EINPROGRESS: nobody gets inside to say. Else not 0: there is no room for it.
+// The copy first: killed in between, it is there twice, and never lost. -ESTALE: it was not the caller's any more, and
+// what was read is the next message's, perhaps; -EINPROGRESS: nobody gets inside to say. Else not 0: there is no room
+// for it.
 static int copy_to(struct shoal_queue *q, struct shoal_queue *dead, const struct shoal_loan *loan) {
   void *copy = malloc(loan->size ? loan->size : 1);
   if (!copy) return shoal_fail_(-ENOMEM, "private memory");
@@ -214,8 +216,9 @@ static int claim_any(struct shoal_queue *q, uint32_t me, struct shoal_claim *cla
   return shoal_mpmc_claim_get(&q->ring, me, q->slot_size, claim);
 }
 
-// Before a look that takes nothing, or a put that drops the oldest: what has run out is given back first, delivered once in vain; so
-// that sees it, and knows when the next one is due. Its holder for this moment: whoever sees it asleep watches the role.
+// Before a look that takes nothing, or a put that drops the oldest: what has run out is given back first, delivered
+// once in vain; so that sees it, and knows when the next one is due. Its holder for this moment: whoever sees it asleep
+// watches the role.
 int shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
   struct shoal_claim claim;
   int64_t now = q->lease_ns ? shoal_now_ns() : 0;
@@ -236,7 +239,8 @@ int shoal_queue_look_due_(struct shoal_queue *q, uint32_t me) {
   return 1;
 }
 
-// Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free; or what was read is another's by now, or the next one's.
+// Of byte messages. -ENOENT, -EPROTO: there is none, and its slot is free; or what was read is another's by now, or the
+// next one's.
 static int resolve(struct shoal_queue *q, struct shoal_loan *loan, const struct shoal_claim *claim, uint64_t c) {
   int rc = shoal_message_resolve_(q, loan);
   if (rc == -EPROTO) shoal_message_payload_.end(&q->ring, loan->data, claim->ctl, c);

@@ -70,7 +70,8 @@ static void wake_for_messages(struct shoal_queue *q, uint64_t n) {
   if (awaits_messages(q)) shoal_eventcount_wake_(q->wait.shm, SHOAL_PRODUCER, most);
 }
 
-// After a claim: somebody sleeps, or the queue is closed. The bump has a sleeper that is not queued yet look again if we die.
+// After a claim: somebody sleeps, or the queue is closed. The bump has a sleeper that is not queued yet look again if
+// we die.
 static int claimed(struct shoal_queue *q, uint64_t at) {
   struct shoal_eventcount *ec = q->wait.shm;
   if (shoal_eventcount_closed(ec)) {

@@ -1,7 +1,8 @@
 // The kinds that work under a lock: FIFO, LIFO, PRIORITY.
 //
-// WAKING   who finds somebody asleep bumps inside, before the change, and wakes outside. A sleeper that armed before it looked,
-//          and found nothing inside, was there before: its arming is seen. So no claim and no fence is asked of anybody.
+// WAKING   who finds somebody asleep bumps inside, before the change, and wakes outside. A sleeper that armed before it
+//          looked, and found nothing inside, was there before: its arming is seen. So no claim and no fence is asked of
+//          anybody.
 #include "core/error.h"
 #include "ipc/queue/message.h"
 #include "ipc/queue/queue_internal.h"
@@ -138,8 +139,8 @@ static void wake(struct shoal_queue *q, int side, uint32_t n) {
   if (SHOAL_UNLIKELY(n && shoal_eventcount_asleep_(q->wait.shm, side)))
     shoal_eventcount_wake_(q->wait.shm, side, (int)n);
 }
-// Around what ends messages that are in nobody's hands: it makes room, and may be the end for who has seen one in another's hands,
-// in a closed queue, and sleeps until that is over: it armed before it was inside.
+// Around what ends messages that are in nobody's hands: it makes room, and may be the end for who has seen one in
+// another's hands, in a closed queue, and sleeps until that is over: it armed before it was inside.
 static int awaits_the_end(const struct shoal_queue *q) {
   return SHOAL_UNLIKELY(shoal_load32_relaxed(&q->wait.shm->ev[SHOAL_CONSUMER]) & SHOAL_EV_E_) != 0;
 }
@@ -173,8 +174,10 @@ static int in_vain(const struct shoal_queue *q, int side) {
 
 // ---- attempts ----
 
-// Under a lease, once in its time: what has run out is told to as many as it is for, and to who waits for what can be dropped.
-// [E1] let_go() ends a lease, then says that it is time; [E2] here that it is time, then all leases: one sees the other.
+// Under a lease, once in its time: what has run out is told to as many as it is for, and to who waits for what can be
+// dropped.
+// [E1] let_go() ends a lease, then says that it is time; [E2] here that it is time, then all leases: one sees the
+// other.
 static int look_due(struct shoal_queue *q, uint32_t me, shoal_deadline deadline) {
   int64_t now = q->lease_ns ? shoal_now_ns() : 0, next = now + q->lease_ns;
   if (!q->lease_ns || now < shoal_queue_due_(q)) return 0;
@@ -276,8 +279,8 @@ static int reserve(void *arg) {
   return rc;
 }
 
-// Inside, of the next message, before it is in hand: whatever else became of it would need another entry. -EMSGSIZE: it has no room,
-// and stays; -EPROTO: it is damaged.
+// Inside, of the next message, before it is in hand: whatever else became of it would need another entry. -EMSGSIZE: it
+// has no room, and stays; -EPROTO: it is damaged.
 static int look_at(struct shoal_queue_op_ *op) {
   struct shoal_queue *q = op->q;
   struct shoal_loan loan = op->loan;
@@ -353,7 +356,8 @@ static int is_his(const struct shoal_ordered *o, const struct shoal_loan *loan) 
   return shoal_ordered_holds(o, loan->role, loan->token, SHOAL_CELL_READING_, &deaths) && deaths == loan->redelivered;
 }
 
-// Somebody is stopped inside: what nobody else may end ends all the same, and everybody looks again, who then waits for that one.
+// Somebody is stopped inside: what nobody else may end ends all the same, and everybody looks again, who then waits for
+// that one.
 static int finish_outside(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how,
                           uint32_t deaths, uint32_t leased) {
   if (leased && !is_his(&q->ordered, loan)) return shoal_queue_run_out_((uint32_t)loan->token);
@@ -365,8 +369,9 @@ static int finish_outside(struct shoal_queue *q, const struct shoal_loan *loan, 
   if (how != SHOAL_RETURN_ && q->joinable) shoal_queue_done_(q, loan->role);
   return 0;
 }
-// `deaths`: what it comes again with. Under a lease it may be another's by now, and what it lies in ends inside. -ETIMEDOUT, nothing
-// changed: that, or nobody gets inside, and it is a commit; -EBUSY: and the lease's end is to decide.
+// `deaths`: what it comes again with. Under a lease it may be another's by now, and what it lies in ends inside.
+// -ETIMEDOUT, nothing changed: that, or nobody gets inside, and it is a commit; -EBUSY: and the lease's end is to
+// decide.
 static int finish_if(struct shoal_queue *q, const struct shoal_loan *loan, enum shoal_queue_end_ how, uint32_t deaths,
                      uint32_t leased, shoal_deadline deadline) {
   struct shoal_ordered *o = &q->ordered;
@@ -464,8 +469,8 @@ static void *slot(struct shoal_queue *q, const struct shoal_loan *loan, int side
 
 static int done(struct shoal_queue *q, uint32_t *owner) { return shoal_ordered_is_done(&q->ordered, owner); }
 static uint64_t held_by(struct shoal_queue *q, uint32_t me) { return shoal_ordered_count_held(&q->ordered, me); }
-// In the order of the gets, which is not that of the puts: chained in the cells, whose words are checked again. Under a lease the
-// words may be a list's by now: there, the times say it.
+// In the order of the gets, which is not that of the puts: chained in the cells, whose words are checked again. Under a
+// lease the words may be a list's by now: there, the times say it.
 static int is_of(struct shoal_queue *q, uint32_t me, uint64_t token, uint32_t *deaths) {
   return shoal_ordered_holds(&q->ordered, me, token, SHOAL_CELL_READING_, deaths);
 }
@@ -613,7 +618,8 @@ static int send(void *arg) {
   return rc;
 }
 
-// Inside: a short one is copied, a long one becomes the caller's claim, one without room stays. *claimed: it has to be copied.
+// Inside: a short one is copied, a long one becomes the caller's claim, one without room stays. *claimed: it has to be
+// copied.
 static int take_next(struct shoal_queue_op_ *op, uint32_t *claimed) {
   struct shoal_ordered *o = &op->q->ordered;
   uint32_t cell = 0;

@@ -1,4 +1,5 @@
-// Policies of a queue, whatever its kind: what a put does that finds no room, and what is looked at or dropped, not received.
+// Policies of a queue, whatever its kind: what a put does that finds no room, and what is looked at or dropped, not
+// received.
 #include <stdlib.h>
 
 #include "core/error.h"
@@ -169,8 +170,8 @@ void shoal_queue_gave_back_(struct shoal_queue *q, uint32_t me) {
   if (q->joinable) taken_by(q, me)->count = 0;
 }
 
-// Of what the thread has got, something went to another: that is what is said first, whichever it is. Asked after the look at what
-// is in hand: what is lost after that the release itself will say.
+// Of what the thread has got, something went to another: that is what is said first, whichever it is. Asked after the
+// look at what is in hand: what is lost after that the release itself will say.
 static int is_late(const struct shoal_queue_taken_ *taken, struct shoal_queue *q, uint32_t me) {
   return q->lease_ns && taken->count > q->ops->held(q, me);
 }

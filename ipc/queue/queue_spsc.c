@@ -35,8 +35,8 @@ static uint32_t blocker(struct shoal_eventcount_view *view, int side) {
   uint32_t begun = shoal_load32_relaxed(&role->busy);  // after the closing was seen, and a fence: [A2]
   return begun == (uint32_t)shoal_queue_of_(view)->consumer.ring.next ? 0 : producer;
 }
-// The next owner of the role finds all in the ring. Of byte messages, the block of one that was not published is freed; one
-// whose block is gone was received.
+// The next owner of the role finds all in the ring. Of byte messages, the block of one that was not published is freed;
+// one whose block is gone was received.
 static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
   struct shoal_queue *q = shoal_queue_of_(view);
   (void)deadline;

@@ -7,8 +7,9 @@
 #define W FUTEX_WAITERS
 #define SEQUENCE (OWNER + 1)
 
-// Each look takes the line from who works under the lock, and who takes it over has all that was written there to fetch. So who
-// meets others here again and again lets them get on with it; who has met nobody for long comes back soon.
+// Each look takes the line from who works under the lock, and who takes it over has all that was written there to
+// fetch. So who meets others here again and again lets them get on with it; who has met nobody for long comes back
+// soon.
 #define SPIN_STEP_MIN 32u
 #define SPIN_STEP_AGAIN 512u
 #define SPIN_STEP_MAX 1024u
@@ -38,7 +39,8 @@ static unsigned first_step(void) {
   return since < AGAIN_NS ? SPIN_STEP_AGAIN : SPIN_STEP_MIN;
 }
 
-// What wakes it other than the lock may have been meant for a sleeper of the event: all look again. 1: it slept in vain.
+// What wakes it other than the lock may have been meant for a sleeper of the event: all look again. 1: it slept in
+// vain.
 static int sleep_for(struct shoal_role_lock *l, struct shoal_eventcount_view *view, uint32_t armed,
                      struct shoal_robust *live, uint32_t live_word, shoal_deadline deadline) {
   struct shoal_eventcount *ec = view->shm;
@@ -58,8 +60,8 @@ static int is_abandoned(uint32_t live_word, int late) {
   return shoal_robust_is_dead(live_word) || (late && !shoal_robust_owner(live_word));
 }
 
-// Whoever releases from here on sees it; who has released before is seen by the next look. Answers the word to sleep at: W, and
-// what damage there may be.
+// Whoever releases from here on sees it; who has released before is seen by the next look. Answers the word to sleep
+// at: W, and what damage there may be.
 static uint32_t arm(struct shoal_role_lock *l, const struct shoal_eventcount_view *view) {
   uint32_t armed = shoal_or32_seq_cst(&l->sleepers, W) | W;   // [S2] pairs with [S1]
   if (!(view->flags & SHOAL_EC_EXCHANGE)) shoal_fence_all();  // [S2] pairs with [S1]

@@ -1,13 +1,13 @@
 // ipc/queue/role_lock.h: a lock that a role of sync/eventcount holds.
 //
-// Its word names the role, and the role's live word says whether its owner lives: nothing has to be enlisted to take it, and
-// list_op_pending stays at the bell all the while.
+// Its word names the role, and the role's live word says whether its owner lives: nothing has to be enlisted to take
+// it, and list_op_pending stays at the bell all the while.
 //
 //   word       owner:12 (a role, 0: free) | sequence:20
 //   sleepers   0, or W: somebody may sleep for it, here
 //
-// The sequence grows whenever the lock is taken from the dead, or for the dead by an heir: who saw the word while its owner
-// was alive, and then that the owner is dead, takes it only if nobody has looked after the dead meanwhile.
+// The sequence grows whenever the lock is taken from the dead, or for the dead by an heir: who saw the word while its
+// owner was alive, and then that the owner is dead, takes it only if nobody has looked after the dead meanwhile.
 //
 // USE
 //   int rc = shoal_role_lock_acquire(&lock, view, me, deadline);     // list_op_pending at the bell
@@ -15,15 +15,17 @@
 //   ...
 //   shoal_role_lock_release(&lock, view, me);
 //
-// SAFETY   any thread of any process, as the role that is its own. Not in a signal handler: what it interrupts may hold the
-//          lock; that is seen (-EDEADLK).
+// SAFETY   any thread of any process, as the role that is its own. Not in a signal handler: what it interrupts may hold
+//          the lock; that is seen (-EDEADLK).
 // ORDERING [T1] release pairs with [T2] acquire: what was done under the lock is seen under it.
 //          [S1] release, then the load of sleepers | [S2] sleepers, then the load of the word
-//          A release is a store and may still be on its way when sleepers is read; whoever is about to sleep has the fence run
-//          by all who run (shoal_fence_all), and looks once more. With SHOAL_EC_EXCHANGE both are read-modify-writes.
-// CRASH    its holder dies: one who sleeps for the lock is woken by the kernel, at the bell or at the live word, or none
-//          sleeps; the next to come takes it and is told (-EOWNERDEAD). Who is woken for the lock and dies has one sleeper of
-//          the bell woken, who looks, and so takes and releases the lock. A waiter that the bell wakes hands that on: it rings.
+//          A release is a store and may still be on its way when sleepers is read; whoever is about to sleep has the
+//          fence run by all who run (shoal_fence_all), and looks once more. With SHOAL_EC_EXCHANGE both are
+//          read-modify-writes.
+// CRASH    its holder dies: one who sleeps for the lock is woken by the kernel, at the bell or at the live word, or
+//          none sleeps; the next to come takes it and is told (-EOWNERDEAD). Who is woken for the lock and dies has one
+//          sleeper of the bell woken, who looks, and so takes and releases the lock. A waiter that the bell wakes hands
+//          that on: it rings.
 // COST     uncontended: a compare-and-set and a store. A sleep: a membarrier besides.
 // SOURCE   core/robust.h, without its list.
 #pragma once

@@ -86,8 +86,8 @@ static int keeps(const struct shoal_case *c) {
 static int role_of(const struct shoal_case *c) {
   return is_topic(c) ? shoal_topic_mine_(c->topic, side_of(c)) : shoal_role_mine(&c->queue->wait, side_of(c));
 }
-// A queue with a lock, beside other cases, and a topic: who stands inside may be stopped there, so it is waited for as long as those
-// inside need, and no longer. It is looked at again soon.
+// A queue with a lock, beside other cases, and a topic: who stands inside may be stopped there, so it is waited for as
+// long as those inside need, and no longer. It is looked at again soon.
 #define INSIDE_NS INT64_C(5000000)
 static int has_lock(const struct shoal_select_ *s, const struct shoal_case *c) {
   return s->n > 1 && is_queue(c) && c->queue->ordered.shm != NULL;
@@ -108,7 +108,8 @@ static int try_locked(struct shoal_select_ *s, attempt_fn attempt, struct shoal_
   op->deadline = inside(s);
   return attempt(op);
 }
-// -ETIMEDOUT: barred, which ends a settling before it adopts who is dead there, only to leave him and to tell all who sleep.
+// -ETIMEDOUT: barred, which ends a settling before it adopts who is dead there, only to leave him and to tell all who
+// sleep.
 static int try_source(void *op) {
   union shoal_source_ *source = SHOAL_EMBEDS(op, union shoal_source_, queue.op);
   return try_locked(source->queue.select, source->queue.attempt, op);
@@ -268,8 +269,8 @@ static int add_permit(struct shoal_select_ *s, uint32_t i) {
   return shoal_semaphore_begin_(&permit->op, s->cases[i].semaphore);
 }
 
-// -ETIMEDOUT: a newcomer is barred from a queue, where the only role left is a dead one's, by who is stopped inside. The next call
-// goes on with that one.
+// -ETIMEDOUT: a newcomer is barred from a queue, where the only role left is a dead one's, by who is stopped inside.
+// The next call goes on with that one.
 static int add_sources(struct shoal_select_ *s) {
   int rc = 0;
   for (; s->added < s->n; s->added++) {

@@ -1,7 +1,9 @@
-// Who sleeps in futex_waitv cannot poll. A thread of the library sleeps in epoll_wait instead, and changes a futex word.
+// Who sleeps in futex_waitv cannot poll. A thread of the library sleeps in epoll_wait instead, and changes a futex
+// word.
 //
-// A sleep with descriptors makes an epoll of them, and adds that to the thread's: so nobody has to be woken to begin a sleep,
-// and to close it ends it. The words are static, and a few: whoever shares one with another sleeper looks once in vain.
+// A sleep with descriptors makes an epoll of them, and adds that to the thread's: so nobody has to be woken to begin a
+// sleep, and to close it ends it. The words are static, and a few: whoever shares one with another sleeper looks once
+// in vain.
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>

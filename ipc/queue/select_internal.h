@@ -7,8 +7,8 @@
 
 SHOAL_BEGIN
 
-// A case that is slept on by a futex. What comes next to be waited for - a pipe's end is a queue underneath - is an attempt
-// on a role's side of what has an eventcount, or a sleeper of its own kind here.
+// A case that is slept on by a futex. What comes next to be waited for - a pipe's end is a queue underneath - is an
+// attempt on a role's side of what has an eventcount, or a sleeper of its own kind here.
 struct shoal_select_permit_ {
   struct shoal_semaphore_op_ op;
   struct shoal_futex_entry words[2];  // the gate, the number of permits
@@ -74,10 +74,11 @@ SHOAL_INLINE int shoal_case_takes_(const struct shoal_case *c) {
 int shoal_select_check_(const struct shoal_case *cases, uint32_t n);
 
 // ---- to sleep in another thread: select_loop.c ----
-// Looks, and performs nothing: the index of a case that is ready, an error, or -EAGAIN: the roles of the calling thread are
-// armed, `words` of s->entries are to be slept on, of which the caller fills in [s->words - 1].
+// Looks, and performs nothing: the index of a case that is ready, an error, or -EAGAIN: the roles of the calling thread
+// are armed, `words` of s->entries are to be slept on, of which the caller fills in [s->words - 1].
 int shoal_select_prepare_(struct shoal_select_ *s, struct shoal_case *cases, uint32_t n, uint32_t *words);
-// Of `words` words, the one to which most of the wake-ups go: the event of the first queue, or what other source there is.
+// Of `words` words, the one to which most of the wake-ups go: the event of the first queue, or what other source there
+// is.
 SHOAL_INLINE uint32_t shoal_select_first_(const struct shoal_select_ *s, uint32_t words) {
   return s->queues + s->events + s->permits ? s->queues : words - 1;
 }

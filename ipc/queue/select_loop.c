@@ -1,5 +1,5 @@
-// An event loop of the program's own polls descriptors. A thread for each selector sleeps in futex_waitv in its stead, and
-// writes to an eventfd; it has no roles, and takes nothing.
+// An event loop of the program's own polls descriptors. A thread for each selector sleeps in futex_waitv in its stead,
+// and writes to an eventfd; it has no roles, and takes nothing.
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>

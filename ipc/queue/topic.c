@@ -322,8 +322,8 @@ int shoal_topic_would_publish_(void *arg) {
   return shoal_topic_blocker_of_publish_(op->t) == SHOAL_BLOCKER_NONE ? 0 : -EAGAIN;
 }
 
-// Points list_op_pending at the bell, attempts, waits. Barred from a dead member's role it looks once a second, while it has time,
-// whether what it waits for has come all the same.
+// Points list_op_pending at the bell, attempts, waits. Barred from a dead member's role it looks once a second, while
+// it has time, whether what it waits for has come all the same.
 static int run(struct shoal_topic_op_ *op, int side, int (*attempt)(void *), shoal_deadline deadline) {
   void *pending = begin(op->t);
   int rc;

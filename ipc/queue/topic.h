@@ -34,16 +34,17 @@
 // ORDERING what a thread wrote before a publish is seen by who receives the message. All subscribers see the same
 //          order, that of the claims; messages of one publisher in the order in which they were published. A publish
 //          that begins when subscribe has returned is received.
-// CRASH    publish: killed before it returns: all subscribers have the message, or none. A reservation is cancelled; its
-//          place is skipped. get, receive: the other subscribers read on; in a group another member has the message
+// CRASH    publish: killed before it returns: all subscribers have the message, or none. A reservation is cancelled;
+//          its place is skipped. get, receive: the other subscribers read on; in a group another member has the message
 //          (get: or it is gone with its process, if that was killed at the very end).
 //          A dead subscriber is taken out by whoever finds that it must wait for it: nobody waits for the dead. The
 //          last publisher left or died and all has been received: -EPIPE; a new publisher, and it goes on. Without
 //          subscribers, publishers go on. A peer that is stopped inside an operation, not dead, keeps those behind it
-//          waiting. One that is stopped as it joins or leaves a group, or takes a dead member out of one, is waited for by who
-//          would do that, too: subscribe, unsubscribe and detach for a second, then -ETIMEDOUT, nothing changed; a get or a
-//          publish that has to wait, and meets a dead member, until its deadline, with SHOAL_TRY for a second, then -ETIMEDOUT:
-//          the dead one stays, and what it held. What is there for them meanwhile they have within a second.
+//          waiting. One that is stopped as it joins or leaves a group, or takes a dead member out of one, is waited for
+//          by who would do that, too: subscribe, unsubscribe and detach for a second, then -ETIMEDOUT, nothing changed;
+//          a get or a publish that has to wait, and meets a dead member, until its deadline, with SHOAL_TRY for a
+//          second, then -ETIMEDOUT: the dead one stays, and what it held. What is there for them meanwhile they have
+//          within a second.
 // CLOSE    subscribers receive what is there, then -EPIPE. In a group only when no other member holds a message that
 //          could come back.
 // COST     publish: a claim (compare-and-set) and a store, however many subscribers; every eighth of a ring, or more
@@ -92,12 +93,12 @@ int shoal_topic_create(struct shoal_segment *seg, const char *name, const struct
 // -ENOENT, -EBADMSG another type or element size, -EPROTO, -ENOSYS, -ENOMEM
 int shoal_topic_open(struct shoal_segment *seg, const char *name, uint32_t element_size,
                      struct shoal_topic **out) SHOAL_MUST_CHECK;
-// The same of messages of a type with that name; of another: -EBADMSG. NULL, or a topic that was made without one: nothing is asked.
-// Typed forms do this, and open_or_create.
+// The same of messages of a type with that name; of another: -EBADMSG. NULL, or a topic that was made without one:
+// nothing is asked. Typed forms do this, and open_or_create.
 int shoal_topic_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
                         struct shoal_topic **out) SHOAL_MUST_CHECK;
-// Of the one there the type's name has to be this, or -EBADMSG; its capacity, history and numbers of roles and groups are its own: info
-// tells. Options of which no topic could be made open any.
+// Of the one there the type's name has to be this, or -EBADMSG; its capacity, history and numbers of roles and groups
+// are its own: info tells. Options of which no topic could be made open any.
 int shoal_topic_open_or_create(struct shoal_segment *seg, const char *name, const struct shoal_topic_options *options,
                                struct shoal_topic **out) SHOAL_MUST_CHECK;
 // The name. -ENOENT, -EBADMSG no topic's
@@ -114,11 +115,12 @@ int shoal_topic_close(struct shoal_topic *t);
 int shoal_topic_join(struct shoal_topic *t);
 // Its reservations are cancelled. 0, also if it is none.
 int shoal_topic_leave(struct shoal_topic *t);
-// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT: a subscriber that is waited for is a ring behind, or (SHOAL_TRY, too) CRASH, above; -EPIPE,
-// -EUSERS. Sleeps.
+// 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT: a subscriber that is waited for is a ring behind, or (SHOAL_TRY, too) CRASH,
+// above; -EPIPE, -EUSERS. Sleeps.
 // Typed forms: -EBADMSG, its messages are of another size.
 int shoal_topic_publish(struct shoal_topic *t, const void *element, shoal_deadline deadline);
-// A slot to write, published by commit, given up by cancel. Errors as publish. A reservation holds up what is published behind it.
+// A slot to write, published by commit, given up by cancel. Errors as publish. A reservation holds up what is published
+// behind it.
 int shoal_topic_reserve(struct shoal_topic *t, struct shoal_loan *loan, shoal_deadline deadline);
 // 0, at once. -EINVAL: no reservation (any more), -EPERM: another thread's; nothing changed.
 int shoal_topic_commit(struct shoal_topic *t, struct shoal_loan *loan);
@@ -129,14 +131,14 @@ int shoal_topic_cancel(struct shoal_topic *t, struct shoal_loan *loan);
 // all alive; -EINVAL, -ENAMETOOLONG, -EBADMSG: the group has another policy. Waits for who joins or leaves a group at
 // this moment: -ETIMEDOUT after a second.
 int shoal_topic_subscribe(struct shoal_topic *t, const struct shoal_topic_subscription *how) SHOAL_MUST_CHECK;
-// What a member of a group holds goes to another. 0, also if there is no subscription; a member: -ETIMEDOUT, it has all that it had
-// (CRASH, above).
+// What a member of a group holds goes to another. 0, also if there is no subscription; a member: -ETIMEDOUT, it has all
+// that it had (CRASH, above).
 int shoal_topic_unsubscribe(struct shoal_topic *t);
-// Copies the next message. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT (SHOAL_TRY, too: CRASH, above), -EPIPE; -EINVAL: the thread does not
-// subscribe; -EBUSY: it holds a message. Sleeps.
+// Copies the next message. 0, -EAGAIN (SHOAL_TRY) or -ETIMEDOUT (SHOAL_TRY, too: CRASH, above), -EPIPE; -EINVAL: the
+// thread does not subscribe; -EBUSY: it holds a message. Sleeps.
 int shoal_topic_get(struct shoal_topic *t, void *element, shoal_deadline deadline);
-// The same in place, one at a time, with the same errors; only to be read: others read it, too. loan->redelivered: members that died
-// with it.
+// The same in place, one at a time, with the same errors; only to be read: others read it, too. loan->redelivered:
+// members that died with it.
 int shoal_topic_receive(struct shoal_topic *t, struct shoal_loan *loan, shoal_deadline deadline);
 // Done with it. 0, at once. -EINVAL: not held (any more), -EPERM: another thread's; nothing changed.
 int shoal_topic_release(struct shoal_topic *t, struct shoal_loan *loan);

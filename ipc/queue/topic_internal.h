@@ -25,7 +25,8 @@ struct shoal_topic_op_ {  // one call
 };
 
 // ---- topic.c, for ipc/queue/select.c ----
-// The calling thread's role: as a publisher it joins, as a subscriber it is one. -EUSERS; -EINVAL: it does not subscribe.
+// The calling thread's role: as a publisher it joins, as a subscriber it is one. -EUSERS; -EINVAL: it does not
+// subscribe.
 int shoal_topic_mine_(struct shoal_topic *t, int side);
 // Attempts, of a struct shoal_topic_op_: 0, -EAGAIN, -EPIPE; -EBUSY: it holds a message.
 int shoal_topic_publish_once_(void *op);
@@ -47,7 +48,8 @@ SHOAL_INLINE struct shoal_claim shoal_topic_at_(const struct shoal_topic *t, uin
 SHOAL_INLINE void *shoal_topic_data_(const struct shoal_topic *t, const struct shoal_claim *claim) {
   return shoal_claim_data(claim, t->element_size);
 }
-// After so many steps of one walk its words are damaged: laps that go round in a circle, positions that are nowhere near.
+// After so many steps of one walk its words are damaged: laps that go round in a circle, positions that are nowhere
+// near.
 SHOAL_INLINE int shoal_topic_lost_(const struct shoal_topic *t, uint64_t steps) { return steps > 4 * t->mask + 1024; }
 // `me` is a role on the consumers' side.
 SHOAL_INLINE struct shoal_topic_seat_shm *shoal_topic_seat_(const struct shoal_topic *t, uint32_t me) {

@@ -72,8 +72,8 @@ static int take(const struct shoal_claim *claim, uint64_t c, uint32_t me) {
   return shoal_cas64_seq_cst(claim->ctl, &c, claim->lap | shoal_slot_(SHOAL_TOPIC_WRITING_, me));
 }
 
-// Asks, once a line, for the one that will be claimed eight lines later, if all who are waited for have left it: it lies with
-// whoever read there last.
+// Asks, once a line, for the one that will be claimed eight lines later, if all who are waited for have left it: it
+// lies with whoever read there last.
 static void look_ahead(const struct shoal_topic *t, uint64_t at) {
   uint32_t each = t->stride < SHOAL_CACHE_LINE ? SHOAL_CACHE_LINE / t->stride : 1;  // messages a line
   uint64_t need = at + UINT64_C(8) * each;

@@ -10,14 +10,14 @@
 #include "core/robust.h"
 #include "ipc/work/executor_internal.h"
 
-// shoal_executor.news: what is said to the thread that runs them. It sleeps on ASLEEP, which only it says; who says NEWS then
-// wakes it.
+// shoal_executor.news: what is said to the thread that runs them. It sleeps on ASLEEP, which only it says; who says
+// NEWS then wakes it.
 enum { NO_NEWS, NEWS, ASLEEP };
 
 // ---- the list ----
 
-// A child of fork has its parent's list, perhaps half changed, and the lock perhaps as another thread of the parent held it:
-// those calls are the parent's to make.
+// A child of fork has its parent's list, perhaps half changed, and the lock perhaps as another thread of the parent
+// held it: those calls are the parent's to make.
 static void lock_callbacks(struct shoal_executor *ex) {
   uint32_t epoch = shoal_self_()->epoch;  // whose first call this may be in here: the lock knows threads by it
   shoal_private_acquire_(&ex->callbacks_lock);

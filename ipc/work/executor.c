@@ -312,8 +312,8 @@ static int drain_one(struct shoal_executor *ex, uint32_t job, shoal_deadline dea
   return 0;
 }
 
-// Until no job is pending or runs. The queue stays open until then, so that what a dying worker ran can be put again. A task
-// may submit behind us: only if nothing has changed from one pass to the next did nothing run between them.
+// Until no job is pending or runs. The queue stays open until then, so that what a dying worker ran can be put again. A
+// task may submit behind us: only if nothing has changed from one pass to the next did nothing run between them.
 static int drain(struct shoal_executor *ex, shoal_deadline deadline) {
   for (uint64_t sum = 0, last = 0, passes = 0; passes < 2 || sum != last; passes++) {
     last = sum;

@@ -27,32 +27,36 @@
 //
 // With retry_delay_ns a job whose worker died is PENDING again, and begins when that time is over; it can be cancelled.
 //
-// SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any process,
-//          together. create: a thread which stays (workers are its daemons); by fork before there are others, or
-//          `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator. tend, resize, shutdown,
+// SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any
+//          process, together. create: a thread which stays (workers are its daemons); by fork before there are others,
+//          or `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator.
+//          tend, resize, shutdown,
 //          join, terminate, worker: that thread (others: -ECHILD). detach: that thread, and in other processes any. After fork the child submits through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
 //          what it waits for, and nobody has begun, it runs itself. Not in a signal handler.
-// ORDERING what was written before a submit is seen by the task; what the task wrote, by who finds its future done: [J1],
+// ORDERING what was written before a submit is seen by the task; what the task wrote, by who finds its future done:
+//          [J1],
 //          [J2]. Jobs begin in the order in which one thread submitted them.
 // CRASH    submit: killed before it returns, the job will run or never was. A worker: exactly the jobs that it ran have
-//          failed (-ENOTRECOVERABLE, and the signal) or, with `retries`, run again: so every job ends in exactly one state,
-//          having run at most once, or with retries at least once; what a dead attempt had replied is nobody's result, and
-//          its memory comes back. A process that has futures: its jobs run all the same,
+//          failed (-ENOTRECOVERABLE, and the signal) or, with `retries`, run again: so every job ends in exactly one
+//          state, having run at most once, or with retries at least once; what a dead attempt had replied is nobody's
+//          result, and its memory comes back. A process that has futures: its jobs run all the same,
 //          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
-//          (-EPIPE), as nothing runs any more. A task that leaves another by longjmp ends its worker when it returns. Killed inside a release of another process's future: the cell may be free
-//          only when that process ends.
+//          (-EPIPE), as nothing runs any more. A task that leaves another by longjmp ends its worker when it returns.
+//          Killed inside a release of another process's future: the cell may be free only when that process ends.
 // THREADS  with options.threads the workers are threads of the creator's process: the same calls, the same results. A
-//          thread cannot be killed: cancel(force) and a time limit are refused (-ENOTSUP), terminate and detach wait for
-//          what runs. A task that crashes takes the process with it; one that ends its thread (pthread_exit) has failed.
+//          thread cannot be killed: cancel(force) and a time limit are refused (-ENOTSUP), terminate and detach wait
+//          for what runs. A task that crashes takes the process with it; one that ends its thread (pthread_exit) has
+//          failed.
 // HEALING  the creator's calls (get, wait and the like included) replace dead workers, kill the condemned and watch the
 //          time limits; while they sleep, too: a death, a job condemned elsewhere and a limit wake them. A creator that
 //          makes none for long calls shoal_executor_tend. Who waits elsewhere is woken by the creator's death. An idle
-//          waiter looks once a second, and every 50 ms as long as a worker has not begun, or beyond 60 of them. A worker
-//          whose serving thread has ended (pthread_exit, exec) is killed.
+//          waiter looks once a second, and every 50 ms as long as a worker has not begun, or beyond 60 of them. A
+//          worker whose serving thread has ended (pthread_exit, exec) is killed.
 // TURNS    as of a pool (ipc/work/pool.h): workers are SCHED_BATCH.
 // COST     submit: a line written, a compare-and-set, a put; the worker: a receive and two compare-and-sets. No system
-//          call unless somebody sleeps. An argument of up to 48 bytes lies in the job's own line, a larger one in a block
-//          of the segment's heap. Bytes: up to 24 there, else in a block, copied once; a result is a block, written in place.
+//          call unless somebody sleeps. An argument of up to 48 bytes lies in the job's own line, a larger one in a
+//          block of the segment's heap. Bytes: up to 24 there, else in a block, copied once; a result is a block,
+//          written in place.
 #pragma once
 
 #include "core/directory.h"
@@ -100,8 +104,8 @@ struct shoal_executor_options {  // zero: the default
 };
 
 // ---- lifecycle ----
-// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads, by fork), -ENOTSUP
-// (a time limit for threads), fork's.
+// `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads, by fork),
+// -ENOTSUP (a time limit for threads), fork's.
 int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                           struct shoal_executor **out) SHOAL_MUST_CHECK;
 // Somebody else's, to submit and to open futures. -ENOENT, -EBADMSG, -EPROTO, -ENOMEM.
@@ -119,20 +123,21 @@ int shoal_executor_shutdown(struct shoal_executor *ex, unsigned flags, shoal_dea
 // with retry_delay_ns, what may be tried again is cancelled, too.
 // Threads: those in hand are done; -EBUSY at the deadline: one still runs, call again.
 int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline);
-// Mine: the handle. The creator's: terminates what still runs (threads: waits for it), and then waits for the callback that its
-// thread runs. Somebody else's with such a thread: waits for that callback, so for the jobs that it waits for. Futures of this
-// handle are of no use any more. -EBUSY: another thread of this process has submitted through it, and lives (threads, or a
-// thread for callbacks: what ran is terminated all the same); -EDEADLK: in a callback that its thread runs.
+// Mine: the handle. The creator's: terminates what still runs (threads: waits for it), and then waits for the callback
+// that its thread runs. Somebody else's with such a thread: waits for that callback, so for the jobs that it waits for.
+// Futures of this handle are of no use any more. -EBUSY: another thread of this process has submitted through it, and
+// lives (threads, or a thread for callbacks: what ran is terminated all the same); -EDEADLK: in a callback that its
+// thread runs.
 int shoal_executor_detach(struct shoal_executor *ex);
 // The executor whose worker the calling thread is; NULL: none's.
 struct shoal_executor *shoal_executor_current(void);
 
 // ---- submitting ----
-// Copies the argument, `size` bytes: that of the task's struct; of a bytes task as many as you like. `out` NULL: nobody wants to
-// know what comes of it.
+// Copies the argument, `size` bytes: that of the task's struct; of a bytes task as many as you like. `out` NULL: nobody
+// wants to know what comes of it.
 // Sleeps while the queue is full (jobs / 2); a worker runs the job itself then. -ENOENT no such task, -EEXIST two;
-// -EINVAL no argument; -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken; -ENOSPC
-// options.jobs futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
+// -EINVAL no argument; -EBADMSG its size is another; -EPIPE closed, or its creator gone; -ENOTRECOVERABLE broken;
+// -ENOSPC options.jobs futures have not been released, or the heap is full; -EAGAIN, -ETIMEDOUT; -EUSERS.
 int shoal_executor_submit(struct shoal_executor *ex, const char *task, const void *argument, uint64_t size,
                           shoal_deadline deadline, struct shoal_future *out);
 // The same, the task found before (shoal_task_find): no name is compared. -ENOENT: it is not registered in this
@@ -146,8 +151,8 @@ int shoal_executor_apply(struct shoal_executor *ex, const char *task, void *argu
 int shoal_executor_apply_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
                               struct shoal_failure *failure, shoal_deadline deadline);
 
-// The same with a bytes task: the result is copied to `out`, *out_size bytes. -EMSGSIZE: it has more than `room`; *out_size
-// says how many, and it is lost. -EBADMSG: no bytes task.
+// The same with a bytes task: the result is copied to `out`, *out_size bytes. -EMSGSIZE: it has more than `room`;
+// *out_size says how many, and it is lost. -EBADMSG: no bytes task.
 int shoal_executor_apply_bytes(struct shoal_executor *ex, const struct shoal_task *task, const void *argument,
                                uint64_t size, void *out, uint64_t room, uint64_t *out_size,
                                struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
@@ -162,8 +167,8 @@ int shoal_executor_apply_bytes(struct shoal_executor *ex, const struct shoal_tas
   shoal_executor_apply_task(ex, &task##_task_, (1 ? (argument) : task##_type_), sizeof *task##_type_, failure, deadline)
 
 // ---- looking after it ----
-// Creator: replaces dead workers, kills the condemned; waits for one to end, until the deadline. How many were replaced,
-// or -ENOTRECOVERABLE: broken.
+// Creator: replaces dead workers, kills the condemned; waits for one to end, until the deadline. How many were
+// replaced, or -ENOTRECOVERABLE: broken.
 int shoal_executor_tend(struct shoal_executor *ex, shoal_deadline deadline);
 // Creator: from now on so many workers, 1..workers_max: starts them, or has as many end, each after what it runs. Waits
 // until the deadline for those; at SHOAL_TRY -EAGAIN, later -ETIMEDOUT: they end without it. -EINVAL, -EPIPE closed,
@@ -177,9 +182,10 @@ struct shoal_letter {  // of a job that failed with the last of its workers, or 
   uint64_t token;  // shoal_future_token's
   uint64_t size;   // of the argument
 };
-// Takes the next dead letter, in no order: the argument, as the last attempt left it, is copied, `room` bytes at most; its
-// cell is free when its future has been released, too. Any process; together: one of them has it. Killed meanwhile, it is
-// taken or is not. It looks through the table. -ENOENT: there is none; -EMSGSIZE: the letter stays, *out says how large.
+// Takes the next dead letter, in no order: the argument, as the last attempt left it, is copied, `room` bytes at most;
+// its cell is free when its future has been released, too. Any process; together: one of them has it. Killed meanwhile,
+// it is taken or is not. It looks through the table. -ENOENT: there is none; -EMSGSIZE: the letter stays, *out says how
+// large.
 int shoal_executor_letter(struct shoal_executor *ex, struct shoal_letter *out, void *argument, uint64_t room);
 
 struct shoal_executor_info {
@@ -211,8 +217,9 @@ struct shoal_executor_running {  // what a worker runs
   int64_t busy_ns;  // since it began that; -1: nobody knows, as jobs have no time limit, so nobody looks at a clock
   char task[25];    // its task's name, cut
 };
-// Calls `each` for every worker that runs something, until it answers other than 0, and answers that. Any process; a snapshot, in
-// which a worker that has just begun or ended may be told with what it ran before. It looks through the table. -ENOMEM.
+// Calls `each` for every worker that runs something, until it answers other than 0, and answers that. Any process; a
+// snapshot, in which a worker that has just begun or ended may be told with what it ran before. It looks through the
+// table. -ENOMEM.
 int shoal_executor_running(struct shoal_executor *ex, int (*each)(const struct shoal_executor_running *, void *),
                            void *arg);
 

@@ -7,8 +7,8 @@
 //   state    FREE --store--> PENDING             the owner
 //            PENDING --> RUNNING      who has the order in hand, and gives it back then; or a worker that waits for the
 //                                     job, or found no room for its order
-//            RUNNING --> RUNNING      after the runner's death: who has the order that the creator put for it. Of several
-//                                     chunks, without the one that the dead one had in hand: see run_each
+//            RUNNING --> RUNNING      after the runner's death: who has the order that the creator put for it. Of
+//                                     several chunks, without the one that the dead one had in hand: see run_each
 //            RUNNING --> DONE, FAILED who runs it, or has its order in hand after the runner's death
 //            RUNNING --> CONDEMNED    anybody; then its worker never begins another job, and is killed
 //            CONDEMNED --> FAILED, CANCELLED  who has its order in hand after the runner's death
@@ -268,12 +268,13 @@ SHOAL_INLINE int64_t shoal_job_due_(const struct shoal_job_shm *cell, uint64_t s
   if (shoal_job_state_of_(s) != SHOAL_JOB_PENDING_ || !shoal_job_attempt_(s)) return INT64_MAX;
   return (int64_t)shoal_load64_relaxed(&cell->until_ns);  // [J2] was the load of the state
 }
-// From `s` to `to`, which is over, keeping ASLEEP and DETACHED, adding DIED if `s` has it; wakes, frees. 0: it is in another state by now.
+// From `s` to `to`, which is over, keeping ASLEEP and DETACHED, adding DIED if `s` has it; wakes, frees. 0: it is in
+// another state by now.
 int shoal_job_finish_(struct shoal_executor *ex, uint32_t job, uint64_t s, enum shoal_job_state_ to);
 // Condemns a job that runs in state `s`: `how` 0, or SHOAL_JOB_LATE_. 1: done.
 int shoal_job_condemn_(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64_t how);
-// Seen condemned, in state `s`: tells the creator to kill its worker. Who has condemned it may have died before that, so
-// all say so who wait for it.
+// Seen condemned, in state `s`: tells the creator to kill its worker. Who has condemned it may have died before that,
+// so all say so who wait for it.
 void shoal_job_kill_(struct shoal_executor *ex, uint64_t s);
 
 // ---- job_then.c: jobs that begin when another is over ----
@@ -281,7 +282,8 @@ struct shoal_next_ {  // a job, and its state, 0: none
   uint32_t job;
   uint64_t s;
 };
-// Of a job that is over: has the next one begin, if there is one. If the queue is closed, it never will: which it is, to be cancelled.
+// Of a job that is over: has the next one begin, if there is one. If the queue is closed, it never will: which it is,
+// to be cancelled.
 struct shoal_next_ shoal_job_order_next_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next);
 // The same, and cancels it.
 void shoal_job_follow_(struct shoal_executor *ex, uint32_t job, uint32_t generation, uint64_t next);
@@ -297,8 +299,8 @@ void shoal_job_catch_up_(struct shoal_executor *ex);
 // ---- serve.c: in a worker ----
 // The calling thread is that worker from now on. 0, -EUSERS.
 int shoal_executor_be_worker_(struct shoal_executor *ex, uint32_t worker, uint32_t incarnation);
-// A worker takes the next order, until the deadline, and does what is to be done. 0 it ran, 1 it has failed, 2: there was
-// nothing to run; <0 as a get's.
+// A worker takes the next order, until the deadline, and does what is to be done. 0 it ran, 1 it has failed, 2: there
+// was nothing to run; <0 as a get's.
 int shoal_executor_serve_(struct shoal_executor *ex, shoal_deadline deadline);
 // The pool's hook.
 int shoal_executor_run_(void *executor, unsigned worker, uint32_t incarnation, shoal_deadline deadline);
@@ -310,8 +312,9 @@ int shoal_executor_run_new_(struct shoal_executor *ex, uint32_t job, uint32_t ge
 // Whether the worker that a job says it runs in, in state `s`, lives. Who has its order in hand, or knows that the
 // worker's process has ended, is not told so by mistake.
 int shoal_executor_runner_lives_(struct shoal_executor *ex, uint64_t s);
-// Of a worker that has ended: the kernel marks no more than 2,048 words of a thread, and that by which it is told may be beyond.
-// A thread that was joined a moment ago may still be there for the kernel: then whoever sleeps beside its role sees to it.
+// Of a worker that has ended: the kernel marks no more than 2,048 words of a thread, and that by which it is told may
+// be beyond. A thread that was joined a moment ago may still be there for the kernel: then whoever sleeps beside its
+// role sees to it.
 void shoal_executor_mark_gone_(struct shoal_executor *ex, uint32_t worker);
 uint32_t shoal_executor_tid_(const struct shoal_executor *ex, uint32_t worker);  // as it has said; 0 nobody yet
 // Ends a job whose runner is dead, or what that has left to do for one that is over.
@@ -338,8 +341,8 @@ SHOAL_INLINE int shoal_executor_is_creator_(const struct shoal_executor *ex) {
   return ex->pool && ex->creator_tid == shoal_self_()->tid;
 }
 int shoal_executor_check_creator_(const struct shoal_executor *ex);  // 0, -ECHILD
-// Sleeps until one of these words of jobs changes, or there may be something for shoal_executor_care_; a second at most.
-// n <= SHOAL_EXECUTOR_WORDS_.
+// Sleeps until one of these words of jobs changes, or there may be something for shoal_executor_care_; a second at
+// most. n <= SHOAL_EXECUTOR_WORDS_.
 #define SHOAL_EXECUTOR_WORDS_ (SHOAL_FUTEX_MANY / 2)
 void shoal_executor_sleep_(struct shoal_executor *ex, const struct shoal_futex_entry *jobs, unsigned n,
                            shoal_deadline deadline);
@@ -355,7 +358,8 @@ SHOAL_INLINE shoal_deadline shoal_executor_slice_(shoal_deadline deadline) {
 }
 
 // ---- future.c, gather.c, callback.c ----
-// The state; 0: released, so that nothing more comes of it: a job that was given up is nobody's, even before it is over.
+// The state; 0: released, so that nothing more comes of it: a job that was given up is nobody's, even before it is
+// over.
 SHOAL_INLINE uint64_t shoal_future_look_(const struct shoal_future *f) {
   uint64_t s = shoal_job_look_(f->executor, f->job, f->generation);
   return SHOAL_UNLIKELY(s & SHOAL_JOB_DETACHED_) ? 0 : s;
@@ -379,8 +383,8 @@ unsigned shoal_futures_arm_(const struct shoal_future *futures, const unsigned *
 void shoal_future_submitted_(void);                                 // this thread has submitted a job
 void shoal_future_called_(struct shoal_executor *ex);               // runs callbacks that are due, unless a thread does
 int shoal_callbacks_have_thread_(const struct shoal_executor *ex);  // in this process
-// The thread that runs callbacks runs those that are due, and ends. The creator's workers have ended: what a callback still
-// submits is ended, too. 1, 0: there is none, -EDEADLK: it is the caller.
+// The thread that runs callbacks runs those that are due, and ends. The creator's workers have ended: what a callback
+// still submits is ended, too. 1, 0: there is none, -EDEADLK: it is the caller.
 int shoal_callbacks_end_(struct shoal_executor *ex);
 void shoal_callbacks_dispose_(struct shoal_executor *ex);
 // Of a map: `call` runs when all its jobs are over. -ENOMEM.

@@ -14,15 +14,17 @@ int shoal_future_released_(void) { return shoal_fail_(-EINVAL, "the future was r
 
 // ---- waiting ----
 
-// Who submits to a worker that sleeps has its job done a wake-up later, and would need as long again to wake up itself: so
-// it looks for about that long. From then on the worker finds the next job while it still looks, and neither sleeps. A
-// look that was in vain shortens the next ones; one in PROBE looks as long as can be, or nobody would learn any better.
+// Who submits to a worker that sleeps has its job done a wake-up later, and would need as long again to wake up itself:
+// so it looks for about that long. From then on the worker finds the next job while it still looks, and neither sleeps.
+// A look that was in vain shortens the next ones; one in PROBE looks as long as can be, or nobody would learn any
+// better.
 #define LOOKS_MAX (5 * SHOAL_SPIN_LONG)
 #define PROBE 32u
 static __thread struct { uint32_t looks, failed; } budget = {SHOAL_SPIN_LONG, 0};
 
-// Who gets many results one after another, and has come to where the workers are, would take a line away from under a worker's
-// hands with each look. So it keeps off for a while, in which many get done: for longer, if it then has found many.
+// Who gets many results one after another, and has come to where the workers are, would take a line away from under a
+// worker's hands with each look. So it keeps off for a while, in which many get done: for longer, if it then has found
+// many.
 #define AWAY_MAX 256u  // pauses: some microseconds
 #define AHEAD 4u       // jobs: about as many as are got while a line is fetched
 static __thread struct {
@@ -45,8 +47,8 @@ static uint32_t keep_off(uint32_t most) {
   return stream.away;
 }
 
-// Cells are given out as they came back, so those of jobs that were submitted together lie in a row. What is over is asked for
-// before its turn: only that, as a worker needs the others.
+// Cells are given out as they came back, so those of jobs that were submitted together lie in a row. What is over is
+// asked for before its turn: only that, as a worker needs the others.
 static void found_over(const struct shoal_future *f) {
   struct shoal_executor *ex = f->executor;
   uint32_t step = f->job - stream.last;

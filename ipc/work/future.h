@@ -29,12 +29,12 @@ SHOAL_BEGIN
 // its creator has gone: it will never be over. In a worker: a job that nobody has begun it runs itself.
 int shoal_future_get(const struct shoal_future *f, void *out, uint64_t size, struct shoal_failure *failure,
                      shoal_deadline deadline) SHOAL_MUST_CHECK;
-// The same, of a bytes task (SHOAL_BYTES_TASK): copies what it has replied, *size bytes. -EMSGSIZE: more than `room`; *size
-// says how many, and nothing is copied: ask again. -EBADMSG: no bytes task.
+// The same, of a bytes task (SHOAL_BYTES_TASK): copies what it has replied, *size bytes. -EMSGSIZE: more than `room`;
+// *size says how many, and nothing is copied: ask again. -EBADMSG: no bytes task.
 int shoal_future_get_bytes(const struct shoal_future *f, void *out, uint64_t room, uint64_t *size,
                            struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
-// The same, where it lies in the segment, aligned to 16 (NULL: nothing was replied): there until the future is released,
-// by whoever.
+// The same, where it lies in the segment, aligned to 16 (NULL: nothing was replied): there until the future is
+// released, by whoever.
 int shoal_future_view_bytes(const struct shoal_future *f, const void **data, uint64_t *size,
                             struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // Why it failed, as get; -EAGAIN it is not over, 0 it did not fail (then *out is untouched).
@@ -53,8 +53,8 @@ int shoal_future_cancel(const struct shoal_future *f, unsigned flags);
 int shoal_future_release(const struct shoal_future *f);
 
 // ---- one after another ----
-// Submits a job that begins when `f` is over, on a copy of its result, which has the size of the task's struct: -EBADMSG, as for
-// bytes tasks.
+// Submits a job that begins when `f` is over, on a copy of its result, which has the size of the task's struct:
+// -EBADMSG, as for bytes tasks.
 // If `f` fails or is cancelled, the task does not run, and the job ends as `f` did: its
 // failure names the task that did not run, the reason says so. `f` may be released meanwhile; it has
 // one such job at a time: -EBUSY. `out` NULL: nobody wants to know. Does not sleep. -EINVAL released; -ENOENT, -EEXIST,
@@ -67,15 +67,16 @@ int shoal_future_then_task(const struct shoal_future *f, const struct shoal_task
 
 // ---- many ----
 enum shoal_wait_for { SHOAL_ALL_DONE = 0, SHOAL_FIRST_DONE = 1, SHOAL_FIRST_FAILED = 2 };  // the last: or all are done
-// Released counts as failed, cancelled does not. How many of them are over, or -EAGAIN, -ETIMEDOUT and get's errors; -EINVAL `what`; -ENOMEM.
+// Released counts as failed, cancelled does not. How many of them are over, or -EAGAIN, -ETIMEDOUT and get's errors;
+// -EINVAL `what`; -ENOMEM.
 int shoal_future_wait(const struct shoal_future *futures, unsigned n, enum shoal_wait_for what,
                       shoal_deadline deadline);
 
 // A case of a select (ipc/queue/select.h): the job is over, with result 0; or what get would answer: -EINVAL released,
-// -ENOTRECOVERABLE, -EPIPE. A creator looks after its workers in the select, too; in one with many cases, some of them once a
-// second. The creator's death wakes one sleeper, who wakes the others when it looks at this case: if an earlier one is ready
-// just then, they find out within a second. The future stays until the call returns. In a worker: a job that nobody has begun it
-// runs itself, before it sleeps, however long that takes.
+// -ENOTRECOVERABLE, -EPIPE. A creator looks after its workers in the select, too; in one with many cases, some of them
+// once a second. The creator's death wakes one sleeper, who wakes the others when it looks at this case: if an earlier
+// one is ready just then, they find out within a second. The future stays until the call returns. In a worker: a job
+// that nobody has begun it runs itself, before it sleeps, however long that takes.
 extern const struct shoal_word_source_ shoal_future_source_;
 SHOAL_INLINE struct shoal_case shoal_on_future(const struct shoal_future *f) {
   return shoal_on_word_(&shoal_future_source_, f);
@@ -94,19 +95,20 @@ void shoal_completed_end(struct shoal_completed *c);
 
 // ---- callbacks: in the process that asked for them ----
 // `call` runs once, when the job is over: in shoal_executor_poll, or in the get, wait or apply of this process that
-// finds it so; or in one thread, if there is one. A future released before that is over for its callbacks: they get their -EINVAL
-// from it. Does not sleep. -ENOMEM; -EINVAL released, or no `call`.
+// finds it so; or in one thread, if there is one. A future released before that is over for its callbacks: they get
+// their -EINVAL from it. Does not sleep. -ENOMEM; -EINVAL released, or no `call`.
 int shoal_future_on_done(const struct shoal_future *f, void (*call)(const struct shoal_future *f, void *arg),
                          void *arg);
-// Runs what is due; waits for something to be, until the deadline. How many; 0 at once if none are asked for, or a thread
-// runs them.
+// Runs what is due; waits for something to be, until the deadline. How many; 0 at once if none are asked for, or a
+// thread runs them.
 int shoal_executor_poll(struct shoal_executor *ex, shoal_deadline deadline);
 // From now on the callbacks of this handle run in one thread of this process, one after another, nowhere else; it is a
-// daemon, and takes no signal. If nothing runs any more (-EPIPE, -ENOTRECOVERABLE), they run all the same, and get that from
-// their get. A callback may wait, and submit; detach terminates, runs what is due, and ends the thread. What another thread
-// has begun to call by now ends there. A child of fork has none, and its callbacks are its own poll's. A callback that ends the thread (pthread_exit) is the last.
-// -EALREADY; -EBUSY this process forks its workers, which it does not with other threads: say options.threaded, make a
-// starter, or have threads as workers; the errors of shoal_thread_start.
+// daemon, and takes no signal. If nothing runs any more (-EPIPE, -ENOTRECOVERABLE), they run all the same, and get that
+// from their get. A callback may wait, and submit; detach terminates, runs what is due, and ends the thread. What
+// another thread has begun to call by now ends there. A child of fork has none, and its callbacks are its own poll's. A
+// callback that ends the thread (pthread_exit) is the last. -EALREADY; -EBUSY this process forks its workers, which it
+// does not with other threads: say options.threaded, make a starter, or have threads as workers; the errors of
+// shoal_thread_start.
 int shoal_executor_callback_thread(struct shoal_executor *ex);
 
 // ---- in another process ----

@@ -125,7 +125,8 @@ void shoal_job_freed_(struct shoal_executor *ex, uint32_t job, uint32_t generati
 
 // ---- what the dead have left ----
 
-// Killed before its submit returned: the job never was, unless a worker has begun it. `dead`: who submitted it is known to be.
+// Killed before its submit returned: the job never was, unless a worker has begun it. `dead`: who submitted it is known
+// to be.
 static void abandon(struct shoal_executor *ex, uint64_t word, int dead) {
   if (!word) return;
   uint32_t job = (uint32_t)(word - 1), generation = (uint32_t)((word - 1) >> 32);
@@ -208,7 +209,8 @@ int shoal_job_result_(struct shoal_executor *ex, struct shoal_job_shm *cell, voi
   return 0;
 }
 
-// The block is the executor's, or this process's while it is moved: whoever is killed in here, it goes with one of them.
+// The block is the executor's, or this process's while it is moved: whoever is killed in here, it goes with one of
+// them.
 int shoal_job_reply_(struct shoal_executor *ex, struct shoal_job_shm *cell, uint64_t size, void **out) {
   struct shoal_block_ref ref = cell->bytes.result;
   void *block = NULL;

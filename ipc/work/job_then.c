@@ -1,10 +1,10 @@
 // Jobs that begin when another is over: a job's `next` names one, whose `after` names it.
 //
-// Such a job is PENDING, and has no order. Who ends the first puts one; who begins the next copies the first one's argument,
-// or its failure, and is then done with it. Until then the first one's cell is not freed, whoever releases it: it is
-// DETACHED, and freed by who lets go of it.
-// An order is a hint here, too: one that comes too early is dropped; one that never came, because who should have put it was
-// killed, is put by the creator for a dead worker, and by whoever waits.
+// Such a job is PENDING, and has no order. Who ends the first puts one; who begins the next copies the first one's
+// argument, or its failure, and is then done with it. Until then the first one's cell is not freed, whoever releases
+// it: it is DETACHED, and freed by who lets go of it.
+// An order is a hint here, too: one that comes too early is dropped; one that never came, because who should have put
+// it was killed, is put by the creator for a dead worker, and by whoever waits.
 //
 //   who ends the first    state := over [Y0];   next? [Y1]      |  who adds the next   next := it [Y5];   state? [Y6]
 //   who releases it       state := DETACHED [Y3]; next? [Y4]    |  who lets go of it   next := 0 [Y2];    state? [Y7]

@@ -62,8 +62,8 @@ static void note_say(struct note *n, uint32_t state) {
   shoal_store32_release(&n->state, in_state(word, state) + (state == GOT ? STATES : 0));  // [N1]
 }
 
-// NULL: nothing of the kind was got. Looked at, not claimed: others look, too. *word: as it was then, and only as long as it is
-// the note of that.
+// NULL: nothing of the kind was got. Looked at, not claimed: others look, too. *word: as it was then, and only as long
+// as it is the note of that.
 static struct note *note_find(struct shoal_manager *m, const void *it, uint32_t *word) {
   for (struct note *n = first(m); n && it; n = n->next) {
     *word = shoal_load32_acquire(&n->state);  // [N2]

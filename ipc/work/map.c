@@ -45,13 +45,14 @@ static uint64_t count_of(const struct shoal_map *m, unsigned i) {
   return (i + 1 < m->jobs ? m->part[i + 1].from : m->begun) - m->part[i].from;
 }
 
-// Whether a job may be several chunks: each still fails by itself, but is neither tried again, nor kept, nor timed by itself.
+// Whether a job may be several chunks: each still fails by itself, but is neither tried again, nor kept, nor timed by
+// itself.
 static int may_join(const struct shoal_executor *ex) {
   return !ex->retries && !ex->backoff && !ex->letters && !ex->limit_ns;
 }
 
-// What chunks of a task have taken is known from the last map of it in this process: how many structs a worker does in JOB_NS.
-// structs:16 | task:48, as an address has no more bits.
+// What chunks of a task have taken is known from the last map of it in this process: how many structs a worker does in
+// JOB_NS. structs:16 | task:48, as an address has no more bits.
 static uint64_t learned(const struct shoal_task *task, uint64_t structs) {
   return (uint64_t)(uintptr_t)task << 16 | (structs < UINT16_MAX ? structs : UINT16_MAX);
 }
@@ -204,7 +205,8 @@ int shoal_map_successful(const struct shoal_map *m) {
   return 1;
 }
 
-// The reason stays: that of what failed before, not that one of these was over already - which is no reason to write one.
+// The reason stays: that of what failed before, not that one of these was over already - which is no reason to write
+// one.
 static void give_up(const struct shoal_future *f) {
   struct shoal_kept_reason_ kept;
   if (shoal_future_over_(f) && !shoal_future_release(f)) return;
@@ -354,8 +356,8 @@ static int submit_held(struct shoal_imap *it, shoal_deadline deadline) {
   return 0;
 }
 
-// Submits until the window is full, the input has ended, or it cannot: what is out comes first, and may make room. Waits
-// for room only if nothing is out. A chunk is submitted when it is whole, or no more of it will come.
+// Submits until the window is full, the input has ended, or it cannot: what is out comes first, and may make room.
+// Waits for room only if nothing is out. A chunk is submitted when it is whole, or no more of it will come.
 static int fill_window(struct shoal_imap *it, shoal_deadline deadline) {
   while (it->out < it->jobs_max) {
     take_chunk(it);
@@ -455,8 +457,8 @@ int shoal_imap_end(struct shoal_imap *it) {
 
 // ---- for_each ----
 
-// What is gathered of jobs that may be tried again has to be counted once: each has one range then, and begins on a copy of its
-// argument that lies behind it. Else there is a job for each worker, and a cursor from which they claim.
+// What is gathered of jobs that may be tried again has to be counted once: each has one range then, and begins on a
+// copy of its argument that lies behind it. Else there is a job for each worker, and a cursor from which they claim.
 struct each {
   struct shoal_executor *ex;
   struct shoal_cursor_shm_ *cursor;  // NULL: none

@@ -25,17 +25,17 @@
 //
 // An array that lies in the segment is worked on where it lies; another is copied into chunks, and back.
 //
-// SAFETY   a struct shoal_map or shoal_imap: one thread at a time; but wait, ready and successful of a map together with what its
-//          callback does in another, except end. The array is the map's until the end.
+// SAFETY   a struct shoal_map or shoal_imap: one thread at a time; but wait, ready and successful of a map together
+//          with what its callback does in another, except end. The array is the map's until the end.
 // CRASH    what ipc/work/executor.h says of jobs holds of chunks: a worker's death fails its chunk, or, with
-//          retries, the chunk goes on behind the last struct that was done. Their owner dies: chunks that have been submitted
-//          run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the
+//          retries, the chunk goes on behind the last struct that was done. Their owner dies: chunks that have been
+//          submitted run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the
 //          executor's until its end.
 //          What for_each gathers counts each index once, whoever dies.
-// COST     a job: one submit and one get. A chunk is one; but where the chunks of the last map of this task have taken a worker
-//          less than 20 us each, so many as take that travel in one job, 16 at most, fewer near the end. Not in executors with
-//          retries, dead letters or a time limit, which are each chunk's own. for_each: a compare-and-set for each
-//          range that a worker claims, which is a share of what is left.
+// COST     a job: one submit and one get. A chunk is one; but where the chunks of the last map of this task have taken
+//          a worker less than 20 us each, so many as take that travel in one job, 16 at most, fewer near the end. Not
+//          in executors with retries, dead letters or a time limit, which are each chunk's own. for_each: a
+//          compare-and-set for each range that a worker claims, which is a share of what is left.
 #pragma once
 
 #include "ipc/work/future.h"
@@ -55,19 +55,19 @@ int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, vo
 // its `element` the index; what did not fail is there, but for the rest of a chunk whose worker died. -ECANCELED,
 // -EAGAIN, -ETIMEDOUT, and shoal_future_get's errors.
 int shoal_map_get(struct shoal_map *map, struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
-// Waits for all, and copies nothing: whether some have failed is get's to say. 0, -EAGAIN, -ETIMEDOUT; -EPIPE, -ENOTRECOVERABLE as
-// shoal_future_get.
+// Waits for all, and copies nothing: whether some have failed is get's to say. 0, -EAGAIN, -ETIMEDOUT; -EPIPE,
+// -ENOTRECOVERABLE as shoal_future_get.
 int shoal_map_wait(struct shoal_map *map, shoal_deadline deadline) SHOAL_MUST_CHECK;
 int shoal_map_ready(const struct shoal_map *map);       // 1, 0
 int shoal_map_successful(const struct shoal_map *map);  // 1, 0, -EAGAIN: not ready
-// `call` runs once, when all is over, as those of shoal_future_on_done do, in their places (by one thread also when nothing runs any
-// more). What came of it, shoal_map_get tells there. Several of a map begin in the order in which they were asked for; one that is
-// the only one may end the map, which then is nobody else's. It returns, or ends its thread; it does not jump out. -EINVAL no
-// `call`; -ENOMEM. Does not sleep.
+// `call` runs once, when all is over, as those of shoal_future_on_done do, in their places (by one thread also when
+// nothing runs any more). What came of it, shoal_map_get tells there. Several of a map begin in the order in which they
+// were asked for; one that is the only one may end the map, which then is nobody else's. It returns, or ends its
+// thread; it does not jump out. -EINVAL no `call`; -ENOMEM. Does not sleep.
 int shoal_map_on_done(struct shoal_map *map, void (*call)(struct shoal_map *map, void *arg), void *arg);
-// What has not begun is cancelled; what has goes on, with what travels in the same job, if need be in the array (of the segment).
-// Callbacks that have not begun are not called any more; waits for one that another thread runs, looking after the workers
-// meanwhile: two that end each other's maps wait for ever.
+// What has not begun is cancelled; what has goes on, with what travels in the same job, if need be in the array (of the
+// segment). Callbacks that have not begun are not called any more; waits for one that another thread runs, looking
+// after the workers meanwhile: two that end each other's maps wait for ever.
 int shoal_map_end(struct shoal_map *map);
 // Both; the deadline is that of the submits, too: what has not begun by then is cancelled.
 int shoal_map(struct shoal_executor *ex, const char *task, void *array, uint64_t n, uint64_t size,
@@ -92,16 +92,17 @@ struct shoal_imap_options {  // zero: the default
   uint32_t chunk;            // arguments that travel in one job, one after another, at most `window` (1)
 };
 // `next` writes the next argument: 1 it has, 0 there are no more, <0 an error that shoal_imap_next answers. It is
-// called by shoal_imap_next, no more than `window` arguments ahead of what that has given out, whatever the chunk: a chunk begins
-// when all of it has been asked for, or the input has ended. -EINVAL no `next`, or a window that makes no sense; -ENOMEM; -EBADMSG.
+// called by shoal_imap_next, no more than `window` arguments ahead of what that has given out, whatever the chunk: a
+// chunk begins when all of it has been asked for, or the input has ended. -EINVAL no `next`, or a window that makes no
+// sense; -ENOMEM; -EBADMSG.
 int shoal_imap_begin(struct shoal_executor *ex, const struct shoal_task *task, uint64_t size,
                      int (*next)(void *arg, void *item), void *arg, const struct shoal_imap_options *options,
                      struct shoal_imap **out) SHOAL_MUST_CHECK;
-// 0, -ENOENT there are no more. -EREMOTEIO: that one has failed, and the next call has the next; failure->element: which of the
-// input. Of a chunk, the first that failed, and each behind it, whose result is lost though it may have been done: the failure is
-// that of the first; those before it have results, all of them when their worker died after the last. A chunk shares a time
-// limit and its retries. -EAGAIN, -ETIMEDOUT: none is ready; errors of get, of `next`; of submit, when all that had been submitted has
-// been given out.
+// 0, -ENOENT there are no more. -EREMOTEIO: that one has failed, and the next call has the next; failure->element:
+// which of the input. Of a chunk, the first that failed, and each behind it, whose result is lost though it may have
+// been done: the failure is that of the first; those before it have results, all of them when their worker died after
+// the last. A chunk shares a time limit and its retries. -EAGAIN, -ETIMEDOUT: none is ready; errors of get, of `next`;
+// of submit, when all that had been submitted has been given out.
 int shoal_imap_next(struct shoal_imap *it, void *out, uint64_t size, struct shoal_failure *failure,
                     shoal_deadline deadline);
 // What has not begun is cancelled.
@@ -122,10 +123,11 @@ struct shoal_for_each_options {  // zero: the default
 // The task's struct begins with a struct shoal_range, which tells what to do; the task is called for many ranges, in
 // each worker on that worker's copy of the argument. 0; -EREMOTEIO: one has failed; ranges not claimed by then are not
 // done. Retries: what a dead worker had claimed is done again, by another. What is gathered counts each index once,
-// all the same: with retries and `gather` there are eight ranges for each worker, at most, and each begins on a copy of its own; an
-// executor's dead letter of one has two structs, as it was submitted and as the last attempt left it. At the deadline, -ETIMEDOUT: no
-// more are claimed; it returns when those that were are done. -EBADMSG; -EINVAL no argument; errors of submit: each range is a job
-// of options.jobs then, up to a quarter of them (-ENOSPC where many do so within one another).
+// all the same: with retries and `gather` there are eight ranges for each worker, at most, and each begins on a copy of
+// its own; an executor's dead letter of one has two structs, as it was submitted and as the last attempt left it. At
+// the deadline, -ETIMEDOUT: no more are claimed; it returns when those that were are done. -EBADMSG; -EINVAL no
+// argument; errors of submit: each range is a job of options.jobs then, up to a quarter of them (-ENOSPC where many do
+// so within one another).
 int shoal_for_each_task(struct shoal_executor *ex, const struct shoal_task *task, void *argument, uint64_t size,
                         uint64_t n, const struct shoal_for_each_options *options, struct shoal_failure *failure,
                         shoal_deadline deadline);

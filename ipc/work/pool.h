@@ -1,4 +1,5 @@
-// ipc/work/pool.h: worker processes that run a registered task on the elements of a queue, and are replaced when they die.
+// ipc/work/pool.h: worker processes that run a registered task on the elements of a queue, and are replaced when they
+// die.
 //
 // USE
 //   SHOAL_TASK(shrink, struct image) { ... return 0; }        // ipc/work/task.h; works on the element in place
@@ -12,26 +13,26 @@
 // A worker is a daemon process (ipc/work/process.h): receive an element (two-phase), run the task on it where it lies,
 // release it. At the end of the stream - closed and drained, or all producers gone - it ends.
 //
-// SAFETY   The handle belongs to the process that created it (others: -ECHILD), one thread at a time, and as daemons go,
-//          to a thread that stays. Workers are forks, unless METHODS says else: create the pool before threads, or say
-//          `threaded`. The creating thread is a consumer of the queue once more, through a handle of the pool's own, so that producers do not see its
-//          end while all workers are dead; its other roles there are untouched.
-// ORDERING What was written before an element was put is seen by its task; what a task wrote, by who has seen the pool joined,
-//          or that its worker is gone. Counts are read as they are.
-// CRASH    A worker dies: what it held is delivered again, to another; the next call here starts a new one in its place. So
-//          a task runs at least once for each element, and exactly once for those whose worker lived until the
-//          release; a task that must not be seen twice gives its result an id. An element that kills its worker comes
-//          again for ever, unless deliveries_max has it fail. The creator dies: its workers are killed at once, and nothing
-//          of the pool stays in the segment.
-// METHODS  By fork: with functions (init, finalize, failed), any queue; the creator has no other threads. By the starter
-//          (ipc/work/process.h): a creator of any size with any threads; by spawn, likewise; no functions, and the queue an
-//          object of elements, without leases, in the pool's segment (-EINVAL). Not told: by the starter if the program has
-//          made one and the workers can do with it, else as shoal_process_default says, or by fork.
-// TURNS    Of a creator under SCHED_OTHER workers run under SCHED_BATCH: woken while every processor is busy, one waits for its turn
-//          and interrupts nobody. `init` may change that (sched_setscheduler); a task's own children inherit it.
-//          Where a filter refuses it they stay under SCHED_OTHER, and nothing is said.
-// COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll. A pool is one
-//          object of the segment, without a name: one of those that shoal_segment_options.objects counts.
+// SAFETY   The handle belongs to the process that created it (others: -ECHILD), one thread at a time, and as daemons
+//          go, to a thread that stays. Workers are forks, unless METHODS says else: create the pool before threads, or
+//          say `threaded`. The creating thread is a consumer of the queue once more, through a handle of the pool's
+//          own, so that producers do not see its end while all workers are dead; its other roles there are untouched.
+// ORDERING What was written before an element was put is seen by its task; what a task wrote, by who has seen the pool
+//          joined, or that its worker is gone. Counts are read as they are.
+// CRASH    A worker dies: what it held is delivered again, to another; the next call here starts a new one in its
+//          place. So a task runs at least once for each element, and exactly once for those whose worker lived until
+//          the release; a task that must not be seen twice gives its result an id. An element that kills its worker
+//          comes again for ever, unless deliveries_max has it fail. The creator dies: its workers are killed at once,
+//          and nothing of the pool stays in the segment.
+// METHODS  By fork: with functions (init, finalize, failed), any queue; the creator has no other threads. By the
+//          starter (ipc/work/process.h): a creator of any size with any threads; by spawn, likewise; no functions, and
+//          the queue an object of elements, without leases, in the pool's segment (-EINVAL). Not told: by the starter
+//          if the program has made one and the workers can do with it, else as shoal_process_default says, or by fork.
+// TURNS    Of a creator under SCHED_OTHER workers run under SCHED_BATCH: woken while every processor is busy, one waits
+//          for its turn and interrupts nobody. `init` may change that (sched_setscheduler); a task's own children
+//          inherit it. Where a filter refuses it they stay under SCHED_OTHER, and nothing is said.
+// COST     An element: a receive, a release, three stores to the worker's own line. shoal_pool_tend: one poll. A pool
+//          is one object of the segment, without a name: one of those that shoal_segment_options.objects counts.
 #pragma once
 
 #include "core/segment.h"
@@ -66,8 +67,8 @@ struct shoal_pool_options {                 // zero: the default
   int64_t age_max_ns;          // no limit; else one that is older, idle or after a task
   const uint16_t *processors;  // worker i works on the i-th, and so on from the first; NULL: where the creator may
   unsigned processor_count;
-  // In the worker, for each task that failed, before its element is released; like a task, at least once. Not any more once
-  // it has killed deliveries_max workers itself.
+  // In the worker, for each task that failed, before its element is released; like a task, at least once. Not any more
+  // once it has killed deliveries_max workers itself.
   void (*failed)(void *arg, const struct shoal_failure *failure, void *element);
   void *failed_arg;
   uint32_t deliveries_max;     // no limit; else (up to 511) an element that so many workers died with is failed
@@ -78,8 +79,8 @@ struct shoal_pool_options {                 // zero: the default
   const struct shoal_pool_hooks_ *hooks_;  // ipc/work/pool_internal.h
 };
 
-// -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; -EUSERS the queue has too few consumers for the
-// workers and the pool itself; -EINVAL no task or no queue, or a
+// -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; -EUSERS the queue has too few consumers
+// for the workers and the pool itself; -EINVAL no task or no queue, or a
 // context that does not go; the errors of fork and of the segment.
 int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options,
                       struct shoal_pool **out) SHOAL_MUST_CHECK;
@@ -87,8 +88,8 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
 // Puts one element. 0, -EAGAIN, -ETIMEDOUT, -EPIPE closed, -ENOTRECOVERABLE the pool is broken.
 int shoal_pool_submit(struct shoal_pool *pool, const void *element, shoal_deadline deadline) SHOAL_MUST_CHECK;
 
-// Replaces dead workers. Waits for a worker to end, at most until the deadline; answers how many were replaced; 0 at once
-// when all have ended. -ENOTRECOVERABLE the pool is broken and shoal_reason() says why; fork's errors: call again.
+// Replaces dead workers. Waits for a worker to end, at most until the deadline; answers how many were replaced; 0 at
+// once when all have ended. -ENOTRECOVERABLE the pool is broken and shoal_reason() says why; fork's errors: call again.
 // All calls here do this in passing; call it when there are none for long.
 int shoal_pool_tend(struct shoal_pool *pool, shoal_deadline deadline);
 
@@ -97,10 +98,11 @@ int shoal_pool_tend(struct shoal_pool *pool, shoal_deadline deadline);
 int shoal_pool_close(struct shoal_pool *pool);
 // Until all workers have ended at the end of the stream. -EAGAIN, -ETIMEDOUT, -ENOTRECOVERABLE.
 int shoal_pool_join(struct shoal_pool *pool, shoal_deadline deadline);
-// SIGTERM to all; SIGKILL to those alive at the deadline; returns when they are gone. Their elements go back to the queue.
+// SIGTERM to all; SIGKILL to those alive at the deadline; returns when they are gone. Their elements go back to the
+// queue.
 int shoal_pool_terminate(struct shoal_pool *pool, shoal_deadline deadline);
-// Terminates what still runs, at once, and frees the handle. -EBUSY, and only terminated: another thread created it, and has
-// to destroy it.
+// Terminates what still runs, at once, and frees the handle. -EBUSY, and only terminated: another thread created it,
+// and has to destroy it.
 int shoal_pool_destroy(struct shoal_pool *pool);
 
 struct shoal_pool_info {

@@ -34,13 +34,13 @@ int shoal_pool_kill_(struct shoal_pool *pool, unsigned worker, uint32_t incarnat
 
 uint32_t shoal_pool_incarnation_(const struct shoal_pool *pool, unsigned worker);
 unsigned shoal_pool_alive_(const struct shoal_pool *pool);
-// From now on so many are wanted: starts them; those that are too many end after what they run, once they look: they are to
-// be woken. How many are too many, or the errors of a start.
+// From now on so many are wanted: starts them; those that are too many end after what they run, once they look: they
+// are to be woken. How many are too many, or the errors of a start.
 int shoal_pool_resize_(struct shoal_pool *pool, unsigned workers);
 // Whether a worker's thread is dead and its process has not been taken note of.
 int shoal_pool_dying_(const struct shoal_pool *pool);
-// For who sleeps on something else as well: the words of workers that run, before `end`, as many as there is room for; when
-// to look again at the latest, as others cannot be watched. 1: one has died: tend.
+// For who sleeps on something else as well: the words of workers that run, before `end`, as many as there is room for;
+// when to look again at the latest, as others cannot be watched. 1: one has died: tend.
 int shoal_pool_watch_(struct shoal_pool *pool, struct shoal_futex_entry *end, unsigned room, unsigned *n,
                       shoal_deadline *until);
 

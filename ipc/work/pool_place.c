@@ -135,8 +135,8 @@ static int is_dying(const struct shoal_pool *pool, unsigned i) {
   return shoal_robust_is_dead(shoal_load32_acquire(&pool->shared[i].live.word));  // [A5] of sync/eventcount.h
 }
 
-// Its thread is dead, its process about to be: waited for, as whoever asks is about to replace it. One that does not end has
-// lost its thread only (pthread_exit in a task), and serves nobody any more.
+// Its thread is dead, its process about to be: waited for, as whoever asks is about to replace it. One that does not
+// end has lost its thread only (pthread_exit in a task), and serves nobody any more.
 static void hasten(struct shoal_pool *pool, unsigned i) {
   struct shoal_place_of_worker_ *place = &pool->places[i];
   if (shoal_pool_of_threads_(pool)) return;

@@ -127,7 +127,8 @@ int shoal_pool_refuse_(const struct shoal_pool_worker_ *w, int rc) {
   return 1;
 }
 
-// Who is woken then waits for a turn, and interrupts nobody: mostly it would be who gives it work. musl has no such calls.
+// Who is woken then waits for a turn, and interrupts nobody: mostly it would be who gives it work. musl has no such
+// calls.
 static void interrupt_nobody(void) {
   static const struct sched_param none;
   if (syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER) syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &none);

@@ -20,26 +20,27 @@
 //                    other signals are as in the parent. A parent with several threads is refused (-EBUSY): the child
 //                    would have their locks without them. The option `threaded` says that the caller knows.
 //           spawn    the program's file is executed anew; instead of main it runs a registered task, on a copy of the
-//                    argument. Descriptors, and signals, as exec leaves them, but that SIGINT is ignored if the parent handles it.
-//                    From any thread; costs what a program's start does.
+//                    argument. Descriptors, and signals, as exec leaves them, but that SIGINT is ignored if the parent
+//                    handles it. From any thread; costs what a program's start does.
 //           starter  a small process of one thread, made by the first start or by shoal_starter_make, forks: cheap
 //                    whatever the parent's size, safe whatever its threads do. The child is the parent's own. It runs a
 //                    registered task; it has the parent's standard streams and working directory; environment, umask,
 //                    priority, limits and ignored signals are those at the time when the starter was made, but that
 //                    SIGINT is ignored if the parent handles or ignores it now; no fork handlers run.
-//           A program that the kernel runs with more rights than its caller (set-user-ID, file capabilities) has only fork
-//           (-EPERM): its image would believe nothing that it is told.
+//           A program that the kernel runs with more rights than its caller (set-user-ID, file capabilities) has only
+//           fork (-EPERM): its image would believe nothing that it is told.
 //           With the last two the child finds the context's segment open: shoal_process_segment(). An argument that
 //           lies in it is worked on in place, as a forked child would; any other is copied.
 // SAFETY  Any thread of the process that started a child, together; close: when no other uses the struct. Others, and
 //         the child with its copy, get -ECHILD. Signals go to the process that was started, never to one that inherited
 //         its number. No handler of SIGCHLD is installed and no other child is ever waited for. A program that ignores
 //         SIGCHLD, or waits for any child, takes exit codes away.
-// CHILD   Starts with the parent's stdout and stderr flushed, by fork all of its streams, returns from `work`, waits for its threads
-//         that are no daemons (ipc/work/thread.h), flushes its own streams and ends by _exit: the parent's exit handlers are the
-//         parent's. While other threads run, any of which may read and hold a stream for long, only stdout and stderr are flushed, here
-//         and there: flush or close your own then.
-// ORDERING  What the parent wrote to a segment, or anywhere before a fork, is seen by the child that it starts after that; what
+// CHILD   Starts with the parent's stdout and stderr flushed, by fork all of its streams, returns from `work`, waits
+//         for its threads that are no daemons (ipc/work/thread.h), flushes its own streams and ends by _exit: the
+//         parent's exit handlers are the parent's. While other threads run, any of which may read and hold a stream for
+//         long, only stdout and stderr are flushed, here and there: flush or close your own then.
+// ORDERING  What the parent wrote to a segment, or anywhere before a fork, is seen by the child that it starts after
+//           that; what
 //         the child wrote there before its end, by who has joined it or seen that it is not alive.
 // CRASH   The parent dies: its daemon children are killed at once (their parent is the thread that started them, as the
 //         kernel sees it, or the one that made the starter: a thread that stays). The others go on. Killed within
@@ -113,8 +114,8 @@ int shoal_process_start(struct shoal_process *p, int (*work)(void *arg), void *a
 int shoal_process_start_run(struct shoal_process *p, int (*run)(struct shoal_process *self),
                             const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 // Runs a registered task on the child's copy of the argument, by any method. Also -ENOENT, -EEXIST; -EBADMSG the size
-// is not the task's; -EPERM a set-user-ID program, by spawn or starter; -EPIPE the starter was killed again and again; -ENOSPC the argument's file is beyond a limit; -ENOSYS the
-// C library's or the kernel's limits, see README.md.
+// is not the task's; -EPERM a set-user-ID program, by spawn or starter; -EPIPE the starter was killed again and again;
+// -ENOSPC the argument's file is beyond a limit; -ENOSYS the C library's or the kernel's limits, see README.md.
 int shoal_process_start_task(struct shoal_process *p, const char *task, void *argument, uint64_t size,
                              const struct shoal_process_options *options) SHOAL_MUST_CHECK;
 
@@ -167,8 +168,8 @@ int shoal_process_parent_is_alive(void);      // 1, 0; -ENOENT likewise
 int shoal_process_parent_sentinel(void);
 
 // ---- the starter ----
-// Makes it now, from this thread: as long as the thread lives, daemons do. 0 also if there is one. -EPERM the caller is a daemon, or
-// of a set-user-ID program; posix_spawn's errors.
+// Makes it now, from this thread: as long as the thread lives, daemons do. 0 also if there is one. -EPERM the caller is
+// a daemon, or of a set-user-ID program; posix_spawn's errors.
 int shoal_starter_make(void) SHOAL_MUST_CHECK;
 // Ends it, and waits for it: a program that waits for all of its children has one less. Its children go on.
 int shoal_starter_end(void);

@@ -105,7 +105,8 @@ void shoal_children_drop_(const struct shoal_process *p);
 
 // How many of this process's threads run; -ENOSYS, with errno; -EMFILE, -ENFILE.
 int shoal_threads_run_(void);
-// Writes what waits in the buffers of stdout and stderr; `all`: of all streams, if no other thread runs, which may hold one for long.
+// Writes what waits in the buffers of stdout and stderr; `all`: of all streams, if no other thread runs, which may hold
+// one for long.
 void shoal_flush_(int all);
 uint64_t shoal_blocked_of_(const sigset_t *mask);
 void shoal_mask_of_(uint64_t blocked, sigset_t *out);

@@ -35,8 +35,8 @@ const struct shoal_context *shoal_process_default_(void) { return &default_conte
 
 // ---- checks ----
 
-// One that has been joined is among the kernel's until it is buried, which may be long after; but it runs no line of the
-// program any more, and the kernel says so.
+// One that has been joined is among the kernel's until it is buried, which may be long after; but it runs no line of
+// the program any more, and the kernel says so.
 #define EXITING 4u  // PF_EXITING, of the flags in a thread's stat
 
 static int no_descriptor(void) { return errno == EMFILE || errno == ENFILE; }

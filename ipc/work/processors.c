@@ -40,7 +40,8 @@ static int lists(const char *list, const char *word) {
   return 0;
 }
 
-// The path of this process's group: of version 2, or of the hierarchy of version 1 that has the controller. 0: there is none.
+// The path of this process's group: of version 2, or of the hierarchy of version 1 that has the controller. 0: there is
+// none.
 static int path_of_group(const char *root, const struct group *g, char path[static PATH_MAX]) {
   char name[PATH_MAX], line[PATH_MAX + 64];
   snprintf(name, sizeof name, "%s/proc/self/cgroup", root);

@@ -22,7 +22,8 @@ int shoal_cpu_affinity_(void);
 // What the control groups allow, in whole processors, as the files below `root` say ("": those of the system); 0: no
 // limit.
 int shoal_cpu_quota_(const char *root);
-// The least number in the file of that name, by version, that the group and those above it have under `controller`; 0: no limit.
+// The least number in the file of that name, by version, that the group and those above it have under `controller`; 0:
+// no limit.
 uint64_t shoal_group_limit_(const char *root, const char *controller, const char *version_1, const char *version_2);
 
 SHOAL_END

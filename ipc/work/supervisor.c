@@ -1,6 +1,6 @@
-// What is due is two flags of each child: `leave`, it is to end; `again`, it is to be started when it is down. A step ends
-// the last that is to leave, one at a time; when nobody is to leave any more, all who are to come are started, the first
-// first (one for one: at once).
+// What is due is two flags of each child: `leave`, it is to end; `again`, it is to be started when it is down. A step
+// ends the last that is to leave, one at a time; when nobody is to leave any more, all who are to come are started, the
+// first first (one for one: at once).
 #include "ipc/work/supervisor.h"
 
 #include <poll.h>

@@ -16,20 +16,21 @@
 //   ONE_FOR_ALL   all others are ended, in reverse order, and all started again, in order
 //   REST_FOR_ONE  those that were added after it are, and are started again behind it
 //
-// Nothing happens in the background: what is due is done by the calls here, and a program that makes none for long calls
-// shoal_supervisor_tend, which sleeps until there is something to do. To end a child is SIGTERM, then, its grace over,
-// SIGKILL. One is ended at a time; a call that has come to its deadline leaves the rest to the next.
+// Nothing happens in the background: what is due is done by the calls here, and a program that makes none for long
+// calls shoal_supervisor_tend, which sleeps until there is something to do. To end a child is SIGTERM, then, its grace
+// over, SIGKILL. One is ended at a time; a call that has come to its deadline leaves the rest to the next.
 //
 // NESTED   a child that says `parental` may have children: it creates a supervisor of its own and ends in
 //          shoal_supervisor_run, which ends them in order, at SIGTERM and when its own parent has died.
-// SAFETY   The handle belongs to the thread that created it (another process: -ECHILD), which stays: children are its daemons.
+// SAFETY   The handle belongs to the thread that created it (another process: -ECHILD), which stays: children are its
+//          daemons.
 // ORDERING As of processes: what a child wrote to a segment is seen by who is told that it has ended.
 // CRASH    The supervisor's process dies: its children are killed at once, and theirs, but for those that are parental:
 //          they see it, and end in order. A child dies: see above. Killed within a call: the same.
 // COST     A start: see ipc/work/process.h. Tending: one poll over all children.
-// SOURCE   Erlang/OTP, supervisor(3): strategies, restart types, intensity and period, order of shutdown. Other than there,
-//          what has ended for good, or was stopped, stays so when others are restarted; and a temporary child stays in the
-//          list, with its last report, until it is removed.
+// SOURCE   Erlang/OTP, supervisor(3): strategies, restart types, intensity and period, order of shutdown. Other than
+//          there, what has ended for good, or was stopped, stays so when others are restarted; and a temporary child
+//          stays in the list, with its last report, until it is removed.
 #pragma once
 
 #include "ipc/work/process.h"
@@ -76,15 +77,16 @@ int shoal_supervisor_create(const struct shoal_supervisor_options *options,
 // errors of shoal_process_start and _start_task. After an error it is not there.
 int shoal_supervisor_add(struct shoal_supervisor *sv, const struct shoal_supervised *child) SHOAL_MUST_CHECK;
 
-// Does what is due; waits, if that is nothing, for a child to end. How many were started again; 0 at the deadline, and at
-// once when none runs. -ENOTRECOVERABLE: it has given up, and shoal_reason() says why; all have ended, or
+// Does what is due; waits, if that is nothing, for a child to end. How many were started again; 0 at the deadline, and
+// at once when none runs. -ENOTRECOVERABLE: it has given up, and shoal_reason() says why; all have ended, or
 // (shoal_supervisor_info) end in the next call. Errors of a start: that is tried again by the next call, and counted as
 // a restart.
 int shoal_supervisor_tend(struct shoal_supervisor *sv, shoal_deadline deadline);
 // Tends until SIGTERM comes to this process, until its parent has died (of a process made by ipc/work/process.h), until
-// none runs any more, or until it has given up; then shuts down. 0, -ENOTRECOVERABLE. SIGTERM is blocked meanwhile: from
-// the main thread, before there are others. One that comes between the first add and here ends the process and kills its
-// daemons, unless the caller blocks SIGTERM before that add: then run finds it. Children have it open all the same.
+// none runs any more, or until it has given up; then shuts down. 0, -ENOTRECOVERABLE. SIGTERM is blocked meanwhile:
+// from the main thread, before there are others. One that comes between the first add and here ends the process and
+// kills its daemons, unless the caller blocks SIGTERM before that add: then run finds it. Children have it open all the
+// same.
 int shoal_supervisor_run(struct shoal_supervisor *sv);
 
 // Ends a child; it stays so, until it is restarted. 0 also if it does not run. -EAGAIN, -ETIMEDOUT, or the error of

@@ -17,9 +17,9 @@
 //   int rc = shoal_task_find("square", &task);
 //   if (!rc) rc = task->run(&argument);
 //
-// SAFETY  The registry is a section of the program, made by the linker: read-only, complete before main, the same in every
-//         forked child; any thread, any time. It holds what is linked: an object in a static library that nothing else
-//         refers to is not (Bazel: alwayslink). A shared library has a registry of its own.
+// SAFETY  The registry is a section of the program, made by the linker: read-only, complete before main, the same in
+//         every forked child; any thread, any time. It holds what is linked: an object in a static library that nothing
+//         else refers to is not (Bazel: alwayslink). A shared library has a registry of its own.
 // COST    Finding compares names one by one: look a task up once, not once a call.
 #pragma once
 
@@ -42,14 +42,14 @@ struct shoal_bytes {
   int (*reply_)(const struct shoal_bytes *, uint64_t, void **);
 };
 // Room for its result, `size` bytes, aligned to 16, in the segment: what stands there when the task answers 0 is what
-// shoal_future_get_bytes gives. Called again: another size, what was written so far moved there. Without it the result is empty.
-// -ENOSPC: the heap is full, and the room is as it was. Does not sleep. In the task's thread.
+// shoal_future_get_bytes gives. Called again: another size, what was written so far moved there. Without it the result
+// is empty. -ENOSPC: the heap is full, and the room is as it was. Does not sleep. In the task's thread.
 SHOAL_INLINE int shoal_bytes_reply(const struct shoal_bytes *bytes, uint64_t size, void **out) {
   return bytes->reply_(bytes, size, out);
 }
 
-// Answers `code`, and has shoal_reason() say why, as the library's own calls do. A task that answers the error of such a call
-// has said why already.
+// Answers `code`, and has shoal_reason() say why, as the library's own calls do. A task that answers the error of such
+// a call has said why already.
 #define shoal_task_fail(code, ...) shoal_fail_(code, __VA_ARGS__)
 
 // -ENOENT; -EEXIST two tasks of the program bear this name.
@@ -60,8 +60,9 @@ int shoal_task_list(int (*each)(const struct shoal_task *, void *), void *arg);
 int shoal_task_check(void);
 
 // ---- for what carries tasks from one process to another, perhaps of another program ----
-// What stands for a registered task there: 0 if it is not registered here. The low 4 bits are the carrier's. In the others a hash
-// of name, type and size: another program's task of the same name, but of another argument, is another task.
+// What stands for a registered task there: 0 if it is not registered here. The low 4 bits are the carrier's. In the
+// others a hash of name, type and size: another program's task of the same name, but of another argument, is another
+// task.
 uint64_t shoal_task_word_(const struct shoal_task *task);
 #define SHOAL_TASK_USER_BITS_ UINT64_C(15)
 // The task of this program that the word stands for; NULL: there is none.

@@ -211,8 +211,8 @@ int shoal_executor_care_(struct shoal_executor *ex) {
 // ---- asleep ----
 //
 // Who waits for jobs sleeps on their words and, beside them, on what would keep those from ever changing:
-//   the creator   `attention`, which changes when a worker is to be killed, and the liveness words of the workers, until
-//                 the next time limit
+//   the creator   `attention`, which changes when a worker is to be killed, and the liveness words of the workers,
+//                 until the next time limit
 //   others        `broken`, and the liveness word of the creator. The kernel wakes one who sleeps there, and that one the
 //                 others; list_op_pending points there meanwhile, so that, killed before it has, it has another woken.
 

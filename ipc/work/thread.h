@@ -18,8 +18,8 @@
 //
 // SAFETY   any thread, together; close: when no other uses the struct. A child of fork has none of its parent's
 //          threads, and gets -ECHILD for their structs; what was a thread there is the main thread here.
-// ORDERING what was written before a start is seen by the thread; what the thread wrote, by who has joined it or seen that it is
-//          not alive: [E1], [E2].
+// ORDERING what was written before a start is seen by the thread; what the thread wrote, by who has joined it or seen
+//          that it is not alive: [E1], [E2].
 // CRASH    a thread does not die alone: what kills it kills the process. One that ends by pthread_exit or
 //          pthread_cancel has ended; its result is -ENOTRECOVERABLE.
 // COST     start: pthread_create and a lock. join: one futex, however many wait. A local value: pthread_getspecific.
@@ -102,7 +102,8 @@ struct shoal_local {  // one for all threads; private memory
 
 // `destroy`, if not NULL, is called with each value, by the thread whose it is when that ends, or by close. -EUSERS.
 int shoal_local_create(struct shoal_local *local, uint64_t size, void (*destroy)(void *value)) SHOAL_MUST_CHECK;
-// Does not sleep. The calling thread's, aligned to 16 bytes, zeroed when it is first asked for. NULL: there is no memory.
+// Does not sleep. The calling thread's, aligned to 16 bytes, zeroed when it is first asked for. NULL: there is no
+// memory.
 void *shoal_local_get(struct shoal_local *local);
 // All values end. No thread that has one ends meanwhile.
 void shoal_local_close(struct shoal_local *local);

@@ -1,10 +1,11 @@
 // Claims of core/arena:
-//   1 the malloc interface: blocks apart, aligned, zeroed, grown in place or moved with what they hold, freed and used again
-//   2 another mapping of the segment reads what was written
+//   1 the malloc interface: blocks apart, aligned, zeroed, grown in place or moved with what they hold, freed and used
+//   again 2 another mapping of the segment reads what was written
 //   3 its process ends, at any moment: the next sweep gives back all of it, and nothing else; destroy does at once
 //   4 refused: more than there is, an alignment that others would not see, blocks of others, a child of fork
 //   5 threads together
-//   6 what it knows is not in the segment: whoever writes over all of its extents, and over the heap's words, changes what is read
+//   6 what it knows is not in the segment: whoever writes over all of its extents, and over the heap's words, changes
+//   what is read
 //     there, and can have allocations fail; never what it does, nor where
 #include "core/arena.h"
 #include "core/heap_internal.h"

@@ -1,5 +1,5 @@
-// What core/error.h claims: every code of the vocabulary has a sentence, with either sign; the reason is the thread's own,
-// is that of its last failure, and never overflows.
+// What core/error.h claims: every code of the vocabulary has a sentence, with either sign; the reason is the thread's
+// own, is that of its last failure, and never overflows.
 #include "core/error.h"
 #include "tests/core/support.h"
 

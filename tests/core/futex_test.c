@@ -102,8 +102,8 @@ static void test_fence_all(void **state) {
   assert_int_equal(shoal_fence_all(), rc);
 }
 
-// By a filter, with EPERM where systemd's does it: who waits for several words is woken still, by the first of them at once, by the
-// others when it looks. Before this process asks: children inherit what it knows.
+// By a filter, with EPERM where systemd's does it: who waits for several words is woken still, by the first of them at
+// once, by the others when it looks. Before this process asks: children inherit what it knows.
 static void test_waitv_refused(void **state) {
   (void)state;
   static const int errors[] = {EPERM, EACCES, ENOSYS};

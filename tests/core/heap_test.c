@@ -1,6 +1,6 @@
 // What core/heap.h claims:
-// - blocks of every size, aligned, apart from each other; what is freed is had again; what is no block is refused, whatever stands
-//   where its slab was
+// - blocks of every size, aligned, apart from each other; what is freed is had again; what is no block is refused,
+//   whatever stands where its slab was
 // - a block is freed by any thread or process, and by whoever inherits the heap by fork
 // - a full segment is -ENOSPC, and all goes on; nothing is lost by it; what has room already is not refused
 // - what a killed process had, and what an object had that is no more, comes back
@@ -606,7 +606,8 @@ static void test_freed_again_when_its_slab_has_ended(void **state) {
   done(seg, f.heap);
 }
 
-// Threads begin anew when a slab of their view ends, and keep their lists; not when the heap grows, nor for another view.
+// Threads begin anew when a slab of their view ends, and keep their lists; not when the heap grows, nor for another
+// view.
 static void test_what_a_slabs_end_costs(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small), *other = again(seg);

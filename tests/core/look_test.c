@@ -1,9 +1,9 @@
 // What core/segment.h claims of looking and collecting:
-// - through a look every call works, in a full segment, too, where who lives stays alive, and in a heap that has a place for nobody
-//   more; no byte of the file changes; nobody sees a participant more
+// - through a look every call works, in a full segment, too, where who lives stays alive, and in a heap that has a
+//   place for nobody more; no byte of the file changes; nobody sees a participant more
 // - who looks keeps nobody from collecting, and goes on when the name is gone
-// - list tells of every file that has a segment's name: whose, whether it could be opened, whether it is in use, though its
-//   user was killed; it changes none of them
+// - list tells of every file that has a segment's name: whose, whether it could be opened, whether it is in use, though
+//   its user was killed; it changes none of them
 // - collect removes what nobody has open and says why it does not: in use, no segment, not there
 #include "core/directory.h"
 #include "core/heap.h"

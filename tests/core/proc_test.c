@@ -400,8 +400,8 @@ static void test_random_kills_among_reaping_and_joining_processes(void **state) 
   assert_ok(shoal_segment_close(seg));
 }
 
-// A reaper that stopped between its look and its last step comes too late: the slot has been freed, taken, and left dead
-// by another.
+// A reaper that stopped between its look and its last step comes too late: the slot has been freed, taken, and left
+// dead by another.
 static void test_late_reaper_frees_nobody_else(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&few);

@@ -376,8 +376,8 @@ static void test_foreign_files(void **state) {
 
 // ---- deaths ----
 
-// Killed at a random moment of create, open_or_create, grow, close, unlink: who opens the name beside it finds a segment or
-// nothing; in the end nothing is left but, perhaps, the name, which gc takes.
+// Killed at a random moment of create, open_or_create, grow, close, unlink: who opens the name beside it finds a
+// segment or nothing; in the end nothing is left but, perhaps, the name, which gc takes.
 static void test_random_kills_among_making_processes(void **state) {
   (void)state;
   const char *name = test_name("maker");

@@ -1,5 +1,5 @@
-// What core/ claims of a process that is slow, not dead: it may be stopped at any access to shared memory, for as long as
-// the others need to change everything under it, and when it goes on
+// What core/ claims of a process that is slow, not dead: it may be stopped at any access to shared memory, for as long
+// as the others need to change everything under it, and when it goes on
 // - what it opened is what it asked for, whole, and stays so; or it learns that it is gone
 // - as a reaper it frees nobody else's slot and undoes nobody else's work
 // - as a joiner it is alive, and as one who leaves it is gone, whoever looks meanwhile

@@ -1,5 +1,6 @@
-// core/arena. Claims: its process ends at any instruction of jemalloc's or ours: what it had of the heap comes back whole, by
-// whoever sweeps, and nothing else does; what it handed to others is readable while it lives; the heap serves another arena then.
+// core/arena. Claims: its process ends at any instruction of jemalloc's or ours: what it had of the heap comes back
+// whole, by whoever sweeps, and nothing else does; what it handed to others is readable while it lives; the heap serves
+// another arena then.
 #include "core/arena.h"
 #include "core/heap_internal.h"
 #include "tests/crash/fixture.h"

@@ -1,6 +1,6 @@
-// ipc/data/array_file. Claims, whatever dies where: a file is there whole or not at all, and nothing lies beside it; who opens it is
-// not kept out; an element is the old one or the new one, when all who had the file have gone, too; that a block's holder died is
-// told, however often somebody dies who learns of it.
+// ipc/data/array_file. Claims, whatever dies where: a file is there whole or not at all, and nothing lies beside it;
+// who opens it is not kept out; an element is the old one or the new one, when all who had the file have gone, too;
+// that a block's holder died is told, however often somebody dies who learns of it.
 #include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-// sync/barrier. Claims: whoever waits is told of a death at once; with SHOAL_BARRIER_DROP the others go on, and wait for each
-// other all the same; nobody goes on before all have arrived; an action is run before any goes on.
+// sync/barrier. Claims: whoever waits is told of a death at once; with SHOAL_BARRIER_DROP the others go on, and wait
+// for each other all the same; nobody goes on before all have arrived; an action is run before any goes on.
 #include <errno.h>
 
 #include "sync/barrier.h"
@@ -79,8 +79,8 @@ static void all_alike(void) {
 
 // ---- broken by a death ----
 
-// The victim comes last of three, and the others sleep: all pass, or all are told. Nobody knows of one that dies before it
-// is a party: another comes in its place.
+// The victim comes last of three, and the others sleep: all pass, or all are told. Nobody knows of one that dies before
+// it is a party: another comes in its place.
 static void all_alike_if_all_come(void) {
   if (B->half_[1].v_ == 1) crash_actor(wait_one, 2);
   all_alike();
@@ -197,8 +197,8 @@ static void victim_leaves(void) {
 CRASH_SCENARIO(barrier_drop_leave, .name = "barrier: drop: leave, two asleep", .setup = three_dropping,
                .prepare = victim_joins, .ready = two_asleep, .op = victim_leaves, .check = all_pass);
 
-// The victim stands somewhere in its leave while another comes, so that as many are waited for as before: who leaves has counted
-// without it.
+// The victim stands somewhere in its leave while another comes, so that as many are waited for as before: who leaves
+// has counted without it.
 static void come_and_go(int i) {
   (void)i;
   victim_joins();

@@ -1,6 +1,6 @@
-// ipc/queue/message on both rings, in cells, and under policies. Claims: a message whose send returned is received, whole, by one; one whose sender or
-// receiver was killed is received at most once; and when all are received the heap holds what it held before: no block is
-// lost with a reservation, a lease, or a call cut off anywhere.
+// ipc/queue/message on both rings, in cells, and under policies. Claims: a message whose send returned is received,
+// whole, by one; one whose sender or receiver was killed is received at most once; and when all are received the heap
+// holds what it held before: no block is lost with a reservation, a lease, or a call cut off anywhere.
 #include "ipc/queue/select.h"
 #include "tests/crash/message_fixture.h"
 
@@ -483,8 +483,8 @@ POLICY(lease_resumed, "receive and release, its time runs out, goes on", .kind =
 POLICY(lease_recv, "recv, its time runs out, goes on", .kind = CRASH_RESUMED, .setup = two_leased, .prepare = consuming,
        .op = op_leased_recv, .stopped = time_passes, .check = check_two_resumed);
 
-// Stopped at its claim, or later, for longer than its lease: others receive all, and where its message lay the next one is
-// written, and not yet sent. That one is its writer's.
+// Stopped at its claim, or later, for longer than its lease: others receive all, and where its message lay the next one
+// is written, and not yet sent. That one is its writer's.
 static void someone_writes_there(void) {
   if (Q->kind != SHOAL_QUEUE_MPMC && shoal_load32_relaxed(&Q->ordered.shm->lock.word) & SHOAL_ROLE_LOCK_OWNER_)
     return;  // stopped under the lock it holds up all
@@ -531,8 +531,8 @@ POLICY(late_shorter, "recv, its time runs out, a shorter one is written there, g
        .setup = full_leased_long, .prepare = consuming, .op = op_leased_recv, .stopped = a_shorter_one_comes,
        .check = check_shorter, .times = 12);
 
-// A receiver that has claimed a message, and cannot go in once more to end it, or to put it back: it says so, and the message comes
-// again with its lease.
+// A receiver that has claimed a message, and cannot go in once more to end it, or to put it back: it says so, and the
+// message comes again with its lease.
 #define LONG 8u  // hours: a second that passes is one
 WITH(two_leased_long_in_line, 2, .lease_ns = LONG * HOUR, .kind = SHOAL_QUEUE_FIFO)
 static void stands_inside(int i) {

@@ -299,8 +299,8 @@ CRASH_SCENARIO(condition_late, .name = "condition: wait until a deadline, one be
                .ready = one_before, .op = wait_briefly, .asleep = one_behind_and_it_is_late,
                .check = the_first_is_notified_and_dies);
 
-// As before, but the last one looked for whom to watch while the victim was out of line: it watches the first. So nobody sees
-// the victim die.
+// As before, but the last one looked for whom to watch while the victim was out of line: it watches the first. So
+// nobody sees the victim die.
 enum { MIDDLE = 2, LAST };  // tickets
 static void one_behind_who_watches_the_first(void) {
   one_before();
@@ -394,7 +394,8 @@ static void another_item_and_the_lock(void) {
   if (!T->gate) crash_open_gate();
   start_putter(putter);
 }
-// Killed before it stood in line, nobody was notified yet; at its end, it has the item. The second victim is to find one.
+// Killed before it stood in line, nobody was notified yet; at its end, it has the item. The second victim is to find
+// one.
 static void an_item_for_the_heirs(void) {
   if (crash_victim_finished()) crash_survivor(put);
   if (T->word[SLEEPS]) return;

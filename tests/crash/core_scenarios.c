@@ -1,5 +1,5 @@
-// core/robust: a word that one thread owns at a time. Claims: no survivor hangs, and who takes it after an owner's death is
-// told; a liveness word tells the truth.
+// core/robust: a word that one thread owns at a time. Claims: no survivor hangs, and who takes it after an owner's
+// death is told; a liveness word tells the truth.
 #include <errno.h>
 #include <string.h>
 

@@ -30,9 +30,9 @@ static volatile uint32_t *returned;  // shared, one an actor
 static struct victim *first, *second;
 static uint32_t point, point_first, slept;
 
-// The clock of all in here. An hour fast: no sleeper's look once a second, and no deadline, comes while the sweep lasts, so
-// whom nobody wakes sleeps for ever. A system call: the C library's own reads the kernel's page again whenever that has
-// changed, which between two steps it always may have.
+// The clock of all in here. An hour fast: no sleeper's look once a second, and no deadline, comes while the sweep
+// lasts, so whom nobody wakes sleeps for ever. A system call: the C library's own reads the kernel's page again
+// whenever that has changed, which between two steps it always may have.
 int clock_gettime(clockid_t clock, struct timespec *t) {
   int rc = (int)syscall(SYS_clock_gettime, clock, t);
   t->tv_sec += 3600 * (1 + (T ? T->late : 0));
@@ -328,8 +328,8 @@ static void spread(uint8_t *is, uint32_t n, uint8_t what, uint32_t room, uint32_
     if (is[k] == what && i++ % step == 0) is[k] = CHOSEN;
 }
 
-// Of the places 0..n: all if they are at most `most`; else, as far as that goes, each instruction's first two visits and its
-// last and what surrounds a sleep, then of the rest. How many.
+// Of the places 0..n: all if they are at most `most`; else, as far as that goes, each instruction's first two visits
+// and its last and what surrounds a sleep, then of the rest. How many.
 static uint32_t choose(const struct victim_trace *t, uint32_t most, uint32_t phase, uint8_t **out) {
   uint8_t *is = calloc(t->n + 2, 1);
   uint32_t special = 0, n = 0;

@@ -2,18 +2,21 @@
 //
 // USE  tests/crash/<room>_scenarios.c
 //   static void setup(void) { ...make a queue... }                     // the driver, before anybody is born
-//   static void op(void) { T->rc = shoal_queue_put(q, &x, SHOAL_FOREVER); }  // the victim: killed at each instruction of it
+//   static void op(void) { T->rc = shoal_queue_put(q, &x, SHOAL_FOREVER); }  // the victim: killed at each instruction
+//   of it
 //   static void check(void) {                                         // the driver, when the victim is dead
 //     crash_survivor(drain);                                          // in a process of its own
 //     CRASH_EXPECT(T->taken[7] <= 1, "taken %u times", T->taken[7]);
 //   }
 //   CRASH_SCENARIO(put_into_empty, .name = "queue: put into an empty one", .setup = setup, .op = op, .check = check);
 //
-// A point of a scenario is: setup; the victim is born and runs `prepare`; `ready`; the victim executes k instructions of
+// A point of a scenario is: setup; the victim is born and runs `prepare`; `ready`; the victim executes k instructions
+// of
 // `op`, with `asleep` called whenever it falls asleep; `stopped`; it is killed; `check`; all that live are killed;
-// `cleanup`. The driver itself never calls what could wait for ever: survivors do, in processes of their own, and whether
-// one waits in vain is seen in its state: all sleep in futexes, and what is awaited has not come. It never will: in here the
-// library's clock is an hour fast, so nobody wakes to look once a second, and who only that look would save hangs.
+// `cleanup`. The driver itself never calls what could wait for ever: survivors do, in processes of their own, and
+// whether one waits in vain is seen in its state: all sleep in futexes, and what is awaited has not come. It never
+// will: in here the library's clock is an hour fast, so nobody wakes to look once a second, and who only that look
+// would save hangs.
 //
 // With `second`, a pair of deaths: the first victim is killed (or, PAIR_STALLED, only stopped) at k, then another is
 // born, runs `second`, and is killed at each instruction of that; a stalled one goes on after it.
@@ -112,8 +115,8 @@ void crash_gate(void);           // an actor: waits until it opens
 void crash_at_gate(uint32_t n);  // the driver: n have come
 void crash_open_gate(void);      // lets all through, and waits until they are
 
-// For `asleep`: the deadlines of all have passed, and who sleeps on this word wakes, as its timer would have it. Deadlines
-// are to be far away: a victim comes to its sleep as slowly as it is stepped.
+// For `asleep`: the deadlines of all have passed, and who sleeps on this word wakes, as its timer would have it.
+// Deadlines are to be far away: a victim comes to its sleep as slowly as it is stepped.
 void crash_deadline_passes(const volatile void *word);
 
 // ---- what the victim did ----

@@ -1,6 +1,6 @@
-// ipc/data: arrays, values, vectors, texts. Claims, whatever dies where: an element that was set is the old one or the new one, and
-// nobody is told; what a block or a range left is told to the next block, and only then; what was appended is there, or not, and
-// later appends follow it; a text is one that somebody wrote; what was not created never was.
+// ipc/data: arrays, values, vectors, texts. Claims, whatever dies where: an element that was set is the old one or the
+// new one, and nobody is told; what a block or a range left is told to the next block, and only then; what was appended
+// is there, or not, and later appends follow it; a text is one that somebody wrote; what was not created never was.
 #include "ipc/data/text.h"
 #include "ipc/data/value.h"
 #include "ipc/data/vector.h"

@@ -1,6 +1,6 @@
-// ipc/data: a dict or a list that is destroyed where it lies. Claims: whoever is killed inside, it is as it was, empty, or gone for
-// all, and nobody waits; who destroys it then leaves not a block and not a container that was only in it, and another begins in its
-// place.
+// ipc/data: a dict or a list that is destroyed where it lies. Claims: whoever is killed inside, it is as it was, empty,
+// or gone for all, and nobody waits; who destroys it then leaves not a block and not a container that was only in it,
+// and another begins in its place.
 #include <errno.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-// ipc/data: dict and list. Claims: whoever is killed inside an operation, what was there or what was to be there is there, whole;
-// readers see it before anybody repairs; the next writer has the stripe, or the lock, and then the heap holds one block an entry
-// and one for the table, or the row: not one is lost, not one is ended twice.
+// ipc/data: dict and list. Claims: whoever is killed inside an operation, what was there or what was to be there is
+// there, whole; readers see it before anybody repairs; the next writer has the stripe, or the lock, and then the heap
+// holds one block an entry and one for the table, or the row: not one is lost, not one is ended twice.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -509,7 +509,8 @@ DICT(wide_read, "get, many words, beside set", .kind = CRASH_RESUMED, .setup = w
 DICT(wide_read_dead, "stalled, get, many words, beside a set that dies", .kind = CRASH_STALLED, .setup = wide_values,
      .prepare = join, .op = op_read_wide, .prepare2 = warm, .op2 = op_set_wide, .check = check_wide);
 
-// The one who comes next has all stripes, or takes the key out: it is what it was just after the first one's death, or gone.
+// The one who comes next has all stripes, or takes the key out: it is what it was just after the first one's death, or
+// gone.
 static char wide_or_gone(void) {
   char value[WIDE];
   uint64_t size = 0;

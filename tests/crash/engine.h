@@ -9,8 +9,8 @@ struct crash_limits {
   int verbose;      // every failure on stderr
 };
 struct crash_result {  // shared with whoever started the driver
-  // Places before and behind the instructions of the first victim and, one after another, of the second: how many there are,
-  // and at how many of them it was killed (or stopped).
+  // Places before and behind the instructions of the first victim and, one after another, of the second: how many there
+  // are, and at how many of them it was killed (or stopped).
   uint32_t places[2], at[2];
   uint32_t points, failures, strayed, done;
   double seconds;

@@ -1,5 +1,5 @@
-// sync/event. Claims: nobody sleeps beside a set event; who slept when it was set goes on, also if it is cleared at once,
-// whoever dies over that.
+// sync/event. Claims: nobody sleeps beside a set event; who slept when it was set goes on, also if it is cleared at
+// once, whoever dies over that.
 #include <errno.h>
 
 #include "sync/event.h"

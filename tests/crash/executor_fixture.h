@@ -1,5 +1,5 @@
-// tests/crash/executor_fixture.h: an executor without a pool, whose parts the scenarios play: worker 0, its successor and
-// worker 1 who may be killed, worker 2 who is left, and the creator.
+// tests/crash/executor_fixture.h: an executor without a pool, whose parts the scenarios play: worker 0, its successor
+// and worker 1 who may be killed, worker 2 who is left, and the creator.
 #pragma once
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-// ipc/work/executor. Claims: whoever is killed in it, a job runs at most once or, with retries, at least once, and is over in one state; a
-// submit that returned is a job that runs; who waits for a job is woken; every cell is free again.
+// ipc/work/executor. Claims: whoever is killed in it, a job runs at most once or, with retries, at least once, and is
+// over in one state; a submit that returned is a job that runs; who waits for a job is woken; every cell is free again.
 #include <string.h>
 
 #include "ipc/work/map.h"
@@ -537,7 +537,8 @@ static void check_two_chunks(void) { crash_survivor(two_chunks_are_lost); }
 EXECUTOR(work_chunks, "a worker runs several chunks", .setup = with_chunks, .prepare = be_worker, .op = op_work,
          .check = check_chunks);
 
-// Chunks of two, the last one short, and the second struct fails by itself: that is told, unless its chunk is lost before.
+// Chunks of two, the last one short, and the second struct fails by itself: that is told, unless its chunk is lost
+// before.
 #define FIVE 5u
 static void with_a_failure(void) {
   static struct small chunks[FIVE];

@@ -1,4 +1,5 @@
-// tests/crash/fixture.h: what the scenarios of all that carries messages share: where it lies, who received what, who sleeps.
+// tests/crash/fixture.h: what the scenarios of all that carries messages share: where it lies, who received what, who
+// sleeps.
 //
 // USE
 //   memory = fixture_memory(BYTES);                       // setup: for an object that is placed, or
@@ -36,8 +37,8 @@ void fixture_segment_end(void);
 void fixture_use(uint64_t bytes);
 uint64_t fixture_blocks(void);
 void fixture_no_block_lost(void);
-// What the dead left is reaped, nothing is damaged, and there are just so many blocks, all of them objects' and led to by
-// something, and so many objects that are no part of the heap.
+// What the dead left is reaped, nothing is damaged, and there are just so many blocks, all of them objects' and led to
+// by something, and so many objects that are no part of the heap.
 void fixture_just(uint64_t blocks, uint64_t objects, const char *when);
 
 // ---- the ledger: T->taken by id, and these of T->word; a file's own begin at OWN_WORDS ----

@@ -1,6 +1,7 @@
-// ipc/queue/ordered, growing. Claims: whoever dies while a queue doubles, what was in it and what it had put comes out, once and in
-// order; the queue grows on, by the memory that the dead had taken, and by no more; nobody waits for the lock of the dead; those
-// who were there before find what lies in the new cells; without room for more cells all goes on as before.
+// ipc/queue/ordered, growing. Claims: whoever dies while a queue doubles, what was in it and what it had put comes out,
+// once and in order; the queue grows on, by the memory that the dead had taken, and by no more; nobody waits for the
+// lock of the dead; those who were there before find what lies in the new cells; without room for more cells all goes
+// on as before.
 #include "tests/crash/queue_fixture.h"
 
 #define ROUND (3 * CAPACITY)  // more than the next doubling holds

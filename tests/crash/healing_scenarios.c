@@ -1,6 +1,7 @@
-// ipc/work, how workers go and others come: recycled, retired, tried again later; and those who start them. Claims: whoever is
-// killed in it, a job runs at most once or, with retries, at least once; one that waits to be tried again does not begin before
-// it is due, and can be cancelled; what a killed creator or supervisor has started ends with it, and who waits is told.
+// ipc/work, how workers go and others come: recycled, retired, tried again later; and those who start them. Claims:
+// whoever is killed in it, a job runs at most once or, with retries, at least once; one that waits to be tried again
+// does not begin before it is due, and can be cancelled; what a killed creator or supervisor has started ends with it,
+// and who waits is told.
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-// core/heap. Claims: whoever is killed inside, every page stays in one run and every block somebody's or free; what the dead had
-// comes back, all of it, by whoever sweeps; a block given to an object is the object's or its process's, and ended once.
+// core/heap. Claims: whoever is killed inside, every page stays in one run and every block somebody's or free; what the
+// dead had comes back, all of it, by whoever sweeps; a block given to an object is the object's or its process's, and
+// ended once.
 #include <errno.h>
 #include <string.h>
 
@@ -274,8 +275,8 @@ SAME(give_warm, "give a small one of a slab it knows", .setup = with_holder, .pr
      .check = check_given);
 SAME(give_large, "give pages", .setup = with_holder, .prepare = large_to_give, .op = op_give, .check = check_given);
 
-// Where the reference is to stand there is one of a block that these pages will be in a later life, ended long ago, as by its
-// place it says: killed half-way, it must not lead to that.
+// Where the reference is to stand there is one of a block that these pages will be in a later life, ended long ago, as
+// by its place it says: killed half-way, it must not lead to that.
 #define LATER 40u
 static uint32_t sequence_of(const void *pages) {
   const struct shoal_chunk_ *c = &H->chunk[0];

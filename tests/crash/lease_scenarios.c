@@ -1,5 +1,6 @@
-// ipc/queue/queue_lease. Claims: what is received under a lease is released once, by its holder or by whoever took it back, wherever
-// either of them is killed or stopped; what was delivered in vain is among the dead letters, at least once, or is delivered.
+// ipc/queue/queue_lease. Claims: what is received under a lease is released once, by its holder or by whoever took it
+// back, wherever either of them is killed or stopped; what was delivered in vain is among the dead letters, at least
+// once, or is delivered.
 #include <sys/mman.h>
 
 #include "ipc/queue/select.h"
@@ -322,8 +323,8 @@ POLICY(cell_put, "priority: receive and release, its time runs out, one is put, 
 OF_KIND(leased_two, in_line, SHOAL_QUEUE_FIFO)
 OF_KIND(leased_two, in_a_stack, SHOAL_QUEUE_LIFO)
 #define LONG 8u  // hours: a second that passes is one
-// The victim has claimed a message, and another is stopped inside: after a second it answers that it has none, and the message stays
-// leased; or it had not claimed it yet, and is told so, too.
+// The victim has claimed a message, and another is stopped inside: after a second it answers that it has none, and the
+// message stays leased; or it had not claimed it yet, and is told so, too.
 static void another_goes_inside(void) {
   if (is_inside()) return;
   crash_actor(inside_until_told, 0);
@@ -392,8 +393,8 @@ OF_KIND(joinable_leased_long, in_line, SHOAL_QUEUE_FIFO)
   POLICY(barred_##id, text ", another is stopped inside, goes on", .kind = CRASH_RESUMED, .setup = state, \
          .prepare = consuming, .op = what, .stopped = another_goes_inside, .asleep = a_second_passes,     \
          .resumed = a_second_passes_then_it_goes_on, .check = look)
-// One of the two was delivered in vain, and goes to dead letters with the victim's get: its copy there comes first, and who cannot go
-// in to end it leaves it to its lease, after which there is one copy more.
+// One of the two was delivered in vain, and goes to dead letters with the victim's get: its copy there comes first, and
+// who cannot go in to end it leaves it to its lease, after which there is one copy more.
 static void once_in_vain_long(void) { in_vain(LONG * HOUR, 2); }
 OF_KIND(once_in_vain_long, in_line, SHOAL_QUEUE_FIFO)
 static void buried_and_got(void) {
@@ -462,7 +463,8 @@ LATE_OF_KIND(fifo, "fifo: ", leased_two_in_line);
 LATE_OF_KIND(lifo, "lifo: ", leased_two_in_a_stack);
 LATE_OF_KIND(priority, "priority: ", leased_two_by_priority);
 
-// Joinable: what a get answers is in hand, or was until its time ran out; it is not the next message, which nobody has got.
+// Joinable: what a get answers is in hand, or was until its time ran out; it is not the next message, which nobody has
+// got.
 static void joinable_leased_two(void) { make((struct shoal_queue_options){.lease_ns = HOUR / 2, .joinable = 1}, 2); }
 OF_KIND(joinable_leased_two, in_line, SHOAL_QUEUE_FIFO)
 OF_KIND(joinable_leased_two, by_priority, SHOAL_QUEUE_PRIORITY)
@@ -519,7 +521,8 @@ static void op_select_ready(void) {
   int n = shoal_select_ready(c, 2, SHOAL_TRY);
   CRASH_EXPECT(n == 1 && c[0].ready && !c[1].ready, "ready answered %d", n);
 }
-// Two more take one each. Whoever comes to sleep may wake those before it, so any of the three may be the first in line.
+// Two more take one each. Whoever comes to sleep may wake those before it, so any of the three may be the first in
+// line.
 static void empty_gated(void) {
   leased(0);
   for (int i = 0; i < 2; i++) crash_actor(takes_one, i);

@@ -1,5 +1,6 @@
-// ipc/work/manager. Claims: whoever is killed while it gets, drops, lists or closes, what was got by a name is there, whole, or the name
-// is free; what was made without one stays under the name that it was given, at most, and can be removed by that; then nothing is left.
+// ipc/work/manager. Claims: whoever is killed while it gets, drops, lists or closes, what was got by a name is there,
+// whole, or the name is free; what was made without one stays under the name that it was given, at most, and can be
+// removed by that; then nothing is left.
 #include "ipc/work/manager.h"
 #include "tests/crash/fixture.h"
 

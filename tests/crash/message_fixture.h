@@ -1,5 +1,5 @@
-// tests/crash/message_fixture.h: a queue of byte messages in a segment, who joins it, and who sleeps at it. How a message is sent and
-// received, and what the survivor finds, is each file's.
+// tests/crash/message_fixture.h: a queue of byte messages in a segment, who joins it, and who sleeps at it. How a
+// message is sent and received, and what the survivor finds, is each file's.
 #pragma once
 
 #include "ipc/queue/queue.h"

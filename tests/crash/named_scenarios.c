@@ -1,5 +1,5 @@
-// ipc/queue: what is found by a name. Claims: a queue, topic or pipe whose maker, opener or remover is killed is there, whole, or its
-// name is free for the next; nobody waits for a dead maker.
+// ipc/queue: what is found by a name. Claims: a queue, topic or pipe whose maker, opener or remover is killed is there,
+// whole, or its name is free for the next; nobody waits for a dead maker.
 #include <unistd.h>
 
 #include "ipc/queue/pipe.h"

@@ -1,6 +1,7 @@
-// ipc/data/nested.h: dicts, lists and namespaces inside one another. Claims: whoever is killed inside an operation, the outer one has its old value
-// or its new one, and what it leads to is whole; when others have written and reaped, there is just what entries lead to: not a
-// container is lost, none is freed while something holds it, and the heap has one block an entry and one a table, or row.
+// ipc/data/nested.h: dicts, lists and namespaces inside one another. Claims: whoever is killed inside an operation, the
+// outer one has its old value or its new one, and what it leads to is whole; when others have written and reaped, there
+// is just what entries lead to: not a container is lost, none is freed while something holds it, and the heap has one
+// block an entry and one a table, or row.
 #include <errno.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
-// ipc/queue/queue of the kinds FIFO, LIFO and PRIORITY. Claims: what lies in a cell when somebody dies is received, once, whole
-// and in order; what was put before put returned is there; nobody sleeps beside a message, a free place, the lock of a dead one
-// or beyond the end of the stream; it keeps its capacity, and the roles of the dead are free again.
+// ipc/queue/queue of the kinds FIFO, LIFO and PRIORITY. Claims: what lies in a cell when somebody dies is received,
+// once, whole and in order; what was put before put returned is there; nobody sleeps beside a message, a free place,
+// the lock of a dead one or beyond the end of the stream; it keeps its capacity, and the roles of the dead are free
+// again.
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -219,7 +220,8 @@ ORDERED(outside_end_on, "fifo: cancel after the close, one stopped inside, all g
         .setup = fifo_empty, .prepare = reserve, .ready = closed_one_inside, .op = op_cancel, .asleep = a_second_passes,
         .resumed = goes_on_inside, .check = the_end_is_told);
 
-// Who leaves then is told that nothing has changed, and leaves later; who meets a dead one gives its role up again, dead as it was.
+// Who leaves then is told that nothing has changed, and leaves later; who meets a dead one gives its role up again,
+// dead as it was.
 static void op_leave_at_last(void) {
   int rc;
   while ((rc = shoal_queue_leave(Q, SHOAL_CONSUMER)) == -ETIMEDOUT)
@@ -286,7 +288,8 @@ DEAD(fifo, alone, "", .asleep = a_second_passes, .check = the_dead_ones_comes);
 DEAD(lifo, on, ", all go on", .kind = CRASH_RESUMED, .asleep = a_second_passes, .resumed = goes_on_beside_the_dead,
      .check = the_dead_ones_comes);
 DEAD(fifo, watched, ", a third comes", .asleep = one_watches, .check = the_one_that_watched_has_it);
-// Another comes while the victim stands, and adopts what that has given up; it leads the kernel to all of the victim's words still.
+// Another comes while the victim stands, and adopts what that has given up; it leads the kernel to all of the victim's
+// words still.
 static void another_adopts(void) {
   goes_on_beside_the_dead();
   crash_actor(gets_one, 0);

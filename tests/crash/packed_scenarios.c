@@ -1,6 +1,6 @@
-// ipc/queue/packed on the ring and under a lock. Claims: a value whose put returned is got, whole, by one; one whose getter was
-// killed is got at most once; one that does not fit the format is the next to be got, whoever dies; and no block is lost. Joinable,
-// what is ended is what was got.
+// ipc/queue/packed on the ring and under a lock. Claims: a value whose put returned is got, whole, by one; one whose
+// getter was killed is got at most once; one that does not fit the format is the next to be got, whoever dies; and no
+// block is lost. Joinable, what is ended is what was got.
 #include "ipc/queue/packed.h"
 #include "tests/crash/message_fixture.h"
 
@@ -88,7 +88,8 @@ static void check_with(uint32_t lost) {
   ledger_once();
   CRASH_EXPECT(ledger_taken() + lost >= put, "%u were put, %u came", put, ledger_taken());
 }
-// The first is still the first, for whom it does not fit has given it back; of one that died with it in hand it comes later.
+// The first is still the first, for whom it does not fit has given it back; of one that died with it in hand it comes
+// later.
 static void first_comes_first(void) {
   consuming();
   recv_one(SHOAL_TRY);

@@ -1,6 +1,6 @@
-// ipc/queue/pipe. Claims: whoever dies at an end, what it had sent whole is received, once and in order, then the other end is
-// told of the end, also where it sleeps; what it had not received whole is its successor's; an end that is closed, left or given
-// away in the midst of it is closed, or somebody's, or to be taken; no block is lost.
+// ipc/queue/pipe. Claims: whoever dies at an end, what it had sent whole is received, once and in order, then the other
+// end is told of the end, also where it sleeps; what it had not received whole is its successor's; an end that is
+// closed, left or given away in the midst of it is closed, or somebody's, or to be taken; no block is lost.
 #include <unistd.h>
 
 #include "ipc/queue/queue_internal.h"
@@ -639,8 +639,8 @@ PIPE(leave_one, "leave one direction, another has the other and dies, goes on", 
      .setup = duplex_empty, .prepare = receiver_alone, .op = op_leave_0, .stopped = other_direction_taken,
      .check = other_direction_ends);
 
-// Whom it opened for keeps it, until somebody takes it: also one who does that while it is being opened, whose death is the end
-// then, though the opener lives.
+// Whom it opened for keeps it, until somebody takes it: also one who does that while it is being opened, whose death is
+// the end then, though the opener lives.
 static void op_open_1(void) { CRASH_OK(shoal_pipe_open(S, NAME, 0, 1, &P[1])); }
 static void check_opened(void) {
   look_again();

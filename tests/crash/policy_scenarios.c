@@ -1,5 +1,6 @@
-// ipc/queue/queue_policy. Claims: what is dropped to make room, cleared, peeked at or finished by a victim is received once, or was
-// dropped by it; the ring keeps its capacity; nobody sleeps beside what a dropping, peeking or closing victim has left.
+// ipc/queue/queue_policy. Claims: what is dropped to make room, cleared, peeked at or finished by a victim is received
+// once, or was dropped by it; the ring keeps its capacity; nobody sleeps beside what a dropping, peeking or closing
+// victim has left.
 #include "tests/crash/queue_fixture.h"
 
 static void make(struct shoal_queue_options options, uint32_t inside) { queue_make(options, 0, inside); }

@@ -1,5 +1,5 @@
-// tests/crash/queue_fixture.h: a queue of elements, of a kind that many use - MPMC, FIFO, LIFO, PRIORITY -, what its victims do,
-// those who sleep at it, and the survivor: it takes what is there, then fills and empties the queue.
+// tests/crash/queue_fixture.h: a queue of elements, of a kind that many use - MPMC, FIFO, LIFO, PRIORITY -, what its
+// victims do, those who sleep at it, and the survivor: it takes what is there, then fills and empties the queue.
 //
 // USE
 //   static void part(void) { queue_make((struct shoal_queue_options){.kind = SHOAL_QUEUE_LIFO}, 4, 3); }

@@ -1,6 +1,6 @@
-// ipc/queue/queue on ipc/queue/mpmc and sync/eventcount. Claims: what is in the ring when somebody dies is received, once, and
-// whole; what was put before put returned is in the ring; nobody sleeps beside a message, beside a free place or beyond the
-// end of the stream; the ring keeps its capacity, and the roles of the dead are free again.
+// ipc/queue/queue on ipc/queue/mpmc and sync/eventcount. Claims: what is in the ring when somebody dies is received,
+// once, and whole; what was put before put returned is in the ring; nobody sleeps beside a message, beside a free place
+// or beyond the end of the stream; the ring keeps its capacity, and the roles of the dead are free again.
 #include "tests/crash/queue_fixture.h"
 
 static void make(uint32_t before, uint32_t inside) { queue_make((struct shoal_queue_options){0}, before, inside); }

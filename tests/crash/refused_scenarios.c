@@ -1,6 +1,6 @@
-// What all of sync's objects share. Claims: who gives up at its deadline, tries in vain, or destroys what is in use, dies wherever
-// it does and takes nothing along: who waited before it, and whoever comes, go on. Who dies destroying leaves a whole object,
-// or none.
+// What all of sync's objects share. Claims: who gives up at its deadline, tries in vain, or destroys what is in use,
+// dies wherever it does and takes nothing along: who waited before it, and whoever comes, go on. Who dies destroying
+// leaves a whole object, or none.
 #include <errno.h>
 
 #include "sync/event.h"

@@ -1,6 +1,6 @@
-// sync/rwlock. Claims: no survivor hangs, whoever dies where, reader or writer: inside, waiting, just woken or waking; no writer is
-// beside a reader or another writer; whoever comes after a writer that died inside is told, and has the lock alone, until it
-// has said that all is whole; who only waited, or read, leaves nothing to be told.
+// sync/rwlock. Claims: no survivor hangs, whoever dies where, reader or writer: inside, waiting, just woken or waking;
+// no writer is beside a reader or another writer; whoever comes after a writer that died inside is told, and has the
+// lock alone, until it has said that all is whole; who only waited, or read, leaves nothing to be told.
 #include <errno.h>
 
 #include "sync/rwlock.h"
@@ -8,8 +8,8 @@
 
 #define L ((struct shoal_rwlock *)T->raw)
 
-// T->word: a writer is inside, or died there; writes that were done; takers that were told; takers that found it given up;
-// a writer's deadline has passed.
+// T->word: a writer is inside, or died there; writes that were done; takers that were told; takers that found it given
+// up; a writer's deadline has passed.
 enum { HALF_DONE, WRITES, TOLD, GIVEN_UP, GAVE_UP };
 
 static void make(uint32_t seats) { CRASH_EXPECT(shoal_rwlock_init(L, seats) == 0, "init"); }

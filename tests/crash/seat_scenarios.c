@@ -1,5 +1,5 @@
-// sync/seat and sync/gate. Claims: at any instruction a seat is empty, or its sitter's, or marked; a marked one is emptied by
-// whoever comes or sleeps, also if that one dies over it; no seat is lost.
+// sync/seat and sync/gate. Claims: at any instruction a seat is empty, or its sitter's, or marked; a marked one is
+// emptied by whoever comes or sleeps, also if that one dies over it; no seat is lost.
 #include <errno.h>
 
 #include "sync/gate.h"
@@ -117,7 +117,8 @@ static int written(void) {
     if (O->table[i].record.v_) return 1;
   return T->word[UNDONE] != 0;
 }
-// What its owner died over is undone by those who slept. Whoever had not written, or had undone it itself, owes nothing.
+// What its owner died over is undone by those who slept. Whoever had not written, or had undone it itself, owes
+// nothing.
 static void watched(void) {
   if (!written()) return;
   CRASH_UNTIL(crash_all_finished(), "a watcher sleeps beside a dead seat");
@@ -149,8 +150,8 @@ static void undone_and_all_can_sit(void) {
 CRASH_SCENARIO(seat_reap, .name = "seat: reap", .setup = one_died_sitting, .op = reap_once,
                .check = undone_and_all_can_sit);
 
-// One dies sitting, one of those who watched it is woken, empties its seat, and dies: the other goes on. The second victim
-// takes the place of the first watcher: what was told to it is told to nobody else.
+// One dies sitting, one of those who watched it is woken, empties its seat, and dies: the other goes on. The second
+// victim takes the place of the first watcher: what was told to it is told to nobody else.
 static void watch_it(void) { watcher(0); }
 static void one_more_watches(void) { crash_asleep(crash_actor(watcher, 1)); }
 static void one_sits_at_the_gate(void) {

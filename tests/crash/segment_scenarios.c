@@ -1,6 +1,6 @@
-// core/segment, core/proc, core/directory. Claims: a segment, an object is there whole or not at all; what a dead creator left
-// is cleaned away by the next; a participant's slot, a name, and every unit of memory can be had again; nobody waits for
-// a creator who is dead.
+// core/segment, core/proc, core/directory. Claims: a segment, an object is there whole or not at all; what a dead
+// creator left is cleaned away by the next; a participant's slot, a name, and every unit of memory can be had again;
+// nobody waits for a creator who is dead.
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -133,8 +133,8 @@ static void op_gc(void) {
 }
 static void op_grow(void) { OK(shoal_segment_grow(S, 4 * BYTES)); }
 
-// A directory of the driver's own: another's gc, which runs beside it, would take what a victim has left. Drivers in other
-// sandboxes have the same pids.
+// A directory of the driver's own: another's gc, which runs beside it, would take what a victim has left. Drivers in
+// other sandboxes have the same pids.
 static char directory[32];
 static void no_name(void) {
   snprintf(directory, sizeof directory, "/dev/shm/crash-XXXXXX");
@@ -237,8 +237,8 @@ static void two_dead(void) {
 }
 static void reuse_it(void) { reuse(S); }
 
-// A thread that joins, counts three wakes, and leaves, in a slot in which others have counted before. What the victim had
-// counted is counted for good, once; a newcomer in the same slot begins with none.
+// A thread that joins, counts three wakes, and leaves, in a slot in which others have counted before. What the victim
+// had counted is counted for good, once; a newcomer in the same slot begins with none.
 enum { WAKES = 3 };
 static shoal_atomic32 *word_there(void) { return (shoal_atomic32 *)(void *)S->units; }
 static uint64_t wakes_of(void) {

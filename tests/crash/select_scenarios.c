@@ -1,5 +1,5 @@
-// ipc/queue/select. Claims: what is in either queue when a select dies is received, once, by others; nobody sleeps beside a
-// message or a free place because a select had been woken for it: it took another, only looked, or was killed.
+// ipc/queue/select. Claims: what is in either queue when a select dies is received, once, by others; nobody sleeps
+// beside a message or a free place because a select had been woken for it: it took another, only looked, or was killed.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -169,7 +169,8 @@ SELECT(get, "get, both ready", .setup = setup, .ready = put_both, .op = op_selec
 SELECT(try_get, "try, nothing there", .setup = setup, .op = op_try, .check = check_alone);
 SELECT(first, "get, its first sleep", .setup = setup, .op = op_select, .asleep = put_both, .check = check_alone);
 
-// Beside a time, a descriptor and a process. What comes is the time, or a byte, or a message; those that did not come are as they were.
+// Beside a time, a descriptor and a process. What comes is the time, or a byte, or a message; those that did not come
+// are as they were.
 static int pair_of_fds[2];
 static void setup_others(void) {
   setup();

@@ -1,5 +1,5 @@
-// sync/semaphore. Claims: never more inside than there are permits; no permit is lost, whoever dies, wherever; nobody sleeps
-// beside one. Of items that are consumed: as many are taken as were released, but for the one whose taker died.
+// sync/semaphore. Claims: never more inside than there are permits; no permit is lost, whoever dies, wherever; nobody
+// sleeps beside one. Of items that are consumed: as many are taken as were released, but for the one whose taker died.
 #include <errno.h>
 
 #include "ipc/queue/select.h"

@@ -1,6 +1,6 @@
-// sync/seqlock. Claims: whatever a writer dies of, and where, a reader has at once the last value that was published, whole; a
-// store that returned is published, one that was cut off is, or is not; the next writer begins from it, and waits for nobody
-// who is dead.
+// sync/seqlock. Claims: whatever a writer dies of, and where, a reader has at once the last value that was published,
+// whole; a store that returned is published, one that was cut off is, or is not; the next writer begins from it, and
+// waits for nobody who is dead.
 #include <errno.h>
 
 #include "sync/seqlock.h"

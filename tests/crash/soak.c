@@ -175,7 +175,8 @@ static int anybody(const struct soak_room *room) {
     if (soak_pid[seat] && !(*idle >> seat & 1)) return 1;
   return 0;
 }
-// Until the survivors have what they can have. All of them asleep beside it: only their once-a-second look will save them.
+// Until the survivors have what they can have. All of them asleep beside it: only their once-a-second look will save
+// them.
 static void settle(const struct soak_room *room) {
   int64_t begun = soak_now_ns();
   uint64_t seen = room->progress(), before = 0;

@@ -1,8 +1,8 @@
 // tests/crash/soak.h: processes that work, are killed at random moments and replaced; and a ledger of what they did.
 //
-// A room is one kind of work. Its round: begin; workers are born; again and again one or a few are killed and others born
-// in their places, for some seconds; end, which settles the accounts. Everything random follows from the seed, but for
-// when the scheduler lets whom run.
+// A room is one kind of work. Its round: begin; workers are born; again and again one or a few are killed and others
+// born in their places, for some seconds; end, which settles the accounts. Everything random follows from the seed, but
+// for when the scheduler lets whom run.
 #pragma once
 
 #include <stdint.h>
@@ -18,8 +18,8 @@ struct soak_room {
   uint64_t (*progress)(void);           // grows while the work goes on
   int (*full)(void);                    // the ledger is: the round ends. May be NULL
   void (*end)(void);                    // the driver; workers live still
-  // NULL, or: after a kill, before others come who might take what there is, or wake who sleeps: the survivors have it. `seen`:
-  // the progress by then; `asleep`: all of them sleep
+  // NULL, or: after a kill, before others come who might take what there is, or wake who sleeps: the survivors have it.
+  // `seen`: the progress by then; `asleep`: all of them sleep
   int (*settled)(uint64_t seen, int asleep);
   void (*buried)(int seat);  // its worker is dead, nobody has its seat yet. May be NULL
 };
@@ -54,8 +54,8 @@ void soak_linger(void);                     // sometimes
 void soak_await_other(int seat, uint64_t seen);
 void soak_kill(int seat);
 int soak_ends(int seat, double seconds);  // it exits by itself, status 0
-// Whether -EPIPE is that of the close: told to a call that began after `closed` was seen. Another end, that of producers whose heirs
-// are to come, is taken for it otherwise. The driver closes first, then sets it.
+// Whether -EPIPE is that of the close: told to a call that began after `closed` was seen. Another end, that of
+// producers whose heirs are to come, is taken for it otherwise. The driver closes first, then sets it.
 int soak_is_the_end(int rc, uint64_t closed);
 // All workers do, after a close; who does not counts as stalled. The first `n` are of one kind, the others of another.
 void soak_all_end(int workers, int n, const char *kind, const char *other);

@@ -1,5 +1,6 @@
-// tests/crash/soak_barrier.c: two barriers of four places, one broken by deaths, one that drops the dead. Whoever has passed a
-// turn finds that nobody of it is still before it: each says in its line what it has come to, and what it has passed.
+// tests/crash/soak_barrier.c: two barriers of four places, one broken by deaths, one that drops the dead. Whoever has
+// passed a turn finds that nobody of it is still before it: each says in its line what it has come to, and what it has
+// passed.
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-// tests/crash/soak_bytes.c: messages of any length, in slots and in blocks of the heap, some by a select; and packed ones; each time
-// through a queue of another kind. A full ledger, and in the end no block is anybody's.
+// tests/crash/soak_bytes.c: messages of any length, in slots and in blocks of the heap, some by a select; and packed
+// ones; each time through a queue of another kind. A full ledger, and in the end no block is anybody's.
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
-// tests/crash/soak_closed.c: one message at a time, and replacements join before the kill, so nothing but the protocol itself
-// can wake a survivor: a message that lies in the ring while all living consumers sleep stops everything, and is seen.
+// tests/crash/soak_closed.c: one message at a time, and replacements join before the kill, so nothing but the protocol
+// itself can wake a survivor: a message that lies in the ring while all living consumers sleep stops everything, and is
+// seen.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static uint32_t n_spares[2], next_ticket;
 
 static uint64_t answered(void) { return t->got + t->skipped; }
 
-// Draws a number when the last one has come through, and puts it. Killed in between, the number is skipped by the driver.
+// Draws a number when the last one has come through, and puts it. Killed in between, the number is skipped by the
+// driver.
 static void produce(void) {
   for (;;) {
     uint64_t n = t->put;

@@ -1,5 +1,6 @@
-// tests/crash/soak_condition.c: a few items go round among takers who wait for them under a lock, or an rlock. What was in the
-// hand of one that was killed its successor puts back. An item beside takers who all sleep is a notification that was swallowed.
+// tests/crash/soak_condition.c: a few items go round among takers who wait for them under a lock, or an rlock. What was
+// in the hand of one that was killed its successor puts back. An item beside takers who all sleep is a notification
+// that was swallowed.
 #include <errno.h>
 #include <string.h>
 
@@ -107,7 +108,8 @@ static void work(uint32_t id, int seat) {
 }
 static uint64_t progress(void) { return box->taken; }
 
-// Who died inside has notified nobody, perhaps: whoever takes the lock next does, and no sleeper does before it looks again.
+// Who died inside has notified nobody, perhaps: whoever takes the lock next does, and no sleeper does before it looks
+// again.
 static int settled(uint64_t seen, int asleep) {
   struct shoal_lock_info info;
   shoal_lock_info(&box->lock.lock, &info);

@@ -1,6 +1,6 @@
-// tests/crash/soak_data.c: a dict, a list, a dict of lists, a value, an array, a vector, a text and the heap, used by processes that are killed. Of each
-// seat's own entries what it was told is there; what all change together is no less than they were told and no more than they
-// began. In the end no block is anybody's.
+// tests/crash/soak_data.c: a dict, a list, a dict of lists, a value, an array, a vector, a text and the heap, used by
+// processes that are killed. Of each seat's own entries what it was told is there; what all change together is no less
+// than they were told and no more than they began. In the end no block is anybody's.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-// tests/crash/soak_event.c: a turn goes round among workers who are told of it by events: one for all, or one for each. Only
-// who has the turn clears its event, so a turn that is there beside a worker asleep is one it was not told of.
+// tests/crash/soak_event.c: a turn goes round among workers who are told of it by events: one for all, or one for each.
+// Only who has the turn clears its event, so a turn that is there beside a worker asleep is one it was not told of.
 #include <errno.h>
 #include <string.h>
 

@@ -1,10 +1,10 @@
-// tests/crash/soak_executor.c: executors, one after another. Callers submit, cancel, map and wait, and are killed by the driver;
-// each worker is killed at a random instant by its timer; creators shut down, terminate, or are killed.
+// tests/crash/soak_executor.c: executors, one after another. Callers submit, cancel, map and wait, and are killed by
+// the driver; each worker is killed at a random instant by its timer; creators shut down, terminate, or are killed.
 //
-// The ledger has a record a job, written by whoever does something about it. Whatever dies: a job without retries has begun
-// once at most; cancelled before it began, never; everybody who asks is told the same end. If its executor was shut down in
-// order, each job whose submit had returned was done, or, without retries, fell with its worker. In the end no cell and no
-// block is anybody's, and no process is left.
+// The ledger has a record a job, written by whoever does something about it. Whatever dies: a job without retries has
+// begun once at most; cancelled before it began, never; everybody who asks is told the same end. If its executor was
+// shut down in order, each job whose submit had returned was done, or, without retries, fell with its worker. In the
+// end no cell and no block is anybody's, and no process is left.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

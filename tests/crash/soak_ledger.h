@@ -1,8 +1,9 @@
-// tests/crash/soak_ledger.h: which messages were sent, and what became of each: a byte a message, written by all processes.
+// tests/crash/soak_ledger.h: which messages were sent, and what became of each: a byte a message, written by all
+// processes.
 //
-// A sender takes a place, sends it with its check, and notes that it was sent. A receiver has the message's head in the hand of its
-// seat from before it is done with it until that is noted: whoever dies in between has it in its hand. In the end each that was
-// sent was done once, or is in the hand of one that was killed, or was buried (dead letters).
+// A sender takes a place, sends it with its check, and notes that it was sent. A receiver has the message's head in the
+// hand of its seat from before it is done with it until that is noted: whoever dies in between has it in its hand. In
+// the end each that was sent was done once, or is in the hand of one that was killed, or was buried (dead letters).
 #pragma once
 
 #include <stdint.h>

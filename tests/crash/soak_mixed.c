@@ -1,6 +1,6 @@
-// tests/crash/soak_mixed.c: all of sync's objects in each process at once. A worker goes from one to the next at random, several
-// held at a time, in the one order in which they may be: once, rwlock, lock, rlock, permit. Whatever it holds when it is killed, the
-// others go on; a pair of numbers under each lock is equal whenever nobody is inside.
+// tests/crash/soak_mixed.c: all of sync's objects in each process at once. A worker goes from one to the next at
+// random, several held at a time, in the one order in which they may be: once, rwlock, lock, rlock, permit. Whatever it
+// holds when it is killed, the others go on; a pair of numbers under each lock is equal whenever nobody is inside.
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-// tests/crash/soak_once.c: all workers go from one object to the next. Each runs to its end once, for whoever asks; it was begun
-// once, and once more for each runner that was killed at it, or that failed.
+// tests/crash/soak_once.c: all workers go from one object to the next. Each runs to its end once, for whoever asks; it
+// was begun once, and once more for each runner that was killed at it, or that failed.
 #include <errno.h>
 #include <string.h>
 

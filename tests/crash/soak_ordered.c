@@ -1,8 +1,9 @@
-// tests/crash/soak_ordered.c: messages through a queue of kind FIFO, LIFO or PRIORITY, each with an id, and a full ledger; and
-// through one that grows while its consumers are slow.
+// tests/crash/soak_ordered.c: messages through a queue of kind FIFO, LIFO or PRIORITY, each with an id, and a full
+// ledger; and through one that grows while its consumers are slow.
 //
-// As tests/crash/soak_queue.c, but that a consumer only receives and releases: it notes the id before it releases, so what it
-// dies with between the two may be noted, and come again. In the end each acknowledged id was noted, and none was released twice.
+// As tests/crash/soak_queue.c, but that a consumer only receives and releases: it notes the id before it releases, so
+// what it dies with between the two may be noted, and come again. In the end each acknowledged id was noted, and none
+// was released twice.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

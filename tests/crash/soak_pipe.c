@@ -1,6 +1,6 @@
-// tests/crash/soak_pipe.c: pairs of processes at the ends of a pipe each, one way and both ways. Who dies has its end taken by the
-// next one, and what it sent is received. A full ledger, all in order, and the end of the stream: who is left alone by a death
-// receives all that was sent, then hears of the end, before another comes.
+// tests/crash/soak_pipe.c: pairs of processes at the ends of a pipe each, one way and both ways. Who dies has its end
+// taken by the next one, and what it sent is received. A full ledger, all in order, and the end of the stream: who is
+// left alone by a death receives all that was sent, then hears of the end, before another comes.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

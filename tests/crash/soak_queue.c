@@ -1,8 +1,8 @@
 // tests/crash/soak_queue.c: messages through a queue, each with an id, and a full ledger.
 //
-// A producer notes the id it is about to put (trying) and the last that put acknowledged (sent). A consumer has get write
-// into the ledger itself (hand), so that a message it dies with is known, and logs it afterwards; with receive it logs after
-// the release. In the end each acknowledged id was logged once, or lies in the hand of one that was killed.
+// A producer notes the id it is about to put (trying) and the last that put acknowledged (sent). A consumer has get
+// write into the ledger itself (hand), so that a message it dies with is known, and logs it afterwards; with receive it
+// logs after the release. In the end each acknowledged id was logged once, or lies in the hand of one that was killed.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

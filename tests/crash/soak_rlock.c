@@ -1,4 +1,5 @@
-// tests/crash/soak_rlock.c: a lock, held at any depth, over a pair of numbers; and what each seat has been told that it did.
+// tests/crash/soak_rlock.c: a lock, held at any depth, over a pair of numbers; and what each seat has been told that it
+// did.
 #include <errno.h>
 #include <string.h>
 

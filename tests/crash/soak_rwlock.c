@@ -1,5 +1,5 @@
-// tests/crash/soak_rwlock.c: a readers-writer lock over a pair of numbers that are equal whenever no writer is inside, with fewer
-// seats than workers; and beside it the same pair as a snapshot.
+// tests/crash/soak_rwlock.c: a readers-writer lock over a pair of numbers that are equal whenever no writer is inside,
+// with fewer seats than workers; and beside it the same pair as a snapshot.
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

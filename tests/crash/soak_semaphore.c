@@ -1,5 +1,5 @@
-// tests/crash/soak_semaphore.c: a few permits among many who hold them; and one item that goes round, consumed by each who takes
-// it. A permit beside holders who all sleep is a wake that was swallowed.
+// tests/crash/soak_semaphore.c: a few permits among many who hold them; and one item that goes round, consumed by each
+// who takes it. A permit beside holders who all sleep is a wake that was swallowed.
 #include <errno.h>
 #include <string.h>
 
@@ -32,8 +32,8 @@ static int same(const uint32_t *was) {
     if (was[i] != pool->hold[i]) return 0;
   return 1;
 }
-// Twice the same: at a moment between all of them held that many at once. Not counted: who is killed has lost its own. A third
-// time: none of them was buried before we looked who is.
+// Twice the same: at a moment between all of them held that many at once. Not counted: who is killed has lost its own.
+// A third time: none of them was buried before we looked who is.
 static void look(void) {
   uint32_t was[WORKERS], n = 0;
   for (int i = 0; i < WORKERS; i++) was[i] = pool->hold[i];
@@ -93,8 +93,8 @@ const struct soak_room soak_semaphore = {"semaphore", WORKERS, begin, work, prog
 
 // ---- consumed ----
 //
-// Killed between taking the item and saying so, or between saying that it is given on and giving it: it is gone with the dead,
-// as the header says. The driver puts another there when all have fallen asleep without it; rarely.
+// Killed between taking the item and saying so, or between saying that it is given on and giving it: it is gone with
+// the dead, as the header says. The driver puts another there when all have fallen asleep without it; rarely.
 static struct round {
   struct shoal_semaphore item;
   volatile uint32_t hand[WORKERS];

@@ -1,5 +1,5 @@
-// tests/crash/soak_seqlock.c: a value that says how often each seat has changed it. Each load is one of them whole, and not older
-// than the last; what a seat has been told that it committed is there in the end.
+// tests/crash/soak_seqlock.c: a value that says how often each seat has changed it. Each load is one of them whole, and
+// not older than the last; what a seat has been told that it committed is there in the end.
 #include <errno.h>
 #include <string.h>
 

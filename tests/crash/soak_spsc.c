@@ -1,9 +1,9 @@
-// tests/crash/soak_spsc.c: elements through queues of kind SPSC, one producer and one consumer at a time, killed and succeeded: one
-// by one, in place, in batches, by selects. Numbers come in order; each whose put returned comes once, or again if its consumer died
-// with it.
+// tests/crash/soak_spsc.c: elements through queues of kind SPSC, one producer and one consumer at a time, killed and
+// succeeded: one by one, in place, in batches, by selects. Numbers come in order; each whose put returned comes once,
+// or again if its consumer died with it.
 //
-// A producer notes the number that it is about to put (trying), then that it was put (acknowledged). A consumer has them written into
-// its hands: a number that it dies with is known.
+// A producer notes the number that it is about to put (trying), then that it was put (acknowledged). A consumer has
+// them written into its hands: a number that it dies with is known.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

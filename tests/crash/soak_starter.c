@@ -1,9 +1,9 @@
-// tests/crash/soak_starter.c: creators of executors whose workers their starters fork. Starters and workers are killed at any instant
-// by a process of its own, creators by the driver.
+// tests/crash/soak_starter.c: creators of executors whose workers their starters fork. Starters and workers are killed
+// at any instant by a process of its own, creators by the driver.
 //
-// The ledger is the array that is mapped: a job without retries has begun once at most; with retries it was done; a map that
-// says all is done has done all. In the end no process is left. Whom the killer ends is a child of that creator still, or it
-// ends nobody.
+// The ledger is the array that is mapped: a job without retries has begun once at most; with retries it was done; a map
+// that says all is done has done all. In the end no process is left. Whom the killer ends is a child of that creator
+// still, or it ends nobody.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

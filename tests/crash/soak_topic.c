@@ -1,6 +1,6 @@
-// tests/crash/soak_topic.c: publishers and subscribers of one topic: alone, waited for or not, and in a group. Who reads alone and is
-// waited for misses nothing from its subscription on, and sees nothing twice; who is not waited for sees things in order; what a
-// group received, one of its members did, once: a full ledger.
+// tests/crash/soak_topic.c: publishers and subscribers of one topic: alone, waited for or not, and in a group. Who
+// reads alone and is waited for misses nothing from its subscription on, and sees nothing twice; who is not waited for
+// sees things in order; what a group received, one of its members did, once: a full ledger.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-// ipc/queue/queue of kind SPSC. Claims: a producer killed anywhere leaves a prefix of what it put, a consumer all that it had
-// not taken, a message in hand included; who sleeps on the other side is given it, or told of the end, at once; a role is
-// its successor's, as often as its owner dies; the ring keeps its capacity.
+// ipc/queue/queue of kind SPSC. Claims: a producer killed anywhere leaves a prefix of what it put, a consumer all that
+// it had not taken, a message in hand included; who sleeps on the other side is given it, or told of the end, at once;
+// a role is its successor's, as often as its owner dies; the ring keeps its capacity.
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,8 +16,8 @@ struct message {  // two in a group of the ring
 };
 SHOAL_QUEUE_TYPED(messages, struct message)
 
-// T->out: the ids up to which messages are put and taken. Whoever does so notes it before and after: what lies between may
-// have happened.
+// T->out: the ids up to which messages are put and taken. Whoever does so notes it before and after: what lies between
+// may have happened.
 enum { PUTTING, PUT, TAKING, TAKEN };
 enum { ENDED, HELD, JOINED };  // T->word: an actor was told of the end; a loan is out; an actor has its role
 
@@ -391,7 +391,8 @@ QUEUE(commit_met_goes_on, "reserve and commit, the consumer comes to sleep meanw
 QUEUE(get_met_goes_on, "get three, the producer comes to sleep meanwhile, goes on", .kind = CRASH_RESUMED,
       .setup = full, .prepare = consuming, .op = op_get_three, .stopped = producer_comes, .check = no_room);
 
-// Closed while a put stands somewhere: the consumer is told of the end when that has gone in, or has been refused, or is dead.
+// Closed while a put stands somewhere: the consumer is told of the end when that has gone in, or has been refused, or
+// is dead.
 static void closed_and_consumer_comes(void) {
   op_close();
   consumer_comes();

@@ -1,6 +1,6 @@
-// ipc/queue/spsc. Claims: a producer killed anywhere leaves a prefix of what it put, each message whole; a consumer killed
-// anywhere has what it took, and its successor the rest, what was only peeked included; either role can be taken over by
-// the living, as often as its owner dies; the ring keeps its capacity.
+// ipc/queue/spsc. Claims: a producer killed anywhere leaves a prefix of what it put, each message whole; a consumer
+// killed anywhere has what it took, and its successor the rest, what was only peeked included; either role can be taken
+// over by the living, as often as its owner dies; the ring keeps its capacity.
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>

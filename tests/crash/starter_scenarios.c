@@ -1,5 +1,5 @@
-// ipc/work/starter. Claims: whoever asks it for a child has that child, and no other, though the starter is killed at any
-// instruction of serving it; and another starter after that.
+// ipc/work/starter. Claims: whoever asks it for a child has that child, and no other, though the starter is killed at
+// any instruction of serving it; and another starter after that.
 //
 //   driver                   who asks                        its starter
 //   ----------------------   -----------------------------   ------------------------------------

@@ -1,5 +1,5 @@
-// sync/lock. Claims: no survivor hangs; whoever takes a lock whose owner died with what it guards half-done is told, until
-// somebody has said that it is whole; given up, it is given up for all.
+// sync/lock. Claims: no survivor hangs; whoever takes a lock whose owner died with what it guards half-done is told,
+// until somebody has said that it is whole; given up, it is given up for all.
 #include <errno.h>
 
 #include "sync/lock.h"
@@ -103,8 +103,8 @@ static void dead_owner(void) {
 CRASH_SCENARIO(lock_repair, .name = "lock: repair after an owner's death", .setup = dead_owner, .op = acquire_release,
                .check = two_takers);
 
-// Taken with -EOWNERDEAD before it is stepped; released as it is, with two asleep: all are told that it is given up, or, if
-// the victim died before, one repairs it.
+// Taken with -EOWNERDEAD before it is stepped; released as it is, with two asleep: all are told that it is given up,
+// or, if the victim died before, one repairs it.
 static void give_up(void) {
   int rc = shoal_lock_release(L);
   CRASH_EXPECT(rc == 0, "release answered %d", rc);

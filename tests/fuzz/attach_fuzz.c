@@ -1,5 +1,5 @@
-// A file as a segment: its header, participants and directory are edited before it is opened and while it is used. It is refused, or
-// each call answers, and what an object is said to have is there.
+// A file as a segment: its header, participants and directory are edited before it is opened and while it is used. It
+// is refused, or each call answers, and what an object is said to have is there.
 #include <stdio.h>
 #include <string.h>
 

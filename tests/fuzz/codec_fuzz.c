@@ -1,4 +1,5 @@
-// Bytes as a MessagePack value: whoever reads, prints, unpacks or packs them again agrees with the others on whether they are one.
+// Bytes as a MessagePack value: whoever reads, prints, unpacks or packs them again agrees with the others on whether
+// they are one.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-// The shoal command: any arguments end with one of its exit statuses, and JSON that it takes is JSON that it gives, the same value.
+// The shoal command: any arguments end with one of its exit statuses, and JSON that it takes is JSON that it gives, the
+// same value.
 //
 // It runs in this process, where no segment is. exit() comes back here from its first handler.
 #include <setjmp.h>

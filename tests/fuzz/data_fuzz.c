@@ -1,5 +1,5 @@
-// Arrays, a value, numbers, a vector, a text, and containers inside one another, in a segment whose words are edited before they are
-// opened and while they are used: each call answers, and what it shows is there.
+// Arrays, a value, numbers, a vector, a text, and containers inside one another, in a segment whose words are edited
+// before they are opened and while they are used: each call answers, and what it shows is there.
 #include <stdlib.h>
 #include <string.h>
 

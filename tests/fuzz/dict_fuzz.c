@@ -1,5 +1,5 @@
-// A dict and a list in a segment whose words are edited before they are opened and while they are used: each call answers,
-// and what it shows is there.
+// A dict and a list in a segment whose words are edited before they are opened and while they are used: each call
+// answers, and what it shows is there.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

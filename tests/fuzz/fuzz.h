@@ -1,4 +1,5 @@
-// tests/fuzz/fuzz.h: what the fuzzers share: an input read as a script, and a segment that begins each script as damaged as it says.
+// tests/fuzz/fuzz.h: what the fuzzers share: an input read as a script, and a segment that begins each script as
+// damaged as it says.
 //
 // USE
 //   void stage_make(struct shoal_segment *seg) { ...the objects of the segment... }   // once: its bytes are kept
@@ -9,8 +10,9 @@
 //     return stage_close(), 0;
 //   }
 //
-// Any word may be edited but two: the links of the calling thread's robust list, which core/robust.h says must be believed, and the
-// word of the directory's writer if it would name a thread that lives: whoever creates waits for that one, as documented.
+// Any word may be edited but two: the links of the calling thread's robust list, which core/robust.h says must be
+// believed, and the word of the directory's writer if it would name a thread that lives: whoever creates waits for that
+// one, as documented.
 #pragma once
 
 #include <stddef.h>
@@ -45,11 +47,13 @@ static inline uint32_t script_below(struct script *s, uint32_t n) {
 
 void stage_make(struct shoal_segment *seg);          // the fuzzer's
 struct shoal_segment *stage_open(struct script *s);  // opened anew, its words damaged before. NULL: refused
-// Opened once, and joined; its words are damaged now. For fuzzers of what is in it: four times as many scripts a second as with an open each.
+// Opened once, and joined; its words are damaged now. For fuzzers of what is in it: four times as many scripts a second
+// as with an open each.
 struct shoal_segment *stage_take(struct script *s);
 void stage_edit(struct script *s);
 int stage_left(const struct script *s);  // before each operation: script_left
-// Until when the call may wait: not at all, or shortly, as the script's last byte says, of which something has been taken. No time
-// passes but by the call's looks at the clock and its sleeps; one that overstays by three seconds, or sleeps for ever, is a failure.
+// Until when the call may wait: not at all, or shortly, as the script's last byte says, of which something has been
+// taken. No time passes but by the call's looks at the clock and its sleeps; one that overstays by three seconds, or
+// sleeps for ever, is a failure.
 shoal_deadline stage_until(const struct script *s);
 void stage_close(void);

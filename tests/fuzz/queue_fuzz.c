@@ -1,5 +1,5 @@
-// Queues of each kind, of elements and of bytes, in a segment whose words are edited before they are opened and while they are used:
-// each call answers, and what it lends can be written to.
+// Queues of each kind, of elements and of bytes, in a segment whose words are edited before they are opened and while
+// they are used: each call answers, and what it lends can be written to.
 #include <stdlib.h>
 #include <string.h>
 

@@ -89,7 +89,8 @@ static void restore_part(const struct part *p) {
     memcpy(stage.file + at, stage.image + at, PAGE);
   }
 }
-// A mapping that stays, and no page given back, which would have to be faulted in: that would be most of what a script costs.
+// A mapping that stays, and no page given back, which would have to be faulted in: that would be most of what a script
+// costs.
 static void restore(void) {
   if (lseek(stage.fd, 0, SEEK_END) != (off_t)stage.size) FUZZ_CHECK(ftruncate(stage.fd, (off_t)stage.size) == 0);
   restore_part(&stage.part[0]);
@@ -98,8 +99,8 @@ static void restore(void) {
 
 // ---- in place of core ----
 
-// Nobody else is there to wake this thread, and time is what the script's calls spend: a sleep lasts until its deadline, and takes none.
-// So a wait that never ends is seen at once, by the clock.
+// Nobody else is there to wake this thread, and time is what the script's calls spend: a sleep lasts until its
+// deadline, and takes none. So a wait that never ends is seen at once, by the clock.
 #define READ_NS 100                      // what a look at the clock costs
 #define SLEEP_NS 10000                   // what a sleep costs at least
 #define GRACE_NS (3 * SHOAL_RECHECK_NS)  // some calls wait a second for who is stopped inside, try or not
@@ -138,7 +139,8 @@ int __wrap_shoal_futex_wait_many(const struct shoal_futex_entry *words, unsigned
   return sleep_until(deadline);
 }
 
-// Both are the same each time they are read below /proc: this process never forks, nor has it a second thread that joins.
+// Both are the same each time they are read below /proc: this process never forks, nor has it a second thread that
+// joins.
 int __real_shoal_place_(struct shoal_place_ *out);
 int __wrap_shoal_place_(struct shoal_place_ *out);
 int __wrap_shoal_place_(struct shoal_place_ *out) {
@@ -178,7 +180,8 @@ static uint64_t other_word(uint64_t old, struct script *s) {
   }
 }
 
-// What a damaged object lends may lie over a link of the thread's list, which must be believed: then the list begins anew.
+// What a damaged object lends may lie over a link of the thread's list, which must be believed: then the list begins
+// anew.
 static void mend_list(void) {
   struct shoal_robust_head_ *head = shoal_self_()->head;
   char *entry = head->next, *base = stage.seg->base;

@@ -50,7 +50,7 @@ void peer_join(struct peer *p);  // it has to end well
 int peer_is_asleep(struct peer *p);
 void peer_asleep(struct peer *p);  // returns when the kernel says that it sleeps in a futex wait
 
-// Ends the test program if it has not ended by itself, in ten minutes or more: it tells a hang, not how busy the machine
-// is.
+// Ends the test program if it has not ended by itself, in ten minutes or more: it tells a hang, not how busy the
+// machine is.
 #define WATCHDOG_S 600
 void watchdog(unsigned seconds);

@@ -1,5 +1,5 @@
-// tests/harness/refuse.h: a system call that the calling process may not use from now on, as in a container. For a child: there is
-// no way back.
+// tests/harness/refuse.h: a system call that the calling process may not use from now on, as in a container. For a
+// child: there is no way back.
 #pragma once
 
 #include <linux/filter.h>

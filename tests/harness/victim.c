@@ -218,8 +218,9 @@ static int write_text(const struct victim *v, uintptr_t pc, unsigned char byte) 
   return written;
 }
 
-// Runs to the breakpoint at `pc`. One that falls asleep before has left its trace, and is not stopped any more. Another thread of
-// its own, which nobody traces, may meet it as well, and all end by SIGTRAP, even after the victim has stopped there.
+// Runs to the breakpoint at `pc`. One that falls asleep before has left its trace, and is not stopped any more. Another
+// thread of its own, which nobody traces, may meet it as well, and all end by SIGTRAP, even after the victim has
+// stopped there.
 static enum victim_state run_to_pc(struct victim *v, uintptr_t pc, void (*asleep)(void)) {
   unsigned char text = *(const unsigned char *)pc;  // the victim is our child: its text is ours
   if (!write_text(v, pc, 0xcc)) die("/proc/pid/mem");
@@ -241,8 +242,8 @@ static enum victim_state run_to_pc(struct victim *v, uintptr_t pc, void (*asleep
   return v->state;
 }
 
-// Woken, it comes no further than to the end of its sleep until `asleep` is done: let go, it might stop with a lock in hand
-// that `asleep` is to take.
+// Woken, it comes no further than to the end of its sleep until `asleep` is done: let go, it might stop with a lock in
+// hand that `asleep` is to take.
 enum victim_state victim_run_to(struct victim *v, const struct victim_trace *t, uint32_t k, void (*asleep)(void)) {
   uint32_t at = 0, end = 0;  // end: its next sleep, or k
   while (at < k && v->state < VICTIM_FINISHED) {

@@ -1,17 +1,19 @@
-// tests/harness/victim.h: a process that is stepped, one machine instruction at a time, and killed at the one you choose.
+// tests/harness/victim.h: a process that is stepped, one machine instruction at a time, and killed at the one you
+// choose.
 //
 // USE
 //   struct victim *v = victim_start(0, prepare, operate);        // forked; stands before the first instruction of operate()
 //   struct victim_trace trace = {0};
 //   while (victim_record(v, &trace) < VICTIM_FINISHED) if (v->state == VICTIM_ASLEEP) wake_it();
 //   victim_kill(v);
-//   ... v = victim_start(0, prepare, operate); victim_run_to(v, &trace, k, wake_it); victim_kill(v); look at the survivors
+//   ... v = victim_start(0, prepare, operate); victim_run_to(v, &trace, k, wake_it); victim_kill(v); look at the
+//   survivors
 //
 // Each step is one event: an instruction executed, or a sleep begun inside one (a futex wait), or, from there, woken. A
-// trace remembers where each event left the program counter. victim_run_to() then runs at full speed to the nearest event
-// whose address had not been met before (a breakpoint), and steps the rest: a sweep costs little more than its length
-// times a fork, where stepping from the start for each point would cost its square. A victim that takes another way than
-// its trace (a clock, a race) is stepped wherever it goes, and says so in `strayed`.
+// trace remembers where each event left the program counter. victim_run_to() then runs at full speed to the nearest
+// event whose address had not been met before (a breakpoint), and steps the rest: a sweep costs little more than its
+// length times a fork, where stepping from the start for each point would cost its square. A victim that takes another
+// way than its trace (a clock, a race) is stepped wherever it goes, and says so in `strayed`.
 //
 // What wakes it, `asleep`, finds it at the end of its sleep for as long as it takes, with no lock in hand.
 //

@@ -1,7 +1,7 @@
 // Claims of sync/barrier's named forms:
 //   1 processes that open or create it by name, each at its own address, meet at one barrier
-//   2 a name of another type, or of another number of parties, is refused, and so are what init refuses and what is damaged
-//   3 a party does not close it; closed by all, and its name gone, its memory is free
+//   2 a name of another type, or of another number of parties, is refused, and so are what init refuses and what is
+//   damaged 3 a party does not close it; closed by all, and its name gone, its memory is free
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -5,7 +5,8 @@
 //   3 abort and reset end the waits of those who sleep; broken until reset, then as new
 //   4 the action is run by one, after all have arrived, before any goes on; if it fails the barrier is broken,
 //     and its answer is its caller's; its runner neither leaves nor destroys the barrier meanwhile
-//   5 a party that dies - asleep in a turn, between two, in the action, by exit of its thread - breaks it for all; after a
+//   5 a party that dies - asleep in a turn, between two, in the action, by exit of its thread - breaks it for all;
+//   after a
 //     reset a newcomer may take its place
 //   6 SHOAL_BARRIER_DROP: the others go on without the dead, or who leaves; a newcomer takes a place never taken first
 //   7 a place that was left can be taken; no more than parties at a time

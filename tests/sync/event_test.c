@@ -111,7 +111,8 @@ static void test_forms_of_waiting(void **state) {
 
 // ---- 4 ----
 
-// One publishes numbers and sets, mostly finding it set; the other clears, looks, and waits only for what it has not seen.
+// One publishes numbers and sets, mostly finding it set; the other clears, looks, and waits only for what it has not
+// seen.
 static void publish_or_follow(void *memory, unsigned i) {
   struct shared *m = memory;
   for (uint32_t seen = 0; i == 0 && seen < 4 * ROUNDS; seen++) {

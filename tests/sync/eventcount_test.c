@@ -1,8 +1,10 @@
 // Claims of sync/eventcount (its use under a queue: tests/ipc/queue/queue_test.c):
 //   1 a role is its thread's own, found again, given back; the table is as large as it says
-//   2 a dead role is emptied by one heir at a time, however many try; if that one dies, by the next; and who sleeps meanwhile
+//   2 a dead role is emptied by one heir at a time, however many try; if that one dies, by the next; and who sleeps
+//   meanwhile
 //     is told at once
-//   3 sleepers are woken by whatever they wait for; the deadline, the closing, the end are told; nothing sleeps in a try; who
+//   3 sleepers are woken by whatever they wait for; the deadline, the closing, the end are told; nothing sleeps in a
+//   try; who
 //     yields first, as often as it was told, has not armed
 //   4 a death that the kernel did not mark is found by the look after a second
 //   5 what cannot be an eventcount is refused

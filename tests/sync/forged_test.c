@@ -1,6 +1,7 @@
 // Claims of sync about words that others have forged:
-//   1 a word that has the caller's number, though the caller has not taken it, is answered; the thread's list stays in order
-//   2 a number of seats, parties or permits that is not that of the table leads nowhere: operations end, with an answer, and behind
+//   1 a word that has the caller's number, though the caller has not taken it, is answered; the thread's list stays in
+//   order 2 a number of seats, parties or permits that is not that of the table leads nowhere: operations end, with an
+//   answer, and behind
 //     the object nothing is touched: what follows the mapping cannot be, and what follows a named object is as it was
 //   3 a place in line that is read while it is emptied hides nobody else's
 #include <errno.h>

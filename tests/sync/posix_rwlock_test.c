@@ -1,5 +1,6 @@
-// What the Open POSIX test suite (LTP) and glibc's nptl tests ask of pthread_rwlock, asked of sync/rwlock: README.md says which
-// of their tests each of these follows. By behaviour: they sleep to be in time, these look at what the other does.
+// What the Open POSIX test suite (LTP) and glibc's nptl tests ask of pthread_rwlock, asked of sync/rwlock: README.md
+// says which of their tests each of these follows. By behaviour: they sleep to be in time, these look at what the other
+// does.
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-// What the conformance suites of POSIX and glibc's own tests ask of semaphores, asked of sync/semaphore: of permits that
-// are held, and of those that are consumed. Ported by behaviour, not by code; README.md says which test is whose.
+// What the conformance suites of POSIX and glibc's own tests ask of semaphores, asked of sync/semaphore: of permits
+// that are held, and of those that are consumed. Ported by behaviour, not by code; README.md says which test is whose.
 #include "sync/semaphore.h"
 
 #include <setjmp.h>

@@ -1,11 +1,13 @@
 // Claims of sync/rwlock:
-//   1 a writer is alone, readers are together, among threads and among processes at different addresses; nobody hangs, with
+//   1 a writer is alone, readers are together, among threads and among processes at different addresses; nobody hangs,
+//   with
 //     the kernel's fence and without it
-//   2 try, deadline and for ever answer as promised; a try disturbs nobody, a deadline that has passed leaves the door open
-//   3 a thread that reads may read again, though a writer waits; release as often
+//   2 try, deadline and for ever answer as promised; a try disturbs nobody, a deadline that has passed leaves the door
+//   open 3 a thread that reads may read again, though a writer waits; release as often
 //   4 misuse is refused and changes nothing
 //   5 a dead reader is waited for by nobody, and its seat is another's
-//   6 who dies alone inside: the next taker, reader or writer, has the lock alone and is told, sleepers at once; repaired, it
+//   6 who dies alone inside: the next taker, reader or writer, has the lock alone and is told, sleepers at once;
+//   repaired, it
 //     is as before; given up, it is -ENOTRECOVERABLE for all, those who sleep included
 //   7 a writer that dies waiting leaves nothing in doubt, and its readers go on
 //   8 without a seat a reader has the lock alone, and the other rules hold

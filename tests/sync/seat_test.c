@@ -2,7 +2,8 @@
 //   1 a thread has one seat of a table, finds it again however it is asked, and no two threads have the same
 //   2 sitting is seen by others, and so is its owner's death; whoever sleeps on the seat is woken by it
 //   3 a dead seat is undone once, by one of those who reap at the same time; an heir that dies is followed by the next
-//   4 a seat whose owner died without sitting, or gave it up, is taken again; one whose owner lives is not, and a full table
+//   4 a seat whose owner died without sitting, or gave it up, is taken again; one whose owner lives is not, and a full
+//   table
 //     says so
 //   5 a number that is used again is another thread: a child of fork, a program after exec, a later thread have no seat
 //   6 memory that is another object's by now, with fewer seats, misleads nobody

@@ -3,8 +3,8 @@
 //   2 every permit that is released is acquired once; n at once wake n
 //   3 try, deadline and for ever answer as promised
 //   4 a release too many is refused and changes nothing; a release by who holds none adds one below the bound
-//   5 the dead give back what they held, sleepers are woken by it, a thread's exit and exec's are deaths; what is consumed stays so
-//   6 a child of fork holds none of its parent's permits
+//   5 the dead give back what they held, sleepers are woken by it, a thread's exit and exec's are deaths; what is
+//   consumed stays so 6 a child of fork holds none of its parent's permits
 //   7 it can be inspected without being disturbed, is not destroyed under its users, and refuses what is no semaphore
 //   8 more permits than can be watched at once work, too
 #include "sync/semaphore.h"

@@ -4,7 +4,8 @@
 //   3 -EOWNERDEAD: it runs, holding the object
 //   4 blocks stand in each other; the object and the deadline are evaluated once
 //   5 SHOAL_HOLD holds to the end of the block around it, and break and continue mean the loop around that
-//   6 all this of a semaphore's permit and of a monitor, too, but that a permit is never in doubt; a block waits for the
+//   6 all this of a semaphore's permit and of a monitor, too, but that a permit is never in doubt; a block waits for
+//   the
 //     condition, and whatever the wait answers, leaving lets go of what is held, and of nothing else
 static struct shoal_lock lock;
 static struct shoal_rlock rlock;

@@ -1,8 +1,10 @@
 // What the shoal command claims of messages:
 // - what send has sent is received, as lines, as JSON, as MessagePack, as bytes; what is none of these is not sent
-// - killed with a message in hand, recv has not received it; what record has recorded, replay sends, no sooner than it came
+// - killed with a message in hand, recv has not received it; what record has recorded, replay sends, no sooner than it
+//   came
 // - they go through every way, from either end, by key, from as far back as a topic keeps
-// - of a stdin that could not be read to its end nothing cut is sent, and nothing is closed; numbers that are none are refused
+// - of a stdin that could not be read to its end nothing cut is sent, and nothing is closed; numbers that are none are
+//   refused
 #include <pty.h>
 #include <termios.h>
 

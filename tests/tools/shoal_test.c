@@ -6,11 +6,14 @@
 // - --json is JSON; the exit status is what the manual says
 // - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
 // - show and stat tell what participants have counted; top tells what workers run, and for how long
-// - repair without --yes changes no byte, and says what it then does with --yes, once; what a lock guards is its user's to judge
-// - repair says what of the heap is of the dead, damaged, or led to by nothing, and says damaged what it cannot mend, each time; killed
-//   in the middle of an allocation, nothing is left; a million blocks of the living, or no memory to look, hide nothing
+// - repair without --yes changes no byte, and says what it then does with --yes, once; what a lock guards is its user's
+//   to judge
+// - repair says what of the heap is of the dead, damaged, or led to by nothing, and says damaged what it cannot mend,
+//   each time; killed in the middle of an allocation, nothing is left; a million blocks of the living, or no memory to
+//   look, hide nothing
 // - who sleeps at a queue, a topic or a pipe is counted; of pipes and of locks in values repair says what it leaves
-// - a look that is killed leaves whole JSON, a stranger's file among the segments of top, a killed child a doctor that says so
+// - a look that is killed leaves whole JSON, a stranger's file among the segments of top, a killed child a doctor that
+//   says so
 // - bench measures, and says so as JSON
 // - the tracepoints are in the binary, as notes that perf and bpftrace read
 // - the manual and the completion name the commands and the options that there are, and no others

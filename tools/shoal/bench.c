@@ -1,7 +1,8 @@
-// shoal bench: some figures of this machine, in seconds. `//bench:report` of the source measures all, with peers beside them.
+// shoal bench: some figures of this machine, in seconds. `//bench:report` of the source measures all, with peers beside
+// them.
 //
-// Two processes, each on a processor of its own if there are two. What a case moves is counted and compared when its clock
-// has stopped: a figure of a wrong result is none.
+// Two processes, each on a processor of its own if there are two. What a case moves is counted and compared when its
+// clock has stopped: a figure of a wrong result is none.
 #include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
@@ -113,7 +114,8 @@ static void spread(struct bench *b, uint64_t n, struct figure *out) {
   qsort(b->taken, n, sizeof *b->taken, tool_by_size);
   *out = (struct figure){(double)b->taken[middle], (double)b->taken[late]};
 }
-// Round trips, one after another, until the time is over or there is no room for more; each has what it took in nanoseconds.
+// Round trips, one after another, until the time is over or there is no room for more; each has what it took in
+// nanoseconds.
 static int round_trips(struct bench *b, int64_t rest, int (*once)(struct bench *, uint64_t), struct figure *out) {
   int64_t end = shoal_now_ns() + b->ns;
   uint64_t n = 0;

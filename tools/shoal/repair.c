@@ -1,5 +1,5 @@
-// shoal repair: undoes what the dead have left in a segment, at once instead of when somebody needs it. Says what; does so only
-// with --yes, else in a copy.
+// shoal repair: undoes what the dead have left in a segment, at once instead of when somebody needs it. Says what; does
+// so only with --yes, else in a copy.
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,7 +143,8 @@ out:;
   return rc ? rc : closed;
 }
 
-// Only its user knows whether what a lock guards is in order. So its owner's death is told, and undone only for who says so.
+// Only its user knows whether what a lock guards is in order. So its owner's death is told, and undone only for who
+// says so.
 static void in_doubt(row_t *row, unsigned locks) {
   if (!locks) tool_add_text(row, FIELD_TEXT, "left", "its owner died: who takes it next is told (--locks)");
 }

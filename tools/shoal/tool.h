@@ -76,14 +76,15 @@ int tool_array_open(struct shoal_segment *seg, const struct shoal_object_info *o
 // Of an executor: calls `tell` with what to add to a row, for each of its workers that runs something. 0 or an error.
 int tool_view_workers(struct shoal_segment *look, const struct shoal_object_info *object,
                       int (*tell)(const struct shoal_executor_running *r, void *arg), void *arg);
-// Undoes what the dead have left in it, and says so in counters: none, nothing was to be done. `locks`: see shoal repair.
+// Undoes what the dead have left in it, and says so in counters: none, nothing was to be done. `locks`: see shoal
+// repair.
 int tool_repair_segment(struct shoal_segment *seg, struct tool_row *row);
 int tool_repair(struct shoal_segment *seg, const struct shoal_object_info *object, unsigned locks,
                 struct tool_row *row);
 
 // ---- looking ----
-// REPAIR: rows say what was undone, of the segment and of its objects, instead of what is there; in the child's copy, or (FOR_GOOD)
-// in the segment itself.
+// REPAIR: rows say what was undone, of the segment and of its objects, instead of what is there; in the child's copy,
+// or (FOR_GOOD) in the segment itself.
 enum {
   LOOK_SEGMENT = 1,
   LOOK_PARTICIPANTS = 2,
@@ -119,7 +120,8 @@ void tool_json_null(struct tool_json *j, const char *key);
 void tool_json_field(struct tool_json *j, const struct tool_field *f);
 void tool_json_row(struct tool_json *j, const char *key, const struct tool_row *row);  // an object
 
-// For a terminal: what could command it, and what is no UTF-8, is written \xNN. Static buffers, sixteen of them in turn.
+// For a terminal: what could command it, and what is no UTF-8, is written \xNN. Static buffers, sixteen of them in
+// turn.
 const char *tool_clean(const char *text);
 const char *tool_bytes_text(uint64_t bytes);  // "1.6M"
 const char *tool_age_text(int64_t seconds);   // "3h12m"

@@ -36,8 +36,8 @@ void top_arrange(struct top *t);                                     // `shown`,
 int top_is_worker(const struct top *t, const struct tool_row *row);  // that passes the filter
 void top_free(struct top *t);
 const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row);
-// Of a worker's row: how long it has run its job, in nanoseconds; 1 in *least: at least so long, as nobody but these looks has
-// seen it begin.
+// Of a worker's row: how long it has run its job, in nanoseconds; 1 in *least: at least so long, as nobody but these
+// looks has seen it begin.
 int64_t top_busy(const struct top *t, const struct tool_row *row, int *least);
 // The counter of `row` that rises fastest, and how fast, a second; "" and 0: none.
 double top_rate(const struct top *t, const struct tool_row *row, const char **key);

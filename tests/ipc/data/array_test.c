@@ -1,15 +1,18 @@
 // Claims of ipc/data/array (values, numbers and strings: value_test.c; arrays that grow: vector_test.c):
-//   1 what one process makes another opens, as elements of the same type, size and count; all else is refused, naming both
-//   2 an index beyond the end is refused by get, set, at, read, write, fill, views; nothing changes
+//   1 what one process makes another opens, as elements of the same type, size and count; all else is refused, naming
+//   both 2 an index beyond the end is refused by get, set, at, read, write, fill, views; nothing changes
 //   3 ranges forward, backward, with a stride; views of them, of rows and columns
 //   4 elements of any size are whole under the lock, whoever writes: threads and processes
 //   5 own, given, none: a block holds the lock, calls inside it go on, its end lets go; who does not hold it is refused
-//   6 a holder dies in a block: calls answer -EOWNERDEAD and do nothing until a block has said consistent; a block that does
+//   6 a holder dies in a block: calls answer -EOWNERDEAD and do nothing until a block has said consistent; a block that
+//   does
 //     not say so gives the array up
 //   7 without a name: for the children of fork; placed: attached elsewhere, destroyed when nobody holds it
 //   8 whatever words stand there, attach and each call answer, and touch nothing outside
-//   9 a file: what one process wrote the next finds, with the lock of one that is gone, of another boot, too; others share it; what
-//     is no such file, or of something else, is refused; beyond RLIMIT_FSIZE is -ENOSPC; a long one lets signals through as it is made
+//   9 a file: what one process wrote the next finds, with the lock of one that is gone, of another boot, too; others
+//   share it; what
+//     is no such file, or of something else, is refused; beyond RLIMIT_FSIZE is -ENOSPC; a long one lets signals
+//     through as it is made
 #include "ipc/data/array.h"
 
 #include <fcntl.h>
@@ -592,7 +595,8 @@ static void test_a_files_holder_dies(void **state) {
   in_a_child(dies_in_a_block, 1);
   assert_ok(file_open(&a));
   expect_told(&a);
-  // As the machine's death leaves it: a number in the lock that is somebody else's now, and the boot before in the head.
+  // As the machine's death leaves it: a number in the lock that is somebody else's now, and the boot before in the
+  // head.
   shoal_store64_relaxed(&a.shm->inside, 1);
   shoal_store32_relaxed(&a.shm->lock.robust.word, FUTEX_WAITERS | 1);
   assert_ok(shoal_array_file_close(&a));

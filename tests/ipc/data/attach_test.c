@@ -1,7 +1,8 @@
-// Claims: who attaches and detaches leaves nothing. A segment with a dict, a list in it and a namespace is mapped, opened, used, closed
-// and unmapped again and again by one process; beside that threads join by using it and end, and children make containers and blocks
-// and die without a word. After so many times just what was there before is there: participants, objects, bytes of the segment and of
-// the heap, blocks, of which none is a stranger's; and of this process descriptors, mappings and private memory.
+// Claims: who attaches and detaches leaves nothing. A segment with a dict, a list in it and a namespace is mapped,
+// opened, used, closed and unmapped again and again by one process; beside that threads join by using it and end, and
+// children make containers and blocks and die without a word. After so many times just what was there before is there:
+// participants, objects, bytes of the segment and of the heap, blocks, of which none is a stranger's; and of this
+// process descriptors, mappings and private memory.
 //   SHOAL_CYCLES=1000000 (otherwise 1,500)
 #include <dirent.h>
 #include <pthread.h>
@@ -95,8 +96,8 @@ static void in_a_thread(uint32_t n) {
   pthread_t t;
   CHECK(pthread_create(&t, NULL, joins_and_ends, &n) == 0 && pthread_join(t, NULL) == 0);
 }
-// Of so many deaths, one after the other, each leaves a block of another size, small ones and pages: what comes before the first
-// look has all of them, so the heap has been as large as it has to be.
+// Of so many deaths, one after the other, each leaves a block of another size, small ones and pages: what comes before
+// the first look has all of them, so the heap has been as large as it has to be.
 #define SIZES 8u
 static const uint32_t sizes[SIZES] = {100, 9000, 700, 5000, 1600, 40, 3000, 12000};
 static void makes_and_dies(uint32_t n) {

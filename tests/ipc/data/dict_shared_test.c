@@ -1,7 +1,8 @@
 // What ipc/data/dict.h claims, of several:
 // - beside writers nobody reads a torn value, nor misses a key that is there, nor sees a key go back to an older value
 // - updates and compare-and-sets of many are exact; a snapshot is of one moment
-// - readers wait for nobody: not for a writer that stands, nor for one that was killed; whose stripe the next writer gets
+// - readers wait for nobody: not for a writer that stands, nor for one that was killed; whose stripe the next writer
+//   gets
 // - whatever stands in its words, an error comes of it, and no access outside the segment
 #include "tests/ipc/data/dict_fixture.h"
 
@@ -214,7 +215,8 @@ static void test_each_is_taken_once(void **state) {
   together(4, puts_or_takes, all_were_taken, &(struct shoal_dict_options){.stripes = 1});
 }
 
-// The one key is so long that it is mostly set anew while popitem copies it: what had changed by then is neither freed twice nor lost.
+// The one key is so long that it is mostly set anew while popitem copies it: what had changed by then is neither freed
+// twice nor lost.
 static void sets_or_pops(void *memory, unsigned i) {
   struct shoal_dict *d = mine();
   struct shared *s = memory;

@@ -147,7 +147,8 @@ static void test_many(void **state) {
   done();
 }
 
-// As many bytes as there were take their place: no block is taken or given back, and each value has a version of its own.
+// As many bytes as there were take their place: no block is taken or given back, and each value has a version of its
+// own.
 static void test_in_place(void **state) {
   (void)state;
   static const unsigned sizes[] = {0, 1, 7, 8, 33, 63, 64, 65};
@@ -196,7 +197,8 @@ static void expect_first(const uint32_t *keys, uint64_t n, uint64_t others) {
   assert_int_equal(shoal_dict_len(dict), others + n);
   assert_exact();
 }
-// What comes between, when the first are set, ends it there: those are, the others are not, and the memory of these is free.
+// What comes between, when the first are set, ends it there: those are, the others are not, and the memory of these is
+// free.
 static void test_many_in_part(void **state) {
   (void)state;
   uint32_t keys[ROW];

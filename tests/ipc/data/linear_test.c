@@ -1,11 +1,14 @@
-// Whether what several did to a dict or a list at once can have been done one after the other (ipc/data/dict.h, list.h: ORDERING).
-// - histories of get, set, remove, pop, set_if, compare_and_set, setdefault at a few keys are linear, each key's for itself: of values
-//   that change their length, in a table that grows meanwhile
-// - histories of a list are: get, set, append, insert, pop, pop_alloc and delete at both ends, remove, count, repeat, replace, slice
+// Whether what several did to a dict or a list at once can have been done one after the other (ipc/data/dict.h, list.h:
+// ORDERING).
+// - histories of get, set, remove, pop, set_if, compare_and_set, setdefault at a few keys are linear, each key's for
+//   itself: of values that change their length, in a table that grows meanwhile
+// - histories of a list are: get, set, append, insert, pop, pop_alloc and delete at both ends, remove, count, repeat,
+//   replace, slice
 // - the search is no rubber stamp: operations that look first and act later are found out
 //
-// A history: of each worker what it called, when, and what was answered. It is linear if there is an order, in which none comes
-// before one that had returned when it was called, and each answers as a dict or list would that one has for itself.
+// A history: of each worker what it called, when, and what was answered. It is linear if there is an order, in which
+// none comes before one that had returned when it was called, and each answers as a dict or list would that one has for
+// itself.
 #include "core/atomic.h"
 #include "ipc/data/dict.h"
 #include "ipc/data/list.h"

@@ -1,9 +1,10 @@
 // What ipc/data/list.h claims:
 // - every call does what Python's list does, against a private model
 // - the heap holds one block a value, and one for the row; when the list has gone, none
-// - beside writers nobody reads a torn value; appends of many are all there, each one's in its order; a slice is of one moment
-// - a sort with a callback that contradicts itself, or an index that is none, changes nothing; nor does want of memory, without which
-//   values go from the end all the same
+// - beside writers nobody reads a torn value; appends of many are all there, each one's in its order; a slice is of one
+//   moment
+// - a sort with a callback that contradicts itself, or an index that is none, changes nothing; nor does want of memory,
+//   without which values go from the end all the same
 // - readers wait for nobody, stopped or dead; whoever writes next finds the list whole
 // - whatever stands in its words, an error comes of it, and no access outside the segment
 #include "ipc/data/list.h"
@@ -816,7 +817,8 @@ static void test_longer_than_its_row(void **state) {
   shoal_store64_relaxed(&r.shm->length, r.room);
   done();
 }
-// A row that would have its words over a lock that this thread holds, whose links it believes: another's, or the list's own.
+// A row that would have its words over a lock that this thread holds, whose links it believes: another's, or the list's
+// own.
 static void test_over_what_is_held(void **state) {
   (void)state;
   struct shoal_object holder;

@@ -1,6 +1,7 @@
 // What ipc/data/nested.h claims:
-// - a container inside another is one, whoever looks: against a private model of who holds whom, while they are made, put, replaced,
-//   removed and cleared, it is there as long as somebody holds it, and its memory is back when nobody does
+// - a container inside another is one, whoever looks: against a private model of who holds whom, while they are made,
+//   put, replaced, removed and cleared, it is there as long as somebody holds it, and its memory is back when nobody
+//   does
 // - nothing is ever inside itself, also if two put at the same moment; what is refused changes nothing
 // - under threads and processes, some of which are killed, nothing is lost, freed too early, or left
 // - whatever words a peer scribbles over, nothing outside the segment is touched
@@ -550,7 +551,8 @@ static void test_two_that_would_make_a_loop(void **state) {
   together(2, ties_a_knot, nothing);
 }
 
-// Lists that are made, filled, opened and removed under one another's hands: each is whole while it is open, no value is lost.
+// Lists that are made, filled, opened and removed under one another's hands: each is whole while it is open, no value
+// is lost.
 static void puts_and_removes(void *memory, unsigned i) {
   struct turns *t = memory;
   struct shoal_dict *d = my_dict();

@@ -1,5 +1,6 @@
-// What ipc/data/packed.h claims: values of any MessagePack type go into dicts, lists and namespaces and come out, in one line each; keys
-// may be packed; what is cut, damaged or of another type is refused with its code, and nothing is stored.
+// What ipc/data/packed.h claims: values of any MessagePack type go into dicts, lists and namespaces and come out, in
+// one line each; keys may be packed; what is cut, damaged or of another type is refused with its code, and nothing is
+// stored.
 #include "ipc/data/packed.h"
 #include "tests/ipc/data/dict_fixture.h"
 

@@ -1,9 +1,9 @@
 // Claims of ipc/data/vector and ipc/data/text:
 //   vector  1 what is appended stays where it is, in order, while it grows; other mappings see it
-//           2 readers beside writers see whole elements below the count, and a count that never goes back: threads, processes
-//           3 extend and grow: all or nothing, across chunks; the limit and a full segment refuse and change nothing
-//           4 of another type or size: refused, naming both; beyond the end: -ERANGE; closed, unlinked: its memory returns
-//           5 whatever words stand there: an answer, no access outside
+//           2 readers beside writers see whole elements below the count, and a count that never goes back: threads,
+//           processes 3 extend and grow: all or nothing, across chunks; the limit and a full segment refuse and change
+//           nothing 4 of another type or size: refused, naming both; beyond the end: -ERANGE; closed, unlinked: its
+//           memory returns 5 whatever words stand there: an answer, no access outside
 //   text    6 set, append, printf, update; what is too long is refused, and nothing changes; any bytes
 //           7 readers beside writers see one string whole
 //           8 by name, placed; of another capacity or kind: refused; any words: an answer

@@ -1,12 +1,14 @@
 // Claims of ipc/queue/message, for queues of all kinds:
-//   1 what is sent is received: whole, once, in order, its boundaries kept, from 0 bytes to more than 4 GiB; copied and in
+//   1 what is sent is received: whole, once, in order, its boundaries kept, from 0 bytes to more than 4 GiB; copied and
+//   in
 //     place; by threads and by processes at different addresses
-//   2 a buffer that is too small loses nothing; what can never be held is refused at once; a full heap or queue changes nothing
-//   3 loans: less may be committed than was reserved, not more; each ends once, by the thread that took it
+//   2 a buffer that is too small loses nothing; what can never be held is refused at once; a full heap or queue changes
+//   nothing 3 loans: less may be committed than was reserved, not more; each ends once, by the thread that took it
 //   4 deaths, leaving, dropping: no block stays behind, and no message is lost or comes twice
 //   5 calls for elements are refused, and byte messages where there are none
 //   6 whatever a peer writes into a slot, nothing outside the segment is touched; what is damaged goes with its block
-//   7 policies: what is dropped, cleared or buried gives its block back; what is unfinished keeps it until task_done; of two under
+//   7 policies: what is dropped, cleared or buried gives its block back; what is unfinished keeps it until task_done;
+//   of two under
 //     a lease one receives the message and the other is told; a look takes nothing
 //   8 batches: as many as go, none of them lost or doubled; a message without room ends them and stays
 //   9 first, last, smallest key first, growing: as elements are, for messages in slots and in blocks

@@ -1,6 +1,7 @@
-// Claims: whatever stands in a queue's shared words, or in a topic's, a pipe's, the heap's behind byte messages and packed values, or in
-// those that a select or a selector sleeps on, every operation answers, and soon, and touches nothing outside: words of a live one are scribbled over, then all of its operations called, with
-// guard pages around it (and AddressSanitizer around what the caller gives). Each kind in a process of its own, with a watchdog.
+// Claims: whatever stands in a queue's shared words, or in a topic's, a pipe's, the heap's behind byte messages and
+// packed values, or in those that a select or a selector sleeps on, every operation answers, and soon, and touches
+// nothing outside: words of a live one are scribbled over, then all of its operations called, with guard pages around
+// it (and AddressSanitizer around what the caller gives). Each kind in a process of its own, with a watchdog.
 //   SHOAL_FUZZ_ROUNDS=20000   of each kind (a few hundred)          SHOAL_FUZZ_SEED=S    0: another each time (1)
 //   SHOAL_FUZZ_ONLY=KIND      one kind, and with                    SHOAL_FUZZ_FROM=N    from that round on
 //   SHOAL_FUZZ_PATIENCE=5     seconds of a round (60)

@@ -1,5 +1,6 @@
-// Claims: nothing grows with the number of messages. For each kind and policy: the bytes of the segment in use, the size of the heap
-// and of its chunks are the same after so many messages from one process to another as after a twentieth of them; no block is left.
+// Claims: nothing grows with the number of messages. For each kind and policy: the bytes of the segment in use, the
+// size of the heap and of its chunks are the same after so many messages from one process to another as after a
+// twentieth of them; no block is left.
 //   SHOAL_GROWTH_MESSAGES=10000000 (of each; otherwise 40,000)     SHOAL_GROWTH_ONLY=KIND
 #include <sched.h>
 #include <setjmp.h>
@@ -141,7 +142,8 @@ static void end(const struct kind *k) {
   assert_int_equal(shoal_segment_close(seg), 0);
 }
 
-// Another process takes out what this one puts in. Before it has come, or when the last one has gone, a put may find no reader.
+// Another process takes out what this one puts in. Before it has come, or when the last one has gone, a put may find no
+// reader.
 static void pass(const struct kind *k, uint32_t n) {
   *subscribed = 0;
   fflush(NULL);

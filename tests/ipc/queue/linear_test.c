@@ -1,7 +1,8 @@
-// Claims: histories of FIFO, LIFO and PRIORITY, by threads and by processes, are linear; a get answers empty only when it was, a
-// put full only when it was. Those of the mpmc ring are, but that these two answers are given, too, while an operation that has
-// not returned is in the way, also if others are held up between claim and commit; strictly judged they are not linear then. And
-// of the checker: it finds what is not linear, in a history written by hand and in those of queues that are broken.
+// Claims: histories of FIFO, LIFO and PRIORITY, by threads and by processes, are linear; a get answers empty only when
+// it was, a put full only when it was. Those of the mpmc ring are, but that these two answers are given, too, while an
+// operation that has not returned is in the way, also if others are held up between claim and commit; strictly judged
+// they are not linear then. And of the checker: it finds what is not linear, in a history written by hand and in those
+// of queues that are broken.
 #include "tests/ipc/queue/linear.h"
 
 #include <sched.h>

@@ -1,7 +1,8 @@
 // Claims of ipc/queue/mpmc:
-//   1 first in, first out, as many as the capacity; a claim holds up what is behind it until it is published or cancelled
-//   2 laps wrap; a hint that comes late, or never, loses and doubles nothing
-//   3 a dead producer's hole is skipped in passing; a dead consumer's message becomes a stray, found before newer ones, its
+//   1 first in, first out, as many as the capacity; a claim holds up what is behind it until it is published or
+//   cancelled 2 laps wrap; a hint that comes late, or never, loses and doubles nothing
+//   3 a dead producer's hole is skipped in passing; a dead consumer's message becomes a stray, found before newer ones,
+//   its
 //     deaths counted; or is dropped
 //   4 it can be told who is in the way, and who holds what
 //   5 what cannot be a ring is refused
@@ -389,8 +390,8 @@ static void test_what_is_no_ring_is_refused(void **state) {
   unmake(&r);
 }
 
-// While a dead consumer's message is found to have been received, its lease runs out: another takes the slot, finds the same, and
-// frees it; the next message goes in there. That one stays.
+// While a dead consumer's message is found to have been received, its lease runs out: another takes the slot, finds the
+// same, and frees it; the next message goes in there. That one stays.
 static struct ring *taken_over;
 static int received_meanwhile(const struct shoal_mpmc *ring, const void *payload) {
   shoal_atomic64 *ctl = (shoal_atomic64 *)(uintptr_t)((const char *)payload - 8);

@@ -1,15 +1,17 @@
 // Claims of the kinds FIFO, LIFO and PRIORITY of ipc/queue/queue:
-//   1 order: first in first out; last in first out; the smallest key, and among equals the first put; whatever the member's type
-//   2 what is put is got: once, whole, by threads and processes; batches, too; exactly `capacity` fit
+//   1 order: first in first out; last in first out; the smallest key, and among equals the first put; whatever the
+//   member's type 2 what is put is got: once, whole, by threads and processes; batches, too; exactly `capacity` fit
 //   3 try, deadline and for ever answer as promised; absurd options and another key are refused
 //   4 loans: commit, cancel, release, return, leave; a loan ends once, by the thread that took it
 //   5 close and the end of the stream, to all that sleep, and not before what others hold is through
 //   6 deaths: of who holds, of who has reserved, of who is inside; nobody needs the once-a-second look
 //   7 growing: to the end of the segment, and on; by many; the memory goes with the queue
 //   8 a damaged header is refused, and whatever a peer writes, nothing outside the memory is touched
-//   9 without room one message gives way, if the queue drops the oldest: FIFO the next, LIFO the one at the bottom, PRIORITY the
+//   9 without room one message gives way, if the queue drops the oldest: FIFO the next, LIFO the one at the bottom,
+//   PRIORITY the
 //     one that would be received last; whatever else is done meanwhile, and after deaths inside; each is counted
-//  10 what is held ends though somebody is stopped inside; a commit, and what a lease is to decide, says so after a second
+//  10 what is held ends though somebody is stopped inside; a commit, and what a lease is to decide, says so after a
+//  second
 #include <math.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -1157,7 +1159,8 @@ static void ends_beside_one_stopped(void *memory, unsigned i) {
   if (i == 3) CHECK(shoal_queue_commit(q, &loan) == 0);
   CHECK(shoal_queue_detach(q) == 0);
 }
-// One stands inside, and is stopped: release, return and cancel end all the same, a commit says so, and can be repeated.
+// One stands inside, and is stopped: release, return and cancel end all the same, a commit says so, and can be
+// repeated.
 static void test_claims_end_beside_one_who_is_stopped_inside(void **state) {
   (void)state;
   EACH_KIND(kind) {
@@ -1234,8 +1237,8 @@ static void test_who_leaves_beside_one_who_is_stopped_inside(void **state) {
   }
 }
 
-// One has died with a message in hand, and nobody gets inside to take it back: a try says so, and a wait when its time is over; who
-// waits for ever has the message as soon as that one goes on.
+// One has died with a message in hand, and nobody gets inside to take it back: a try says so, and a wait when its time
+// is over; who waits for ever has the message as soon as that one goes on.
 static void dies_with_one(void *memory, unsigned i) {
   (void)i;
   struct shoal_loan loan;
@@ -1307,7 +1310,8 @@ static void test_leases_beside_one_who_is_stopped_inside(void **state) {
   unmake(q);
 }
 
-// A large element is copied outside, and who is inside by then is stopped: the page that is copied from, or to, sees to it.
+// A large element is copied outside, and who is inside by then is stopped: the page that is copied from, or to, sees to
+// it.
 static char *page;
 static void in_the_midst(int signal) {
   (void)signal;
@@ -1341,8 +1345,8 @@ static void test_large_ones_beside_one_who_is_stopped_inside(void **state) {
   munmap(page, 4096);
 }
 
-// Under a lease a get that has its copy has to go in once more: it says that it could not, and the message comes again when its
-// lease is over; one that is to keep it (joinable) has it.
+// Under a lease a get that has its copy has to go in once more: it says that it could not, and the message comes again
+// when its lease is over; one that is to keep it (joinable) has it.
 static void test_leased_gets_beside_one_who_is_stopped_inside(void **state) {
   (void)state;
   struct sigaction old, act = {.sa_handler = in_the_midst};
@@ -1392,8 +1396,8 @@ static void receives_two(void *memory, unsigned i) {
   for (int k = 0; k < 2; k++) CHECK(shoal_queue_release(q, &loan[k]) == 0);
   CHECK(shoal_queue_detach(q) == 0);
 }
-// A task_done that cannot go in changes nothing: what it could not end is in hand as before, and, once its lease has run out and
-// another has it, that is what is told of it, once.
+// A task_done that cannot go in changes nothing: what it could not end is in hand as before, and, once its lease has
+// run out and another has it, that is what is told of it, once.
 static void test_task_done_beside_one_who_is_stopped_inside(void **state) {
   (void)state;
   struct shoal_queue_options o = numbers_of(SHOAL_QUEUE_FIFO, 4);

@@ -5,7 +5,8 @@
 //   4 what cannot be packed is not sent; a full queue and a wrong one answer as byte messages do
 //   5 a put that somebody who is stopped inside keeps from its end leaves nothing behind (PRIORITY)
 //   6 joinable, what is got is in hand until task_done, and nothing else is, though somebody is stopped inside
-//   7 through a pipe, both ways: as through a queue, to its end; refused in a direction that it has not, and of another type
+//   7 through a pipe, both ways: as through a queue, to its end; refused in a direction that it has not, and of another
+//   type
 #include "ipc/queue/packed.h"
 
 #include <sched.h>
@@ -163,8 +164,8 @@ static void test_what_is_refused(void **state) {
   }
 }
 
-// Whoever is inside when the value has been packed, and its reservation is to be committed, is stopped there: the page that is packed
-// from sees to it.
+// Whoever is inside when the value has been packed, and its reservation is to be committed, is stopped there: the page
+// that is packed from sees to it.
 static struct { shoal_atomic32 enter, inside, leave; } * stage;
 static char *page;
 static pid_t holder;
@@ -262,8 +263,8 @@ static void test_joinable_ones_are_in_hand(void **state) {
     }
 }
 
-// It has its copy, and then somebody is stopped inside: what fits is got, and in hand; what does not is the next to come again, and in
-// nobody's hand, so that a task_done ends what was got.
+// It has its copy, and then somebody is stopped inside: what fits is got, and in hand; what does not is the next to
+// come again, and in nobody's hand, so that a task_done ends what was got.
 static void test_joinable_ones_beside_one_who_is_stopped_inside(void **state) {
   (void)state;
   for (int fits = 0; fits < 2; fits++) {

@@ -1,9 +1,10 @@
 // Claims of ipc/queue/pipe:
-//   1 messages of any length arrive whole and in order, both ways; between threads, and processes at different addresses
-//   2 poll, try, deadline and for ever answer as promised; a buffer that is too small loses nothing
-//   3 the end comes after all that was sent: by closing, by the death of whoever has the end or was to take it; not by leaving
-//   4 an end is handed on: to a child of fork, by name, from a dead owner, from thread to thread
-//   5 what is another's is neither closed with a copy nor given away; a direction that an end does not have, another type, a
+//   1 messages of any length arrive whole and in order, both ways; between threads, and processes at different
+//   addresses 2 poll, try, deadline and for ever answer as promised; a buffer that is too small loses nothing
+//   3 the end comes after all that was sent: by closing, by the death of whoever has the end or was to take it; not by
+//   leaving 4 an end is handed on: to a child of fork, by name, from a dead owner, from thread to thread
+//   5 what is another's is neither closed with a copy nor given away; a direction that an end does not have, another
+//   type, a
 //     hostile header: refused
 #include "ipc/queue/pipe.h"
 

@@ -1,12 +1,16 @@
 // Claims of ipc/queue/queue.h, of its policies:
-//   1 a put that finds no room waits, is refused, is dropped, or drops the oldest; what is dropped is counted, in order, and what
+//   1 a put that finds no room waits, is refused, is dropped, or drops the oldest; what is dropped is counted, in
+//   order, and what
 //     is in hands is not dropped; what is given back, or committed, is room to who waits to drop it
-//   2 clear drops what is in nobody's hands; size, empty and full are exact when all is quiet; peek takes nothing, and a wake
+//   2 clear drops what is in nobody's hands; size, empty and full are exact when all is quiet; peek takes nothing, and
+//   a wake
 //     that it used is handed on
 //   3 a closed queue that is reopened works as before, for all
-//   4 joinable: what was got is unfinished until task_done, by the thread that got it, once; join sleeps until nothing is, and is
+//   4 joinable: what was got is unfinished until task_done, by the thread that got it, once; join sleeps until nothing
+//   is, and is
 //     woken by the last; what a dead one had got comes again; nobody waits for himself or for consumers that are gone
-//   5 leases: what is not released in time is delivered again, to sleepers too; only one can release it; an extension is in time or
+//   5 leases: what is not released in time is delivered again, to sleepers too; only one can release it; an extension
+//   is in time or
 //     refused; deliveries are counted, and one too many goes to dead letters, never lost
 #include <pthread.h>
 #include <sched.h>
@@ -191,8 +195,8 @@ static struct shoal_queue *make_dropping(uint32_t kind, uint64_t lease_ns) {
   return make((struct shoal_queue_options){
       .capacity = 4, .kind = kind, .overflow = SHOAL_OVERFLOW_DROP_OLDEST, .lease_ns = lease_ns});
 }
-// All four are lent, so two producers sleep. The first of them that is in nobody's hands is room for one, and what that one has
-// put for the other; of MPMC, which has places, the second is.
+// All four are lent, so two producers sleep. The first of them that is in nobody's hands is room for one, and what that
+// one has put for the other; of MPMC, which has places, the second is.
 static void two_go_on(struct shoal_queue *q, struct shoal_loan *loans,
                       int (*end)(struct shoal_queue *q, struct shoal_loan *loan)) {
   struct peer p[2];
@@ -221,8 +225,8 @@ static void test_what_is_given_back_is_room(void **state) {
     unmake(q);
   }
 }
-// All are in hands, and the leases run out, all at one moment, while producers sleep; nobody else looks. What gives way was delivered
-// once in vain.
+// All are in hands, and the leases run out, all at one moment, while producers sleep; nobody else looks. What gives way
+// was delivered once in vain.
 static void test_what_has_run_out_is_room(void **state) {
   (void)state;
   for (unsigned k = 0; k < DROPPING; k++) {

@@ -1,10 +1,11 @@
 // Claims of ipc/queue/queue:
 //   1 what is put is got: once, whole, each producer's in order; by threads and by processes at different addresses
-//   2 try, deadline and for ever answer as promised; capacity is rounded up, absurd sizes and another type's calls are refused
-//   3 in place: commit, cancel, release, return; a loan ends once, by the thread that took it, or nothing is changed
-//   4 close: nothing whose put answered 0 is left behind, everybody is told, also those who wait for what others hold
-//   5 end of stream: by leaving and by death, to all that sleep, at once
-//   6 deaths: a hole is skipped; a message in hand is redelivered to who sleeps, or dropped by policy; a swallowed wake is
+//   2 try, deadline and for ever answer as promised; capacity is rounded up, absurd sizes and another type's calls are
+//   refused 3 in place: commit, cancel, release, return; a loan ends once, by the thread that took it, or nothing is
+//   changed 4 close: nothing whose put answered 0 is left behind, everybody is told, also those who wait for what
+//   others hold 5 end of stream: by leaving and by death, to all that sleep, at once
+//   6 deaths: a hole is skipped; a message in hand is redelivered to who sleeps, or dropped by policy; a swallowed wake
+//   is
 //     made good. All without the once-a-second look
 //   7 roles: the table is reaped before it is full; a child has none of its parent's; more queues than the cache holds
 //   8 operations nest, in signal handlers too
@@ -841,8 +842,8 @@ static void get_one(void *memory, unsigned i) {
   CHECK(number_queue_get(q, &v, SHOAL_FOREVER) == 0);
   shoal_store64_relaxed(&s->answers[i], v);
 }
-// On one processor, and with us in front of all others: who is woken is killed before it has run. The message is not lost,
-// and the other not asleep.
+// On one processor, and with us in front of all others: who is woken is killed before it has run. The message is not
+// lost, and the other not asleep.
 static void test_a_woken_consumer_killed_before_it_takes_the_message(void **state) {
   (void)state;
   cpu_set_t all, one;
@@ -1399,8 +1400,8 @@ static void test_another_types_calls_are_refused(void **state) {
   another_types_calls_are_refused(SHOAL_QUEUE_SPSC);
 }
 
-// Another type of the same size is refused by its name, whatever the kind; who tells no name, or opens one that was made without, is
-// asked for none.
+// Another type of the same size is refused by its name, whatever the kind; who tells no name, or opens one that was
+// made without, is asked for none.
 struct also_a_pair {
   int64_t a, b;
 };

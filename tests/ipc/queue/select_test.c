@@ -3,11 +3,13 @@
 //   2 try, deadline and for ever answer as promised; cases that make no sense are refused, and nothing has happened
 //   3 of several that are ready each has its turn
 //   4 the end of a queue is that case's answer: closed, by leaving, by death, once nobody holds a message any more
-//   5 no wake-up is lost: of two selects with one message each, of a select that takes something else, or only looks, or is
+//   5 no wake-up is lost: of two selects with one message each, of a select that takes something else, or only looks,
+//   or is
 //     killed when it has been woken. All without the once-a-second look
 //   6 64 cases, more descriptors than one, a child of fork; somebody stopped inside one queue is in no other case's way
 //   7 an eventfd for other event loops; one that is busy keeps no wake-up to itself
-//   8 byte messages and pipes: what is sent, or received, is one message, in a block or not, and nothing of it if another case
+//   8 byte messages and pipes: what is sent, or received, is one message, in a block or not, and nothing of it if
+//   another case
 //     is performed; both ends of a pipe, their directions, and their ends
 //   9 topics: the next message, for each subscriber and one member of a group; publishing, when there is room; their ends;
 //     looks take nothing; no subscriber, no wake-up is lost; deaths of who was woken
@@ -516,7 +518,8 @@ static void test_the_end_waits_for_what_others_hold(void **state) {
 // ---- 5 ----
 
 static unsigned born;
-// Has all that a first sleep does once behind it, and sleeps when it is its turn: nobody is rung, so all sleep in their order.
+// Has all that a first sleep does once behind it, and sleeps when it is its turn: nobody is rung, so all sleep in their
+// order.
 static void line_up(struct shared *s, struct shoal_case *c, uint32_t n) {
   unsigned turn = born;
   for (uint32_t k = 0; k < n; k++) CHECK(shoal_select(&c[k], 1, shoal_after_ns(1)) == -ETIMEDOUT);
@@ -652,8 +655,8 @@ static void test_a_dead_one_beside_one_who_is_stopped_inside(void **state) {
   peer_join(&p);
   unmake();
 }
-// All roles are taken, one of them by a dead one, who cannot be taken out beside one who is stopped inside: who comes to be the third
-// waits as long as it says, alone or beside other cases.
+// All roles are taken, one of them by a dead one, who cannot be taken out beside one who is stopped inside: who comes
+// to be the third waits as long as it says, alone or beside other cases.
 static void test_a_newcomer_beside_one_who_is_stopped_inside(void **state) {
   (void)state;
   uint64_t v = 0;
@@ -1250,7 +1253,8 @@ static void test_a_dead_holders_permits(void **state) {
   }
 }
 
-// The select is woken for a permit and for a message, and takes one: who sleeps behind it has the other. Or it is killed.
+// The select is woken for a permit and for a message, and takes one: who sleeps behind it has the other. Or it is
+// killed.
 static void test_a_permits_wake_is_handed_on(void **state) {
   (void)state;
   for (int killed = 0; killed < 2; killed++) {
@@ -1441,7 +1445,8 @@ static void test_a_topic_is_published(void **state) {
   unmake_topic();
 }
 
-// Each sleeps for a topic and a queue; all see the one message, and the queue's goes to one of them. A killed one keeps nothing.
+// Each sleeps for a topic and a queue; all see the one message, and the queue's goes to one of them. A killed one keeps
+// nothing.
 static void sleeps_for_topic(void *memory, unsigned i) {
   struct shared *s = memory;
   uint64_t v = 0, w = 0;
@@ -1509,8 +1514,8 @@ static struct shoal_topic_info topic_info(void) {
   CHECK(shoal_topic_info(topic, &info) == 0);
   return info;
 }
-// A dead member is about, and somebody is stopped in a change of groups: that is in no other case's way, nor in the way of what is
-// published; and nobody is told to look again for nothing.
+// A dead member is about, and somebody is stopped in a change of groups: that is in no other case's way, nor in the way
+// of what is published; and nobody is told to look again for nothing.
 static void test_one_is_stopped_in_a_change_of_groups(void **state) {
   (void)state;
   uint64_t v = 0, w = 0;

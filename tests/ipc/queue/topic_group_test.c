@@ -5,7 +5,8 @@
 //   4 a group is there as long as it has members; its policy and history are its first member's
 //   5 the end is told when nothing is in other members' hands
 //   6 a group that nobody waits for is passed by, and told what it missed
-//   7 beside one who is stopped in a change of groups others are told so after a second, or at their deadline, and have all they had
+//   7 beside one who is stopped in a change of groups others are told so after a second, or at their deadline, and have
+//   all they had
 #include "tests/ipc/queue/topic_fixture.h"
 
 #include <sys/wait.h>

@@ -1,5 +1,6 @@
 // Claims
-//   any length  of arguments and results, from none to megabytes; results are read in place or copied, as often as one likes
+//   any length  of arguments and results, from none to megabytes; results are read in place or copied, as often as one
+//               likes
 //   room        a result is moved when it grows, and is as it was where there is no room; too small a buffer is told how many
 //   failed      what a task had replied before it failed, or its worker died, is no result, and no memory is lost
 //   given up    by force, while it runs: likewise; a dead letter has the argument

@@ -3,7 +3,8 @@
 //              slept on; asked for before there is a thread, while it sleeps, by a callback
 //   maps       once all is over; who ends one meanwhile waits until its callback has returned, or ended its thread, and looks after
 //              the workers that this waits for
-//   at the end detach runs what is due, and the thread is gone; a callback that waits for a job, whose worker is killed or that
+//   at the end detach runs what is due, and the thread is gone; a callback that waits for a job, whose worker is killed
+//   or that
 //              would never end, keeps it from nothing
 //   never over the creator dies, the executor breaks: who waits for its callback is called
 //   forked     a child has no such thread, and its callbacks are its own

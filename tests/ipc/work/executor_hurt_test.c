@@ -1,7 +1,8 @@
 // What programs and people do to an executor. Claims
 //   stopped     a worker that is stopped holds up its own job only, and is killed by that job's time limit; one that is
 //               stopped between jobs holds up nobody, but a shutdown until its deadline
-//   interrupted SIGINT to the whole group, or SIGTERM to a program, that handles it: what runs is done, what does not is
+//   interrupted SIGINT to the whole group, or SIGTERM to a program, that handles it: what runs is done, what does not
+//   is
 //               cancelled, each once; no process and no segment stays
 //   ended       a program that does not handle SIGINT, or is told SIGTERM: its workers end with it
 //   left        callers killed within submit: a shutdown does not wait for what they left
@@ -13,8 +14,8 @@
 //   no_successor  for a worker that dies at the end: a join waits for the others, and tries again now and then
 //   shared      a result that is got by one while another releases it is that result, or -EINVAL
 //   forked      children are forked while other threads submit, and submit as well
-//   unstarted   a child of fork, and its child, whose first calls are on jobs: a lock held by a thread that stayed behind
-//               keeps out nobody
+//   unstarted   a child of fork, and its child, whose first calls are on jobs: a lock held by a thread that stayed
+//               behind keeps out nobody
 //   callbacks   are those of the process that asked: a child's calls run none of its parent's, nor do workers
 //   jumps       a task that leaves another by longjmp ends its worker: nobody waits for ever
 //   memory      a task without memory fails by itself, or dies, and the next is done
@@ -150,8 +151,8 @@ static int end_program(struct shoal_process *p) {
   return code;
 }
 
-// SIGINT goes to the group, and workers have the program's handler. SIGTERM to the program: it would end workers, which are
-// told by the program.
+// SIGINT goes to the group, and workers have the program's handler. SIGTERM to the program: it would end workers, which
+// are told by the program.
 static void end_in_order(int signal) {
   struct shoal_process p;
   struct shoal_segment *left;

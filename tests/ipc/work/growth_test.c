@@ -1,6 +1,6 @@
-// Claims: nothing grows with the number of tasks, whichever way they are asked for. After so many, as after a twentieth of them: no
-// cell is taken, no block of the heap is left, the segment is as large, and creator and workers have no more memory of their own than
-// BYTES. An imap reads an input that never ends no further than its window.
+// Claims: nothing grows with the number of tasks, whichever way they are asked for. After so many, as after a twentieth
+// of them: no cell is taken, no block of the heap is left, the segment is as large, and creator and workers have no
+// more memory of their own than BYTES. An imap reads an input that never ends no further than its window.
 //   SHOAL_GROWTH_TASKS=10000000 (of each; otherwise 100,000)     SHOAL_GROWTH_ONLY=KIND
 #include "core/heap.h"
 #include "ipc/work/map.h"

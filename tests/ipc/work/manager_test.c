@@ -1,8 +1,10 @@
 // What ipc/work/manager.h claims:
-// - one call makes or opens each kind of object, with or without a name; another process finds it by that name, and its type
+// - one call makes or opens each kind of object, with or without a name; another process finds it by that name, and its
+//   type
 // - a manager by name outlives who made it, until its name is removed; who is one too many is refused
 // - whatever stands in its words, each call answers, and what is listed ends
-// - what there is is listed, with its type and what it holds, whoever has a lock of it meanwhile; removed; counted; bounded
+// - what there is is listed, with its type and what it holds, whoever has a lock of it meanwhile; removed; counted;
+//   bounded
 // - close and drop give back all that was got, and only that; who holds something is refused, and it stays
 // - bad input has a code and a reason, and leaves nothing
 // - many cycles of attaching and detaching leak nothing: no object, participant, block, descriptor, mapping

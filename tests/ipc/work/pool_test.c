@@ -7,8 +7,8 @@
 //   orphaned   the creator killed: its workers end, and nothing of the pool stays in the segment
 //   failed     an answer that is not 0 is counted and told, with the task's own words, and the element is done with
 //   whole      what is told of a failure is of one failure, while others are being told
-//   given up   an element that kills its workers is failed after deliveries_max of them, and the others are done; so it is if
-//              what is called for failures kills, too
+//   given up   an element that kills its workers is failed after deliveries_max of them, and the others are done; so it
+//              is if what is called for failures kills, too
 //   no fork    a worker that could not be started is no restart
 //   default    no number of workers: as many as processors
 //   roles      what the creator is to the queue besides, or is to it through another pool, is not touched

@@ -1,10 +1,11 @@
 // What a container or an older kernel may refuse:
-// - without futex_waitv who sleeps beside the living is woken by the wake itself, at a queue, its lock, a condition and in a select
-// - without futex_waitv, membarrier and clone3, queues of each kind pass messages between processes, and the end of one is noticed;
-//   an executor does its tasks, and replaces a worker that is killed
+// - without futex_waitv who sleeps beside the living is woken by the wake itself, at a queue, its lock, a condition and
+//   in a select
+// - without futex_waitv, membarrier and clone3, queues of each kind pass messages between processes, and the end of one
+//   is noticed; an executor does its tasks, and replaces a worker that is killed
 // - without sched_setscheduler workers keep their creator's policy, and do their tasks
-// - without pidfds no process begins, nor an executor of processes; without room for one more process or thread neither does; that
-//   is said, and nothing is left
+// - without pidfds no process begins, nor an executor of processes; without room for one more process or thread neither
+//   does; that is said, and nothing is left
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -4,8 +4,8 @@
 //              processes
 //   kinds      permanent, transient, temporary; what has ended for good, or was stopped, stays so when others are
 //              restarted, and says how it ended
-//   gives up   more restarts than allowed: all are ended in reverse order, and the reason says who and how; restarts that
-//              lie longer back do not count
+//   gives up   more restarts than allowed: all are ended in reverse order, and the reason says who and how; restarts
+//              that lie longer back do not count
 //   grace      who does not end at SIGTERM is killed, when its grace is over, or at once; a call that comes to its
 //              deadline before leaves that to a later one
 //   by name    stop, restart, remove, list

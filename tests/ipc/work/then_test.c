@@ -1,6 +1,7 @@
 // ipc/work/future: jobs after one another, and futures among other things that are waited for. Claims
 //   then        a job begins when another is over, on its result, also of a worker that died, a megabyte, and released before;
-//               failures and cancels skip it; in a task, with one worker; what does not go changes nothing; no cell is lost
+//               failures and cancels skip it; in a task, with one worker; what does not go changes nothing; no cell is
+//               lost
 //   ended       a job that was to begin after another is cancelled if the executor's end comes between, and so is each behind it
 //   select      a future among queues and times: its end, a worker's death, a limit and its release end the select
 //   helped      a task that selects on what nobody has begun runs it itself, one worker or many; not if it only tries

@@ -3,10 +3,12 @@
 //   noticed     the creator asleep in a wait notices a worker's death, a condemned job and a time limit, and other waiters
 //               the creator's death and a broken executor, by themselves
 //   threads     workers that are threads: results, failures, nested, callbacks, imap, for_each, resubmission, recycling; a task
-//               that ends its thread has failed, or runs again; what needs a kill is refused; terminate waits for what runs
+//               that ends its thread has failed, or runs again; what needs a kill is refused; terminate waits for what
+//               runs
 //   unmarked    the end of a thread with more locks than the kernel marks is noticed, by terminate, too
 //   fresh       workers by starter and by spawn, of an executor and of a pool, whose creator has threads: results, nested, killed
-//               and replaced; SIGINT, which the creator handles, ends none; what they cannot have is refused; a program with a starter has them without asking
+//               and replaced; SIGINT, which the creator handles, ends none; what they cannot have is refused; a program
+//               with a starter has them without asking
 //   resized     more workers, and fewer, idle or under load, of processes and of threads; each job is done; what makes no sense is
 //               refused
 //   outworn     by age, idle or not, and by memory: recycled, which is no restart; each on its processor, by its name
