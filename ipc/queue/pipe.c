@@ -248,14 +248,23 @@ int shoal_pipe_close(struct shoal_pipe **p) {
   return detach(p);
 }
 
+// Of another process's thread, or kept by that process.
+static int is_of(const struct shoal_queue *q, int side, uint32_t pid, shoal_process_id_ process) {
+  if (!q || process == shoal_process_self_()) return 0;
+  uint32_t tid = shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word));
+  return tid ? !shoal_thread_missing_(pid, tid) : shoal_keeper_(shoal_load64_relaxed(q->keeper[side])) == process;
+}
+
 int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
   struct shoal_pipe *mine = *p;
   shoal_process_id_ heir = shoal_process_of_(pid);
   if (!heir) return shoal_fail_(-EINVAL, "there is no process %u", pid);
   if (is_busy(mine->out, SHOAL_PRODUCER) || is_busy(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
-  if (is_anothers(mine)) return shoal_fail_(-EUSERS, "another process has this end of the pipe");
-  if (has_none(mine->out, SHOAL_PRODUCER) && has_none(mine->in, SHOAL_CONSUMER))
+  // a child may be quicker, and have it already
+  int has = is_of(mine->out, SHOAL_PRODUCER, pid, heir) || is_of(mine->in, SHOAL_CONSUMER, pid, heir);
+  if (!has && is_anothers(mine)) return shoal_fail_(-EUSERS, "another process has this end of the pipe");
+  if (!has && has_none(mine->out, SHOAL_PRODUCER) && has_none(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another handle uses this end of the pipe");
   keep(mine->out, SHOAL_PRODUCER, heir);
   keep(mine->in, SHOAL_CONSUMER, heir);

@@ -75,7 +75,7 @@ int shoal_pipe_close(struct shoal_pipe **p);
 // Hands the end to process `pid`, a child that has inherited it or who opens it by name, and frees the handle. What the
 // calling thread has of it it leaves. The pipe's memory stays this process's, too, until it closes the segment: a child
 // holds nothing of it before its first use. *p becomes NULL. Nothing changed: -EINVAL, no such process; -EBUSY, another
-// thread uses it, or another handle; -EUSERS, another process has the end, or keeps it and lives. A direction that
+// thread uses it, or another handle; -EUSERS, a third process has the end, or keeps it and lives. A direction that
 // another has while this process has the other one stays that one's.
 int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid);
 // Takes one direction for the calling thread, SHOAL_PRODUCER or SHOAL_CONSUMER, so that another may take the other.

@@ -327,6 +327,30 @@ static void test_handed_on_by_name(void **state) {
   unmake();
 }
 
+static void has_it_already(void *memory, unsigned i) {
+  struct shared *s = memory;
+  (void)i;
+  CHECK(say(ends[1], "early") == 0);
+  shoal_add32_seq_cst(&s->ready, 1);
+  await(&s->stage, 1);
+  CHECK(say(ends[1], "late") == 0);
+  CHECK(shoal_pipe_close(&ends[1]) == 0);
+}
+static void test_given_to_who_has_it_already(void **state) {
+  (void)state;
+  for (int duplex = 0; duplex < 2; duplex++) {
+    make(duplex, 4);
+    struct peer p = peer_start(&arena, has_it_already, 0);
+    await(&shared()->ready, 1);
+    assert_int_equal(shoal_pipe_give(&ends[1], (uint32_t)p.pid), 0);
+    shoal_store32_seq_cst(&shared()->stage, 1);
+    peer_join(&p);
+    assert_true(hears(ends[0], "early") && hears(ends[0], "late"));
+    assert_int_equal(ended(ends[0]), -EPIPE);
+    unmake();
+  }
+}
+
 static void comes_late(void *memory, unsigned i) {
   struct shared *s = memory;
   (void)i;
@@ -642,6 +666,7 @@ int main(void) {
       cmocka_unit_test(test_threads_take_turns),
       cmocka_unit_test(test_a_thread_for_each_direction),
       cmocka_unit_test(test_who_leaves_keeps_its_own_direction_only),
+      cmocka_unit_test(test_given_to_who_has_it_already),
       cmocka_unit_test(test_what_is_anothers_is_not_given),
       cmocka_unit_test(test_a_copy_is_closed),
       cmocka_unit_test(test_refusals),
