@@ -53,7 +53,7 @@ static int sort(struct top_rows *rows) {
   const struct tool_row **sorted = realloc(rows->sorted, (rows->n + 1) * sizeof(struct tool_row *));
   if (!sorted) return shoal_fail_(-ENOMEM, "private memory");
   for (size_t i = 0; i < rows->n; i++) sorted[i] = &rows->row[i];
-  qsort(sorted, rows->n, sizeof *sorted, by_name);
+  qsort(sorted, rows->n, sizeof(struct tool_row *), by_name);
   rows->sorted = sorted;
   return 0;
 }
@@ -94,7 +94,7 @@ void top_free(struct top *t) {
 
 const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row) {
   const struct tool_row **old =
-      t->before.n ? bsearch(&row, t->before.sorted, t->before.n, sizeof *t->before.sorted, by_name) : NULL;
+      t->before.n ? bsearch(&row, t->before.sorted, t->before.n, sizeof(struct tool_row *), by_name) : NULL;
   return old ? *old : NULL;
 }
 double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f) {

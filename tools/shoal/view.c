@@ -70,9 +70,9 @@ static void sleepers(row_t *row, seg_t *look, const shoal_atomic32 *word) {
 // Of both sides, and who joins; of both directions of a pipe. A select counts at each of its queues.
 static void sleepers_of(row_t *row, seg_t *look, const struct shoal_eventcount *a, const struct shoal_eventcount *b) {
   const shoal_atomic32 *const words[] = {
-      &a->ev[0], &a->ev[1], &a->done, b ? &b->ev[0] : NULL, b ? &b->ev[1] : NULL, b ? &b->done : NULL};
+      &a->ev[0], &a->ev[1], &a->done, b ? &b->ev[0] : NULL, b ? &b->ev[1] : NULL, b ? &b->done : NULL, NULL};
   int64_t sum = 0;
-  for (size_t i = 0; i < sizeof words / sizeof *words && words[i]; i++) {
+  for (size_t i = 0; words[i]; i++) {
     int64_t n = asleep_at(look, words[i]);
     if (n < 0) return;
     sum += n;
