@@ -129,7 +129,7 @@ static void test_topics_and_pipes(void **state) {
   const char *name = test_name("ways");
   struct shoal_segment *seg;
   struct shoal_topic *t;
-  struct shoal_pipe *there[2], *back[2];
+  struct shoal_pipe *there[2], *back[2], *first[2];
   struct shoal_queue *q;
   assert_ok(shoal_segment_create(name, &small, &seg));
   assert_ok(
@@ -147,12 +147,17 @@ static void test_topics_and_pipes(void **state) {
   assert_ok(shoal_pipe_create(seg, "p", &(struct shoal_pipe_options){.capacity = 8, .duplex = 1}, there));
   assert_status(run_words("a\nb", WORDS("send", joined(name, "p"))), 0);
   assert_string_equal(tool("recv", "--end", "1", joined(name, "p"))->out, "a\nb\n");  // to the end
-  assert_ok(shoal_pipe_create(seg, "r", &o, back));
+  assert_ok(shoal_pipe_create(seg, "r", &o, first));
   assert_status(run_words("c", WORDS("send", "--end=0", joined(name, "r"))), 3);  // it is for receiving
   assert_ok(shoal_pipe_create(seg, "s", &o, back));
   assert_status(run_words("c", WORDS("send", "--end=1", joined(name, "s"))), 0);
   assert_string_equal(tool("recv", joined(name, "s"))->out, "c\n");
   assert_status(run_words("", WORDS("send", "--close", joined(name, "s"))), 3);
+  for (int i = 0; i < 2; i++) {
+    assert_ok(shoal_pipe_close(&there[i]));
+    assert_ok(shoal_pipe_close(&first[i]));
+    assert_ok(shoal_pipe_close(&back[i]));
+  }
 
   assert_ok(shoal_queue_create(
       seg, "k", &(struct shoal_queue_options){.capacity = 8, .bytes = 1, .kind = SHOAL_QUEUE_PRIORITY}, &q));
