@@ -245,7 +245,8 @@ static void test_joinable_ones_are_in_hand(void **state) {
       struct shoal_queue *q = make_of(
           (struct shoal_queue_options){.kind = kind, .joinable = 1, .lease_ns = leased ? UINT64_C(3600000000000) : 0});
       int n;
-      for (int i = 0; i < 3; i++) assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i s]", i, text), 0);
+      for (int i = 0; i < 3; i++)
+        assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i S]", i, text, (size_t)(100 * i)), 0);
       for (uint64_t i = 0; i < 3; i++) {
         assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "i", &n), -EBADMSG);
         assert_int_equal(held(q), i);
