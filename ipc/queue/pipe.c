@@ -58,13 +58,17 @@ static struct shoal_role *role_of(const struct shoal_queue *q, int side) {
   const uint32_t producer = 1, consumer = 2;
   return shoal_role_at_(&q->wait, side == SHOAL_PRODUCER ? producer : consumer);
 }
+// The thread that has that role; 0: none.
+static uint32_t owner_of(const struct shoal_queue *q, int side) {
+  return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word));
+}
 // Nobody was seen to have the role of `side`: somebody may still take it as long as the one who keeps the end lives.
 // Who has just taken it is nobody's to wait for, and not seen yet.
 static int expected(struct shoal_eventcount_view *view, int side) {
   const struct shoal_queue *q = shoal_queue_of_(view);
   // [K2] pairs with [K3] of ipc/queue/queue_spsc.c
   shoal_process_id_ keeper = shoal_keeper_(shoal_load64_acquire(q->keeper[side]));
-  if (!keeper) return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word)) != 0;
+  if (!keeper) return owner_of(q, side) != 0;
   return !shoal_process_gone_(keeper);
 }
 
@@ -148,14 +152,11 @@ int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct 
 
 // ---- whose an end is ----
 
-static int is_owned(const struct shoal_queue *q, int side) {
-  return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word)) != 0;
-}
 // The process whose thread has that role, UINT32_MAX: it has not said yet; 0: nobody.
 static uint32_t holder(const struct shoal_queue *q, int side) {
   if (!q) return 0;
   uint32_t pid = shoal_load32_relaxed(&role_of(q, side)->pid);
-  return !is_owned(q, side) ? 0 : pid ? pid : UINT32_MAX;
+  return !owner_of(q, side) ? 0 : pid ? pid : UINT32_MAX;
 }
 static int is_kept(const struct shoal_queue *q, int side) {
   shoal_process_id_ keeper = q ? shoal_keeper_(shoal_load64_relaxed(q->keeper[side])) : 0;
@@ -170,11 +171,11 @@ static int is_anothers(const struct shoal_pipe *p) {
 // Another thread of this process has it.
 static int is_busy(const struct shoal_queue *q, int side) {
   if (!q || holder(q, side) != (uint32_t)getpid()) return 0;
-  return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word)) != shoal_self_()->tid;
+  return owner_of(q, side) != shoal_self_()->tid;
 }
 
 // Somebody has it, and not the calling thread by this handle.
-static int is_taken(struct shoal_queue *q, int side) { return is_owned(q, side) && !shoal_role_known(&q->wait, side); }
+static int is_taken(struct shoal_queue *q, int side) { return owner_of(q, side) && !shoal_role_known(&q->wait, side); }
 static int has_none(struct shoal_queue *q, int side) { return !q || is_taken(q, side); }
 
 // `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, its keeper is nobody, and
@@ -251,7 +252,7 @@ int shoal_pipe_close(struct shoal_pipe **p) {
 // Of another process's thread, or kept by that process.
 static int is_of(const struct shoal_queue *q, int side, uint32_t pid, shoal_process_id_ process) {
   if (!q || process == shoal_process_self_()) return 0;
-  uint32_t tid = shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word));
+  uint32_t tid = owner_of(q, side);
   return tid ? !shoal_thread_missing_(pid, tid) : shoal_keeper_(shoal_load64_relaxed(q->keeper[side])) == process;
 }
 
