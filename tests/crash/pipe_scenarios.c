@@ -675,7 +675,7 @@ static void one_way_orphaned(void) {
   T->word[TURN] = 0;
   orphaned = 1;
 }
-PIPE(open_orphaned, "open an end of a dead one, another takes it and dies, goes on", .kind = CRASH_RESUMED,
+PIPE(open_orphaned, "open an end of a dead one, another takes it and dies, goes on", .kind = CRASH_RESUMED, .times = 8,
      .setup = one_way_orphaned, .prepare = warm, .op = op_open_1, .stopped = idle_1, .check = taker_dies);
 
 // An heir waits until the end is its own, or nobody's.
