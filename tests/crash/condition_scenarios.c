@@ -22,8 +22,9 @@ static struct room {
 #define L (&room()->lock)
 #define C (&room()->condition)
 
-// T->word: items, under the lock; putters at work; how often the victim fell asleep; the actors around it; its tid.
-enum { ITEMS, PUTTING, SLEEPS, BEFORE, BEHIND, TID };
+// T->word: items, under the lock; putters at work; how often the victim fell asleep; the actors around it; its tid;
+// whether it has taken an item.
+enum { ITEMS, PUTTING, SLEEPS, BEFORE, BEHIND, TID, TAKEN };
 
 static void setup(void) {
   shoal_spin_max_ = 3;  // what a spin is made of, and not two hundred times that
@@ -394,10 +395,22 @@ static void another_item_and_the_lock(void) {
   if (!T->gate) crash_open_gate();
   start_putter(putter);
 }
-// Killed before it stood in line, nobody was notified yet; at its end, it has the item. The second victim is to find
-// one.
+static void take_and_say_so(void) {
+  acquire();
+  while (!T->word[ITEMS]) repair(shoal_condition_wait(C, L, SHOAL_FOREVER));
+  T->word[TAKEN] = 1;
+  T->word[ITEMS]--;
+  release();
+}
+static int the_lock_is_left(void) {
+  struct shoal_lock_info info;
+  shoal_lock_info(L, &info);
+  return info.dead;
+}
+// Killed before it stood in line, nobody was notified yet. Gone with the item, the one behind it, who is older than
+// the second victim, is to have another; unless it left the lock: then who takes that notifies all, who come anew.
 static void an_item_for_the_heirs(void) {
-  if (crash_victim_finished()) crash_survivor(put);
+  if (T->word[TAKEN] && !the_lock_is_left()) crash_survivor(put);
   if (T->word[SLEEPS]) return;
   crash_survivor(look_after_the_lock);
   the_first_dies_notified();
@@ -407,6 +420,6 @@ static void whoever_is_left_takes_it(void) {
   all_are_taken();
 }
 CRASH_SCENARIO(condition_pair_heir, .name = "condition: pair, an heir, then the next to wait", .kind = CRASH_PAIR,
-               .setup = setup, .ready = one_before, .op = take, .asleep = the_first_dies_notified,
+               .setup = setup, .ready = one_before, .op = take_and_say_so, .asleep = the_first_dies_notified,
                .ready2 = an_item_for_the_heirs, .op2 = take, .asleep2 = another_item_and_the_lock,
                .check = whoever_is_left_takes_it);
