@@ -23,7 +23,7 @@ int shoal_seqlock_refuse_(const struct shoal_seqlock *s, uint64_t size) {
 // Killed at any instruction: the younger copy is whole.
 static void publish(struct shoal_seqlock *s, const void *value, uint64_t size) {
   uint64_t version = version_of(s);
-  shoal_store64_relaxed(&s->sequence, 2 * version + 1);  // [S3] is after it
+  shoal_store64_release(&s->sequence, 2 * version + 1);  // [S5] pairs with [S2]; [S3] is after it
   shoal_words_write_(shoal_seqlock_copy_(s, size, version + 1), value, size);
   shoal_store64_release(&s->sequence, 2 * version + 2);  // [S1] pairs with [S2]
 }

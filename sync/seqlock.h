@@ -27,6 +27,8 @@
 //          such a word in the older place sees, after it, a sequence that tells it to begin again. Released and
 //          acquired word by word, so that no fence is needed that a sanitizer does not know; on x86-64 these are plain
 //          moves.
+//          [S5] pairs with [S2]: who reads that the next version is being written sees this one's words, which another
+//          thread may have published: the store of one thread does not pass on what another's released.
 // CRASH    a writer dies, at any instruction: readers read the last version that was published. The next writer begins
 //          from that; nothing is in doubt, so nobody is told. Readers hold nothing.
 // COST     load: two loads of the sequence, one of each word; again for each two versions that were published

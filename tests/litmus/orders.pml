@@ -21,6 +21,7 @@
  *          LOCK       what the last holder wrote, a dead one included, is seen (core/robust.c)    R1 A1
  *          LOOKUP     a name is read while its entry goes to another (core/directory.c)           D1 D2, D3 D4
  *          REFERENCE  opener and remover each write, then look (core/reference.c)                 F1 F2, F3 F4, F5
+ *          SEQLOCK    a copy is read while versions are published (sync/seqlock.h)                S1 S2, S5 S2, S3 S4
  * RUN: -DPASS ok
  * RUN: -DPASS -DWEAK=WRITE error
  * RUN: -DPASS -DWEAK=READ error
@@ -71,10 +72,16 @@
  * RUN: -DREFERENCE -DWEAK=F2 error
  * RUN: -DREFERENCE -DWEAK=F3 error
  * RUN: -DREFERENCE -DWEAK=F4 error
- * RUN: -DREFERENCE -DWEAK=F5 error */
+ * RUN: -DREFERENCE -DWEAK=F5 error
+ * RUN: -DSEQLOCK ok
+ * RUN: -DSEQLOCK -DWEAK=S1 error
+ * RUN: -DSEQLOCK -DWEAK=S2 error
+ * RUN: -DSEQLOCK -DWEAK=S3 error
+ * RUN: -DSEQLOCK -DWEAK=S4 error
+ * RUN: -DSEQLOCK -DWEAK=S5 error */
 
 mtype = { NONE, WRITE, READ, P1, G1, F1, W1, A5, SKIP, S1, S2, S3, A1, LOOK, CLAIM, C1, PUBLISH, C2, A2, R6, A6, R1,
-          D1, D2, D3, D4, F2, F3, F4, F5 };
+          D1, D2, D3, D4, F2, F3, F4, F5, S4, S5 };
 #ifndef WEAK
 #define WEAK NONE
 #endif
@@ -86,7 +93,11 @@ mtype = { NONE, WRITE, READ, P1, G1, F1, W1, A5, SKIP, S1, S2, S3, A1, LOOK, CLA
 #define O(label, order) ((WEAK != label) * order + (WEAK == label && order == SC) * ACQ_REL)
 
 /* ---- memory ---- */
-#define NL 3  /* locations */
+#ifdef SEQLOCK
+#define NL 4  /* locations */
+#else
+#define NL 3
+#endif
 #define NS 8  /* stores to each */
 #define NT 3
 byte last[NL], sc[NL];  /* of a location: its last store, its last seq_cst store */
@@ -397,4 +408,36 @@ THREAD(1);
   load(RECORD, O(F4, SC));
   if :: r == 0 -> atomic { freed = true; assert(!in_use) } :: else fi;
 END(freed)
+#endif
+
+#ifdef SEQLOCK
+#define THREADS 3
+#define SEQUENCE 0  /* version 0, which is 0, is in COPY(0) */
+#define COPY(v) (1 + ((v) & 1))
+#define LOCK_WORD 3
+#define PUBLISH_NEXT                              \
+  CAS(LOCK_WORD, 0, 1, ACQ, no);                  \
+  load(SEQUENCE, RLX);                            \
+  version = r / 2 + 1;                            \
+  store(SEQUENCE, 2 * version - 1, O(S5, REL));   \
+  store(COPY(version), version, O(S3, REL));      \
+  store(SEQUENCE, 2 * version, O(S1, REL));       \
+  store(LOCK_WORD, 0, REL)
+THREAD(0);
+  byte version;
+  PUBLISH_NEXT;
+END(true)
+THREAD(1);
+  byte version;
+  PUBLISH_NEXT;
+END(true)
+THREAD(2);
+  byte version, found;
+  load(SEQUENCE, O(S2, ACQ));
+  version = r / 2;
+  load(COPY(version), O(S4, ACQ));
+  found = r;
+  load(SEQUENCE, RLX);
+  assert(r - 2 * version > 2 || found == version);
+END(true)
 #endif
