@@ -186,13 +186,16 @@ int shoal_proc_name(struct shoal_segment *seg, const char *name) {
   return rc;
 }
 
-// The generation changes first: from then on nobody has this id, and a death leaves nothing to undo.
+// The generation changes first: from then on nobody has this id, and a death leaves nothing to undo. The next owner has
+// this generation, too, and its thread may have this one's number, for whom a reaper who has looked before would take
+// it: so the word of who leaves is none that a newcomer has.
 int shoal_proc_leave(struct shoal_segment *seg) {
   uint32_t slot;
   if (!slot_of_self(seg, &slot)) return 0;
   struct shoal_proc_shm *p = &seg->procs[slot];
   uint64_t both = shoal_load64_relaxed(&p->both);
-  while (!shoal_cas64_relaxed(&p->both, &both, both_of(word_of(both), generation_of(both) + 1))) continue;
+  while (!shoal_cas64_relaxed(&p->both, &both, both_of(word_of(both) | FUTEX_OWNER_DIED, generation_of(both) + 1)))
+    continue;
   shoal_store64_relaxed(&seg->seats[slot], 0);  // before the slot can be another thread's of this process
   struct membership *m = membership_of(seg);
   if (m->segment == seg->serial) forget(m);  // before its line of counts can be another's
