@@ -22,6 +22,9 @@
  *          LOOKUP     a name is read while its entry goes to another (core/directory.c)           D1 D2, D3 D4
  *          REFERENCE  opener and remover each write, then look (core/reference.c)                 F1 F2, F3 F4, F5
  *          SEQLOCK    a copy is read while versions are published (sync/seqlock.h)                S1 S2, S5 S2, S3 S4
+ *          ITEM       a value is read while its block goes to another, whose word is the same     I1 I2, I3 I4, W1 W2
+ *                     (ipc/data/item_internal.h, core/words.h)
+ *          OVERWRITE  a value is read while it is changed in its item (ipc/data/dict_internal.h)  I7 I8, W1 W2
  * RUN: -DPASS ok
  * RUN: -DPASS -DWEAK=WRITE error
  * RUN: -DPASS -DWEAK=READ error
@@ -78,10 +81,22 @@
  * RUN: -DSEQLOCK -DWEAK=S2 error
  * RUN: -DSEQLOCK -DWEAK=S3 error
  * RUN: -DSEQLOCK -DWEAK=S4 error
- * RUN: -DSEQLOCK -DWEAK=S5 error */
+ * RUN: -DSEQLOCK -DWEAK=S5 error
+ * RUN: -DITEM ok
+ * RUN: -DITEM -DWEAK=I1 error
+ * RUN: -DITEM -DWEAK=I2 error
+ * RUN: -DITEM -DWEAK=I3 error
+ * RUN: -DITEM -DWEAK=I4 error
+ * RUN: -DITEM -DWEAK=W1 error
+ * RUN: -DITEM -DWEAK=W2 error
+ * RUN: -DOVERWRITE ok
+ * RUN: -DOVERWRITE -DWEAK=I7 error
+ * RUN: -DOVERWRITE -DWEAK=I8 error
+ * RUN: -DOVERWRITE -DWEAK=W1 error
+ * RUN: -DOVERWRITE -DWEAK=W2 error */
 
 mtype = { NONE, WRITE, READ, P1, G1, F1, W1, A5, SKIP, S1, S2, S3, A1, LOOK, CLAIM, C1, PUBLISH, C2, A2, R6, A6, R1,
-          D1, D2, D3, D4, F2, F3, F4, F5, S4, S5 };
+          D1, D2, D3, D4, F2, F3, F4, F5, S4, S5, I1, I2, I3, I4, I7, I8, W2 };
 #ifndef WEAK
 #define WEAK NONE
 #endif
@@ -93,7 +108,7 @@ mtype = { NONE, WRITE, READ, P1, G1, F1, W1, A5, SKIP, S1, S2, S3, A1, LOOK, CLA
 #define O(label, order) ((WEAK != label) * order + (WEAK == label && order == SC) * ACQ_REL)
 
 /* ---- memory ---- */
-#ifdef SEQLOCK
+#if defined(SEQLOCK) || defined(ITEM)
 #define NL 4  /* locations */
 #else
 #define NL 3
@@ -439,5 +454,61 @@ THREAD(2);
   found = r;
   load(SEQUENCE, RLX);
   assert(r - 2 * version > 2 || found == version);
+END(true)
+#endif
+
+#ifdef ITEM
+#define THREADS 2
+#define WORD 0  /* 0 leads to the item, in either life; 1 elsewhere */
+#define SEQ 1
+#define KEY 2   /* a word of it, and one of the value */
+#define VALUE 3
+THREAD(0);
+  store(WORD, 1, O(I3, REL));
+  store(KEY, 1, O(W1, REL));
+  store(VALUE, 1, O(W1, REL));
+  store(SEQ, 1, O(I1, REL));
+  store(WORD, 0, O(I3, REL));
+END(true)
+THREAD(1);
+  byte seq, key, item;
+  load(WORD, ACQ);
+  if :: r == 0 :: else -> goto no fi;
+  load(SEQ, O(I2, ACQ));
+  seq = r;
+  load(KEY, O(W2, ACQ));
+  key = r;
+  load(VALUE, O(W2, ACQ));
+  item = r;
+  load(WORD, O(I4, ACQ));
+  if :: r == 0 :: else -> goto no fi;
+  load(SEQ, O(I4, ACQ));
+  assert(r != seq || key == item);
+END(true)
+#endif
+
+#ifdef OVERWRITE
+#define THREADS 2
+#define HEAD 0  /* 1 it is being changed, 2 it was */
+#define VALUE 1
+#define BESIDE 2
+THREAD(0);
+  store(BESIDE, 1, O(W1, REL));
+  store(HEAD, 1, O(I7, REL));
+  store(VALUE, 1, O(W1, REL));
+  store(HEAD, 2, O(I7, REL));
+  store(BESIDE, 2, O(W1, REL));  /* of another item */
+END(true)
+THREAD(1);
+  byte head, is;
+  load(HEAD, O(I8, ACQ));
+  head = r;
+  if
+  :: head == 1 -> load(BESIDE, O(W2, ACQ))
+  :: else -> load(VALUE, O(W2, ACQ))
+  fi;
+  is = r;
+  load(HEAD, O(I8, ACQ));
+  assert(r != head || is == (head != 0));
 END(true)
 #endif
