@@ -14,6 +14,9 @@ SHOAL_QUEUE_TYPED(orders, struct shoal_order_)
 static uint64_t owner_word(shoal_process_id_ process, uint32_t generation) {
   return process | (uint64_t)generation << SHOAL_PROCESS_BITS_;
 }
+static int is_of(uint64_t owner, uint32_t generation) {
+  return owner >> SHOAL_PROCESS_BITS_ == (generation & (UINT32_MAX >> (SHOAL_PROCESS_BITS_ - 32)));
+}
 
 // ---- free cells ----
 
@@ -55,8 +58,9 @@ static int claim_cell(struct shoal_executor *ex, uint32_t job, uint32_t *generat
   if (!shoal_cas64_acquire(&cell->owner, &owner, owner_word(shoal_process_self_(), g))) return 0;
   // [J2] pairs with [J1]: also without who freed it, in another process, it is seen that its cell was filled before
   *generation = shoal_job_generation_(shoal_load64_acquire(&cell->state));
-  if (*generation != g) shoal_store64_relaxed(&cell->owner, owner_word(shoal_process_self_(), *generation));
-  return 1;
+  if (*generation == g) return 1;
+  owner = owner_word(shoal_process_self_(), g);  // for who looks until now, one that was left
+  return shoal_cas64_relaxed(&cell->owner, &owner, owner_word(shoal_process_self_(), *generation));
 }
 
 static int claim(struct shoal_executor *ex, uint32_t *job, uint32_t *generation) {
@@ -70,7 +74,7 @@ static int claim(struct shoal_executor *ex, uint32_t *job, uint32_t *generation)
 
 static void disown(struct shoal_job_shm *cell, uint32_t generation) {
   uint64_t owner = shoal_load64_relaxed(&cell->owner);
-  if (owner >> SHOAL_PROCESS_BITS_ != (generation & (UINT32_MAX >> (SHOAL_PROCESS_BITS_ - 32)))) return;
+  if (!is_of(owner, generation)) return;
   shoal_cas64_release(&cell->owner, &owner, 0);  // [C2]
 }
 
@@ -153,6 +157,12 @@ static int reap_cell(struct shoal_executor *ex, uint32_t job, uint64_t s, uint64
   return shoal_cas64_release(&cell->owner, &owner, 0);  // [C2]
 }
 
+// Whoever freed it was killed before the owner's word said so; or somebody claims it just now, and finds out.
+static int is_left(struct shoal_job_shm *cell, uint64_t s, uint64_t owner) {
+  if (shoal_job_state_of_(s) != SHOAL_JOB_FREE_ || is_of(owner, shoal_job_generation_(s))) return 0;
+  return shoal_cas64_acq_rel(&cell->state, &s, s);  // [B1] pairs with [C1]: nor did it have another owner meanwhile
+}
+
 int shoal_executor_reap(struct shoal_executor *ex) {
   shoal_process_id_ alive = shoal_process_self_(), dead = 0;
   int n = 0;
@@ -163,7 +173,12 @@ int shoal_executor_reap(struct shoal_executor *ex) {
     uint64_t owner = shoal_load64_acquire(&ex->cells[job].owner);  // [C3] pairs with [C1]: not after its job's words
     shoal_process_id_ process = owner & PROCESS_MASK;
     if (shoal_job_over_(s) && (s & SHOAL_JOB_DETACHED_)) n += shoal_job_free_(ex, job, s) == 1;
-    if (!owner || process == alive) continue;
+    if (!owner) continue;
+    if (SHOAL_UNLIKELY(is_left(&ex->cells[job], s, owner))) {
+      n += shoal_cas64_release(&ex->cells[job].owner, &owner, 0);  // [C2]
+      continue;
+    }
+    if (process == alive) continue;
     if (process != dead && !shoal_process_gone_(process)) {
       alive = process;
       continue;

@@ -133,6 +133,7 @@ static void forgotten_is_exact(void) {
   struct shoal_executor_info info;
   OK(shoal_executor_info(X, &info));
   CRASH_EXPECT(info.pending + info.running + info.finished == 0, "it is not over");
+  all_cells_are_free();
 }
 static void check_forgotten(void) { crash_survivor(forgotten_is_exact); }
 EXECUTOR(work_detached, "a worker runs a job without a future", .setup = detached, .prepare = be_worker, .op = op_work,
