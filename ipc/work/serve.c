@@ -269,15 +269,22 @@ static int run(const struct run *r, uint32_t worker) {
 }
 
 // Whoever ran it has died with it. Nothing but its word is written: others may do the same, and be faster.
-static int after_death(struct run *r) {
-  if (shoal_job_state_of_(r->s) == SHOAL_JOB_CONDEMNED_ && !(r->s & SHOAL_JOB_LATE_)) {
-    shoal_job_finish_(r->ex, r->job, r->s, SHOAL_JOB_CANCELLED_);
-    return -ECANCELED;
-  }
+static int end_dead(const struct run *r) {
+  if (shoal_job_state_of_(r->s) == SHOAL_JOB_CONDEMNED_ && !(r->s & SHOAL_JOB_LATE_))
+    return shoal_job_finish_(r->ex, r->job, r->s, SHOAL_JOB_CANCELLED_);
   // of several structs, the first that failed by itself stays
   uint64_t died = shoal_load32_relaxed(&r->cell->progress) & SHOAL_HAS_FAILED_ ? 0 : SHOAL_JOB_DIED_;
-  shoal_job_finish_(r->ex, r->job, r->s | died, r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_);
-  return -ENOTRECOVERABLE;
+  return shoal_job_finish_(r->ex, r->job, r->s | died, r->ex->letters ? SHOAL_JOB_DEAD_ : SHOAL_JOB_FAILED_);
+}
+// It may be condemned just now, and then nobody else would end it.
+static int after_death(struct run *r) {
+  uint32_t generation = shoal_job_generation_(r->s);
+  for (uint64_t s = r->s; !end_dead(r); r->s = s) {
+    s = shoal_job_look_(r->ex, r->job, generation);
+    if (shoal_job_state_of_(s) != SHOAL_JOB_CONDEMNED_ || shoal_executor_runner_lives_(r->ex, s)) break;
+  }
+  int cancelled = shoal_job_state_of_(r->s) == SHOAL_JOB_CONDEMNED_ && !(r->s & SHOAL_JOB_LATE_);
+  return cancelled ? -ECANCELED : -ENOTRECOVERABLE;
 }
 
 // It was over when its worker died: whom that did not wake any more, or what it did not free.
