@@ -86,9 +86,12 @@ struct shoal_executor_options {  // zero: the default
   int64_t retry_delay_max_ns;    // no limit; else no longer than that
   int dead_letters;       // 1: jobs that failed with their workers, or at their limit, are kept: shoal_executor_letter
   int64_t time_limit_ns;  // none; else for each attempt, what it runs while it waits included, which ends with it
-  int (*init)(void *arg, unsigned worker);  // these four as in struct shoal_pool_options
+  int (*init)(void *arg, unsigned worker);  // these three as in struct shoal_pool_options
   void (*finalize)(void *arg, unsigned worker);
-  void *arg;            // of both
+  void *arg;                              // of both
+  const char *init_task, *finalize_task;  // these four as there
+  const void *init_argument;
+  uint64_t init_size;
   uint64_t tasks_max;   // as there, as are these
   uint64_t memory_max;  // not for threads: -ENOTSUP
   int64_t age_max_ns;
@@ -105,7 +108,7 @@ struct shoal_executor_options {  // zero: the default
 
 // ---- lifecycle ----
 // `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads, by fork),
-// -ENOTSUP (a time limit for threads), fork's.
+// -ENOTSUP (a time limit for threads), -ENOENT, -EEXIST, -EBADMSG (init_task, finalize_task), fork's.
 int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                           struct shoal_executor **out) SHOAL_MUST_CHECK;
 // Somebody else's, to submit and to open futures. -ENOENT, -EBADMSG, -EPROTO, -ENOMEM.

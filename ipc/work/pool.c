@@ -34,8 +34,13 @@ static int break_pool(struct shoal_pool *pool, const char *why) {
 // For what the worker of a place said of its own end.
 static int break_pool_for(struct shoal_pool *pool, unsigned i, const char *what) {
   char why[sizeof pool->reason];
-  int error = (int)shoal_load32_relaxed(&pool->shared[i].error);
-  snprintf(why, sizeof why, "%s: %d, %s", what, error, shoal_strerror(error));
+  const struct shoal_worker_shm *w = &pool->shared[i];
+  const struct shoal_worker_failure_shm *from = &w->failures[(shoal_load64_relaxed(&w->told) + 1) % 2];
+  int error = (int)shoal_load32_relaxed(&w->error);
+  uint64_t words[SHOAL_MESSAGE_WORDS_ + 1] = {0};
+  for (unsigned k = 0; k < SHOAL_MESSAGE_WORDS_; k++) words[k] = shoal_load64_relaxed(&from->message[k]);
+  const char *said = (const char *)words;
+  snprintf(why, sizeof why, "%s: %d, %.80s", what, error, said[0] ? said : shoal_strerror(error));
   return break_pool(pool, why);
 }
 
@@ -252,7 +257,8 @@ int shoal_pool_destroy(struct shoal_pool *pool) {
 
 // ---- the beginning ----
 
-static int check_options(const struct shoal_pool_options *o, const struct shoal_task **task) {
+static int check_options(const struct shoal_pool_options *o, const struct shoal_task **task,
+                         struct shoal_initial_ *initial) {
   struct shoal_queue_info queue;
   *task = NULL;
   if (!o || (!o->task && !o->hooks_) || !o->queue)
@@ -260,8 +266,9 @@ static int check_options(const struct shoal_pool_options *o, const struct shoal_
   if (o->workers > WORKERS_MAX) return shoal_fail_(-EINVAL, "%u workers; at most %u", o->workers, WORKERS_MAX);
   if (o->deliveries_max > DELIVERIES_MAX)
     return shoal_fail_(-EINVAL, "%u deliveries; at most %u", o->deliveries_max, DELIVERIES_MAX);
-  if (o->hooks_) return 0;
-  int rc = shoal_task_find(o->task, task);
+  int rc = shoal_initial_find_(o, initial);
+  if (rc || o->hooks_) return rc;
+  rc = shoal_task_find(o->task, task);
   if (!rc) rc = shoal_queue_info(o->queue, &queue);
   if (rc) return rc;
   if ((*task)->bytes) return shoal_fail_(-EBADMSG, "task %s takes bytes: an executor's", o->task);
@@ -319,20 +326,26 @@ static struct shoal_pool *new_pool(const struct shoal_pool_options *o) {
 
 int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options, struct shoal_pool **out) {
   const struct shoal_task *task;
-  int rc = check_options(options, &task);
+  struct shoal_initial_ initial;
+  int rc = check_options(options, &task, &initial);
   if (rc) return rc;
   struct shoal_pool *pool = new_pool(options);
   if (!pool) return shoal_fail_(-ENOMEM, "no memory for a pool");
   pool->seg = seg;
   pool->task = task;
-  rc = shoal_object_create(seg, NULL, "pool", sizeof *pool->header + pool->workers * sizeof *pool->shared, NULL, NULL,
-                           &pool->object);
+  pool->initial = initial;
+  uint64_t size = sizeof *pool->header + pool->workers * sizeof *pool->shared;
+  if (initial.size > UINT64_MAX / 2)
+    rc = shoal_fail_(-ENOSPC, "an argument of %llu bytes", (unsigned long long)initial.size);
+  if (!rc) rc = shoal_object_create(seg, NULL, "pool", size + initial.size, NULL, NULL, &pool->object);
   if (rc) {
     dispose(pool);
     return rc;
   }
   pool->header = pool->object.memory;
   pool->shared = (struct shoal_worker_shm *)(pool->header + 1);
+  pool->initial.argument = pool->shared + pool->workers;
+  if (initial.size) memcpy(pool->shared + pool->workers, initial.argument, initial.size);
   rc = shoal_pool_choose_method_(pool);
   if (!rc) rc = stand(pool);
   if (!rc) rc = fill(pool);

@@ -25,9 +25,10 @@
 //          comes again for ever, unless deliveries_max has it fail. The creator dies: its workers are killed at once,
 //          and nothing of the pool stays in the segment.
 // METHODS  By fork: with functions (init, finalize, failed), any queue; the creator has no other threads. By the
-//          starter (ipc/work/process.h): a creator of any size with any threads; by spawn, likewise; no functions, and
-//          the queue an object of elements, without leases, in the pool's segment (-EINVAL). Not told: by the starter
-//          if the program has made one and the workers can do with it, else as shoal_process_default says, or by fork.
+//          starter (ipc/work/process.h): a creator of any size with any threads; by spawn, likewise; no functions (but
+//          init_task, finalize_task), and the queue an object of elements, without leases, in the pool's segment
+//          (-EINVAL). Not told: by the starter if the program has made one and the workers can do with it, else as
+//          shoal_process_default says, or by fork.
 // TURNS    Of a creator under SCHED_OTHER workers run under SCHED_BATCH: woken while every processor is busy, one waits
 //          for its turn and interrupts nobody. `init` may change that (sched_setscheduler); a task's own children
 //          inherit it. Where a filter refuses it they stay under SCHED_OTHER, and nothing is said.
@@ -62,7 +63,12 @@ struct shoal_pool_options {                 // zero: the default
   int (*init)(void *arg, unsigned worker);  // in every new worker, before its first task; not 0: the pool is broken
   void *init_arg;                           // of finalize, too
   void (*finalize)(void *arg, unsigned worker);  // in a worker that ends by itself, after its last task
-  uint64_t tasks_max;                            // no limit; else a worker ends after so many, and is replaced
+  // The same for workers of every kind, by registered tasks: each worker has an argument of its own, a copy of
+  // `init_argument` as it was at the creation, which finalize_task finds as init_task has left it.
+  const char *init_task, *finalize_task;  // not beside functions
+  const void *init_argument;
+  uint64_t init_size;          // that of the tasks' struct; of a bytes task as many as you like, and it has no result
+  uint64_t tasks_max;          // no limit; else a worker ends after so many, and is replaced
   uint64_t memory_max;         // no limit; else a worker that has more bytes of its own resident after a task, likewise
   int64_t age_max_ns;          // no limit; else one that is older, idle or after a task
   const uint16_t *processors;  // worker i works on the i-th, and so on from the first; NULL: where the creator may
@@ -79,9 +85,10 @@ struct shoal_pool_options {                 // zero: the default
   const struct shoal_pool_hooks_ *hooks_;  // ipc/work/pool_internal.h
 };
 
-// -ENOENT, -EEXIST the task; -EBADMSG its argument is larger than an element; -EUSERS the queue has too few consumers
-// for the workers and the pool itself; -EINVAL no task or no queue, or a
-// context that does not go; the errors of fork and of the segment.
+// -ENOENT, -EEXIST a task; -EBADMSG its argument is larger than an element, or not of init_size; -EUSERS the queue has
+// too few consumers for the workers and the pool itself; -EINVAL no task or no queue, an argument of no task or none of
+// one, functions beside init_task or finalize_task, or a context that does not go; the errors of fork and of the
+// segment.
 int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options *options,
                       struct shoal_pool **out) SHOAL_MUST_CHECK;
 

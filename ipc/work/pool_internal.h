@@ -93,17 +93,25 @@ struct shoal_pool_birth_ {
   } pool, queue, other;  // objects; `other`: the hooks'
   uint64_t tasks_max, memory_max;
   int64_t age_max_ns;
+  uint64_t init, finalize, init_size;  // shoal_task_word_, or 0
   uint32_t place, workers, incarnation, element_size, deliveries_max, reserved_;
   char name[SHOAL_NAME_MAX + 1];
   char task[128];
 };
-SHOAL_STATIC_ASSERT(sizeof(struct shoal_pool_birth_) == 312, "no holes");
+SHOAL_STATIC_ASSERT(sizeof(struct shoal_pool_birth_) == 336, "no holes");
 
 // ---- in a process ----
 struct shoal_pool_worker_ {  // who works there, as it knows itself
   struct shoal_pool *pool;
   unsigned place;
   uint32_t incarnation;  // workers started here before
+  void *argument;        // its copy of initial.argument; of a thread the creator's, to be freed when that has ended
+};
+
+struct shoal_initial_ {                      // what every worker begins and ends with
+  const struct shoal_task *init, *finalize;  // NULL: none
+  const void *argument;                      // behind the workers' places, in the pool's object
+  uint64_t size;
 };
 
 struct shoal_place_of_worker_ {
@@ -125,6 +133,7 @@ struct shoal_pool {
   struct shoal_queue *queue;
   struct shoal_queue *standing;  // the same one: through this handle the creator stands for workers that are dead
   const struct shoal_task *task;
+  struct shoal_initial_ initial;
   struct shoal_pool_options options;
   pid_t creator;
   unsigned workers, target;  // places; workers that are wanted
@@ -163,8 +172,18 @@ void shoal_place_signal_(struct shoal_pool *pool, unsigned i, int signal);  // S
 // How its workers start. -EINVAL: not so, or not on those processors; -ENOTSUP.
 int shoal_pool_choose_method_(struct shoal_pool *pool);
 
+// ---- pool_initial.c ----
+// What the options name; the argument is the caller's. The codes of shoal_pool_create.
+int shoal_initial_find_(const struct shoal_pool_options *options, struct shoal_initial_ *out);
+void shoal_initial_tell_(const struct shoal_pool *pool, struct shoal_pool_birth_ *birth);
+int shoal_initial_told_(const struct shoal_pool_birth_ *birth, struct shoal_pool *pool);
+// In a worker, before its first task and after its last, by function or by task. What the first answered; -ENOMEM.
+int shoal_initial_begin_(struct shoal_pool_worker_ *worker);
+void shoal_initial_end_(const struct shoal_pool_worker_ *worker);
+
 // ---- pool_worker.c ----
-// In a worker that is no copy: a pool as far as a worker needs one, and who it is. Opens what was told. Errors of that.
+// In a worker that is no copy: a pool as far as a worker needs one, and who it is. Opens what was told. Errors of that;
+// or it has refused.
 int shoal_pool_born_(const struct shoal_pool_birth_ *birth, struct shoal_pool **pool,
                      struct shoal_pool_worker_ *worker);
 // It cannot be one: breaks the pool, and answers the exit code.

@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -38,6 +39,7 @@ static void tell_birth(const struct shoal_pool *pool, unsigned i, struct shoal_p
   else b->queue = name_object(&pool->queue_object);
   snprintf(b->name, sizeof b->name, "%s", pool->name);
   snprintf(b->task, sizeof b->task, "%s", o->task ? o->task : "");
+  shoal_initial_tell_(pool, b);
 }
 
 static int start_process(struct shoal_pool *pool, unsigned i, const char *name) {
@@ -60,7 +62,8 @@ static int start_process(struct shoal_pool *pool, unsigned i, const char *name) 
 static int check_told(struct shoal_pool *pool) {
   const struct shoal_pool_options *o = &pool->options;
   if (o->init || o->finalize || o->failed)
-    return shoal_fail_(-EINVAL, "only fork has functions at the same address: init, finalize and failed need it");
+    return shoal_fail_(-EINVAL,
+                       "only fork has functions at the same address: not init, finalize, failed; see init_task");
   if (o->hooks_) return 0;
   void *memory = SHOAL_EMBEDS(pool->queue->wait.shm, struct shoal_queue_shm, wait);
   if (strlen(o->task) > SHOAL_TASK_NAME_MAX_ || !pool->queue->element_size || pool->queue->leased ||
@@ -119,7 +122,7 @@ int shoal_place_start_(struct shoal_pool *pool, unsigned i) {
   shoal_store64_relaxed(&shared->began_ns, 0);
   shoal_store32_relaxed(&shared->state, SHOAL_WORKER_STARTING_);
   shoal_store32_relaxed(&shared->live.word, 0);  // whose word it was is dead
-  place->worker = (struct shoal_pool_worker_){pool, i, place->incarnation};
+  place->worker = (struct shoal_pool_worker_){.pool = pool, .place = i, .incarnation = place->incarnation};
   int rc = shoal_pool_of_threads_(pool) ? start_thread(place, name) : start_process(pool, i, name);
   if (rc) return rc;
   place->is = SHOAL_PLACE_WORKING_;
@@ -178,6 +181,8 @@ static int thread_has_ended(struct shoal_place_of_worker_ *place, int *code) {
   if (shoal_thread_is_alive(&place->thread) || shoal_thread_join(&place->thread, SHOAL_FOREVER)) return 0;
   *code = 0;
   shoal_thread_close(&place->thread);
+  free(place->worker.argument);
+  place->worker.argument = NULL;
   return 1;
 }
 

@@ -119,12 +119,21 @@ static int work(const struct shoal_pool_worker_ *w) {
 
 // ---- its life ----
 
-int shoal_pool_refuse_(const struct shoal_pool_worker_ *w, int rc) {
+// Why it goes, for the creator, who looks when it has gone: the message where that of the next failure would be.
+static int go(const struct shoal_pool_worker_ *w, uint32_t state, int rc) {
   struct shoal_worker_shm *me = &w->pool->shared[w->place];
-  fprintf(stderr, "%s-%u: %s: %s\n", w->pool->name, w->place + 1, shoal_strerror(rc), shoal_reason());
+  struct shoal_worker_failure_shm *to = &me->failures[(shoal_load64_relaxed(&me->told) + 1) % 2];
+  uint64_t words[SHOAL_MESSAGE_WORDS_] = {0};
+  snprintf((char *)words, sizeof words, "%s", shoal_reason());
+  for (unsigned i = 0; i < SHOAL_MESSAGE_WORDS_; i++) shoal_store64_relaxed(&to->message[i], words[i]);
   shoal_store32_relaxed(&me->error, (uint32_t)rc);
-  shoal_store32_relaxed(&me->state, SHOAL_WORKER_REFUSED_);
+  shoal_store32_relaxed(&me->state, state);
   return 1;
+}
+
+int shoal_pool_refuse_(const struct shoal_pool_worker_ *w, int rc) {
+  fprintf(stderr, "%s-%u: %s: %s\n", w->pool->name, w->place + 1, shoal_strerror(rc), shoal_reason());
+  return go(w, SHOAL_WORKER_REFUSED_, rc);
 }
 
 // Who is woken then waits for a turn, and interrupts nobody: mostly it would be who gives it work. musl has no such
@@ -142,18 +151,14 @@ int shoal_pool_be_worker_(void *arg) {
   if (shoal_pool_of_threads_(pool) && pool->options.processor_count && shoal_place_bind_(pool, w->place))
     return shoal_pool_refuse_(w, -EINVAL);
   interrupt_nobody();
-  int rc = pool->options.init ? pool->options.init(pool->options.init_arg, w->place) : 0;
-  if (rc) {
-    shoal_store32_relaxed(&me->error, (uint32_t)rc);
-    shoal_store32_relaxed(&me->state, SHOAL_WORKER_INIT_FAILED_);
-    return 1;
-  }
+  int rc = shoal_initial_begin_(w);
+  if (rc) return go(w, SHOAL_WORKER_INIT_FAILED_, rc);
   shoal_store32_relaxed(&me->state, SHOAL_WORKER_READY_);
   rc = work(w);
   if (rc < 0) return shoal_pool_refuse_(w, rc);
   shoal_queue_leave(pool->queue, SHOAL_CONSUMER);
   shoal_queue_leave(pool->queue, SHOAL_PRODUCER);  // of a task that submitted: a thread's handle is the creator's
-  if (pool->options.finalize) pool->options.finalize(pool->options.init_arg, w->place);
+  shoal_initial_end_(w);
   // The last word: an exit without it, even with code 0, came from inside a task, and is a death. The creator reads it
   // after it has seen this process end.
   shoal_store32_relaxed(&me->state, (uint32_t)rc);
@@ -191,9 +196,10 @@ int shoal_pool_born_(const struct shoal_pool_birth_ *b, struct shoal_pool **out,
   pool->options.age_max_ns = b->age_max_ns;
   pool->options.deliveries_max = b->deliveries_max;
   snprintf(pool->name, sizeof pool->name, "%.*s", SHOAL_NAME_MAX, b->name);
-  *worker = (struct shoal_pool_worker_){pool, b->place, b->incarnation};
+  *worker = (struct shoal_pool_worker_){.pool = pool, .place = b->place, .incarnation = b->incarnation};
   *out = pool;
-  return 0;
+  rc = shoal_initial_told_(b, pool);
+  return rc ? shoal_pool_refuse_(worker, rc) : 0;
 }
 
 SHOAL_TASK(shoal_work_for_pool, struct shoal_pool_birth_) {

@@ -116,7 +116,7 @@ static void make_pool(uint32_t retries) {
   P.shared = (struct shoal_worker_shm *)(P.header + 1);
   P.options.hooks_ = &hooks;
   P.options.tasks_max = 1;
-  W = (struct shoal_pool_worker_){&P, 0, 0};
+  W = (struct shoal_pool_worker_){.pool = &P};
   submit();
 }
 static void end_pool(void) {
