@@ -108,7 +108,8 @@ static struct shoal_pool_hooks_ hooks;
 static void make_pool(uint32_t retries) {
   make_with((struct shoal_executor_options){.retries = retries});
   memset(&P, 0, sizeof P);
-  OK(shoal_object_create(S, NULL, "pool", sizeof *P.header + 3 * sizeof *P.shared, NULL, NULL, &P.object));
+  OK(shoal_object_create(S, NULL, "pool", sizeof *P.header + 3 * sizeof *P.shared + sizeof(struct small), NULL, NULL,
+                         &P.object));
   hooks = hooks_of_all;
   hooks.arg = X;
   P.seg = S, P.queue = X->queue, P.workers = 3;
@@ -136,12 +137,39 @@ static void with_one_too_many(void) {
   make_pool(3);
   shoal_store32_relaxed(&P.header->surplus, 1);
 }
-static void op_worker(void) { OK(shoal_pool_be_worker_(&W)); }
+// What they begin with: each with a copy of its own, before its first job.
+static const struct small START = {.in = 7};
+static uint32_t begun;
+static int is_worker;
+SHOAL_TASK(healing_begin, struct small) {
+  begun = arg->in++;
+  return 0;
+}
+SHOAL_TASK(healing_job_of_begun, struct small) {
+  CRASH_EXPECT(!is_worker || begun == START.in, "a worker runs a job, and has begun with %u", begun);
+  __atomic_fetch_add(&T->taken[arg->id], 1, __ATOMIC_SEQ_CST);
+  arg->out = 2 * arg->in;
+  return 0;
+}
+static void with_start(void) {
+  struct small p = {.id = ID, .in = 21};
+  make_pool(3);
+  shoal_future_cancel(&F, 0);
+  OK(shoal_future_release(&F));
+  OK(SHOAL_SUBMIT(X, healing_job_of_begun, &p, &F));
+  P.initial = (struct shoal_initial_){.init = &healing_begin_task_, .size = sizeof START};
+  P.initial.argument = memcpy(P.shared + 3, &START, sizeof START);
+}
+
+static void op_worker(void) {
+  is_worker = 1;
+  OK(shoal_pool_be_worker_(&W));
+}
 static void op_successor(void) {
   W.incarnation = 1;
   P.options.age_max_ns = 1;  // it waits for no more, if all is done
   shoal_store32_relaxed(&P.shared[0].live.word, 0);
-  OK(shoal_pool_be_worker_(&W));
+  op_worker();
 }
 static void check_recycled(void) {
   if (shoal_load32_relaxed(&P.shared[0].state) == SHOAL_WORKER_RECYCLED_)
@@ -164,6 +192,9 @@ POOL(recycled_age, "a worker is too old, and goes", .setup = with_age, .check = 
 POOL(retired, "a worker is one too many, and goes", .setup = with_one_too_many, .check = check_retired);
 static void have_repaired(void) { crash_survivor(repair); }
 POOL(pair_recycled, "pair, a worker that goes, then its successor", .kind = CRASH_PAIR, .setup = with_one_task_each,
+     .ready2 = have_repaired, .op2 = op_successor, .check = check_over);
+POOL(begun, "a worker begins with an argument", .setup = with_start, .check = check_over);
+POOL(pair_begun, "pair, a worker begins with an argument, then its successor", .kind = CRASH_PAIR, .setup = with_start,
      .ready2 = have_repaired, .op2 = op_successor, .check = check_over);
 
 // ---- who starts them is killed: with real processes ----
