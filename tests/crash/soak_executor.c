@@ -386,11 +386,9 @@ static void create(uint32_t which) {
   struct shoal_executor_options o = options_of(which);
   struct shoal_executor_info info = {0};
   struct era *e = &t->era[which];
-  char name[32], last[32];
+  char name[32];
   for (uint32_t n = which % 61; n; n--) soak_random();
-  name_of(which - 1, last);
   name_of(which, name);
-  (void)shoal_executor_unlink(seg, last);  // its creator may have been killed
   int rc = shoal_executor_create(seg, name, &o, &ex);
   SOAK_EXPECT(rc == 0, "create answered %d (%s)", rc, shoal_reason());
   if (rc) _exit(1);
@@ -428,6 +426,9 @@ static void next_creator(void) {
 }
 static void creator_ended(int status) {
   int killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  char name[32];
+  name_of(eras, name);
+  if (killed) (void)shoal_executor_unlink(seg, name);
   SOAK_EXPECT(killed || (WIFEXITED(status) && !WEXITSTATUS(status)), "a creator ended with %x", (unsigned)status);
 }
 static void look_at_creator(void) {
