@@ -1,10 +1,12 @@
-// tests/crash/soak_executor.c: executors, one after another. Callers submit, cancel, map and wait, and are killed by
-// the driver; each worker is killed at a random instant by its timer; creators shut down, terminate, or are killed.
+// tests/crash/soak_executor.c: executors, one after another. Callers submit, cancel, map, wait in every way, have jobs
+// begin after others and callbacks called, and are killed by the driver; each worker is killed at a random instant by
+// its timer; creators shut down, terminate, or are killed.
 //
 // The ledger has a record a job, written by whoever does something about it. Whatever dies: a job without retries has
-// begun once at most; cancelled before it began, never; everybody who asks is told the same end. If its executor was
-// shut down in order, each job whose submit had returned was done, or, without retries, fell with its worker. In the
-// end no cell and no block is anybody's, and no process is left.
+// begun once at most; cancelled before it began, never; everybody who asks is told the same end; a callback is called
+// once, when its job is over. If its executor was shut down in order, each job whose submit had returned was done, or,
+// without retries, fell with its worker; one after another, if that was done. In the end no cell and no block is
+// anybody's, and no process is left.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "ipc/queue/select.h"
 #include "ipc/work/map.h"
 #include "tests/crash/soak_ledger.h"
 
@@ -26,8 +29,9 @@
 #define MANY 24u
 #define RETRIES 62u
 
-enum { DONE = 1, FAILED, CANCELLED };            // record.end
-enum { ACKED = 1, UNBEGUN = 2, FORCED = 4 };     // record.flags: submit returned; a cancel did, and so did one by force
+enum { DONE = 1, FAILED, CANCELLED };  // record.end
+// record.flags: submit returned; a cancel did, and so did one by force; it fails; it is that of the record before it
+enum { ACKED = 1, UNBEGUN = 2, FORCED = 4, FAILING = 8, SECOND = 16 };
 enum { PLAIN, SLOW, FAILS, LONG, NESTS };        // job.kind
 enum { RUNNING, ORDERLY, EMPTIED, TERMINATED };  // era.fate
 
@@ -49,6 +53,7 @@ static uint32_t eras;
 
 struct job {
   uint32_t place, in, out, kind;
+  uint32_t second;  // of the job after it, whose place is the next: its result
 };
 struct large {
   struct job job;
@@ -62,16 +67,20 @@ struct bytes {  // some of it
 
 // ---- the ledger ----
 
-static uint32_t new_place(uint32_t era) {
-  uint64_t place = __atomic_fetch_add(&t->next, 1, __ATOMIC_SEQ_CST) % PLACES;  // full() ends the round long before
-  t->record[place].era = era;
+// The first of n.
+static uint32_t new_places(uint32_t era, uint32_t n) {
+  uint64_t place = __atomic_fetch_add(&t->next, n, __ATOMIC_SEQ_CST) % (PLACES - n);  // full() ends the round before
+  for (uint32_t i = 0; i < n; i++) t->record[place + i].era = era;
   return (uint32_t)place;
 }
+static uint32_t new_place(uint32_t era) { return new_places(era, 1); }
 static struct job new_job(uint32_t era) {
   static const uint32_t kinds[] = {PLAIN, PLAIN, PLAIN, SLOW, FAILS, NESTS, NESTS, LONG};
   uint32_t kind = kinds[soak_below(8)];
   if (kind == LONG && soak_below(8)) kind = PLAIN;
-  return (struct job){new_place(era), soak_below(1000), 0, kind};
+  struct job j = {new_places(era, 2), soak_below(1000), 0, kind, 0};
+  if (kind == FAILS) t->record[j.place].flags = FAILING;
+  return j;
 }
 static uint32_t answer_of(uint32_t in) { return 3 * in + 1; }
 static void flag(uint32_t place, uint8_t what) { __atomic_fetch_or(&t->record[place].flags, what, __ATOMIC_SEQ_CST); }
@@ -80,7 +89,9 @@ static const struct era *era_of(uint32_t place) { return &t->era[t->record[place
 static void expect_failure(uint32_t place, const struct shoal_failure *f) {
   const struct record *r = &t->record[place];
   switch (f->code) {
-    case -EDOM: SOAK_EXPECT(r->ended, "job %u failed by itself, and has not ended", place); break;
+    case -EDOM:  // or the one before it did
+      SOAK_EXPECT(r[r->flags & SECOND ? -1 : 0].ended, "job %u failed by itself, and has not ended", place);
+      break;
     case -ENOSPC: break;  // for what a job of bytes replies
     case -ETIMEDOUT: SOAK_EXPECT(era_of(place)->limited, "job %u has a time limit", place); break;
     case -ENOTRECOVERABLE:
@@ -127,6 +138,13 @@ static int run(struct job *j) {
 }
 SHOAL_TASK(small_job, struct job) { return run(arg); }
 SHOAL_TASK(large_job, struct large) { return run(&arg->job); }
+// After small_job, on what that came to; run again, it finds its argument as it was, but for the answer.
+SHOAL_TASK(second_job, struct job) {
+  struct job j = {arg->place + 1, arg->out, 0, PLAIN, 0};
+  int rc = run(&j);
+  arg->second = j.out;
+  return rc;
+}
 // Replies what it was given, with the answer; on the way to that, the half of it.
 SHOAL_BYTES_TASK(bytes_job) {
   struct job j;
@@ -153,7 +171,7 @@ SHOAL_TASK(index_job, struct indices) {
 // A task that submits another, and waits for it.
 static void nest(uint32_t era) {
   struct shoal_executor *ex = shoal_executor_current();
-  struct job j = {new_place(era), soak_below(1000), 0, PLAIN};
+  struct job j = {new_place(era), soak_below(1000), 0, PLAIN, 0};
   struct shoal_future f;
   struct shoal_failure failure = {.code = 0};
   if (SHOAL_SUBMIT(ex, small_job, &j, &f)) return;  // no cell is free, or it was terminated
@@ -169,7 +187,7 @@ static struct held {
   struct shoal_future f;
   uint32_t place;
   uint32_t bytes;  // 0: it is a struct
-  int is_large, given;
+  int is_large, given, is_second;
 } held[WINDOW];
 static uint32_t held_n;
 static uint32_t era;  // that of this process
@@ -205,6 +223,7 @@ static int get(uint32_t i, shoal_deadline deadline) {
                     : shoal_future_get(&h->f, &l, h->is_large ? sizeof l : sizeof l.job, &failure, deadline);
   if (rc == -EINVAL && h->given) return held[i] = held[--held_n], 0;  // whom it was given to has released it
   if (rc == 0) expect_answer(&l.job);
+  if (rc == 0 && h->is_second) SOAK_EXPECT(l.job.second == answer_of(l.job.out), "job %u: %u", h->place, l.job.second);
   if (told(h->place, rc, &failure)) drop(i);
   return rc;
 }
@@ -235,6 +254,72 @@ static void cancel(uint32_t i) {
   SOAK_EXPECT(rc == 0 || rc == -EALREADY || (rc == -EBUSY && !force) || (rc == -EINVAL && held[i].given),
               "cancel answered %d (%s)", rc, shoal_reason());
 }
+// A job that begins when this one is over; this one may be given up.
+static int then(uint32_t i) {
+  struct held *h = &held[held_n];
+  uint32_t place = held[i].place + 1;
+  if (held_n == WINDOW || held[i].is_large || held[i].bytes || held[i].is_second || held[i].given) return 0;
+  if (t->record[place].flags) return 0;  // it has, or had, one
+  *h = (struct held){.place = place, .is_second = 1};
+  flag(place, SECOND);
+  int nobody = soak_below(6) == 0, rc = SHOAL_THEN(&held[i].f, second_job, nobody ? NULL : &h->f);
+  if (rc) return refused(rc);
+  flag(place, ACKED);
+  held_n += !nobody;
+  if (soak_below(4) == 0) drop(i);
+  return 0;
+}
+
+// Callbacks, of this process and executor.
+static volatile uint32_t asked, called;
+static int threaded;  // a thread calls them, also when nothing runs any more
+static void call(const struct shoal_future *f, void *arg) {
+  uint32_t place = (uint32_t)(uintptr_t)arg;
+  struct shoal_failure failure = {.code = 0};
+  int rc = shoal_future_get(f, NULL, 0, &failure, SHOAL_TRY);
+  __atomic_fetch_add(&called, 1, __ATOMIC_SEQ_CST);
+  if (rc == -EPIPE || rc == -ENOTRECOVERABLE) return;  // nothing runs any more
+  if (rc != -EINVAL) (void)told(place, rc, &failure);  // else it was given up
+  SOAK_EXPECT(!soak_gave_up(rc), "job %u is not over, and its callback is called", place);
+}
+static void on_done(uint32_t i) {
+  int rc = shoal_future_on_done(&held[i].f, call, (void *)(uintptr_t)held[i].place);
+  SOAK_EXPECT(rc == 0 || (rc == -EINVAL && held[i].given), "on_done answered %d (%s)", rc, shoal_reason());
+  asked += rc == 0;
+}
+static int poll_callbacks(void) {
+  int rc = shoal_executor_poll(ex, soak_deadline());
+  return rc >= 0 || soak_gave_up(rc) ? 0 : refused(rc);
+}
+
+// As they complete: each once.
+static void completed(void) {
+  struct shoal_future f[WINDOW];
+  struct shoal_completed c;
+  uint32_t n = held_n, seen = 0;
+  unsigned i;
+  for (uint32_t k = 0; k < n; k++) f[k] = held[k].f;
+  int rc = shoal_completed_begin(&c, f, n);
+  SOAK_EXPECT(rc == 0, "completed_begin answered %d", rc);
+  while ((rc = shoal_completed_next(&c, &i, soak_deadline())) == 0) {
+    SOAK_EXPECT(i < n && !(seen >> i & 1), "future %u of %u is completed again", i, n);
+    SOAK_EXPECT(i < n && shoal_future_done(&f[i]), "future %u of %u is completed, and not over", i, n);
+    seen |= 1u << i;
+  }
+  if (rc == -ENOENT) SOAK_EXPECT(seen == (1u << n) - 1, "%x of %u are completed, and no more", seen, n);
+  else SOAK_EXPECT(soak_gave_up(rc) || rc == -EPIPE, "completed_next answered %d (%s)", rc, shoal_reason());
+  shoal_completed_end(&c);
+}
+static void select_one(void) {
+  struct shoal_case cases[WINDOW];
+  for (uint32_t i = 0; i < held_n; i++) cases[i] = shoal_on_future(&held[i].f);
+  int rc = shoal_select(cases, held_n, soak_deadline());
+  SOAK_EXPECT(rc >= 0 || soak_gave_up(rc), "select answered %d (%s)", rc, shoal_reason());
+  if (rc < 0 || cases[rc].result == -EPIPE) return;
+  SOAK_EXPECT(shoal_future_done(&held[rc].f), "select says %d, of a job that is not over", cases[rc].result);
+  (void)get((uint32_t)rc, SHOAL_TRY);
+}
+
 static void wait_any(void) {
   struct shoal_future f[WINDOW];
   for (uint32_t i = 0; i < held_n; i++) f[i] = held[i].f;
@@ -246,6 +331,7 @@ static void wait_any(void) {
 
 // To another caller, who releases it, too.
 static void give(uint32_t i) {
+  if (held[i].is_second) return;
   held[i].given = 1;
   t->mail[soak_below(MAIL)] = shoal_future_token(&held[i].f) | (uint64_t)era << 52;
 }
@@ -268,19 +354,38 @@ static int apply(void) {
   if (rc == 0) expect_answer(&j);
   return 0;
 }
+static void map_over(struct shoal_map *m, void *arg) {
+  SOAK_EXPECT(threaded || shoal_map_ready(m) == 1, "a map is not over, and its callback is called");
+  __atomic_fetch_add((uint32_t *)arg, 1, __ATOMIC_SEQ_CST);
+}
+// With a callback, which runs once, or, if the map is ended before, not.
+static int map_async(struct job *jobs, uint32_t n, struct shoal_failure *failure) {
+  uint32_t calls = 0;
+  struct shoal_map *m;
+  int rc = SHOAL_MAP_ASYNC(ex, small_job, jobs, n, soak_below(3), &m);
+  if (rc) return rc;
+  rc = shoal_map_on_done(m, map_over, &calls);
+  SOAK_EXPECT(rc == 0, "on_done answered %d (%s)", rc, shoal_reason());
+  rc = shoal_map_get(m, failure, soak_deadline());
+  (void)shoal_map_end(m);
+  SOAK_EXPECT(calls <= 1, "the callback of a map was called %u times", calls);
+  return rc;
+}
 static int map(void) {
   struct job jobs[MANY];
   struct shoal_failure failure = {.code = 0};
-  uint32_t n = 1 + soak_below(MANY);
-  for (uint32_t i = 0; i < n; i++) jobs[i] = (struct job){new_place(era), i, 0, PLAIN};
-  int rc = SHOAL_MAP(ex, small_job, jobs, n, &failure, soak_deadline());
+  uint32_t n = 1 + soak_below(MANY), how = soak_below(3);
+  for (uint32_t i = 0; i < n; i++) jobs[i] = (struct job){new_place(era), i, 0, PLAIN, 0};
+  int rc = how == 0   ? map_async(jobs, n, &failure)
+           : how == 1 ? SHOAL_MAP(ex, small_job, jobs, n, &failure, soak_deadline())
+                      : SHOAL_STARMAP(ex, small_job, jobs, n, &failure, soak_deadline());
   for (uint32_t i = 0; i < n && rc == 0; i++) ended(jobs[i].place, 0, NULL), expect_answer(&jobs[i]);
   return rc == 0 || rc == -EREMOTEIO || rc == -ECANCELED ? 0 : refused(rc);
 }
 static int next_item(void *left, void *item) {
   if (!*(uint32_t *)left) return 0;
   --*(uint32_t *)left;
-  *(struct job *)item = (struct job){new_place(era), soak_below(1000), 0, PLAIN};
+  *(struct job *)item = (struct job){new_place(era), soak_below(1000), 0, PLAIN, 0};
   return 1;
 }
 static int imap(void) {
@@ -300,9 +405,7 @@ static int imap(void) {
   return rc == -ENOENT ? 0 : refused(rc);
 }
 static int for_each(void) {
-  uint32_t n = 1 + soak_below(MANY), first = new_place(era);
-  for (uint32_t i = 1; i < n; i++)
-    if (new_place(era) != first + i) n = i;  // another had the next one; it stays unused
+  uint32_t n = 1 + soak_below(MANY), first = new_places(era, n);
   struct indices all = {.first = first};
   int rc = SHOAL_FOR_EACH(ex, index_job, &all, n, NULL, NULL, soak_deadline());
   for (uint32_t i = 0; i < n && rc == 0; i++)
@@ -312,7 +415,7 @@ static int for_each(void) {
 
 // 1: this executor takes no more.
 static int step(void) {
-  uint32_t what = soak_below(32), i = held_n ? soak_below(held_n) : 0;
+  uint32_t what = soak_below(38), i = held_n ? soak_below(held_n) : 0;
   if (held_n < WINDOW && (what < 12 || !held_n)) return submit();
   if (what < 18) return get(i, soak_deadline()) == -EPIPE;
   switch (what) {
@@ -325,6 +428,13 @@ static int step(void) {
     case 24: drop(i); return 0;
     case 25:
     case 26: cancel(i); return 0;
+    case 27:
+    case 28: return then(i);
+    case 29:
+    case 30: on_done(i); return 0;
+    case 31: return poll_callbacks();
+    case 32: completed(); return 0;
+    case 33: select_one(); return 0;
     default: return apply();
   }
 }
@@ -336,6 +446,8 @@ static void work(uint32_t id, int seat) {
     era = t->now;
     name_of(era, name);
     if (!era || shoal_executor_open(seg, name, &ex)) continue;
+    threaded = soak_below(4) == 0 && shoal_executor_callback_thread(ex) == 0;
+    asked = called = 0;
     while (!t->closing && !step()) continue;
     while (held_n) {
       uint32_t before = held_n;
@@ -343,8 +455,11 @@ static void work(uint32_t id, int seat) {
       SOAK_EXPECT(!soak_gave_up(rc), "waiting for ever answered %d", rc);
       if (held_n == before) drop(0);  // the creator has gone
     }
-    int rc = shoal_executor_detach(ex);
+    int rc = threaded ? 0 : shoal_executor_poll(ex, SHOAL_TRY);  // all are over, or given up
+    int is_last = rc >= 0;
+    rc = shoal_executor_detach(ex);
     SOAK_EXPECT(rc == 0, "detach answered %d (%s)", rc, shoal_reason());
+    if (is_last) SOAK_EXPECT(called == asked, "%u callbacks of %u were called", called, asked);
   }
   _exit(0);
 }
@@ -469,9 +584,14 @@ static void end_creator(void) {
   kill(creator, SIGKILL);
   waitpid(creator, NULL, 0);
 }
+// The one before it was not done, or, without retries, perhaps not.
+static int never_begins(const struct record *r) {
+  return !r[-1].ended || (r[-1].flags & (FAILING | UNBEGUN | FORCED)) || !t->era[r->era].retries;
+}
 // Its workers died with it in hand, one after another, or between claim and begin, and nobody was told.
 static int is_missing(const struct record *r, uint64_t place) {
   if (r->ended || r->end == FAILED || (r->begun && !t->era[r->era].retries)) return 0;
+  if ((r->flags & SECOND) && never_begins(r)) return 0;
   printf("  job %lu of executor %u has begun %u times, and not ended\n", place, r->era, r->begun);
   return 1;
 }
