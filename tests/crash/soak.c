@@ -281,10 +281,10 @@ static void usage(void) {
 
 int main(int argc, char **argv) {
   static const struct soak_room *const rooms[] = {
-      &soak_queue,    &soak_spsc,    &soak_ordered,   &soak_lock,      &soak_rlock,  &soak_rwlock,  &soak_seqlock,
-      &soak_once,     &soak_event,   &soak_condition, &soak_semaphore, &soak_items,  &soak_barrier, &soak_directory,
-      &soak_bytes,    &soak_packed,  &soak_pipe,      &soak_topic,     &soak_policy, &soak_growing, &soak_data,
-      &soak_executor, &soak_starter, &soak_mixed,     &soak_lines};
+      &soak_queue,    &soak_spsc,    &soak_ordered,   &soak_lock,       &soak_rlock,  &soak_rwlock,  &soak_seqlock,
+      &soak_once,     &soak_event,   &soak_condition, &soak_semaphore,  &soak_items,  &soak_barrier, &soak_directory,
+      &soak_bytes,    &soak_packed,  &soak_pipe,      &soak_topic,      &soak_policy, &soak_growing, &soak_data,
+      &soak_executor, &soak_starter, &soak_pool,      &soak_supervisor, &soak_mixed,  &soak_lines};
   static const struct option known[] = {
       {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'}, {"only", 1, NULL, 'o'}, {NULL, 0, NULL, 0}};
   enum { ROOMS = sizeof rooms / sizeof *rooms };

@@ -25,8 +25,8 @@ struct soak_room {
 };
 extern const struct soak_room soak_queue, soak_spsc, soak_ordered, soak_lock, soak_barrier, soak_rwlock, soak_directory,
     soak_rlock, soak_condition, soak_semaphore, soak_items, soak_event, soak_once, soak_seqlock, soak_bytes,
-    soak_packed, soak_data, soak_pipe, soak_topic, soak_policy, soak_growing, soak_executor, soak_starter, soak_mixed,
-    soak_lines;
+    soak_packed, soak_data, soak_pipe, soak_topic, soak_policy, soak_growing, soak_executor, soak_starter, soak_pool,
+    soak_supervisor, soak_mixed, soak_lines;
 void soak_closed_loop(double seconds);  // a driver of its own
 
 #define SOAK_WORKERS 16
