@@ -51,6 +51,9 @@ static int find(const struct shoal_queue *q, const struct message *m, void **dat
 
 static int is_keyed(const struct shoal_queue *q) { return q->slot_size == sizeof(struct shoal_keyed_message_shm); }
 static int64_t *key_in(void *slot) { return &((struct shoal_keyed_message_shm *)slot)->key; }
+static void tell_key(struct shoal_queue_op_ *op, const void *slot) {
+  if (is_keyed(op->q)) op->key = ((const struct shoal_keyed_message_shm *)slot)->key;
+}
 
 // What its slot says is never a block that it does not have: an older message's words are there still.
 static int fill_block(const struct shoal_queue_op_ *op, struct shoal_message_shm *shm) {
@@ -107,12 +110,14 @@ int shoal_message_fits_(struct shoal_queue_op_ *op, const void *slot, uint32_t *
   void *data;
   *in_block = (uint32_t)m.in_block;
   op->size = m.size;
+  tell_key(op, slot);
   if ((m.in_block || m.size > SHOAL_MESSAGE_INLINE) && find(op->q, &m, &data)) return damaged(m.size);
   return m.size > op->room ? -EMSGSIZE : 0;
 }
 
 int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing) {
   struct shoal_message_shm seen;
+  tell_key(op, slot);
   if (racing) slot = (shoal_copy_racing_(&seen, slot, sizeof seen), &seen);
   struct message m = look(slot);
   void *data = (void *)(uintptr_t)((const struct shoal_message_shm *)slot)->in.bytes;
@@ -233,6 +238,10 @@ int shoal_message_attach_(struct shoal_queue *q) {
 }
 
 static int has_no_bytes(const struct shoal_queue *q) { return q->element_size ? shoal_queue_misfit_(q, 0) : 0; }
+static int has_no_key(const struct shoal_queue *q) {
+  int rc = has_no_bytes(q);
+  return rc || is_keyed(q) ? rc : shoal_fail_(-EINVAL, "a key in a queue of kind %s", q->ops->name);
+}
 
 static int too_large(const struct shoal_queue *q, uint64_t size) {
   if (SHOAL_LIKELY(size <= q->message_max)) return 0;
@@ -288,8 +297,7 @@ int shoal_queue_send(struct shoal_queue *q, const void *data, uint64_t size, sho
 }
 int shoal_queue_send_key(struct shoal_queue *q, int64_t key, const void *data, uint64_t size, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .in = data, .size = size, .key = key};
-  int rc = has_no_bytes(q);
-  if (!rc && !is_keyed(q)) rc = shoal_fail_(-EINVAL, "a key in a queue of kind %s", q->ops->name);
+  int rc = has_no_key(q);
   return rc ? rc : send(&op, deadline);
 }
 
@@ -298,22 +306,36 @@ static int no_room(const struct shoal_queue_op_ *op) {
   return shoal_fail_(-EMSGSIZE, "a message of %llu bytes for a buffer of %llu", (unsigned long long)op->size,
                      (unsigned long long)op->room);
 }
-static int copy_out(struct shoal_queue_op_ *op, uint32_t holds, int (*attempt)(void *), uint64_t *size,
+// `key` NULL: it is not asked for.
+static int copy_out(struct shoal_queue_op_ *op, uint32_t holds, int (*attempt)(void *), int64_t *key, uint64_t *size,
                     shoal_deadline deadline) {
-  int rc = has_no_bytes(op->q);
+  int rc = key ? has_no_key(op->q) : has_no_bytes(op->q);
   if (SHOAL_UNLIKELY(rc)) return rc;
   rc = shoal_queue_run_(op, SHOAL_CONSUMER, holds, attempt, deadline);
-  if (rc == 0 || rc == -EMSGSIZE) *size = op->size;
+  if (rc == 0 || rc == -EMSGSIZE) {
+    *size = op->size;
+    if (key) *key = op->key;
+  }
   return SHOAL_UNLIKELY(rc == -EMSGSIZE) ? no_room(op) : rc;
 }
 int shoal_queue_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .out = buffer, .room = capacity};
-  return copy_out(&op, keeps(q), q->attempt.recv, size, deadline);
+  return copy_out(&op, keeps(q), q->attempt.recv, NULL, size, deadline);
+}
+int shoal_queue_recv_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
+                         shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .out = buffer, .room = capacity};
+  return copy_out(&op, keeps(q), q->attempt.recv, key, size, deadline);
 }
 int shoal_queue_peek_bytes(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size,
                            shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .out = buffer, .room = capacity};
-  return copy_out(&op, 0, shoal_queue_peek_once_, size, deadline);
+  return copy_out(&op, 0, shoal_queue_peek_once_, NULL, size, deadline);
+}
+int shoal_queue_peek_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
+                         shoal_deadline deadline) {
+  struct shoal_queue_op_ op = {.q = q, .out = buffer, .room = capacity};
+  return copy_out(&op, 0, shoal_queue_peek_once_, key, size, deadline);
 }
 
 int shoal_queue_reserve_bytes(struct shoal_queue *q, uint64_t size, struct shoal_loan *loan, shoal_deadline deadline) {

@@ -60,6 +60,9 @@ int shoal_queue_send_key(struct shoal_queue *q, int64_t key, const void *data, u
 // -EAGAIN or -ETIMEDOUT, -EPIPE, -EUSERS, -EBADMSG; -EMSGSIZE it has more than `capacity`, *size says how many, and is
 // still the next to be received; -EPROTO it was damaged, and is gone.
 int shoal_queue_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size, shoal_deadline deadline);
+// The same of kind PRIORITY, and *key is told with *size. -EINVAL: another kind, and nothing is taken.
+int shoal_queue_recv_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
+                         shoal_deadline deadline);
 // Several of them: as many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL:
 // n is 0. -EMSGSIZE: one of them is more than the segment can ever hold, none was sent. DROP_NEWEST: how many went in,
 // 0..n; the others are dropped.
@@ -73,6 +76,8 @@ int shoal_queue_recv_n(struct shoal_queue *q, struct iovec *messages, uint32_t n
 // lock.
 int shoal_queue_peek_bytes(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size,
                            shoal_deadline deadline);
+int shoal_queue_peek_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
+                         shoal_deadline deadline);  // and its key, as recv_key
 // A place for a message of up to `size` bytes, at 8 bytes; above 48 bytes at 16, from 4096 bytes on at a page.
 // loan->size may be made smaller before the commit (larger: -EINVAL), loan->key set. Errors as send (DROP_NEWEST:
 // -EAGAIN).

@@ -26,9 +26,12 @@ int shoal_queue_put_packed(struct shoal_queue *q, shoal_deadline deadline, const
   va_end(args);
   return rc;
 }
+static int has_no_key(const struct shoal_queue *q) {
+  return q->kind == SHOAL_QUEUE_PRIORITY ? 0 : shoal_fail_(-EINVAL, "a key in a queue that is sorted by none");
+}
 int shoal_queue_put_packed_key(struct shoal_queue *q, int64_t key, shoal_deadline deadline, const char *format, ...) {
   va_list args;
-  if (q->kind != SHOAL_QUEUE_PRIORITY) return shoal_fail_(-EINVAL, "a key in a queue that is sorted by none");
+  if (has_no_key(q)) return -EINVAL;
   va_start(args, format);
   int rc = put(q, key, deadline, format, args);
   va_end(args);
@@ -47,7 +50,7 @@ static int copy(struct shoal_packed *m, const void *data, uint64_t size) {
   return 0;
 }
 // Unpacked from the copy: what another process writes into the message meanwhile is not seen.
-static int get(struct shoal_queue *q, shoal_deadline deadline, struct shoal_packed *m, const char *format,
+static int get(struct shoal_queue *q, int64_t *key, shoal_deadline deadline, struct shoal_packed *m, const char *format,
                va_list args) {
   struct shoal_loan loan;
   if (q->element_size) return shoal_fail_(-EBADMSG, "elements of %u bytes, no byte messages", q->element_size);
@@ -58,15 +61,26 @@ static int get(struct shoal_queue *q, shoal_deadline deadline, struct shoal_pack
     rc = copy(m, loan.data, loan.size);
   } while (rc == 0 && q->joinable && !shoal_queue_is_still_(q, &loan));  // else the release says it
   if (rc == 0) rc = shoal_vunpack(m->data, m->size, format, args);
-  if (rc == 0) return shoal_queue_got_(q, &loan);
-  shoal_queue_not_got_(q, &loan);
+  if (rc) return shoal_queue_not_got_(q, &loan), rc;
+  int64_t of = loan.key;
+  rc = shoal_queue_got_(q, &loan);
+  if (rc == 0 && key) *key = of;
   return rc;
 }
 int shoal_queue_get_packed(struct shoal_queue *q, shoal_deadline deadline, struct shoal_packed *m, const char *format,
                            ...) {
   va_list args;
   va_start(args, format);
-  int rc = get(q, deadline, m, format, args);
+  int rc = get(q, NULL, deadline, m, format, args);
+  va_end(args);
+  return rc;
+}
+int shoal_queue_get_packed_key(struct shoal_queue *q, int64_t *key, shoal_deadline deadline, struct shoal_packed *m,
+                               const char *format, ...) {
+  va_list args;
+  if (has_no_key(q)) return -EINVAL;
+  va_start(args, format);
+  int rc = get(q, key, deadline, m, format, args);
   va_end(args);
   return rc;
 }
@@ -86,7 +100,7 @@ int shoal_pipe_recv_packed(struct shoal_pipe *p, shoal_deadline deadline, struct
   va_list args;
   if (!p->in) return shoal_pipe_one_way_(p, SHOAL_CONSUMER);
   va_start(args, format);
-  int rc = get(p->in, deadline, m, format, args);
+  int rc = get(p->in, NULL, deadline, m, format, args);
   va_end(args);
   return rc;
 }

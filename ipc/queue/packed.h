@@ -43,6 +43,9 @@ int shoal_queue_put_packed_key(struct shoal_queue *q, int64_t key, shoal_deadlin
 // with recv. FIFO, LIFO, PRIORITY under a lease: -ETIMEDOUT, as a get there (ipc/queue/queue.h, KINDS).
 int shoal_queue_get_packed(struct shoal_queue *q, shoal_deadline deadline, struct shoal_packed *m, const char *format,
                            ...) SHOAL_MUST_CHECK;
+// The same of kind PRIORITY, and *key is what it was put with. -EINVAL: another kind.
+int shoal_queue_get_packed_key(struct shoal_queue *q, int64_t *key, shoal_deadline deadline, struct shoal_packed *m,
+                               const char *format, ...) SHOAL_MUST_CHECK;
 
 // The same through a pipe of byte messages, with the codes of shoal_pipe_reserve, _receive too. -EPERM: not a direction
 // of this end.

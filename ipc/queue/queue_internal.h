@@ -21,11 +21,11 @@ struct shoal_queue_op_ {  // one call
   uint64_t size;           // of a byte message: sent, or received
   uint64_t room;           // at `out`
   uint32_t fits;           // 1: what has no room there is not to be received
-  int64_t key;             // of one to be sent, kind PRIORITY
+  int64_t key;             // of it, kind PRIORITY
   void *block;             // what a message to be sent lies in; NULL: short enough for its slot
   struct iovec *messages;  // of several: `n`, of which the first `done` have gone
   int rc;                  // of a peek: what it came to
-  uint64_t *got;           // of a select: where its user wants the size
+  struct shoal_case *of;   // of a select: where its user is told size and key
 };
 
 enum shoal_queue_end_ { SHOAL_COMMIT_, SHOAL_CANCEL_, SHOAL_RELEASE_, SHOAL_RETURN_ };

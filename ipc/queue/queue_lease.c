@@ -291,6 +291,7 @@ int shoal_queue_recv_leased_(void *arg) {
   op->fits = 1;
   while (!(rc = op->q->ops->receive_leased(op))) {
     op->size = op->loan.size;
+    op->key = op->loan.key;
     if (op->size > op->room) return shoal_queue_unreceive_(op), -EMSGSIZE;
     if (op->size) memcpy(op->out, op->loan.data, op->size);
     ended = shoal_queue_ended_(op, SHOAL_RELEASE_, 1);

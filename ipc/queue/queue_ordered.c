@@ -287,6 +287,7 @@ static int look_at(struct shoal_queue_op_ *op) {
   if (q->element_size || !(q->leased || op->fits)) return 0;
   if (shoal_message_resolve_(q, &loan)) return -EPROTO;
   op->size = loan.size;
+  op->key = loan.key;
   if (op->fits && loan.size > op->room) return -EMSGSIZE;
   if (q->leased) op->loan = loan;
   return 0;

@@ -150,6 +150,7 @@ static int recv_and_keep(void *arg) {
     rc = op->q->attempt.receive(op);
     if (rc) return rc;
     op->size = op->loan.size;
+    op->key = op->loan.key;
     if (op->size > op->room) return shoal_queue_unreceive_(op), -EMSGSIZE;
     if (op->size) memcpy(op->out, op->loan.data, op->size);
   } while (!shoal_queue_is_still_(op->q, &op->loan));

@@ -45,7 +45,7 @@ static int send_now(void *arg) {
 static int recv_now(void *arg) {
   struct shoal_queue_op_ *op = arg;
   int rc = op->q->attempt.recv(op);
-  if (rc == 0 || rc == -EMSGSIZE) *op->got = op->size;
+  if (rc == 0 || rc == -EMSGSIZE) *op->of->got = op->size, op->of->key = op->key;
   return rc;
 }
 
@@ -58,7 +58,7 @@ static attempt_fn attempt_of(const struct shoal_select_ *s, const struct shoal_c
   if (shoal_case_is_bytes_(c)) return gets ? recv_now : send_now;
   return gets ? c->queue->attempt.get : c->queue->attempt.put;
 }
-static void op_of(const struct shoal_select_ *s, const struct shoal_case *c, uint32_t me, union shoal_select_op_ *op) {
+static void op_of(const struct shoal_select_ *s, struct shoal_case *c, uint32_t me, union shoal_select_op_ *op) {
   if (is_topic(c)) {
     op->topic = (struct shoal_topic_op_){.t = c->topic, .me = me, .in = c->element, .out = c->element};
     return;
@@ -71,7 +71,7 @@ static void op_of(const struct shoal_select_ *s, const struct shoal_case *c, uin
                                        .size = c->size,
                                        .room = c->size,
                                        .key = c->key,
-                                       .got = c->got};
+                                       .of = c};
 }
 // list_op_pending stays there until the next one: it is restored when the select ends.
 static void point_at(const struct shoal_case *c) {
@@ -119,7 +119,7 @@ static int try_topic(void *op) {
   int rc = source->queue.attempt(op);
   return rc == -EAGAIN && shoal_topic_group_is_barred_(source->queue.op.topic.t) ? -ETIMEDOUT : rc;
 }
-static int try_counted(struct shoal_select_ *s, const struct shoal_case *c) {
+static int try_counted(struct shoal_select_ *s, struct shoal_case *c) {
   union shoal_select_op_ op;
   int me = role_of(c);
   if (me < 0) return s->n == 1 && !s->can_sleep ? me : bar(s, me);
@@ -191,7 +191,7 @@ static int is_bare(const struct shoal_case *c) {
 }
 
 static int try_once(struct shoal_select_ *s, uint32_t i) {
-  const struct shoal_case *c = &s->cases[i];
+  struct shoal_case *c = &s->cases[i];
   struct shoal_semaphore_op_ permit = {.s = c->semaphore};
   if (is_counted(c)) return try_counted(s, c);
   if (c->kind == SHOAL_CASE_EVENT) return shoal_event_is_set(c->event) ? 0 : -EAGAIN;

@@ -106,7 +106,7 @@ struct shoal_case {  // private memory; made by the functions below
   const struct shoal_word_source_ *source;  // of `element`
   void *element;                            // where a get, or recv, goes; what a put, or send, takes is only read
   uint64_t size;   // of the element, 0: whatever the queue's is; of the message, or of the buffer
-  int64_t key;     // of a send to kind PRIORITY
+  int64_t key;     // of a send to kind PRIORITY; of a recv there the message's, told with *got
   uint64_t *got;   // of a recv: where the message's size goes
   uint32_t ready;  // shoal_select_ready: 1
   int fd;          // or pid; or -EPERM: the pipe has no such direction
@@ -138,7 +138,7 @@ SHOAL_INLINE struct shoal_case shoal_on_get(struct shoal_queue *q, void *element
 SHOAL_INLINE struct shoal_case shoal_on_put(struct shoal_queue *q, const void *element) {
   return shoal_on_queue_(SHOAL_CASE_PUT, q, (void *)(uintptr_t)element, 0);
 }
-// Byte messages, as shoal_queue_recv and _send (kind PRIORITY: with key 0).
+// Byte messages, as shoal_queue_recv (kind PRIORITY: the case's `key` is the message's then) and _send (with key 0).
 SHOAL_INLINE struct shoal_case shoal_on_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size) {
   struct shoal_case c = shoal_on_queue_(SHOAL_CASE_RECV, q, buffer, capacity);
   c.got = size;

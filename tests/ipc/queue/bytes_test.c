@@ -11,7 +11,8 @@
 //   of two under
 //     a lease one receives the message and the other is told; a look takes nothing
 //   8 batches: as many as go, none of them lost or doubled; a message without room ends them and stays
-//   9 first, last, smallest key first, growing: as elements are, for messages in slots and in blocks
+//   9 first, last, smallest key first, growing: as elements are, for messages in slots and in blocks; who receives one,
+//   or looks at it, is told its key
 #include "ipc/queue/message.h"
 
 #include <pthread.h>
@@ -1209,6 +1210,63 @@ static void test_the_smallest_key_first(void **state) {
   unmake(q);
 }
 
+// In the slot and in a block, whatever becomes of what was received; without room, too.
+static void test_a_recv_tells_the_key(void **state) {
+  (void)state;
+  const struct shoal_queue_options policies[] = {{.capacity = 4},
+                                                 {.capacity = 4, .joinable = 1},
+                                                 {.capacity = 4, .lease_ns = UINT64_C(60000000000)},
+                                                 {.capacity = 4, .joinable = 1, .delivery_max = 2},
+                                                 {.capacity = 4, .overflow = SHOAL_OVERFLOW_DROP_OLDEST}};
+  for (unsigned p = 0; p < sizeof policies / sizeof *policies; p++) {
+    struct shoal_queue_options o = policies[p];
+    o.kind = SHOAL_QUEUE_PRIORITY;
+    make_segment(0);
+    struct shoal_queue *q = make_with(o);
+    for (uint64_t size = 20; size < 200; size += 100) {
+      const int64_t keys[] = {INT64_MIN, -1, INT64_MAX};
+      char data[200] = "", buffer[200];
+      uint64_t is = 0;
+      int64_t key = 3;
+      assert_int_equal(shoal_queue_recv_key(q, &key, buffer, size, &is, SHOAL_TRY), -EAGAIN);
+      assert_int_equal(shoal_queue_peek_key(q, &key, buffer, size, &is, SHOAL_TRY), -EAGAIN);
+      assert_true(key == 3 && is == 0);
+      for (unsigned i = 3; i--;) assert_int_equal(shoal_queue_send_key(q, keys[i], data, size, SHOAL_TRY), 0);
+      for (unsigned i = 0; i < 3; i++) {
+        key = 3;
+        assert_int_equal(shoal_queue_peek_key(q, &key, NULL, 0, &is, SHOAL_TRY), -EMSGSIZE);
+        assert_true(key == keys[i] && is == size);
+        key = 3;
+        assert_int_equal(shoal_queue_peek_key(q, &key, buffer, size, &is, SHOAL_TRY), 0);
+        assert_true(key == keys[i] && is == size);
+        key = 3;
+        assert_int_equal(shoal_queue_recv_key(q, &key, buffer, size - 1, &is, SHOAL_TRY), -EMSGSIZE);
+        assert_true(key == keys[i] && is == size);
+        key = 3;
+        assert_int_equal(shoal_queue_recv_key(q, &key, buffer, size, &is, SHOAL_FOREVER), 0);
+        assert_true(key == keys[i] && is == size);
+        if (o.joinable) assert_int_equal(shoal_queue_task_done(q), 0);
+      }
+    }
+    unmake(q);
+  }
+}
+static void test_a_key_is_refused_where_there_is_none(void **state) {
+  (void)state;
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind < SHOAL_QUEUE_PRIORITY; kind++) {
+    struct shoal_queue *q = make(kind, 4);
+    char buffer[8];
+    uint64_t is = 0;
+    int64_t key = 3;
+    assert_int_equal(send_filled(q, 8, 1, SHOAL_TRY), 0);
+    assert_int_equal(shoal_queue_recv_key(q, &key, buffer, sizeof buffer, &is, SHOAL_TRY), -EINVAL);
+    assert_int_equal(shoal_queue_peek_key(q, &key, buffer, sizeof buffer, &is, SHOAL_TRY), -EINVAL);
+    assert_true(key == 3 && is == 0);
+    recv_filled(q, 8, 1);
+    unmake(q);
+  }
+}
+
 static void test_grows(void **state) {
   (void)state;
   for (uint32_t kind = SHOAL_QUEUE_FIFO; kind <= SHOAL_QUEUE_PRIORITY; kind++) {
@@ -1261,6 +1319,8 @@ int main(void) {
       cmocka_unit_test(test_batches),
       cmocka_unit_test(test_last_in_first_out),
       cmocka_unit_test(test_the_smallest_key_first),
+      cmocka_unit_test(test_a_recv_tells_the_key),
+      cmocka_unit_test(test_a_key_is_refused_where_there_is_none),
       cmocka_unit_test(test_grows),
   };
   watchdog(280);

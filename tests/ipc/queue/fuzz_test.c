@@ -204,11 +204,15 @@ static void move_batch(struct shoal_queue *q, void *bytes, uint64_t size, int ge
 }
 static void move_bytes(struct shoal_queue *q, uint32_t which) {
   uint64_t n = below(3) ? below(100) : below(6000), size;
+  int64_t key;
   void *bytes = calloc(1, n ? n : 1);
   CHECK(bytes);
   switch (which % 8) {
-    case 1:
-    case 3: (void)shoal_queue_recv(q, bytes, n, &size, soon()); break;
+    case 1: (void)shoal_queue_recv(q, bytes, n, &size, soon()); break;
+    case 3:
+      (void)(q->kind == SHOAL_QUEUE_PRIORITY ? shoal_queue_recv_key(q, &key, bytes, n, &size, soon())
+                                             : shoal_queue_recv(q, bytes, n, &size, soon()));
+      break;
     case 4: (void)shoal_queue_peek_bytes(q, bytes, n, &size, soon()); break;
     case 5:
     case 6: move_batch(q, bytes, n, which % 2); break;

@@ -91,13 +91,18 @@ static void test_the_smallest_key_comes_first(void **state) {
   static const int order[] = {4, 1, 2, 0, 3};
   struct shoal_queue *q = make(SHOAL_QUEUE_PRIORITY);
   int n;
+  int64_t key = 5;
   for (int lap = 0; lap < 2; lap++) {
     for (int i = 0; i < 4; i++) assert_int_equal(shoal_queue_put_packed_key(q, keys[i], SHOAL_TRY, "[i]", i), 0);
     assert_int_equal(shoal_queue_put_packed_key(q, 1, SHOAL_TRY, "[i]", 9), -EAGAIN);
     for (int i = 1; i < 5; i++) {
-      assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "[i]", &n), 0);
+      assert_int_equal(shoal_queue_get_packed_key(q, &key, SHOAL_TRY, &m, "s", NULL, NULL), -EBADMSG);
+      assert_int_equal(key, i == 1 ? 5 : keys[order[i - 1]]);
+      assert_int_equal(shoal_queue_get_packed_key(q, &key, SHOAL_TRY, &m, "[i]", &n), 0);
       assert_int_equal(n, order[i]);
+      assert_int_equal(key, keys[order[i]]);
     }
+    key = 5;
   }
   assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i]", 2), 0);  // with key 0
   assert_int_equal(shoal_queue_put_packed_key(q, INT64_MIN, SHOAL_TRY, "[i]", 4), 0);
@@ -111,6 +116,9 @@ static void test_the_smallest_key_comes_first(void **state) {
     q = make(kind);
     assert_int_equal(shoal_queue_put_packed_key(q, 1, SHOAL_TRY, "[i]", 1), -EINVAL);
     assert_string_equal(shoal_reason(), "a key in a queue that is sorted by none");
+    assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "i", 1), 0);
+    assert_int_equal(shoal_queue_get_packed_key(q, &key, SHOAL_TRY, &m, "i", &n), -EINVAL);
+    assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "i", &n), 0);
     unmake(q);
   }
 }
