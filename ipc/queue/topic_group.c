@@ -139,12 +139,15 @@ static int try_claim(struct shoal_topic_op_ *op, uint32_t g, uint64_t cursor, ui
   return -EAGAIN;
 }
 
-static void miss(const struct shoal_topic *t, uint32_t g, uint64_t cursor, uint64_t at, int64_t ahead) {
+// 0: nobody has missed so much; what says so is damaged.
+static int miss(const struct shoal_topic *t, uint32_t g, uint64_t cursor, uint64_t at, int64_t ahead) {
   uint64_t n = shoal_topic_missed_(t, at, ahead);
-  if (!advance(t, g, &cursor, cursor_of(at + n, 0, 0))) return;
+  if (n >= POSITIONS / 2) return 0;
+  if (!advance(t, g, &cursor, cursor_of(at + n, 0, 0))) return 1;
   shoal_add64_relaxed(&t->group[g].missed, n);
   shoal_add64_relaxed(&t->shm->missed, n);
   shoal_topic_passed_(t);
+  return 1;
 }
 
 #define TRIES_MAX 1000u  // without a free entry, or a stray: somebody has damaged them
@@ -161,7 +164,7 @@ int shoal_topic_group_next_(struct shoal_topic_op_ *op, uint32_t g) {
     uint32_t state = shoal_slot_state_(c);
     if (ahead < 0) return -EAGAIN;
     if (ahead > 0 || (drops(t, g) && shoal_topic_oldest_(t) > at)) {
-      miss(t, g, cursor, at, ahead);
+      if (!miss(t, g, cursor, at, ahead)) return -EAGAIN;
     } else if (state == SHOAL_TOPIC_WRITING_) {
       if (!shoal_role_is_dead(&t->wait, shoal_slot_owner_(c))) return -EAGAIN;
       shoal_topic_skip_(t, &claim, c);
