@@ -31,6 +31,7 @@ static struct {
   void *linked;                // the calling thread's robust list, as it was then
   int64_t start_ns;            // of each script, as of the image
   int64_t until_ns;            // when the call that runs is to be over; 0: nothing has begun
+  int64_t late_ns;             // how late its next sleep ends
 } stage;
 
 static int64_t now_ns = INT64_C(3600) * 1000000000;
@@ -100,9 +101,12 @@ static void restore(void) {
 // ---- in place of core ----
 
 // Nobody else is there to wake this thread, and time is what the script's calls spend: a sleep lasts until its
-// deadline, and takes none. So a wait that never ends is seen at once, by the clock.
+// deadline, and takes none. So a wait that never ends is seen at once, by the clock. The sleeps of a call end ever
+// later, as on a busy machine: who sleeps for a millisecond at a time, in doubt, would try some hundred thousand times
+// in a second that costs nothing.
 #define READ_NS 100                      // what a look at the clock costs
 #define SLEEP_NS 10000                   // what a sleep costs at least
+#define LATE_NS (SHOAL_RECHECK_NS / 4)   // at most
 #define GRACE_NS (3 * SHOAL_RECHECK_NS)  // some calls wait a second for who is stopped inside, try or not
 
 static void spend(int64_t ns) {
@@ -111,7 +115,8 @@ static void spend(int64_t ns) {
 }
 static int sleep_until(shoal_deadline deadline) {
   FUZZ_CHECK(!shoal_deadline_is_forever(deadline));  // only who is woken looks again
-  if (deadline.ns > now_ns) spend(deadline.ns - now_ns);
+  if (deadline.ns > now_ns) spend(deadline.ns - now_ns + stage.late_ns);
+  stage.late_ns = stage.late_ns < LATE_NS / 2 ? 2 * stage.late_ns + SLEEP_NS : LATE_NS;
   return -ETIMEDOUT;
 }
 
@@ -196,6 +201,7 @@ static void mend_list(void) {
 int stage_left(const struct script *s) {
   mend_list();
   stage.until_ns = now_ns;
+  stage.late_ns = 0;
   return script_left(s);
 }
 
