@@ -81,11 +81,14 @@ uint64_t shoal_topic_missed_(const struct shoal_topic *t, uint64_t at, int64_t a
   return ahead > 0 ? (uint64_t)ahead << t->shift : 1;  // nobody has wanted what is gone: it is damaged
 }
 
-static void miss(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat, uint64_t at, int64_t ahead) {
+// 0: nobody has missed so much; what says so is damaged.
+static int miss(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat, uint64_t at, int64_t ahead) {
   uint64_t n = shoal_topic_missed_(t, at, ahead);
+  if (n > INT64_MAX) return 0;
   shoal_add64_relaxed(&seat->missed, n);
   shoal_add64_relaxed(&t->shm->missed, n);
   move(t, seat, at + n);
+  return 1;
 }
 
 // Nobody waits for it: it holds on for the time of the reading, unless it comes too late.
@@ -111,7 +114,7 @@ static int next_alone(struct shoal_topic_op_ *op, struct shoal_topic_seat_shm *s
     } else if (ahead == 0 && state != SHOAL_TOPIC_FULL_) {
       move(t, seat, at + 1);
     } else if (ahead > 0 || (drops(seat) && (op->look ? shoal_topic_oldest_(t) > at : !pin(t, seat, at)))) {
-      miss(t, seat, at, ahead);
+      if (!miss(t, seat, at, ahead)) return -EAGAIN;
     } else if (op->look) {
       return 0;
     } else {
