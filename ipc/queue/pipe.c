@@ -66,7 +66,7 @@ static uint32_t owner_of(const struct shoal_queue *q, int side) {
 // Who has just taken it is nobody's to wait for, and not seen yet.
 static int expected(struct shoal_eventcount_view *view, int side) {
   const struct shoal_queue *q = shoal_queue_of_(view);
-  // [K2] pairs with [K3] of ipc/queue/queue_spsc.c
+  // [K2] pairs with [K3] of ipc/queue/queue_spsc.c, [K4]
   shoal_process_id_ keeper = shoal_keeper_(shoal_load64_acquire(q->keeper[side]));
   if (!keeper) return owner_of(q, side) != 0;
   return !shoal_process_gone_(keeper);
@@ -178,21 +178,23 @@ static int is_busy(const struct shoal_queue *q, int side) {
 static int is_taken(struct shoal_queue *q, int side) { return owner_of(q, side) && !shoal_role_known(&q->wait, side); }
 static int has_none(struct shoal_queue *q, int side) { return !q || is_taken(q, side); }
 
-// `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, its keeper is nobody, and
-// stays that.
+// `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, it is its taker's.
 static void keep(struct shoal_queue *q, int side, shoal_process_id_ who) {
-  if (!q) return;
-  // before the look at who has it: [K3] of ipc/queue/queue_spsc.c
-  uint64_t old = shoal_load64_acquire(q->keeper[side]);
-  // [K1] pairs with [A5] of sync/eventcount.h: who sees us gone from the role sees who is to come
-  if (!is_taken(q, side)) shoal_cas64_acq_rel(q->keeper[side], &old, shoal_keeper_next_(old, who));  // [K1]
+  int kept = !q;
+  while (!kept) {
+    // before the look at who has it: [K3] of ipc/queue/queue_spsc.c
+    uint64_t old = shoal_load64_acquire(q->keeper[side]);
+    if (is_taken(q, side)) return;
+    // [K1] pairs with [A5] of sync/eventcount.h: who sees us gone from the role sees who is to come
+    kept = shoal_cas64_acq_rel(q->keeper[side], &old, shoal_keeper_next_(old, who));  // [K1]
+  }
 }
 
 int shoal_pipe_unlink(struct shoal_segment *seg, const char *name) {
   return shoal_object_remove_typed(seg, name, "pipe:");
 }
 
-static int detach(struct shoal_pipe **p) {
+int shoal_pipe_detach_(struct shoal_pipe **p) {
   struct shoal_pipe *mine = *p;
   if (is_busy(mine->out, SHOAL_PRODUCER) || is_busy(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
@@ -208,19 +210,23 @@ static int detach(struct shoal_pipe **p) {
   return 0;
 }
 
-int shoal_pipe_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
-                       uint32_t side, struct shoal_pipe **out) {
+int shoal_pipe_look_(struct shoal_segment *seg, const char *name, uint32_t element_size, uint32_t side,
+                     struct shoal_pipe **out) {
   struct shoal_object object;
-  struct shoal_pipe *p;
   char family[SHOAL_TYPE_MAX + 1];
   if (side > 1) return shoal_fail_(-EINVAL, "a pipe has ends 0 and 1, not %u", side);
   type_of(element_size, family);
   int rc = shoal_object_open(seg, name, family, &object);
-  if (!rc) rc = attach_ends(seg, &object, element_size, side, 1, &p);
+  return rc ? rc : attach_ends(seg, &object, element_size, side, 1, out);
+}
+int shoal_pipe_open_as(struct shoal_segment *seg, const char *name, const char *type, uint32_t element_size,
+                       uint32_t side, struct shoal_pipe **out) {
+  struct shoal_pipe *p;
+  int rc = shoal_pipe_look_(seg, name, element_size, side, &p);
   if (rc) return rc;
   rc = shoal_queue_type_differs_((p->out ? p->out : p->in)->shm->type, type);
   if (rc) {
-    (void)detach(&p);
+    (void)shoal_pipe_detach_(&p);
     return rc;
   }
   keep(p->out, SHOAL_PRODUCER, shoal_process_self_());
@@ -246,7 +252,7 @@ int shoal_pipe_close(struct shoal_pipe **p) {
     if (mine->in) shoal_queue_close(mine->in);
     if (mine->in && !is_busy(mine->in, SHOAL_CONSUMER)) drain(mine->in);
   }
-  return detach(p);
+  return shoal_pipe_detach_(p);
 }
 
 // Of another process's thread, or kept by that process.
@@ -270,7 +276,7 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
   keep(mine->out, SHOAL_PRODUCER, heir);
   keep(mine->in, SHOAL_CONSUMER, heir);
   shoal_store32_relaxed(&mine->use->given, 1);  // a child comes to hold what it has inherited with its first use only
-  return detach(p);
+  return shoal_pipe_detach_(p);
 }
 
 // Who has not this direction leaves none, and keeps none.
@@ -283,6 +289,24 @@ int shoal_pipe_leave(struct shoal_pipe *p) {
   leave(p->out, SHOAL_PRODUCER);
   leave(p->in, SHOAL_CONSUMER);
   return 0;
+}
+
+// [K4] pairs with [K2]: what the dead kept nobody keeps
+static int bury_keeper(struct shoal_queue *q, int side) {
+  uint64_t word = shoal_load64_relaxed(q->keeper[side]);
+  shoal_process_id_ keeper = shoal_keeper_(word);
+  if (!keeper || !shoal_process_gone_(keeper)) return 0;
+  return shoal_cas64_acq_rel(q->keeper[side], &word, shoal_keeper_next_(word, 0));  // [K4]
+}
+int shoal_pipe_reap_keepers_(struct shoal_pipe *p) {
+  int n = 0;
+  for (int i = 0; i < 2; i++) {
+    struct shoal_queue *q = i ? p->in : p->out;
+    int ended = q ? bury_keeper(q, SHOAL_PRODUCER) + bury_keeper(q, SHOAL_CONSUMER) : 0;
+    if (ended) shoal_eventcount_ring(q->wait.shm);
+    n += ended;
+  }
+  return n;
 }
 
 // ---- directions ----

@@ -121,6 +121,12 @@ struct shoal_pipe_info {
 };
 // A snapshot, by any thread of a process that has the end open; waits for nobody. 0.
 int shoal_pipe_info(struct shoal_pipe *p, struct shoal_pipe_info *out);
+// For tools. As shoal_pipe_open, and nothing of the end becomes this process's; the handle is freed by detach.
+int shoal_pipe_look_(struct shoal_segment *seg, const char *name, uint32_t element_size, uint32_t side,
+                     struct shoal_pipe **out) SHOAL_MUST_CHECK;
+int shoal_pipe_detach_(struct shoal_pipe **p);
+// What the dead keep, of both ends, nobody does: who waits for them is told. How many.
+int shoal_pipe_reap_keepers_(struct shoal_pipe *p);
 
 // ---- in the segment ----
 struct shoal_pipe_shm {

@@ -678,6 +678,44 @@ static void one_way_orphaned(void) {
 PIPE(open_orphaned, "open an end of a dead one, another takes it and dies, goes on", .kind = CRASH_RESUMED, .times = 8,
      .setup = one_way_orphaned, .prepare = warm, .op = op_open_1, .stopped = idle_1, .check = taker_dies);
 
+// A dead keeper's end is nobody's once somebody has said so: who sleeps is told at once, and who opens it meanwhile is
+// its keeper all the same.
+static void opens(int i) {
+  (void)i;
+  op_open_1();
+  T->word[TURN]++;
+}
+static void one_way_kept(void) {
+  one_way_empty();
+  crash_actor(opens, 0);
+  CRASH_UNTIL(T->word[TURN], "nobody opens the end");
+}
+static void one_way_kept_by_the_dead(void) {
+  one_way_kept();
+  crash_kill(0);
+}
+static void keeper_dies(void) {
+  receiver_asleep();
+  crash_kill(0);
+}
+static void op_bury(void) { (void)shoal_pipe_reap_keepers_(P[0]); }
+static void check_buried(void) {
+  if (!crash_victim_finished()) look_again();
+  fixture_told(1);
+  crash_kill(1);
+  goes_on();
+}
+static void check_kept(void) {
+  CRASH_EXPECT(shoal_keeper_(shoal_load64_relaxed(&P[0]->shm->keeper[1][SHOAL_PRODUCER])),
+               "it was opened, and nobody keeps it");
+  goes_on();
+}
+PIPE(bury, "end what a dead one kept, the receiver asleep", .setup = one_way_kept, .prepare = warm,
+     .ready = keeper_dies, .op = op_bury, .check = check_buried);
+PIPE(open_buried, "open an end that a dead one kept, which is ended meanwhile, goes on", .kind = CRASH_RESUMED,
+     .times = 8, .setup = one_way_kept_by_the_dead, .prepare = warm, .op = op_open_1, .stopped = op_bury,
+     .check = check_kept);
+
 // An heir waits until the end is its own, or nobody's.
 static void heir(int i) {
   (void)i;

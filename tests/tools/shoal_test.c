@@ -11,7 +11,8 @@
 // - repair says what of the heap is of the dead, damaged, or led to by nothing, and says damaged what it cannot mend,
 //   each time; killed in the middle of an allocation, nothing is left; a million blocks of the living, or no memory to
 //   look, hide nothing
-// - who sleeps at a queue, a topic or a pipe is counted; of pipes and of locks in values repair says what it leaves
+// - who sleeps at a queue, a topic or a pipe is counted; show says who keeps an end of a pipe, and repair ends what the
+//   dead had or kept of it, and says of locks in values that it leaves them
 // - a look that is killed leaves whole JSON, a stranger's file among the segments of top, a killed child a doctor that
 //   says so
 // - bench measures, and says so as JSON
@@ -616,42 +617,72 @@ static void test_repair(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
-// An end of a pipe, and the lock of a value.
+// An end of a pipe, used or only kept, and the lock of a value.
 static void leave_others(struct shoal_segment *seg) {
   struct shoal_pipe *p;
   struct shoal_array a;
   MUST(shoal_pipe_open(seg, "p", 0, 0, &p) == 0 && shoal_pipe_send(p, "x", 1, SHOAL_TRY) == 0);
+  MUST(shoal_pipe_open(seg, "kept", 0, 0, &p) == 0 && shoal_pipe_open(seg, "one way", 0, 1, &p) == 0);
   MUST(shoal_value_open(seg, "v", "int", 4, &a) == 0 && shoal_array_acquire(&a, SHOAL_TRY) == 0);
   kill(getpid(), SIGKILL);
 }
-static void test_repair_tells_what_it_leaves(void **state) {
+static void test_repair_of_what_else_the_dead_had(void **state) {
   (void)state;
-  const char *name = test_name("leaves");
+  const char *name = test_name("others");
+  static const char *const names[] = {"p", "kept", "one way"};
   struct shoal_segment *seg;
-  struct shoal_pipe *ends[2];
+  struct shoal_pipe *ends[3][2];
   struct shoal_array a;
+  char target[160], keeper[64], got[8];
+  uint64_t size;
   int status;
   assert_ok(shoal_segment_create(name, &small, &seg));
-  assert_ok(shoal_pipe_create(seg, "p", &(struct shoal_pipe_options){.capacity = 8, .duplex = 1}, ends));
+  for (uint32_t i = 0; i < 3; i++) {
+    struct shoal_pipe_options o = {.capacity = 8, .duplex = i < 2};
+    assert_ok(shoal_pipe_create(seg, names[i], &o, ends[i]));
+  }
   assert_ok(shoal_value_create(seg, "v", "int", 4, NULL, &a));
   struct run *r = tool("repair", name);
   assert_has(r, "Nothing is to be done.");
+  snprintf(target, sizeof target, "%s/kept", name);
+  snprintf(keeper, sizeof keeper, "\"sender_keeper_0\":%d", (int)getpid());
+  assert_has(tool("show", "--json", target), keeper);
   pid_t pid = fork_child();
   if (pid == 0) leave_others(seg);
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  snprintf(keeper, sizeof keeper, "\"sender_keeper_0\":%d", (int)pid);
+  assert_has(tool("show", "--json", target), keeper);
+  uint64_t before = sum_of(name);
   for (int yes = 0; yes < 2; yes++) {
+    char done[160];
+    const char *word = yes ? "repaired" : "would be";
     r = yes ? tool("repair", "--yes", "--json", name) : tool("repair", "--json", name);
     assert_status(r, 0);
     assert_json(r);
-    assert_has(r, "\"name\":\"p\",\"type\":\"pipe:bytes\",\"action\":\"left\",\"dead\":2");
+    snprintf(done, sizeof done, "\"name\":\"p\",\"type\":\"pipe:bytes\",\"action\":\"%s\",\"roles_freed\":2}", word);
+    assert_has(r, done);
+    snprintf(done, sizeof done, "\"name\":\"kept\",\"type\":\"pipe:bytes\",\"action\":\"%s\",\"keepers_freed\":2}",
+             word);
+    assert_has(r, done);
+    snprintf(done, sizeof done, "\"name\":\"one way\",\"type\":\"pipe:bytes\",\"action\":\"%s\",\"keepers_freed\":1}",
+             word);
+    assert_has(r, done);
     assert_has(r, "\"name\":\"v\",\"type\":\"value\",\"action\":\"left\"");
+    assert_true(yes || sum_of(name) == before);
   }
+  assert_null(strstr(tool("repair", "--json", name)->out, "pipe:bytes"));  // once
+  assert_has(tool("show", "--json", target), "\"sender_keeper_0\":0");
+  assert_ok(shoal_pipe_recv(ends[0][1], got, sizeof got, &size, SHOAL_TRY));
+  assert_int_equal(shoal_pipe_recv(ends[0][1], got, sizeof got, &size, SHOAL_FOREVER), -EPIPE);
+  assert_int_equal(shoal_pipe_recv(ends[1][1], got, sizeof got, &size, SHOAL_FOREVER), -EPIPE);
+  assert_int_equal(shoal_pipe_recv(ends[2][0], got, sizeof got, &size, SHOAL_FOREVER), -EPIPE);
+  assert_ok(shoal_pipe_send(ends[1][0], "x", 1, SHOAL_TRY));  // whoever has it open may take it
+  assert_ok(shoal_pipe_recv(ends[1][1], got, sizeof got, &size, SHOAL_FOREVER));
   assert_has(tool("repair", "--yes", "--locks", name), "made_consistent=1");
   assert_ok(shoal_array_acquire(&a, SHOAL_TRY));  // and not -EOWNERDEAD
   assert_ok(shoal_array_release(&a));
-  assert_ok(shoal_pipe_close(&ends[0]));
-  assert_ok(shoal_pipe_close(&ends[1]));
+  for (int i = 0; i < 6; i++) assert_ok(shoal_pipe_close(&ends[i / 2][i % 2]));
   assert_ok(shoal_value_close(seg, &a));
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
@@ -1142,7 +1173,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_counts_are_told),
       cmocka_unit_test(test_top_shows_what_workers_run),
       cmocka_unit_test(test_repair),
-      cmocka_unit_test(test_repair_tells_what_it_leaves),
+      cmocka_unit_test(test_repair_of_what_else_the_dead_had),
       cmocka_unit_test(test_repair_of_a_full_segment),
       cmocka_unit_test(test_repair_beside_a_busy_directory),
       cmocka_unit_test(test_repair_of_a_damaged_heap),

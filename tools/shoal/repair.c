@@ -69,25 +69,21 @@ static int repair_topic(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   rc = shoal_topic_detach(t);
   return freed < 0 ? freed : rc;
 }
-static uint64_t dead_at(const struct shoal_queue *q) {
-  uint64_t dead = 0;
-  for (uint32_t r = 1; q && r <= q->wait.count[0] + q->wait.count[1]; r++)
-    dead += (uint64_t)shoal_role_is_dead(&q->wait, r);
-  return dead;
-}
-// Who opens an end keeps it; so it is looked at in a copy, which this child's end closes.
 static int repair_pipe(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_pipe *p;
-  seg_t *copy;
-  (void)seg, (void)locks;
-  int rc = shoal_segment_look(row->segment, &copy);
-  if (rc == 0) rc = shoal_pipe_open(copy, o->name, (uint32_t)strtoul(strchr(o->type, ':') + 1, NULL, 10), 0, &p);
+  (void)locks;
+  int rc = shoal_pipe_look_(seg, o->name, (uint32_t)strtoul(strchr(o->type, ':') + 1, NULL, 10), 0, &p);
   if (rc) return rc;
-  uint64_t dead = dead_at(p->out) + dead_at(p->in);
-  if (!dead) return 0;
-  tool_add(row, FIELD_NUMBER, "dead", dead);
-  tool_add_text(row, FIELD_TEXT, "left", "who had an end died: the other end hears of it with its next call");
-  return 0;
+  int roles = 0, freed = 0;
+  for (int i = 0; i < 2 && freed >= 0; i++) {
+    struct shoal_queue *q = i ? p->in : p->out;
+    freed = q ? shoal_role_reap(&q->wait) : 0;
+    if (freed > 0) roles += freed;
+  }
+  did(row, "roles_freed", (uint64_t)roles);
+  did(row, "keepers_freed", (uint64_t)shoal_pipe_reap_keepers_(p));
+  rc = shoal_pipe_detach_(&p);
+  return freed < 0 ? freed : rc;
 }
 static int repair_executor(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_executor *ex;
@@ -238,7 +234,8 @@ static const struct argp argp = {
     parse,
     "SEGMENT[/OBJECT]",
     "Undoes what the dead have left in a segment - their places, half-made objects, memory, what they had claimed of "
-    "queues - at once instead of when somebody needs it, and says what. The living go on meanwhile; nothing that they "
+    "queues, ends of pipes that they had, or were still to use - at once instead of when somebody needs it, and says "
+    "what. The living go on meanwhile; nothing that they "
     "have is touched. Dicts, lists and the like are mended by their next user.",
     children,
     NULL,

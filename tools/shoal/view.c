@@ -262,7 +262,6 @@ static int view_topic(seg_t *look, object_t *o, row_t *row) {
   return 0;
 }
 
-static uint64_t keeper(uint32_t pid) { return pid == (uint32_t)getpid() ? 0 : pid; }  // to open makes one a keeper
 static void view_way(row_t *row, const struct shoal_pipe_way_ *way, unsigned end) {
   static const char *const keys[2][6] = {
       {"depth_0", "capacity_0", "sender_0", "receiver_1", "sender_keeper_0", "receiver_keeper_1"},
@@ -272,13 +271,13 @@ static void view_way(row_t *row, const struct shoal_pipe_way_ *way, unsigned end
   number(row, keys[end][1], way->capacity);
   flag(row, keys[end][2], way->sender);
   flag(row, keys[end][3], way->receiver);
-  number(row, keys[end][4], keeper(way->sender_keeper));
-  number(row, keys[end][5], keeper(way->receiver_keeper));
+  number(row, keys[end][4], way->sender_keeper);
+  number(row, keys[end][5], way->receiver_keeper);
 }
 static int view_pipe(seg_t *look, object_t *o, row_t *row) {
   struct shoal_pipe *p;
   struct shoal_pipe_info i = {0};
-  int rc = shoal_pipe_open(look, o->name, element_size_of(o), 0, &p);
+  int rc = shoal_pipe_look_(look, o->name, element_size_of(o), 0, &p);
   if (rc || (rc = shoal_pipe_info(p, &i))) return rc;
   text(row, "state", i.out.closed || i.in.closed ? "closed" : i.out.size || i.in.size ? "filled" : "empty");
   number(row, "depth", i.out.size + i.in.size);
