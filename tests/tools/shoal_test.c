@@ -13,6 +13,7 @@
 //   look, hide nothing
 // - who sleeps at a queue, a topic or a pipe is counted; show says who keeps an end of a pipe, and repair ends what the
 //   dead had or kept of it, and says of locks in values that it leaves them
+// - beside what cannot be looked at, top listens to its keys, shows what it knew, and says what it waits for
 // - a look that is killed leaves whole JSON, a stranger's file among the segments of top, a killed child a doctor that
 //   says so
 // - bench measures, and says so as JSON
@@ -425,6 +426,70 @@ static void test_top_on_a_terminal(void **state) {
   await_text(terminal, "only");
   press(terminal, "q");
   while (read(terminal, &(char[4096]){0}, 4096) > 0) continue;  // until it has closed its end
+  assert_int_equal(status_of(pid), 0);
+  close(terminal);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static char state_of(pid_t pid) {
+  char path[64], text[512] = "";
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  const char *end = n > 0 ? strrchr(text, ')') : NULL;
+  return end ? end[2] : 0;
+}
+// One of its looks, in the middle of it.
+static pid_t stop_a_look(pid_t top) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)top, (int)top);
+  for (;; sched_yield()) {
+    char text[16] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && read(fd, text, sizeof text - 1) >= 0);
+    close(fd);
+    pid_t look = (pid_t)atoi(text);
+    if (!look || kill(look, SIGSTOP)) continue;
+    char is;
+    while ((is = state_of(look)) != 'T' && is && is != 'Z') sched_yield();
+    if (is == 'T') return look;
+  }
+}
+// However late a loaded machine is, once of a few times the answer comes before the look is given up.
+static void test_top_beside_a_look_that_does_not_end(void **state) {
+  (void)state;
+  const char *name = test_name("stopped");
+  struct shoal_segment *seg;
+  struct winsize size = {.ws_row = 200, .ws_col = 160};
+  int terminal, answered = 0;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill(seg);
+  fflush(NULL);
+  pid_t pid = forkpty(&terminal, NULL, NULL, &size);
+  if (pid == 0) {
+    setenv("TERM", "xterm", 1);
+    execl(tool_path, "shoal", "top", "-i", "0.01", "-f", name, (char *)NULL);
+    _exit(127);
+  }
+  assert_true(pid > 0);
+  await_text(terminal, "a barrier");
+  for (int i = 0; i < 10 && !answered; i++) {
+    pid_t look = stop_a_look(pid);
+    await_text(terminal, "looking at ");
+    press(terminal, "\n");  // of the first of them, as it was known
+    await_text(terminal, "parties");
+    answered = state_of(look) == 'T';
+    press(terminal, "\033");
+    await_text(terminal, "an event");
+    await_text(terminal, "busy, or damaged");
+  }
+  assert_true(answered);
+  stop_a_look(pid);
+  press(terminal, "q");
+  while (read(terminal, &(char[4096]){0}, 4096) > 0) continue;
   assert_int_equal(status_of(pid), 0);
   close(terminal);
   assert_ok(shoal_segment_unlink(name));
@@ -1168,6 +1233,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_stat_and_watch),
       cmocka_unit_test(test_top_in_a_pipe),
       cmocka_unit_test(test_top_on_a_terminal),
+      cmocka_unit_test(test_top_beside_a_look_that_does_not_end),
       cmocka_unit_test(test_top_tells_what_it_cannot_look_at),
       cmocka_unit_test(test_top_scrolls),
       cmocka_unit_test(test_counts_are_told),

@@ -185,6 +185,8 @@ static void look(struct work *w) {
 
 struct listening {
   unsigned what;
+  tool_wait_fn *wait;  // NULL: by poll
+  void *arg;
   uint32_t next;  // object
   int rc, error;  // of `each`; of the segment
   int ended, resumed, late;
@@ -195,8 +197,10 @@ struct listening {
 static int read_all(struct listening *l, int fd, void *to, size_t n) {
   for (char *at = to; n;) {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int ready = poll(&p, 1, l->late ? -1 : l->what & LOOK_HASTY ? HASTY_MS : PATIENCE_MS);
-    if (ready < 0 && errno == EINTR) continue;
+    int ms = l->late ? -1 : l->what & LOOK_HASTY ? HASTY_MS : PATIENCE_MS;
+    int ready = l->wait ? l->wait(fd, ms, l->begun.kind == ROW_BEGUN ? &l->begun : NULL, l->arg) : poll(&p, 1, ms);
+    if (ready == -ECANCELED) l->rc = ready;
+    if (ready < 0 && !l->rc && errno == EINTR) continue;
     if (ready == 0) l->late = 1;
     if (ready == 0 && l->what & LOOK_FOR_GOOD) {
       fprintf(stderr, "shoal: %s is busy: waiting for who has it, perhaps a stopped process\n",
@@ -277,10 +281,14 @@ static int look_from(struct listening *l, const char *segment, const char *objec
 
 int tool_look(const char *segment, const char *object, unsigned what,
               int (*each)(const struct tool_row *row, void *arg), void *arg) {
+  return tool_look_and(segment, object, what, each, NULL, arg);
+}
+int tool_look_and(const char *segment, const char *object, unsigned what,
+                  int (*each)(const struct tool_row *row, void *arg), tool_wait_fn *wait, void *arg) {
   struct listening *l = calloc(1, sizeof *l);
   if (!l) return shoal_fail_(-ENOMEM, "private memory");
   int rc = 0;
-  l->what = what;
+  l->what = what, l->wait = wait, l->arg = arg;
   while (rc == 0 && !l->ended && !l->rc) rc = look_from(l, segment, object, each, arg);
   if (rc == 0) rc = l->rc;
   free(l);

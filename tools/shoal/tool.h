@@ -99,6 +99,11 @@ enum {
 // `object` if it is not ""; until it answers other than 0, and answers that. 0, or why it could not be looked at.
 int tool_look(const char *segment, const char *object, unsigned what,
               int (*each)(const struct tool_row *row, void *arg), void *arg);
+// The same for who has other things to do while nothing is told: `wait` answers 1 once `fd` can be read, 0 after `ms`,
+// -ECANCELED to end the look. `at`: the object that is being looked at; NULL: none yet.
+typedef int tool_wait_fn(int fd, int ms, const struct tool_row *at, void *arg);
+int tool_look_and(const char *segment, const char *object, unsigned what,
+                  int (*each)(const struct tool_row *row, void *arg), tool_wait_fn *wait, void *arg);
 
 // ---- output ----
 // A JSON writer: commas and quotes by itself. Bytes that are no UTF-8 become lone surrogates, as Python's

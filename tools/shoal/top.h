@@ -20,8 +20,10 @@ struct top {
   uint64_t count;
   int sort;
   char filter[64];
-  struct top_rows now, before;
-  struct top_shown *shown;  // objects, filtered and sorted
+  struct top_rows now, before, next;  // next: of the look that goes on
+  tool_wait_fn *wait;                 // while it has nothing to tell; NULL: nothing else is to be done
+  char looking[SHOAL_NAME_MAX + 1];   // the segment
+  struct top_shown *shown;            // objects, filtered and sorted
   size_t n_shown, room_shown;
   size_t selected;  // of these
   size_t workers;   // that run something
@@ -30,7 +32,8 @@ struct top {
   struct tool_target chosen;
 };
 
-// Looks at all segments. 0, -ENOMEM, or why /dev/shm could not be read.
+// Looks at all segments; until then `now` and `before` are what they were. 0, -ENOMEM, -ECANCELED (`wait`), or why
+// /dev/shm could not be read.
 int top_look(struct top *t);
 void top_arrange(struct top *t);                                     // `shown`, by sort and filter
 int top_is_worker(const struct top *t, const struct tool_row *row);  // that passes the filter

@@ -8,7 +8,7 @@
 // ---- looking ----
 
 static int keep(const struct tool_row *row, void *arg) {
-  struct top_rows *rows = arg;
+  struct top_rows *rows = &((struct top *)arg)->next;
   if (rows->n == rows->room) {
     size_t room = rows->room ? 2 * rows->room : 32;
     struct tool_row *more = realloc(rows->row, room * sizeof *more);
@@ -19,12 +19,13 @@ static int keep(const struct tool_row *row, void *arg) {
   return 0;
 }
 // Why it cannot be looked at: in its own row, if that has been told.
-static int keep_why(struct top_rows *rows, size_t from, const struct shoal_segment_file *f, int rc, const char *why) {
+static int keep_why(struct top *t, size_t from, const struct shoal_segment_file *f, int rc, const char *why) {
+  struct top_rows *rows = &t->next;
   if (rows->n == from) {
     struct tool_row *row = calloc(1, sizeof *row);
     if (!row) return shoal_fail_(-ENOMEM, "private memory");
     snprintf(row->segment, sizeof row->segment, "%.*s", SHOAL_NAME_MAX, f->name);
-    int kept = keep(row, rows);
+    int kept = keep(row, t);
     free(row);
     if (kept) return kept;
   }
@@ -34,12 +35,13 @@ static int keep_why(struct top_rows *rows, size_t from, const struct shoal_segme
 }
 // One that has gone meanwhile is left out.
 static int each(const struct shoal_segment_file *f, void *arg) {
-  struct top_rows *rows = arg;
-  size_t from = rows->n;
-  if (f->error) return keep_why(rows, from, f, f->error, f->reason);
-  int rc = tool_look(f->name, "", LOOK_SEGMENT | LOOK_OBJECTS | LOOK_WORKERS | LOOK_HASTY, keep, rows);
-  if (rc == 0 || rc == -ENOENT || rc == -ENOMEM) return rc == -ENOMEM ? rc : 0;
-  return keep_why(rows, from, f, rc, shoal_reason());
+  struct top *t = arg;
+  size_t from = t->next.n;
+  if (f->error) return keep_why(t, from, f, f->error, f->reason);
+  snprintf(t->looking, sizeof t->looking, "%.*s", SHOAL_NAME_MAX, f->name);
+  int rc = tool_look_and(f->name, "", LOOK_SEGMENT | LOOK_OBJECTS | LOOK_WORKERS | LOOK_HASTY, keep, t->wait, t);
+  if (rc == -ENOMEM || rc == -ECANCELED) return rc;
+  return rc == 0 || rc == -ENOENT ? 0 : keep_why(t, from, f, rc, shoal_reason());
 }
 
 static int by_name(const void *a, const void *b) {
@@ -73,22 +75,26 @@ int64_t top_busy(const struct top *t, const struct tool_row *row, int *least) {
   return busy ? (int64_t)busy->number : t->now.at - (int64_t)number(row, "seen_ns");
 }
 int top_look(struct top *t) {
+  t->next.n = 0;
+  t->next.at = shoal_now_ns();
+  int rc = shoal_segment_list(each, t);
+  if (rc == 0) rc = sort(&t->next);
+  if (rc) return rc;
   struct top_rows old = t->before;
   t->before = t->now;
-  t->now = old;
-  t->now.n = 0;
-  t->now.at = shoal_now_ns();
-  int rc = shoal_segment_list(each, &t->now);
-  if (rc == 0) rc = sort(&t->now);
+  t->now = t->next;
+  t->next = old;
   for (size_t i = 0; i < t->now.n; i++)
     if (t->now.row[i].kind == ROW_WORKER) note_since(t, &t->now.row[i]);
-  return rc;
+  return 0;
 }
 void top_free(struct top *t) {
   free(t->now.row);
   free(t->now.sorted);
   free(t->before.row);
   free(t->before.sorted);
+  free(t->next.row);
+  free(t->next.sorted);
   free(t->shown);
 }
 

@@ -1,10 +1,13 @@
 // `shoal top` on a terminal.
 #include <locale.h>
 #include <ncurses.h>
+#include <poll.h>
 #include <string.h>
 
 #include "core/deadline.h"
 #include "tools/shoal/top.h"
+
+enum { SOON_MS = 200, AGAIN_MS = 300 };  // until it says at what it looks; until what was bad is bad again
 
 struct painting {
   int y, from;  // the next line; how many are scrolled away
@@ -25,7 +28,8 @@ static void find(const char *text, int selected, void *arg) {
   p->y++;
 }
 
-static void redraw(struct top *t) {
+// `looking`: at what it looks, and hears nothing; NULL: all is known.
+static void redraw(struct top *t, const char *looking) {
   struct painting p = {0, 0}, at = {0, 0};
   top_draw(t, find, &at);
   p.from = at.from > LINES - 3 ? at.from - (LINES - 3) : 0;  // so that what is selected is seen
@@ -34,8 +38,10 @@ static void redraw(struct top *t) {
   p.from += t->scroll;
   erase();
   attron(A_BOLD);
-  mvprintw(0, 0, "shoal top  every %.1f s  by %s%s%s   q quit  s sort  / filter  arrows  enter  esc back",
-           (double)t->interval / 1e9, top_sort_name(t->sort), *t->filter ? "  only " : "", t->filter);
+  mvprintw(0, 0, "shoal top  every %.1f s  by %s%s%s   %s%s", (double)t->interval / 1e9, top_sort_name(t->sort),
+           *t->filter ? "  only " : "", t->filter,
+           looking ? "looking at " : "q quit  s sort  / filter  arrows  enter  esc back",
+           looking ? tool_clean(looking) : "");
   attroff(A_BOLD);
   top_draw(t, paint, &p);
   refresh();
@@ -85,6 +91,35 @@ static int press(struct top *t, int key) {
   return 0;
 }
 
+// An object that has not answered the last time is not waited for as long again.
+static int is_known_bad(const struct top *t, const struct tool_row *at) {
+  for (size_t i = 0; at && i < t->now.n; i++) {
+    const struct tool_row *row = &t->now.row[i];
+    if (row->kind == ROW_OBJECT && row->error && strcmp(row->name, at->name) == 0 &&
+        strcmp(row->segment, at->segment) == 0)
+      return 1;
+  }
+  return 0;
+}
+// While the look has nothing to tell, the screen shows what was known, and keys are listened to.
+static int attend(int fd, int ms, const struct tool_row *at, void *arg) {
+  struct top *t = arg;
+  char looking[2 * SHOAL_NAME_MAX + 2];
+  int64_t now = shoal_now_ns(), begun = now, until = begun + INT64_C(1000000) * (is_known_bad(t, at) ? AGAIN_MS : ms);
+  snprintf(looking, sizeof looking, at ? "%s/%s" : "%s", t->looking, at ? at->name : "");
+  for (;; now = shoal_now_ns()) {
+    struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+    int64_t left = (until - now + 999999) / 1000000;
+    (void)poll(p, 2, left < 0 ? 0 : left < SOON_MS ? (int)left : SOON_MS);
+    if (p[0].revents) return 1;
+    if (left <= 0) return 0;
+    timeout(0);
+    for (int key; (key = getch()) != ERR;)
+      if (press(t, key)) return -ECANCELED;
+    redraw(t, now - begun < SOON_MS * INT64_C(1000000) ? NULL : looking);
+  }
+}
+
 static int loop(struct top *t) {
   int64_t next = 0;
   uint64_t looks = 0;
@@ -93,11 +128,11 @@ static int loop(struct top *t) {
     if (now >= next) {
       if (t->count && looks++ >= t->count) return 0;
       int rc = top_look(t);
-      if (rc) return rc;
+      if (rc) return rc == -ECANCELED ? 0 : rc;
       top_arrange(t);
       next = now + t->interval;
     }
-    redraw(t);
+    redraw(t, NULL);
     int64_t left = (next - shoal_now_ns()) / 1000000 + 1;
     timeout(left < 1 ? 1 : (int)left);
     int key = getch();
@@ -114,6 +149,7 @@ int top_screen(struct top *t) {
   keypad(stdscr, TRUE);
   set_escdelay(50);
   curs_set(0);
+  t->wait = attend;
   int rc = loop(t);
   endwin();
   delscreen(screen);
