@@ -12,6 +12,7 @@
 #include "sync/barrier.h"
 #include "sync/condition.h"
 #include "sync/event.h"
+#include "sync/lock_order.h"
 #include "sync/once.h"
 #include "sync/rlock.h"
 #include "sync/rwlock.h"
@@ -47,6 +48,7 @@ static inline void fill(struct shoal_segment *seg) {
   struct shoal_semaphore *semaphore;
   struct shoal_barrier *barrier;
   struct shoal_once *once;
+  struct shoal_lock_order *order;
   MUST(shoal_lock_create(seg, "a lock", &lock) == 0);
   MUST(shoal_rlock_create(seg, "an rlock", &rlock) == 0);
   MUST(shoal_rwlock_create(seg, "an rwlock", 4, &rwlock) == 0);
@@ -56,6 +58,7 @@ static inline void fill(struct shoal_segment *seg) {
   MUST(shoal_semaphore_create(seg, "a semaphore", 3, 3, 0, &semaphore) == 0);
   MUST(shoal_barrier_create(seg, "a barrier", 2, 0, &barrier) == 0);
   MUST(shoal_once_create(seg, "a once", &once) == 0);
+  MUST(shoal_lock_order_create(seg, "an order", 0, 0, &order) == 0);
 }
 static inline void fill_queues(struct shoal_segment *seg) {
   struct shoal_queue *q;

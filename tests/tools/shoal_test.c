@@ -66,10 +66,10 @@ static void test_everything_is_shown_and_nothing_changed(void **state) {
   assert_status(r, 0);
   assert_json(r);
   if (strstr(r->out, "\"error\"")) fail_msg("%s", r->out);
-  static const char *const shown[] = {"lock",      "rlock",   "rwlock", "seqlock",   "condition",   "event",
-                                      "semaphore", "barrier", "once",   "queue:4",   "queue:bytes", "topic:4",
-                                      "pipe:4",    "value",   "array",  "vector",    "text",        "dict",
-                                      "namespace", "list",    "thing",  "shoal:heap"};
+  static const char *const shown[] = {"lock",      "rlock",   "rwlock", "seqlock",    "condition",   "event",
+                                      "semaphore", "barrier", "once",   "queue:4",    "queue:bytes", "topic:4",
+                                      "pipe:4",    "value",   "array",  "vector",     "text",        "dict",
+                                      "namespace", "list",    "thing",  "shoal:heap", "lock_order"};
   for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
     char type[64];
     snprintf(type, sizeof type, "\"type\":\"%s\"", shown[i]);
@@ -90,6 +90,58 @@ static void test_everything_is_shown_and_nothing_changed(void **state) {
   assert_has(tool("gc", name), "somebody alive has it open");
   assert_true(sum_of(name) == before);
   assert_int_equal(info_of(seg).participants, users);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static int fails(void *arg) {
+  (void)arg;
+  return -EIO;
+}
+static void test_why_a_barrier_is_broken(void **state) {
+  (void)state;
+  const char *name = test_name("broken");
+  struct shoal_segment *seg;
+  struct shoal_barrier *b;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_barrier_create(seg, "b", 1, NULL, &b));
+  assert_has(tool("show", joined(name, "b")), "whole");
+  assert_int_equal(shoal_barrier_wait_action(b, SHOAL_FOREVER, fails, NULL, NULL), -EIO);
+  assert_has(tool("show", joined(name, "b")), "broken: its action failed");
+  assert_ok(shoal_barrier_reset(b));
+  assert_ok(shoal_barrier_abort(b));
+  assert_has(tool("show", joined(name, "b")), "broken: aborted");
+  assert_ok(shoal_barrier_leave(b));
+  assert_ok(shoal_barrier_close(seg, b));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+static void test_what_an_order_has_met(void **state) {
+  (void)state;
+  const char *name = test_name("order");
+  static const char *const names[] = {"accounts", "journal"};
+  struct shoal_segment *seg;
+  struct shoal_lock_order *order;
+  struct shoal_lock *lock[2];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_lock_order_create(seg, "order", 0, 0, &order));
+  for (int i = 0; i < 2; i++) {
+    assert_ok(shoal_lock_create(seg, names[i], &lock[i]));
+    assert_ok(shoal_lock_attach(lock[i], order, names[i]));
+  }
+  assert_has(tool("show", "--json", joined(name, "order")), "\"state\":\"no cycle\"");
+  for (int first = 0; first < 2; first++) {
+    assert_ok(shoal_lock_acquire(lock[first], SHOAL_FOREVER));
+    assert_ok(shoal_lock_acquire(lock[!first], SHOAL_FOREVER));
+    for (int i = 0; i < 2; i++) assert_ok(shoal_lock_release(lock[i]));
+  }
+  struct run *r = tool("show", "--json", joined(name, "order"));
+  assert_json(r);
+  assert_has(r, "\"state\":\"cycles met\"");
+  assert_has(r, "\"cycles\":1");
+  assert_has(r, "accounts");
+  for (int i = 0; i < 2; i++) assert_ok(shoal_lock_close(seg, lock[i]));
+  assert_ok(shoal_lock_order_close(seg, order));
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
@@ -1224,6 +1276,8 @@ int main(int argc, char **argv) {
   completion_path = argc > 3 ? argv[3] : NULL;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_everything_is_shown_and_nothing_changed),
+      cmocka_unit_test(test_why_a_barrier_is_broken),
+      cmocka_unit_test(test_what_an_order_has_met),
       cmocka_unit_test(test_a_killed_holder_and_who_waits),
       cmocka_unit_test(test_who_waits_is_counted),
       cmocka_unit_test(test_scribbled_segments),

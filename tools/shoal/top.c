@@ -28,7 +28,7 @@ static const struct argp_option options[] = {
     {"interval", 'i', "SECONDS", 0, "Between two looks (1)", 0},
     {"count", 'n', "NUMBER", 0, "Ends after so many looks; 0: for ever (0)", 0},
     {"sort", 's', "BY", 0, "name, depth, rate or waiters (name)", 0},
-    {"filter", 'f', "TEXT", 0, "Only objects and workers that contain it in name or type", 0},
+    {"filter", 'f', "TEXT", 0, "Only objects and workers that contain it in name, type or segment", 0},
     {0}};
 static const struct argp_child children[] = {TOOL_COMMON, {0}};
 static const struct argp argp = {

@@ -17,6 +17,7 @@
 #include "sync/barrier.h"
 #include "sync/condition.h"
 #include "sync/event.h"
+#include "sync/lock_order.h"
 #include "sync/once.h"
 #include "sync/rlock.h"
 #include "sync/rwlock.h"
@@ -173,7 +174,9 @@ static int view_barrier(seg_t *look, object_t *o, row_t *row) {
   struct shoal_barrier_info i = {0};
   int rc = shoal_barrier_open(look, o->name, &it);
   if (rc || (rc = shoal_barrier_info(it, &i))) return rc;
-  text(row, "state", WORD(i.broken, "whole", "broken: aborted", "broken: timed out", "broken: a party died"));
+  text(row, "state",
+       WORD(i.broken, "whole", "broken: aborted", "broken: timed out", "broken: a party died",
+            "broken: its action failed"));
   number(row, "parties", i.parties);
   number(row, "waiters", i.waiting);
   number(row, "culprit", i.culprit);
@@ -189,6 +192,21 @@ static int view_once(seg_t *look, object_t *o, row_t *row) {
   number(row, "owner", i.runner);
   counter(row, "runs", i.runs);
   counter(row, "deaths", i.deaths);
+  return 0;
+}
+
+static int view_lock_order(seg_t *look, object_t *o, row_t *row) {
+  struct shoal_lock_order *it;
+  struct shoal_lock_order_info i = {0};
+  int rc = shoal_lock_order_open(look, o->name, &it);
+  if (rc || (rc = shoal_lock_order_info(it, &i))) return rc;
+  text(row, "state", i.deadlocks ? "deadlocks met" : i.cycles ? "cycles met" : "no cycle");
+  number(row, "names", i.names);
+  number(row, "edges", i.edges);
+  counter(row, "cycles", i.cycles);
+  counter(row, "deadlocks", i.deadlocks);
+  counter(row, "untracked", i.untracked);
+  if (i.last[0]) text(row, "last", i.last);
   return 0;
 }
 
@@ -432,13 +450,17 @@ int tool_view_workers(seg_t *look, object_t *o, int (*tell)(const struct shoal_e
 static const struct {
   const char *type;  // what it begins with, if it ends in ':'
   int (*view)(seg_t *look, object_t *o, row_t *row);
-} views[] = {{"lock", view_lock},           {"rlock", view_rlock},         {"rwlock", view_rwlock},
-             {"seqlock", view_seqlock},     {"condition", view_condition}, {"event", view_event},
-             {"semaphore", view_semaphore}, {"barrier", view_barrier},     {"once", view_once},
-             {"queue:", view_queue},        {"topic:", view_topic},        {"pipe:", view_pipe},
-             {"value", view_array},         {"array", view_array},         {"vector", view_vector},
-             {"text", view_text},           {"dict", view_dict},           {"namespace", view_namespace},
-             {"list", view_list},           {"executor", view_executor},   {"shoal:heap", view_heap}};
+} views[] = {{"lock", view_lock},           {"rlock", view_rlock},
+             {"rwlock", view_rwlock},       {"seqlock", view_seqlock},
+             {"condition", view_condition}, {"event", view_event},
+             {"semaphore", view_semaphore}, {"barrier", view_barrier},
+             {"once", view_once},           {"lock_order", view_lock_order},
+             {"queue:", view_queue},        {"topic:", view_topic},
+             {"pipe:", view_pipe},          {"value", view_array},
+             {"array", view_array},         {"vector", view_vector},
+             {"text", view_text},           {"dict", view_dict},
+             {"namespace", view_namespace}, {"list", view_list},
+             {"executor", view_executor},   {"shoal:heap", view_heap}};
 
 int tool_view(struct shoal_segment *look, const struct shoal_object_info *object, struct tool_row *row) {
   for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
