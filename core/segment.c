@@ -124,6 +124,7 @@ static int header_read(int fd, struct shoal_segment_shm *h) {
 // ---- files ----
 
 static int check_name(const char *name) {
+  if (!name) return shoal_fail_(-EINVAL, "a segment without a name is not found by one");
   size_t n = strnlen(name, SHOAL_NAME_MAX + 1);
   if (n > SHOAL_NAME_MAX) return shoal_fail_(-ENAMETOOLONG, "more than %d bytes", SHOAL_NAME_MAX);
   if (n == 0 || name[0] == '.') return shoal_fail_(-EINVAL, "a segment's name is not \"%s\"", name);
@@ -394,6 +395,7 @@ int shoal_segment_open(const char *name, const struct shoal_segment_options *o, 
 }
 
 int shoal_segment_open_or_create(const char *name, const struct shoal_segment_options *o, struct shoal_segment **out) {
+  if (!name) return shoal_segment_create(NULL, o, out);
   for (;;) {
     int rc = shoal_segment_open(name, o, out);
     if (rc != -ENOENT) return rc;

@@ -374,6 +374,20 @@ static void test_foreign_files(void **state) {
   assert_ok(shoal_segment_unlink(name));
 }
 
+// Without a name there is none to be found: a new one is made, where that was asked for.
+static void test_no_name(void **state) {
+  (void)state;
+  struct shoal_segment *seg = NULL;
+  assert_int_equal(shoal_segment_open(NULL, NULL, &seg), -EINVAL);
+  assert_int_equal(shoal_segment_look(NULL, &seg), -EINVAL);
+  assert_int_equal(shoal_segment_unlink(NULL), -EINVAL);
+  assert_int_equal(shoal_segment_collect(NULL), -EINVAL);
+  assert_null(seg);
+  assert_ok(shoal_segment_open_or_create(NULL, &small, &seg));
+  assert_int_equal(info_of(seg).name[0], 0);
+  assert_ok(shoal_segment_close(seg));
+}
+
 // ---- deaths ----
 
 // Killed at a random moment of create, open_or_create, grow, close, unlink: who opens the name beside it finds a
@@ -805,6 +819,7 @@ int main(void) {
       cmocka_unit_test(test_random_contents),
       cmocka_unit_test(test_truncated_files),
       cmocka_unit_test(test_foreign_files),
+      cmocka_unit_test(test_no_name),
       cmocka_unit_test(test_random_kills_among_making_processes),
       cmocka_unit_test(test_gc_takes_only_the_abandoned),
       cmocka_unit_test(test_gc_beside_open_and_create),

@@ -214,6 +214,10 @@ static void test_by_name(void **state) {
   (void)state;
   assert_refused(-ENOENT, shoal_manager_open(own_name(), &other));
   assert_refused(-ENOENT, shoal_manager_unlink(own_name()));
+  assert_refused(-EINVAL, shoal_manager_open(NULL, &other));
+  assert_int_equal(shoal_manager_open_or_create(NULL, &small, &m), 0);
+  assert_int_equal(shoal_manager_dict(m, "dict", NULL, &d), 0);
+  assert_int_equal(shoal_manager_close(m), 0);
   assert_int_equal(shoal_manager_open_or_create(own_name(), &small, &m), 0);
   assert_refused(-EEXIST, shoal_manager_create(own_name(), &small, &other));
   get_all(m, 1, &a);
