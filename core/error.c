@@ -50,6 +50,10 @@ const char *shoal_strerror(int code) {
     case EACCES: return "permission denied";
     case EIO: return "reading or writing failed";
     case EINTR: return "interrupted";
+    case ELOOP: return "it would be inside itself";
+    case EMLINK: return "too many lead to it";
+    case EMFILE: return "no file descriptor is left to this process";
+    case ENFILE: return "no file descriptor is left to this machine";
     default: return "system error";
   }
 }
