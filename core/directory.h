@@ -83,8 +83,7 @@ int shoal_object_hold_(struct shoal_segment *seg, const struct shoal_object *obj
 // ---- parts ----
 // More memory, zeroed, for an object that is open: part `which` of it, which is there from now on, the same for all,
 // for as long as the object, and is freed with it. If it is there already, that one. One thread at a time for one
-// object; killed at
-// any instruction, the part is there, or it is not. The answer is not to be closed. -ENOSPC, -EUSERS;
+// object; killed at any instruction, the part is there, or it is not. The answer is not to be closed. -ENOSPC, -EUSERS;
 // -EPROTO: it would lie over a word that the calling thread holds.
 int shoal_object_part_(struct shoal_segment *seg, const struct shoal_object *whole, uint32_t which, uint64_t size,
                        struct shoal_object *out) SHOAL_MUST_CHECK;

@@ -25,6 +25,7 @@
 //   -ENOTSUP         not for one of this kind, or not for threads       -EALREADY   it is over already
 //   -EACCES          the rights of a file or a segment forbid it        -EIO        reading or writing a file failed
 //   -EREMOTEIO       the task failed, not the call: its record says how  -ECANCELED  the task was cancelled
+//   -ELOOP, -EMLINK  it would be inside itself; too many lead to it     -EMFILE, -ENFILE no file descriptor is left
 #pragma once
 
 #include "core/base.h"

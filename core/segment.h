@@ -37,8 +37,7 @@ struct shoal_segment;  // this process's view
 enum shoal_segment_flags {
   SHOAL_SEGMENT_PREFAULT = 1,  // touch every page now
   SHOAL_SEGMENT_LOCKED = 2,    // mlock: never paged out
-  SHOAL_SEGMENT_HUGE =
-      4,  // huge pages, copied together as the segment grows (Linux 6.1), or asked for; small ones if refused
+  SHOAL_SEGMENT_HUGE = 4,      // huge pages, copied together as it grows (Linux 6.1), or asked for; refused: small ones
   SHOAL_SEGMENT_HARDENED = 8,  // anonymous only: sealed against shrinking
 };
 
@@ -56,13 +55,12 @@ struct shoal_segment_options {  // zero: the default
 int shoal_segment_create(const char *name, const struct shoal_segment_options *options,
                          struct shoal_segment **out) SHOAL_MUST_CHECK;
 // Of the options only `flags` counts. Sleeps while a collector judges that file: no longer than that takes or the
-// collector
-// lives, but as long as it is stopped (SIGSTOP) there. -ENOENT, -EPROTO (and why: shoal_reason()), -EACCES, -ENOMEM;
-// -EINVAL, -ENAMETOOLONG no such name can be; -EMFILE, -ENOSYS.
+// collector lives, but as long as it is stopped (SIGSTOP) there. -ENOENT, -EPROTO (and why: shoal_reason()), -EACCES,
+// -ENOMEM; -EINVAL, -ENAMETOOLONG no such name can be; -EMFILE, -ENOSYS.
 int shoal_segment_open(const char *name, const struct shoal_segment_options *options,
                        struct shoal_segment **out) SHOAL_MUST_CHECK;
 // Opens it or, if there is none, creates it: the codes of both but -ENOENT and -EEXIST. Who comes at the same time has
-// the same one.
+// the same one. `name` NULL: as create.
 int shoal_segment_open_or_create(const char *name, const struct shoal_segment_options *options,
                                  struct shoal_segment **out) SHOAL_MUST_CHECK;
 // The segment of a file that is open: of another process's, handed over by fork or SCM_RIGHTS. `fd` stays the caller's.

@@ -33,8 +33,7 @@
 //   waker    claim (a full barrier) - [W: bump] - publish - [W: bump, wake one and as many as were overtaken].
 //     The first bump makes a sleeper that armed before the claim, and is not queued yet, look again if the waker dies.
 //   reaper   a dead role is adopted (its word taken over, enlisted: one reaper at a time, and if that one dies the word
-//            is
-//     marked again), emptied by the object's `recover`, and left as its owner would have left it. Any survivor may.
+//     is marked again), emptied by the object's `recover`, and left as its owner would have left it. Any survivor may.
 //
 // ORDERING
 //   [A1] arm, then the loads of the attempt   |  [C1] the claim's compare-and-set, then the load of ev

@@ -18,17 +18,15 @@
 //   is left over after taking only the object can see: it wakes one more when shoal_gate_wait_ has answered.
 //   W stays until the kernel itself has cleared it and woken all (shoal_futex_clear_and_wake).
 // STATE  What an attempt looks at and the gate does not tell, `watch` adds with the value that the attempt failed on.
-//        Else one
-//   who has failed and is not asleep yet could fall asleep beside it: the wake went to another, who was killed, and
-//   when the kernel passed it on nobody was there; or the gate was rung and armed again. Nobody needs to wake on such a
-//   word.
+//   Else one who has failed and is not asleep yet could fall asleep beside it: the wake went to another, who was
+//   killed, and when the kernel passed it on nobody was there; or the gate was rung and armed again. Nobody needs to
+//   wake on such a word.
 // WATCHING What a holder's death makes true nobody makes true by an operation. `watch` adds each word that the kernel
-// would
-//   mark then (sync/seat.h, a robust word), also those that are free now: who holds them later is watched, too,
+//   would mark then (sync/seat.h, a robust word), also those that are free now: who holds them later is watched, too,
 //   although nobody tells the sleepers. The kernel wakes one of those who sleep on a word; that one rings, so that all
 //   look again.
-// ORDERING [G1] arm, then attempt    |  [G2] make it true, then asleep?   Both sequentially consistent: one sees the
-// other.
+// ORDERING [G1] arm, then attempt    |  [G2] make it true, then asleep?
+//          Both sequentially consistent: one sees the other.
 // COST     nobody asleep: a load. A sleep, a wake: a system call.
 // SOURCE   the futex protocol of glibc's and musl's robust mutexes, where the word is the lock; core/robust.c is its
 //          twin.

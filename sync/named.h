@@ -24,8 +24,7 @@
 //   unlink          -ENOENT, -EBADMSG. Who has it open goes on
 //
 // SAFETY, ORDERING, CRASH, COST  those of core/directory.h. To acquire, wait and release is no use of the segment: a
-//                                child of
-// fork that relies on what it inherited calls shoal_proc_self first, else the object goes with its parent.
+// child of fork that relies on what it inherited calls shoal_proc_self first, else the object goes with its parent.
 #pragma once
 
 #include "core/directory.h"

@@ -4,8 +4,7 @@
 //   struct shoal_rwlock *l = ...shoal_rwlock_size(0) bytes of shared memory...;
 //   int rc = shoal_rwlock_init(l, 0);                              // once; or shoal_rwlock_create, by name
 //   rc = shoal_rwlock_read_acquire(l, SHOAL_FOREVER);          // or write_acquire
-//   if (rc == -EOWNERDEAD) { repair(); rc = shoal_rwlock_consistent(l); }  // held by the caller alone: a writer died
-//   inside
+//   if (rc == -EOWNERDEAD) { repair(); rc = shoal_rwlock_consistent(l); }  // held alone: a writer died inside
 //   if (rc) return rc;
 //   ...
 //   shoal_rwlock_read_release(l);                                  // or write_release
@@ -22,11 +21,11 @@
 //          another's try. -ENOSYS to open: this process may not use membarrier. Of a lock in memory of the caller's
 //          nobody asks: there a process that may not is to make it.
 //          A reader for whom there is no seat has the lock alone, as a writer has.
-// ORDERING [W1] the writer shuts the door, then looks at the seats  |  [B1] the reader sits down, then looks at the
-// door
+// ORDERING [W1] the writer shuts the door, then looks at the seats
+//          [B1] the reader sits down, then looks at the door
 //            All sequentially consistent: one sees the other.
-//          [W2] the writer says that it will sleep, then looks at the seat  |  [B2] the reader rises, then looks at the
-//          door
+//          [W2] the writer says that it will sleep, then looks at the seat
+//          [B2] the reader rises, then looks at the door
 //            The reader has no barrier between the two: the writer pays for it (shoal_fence_all), once before it
 //            sleeps. Where the kernel has no such fence the reader rises with an exchange (SHOAL_RWLOCK_EXCHANGE_).
 //          [W3] the door is opened: what was written is seen; pairs with [B1]. [B2] pairs with [W1] of the next writer:

@@ -10,11 +10,10 @@
 //   rc = shoal_semaphore_init(items, 0, 0, SHOAL_SEMAPHORE_CONSUMED);    // producers release, consumers acquire
 //
 // A PERMIT is a robust word of its own (core/robust.h): free, or held by the thread whose TID it is. Acquiring takes a
-// free
-//   one, so what a death does to it is what it does to a lock: the kernel marks the word and wakes one who sleeps on
-//   it, and there is nothing to count, to undo or to repair. A thread takes again the permit that it had last, for that
-//   line is still its own. A permit of SHOAL_SEMAPHORE_CONSUMED is used up when it is acquired: such a semaphore is one
-//   number.
+//          free one, so what a death does to it is what it does to a lock: the kernel marks the word and wakes one who
+//          sleeps on it, and there is nothing to count, to undo or to repair. A thread takes again the permit that it
+//          had last, for that line is still its own. A permit of SHOAL_SEMAPHORE_CONSUMED is used up when it is
+//          acquired: such a semaphore is one number.
 // BOUND    the most permits there can be. A release by a thread that holds none adds one, as Python's does, up to the
 //          bound: a bounded semaphore is one whose bound is its value. Beyond it: -EOVERFLOW. Who acquires here and
 //          lets another thread release wants SHOAL_SEMAPHORE_CONSUMED, where nobody holds anything.

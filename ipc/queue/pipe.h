@@ -13,8 +13,8 @@
 //
 // One way: ends[1] sends, ends[0] receives. Duplex: both do both. Another process opens an end by the pipe's name.
 //
-// WHOSE AN END IS  A thread takes an end with its first send, receive or poll, both directions unless another has one
-//                  (or one
+// WHOSE AN END IS
+//          A thread takes an end with its first send, receive or poll, both directions unless another has one (or one
 //          only: shoal_pipe_join), and has it until it leaves, closes or dies; -EUSERS for everybody else meanwhile.
 //          Until it is taken its *keeper* answers for it: the process that created the pipe, or opened the end, or was
 //          given it. An end that nobody has can be taken by whoever has the pipe open, and goes on where it stopped.
