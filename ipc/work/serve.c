@@ -279,7 +279,7 @@ static int end_dead(const struct run *r) {
 // It may be condemned just now, and then nobody else would end it.
 static int after_death(struct run *r) {
   uint32_t generation = shoal_job_generation_(r->s);
-  for (uint64_t s = r->s; !end_dead(r); r->s = s) {
+  for (uint64_t s; !end_dead(r); r->s = s) {
     s = shoal_job_look_(r->ex, r->job, generation);
     if (shoal_job_state_of_(s) != SHOAL_JOB_CONDEMNED_ || shoal_executor_runner_lives_(r->ex, s)) break;
   }

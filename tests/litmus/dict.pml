@@ -4,8 +4,8 @@
  * CLAIM    A get answers, whole, a value that its key had at some moment of the get, or that it was absent at one. Who
  *          has a stripe finds its keys as they are. When nothing moves any more and somebody has taken all stripes,
  *          each key has the value of the last set that took effect, whole; a block is the dict's just if one word of
- *          the table leads to it, and a table just if the root does; none is a process's; the stripes count what there is,
- *          and `used` is no less than the words that are not NONE.
+ *          the table leads to it, and a table just if the root does; none is a process's; the stripes count what there
+ *          is, and `used` is no less than the words that are not NONE.
  * WHO      NP writers of NO operations each, on any of NK keys, of NS stripes (key k of stripe k % NS): -DSETS, of
  *          another size, by a new block and one store (ADD, REPLACE); -DPLACES, in place, by the stripe's intent
  *          (OVERWRITE); -DREMOVES; -DCLEARS; the table moves when it has no room. NG gets by a reader; -DAPART: of
