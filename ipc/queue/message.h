@@ -65,7 +65,7 @@ int shoal_queue_recv_key(struct shoal_queue *q, int64_t *key, void *buffer, uint
                          shoal_deadline deadline);
 // Several of them: as many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL:
 // n is 0. -EMSGSIZE: one of them is more than the segment can ever hold, none was sent. DROP_NEWEST: how many went in,
-// 0..n; the others are dropped.
+// 0..n; the others are dropped. Kind PRIORITY: all with key 0, and recv_n tells no key.
 int shoal_queue_send_n(struct shoal_queue *q, const struct iovec *messages, uint32_t n, shoal_deadline deadline);
 // Up to `n` that are there, each into a buffer of its own; of each received, its length becomes the message's. One that
 // has no room ends the batch; is it the first, -EMSGSIZE, and messages[0].iov_len says how many bytes it has. One that

@@ -17,9 +17,8 @@
 // The formats are those of ipc/data/codec.h. A target of its own, //ipc/queue:packed.
 //
 // SAFETY, ORDERING, CRASH  those of ipc/queue/message.h: killed before a put returns, the message is in the queue or
-//                          never was;
-// killed before a get returns, another receives it, or (at the very end, when it has been released) it is gone with its
-// process.
+//                          never was; killed before a get returns, another receives it, or (at the very end, when it
+//                          has been released) it is gone with its process.
 // COST     put: packed where it will be read, never copied. get: a copy into m.
 #pragma once
 

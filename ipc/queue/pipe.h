@@ -27,7 +27,7 @@
 //          one thread. create, open, close, give of one handle: one thread, and nothing beside it. After fork the child
 //          uses the handles as they are; those that it does not need it may close or forget: nobody waits for them.
 // ORDERING messages of one direction arrive in the order in which they were sent; what was written before a send is
-// seen.
+//          seen.
 // CRASH    a message sent whole is received, once, or again by the successor of a receiver that died with it in hand;
 //          one that was not sent whole never was, and its memory is freed by whoever notices. A death wakes the other
 //          side at once; that of a keeper is noticed within a second.

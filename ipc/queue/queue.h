@@ -214,7 +214,7 @@ struct shoal_loan {      // private memory; cleared when given back
   uint32_t role;         // whose
   uint32_t redelivered;  // consumers that died with this message in hand (SPSC: 1, the last one may have)
   uint64_t size;         // bytes at `data`
-  int64_t key;           // of a byte message, kind PRIORITY: where it is sorted in, from commit on
+  int64_t key;           // of a byte message, kind PRIORITY: its place from commit on; received: what it was
   uint64_t block_;       // of a byte message under a lease: which block, in which of its lives; 0: none
   uint32_t life_;
   uint32_t handle_;  // the queue's, here

@@ -30,12 +30,12 @@
 // SAFETY   a handle is shared by the threads of its process; submit, and all of future.h, from any thread of any
 //          process, together. create: a thread which stays (workers are its daemons); by fork before there are others,
 //          or `threaded`; by the starter at any time (METHODS in ipc/work/pool.h): from here on it is the creator.
-//          tend, resize, shutdown,
-//          join, terminate, worker: that thread (others: -ECHILD). detach: that thread, and in other processes any. After fork the child submits through the same handle. Inside of a task shoal_executor_current() is the handle: a task may submit, and wait;
-//          what it waits for, and nobody has begun, it runs itself. Not in a signal handler.
+//          tend, resize, shutdown, join, terminate, worker: that thread (others: -ECHILD). detach: that thread, and in
+//          other processes any. After fork the child submits through the same handle. Inside of a task
+//          shoal_executor_current() is the handle: a task may submit, and wait; what it waits for, and nobody has
+//          begun, it runs itself. Not in a signal handler.
 // ORDERING what was written before a submit is seen by the task; what the task wrote, by who finds its future done:
-//          [J1],
-//          [J2]. Jobs begin in the order in which one thread submitted them.
+//          [J1], [J2]. Jobs begin in the order in which one thread submitted them.
 // CRASH    submit: killed before it returns, the job will run or never was. A worker: exactly the jobs that it ran have
 //          failed (-ENOTRECOVERABLE, and the signal) or, with `retries`, run again: so every job ends in exactly one
 //          state, having run at most once, or with retries at least once; what a dead attempt had replied is nobody's
@@ -132,7 +132,8 @@ int shoal_executor_terminate(struct shoal_executor *ex, shoal_deadline deadline)
 // lives (threads, or a thread for callbacks: what ran is terminated all the same); -EDEADLK: in a callback that its
 // thread runs.
 int shoal_executor_detach(struct shoal_executor *ex);
-// The executor whose worker the calling thread is; NULL: none's.
+// The executor whose worker the calling thread is; NULL: none's, and while init or init_task runs, which must not wait
+// for jobs of it.
 struct shoal_executor *shoal_executor_current(void);
 
 // ---- submitting ----

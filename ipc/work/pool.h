@@ -22,7 +22,8 @@
 // CRASH    A worker dies: what it held is delivered again, to another; the next call here starts a new one in its
 //          place. So a task runs at least once for each element, and exactly once for those whose worker lived until
 //          the release; a task that must not be seen twice gives its result an id. An element that kills its worker
-//          comes again for ever, unless deliveries_max has it fail. The creator dies: its workers are killed at once,
+//          comes again for ever, unless deliveries_max has it fail; so does what workers begin with, if it kills them,
+//          unless restarts_max breaks the pool. The creator dies: its workers are killed at once,
 //          and nothing of the pool stays in the segment.
 // METHODS  By fork: with functions (init, finalize, failed), any queue; the creator has no other threads. By the
 //          starter (ipc/work/process.h): a creator of any size with any threads; by spawn, likewise; no functions (but
@@ -64,7 +65,9 @@ struct shoal_pool_options {                 // zero: the default
   void *init_arg;                           // of finalize, too
   void (*finalize)(void *arg, unsigned worker);  // in a worker that ends by itself, after its last task
   // The same for workers of every kind, by registered tasks: each worker has an argument of its own, a copy of
-  // `init_argument` as it was at the creation, which finalize_task finds as init_task has left it.
+  // `init_argument` as it was at the creation, which finalize_task finds as init_task has left it. Tasks find what it
+  // made in a global (of threads: in a thread-local value); a worker's number ends its name. What finalize_task
+  // answers counts nothing.
   const char *init_task, *finalize_task;  // not beside functions
   const void *init_argument;
   uint64_t init_size;          // that of the tasks' struct; of a bytes task as many as you like, and it has no result

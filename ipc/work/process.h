@@ -40,8 +40,7 @@
 //         parent's exit handlers are the parent's. While other threads run, any of which may read and hold a stream for
 //         long, only stdout and stderr are flushed, here and there: flush or close your own then.
 // ORDERING  What the parent wrote to a segment, or anywhere before a fork, is seen by the child that it starts after
-//           that; what
-//         the child wrote there before its end, by who has joined it or seen that it is not alive.
+//           that; what the child wrote there before its end, by who has joined it or seen that it is not alive.
 // CRASH   The parent dies: its daemon children are killed at once (their parent is the thread that started them, as the
 //         kernel sees it, or the one that made the starter: a thread that stays). The others go on. Killed within
 //         start: the child has begun, or never does. A child dies: its sentinel becomes readable and the exit code
