@@ -56,7 +56,7 @@ static int retry_later(struct shoal_executor *ex, uint32_t job, uint64_t s) {
   shoal_store64_relaxed(&cell->until_ns, (uint64_t)retry.due_ns);
   // [J1] pairs with [J2]: when it is due; what the dead one left of its argument
   while (!shoal_cas64_acq_rel(&cell->state, &s, shoal_job_with_(s, SHOAL_JOB_PENDING_)))
-    if ((s & ~flags) != is) return 0;
+    if ((s & ~flags) != is) return -EPIPE;  // condemned, perhaps, and then nobody else would end it
   if (s & SHOAL_JOB_ASLEEP_) shoal_futex_wake(shoal_job_futex_(cell), INT32_MAX);
   return 0;
 }

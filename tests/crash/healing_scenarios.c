@@ -75,10 +75,13 @@ static void op_cancel(void) {
   (void)shoal_future_cancel(&F, 0);
   OK(shoal_future_release(&F));
 }
-static void begin_and_die(void) {
+static void begin_and_leave(void) {
   uint64_t s = shoal_load64_acquire(&X->cells[F.job].state);
   s = shoal_job_with_(s, SHOAL_JOB_RUNNING_) | shoal_job_by_(0, 0, 1);
   shoal_store64_release(&X->cells[F.job].state, s);
+}
+static void begin_and_die(void) {
+  begin_and_leave();
   repair();
 }
 static void produce(void) { OK(shoal_queue_join(X->queue, SHOAL_PRODUCER)); }
@@ -96,6 +99,28 @@ static void cancelled(void) {
 static void check_cancelled(void) { crash_survivor(cancelled); }
 HEALING(later_cancelled, "cancel and release what is to be tried again later", .setup = it_waits, .prepare = produce,
         .op = op_cancel, .check = check_cancelled);
+
+// Condemned while its dead worker's end is dealt with: nobody else looks after it.
+static void with_dead(void) {
+  with_long_back_off();
+  begin_and_leave();
+}
+static void op_ended(void) { shoal_executor_ended_(X, 0, 0, -9); }
+static void condemn_it(void) {
+  int rc = shoal_future_cancel(&F, SHOAL_FORCE);
+  CRASH_EXPECT(rc == 0 || rc == -EALREADY, "cancel answered %d", rc);
+}
+static void be_condemned(void) { crash_survivor(condemn_it); }
+static void condemned_is_over(void) {
+  int over = shoal_future_done(&F);
+  CRASH_EXPECT(over == 1, "it is not over: %d", over);
+  OK(shoal_future_release(&F));
+  all_is_free();
+}
+static void check_condemned(void) { crash_survivor(condemned_is_over); }
+HEALING(later_condemned, "who has it tried again later, it is condemned, goes on", .kind = CRASH_RESUMED,
+        .setup = with_dead, .op = op_ended, .stopped = be_condemned, .check = check_condemned);
+
 HEALING_PAIR(pair_later, "a worker, then who has it tried again later", .setup = with_back_off, .prepare = be_worker,
              .op = op_work, .op2 = repair, .check = check_over);
 
