@@ -309,7 +309,7 @@ static int no_room(const struct shoal_queue_op_ *op) {
 // `key` NULL: it is not asked for.
 static int copy_out(struct shoal_queue_op_ *op, uint32_t holds, int (*attempt)(void *), int64_t *key, uint64_t *size,
                     shoal_deadline deadline) {
-  int rc = key ? has_no_key(op->q) : has_no_bytes(op->q);
+  int rc = has_no_bytes(op->q);
   if (SHOAL_UNLIKELY(rc)) return rc;
   rc = shoal_queue_run_(op, SHOAL_CONSUMER, holds, attempt, deadline);
   if (rc == 0 || rc == -EMSGSIZE) {
@@ -325,7 +325,8 @@ int shoal_queue_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uin
 int shoal_queue_recv_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
                          shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .out = buffer, .room = capacity};
-  return copy_out(&op, keeps(q), q->attempt.recv, key, size, deadline);
+  int rc = has_no_key(q);
+  return rc ? rc : copy_out(&op, keeps(q), q->attempt.recv, key, size, deadline);
 }
 int shoal_queue_peek_bytes(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size,
                            shoal_deadline deadline) {
@@ -335,7 +336,8 @@ int shoal_queue_peek_bytes(struct shoal_queue *q, void *buffer, uint64_t capacit
 int shoal_queue_peek_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
                          shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .out = buffer, .room = capacity};
-  return copy_out(&op, 0, shoal_queue_peek_once_, key, size, deadline);
+  int rc = has_no_key(q);
+  return rc ? rc : copy_out(&op, 0, shoal_queue_peek_once_, key, size, deadline);
 }
 
 int shoal_queue_reserve_bytes(struct shoal_queue *q, uint64_t size, struct shoal_loan *loan, shoal_deadline deadline) {

@@ -60,7 +60,7 @@ int shoal_queue_send_key(struct shoal_queue *q, int64_t key, const void *data, u
 // -EAGAIN or -ETIMEDOUT, -EPIPE, -EUSERS, -EBADMSG; -EMSGSIZE it has more than `capacity`, *size says how many, and is
 // still the next to be received; -EPROTO it was damaged, and is gone.
 int shoal_queue_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size, shoal_deadline deadline);
-// The same of kind PRIORITY, and *key is told with *size. -EINVAL: another kind, and nothing is taken.
+// The same of kind PRIORITY, and *key is told with *size (NULL: is not). -EINVAL: another kind, and nothing is taken.
 int shoal_queue_recv_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
                          shoal_deadline deadline);
 // Several of them: as many of `n` as go without waiting, once the first has gone: 1..n, or an error and none. -EINVAL:

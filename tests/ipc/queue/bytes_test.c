@@ -1260,6 +1260,7 @@ static void test_a_key_is_refused_where_there_is_none(void **state) {
     int64_t key = 3;
     assert_int_equal(send_filled(q, 8, 1, SHOAL_TRY), 0);
     assert_int_equal(shoal_queue_recv_key(q, &key, buffer, sizeof buffer, &is, SHOAL_TRY), -EINVAL);
+    assert_int_equal(shoal_queue_recv_key(q, NULL, buffer, sizeof buffer, &is, SHOAL_TRY), -EINVAL);
     assert_int_equal(shoal_queue_peek_key(q, &key, buffer, sizeof buffer, &is, SHOAL_TRY), -EINVAL);
     assert_true(key == 3 && is == 0);
     recv_filled(q, 8, 1);
