@@ -83,7 +83,7 @@ static int worker_ended(struct shoal_pool *pool, unsigned i, int code) {
   place->is = place_after(pool, state);
   place->incarnation++;
   if (state == SHOAL_WORKER_INIT_FAILED_) return break_pool_for(pool, i, "the initializer failed");
-  if (state == SHOAL_WORKER_REFUSED_) return break_pool_for(pool, i, "the queue refused a worker");
+  if (state == SHOAL_WORKER_REFUSED_) return break_pool_for(pool, i, "a worker could not begin");
   return 0;
 }
 
@@ -375,8 +375,9 @@ static uint64_t last_failure(const struct shoal_pool *pool, unsigned i, struct s
     for (unsigned k = 0; k < SHOAL_MESSAGE_WORDS_; k++) words[k] = shoal_load64_acquire(&from->message[k]);  // [F4]
     if (shoal_load64_relaxed(&w->told) != told) continue;
     out->worker = i;
-    out->task = pool->task->name;
+    out->task = pool->task ? pool->task->name : "";
     memcpy(out->message, words, sizeof out->message);
+    out->message[sizeof out->message - 1] = 0;
     return at;
   }
   return 0;

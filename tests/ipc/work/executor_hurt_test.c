@@ -22,6 +22,7 @@
 //   children    workers are daemons: a task starts no process and creates no executor
 //   elsewhere   who is not the creator ends nothing
 //   forged      whose orders lie in a queue of another kind, or under another policy, is not opened
+//   told        a worker's words, scribbled over, tell of a failure that was none
 //   stray       a job whose task the workers' program has not, or has with another argument, fails by itself
 //   default     no number of workers: as many as processors
 #include <errno.h>
@@ -681,6 +682,19 @@ static void test_forged(void **state) {
   end_executor(other);
   end_executor(ex);
 }
+static void test_told(void **state) {
+  (void)state;
+  struct shoal_executor *ex = NULL;
+  struct shoal_pool_info info;
+  struct shoal_executor_options o = {.workers = 1, .jobs = 64, .threaded = THREADED};
+  assert_int_equal(shoal_executor_create(seg, "told", &o, &ex), 0);
+  memset((void *)ex->pool->shared->failures, 'x', sizeof ex->pool->shared->failures);
+  shoal_store64_relaxed(&ex->pool->shared->told, 3);
+  assert_int_equal(shoal_pool_info(ex->pool, &info), 0);
+  assert_string_equal(info.last.task, "");
+  assert_int_equal(strlen(info.last.message), sizeof info.last.message - 1);
+  end_executor(ex);
+}
 // As another program, of which this one knows nothing, would have submitted it.
 static void test_stray(void **state) {
   (void)state;
@@ -728,10 +742,10 @@ static void test_default(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stopped),      TEST(interrupted), TEST(ended), TEST(left),         TEST(unplaced), TEST(behind),
-      TEST(no_successor), TEST(condemned),   TEST(late),  TEST(nested_limit), TEST(shared),   TEST(forked),
-      TEST(unstarted),    TEST(callbacks),   TEST(jumps), TEST(memory),       TEST(children), TEST(elsewhere),
-      TEST(forged),       TEST(default),     TEST(stray),
+      TEST(stopped),      TEST(interrupted), TEST(ended),   TEST(left),         TEST(unplaced), TEST(behind),
+      TEST(no_successor), TEST(condemned),   TEST(late),    TEST(nested_limit), TEST(shared),   TEST(forked),
+      TEST(unstarted),    TEST(callbacks),   TEST(jumps),   TEST(memory),       TEST(children), TEST(elsewhere),
+      TEST(forged),       TEST(told),        TEST(default), TEST(stray),
   };
   return cmocka_run_group_tests(tests, begin_tests, end_tests);
 }
