@@ -11,7 +11,7 @@
 #include "ipc/work/executor_internal.h"
 #include "ipc/work/processors.h"
 
-#define MAGIC 0x51784533u
+#define MAGIC 0x51784534u
 #define YIELDS 16u  // a worker without an order lets who submits go on, who need not wake it then
 #define ALIGN(n) (((n) + 63) & ~UINT64_C(63))
 

@@ -3,7 +3,8 @@
 //   header | worker places | submitting: a line a producer | queue of orders | cells of jobs
 //
 // Who may change a job's words:
-//   owner    0 --CAS--> {process, generation}: the cell is that process's to fill. Back to 0 last, by who has freed it.
+//   owner    0 --CAS--> {process, generation}: the cell is that process's to fill, once it has written the present
+//            generation there by CAS. Back to 0 last, by who has freed it, or by who reaps and finds that one killed
 //   state    FREE --store--> PENDING             the owner
 //            PENDING --> RUNNING      who has the order in hand, and gives it back then; or a worker that waits for the
 //                                     job, or found no room for its order
