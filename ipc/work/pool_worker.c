@@ -125,7 +125,7 @@ static int go(const struct shoal_pool_worker_ *w, uint32_t state, int rc) {
   struct shoal_worker_failure_shm *to = &me->failures[(shoal_load64_relaxed(&me->told) + 1) % 2];
   uint64_t words[SHOAL_MESSAGE_WORDS_] = {0};
   snprintf((char *)words, sizeof words, "%s", shoal_reason());
-  for (unsigned i = 0; i < SHOAL_MESSAGE_WORDS_; i++) shoal_store64_relaxed(&to->message[i], words[i]);
+  for (unsigned i = 0; i < SHOAL_MESSAGE_WORDS_; i++) shoal_store64_release(&to->message[i], words[i]);  // [F3]
   shoal_store32_relaxed(&me->error, (uint32_t)rc);
   shoal_store32_relaxed(&me->state, state);
   return 1;
