@@ -215,7 +215,8 @@ void shoal_robust_release_slow_(struct shoal_robust *r) {
   if (shoal_futex_wake(&r->word, 1) == 0) shoal_futex_clear_and_wake(&r->word, 31);
 }
 
-// A word left by a thread that the kernel did not mark. tids are reused: a newcomer's looks alive, and is waited for.
+// A word left by a thread that the kernel did not mark. tids are reused: a newcomer's looks alive, and is waited for;
+// one that takes this word between the two steps would be taken for the dead (core/README.md, Limits).
 void shoal_robust_mark_if_gone_(struct shoal_robust *r, uint32_t word) {
   if (syscall(SYS_tkill, shoal_robust_owner(word), 0) && errno == ESRCH)
     shoal_cas32_relaxed(&r->word, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);

@@ -4,7 +4,8 @@
 // word is enlisted in the C library's own robust list (see get_robust_list(2)), so the kernel, at the thread's death by
 // any cause and at exec, sets FUTEX_OWNER_DIED in it and wakes one sleeper.
 //
-//   word   0 free | TID of the owner | FUTEX_WAITERS: somebody may sleep here | FUTEX_OWNER_DIED: the kernel's mark
+//   word   0 free | TID of the owner | FUTEX_WAITERS: somebody may sleep here | FUTEX_OWNER_DIED: the kernel's mark; a
+//          participant that leaves sets it, too, beside its number
 //
 // Whoever sleeps has set FUTEX_WAITERS, and it stays in the word, free or owned, until the kernel has been told to wake
 // everybody: so a thread that overtakes the woken one knows of the others, even if the woken one is killed.

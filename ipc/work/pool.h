@@ -67,7 +67,7 @@ struct shoal_pool_options {                 // zero: the default
   // The same for workers of every kind, by registered tasks: each worker has an argument of its own, a copy of
   // `init_argument` as it was at the creation, which finalize_task finds as init_task has left it. Tasks find what it
   // made in a global (of threads: in a thread-local value); a worker's number ends its name. What finalize_task
-  // answers counts nothing.
+  // answers counts nothing. The copies are of one in the segment, which a peer that may write can change: no pointers.
   const char *init_task, *finalize_task;  // not beside functions
   const void *init_argument;
   uint64_t init_size;          // that of the tasks' struct; of a bytes task as many as you like, and it has no result

@@ -10,7 +10,7 @@
  *          begin: `draft` is looked at, the copy read word by word, `draft` := 0; then the caller changes it, word by word.
  *          commit: publish, then `draft`. load: the sequence, each word of the copy, the sequence again.
  * LOCK     one step each way, robust (lock.pml): who is killed with it leaves it free.
- * MEMORY   sequentially consistent; orders.pml has [S1] .. [S4].
+ * MEMORY   sequentially consistent; orders.pml has [S1] .. [S5].
  * MUTANTS  M1 no odd sequence before the words               M6 commit notes the draft before it publishes
  *          M2 a load does not look again                     M7 begin leaves `draft` as it was
  *          M3 it tolerates the next but one being written    M8 begin believes that the draft is the last version
