@@ -139,10 +139,10 @@ static int try_claim(struct shoal_topic_op_ *op, uint32_t g, uint64_t cursor, ui
   return -EAGAIN;
 }
 
-// 0: nobody has missed so much; what says so is damaged.
+// 0: see shoal_topic_missed_; or the cursor has too few bits for it.
 static int miss(const struct shoal_topic *t, uint32_t g, uint64_t cursor, uint64_t at, int64_t ahead) {
   uint64_t n = shoal_topic_missed_(t, at, ahead);
-  if (n >= POSITIONS / 2) return 0;
+  if (!n || n >= POSITIONS / 2) return 0;
   if (!advance(t, g, &cursor, cursor_of(at + n, 0, 0))) return 1;
   shoal_add64_relaxed(&t->group[g].missed, n);
   shoal_add64_relaxed(&t->shm->missed, n);

@@ -98,7 +98,8 @@ void shoal_topic_end_(struct shoal_topic *t, uint32_t me, uint64_t at, int again
 int shoal_topic_in_hand_(const struct shoal_topic *t, uint32_t me, uint64_t at);
 // As shoal_topic_group_leave_.
 int shoal_topic_unsubscribe_(struct shoal_topic *t, uint32_t me, int died, shoal_deadline deadline);
-// How many positions from `at` on are gone, or about to be; its slot is `ahead` laps further.
+// How many positions from `at` on are gone, or about to be; its slot is `ahead` laps further. 0: so many have not been
+// claimed; what says so is damaged.
 uint64_t shoal_topic_missed_(const struct shoal_topic *t, uint64_t at, int64_t ahead);
 // At position `at`: 0 there is nothing, the role in the way, SHOAL_BLOCKER_NONE.
 uint32_t shoal_topic_blocker_at_(const struct shoal_topic *t, uint64_t at);

@@ -76,15 +76,18 @@ static void move(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat,
 }
 
 uint64_t shoal_topic_missed_(const struct shoal_topic *t, uint64_t at, int64_t ahead) {
-  uint64_t oldest = shoal_topic_oldest_(t);
-  if (oldest > at) return oldest - at;
-  return ahead > 0 ? (uint64_t)ahead << t->shift : 1;  // nobody has wanted what is gone: it is damaged
+  uint64_t oldest = shoal_topic_oldest_(t), n = 1;
+  if (oldest > at) n = oldest - at;
+  else if (ahead > 0) n = (uint64_t)ahead << t->shift;  // nobody has wanted what is gone: it is damaged
+  // after oldest: who wanted that stood at the tail, and asked for less than a ring more
+  int64_t claimed = (int64_t)(shoal_topic_tail_(t) - at);
+  return claimed > 0 && n <= (uint64_t)claimed ? n : 0;
 }
 
-// 0: nobody has missed so much; what says so is damaged.
+// 0: see shoal_topic_missed_.
 static int miss(const struct shoal_topic *t, struct shoal_topic_seat_shm *seat, uint64_t at, int64_t ahead) {
   uint64_t n = shoal_topic_missed_(t, at, ahead);
-  if (n > INT64_MAX) return 0;
+  if (!n) return 0;
   shoal_add64_relaxed(&seat->missed, n);
   shoal_add64_relaxed(&t->shm->missed, n);
   move(t, seat, at + n);
