@@ -238,7 +238,8 @@ static void judge(struct listening *l, pid_t pid, int (*each)(const struct tool_
   int status = 0;
   kill(pid, SIGKILL);  // no harm if it is over: it has not been waited for
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  l->ended = l->rc || l->error || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  int given_up = l->late && !(l->what & LOOK_FOR_GOOD);  // though it may have ended meanwhile
+  l->ended = l->rc || l->error || (!given_up && WIFEXITED(status) && WEXITSTATUS(status) == 0);
   if (l->ended) return;
   if (l->begun.kind != ROW_BEGUN) {
     l->error = shoal_fail_(-EPROTO, l->late ? "it is busy, or damaged: to look at it does not end"
