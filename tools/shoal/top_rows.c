@@ -44,12 +44,21 @@ static int each(const struct shoal_segment_file *f, void *arg) {
   return rc == 0 || rc == -ENOENT ? 0 : keep_why(t, from, f, rc, shoal_reason());
 }
 
-static int by_name(const void *a, const void *b) {
+static int by_place(const void *a, const void *b) {
   const struct tool_row *x = *(const struct tool_row *const *)a, *y = *(const struct tool_row *const *)b;
   int order = strcmp(x->segment, y->segment);
   if (order == 0) order = strcmp(x->name, y->name);
-  if (order == 0) order = strcmp(x->type, y->type);
+  return order ? order : strcmp(x->type, y->type);
+}
+static int by_name(const void *a, const void *b) {
+  const struct tool_row *x = *(const struct tool_row *const *)a, *y = *(const struct tool_row *const *)b;
+  int order = by_place(a, b);
   return order ? order : (x->kind > y->kind) - (x->kind < y->kind);
+}
+static const struct tool_row *find(const struct top_rows *rows, const struct tool_row *row,
+                                   int (*order)(const void *, const void *)) {
+  const struct tool_row **old = rows->n ? bsearch(&row, rows->sorted, rows->n, sizeof(struct tool_row *), order) : NULL;
+  return old ? *old : NULL;
 }
 static int sort(struct top_rows *rows) {
   const struct tool_row **sorted = realloc(rows->sorted, (rows->n + 1) * sizeof(struct tool_row *));
@@ -99,9 +108,11 @@ void top_free(struct top *t) {
 }
 
 const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row) {
-  const struct tool_row **old =
-      t->before.n ? bsearch(&row, t->before.sorted, t->before.n, sizeof(struct tool_row *), by_name) : NULL;
-  return old ? *old : NULL;
+  return find(&t->before, row, by_name);
+}
+const struct tool_row *top_known(const struct top *t, const struct tool_row *at) {
+  const struct tool_row *row = find(&t->now, at, by_place);
+  return row && row->kind == ROW_OBJECT ? row : NULL;
 }
 double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f) {
   const struct tool_row *old = f->kind == FIELD_COUNTER ? top_earlier(t, row) : NULL;

@@ -91,21 +91,14 @@ static int press(struct top *t, int key) {
   return 0;
 }
 
-// An object that has not answered the last time is not waited for as long again.
-static int is_known_bad(const struct top *t, const struct tool_row *at) {
-  for (size_t i = 0; at && i < t->now.n; i++) {
-    const struct tool_row *row = &t->now.row[i];
-    if (row->kind == ROW_OBJECT && row->error && strcmp(row->name, at->name) == 0 &&
-        strcmp(row->segment, at->segment) == 0)
-      return 1;
-  }
-  return 0;
-}
 // While the look has nothing to tell, the screen shows what was known, and keys are listened to.
 static int attend(int fd, int ms, const struct tool_row *at, void *arg) {
+  if (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) > 0) return 1;
   struct top *t = arg;
   char looking[2 * SHOAL_NAME_MAX + 2];
-  int64_t now = shoal_now_ns(), begun = now, until = begun + INT64_C(1000000) * (is_known_bad(t, at) ? AGAIN_MS : ms);
+  const struct tool_row *known = at ? top_known(t, at) : NULL;  // not waited for as long again
+  int64_t now = shoal_now_ns(), begun = now;
+  int64_t until = begun + INT64_C(1000000) * (known && known->error ? AGAIN_MS : ms);
   snprintf(looking, sizeof looking, at ? "%s/%s" : "%s", t->looking, at ? at->name : "");
   for (;; now = shoal_now_ns()) {
     struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
