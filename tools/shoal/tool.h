@@ -59,6 +59,7 @@ enum { ROW_SEGMENT, ROW_PARTICIPANT, ROW_OBJECT, ROW_BEGUN, ROW_WORKER };
 struct tool_row {
   uint32_t kind, index, fields;  // index: of the object in its segment
   int32_t error;
+  uint32_t bad;  // top's: in so many looks in a row it was an error
   char segment[SHOAL_NAME_MAX + 1], name[SHOAL_NAME_MAX + 1], type[SHOAL_TYPE_MAX + 1];
   char reason[TOOL_TEXT_MAX];
   uint64_t size;

@@ -38,7 +38,8 @@ int top_look(struct top *t);
 void top_arrange(struct top *t);                                     // `shown`, by sort and filter
 int top_is_worker(const struct top *t, const struct tool_row *row);  // that passes the filter
 void top_free(struct top *t);
-const struct tool_row *top_known(const struct top *t, const struct tool_row *at);  // an object's row of the last look
+// How long this look waits for an object, of the `ms` that it has for one that is not known as bad.
+int top_patience(const struct top *t, const struct tool_row *at, int ms);
 const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row);
 // Of a worker's row: how long it has run its job, in nanoseconds; 1 in *least: at least so long, as nobody but these
 // looks has seen it begin.

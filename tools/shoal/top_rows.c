@@ -5,6 +5,8 @@
 #include "core/deadline.h"
 #include "tools/shoal/top.h"
 
+enum { AGAIN_MS = 300 };  // for what was bad in the last look, and not before
+
 // ---- looking ----
 
 static int keep(const struct tool_row *row, void *arg) {
@@ -78,6 +80,10 @@ static void note_since(const struct top *t, struct tool_row *row) {
   int same = old && number(old, "token") == number(row, "token") && number(old, "tid") == number(row, "tid");
   tool_add(row, FIELD_NUMBER, "seen_ns", same ? number(old, "seen_ns") : (uint64_t)t->now.at);
 }
+static void note_bad(const struct top *t, struct tool_row *row) {
+  const struct tool_row *old = row->error ? top_earlier(t, row) : NULL;
+  row->bad = row->error ? (old ? old->bad : 0) + 1 : 0;
+}
 int64_t top_busy(const struct top *t, const struct tool_row *row, int *least) {
   const struct tool_field *busy = tool_field(row, "busy_ns");
   *least = !busy;
@@ -93,8 +99,10 @@ int top_look(struct top *t) {
   t->before = t->now;
   t->now = t->next;
   t->next = old;
-  for (size_t i = 0; i < t->now.n; i++)
+  for (size_t i = 0; i < t->now.n; i++) {
     if (t->now.row[i].kind == ROW_WORKER) note_since(t, &t->now.row[i]);
+    if (t->now.row[i].kind == ROW_OBJECT) note_bad(t, &t->now.row[i]);
+  }
   return 0;
 }
 void top_free(struct top *t) {
@@ -110,9 +118,13 @@ void top_free(struct top *t) {
 const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row) {
   return find(&t->before, row, by_name);
 }
-const struct tool_row *top_known(const struct top *t, const struct tool_row *at) {
+// Longer each time, or what needs longer once would be bad for ever.
+int top_patience(const struct top *t, const struct tool_row *at, int ms) {
   const struct tool_row *row = find(&t->now, at, by_place);
-  return row && row->kind == ROW_OBJECT ? row : NULL;
+  if (!row || !row->bad) return ms;
+  int again = AGAIN_MS;
+  for (uint32_t n = row->bad; n > 1 && again < ms; n--) again *= 2;
+  return again < ms ? again : ms;
 }
 double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f) {
   const struct tool_row *old = f->kind == FIELD_COUNTER ? top_earlier(t, row) : NULL;

@@ -7,7 +7,7 @@
 #include "core/deadline.h"
 #include "tools/shoal/top.h"
 
-enum { SOON_MS = 200, AGAIN_MS = 300 };  // until it says at what it looks; until what was bad is bad again
+enum { SOON_MS = 200 };  // until it says at what it looks
 
 struct painting {
   int y, from;  // the next line; how many are scrolled away
@@ -96,9 +96,7 @@ static int attend(int fd, int ms, const struct tool_row *at, void *arg) {
   if (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) > 0) return 1;
   struct top *t = arg;
   char looking[2 * SHOAL_NAME_MAX + 2];
-  const struct tool_row *known = at ? top_known(t, at) : NULL;  // not waited for as long again
-  int64_t now = shoal_now_ns(), begun = now;
-  int64_t until = begun + INT64_C(1000000) * (known && known->error ? AGAIN_MS : ms);
+  int64_t now = shoal_now_ns(), begun = now, until = begun + INT64_C(1000000) * (at ? top_patience(t, at, ms) : ms);
   snprintf(looking, sizeof looking, at ? "%s/%s" : "%s", t->looking, at ? at->name : "");
   for (;; now = shoal_now_ns()) {
     struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
