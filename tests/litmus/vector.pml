@@ -28,7 +28,7 @@
  * RUN: -DEXTENDS ok
  * RUN: -DGROWS ok
  * RUN: -DEXTENDS -DGROWS -DNP=1 -DNO=3 -DNG=2 ok
- * RUN: -DEXTENDS -DN2=3 -DND=2 ok
+ * LONG: -DEXTENDS -DN2=3 -DND=2 ok
  * RUN: -DEXTENDS -DNE=1 ok
  * RUN: -DNP=1 -DND=0 -DM1 error
  * RUN: -DNP=1 -DND=0 -DNO=2 -DM2 error
