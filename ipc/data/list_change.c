@@ -222,7 +222,7 @@ static int run(struct shoal_list *l, const struct change *c) {
   struct shoal_list_shm *shm = l->shm;
   uint64_t given = 0;
   intend_change(l, c);
-  int rc = c->fresh ? shoal_keep_give_(&l->keep, c->fresh, &shm->fresh) : 0;
+  int rc = c->fresh ? shoal_block_give_(l->keep.heap, c->fresh, l->keep.entry, l->keep.generation, &shm->fresh) : 0;
   if (rc) (void)shoal_heap_free(l->keep.heap, c->fresh), rc = damaged();
   else if (c->n) rc = give_all(l, c, c->fresh ? c->fresh->word : c->row->shm->word, &given);
   if (rc) {
@@ -230,6 +230,8 @@ static int run(struct shoal_list *l, const struct change *c) {
     (void)settle(l, SHOAL_LIST_CHANGE_);
     return rc;
   }
+  // [V3] Not before all its words: who has seen this root 65,536 changes ago would take what lay there for them.
+  if (c->fresh) shoal_store32_release(&c->fresh->seq, shm->fresh.seq);
   if (shm->then != c->row->root) shoal_store64_release(&shm->root, shm->then);  // [V3] pairs with [V4]
   else shoal_store64_release(&c->row->shm->length, c->length);                  // [V1]
   SHOAL_COMPILER_BARRIER();

@@ -27,13 +27,10 @@
  *          M6 an heir leaves what was never added         M17 a row ends before what it dropped
  *          M7 a block is given before that is said        M18 what is dropped ends before the length says so
  *          M8 the length comes before the word            M19 an heir asks only for the root
- *          M9 a row is published before it has all        M20 the root counts to two: see ABSTRACT
+ *          M9 a row is published before it has all        M20 a row tells its life before it has all
  * ABSTRACT Rows have ROOM words, words have one bit of the life, values are two words: the reader must not need more.
- *          The root counts to COUNT, in the code to 65,536, and does not come round during a get. It must not: who has
- *          looked at the root, and at the row's life when the same root is to come, but is not published yet, finds
- *          words of an earlier life there, and the root as it was afterwards (M20). A full row is full: the larger one
- *          would be one made for its middle. The fields of an intent are written in one step: nobody looks at them
- *          before `state`. What has been freed is others' before the last looks. No handles, no damage, no sort.
+ *          The root counts to two. A full row is full: the larger one would be one made for its middle. The fields of
+ *          an intent are written in one step: nobody looks at them before `state`. What has been freed is others' before the last looks. No handles, no damage, no sort.
  * RUN: -DSETS -DAPPENDS -DNG=0 -DND=2 ok
  * LONG: -DEXTENDS -DPOPS -DNB=5 -DNG=0 ok
  * LONG: -DREPLACES -DNB=5 -DNG=0 ok
@@ -57,14 +54,14 @@
  * RUN: -DAPPENDS -DPOPS -DFILL=2 -DND=0 -DNP=1 -DNO=2 -DM10 error
  * RUN: -DAPPENDS -DPOPS -DFILL=2 -DND=0 -DM11 error
  * RUN: -DSHIFTS -DFILL=3 -DND=0 -DNP=1 -DNO=2 -DM12 error
- * RUN: -DSHIFTS -DFILL=3 -DND=0 -DNP=1 -DNO=2 -DCOUNT=2 -DM13 error
+ * RUN: -DSHIFTS -DFILL=3 -DND=0 -DNP=1 -DNO=2 -DM13 error
  * RUN: -DSETS -DND=0 -DNP=1 -DNO=4 -DM14 error
  * RUN: -DSETS -DND=0 -DNP=1 -DNO=2 -DM15 error
  * RUN: -DSETS -DAPPENDS -DNB=3 -DND=0 -DNP=1 -DNO=2 -DM16 error
  * RUN: -DSHIFTS -DFILL=2 -DNP=1 -DNG=0 -DM17 error
  * RUN: -DPOPS -DFILL=2 -DNP=1 -DNG=0 -DM18 error
  * RUN: -DEXTENDS -DNB=3 -DNP=1 -DNG=0 -DM19 error
- * RUN: -DPOPS -DREPLACES -DSHRINKS -DFILL=2 -DNB=5 -DND=0 -DNP=1 -DNO=2 -DCOUNT=2 -DM20 error
+ * RUN: -DPOPS -DREPLACES -DSHRINKS -DFILL=2 -DNB=5 -DND=0 -DNP=1 -DNO=2 -DM20 error
  * LONG: -DAPPENDS -DPOPS ok
  * LONG: -DPOPS -DSHIFTS -DFILL=3 ok
  * LONG: -DSETS ok
@@ -125,7 +122,7 @@ byte row_seq[NR], length[NR], words[NR * ROOM];
 /* ---- the list ---- */
 #define NOWHERE 255
 #ifndef COUNT
-#define COUNT 4
+#define COUNT 2
 #endif
 byte root;                         /* 0: no row; its number and 1; 4: how often, counted to COUNT */
 #define ROW(root) ((root) % 4 - 1)
@@ -314,7 +311,11 @@ inline give_row() {
   NAME(fresh, r);
   STEP(row_whose[r] = LISTS; row_life[r]++);
   NAME_LATE(fresh, r);
+#ifdef M20
   STEP(row_seq[r] = row_life[r])
+#else
+  skip
+#endif
 }
 inline put() {
   STEP(
@@ -407,6 +408,9 @@ inline run_change() {
      STEP(k++; give_phase = 2 * (from + k))
   od;
   END_EARLY;
+#ifndef M20
+  if :: r != NOWHERE -> STEP(row_seq[r] = row_life[r]) :: else fi;
+#endif
   if
   :: then != root -> STEP(root = then; takes_effect())
 #ifdef M9
