@@ -63,6 +63,13 @@ static inline void heal(void) {
   work_off();
 }
 
+// By force, beside who deals with its worker's end.
+static inline void condemn_it(void) {
+  int rc = shoal_future_cancel(&F, SHOAL_FORCE);
+  CRASH_EXPECT(rc == 0 || rc == -EALREADY, "cancel answered %d", rc);
+}
+static inline void be_condemned(void) { crash_survivor(condemn_it); }
+
 // Job ID of small pieces, healed: it ran, or it failed with its worker; at most once, or at least once with retries.
 static inline void job_is_over_by(shoal_deadline deadline) {
   struct small s;

@@ -351,11 +351,6 @@ EXECUTOR(end_overtaken, "who ends a dead one's job, its cell has another, goes o
          .setup = with_dead, .op = op_end_dead, .stopped = be_overtaken, .check = check_own_failure);
 
 // ---- condemned while its dead worker's end is dealt with: nobody else looks after it ----
-static void condemn_it(void) {
-  int rc = shoal_future_cancel(&F, SHOAL_FORCE);
-  CRASH_EXPECT(rc == 0 || rc == -EALREADY, "cancel answered %d", rc);
-}
-static void be_condemned(void) { crash_survivor(condemn_it); }
 static void condemned_is_ended(void) {
   int over = shoal_future_done(&F);
   CRASH_EXPECT(over == 1, "it is not over: %d", over);

@@ -106,11 +106,6 @@ static void with_dead(void) {
   begin_and_leave();
 }
 static void op_ended(void) { shoal_executor_ended_(X, 0, 0, -9); }
-static void condemn_it(void) {
-  int rc = shoal_future_cancel(&F, SHOAL_FORCE);
-  CRASH_EXPECT(rc == 0 || rc == -EALREADY, "cancel answered %d", rc);
-}
-static void be_condemned(void) { crash_survivor(condemn_it); }
 static void condemned_is_over(void) {
   int over = shoal_future_done(&F);
   CRASH_EXPECT(over == 1, "it is not over: %d", over);
