@@ -42,7 +42,8 @@
 //          result, and its memory comes back. A process that has futures: its jobs run all the same,
 //          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
 //          (-EPIPE), as nothing runs any more. A task that leaves another by longjmp ends its worker when it returns.
-//          Killed inside a release of another process's future: the cell may be free only when that process ends.
+//          Killed inside a release of another process's future: its cell is free once somebody reaps, as a submit does
+//          that finds none free.
 // THREADS  with options.threads the workers are threads of the creator's process: the same calls, the same results. A
 //          thread cannot be killed: cancel(force) and a time limit are refused (-ENOTSUP), terminate and detach wait
 //          for what runs. A task that crashes takes the process with it; one that ends its thread (pthread_exit) has
