@@ -76,8 +76,8 @@ struct Random {
   }
 };
 
-constexpr unsigned kBefore =
-    30000;  // pairs before the clock runs: a child of fork has its pages mapped, or copied, by then
+// Pairs before the clock runs: a child of fork has its pages mapped, or copied, by then.
+constexpr unsigned kBefore = 30000;
 
 // It holds `depth` items all the while: put one with a random key, take the next.
 template <class Q>

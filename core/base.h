@@ -34,9 +34,8 @@
 // Asks for the line at `at`, any address, to be brought here for writing. A hint.
 SHOAL_INLINE void shoal_prefetch_write(const void *at) {
 #ifdef __x86_64__
-  __asm__ volatile("prefetchw %0"
-                   :
-                   : "m"(*(const char *)at));  // the builtin asks for reading unless told of the processor
+  // The builtin asks for reading unless told of the processor.
+  __asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
 #else
   __builtin_prefetch(at, 1, 3);
 #endif

@@ -14,18 +14,17 @@
 //   CACHED    (a block) free, and in a list of the process whose slab it is
 //
 // INVARIANT  a page is INSIDE unless a run begins there. If the page behind the end of a run is INSIDE, it and what it
-//            says
-// of its length are that run's: who splits or joins may be killed there, and who claims the run after him takes it in.
+//            says of its length are that run's: who splits or joins may be killed there, and who claims the run after
+//            him takes it in.
 //   split  the rest's length; my length [commit]; the rest becomes FREE
 //   join   (both claimed) the second becomes INSIDE; my length [commit]
 // So a look at every page finds each run once, and a walk from run to run may at most miss what changes under it.
 //
 // SLABS  Of its slab's blocks a process makes FREE ones CACHED, then PROCESS, by stores, and PROCESS ones OBJECT; who
-//        ends
-// a block that only it may end (the object's lock) makes that CACHED, too: nobody else may. All else is
-// compare-and-set. Whoever frees a block of another's slab makes it FREE, then marks the slab as `returned`, beside the
-// pages: the slab may be another run by then. A mark that was not made because its maker died is no loss of memory:
-// when a process finds nothing else, it looks at all words.
+//        ends a block that only it may end (the object's lock) makes that CACHED, too: nobody else may. All else is
+//        compare-and-set. Whoever frees a block of another's slab makes it FREE, then marks the slab as `returned`,
+//        beside the pages: the slab may be another run by then. A mark that was not made because its maker died is no
+//        loss of memory: when a process finds nothing else, it looks at all words.
 // What is in a thread's list is CACHED; when its process is dead, CACHED means FREE.
 //
 // ORDERING

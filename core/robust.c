@@ -72,8 +72,8 @@ static void mark(shoal_atomic32 *word, int pending) {
     continue;
   if (shoal_robust_owner(old) == tid ? !(old & FUTEX_WAITERS) : !(pending && shoal_robust_owner(old) == 0)) return;
   shoal_futex_wake(word, 1);
-  syscall(SYS_futex, &word->v_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
-          0);  // the C library's mutexes stand there, too
+  // The C library's mutexes stand there, too.
+  syscall(SYS_futex, &word->v_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 }
 // The kernel walks the list of the last thread when the process is gone: until then what it holds is not a dead one's.
 // A first thread that has ended stays there until then, and is none: but for a moment, when it is past its destructors

@@ -94,9 +94,9 @@ int shoal_barrier_leave(struct shoal_barrier *b);
 
 // Waits until all have arrived; joins. 0, and `*index`, if not NULL: 0 .. parties - 1, another for each, 0 for the last
 // to arrive. -ETIMEDOUT: the caller's deadline has passed, and the barrier is broken, unless the caller is a newcomer
-// and the others' action still runs; -EPIPE broken, or reset meanwhile. SHOAL_TRY:
-// does not arrive unless it is the last, else -EAGAIN; a newcomer has joined all the same: it is waited for, its exit
-// is a death, and where it took a dropped place the turn starts over. -EUSERS, -EINVAL as join. Sleeps.
+// and the others' action still runs; -EPIPE broken, or reset meanwhile. SHOAL_TRY: does not arrive unless it is the
+// last, else -EAGAIN; a newcomer has joined all the same: it is waited for, its exit is a death, and where it took a
+// dropped place the turn starts over. -EUSERS, -EINVAL as join. Sleeps.
 int shoal_barrier_wait(struct shoal_barrier *b, shoal_deadline deadline, uint32_t *index) SHOAL_MUST_CHECK;
 // The same; the last to arrive runs action(arg) before any goes on. If that answers anything but 0 the barrier is
 // broken, and that is its caller's answer. A deadline of others that passes meanwhile breaks it, too. -EDEADLK: a wait

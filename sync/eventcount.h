@@ -43,7 +43,7 @@
 //     pay on every sleep. Where the kernel has no such fence, the object is made with SHOAL_EC_EXCHANGE: publish is an
 //     exchange.
 //   [R4] a role's word dropped, after what it stood for is undone; pairs with [A4] its next owner's take
-//   (core/robust.c).
+//     (core/robust.c).
 //
 // SAFETY   all functions from any thread of any process; after fork a child has no roles: it joins anew.
 //          In a signal handler, whatever it interrupts: an operation with SHOAL_TRY if its thread has the role already

@@ -9,8 +9,8 @@
 #define ORDERED 0x100u
 
 static uint32_t whole_state(const struct shoal_lock *lock) {
-  return __atomic_load_n(&lock->robust.state,
-                         __ATOMIC_ACQUIRE);  // [N4] pairs with [N3]: where its order is, and the order
+  // [N4] pairs with [N3]: where its order is, and the order
+  return __atomic_load_n(&lock->robust.state, __ATOMIC_ACQUIRE);
 }
 static uint32_t state_of(const struct shoal_lock *lock) { return whole_state(lock) & ~ORDERED; }
 static int is_ordered(const struct shoal_lock *lock) { return (whole_state(lock) & ORDERED) != 0; }

@@ -16,8 +16,8 @@
 //   live        0, or TID | FUTEX_WAITERS of who sits; marked by the kernel; of an heir while it empties a dead one's seat
 //   live.user_  whose seat it is: shoal_thread_'s id, which no later thread with the same tid has. A seat whose owner
 //               is no more, and did not sit, is taken over as it is: its words are 0.
-//   event record op spare, live.state   the object's. Written by the owner, or its heir, unless the object says
-//   otherwise
+//   event record op spare, live.state   the object's. Written by the owner, or its heir, unless the object
+//               says otherwise
 //
 // SAFETY   any thread of any process that maps the object. A child of fork has no seat, nor has a program after exec.
 //          Whoever sits has the object's memory in its robust list: it stays mapped until it has risen. The table is
@@ -47,8 +47,7 @@ SHOAL_STATIC_ASSERT(sizeof(struct shoal_seat) == 64, "a seat is a line");
 
 struct shoal_seats {
   shoal_atomic32 top;  // no seat at or above this place was ever taken
-  uint32_t
-      count;  // constant after init; read once, and bounded by what may be touched (core/reach.h), wherever it is used
+  uint32_t count;      // constant after init; read once, and bounded (core/reach.h), wherever it is used
   uint32_t reserved_[14];
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_seats) == 64, "the seats follow on lines of their own");

@@ -93,8 +93,7 @@ struct shoal_semaphore_info {
   uint32_t bound;
   uint32_t returned;  // permits of the dead that others have taken since
   uint32_t flags;
-  uint32_t
-      holders[SHOAL_SEMAPHORE_HOLDERS];  // tids, a permit each, of the first so many that are held; 0 behind the last
+  uint32_t holders[SHOAL_SEMAPHORE_HOLDERS];  // tids, one a permit, of the first that are held; 0 behind the last
 };
 // A snapshot. -EINVAL: no semaphore.
 int shoal_semaphore_info(const struct shoal_semaphore *s, struct shoal_semaphore_info *out);
@@ -135,8 +134,8 @@ SHOAL_INLINE struct shoal_permit_hint_ *shoal_permit_hint_at_(const struct shoal
 }
 SHOAL_INLINE struct shoal_permit *shoal_permit_at_(const struct shoal_semaphore *s, uint32_t i) {
   uintptr_t behind = (uintptr_t)(s + 1);
-  __asm__(""
-          : "+r"(behind));  // where one of consumed permits stands alone, the compiler would warn of what is never run
+  // Where one of consumed permits stands alone, the compiler would warn of what is never run.
+  __asm__("" : "+r"(behind));
   return (struct shoal_permit *)behind + i;
 }
 // The permit that this thread had last, if there is such a one by now.

@@ -117,8 +117,8 @@ SHOAL_INLINE int shoal_seqlock_load(const struct shoal_seqlock *s, void *out, ui
   do {
     stable = shoal_load64_acquire(&s->sequence) & ~UINT64_C(1);  // [S2] pairs with [S1]
     shoal_words_read_(shoal_seqlock_copy_(s, size, stable / 2), out, size);
-  } while (
-      SHOAL_UNLIKELY(shoal_load64_relaxed(&s->sequence) - stable > 2));  // its place is being filled for stable + 4
+    // Again, if its place is being filled for stable + 4.
+  } while (SHOAL_UNLIKELY(shoal_load64_relaxed(&s->sequence) - stable > 2));
   return 0;
 }
 

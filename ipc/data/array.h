@@ -18,8 +18,7 @@
 // A struct shoal_array is a view of this process: private memory, to be copied at will, and inherited by fork. All
 // bounds are in it, checked when it was made; none is read from the segment again.
 //
-//   kind size count columns guard | type's name | lock | inside undo | elements ... | one element: what a set
-//   overwrites
+//   kind size count columns guard | type's name | lock | inside undo | elements ... | what a set overwrites: an element
 //
 // SAFETY   get, set, read, write, fill: any thread of any process, together. With a lock (the default) each holds it,
 //          unless its thread does already. Without one an element of 1, 2, 4 or 8 bytes is still read and written

@@ -94,8 +94,8 @@ struct shoal_packer {  // private
   uint32_t depth;
   uint64_t owed[SHOAL_CODEC_DEPTH + 1];  // values still to come, at each depth
 };
-void shoal_packer_begin(struct shoal_packer *p,
-                        struct shoal_packed *m);  // m is empty, and nobody else's, until the end
+// `m` is empty, and nobody else's, until the end.
+void shoal_packer_begin(struct shoal_packer *p, struct shoal_packed *m);
 void shoal_packer_place(struct shoal_packer *p, void *memory, uint64_t capacity);
 // One value each: 0, or the first error: -EINVAL the message is whole already, -EOVERFLOW too deep or too long,
 // -ENOMEM.
@@ -152,7 +152,7 @@ int shoal_reader_next(struct shoal_reader *r, struct shoal_value *out) SHOAL_MUS
 int shoal_reader_raw(struct shoal_reader *r, const void **data, uint64_t *size) SHOAL_MUST_CHECK;
 int shoal_reader_enter(struct shoal_reader *r);  // the list or map that next has given. -EINVAL: it gave none
 int shoal_reader_leave(struct shoal_reader *r);  // what is left of it is passed over. -EINVAL: none was entered
-int shoal_reader_end(struct shoal_reader *r)
-    SHOAL_MUST_CHECK;  // reads the rest. -EPROTO: not one whole value and no more
+// Reads the rest. -EPROTO: not one whole value and no more.
+int shoal_reader_end(struct shoal_reader *r) SHOAL_MUST_CHECK;
 
 SHOAL_END

@@ -40,8 +40,7 @@ static int is_it(struct shoal_dict *d, const struct key *k, struct found *f) {
   for (unsigned tries = 0; tries < 64; tries++) {
     f->word = shoal_load64_acquire(f->at);  // [D2] pairs with [D1]
     if (((f->word >> 10 ^ k->hash >> 52) & 0xfff) || f->word <= SHOAL_ITEM_REMOVED_) return 0;
-    __builtin_prefetch(d->keep.base + shoal_item_off_(f->word) +
-                       SHOAL_CACHE_LINE);  // most items are longer than a line
+    __builtin_prefetch(d->keep.base + shoal_item_off_(f->word) + SHOAL_CACHE_LINE);  // most are longer than a line
     int rc = shoal_item_look_(&d->keep, f->word, &f->item), changing = !rc && f->item.head & SHOAL_ITEM_CHANGING_;
     if (SHOAL_UNLIKELY(rc || (changing && f->item.value > SHOAL_DICT_BESIDE_))) {
       if (shoal_load64_relaxed(f->at) != f->word) tries = 0;  // no damage: it has changed

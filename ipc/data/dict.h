@@ -37,9 +37,9 @@
 // LIMITS   a key: 4 GiB; a value: what the segment holds.
 // COST     get: a hash, the root, a word, the block: two cache lines that are not shared by all, and the value. set:
 //          the same and the stripe's three, and two locked instructions; unless it is in place, a block allocated,
-//          given and ended: about three lines more. An entry: 16 bytes of head, key and value
-//          rounded to 8, the heap's rounding and 8 bytes of overhead; the table: 11 to 22 bytes an entry. A dict: 64
-//          KiB of address space, 12.5 KiB with 64 stripes. len: a line for each stripe.
+//          given and ended: about three lines more. An entry: 16 bytes of head, key and value rounded to 8, the heap's
+//          rounding and 8 bytes of overhead; the table: 11 to 22 bytes an entry. A dict: 64 KiB of address space, 12.5
+//          KiB with 64 stripes. len: a line for each stripe.
 // SOURCE   own. The validated read: Linux's seqcounts.
 #pragma once
 
@@ -148,9 +148,8 @@ struct shoal_dict_change {
 };
 enum { SHOAL_DICT_SET = 0, SHOAL_DICT_KEEP = 1, SHOAL_DICT_REMOVE = 2 };
 // `change` answers one of these, or a negative code, which keeps what is there and is the answer. Called once, while
-// nobody
-// else changes this key; it has to come back. KEEP: 0, REMOVE of what is not there: 0. -EINVAL: it answered what is
-// none of these; -EBADMSG: a container is there. Nothing is changed then.
+// nobody else changes this key; it has to come back. KEEP: 0, REMOVE of what is not there: 0. -EINVAL: it answered what
+// is none of these; -EBADMSG: a container is there. Nothing is changed then.
 int shoal_dict_update(struct shoal_dict *d, const void *key, uint64_t key_size,
                       int (*change)(struct shoal_dict_change *c, void *arg), void *arg, shoal_deadline deadline);
 

@@ -29,14 +29,9 @@
 
 SHOAL_BEGIN
 
-enum {
-  SHOAL_DICT_IDLE_,
-  SHOAL_DICT_ADD_,
-  SHOAL_DICT_REPLACE_,
-  SHOAL_DICT_REMOVE_,
-  SHOAL_DICT_OVERWRITE_
-};                                                                // a stripe's intent
-enum { SHOAL_DICT_STILL_, SHOAL_DICT_MOVE_, SHOAL_DICT_CLEAR_ };  // the table's
+// A stripe's intent; the table's.
+enum { SHOAL_DICT_IDLE_, SHOAL_DICT_ADD_, SHOAL_DICT_REPLACE_, SHOAL_DICT_REMOVE_, SHOAL_DICT_OVERWRITE_ };
+enum { SHOAL_DICT_STILL_, SHOAL_DICT_MOVE_, SHOAL_DICT_CLEAR_ };
 
 #define SHOAL_DICT_BESIDE_ 64u  // bytes of a value that is changed in its item, at most
 
@@ -94,8 +89,7 @@ struct shoal_dict {
   uint32_t is_a;        // enum shoal_nested_type: a dict or a namespace
   shoal_atomic64 next;  // where popitem looks first; any value is correct
   struct shoal_object object;
-  shoal_atomic64
-      sound;  // the last root that was found to lead to a table inside the segment. A hint: it does so for good
+  shoal_atomic64 sound;  // a hint: the last root that was found to lead to a table inside the segment, for good
 };
 
 #define SHOAL_ROOT_OFF_(root) ((root) >> 22 << 4)

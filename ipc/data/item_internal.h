@@ -12,9 +12,8 @@
 //
 // ORDERING
 //   [I1] every word of a block is released when it is written; pairs with [I2], who reads it acquired (of keys and
-//   values
-//        they are [W1], [W2] of core/words.h): a reader of a later life sees, after it, that the word which led it here
-//        was changed before that life began.
+//        values they are [W1], [W2] of core/words.h): a reader of a later life sees, after it, that the word which led
+//        it here was changed before that life began.
 //   [I3] a block's life is written, and the block, before the word that leads to it is published; pairs with [I4].
 //   [I5] how far memory was seen to reach; pairs with [I6].
 //   [I7] the head says that the value is being changed after what it is to be stands beside it, and before a word of it is;

@@ -79,9 +79,9 @@ int shoal_list_append(struct shoal_list *l, const void *value, uint64_t size, sh
 int shoal_list_extend(struct shoal_list *l, const struct iovec *values, uint64_t n, shoal_deadline deadline);
 // Before the value that has this index; an index outside is one of the two ends, as in Python.
 int shoal_list_insert(struct shoal_list *l, int64_t index, const void *value, uint64_t size, shoal_deadline deadline);
-int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint64_t size,
-                   shoal_deadline deadline);  // -ERANGE
-#define SHOAL_LIST_OTHER 1                    // an answer: it was not as the caller expected, and nothing was changed
+// -ERANGE.
+int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint64_t size, shoal_deadline deadline);
+#define SHOAL_LIST_OTHER 1  // an answer: it was not as the caller expected, and nothing was changed
 // Sets it if its value is `old`. SHOAL_LIST_OTHER: it is another, or a container; -ERANGE; -EINVAL `old` is NULL, and
 // not empty.
 int shoal_list_compare_and_set(struct shoal_list *l, int64_t index, const void *old, uint64_t old_size,

@@ -83,9 +83,8 @@ enum { SHOAL_CELL_FREE_ = 0, SHOAL_CELL_WRITING_ = 1, SHOAL_CELL_READY_ = 2, SHO
 struct shoal_cell_shm {
   shoal_atomic32 word;  // who holds the lock
   shoal_atomic32 next;  // of a list: the cell behind it + 1, 0 none; who holds the lock
-  shoal_atomic64
-      key;  // as the heap compares it; who makes it ready. LIFO that evicts: the cell above it + 1, as `next`
-  shoal_atomic64 seq;  // when it was made ready, or reserved
+  shoal_atomic64 key;   // as the heap compares it; who makes it ready. LIFO that evicts: the cell above, as `next`
+  shoal_atomic64 seq;   // when it was made ready, or reserved
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_cell_shm) == 24, "40 bytes are left of a line");
 
@@ -148,8 +147,8 @@ struct shoal_ordered_chunk_ {
 struct shoal_ordered;
 struct shoal_ordered_payload_ {  // of elements that stand for something outside: a block of the heap; under the lock
   void (*end)(const struct shoal_ordered *o, const void *payload);  // it is freed, unless it was
-  int (*is_there)(const struct shoal_ordered *o,
-                  const void *payload);  // 0: whoever died with it in hand had received it
+  // 0: whoever died with it in hand had received it.
+  int (*is_there)(const struct shoal_ordered *o, const void *payload);
 };
 
 struct shoal_ordered {  // private: nothing that decides about an address is read from shared memory

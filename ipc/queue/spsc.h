@@ -22,8 +22,8 @@
 // SAFETY   each role belongs to one thread at a time, the one that took it, and to its private struct: not to a copy of
 //   it, not to a forked child. The two roles may run together in any two threads or processes. In a signal handler only
 //   if its thread is not inside a call on the same role. A foreign or damaged ring is refused (-EPROTO), or looks empty
-//   or full: sizes and bounds are private, a shared word is read once and checked. (Not so the links in the two owner
-//   words: core/robust.h.)
+//   or full: sizes and bounds are private, a shared word is read once and checked. (Not so the links in the two
+//   owner words: core/robust.h.)
 // ORDERING [P1] a count is stored after the messages it counts; [C1] it is read before them.
 //   [C2] `released` is stored after the messages before it were read; [P2] it is read before they are written over.
 //   A put takes effect with its [P1] (a batch: one a group, in order), a get with its store of `taken`.

@@ -194,10 +194,10 @@ struct shoal_topic_shm {
   uint32_t reserved_[11];
   char type[SHOAL_QUEUE_TYPE_MAX + 1];    // constant, too
   shoal_atomic64 tail SHOAL_ALIGNED(64);  // hint: all positions below are claimed; publishers
-  shoal_atomic64 wanted
-      SHOAL_ALIGNED(64);  // a publisher would overwrite what lies a ring before; only grows; publishers
-  shoal_atomic64 limit;   // positions below may be claimed; only grows, never beyond `wanted`; publishers
-  shoal_atomic32 top;     // no seat at or above was ever used; subscribers
+  // A publisher would overwrite what lies a ring before; only grows; publishers.
+  shoal_atomic64 wanted SHOAL_ALIGNED(64);
+  shoal_atomic64 limit;  // positions below may be claimed; only grows, never beyond `wanted`; publishers
+  shoal_atomic32 top;    // no seat at or above was ever used; subscribers
   uint32_t reserved2_[11];
   struct shoal_robust lock SHOAL_ALIGNED(64);  // who joins or leaves a group
   shoal_atomic64 holes, missed, redelivered;   // counters
@@ -220,8 +220,8 @@ struct shoal_topic_seat_shm {  // of the consumer role in the same place; writte
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_topic_seat_shm) == 64, "a seat is a line");
 
 struct shoal_topic_group_shm {
-  shoal_atomic64
-      cursor;  // position:40 | claim:12 | owner:12: the next position, and by whom and where the last was claimed
+  // position:40 | claim:12 | owner:12: the next position, and by whom and where the last was claimed
+  shoal_atomic64 cursor;
   shoal_atomic64 strays;  // SHOAL_STRAYS_ and a sequence, as in ipc/queue/mpmc.h
   uint64_t reserved_[6];
   shoal_atomic64 missed;

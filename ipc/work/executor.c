@@ -423,8 +423,8 @@ int shoal_executor_worker(struct shoal_executor *ex, unsigned worker, struct sho
 static struct shoal_executor_running running_at(struct shoal_executor *ex, unsigned worker, uint32_t jobs) {
   struct shoal_desk_shm *desk = &ex->desks[worker];
   uint64_t until = shoal_load64_relaxed(&desk->until_ns);
-  int64_t busy =
-      (int64_t)((uint64_t)shoal_now_ns() - (until - (uint64_t)ex->limit_ns));  // of what is believed of nobody
+  // Of what is believed of nobody.
+  int64_t busy = (int64_t)((uint64_t)shoal_now_ns() - (until - (uint64_t)ex->limit_ns));
   struct shoal_executor_running r = {.worker = worker,
                                      .tid = shoal_executor_tid_(ex, worker),
                                      .jobs = jobs,

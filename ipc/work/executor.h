@@ -39,11 +39,11 @@
 // CRASH    submit: killed before it returns, the job will run or never was. A worker: exactly the jobs that it ran have
 //          failed (-ENOTRECOVERABLE, and the signal) or, with `retries`, run again: so every job ends in exactly one
 //          state, having run at most once, or with retries at least once; what a dead attempt had replied is nobody's
-//          result, and its memory comes back. A process that has futures: its jobs run all the same,
-//          and their cells are free after that. The creator: its workers are killed at once; whoever waits is told
-//          (-EPIPE), as nothing runs any more. A task that leaves another by longjmp ends its worker when it returns.
-//          Killed inside a release of another process's future: its cell is free once somebody reaps, as a submit does
-//          that finds none free.
+//          result, and its memory comes back. A process that has futures: its jobs run all the same, and their cells
+//          are free after that. The creator: its workers are killed at once; whoever waits is told (-EPIPE), as nothing
+//          runs any more. A task that leaves another by longjmp ends its worker when it returns. Killed inside a
+//          release of another process's future: its cell is free once somebody reaps, as a submit does that finds none
+//          free.
 // THREADS  with options.threads the workers are threads of the creator's process: the same calls, the same results. A
 //          thread cannot be killed: cancel(force) and a time limit are refused (-ENOTSUP), terminate and detach wait
 //          for what runs. A task that crashes takes the process with it; one that ends its thread (pthread_exit) has

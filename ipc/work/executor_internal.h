@@ -100,8 +100,8 @@ SHOAL_STATIC_ASSERT(offsetof(struct shoal_job_shm, owner) == 64, "small argument
 SHOAL_STATIC_ASSERT(offsetof(struct shoal_job_shm, code) == 128, "what only failures touch keeps off");
 
 struct shoal_desk_shm {  // of a worker
-  shoal_atomic64
-      job;  // the worker: what it runs, or ran last, generation:32 | job:32; not what it runs while that waits
+  // The worker: what it runs, or ran last, generation:32 | job:32; not what it runs while that waits.
+  shoal_atomic64 job;
   shoal_atomic64 until_ns;  // the worker: when that has to be over; 0 never
   shoal_atomic32 kill;      // who condemns: the worker's incarnation and 1
   uint32_t reserved_;

@@ -29,8 +29,7 @@ static __thread struct { uint32_t looks, failed; } budget = {SHOAL_SPIN_LONG, 0}
 #define AHEAD 4u       // jobs: about as many as are got while a line is fetched
 static __thread struct {
   uint32_t away;
-  uint32_t
-      found;  // over since it last had to wait, or submitted anything: that kept the workers busy, and no pause did
+  uint32_t found;       // over since it last had to wait, or submitted: that kept the workers busy, and no pause did
   uint32_t last, step;  // the last job that was, and how far it lay from the one before
 } stream;
 

@@ -54,11 +54,10 @@ int shoal_future_release(const struct shoal_future *f);
 
 // ---- one after another ----
 // Submits a job that begins when `f` is over, on a copy of its result, which has the size of the task's struct:
-// -EBADMSG, as for bytes tasks.
-// If `f` fails or is cancelled, the task does not run, and the job ends as `f` did: its
-// failure names the task that did not run, the reason says so. `f` may be released meanwhile; it has
-// one such job at a time: -EBUSY. `out` NULL: nobody wants to know. Does not sleep. -EINVAL released; -ENOENT, -EEXIST,
-// -ENOSPC, -EPIPE, -ENOTRECOVERABLE, -EUSERS as submit's.
+// -EBADMSG, as for bytes tasks. If `f` fails or is cancelled, the task does not run, and the job ends as `f` did: its
+// failure names the task that did not run, the reason says so. `f` may be released meanwhile; it has one such job at a
+// time: -EBUSY. `out` NULL: nobody wants to know. Does not sleep. -EINVAL released; -ENOENT, -EEXIST, -ENOSPC, -EPIPE,
+// -ENOTRECOVERABLE, -EUSERS as submit's.
 // Killed within: the job is, or never was. Who cancels `f`, and is killed within that: the job ends when somebody waits
 // for it, looking once a second.
 int shoal_future_then(const struct shoal_future *f, const char *task, struct shoal_future *out);

@@ -27,11 +27,10 @@
 //
 // SAFETY   a struct shoal_map or shoal_imap: one thread at a time; but wait, ready and successful of a map together
 //          with what its callback does in another, except end. The array is the map's until the end.
-// CRASH    what ipc/work/executor.h says of jobs holds of chunks: a worker's death fails its chunk, or, with
-//          retries, the chunk goes on behind the last struct that was done. Their owner dies: chunks that have been
-//          submitted run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the
-//          executor's until its end.
-//          What for_each gathers counts each index once, whoever dies.
+// CRASH    what ipc/work/executor.h says of jobs holds of chunks: a worker's death fails its chunk, or, with retries,
+//          the chunk goes on behind the last struct that was done. Their owner dies: chunks that have been submitted
+//          run. for_each: the owner killed, or the executor broken meanwhile, 64 bytes of the heap are the executor's
+//          until its end. What for_each gathers counts each index once, whoever dies.
 // COST     a job: one submit and one get. A chunk is one; but where the chunks of the last map of this task have taken
 //          a worker less than 20 us each, so many as take that travel in one job, 16 at most, fewer near the end. Not
 //          in executors with retries, dead letters or a time limit, which are each chunk's own. for_each: a
@@ -51,9 +50,8 @@ struct shoal_map;
 int shoal_map_async(struct shoal_executor *ex, const struct shoal_task *task, void *array, uint64_t n, uint64_t size,
                     uint64_t chunk, struct shoal_map **out) SHOAL_MUST_CHECK;
 // Waits for all, and copies the results into the array. 0; -EREMOTEIO: some failed, and the first of them is *failure
-// and shoal_reason(),
-// its `element` the index; what did not fail is there, but for the rest of a chunk whose worker died. -ECANCELED,
-// -EAGAIN, -ETIMEDOUT, and shoal_future_get's errors.
+// and shoal_reason(), its `element` the index; what did not fail is there, but for the rest of a chunk whose worker
+// died. -ECANCELED, -EAGAIN, -ETIMEDOUT, and shoal_future_get's errors.
 int shoal_map_get(struct shoal_map *map, struct shoal_failure *failure, shoal_deadline deadline) SHOAL_MUST_CHECK;
 // Waits for all, and copies nothing: whether some have failed is get's to say. 0, -EAGAIN, -ETIMEDOUT; -EPIPE,
 // -ENOTRECOVERABLE as shoal_future_get.
@@ -116,9 +114,8 @@ struct shoal_range {
 };
 struct shoal_for_each_options {  // zero: the default
   uint64_t grain;                // indices that a range has at least (1)
-  void (*gather)(
-      void *argument,
-      const void *part);  // in the caller, at the end, for each worker's copy of the argument, or each range's
+  // In the caller, at the end, for each worker's copy of the argument, or each range's.
+  void (*gather)(void *argument, const void *part);
 };
 // The task's struct begins with a struct shoal_range, which tells what to do; the task is called for many ranges, in
 // each worker on that worker's copy of the argument. 0; -EREMOTEIO: one has failed; ranges not claimed by then are not

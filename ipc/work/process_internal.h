@@ -32,12 +32,8 @@ struct shoal_report_shm_ {  // written by the child; read when it has ended
 };
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_report_shm_) == 288, "within a page");
 
-enum {
-  SHOAL_CLOSED_,
-  SHOAL_RUNNING_,
-  SHOAL_ENDED_,
-  SHOAL_CODE_LOST_
-};                                                      // shoal_process.state; CLOSED is also: never started
+// Of shoal_process.state; CLOSED is also: never started.
+enum { SHOAL_CLOSED_, SHOAL_RUNNING_, SHOAL_ENDED_, SHOAL_CODE_LOST_ };
 enum { SHOAL_GATE_GO_ = 'g', SHOAL_GATE_AWAY_ = 'a' };  // what the parent says at the gate
 enum { SHOAL_BORN_CHILD_ = 1, SHOAL_BORN_STARTER_ = 2 };
 

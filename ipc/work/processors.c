@@ -128,8 +128,8 @@ static uint64_t quota_here(const struct group *g, const char *const *unused) {
 }
 static uint64_t number_here(const struct group *g, const char *const files[2]) {
   long long n[2] = {0, 0};
-  return numbers(g, files[g->version - 1], n) && n[0] > 0 && n[0] < INT64_MAX / 2 ? (uint64_t)n[0]
-                                                                                  : 0;  // almost all is none
+  // Almost all is none.
+  return numbers(g, files[g->version - 1], n) && n[0] > 0 && n[0] < INT64_MAX / 2 ? (uint64_t)n[0] : 0;
 }
 
 typedef uint64_t here_fn(const struct group *g, const char *const files[2]);
