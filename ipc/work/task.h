@@ -64,7 +64,6 @@ int shoal_task_check(void);
 // others a hash of name, type and size: another program's task of the same name, but of another argument, is another
 // task.
 uint64_t shoal_task_word_(const struct shoal_task *task);
-#define SHOAL_TASK_USER_BITS_ UINT64_C(15)
 // The task of this program that the word stands for; NULL: there is none.
 const struct shoal_task *shoal_task_of_(uint64_t word);
 
