@@ -1,13 +1,8 @@
-// A list: read, changed, put in order. [V1]..[V4]: ipc/data/list.h.
-#include "ipc/data/list.h"
-
+// A list: read and changed, value by value. [V1]..[V4]: ipc/data/list.h.
 #include <stdlib.h>
 
-#include "core/futex.h"
-#include "core/reach.h"
 #include "ipc/data/list_internal.h"
 
-static int damaged(void) { return shoal_fail_(-EPROTO, "the list is damaged"); }
 static int is_destroyed(const struct shoal_list *l) {
   return __atomic_load_n(&l->shm->kind, __ATOMIC_RELAXED) != SHOAL_LIST_KIND_;
 }
@@ -19,10 +14,6 @@ static int no_index(const struct shoal_list *l, int64_t index, uint64_t length) 
 // From the front; `length` or more: there is no such value.
 static uint64_t from_front(int64_t index, uint64_t length) {
   return index < 0 ? (uint64_t)index + length : (uint64_t)index;  // below the front: beyond any length
-}
-static uint64_t bounded(int64_t index, uint64_t length) {
-  if (index < 0) index = (uint64_t) - (index + 1) >= length ? 0 : index + (int64_t)length;
-  return (uint64_t)index < length ? (uint64_t)index : length;
 }
 
 // ---- read ----
@@ -55,7 +46,7 @@ static int find(struct shoal_list *l, int64_t index, struct found *f) {
     if (!shoal_item_look_(&l->keep, f->word, &f->item)) return 0;
     if (f->word != shoal_load64_acquire(f->at) || !shoal_row_is_current_(l, &f->row)) tries = 0;  // [V2]
   }
-  return damaged();
+  return shoal_list_damaged_();
 }
 // What is dropped from the end leaves its word as it was: its block may be another's before the word is. So the length
 // comes first.
@@ -104,19 +95,9 @@ int shoal_list_get_alloc(struct shoal_list *l, int64_t index, void **value, uint
 
 // ---- write ----
 
-// The row is written to: not over what this thread holds, whose links it believes.
-static int begin(struct shoal_list *l, struct shoal_row_ *row, shoal_deadline deadline) {
-  int rc = shoal_list_lock_(l, deadline);
-  if (rc) return rc;
-  rc = shoal_list_look_(l, row);
-  if (!rc && row->shm && SHOAL_UNLIKELY(shoal_robust_owns_some_of_(row->shm, sizeof *row->shm + 8 * row->room)))
-    rc = damaged();
-  if (rc) shoal_list_unlock_(l);
-  return rc;
-}
 // The same, at the value that has this index. Also -ERANGE.
 static int begin_at(struct shoal_list *l, int64_t index, struct shoal_row_ *row, uint64_t *i, shoal_deadline deadline) {
-  int rc = begin(l, row, deadline);
+  int rc = shoal_list_begin_(l, row, deadline);
   if (rc) return rc;
   *i = from_front(index, row->length);
   if (*i < row->length) return 0;
@@ -142,12 +123,12 @@ static int make_all(struct shoal_list *l, const struct iovec *values, uint64_t n
 static int replace(struct shoal_list *l, int64_t from, int64_t to, struct shoal_item_shm *const *items, uint64_t n,
                    shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
+  int rc = shoal_list_begin_(l, &row, deadline);
   if (rc) {
     for (uint64_t i = 0; i < n; i++) unmake(l, items[i]);
     return rc;
   }
-  uint64_t first = bounded(from, row.length), end = bounded(to, row.length);
+  uint64_t first = shoal_list_bounded_(from, row.length), end = shoal_list_bounded_(to, row.length);
   rc = shoal_list_change_(l, &row, first, end > first ? end - first : 0, items, n);
   shoal_list_unlock_(l);
   return rc;
@@ -195,16 +176,12 @@ int shoal_list_set(struct shoal_list *l, int64_t index, const void *value, uint6
   return rc ? rc : set(l, index, it, deadline);
 }
 
-static int is_equal(const struct shoal_item_ *it, const void *value, uint64_t size) {
-  return it->value == size && !it->nested && (!size || memcmp(shoal_item_value_(it), value, size) == 0);
-}
-
 // `it` is put there if what is there is `old`, else freed.
 static int put_if(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, const void *old, uint64_t old_size,
                   struct shoal_item_shm *it) {
   struct shoal_item_ now;
-  int rc = shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &now) ? damaged() : 0;
-  if (rc == 0 && is_equal(&now, old, old_size)) return shoal_list_put_(l, row, i, it);
+  int rc = shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &now) ? shoal_list_damaged_() : 0;
+  if (rc == 0 && shoal_list_is_equal_(&now, old, old_size)) return shoal_list_put_(l, row, i, it);
   unmake(l, it);
   return rc ? rc : SHOAL_LIST_OTHER;
 }
@@ -231,7 +208,7 @@ static int decide(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i
                   int (*change)(struct shoal_list_change *, void *), void *arg, struct shoal_list_change *c,
                   void **copy) {
   struct shoal_item_ it;
-  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return shoal_list_damaged_();
   int rc = it.nested ? shoal_item_is_nested_(&it) : shoal_item_copy_(&it, copy);
   if (rc) return rc;
   *c = (struct shoal_list_change){*copy, it.value};
@@ -266,7 +243,7 @@ int shoal_list_update(struct shoal_list *l, int64_t index, int (*change)(struct 
 static int pop(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, void *buffer, uint64_t capacity,
                uint64_t *size) {
   struct shoal_item_ it;
-  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return shoal_list_damaged_();
   if (it.nested) return shoal_item_is_nested_(&it);
   *size = it.value;
   if (it.value > capacity) return -EMSGSIZE;
@@ -287,7 +264,7 @@ int shoal_list_pop(struct shoal_list *l, int64_t index, void *buffer, uint64_t c
 static int pop_copy(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, void **value, uint64_t *size) {
   struct shoal_item_ it;
   void *copy = NULL;
-  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return shoal_list_damaged_();
   int rc = it.nested ? shoal_item_is_nested_(&it) : shoal_item_copy_(&it, &copy);
   if (rc == 0) rc = shoal_list_change_(l, row, i, 1, NULL, 0);
   if (rc == 0) *value = copy, *size = it.value;
@@ -317,7 +294,7 @@ int shoal_list_delete(struct shoal_list *l, int64_t index, shoal_deadline deadli
 static int make_again(struct shoal_list *l, uint64_t word, struct shoal_item_shm **out) {
   struct shoal_item_ it;
   struct shoal_handle_shm h;
-  if (shoal_item_look_(&l->keep, word, &it)) return damaged();
+  if (shoal_item_look_(&l->keep, word, &it)) return shoal_list_damaged_();
   if (!it.nested) return make(l, shoal_item_value_(&it), it.value, out);
   int rc = shoal_item_handle_(&it, &h);
   struct shoal_object inner = {.entry = h.entry, .generation = h.generation};
@@ -328,9 +305,9 @@ static int weigh(struct shoal_list *l, const struct shoal_row_ *row, uint64_t *b
   *bytes = 0;
   for (uint64_t i = 0; i < row->length; i++) {
     struct shoal_item_ it;
-    if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+    if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return shoal_list_damaged_();
     *bytes += shoal_item_size_(0, it.value);
-    if (*bytes > l->keep.size_max) return damaged();
+    if (*bytes > l->keep.size_max) return shoal_list_damaged_();
   }
   return 0;
 }
@@ -355,7 +332,7 @@ static int repeat(struct shoal_list *l, const struct shoal_row_ *row, uint64_t t
 }
 int shoal_list_repeat(struct shoal_list *l, uint64_t times, shoal_deadline deadline) {
   struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
+  int rc = shoal_list_begin_(l, &row, deadline);
   if (rc) return rc;
   rc = repeat(l, &row, times);
   shoal_list_unlock_(l);
@@ -387,7 +364,7 @@ static int take(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i,
                 int (*open)(struct shoal_keep_ *, const struct shoal_handle_shm *, void **), void **out) {
   struct shoal_item_ it;
   struct shoal_handle_shm h;
-  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return damaged();
+  if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return shoal_list_damaged_();
   int rc = shoal_item_handle_(&it, &h);
   if (rc == 0) rc = open(&l->keep, &h, out);
   return rc ? rc : shoal_list_change_(l, row, i, 1, NULL, 0);
@@ -402,346 +379,4 @@ int shoal_list_take_(struct shoal_list *l, int64_t index,
   rc = take(l, &row, i, open, out);
   shoal_list_unlock_(l);
   return rc;
-}
-
-// ---- in another order ----
-
-struct place {
-  struct iovec value;
-  uint64_t word;
-  uint32_t nested;
-};
-struct order {
-  int (*compare)(const struct iovec *, const struct iovec *, void *);
-  void *arg;
-};
-
-static int by_bytes(const struct iovec *a, const struct iovec *b, void *arg) {
-  size_t n = a->iov_len < b->iov_len ? a->iov_len : b->iov_len;
-  int c = n ? memcmp(a->iov_base, b->iov_base, n) : 0;
-  (void)arg;
-  return c ? c : (a->iov_len > b->iov_len) - (a->iov_len < b->iov_len);
-}
-
-// Merges, whatever the callback says: each place is passed on once.
-static void merge(struct place *to, const struct place *a, uint64_t na, const struct place *b, uint64_t nb,
-                  const struct order *o) {
-  while (na && nb) {
-    if (o->compare(&a->value, &b->value, o->arg) <= 0) *to++ = *a++, na--;
-    else *to++ = *b++, nb--;
-  }
-  while (na--) *to++ = *a++;
-  while (nb--) *to++ = *b++;
-}
-// In `p` or in `q`, of the same size: which.
-static struct place *merge_sort(struct place *p, struct place *q, uint64_t n, const struct order *o) {
-  for (uint64_t width = 1; width < n; width *= 2) {
-    for (uint64_t i = 0; i < n; i += 2 * width) {
-      uint64_t na = n - i < width ? n - i : width, nb = n - i - na < width ? n - i - na : width;
-      merge(q + i, p + i, na, p + i + na, nb, o);
-    }
-    struct place *sorted = q;
-    q = p, p = sorted;
-  }
-  return p;
-}
-
-static int look_at_all(struct shoal_list *l, const struct shoal_row_ *row, struct place *p) {
-  for (uint64_t i = 0; i < row->length; i++) {
-    struct shoal_item_ it;
-    p[i].word = shoal_load64_relaxed(&row->shm->word[i]);
-    if (shoal_item_look_(&l->keep, p[i].word, &it)) return damaged();
-    p[i].value = (struct iovec){(void *)(uintptr_t)shoal_item_value_(&it), it.value};
-    p[i].nested = it.nested;
-  }
-  return 0;
-}
-
-static int publish_order(struct shoal_list *l, const struct shoal_row_ *row, const struct place *p) {
-  uint64_t *words = malloc(8 * row->length);
-  if (!words) return shoal_fail_(-ENOMEM, "%llu values", (unsigned long long)row->length);
-  for (uint64_t i = 0; i < row->length; i++) words[i] = p[i].word;
-  int rc = shoal_list_reorder_(l, row, words);
-  free(words);
-  return rc;
-}
-
-static int sort(struct shoal_list *l, const struct shoal_row_ *row, struct place *p, const struct order *o) {
-  int rc = look_at_all(l, row, p);
-  for (uint64_t i = 0; i < row->length && !rc; i++)
-    if (p[i].nested) rc = shoal_fail_(-EBADMSG, "value %llu is a container: they have no order", (unsigned long long)i);
-  if (rc) return rc;
-  shoal_inside_++;
-  struct place *s = merge_sort(p, p + row->length, row->length, o);
-  for (uint64_t i = 1; i < row->length && !rc; i++)
-    if (o->compare(&s[i - 1].value, &s[i].value, o->arg) > 0) rc = -EINVAL;
-  shoal_inside_--;
-  return rc ? shoal_fail_(rc, "the callback's answers make no order") : publish_order(l, row, s);
-}
-
-int shoal_list_sort(struct shoal_list *l, int (*compare)(const struct iovec *a, const struct iovec *b, void *arg),
-                    void *arg, shoal_deadline deadline) {
-  struct order o = {compare ? compare : by_bytes, arg};
-  struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
-  if (rc) return rc;
-  if (row.length > 1) {
-    struct place *p = malloc(2 * row.length * sizeof *p);
-    rc = p ? sort(l, &row, p, &o) : shoal_fail_(-ENOMEM, "%llu values", (unsigned long long)row.length);
-    free(p);
-  }
-  shoal_list_unlock_(l);
-  return rc;
-}
-
-static int reverse(struct shoal_list *l, const struct shoal_row_ *row) {
-  uint64_t *words = malloc(8 * row->length);
-  if (!words) return shoal_fail_(-ENOMEM, "%llu values", (unsigned long long)row->length);
-  for (uint64_t i = 0; i < row->length; i++) words[i] = shoal_load64_relaxed(&row->shm->word[row->length - 1 - i]);
-  int rc = shoal_list_reorder_(l, row, words);
-  free(words);
-  return rc;
-}
-int shoal_list_reverse(struct shoal_list *l, shoal_deadline deadline) {
-  struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
-  if (rc) return rc;
-  if (row.length > 1) rc = reverse(l, &row);
-  shoal_list_unlock_(l);
-  return rc;
-}
-
-// ---- all of one moment ----
-
-// The first from *i on: 0, and *i is its index; -ENOENT, -EPROTO.
-static int seek(struct shoal_list *l, const struct shoal_row_ *row, const void *value, uint64_t size, uint64_t *i) {
-  for (; *i < row->length; ++*i) {
-    struct shoal_item_ it;
-    if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[*i]), &it)) return damaged();
-    if (is_equal(&it, value, size)) return 0;
-  }
-  return -ENOENT;
-}
-
-int shoal_list_index(struct shoal_list *l, const void *value, uint64_t size, int64_t from, uint64_t *index,
-                     shoal_deadline deadline) {
-  struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
-  if (rc) return rc;
-  uint64_t i = bounded(from, row.length);
-  rc = seek(l, &row, value, size, &i);
-  shoal_list_unlock_(l);
-  if (rc == 0) *index = i;
-  return rc;
-}
-int shoal_list_contains(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline) {
-  uint64_t index;
-  int rc = shoal_list_index(l, value, size, 0, &index, deadline);
-  return rc == -ENOENT ? 0 : rc ? rc : 1;
-}
-int shoal_list_count(struct shoal_list *l, const void *value, uint64_t size, uint64_t *n, shoal_deadline deadline) {
-  struct shoal_row_ row;
-  uint64_t found = 0;
-  int rc = begin(l, &row, deadline);
-  if (rc) return rc;
-  for (uint64_t i = 0; (rc = seek(l, &row, value, size, &i)) == 0; i++) found++;
-  shoal_list_unlock_(l);
-  if (rc != -ENOENT) return rc;
-  *n = found;
-  return 0;
-}
-int shoal_list_remove(struct shoal_list *l, const void *value, uint64_t size, shoal_deadline deadline) {
-  struct shoal_row_ row;
-  uint64_t i = 0;
-  int rc = begin(l, &row, deadline);
-  if (rc) return rc;
-  rc = seek(l, &row, value, size, &i);
-  if (rc == 0) rc = shoal_list_change_(l, &row, i, 1, NULL, 0);
-  shoal_list_unlock_(l);
-  return rc;
-}
-
-static uint64_t record_size(uint64_t value) { return 8 + shoal_padded_(value); }
-
-static int copy_places(const struct place *p, uint64_t n, struct shoal_list_slice *s) {
-  for (uint64_t i = 0; i < n; i++)  // one long value may be led to by many scribbled words
-    if (__builtin_add_overflow(s->length, record_size(p[i].value.iov_len), &s->length)) return damaged();
-  if (s->length && !(s->bytes = malloc(s->length)))
-    return shoal_fail_(-ENOMEM, "%llu bytes", (unsigned long long)s->length);
-  char *to = s->bytes;
-  for (uint64_t i = 0; i < n && to; i++) {
-    uint64_t size = p[i].value.iov_len;
-    uint64_t head = size | (p[i].nested ? SHOAL_ITEM_NESTED_ : 0);
-    memcpy(to, &head, 8);
-    shoal_words_read_(p[i].value.iov_base, to + 8, size);
-    to += record_size(size);
-  }
-  s->values = n;
-  return 0;
-}
-
-static int slice(struct shoal_list *l, const struct shoal_row_ *row, uint64_t from, uint64_t to,
-                 struct shoal_list_slice *s) {
-  struct place *p = calloc(row->length ? row->length : 1, sizeof *p);
-  if (!p) return shoal_fail_(-ENOMEM, "%llu values", (unsigned long long)row->length);
-  int rc = look_at_all(l, row, p);
-  if (rc == 0 && to > from) rc = copy_places(p + from, to - from, s);
-  free(p);
-  return rc;
-}
-
-int shoal_list_slice(struct shoal_list *l, int64_t from, int64_t to, struct shoal_list_slice *out,
-                     shoal_deadline deadline) {
-  struct shoal_list_slice s = {.bytes = NULL};
-  struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
-  if (rc) return rc;
-  rc = slice(l, &row, bounded(from, row.length), bounded(to, row.length), &s);
-  shoal_list_unlock_(l);
-  if (rc == 0) *out = s;
-  return rc;
-}
-int shoal_list_next(struct shoal_list_slice *s, struct iovec *value) {
-  uint64_t size;
-  if (s->at >= s->length) return 0;
-  memcpy(&size, s->bytes + s->at, 8);
-  s->nested = size & SHOAL_ITEM_NESTED_ ? 1 : 0;
-  size &= ~SHOAL_ITEM_NESTED_;
-  *value = (struct iovec){s->bytes + s->at + 8, size};
-  s->at += record_size(size);
-  return 1;
-}
-void shoal_list_slice_free(struct shoal_list_slice *s) {
-  free(s->bytes);
-  *s = (struct shoal_list_slice){.bytes = NULL};
-}
-
-int shoal_list_info(struct shoal_list *l, struct shoal_list_info *out) {
-  struct shoal_row_ r;
-  uint32_t word = shoal_load32_relaxed(&l->shm->lock.word);
-  int rc = shoal_list_look_(l, &r);
-  if (rc) return rc;
-  *out = (struct shoal_list_info){.length = r.length,
-                                  .capacity = r.room,
-                                  .row = r.shm ? sizeof *r.shm + 8 * r.room : 0,
-                                  .owner = shoal_robust_owner(word),
-                                  .waiting = (word & FUTEX_WAITERS) != 0,
-                                  .dead = shoal_robust_is_dead(word) && !shoal_robust_owner(word),
-                                  .holders = shoal_object_ties_(l->keep.seg, &l->object)};
-  return 0;
-}
-
-// ---- a view ----
-
-uint64_t shoal_list_size(void) { return sizeof(struct shoal_list_shm); }
-
-static int write_head(struct shoal_list_shm *shm) {
-  int rc = shoal_robust_check();
-  if (rc) return rc;
-  memset(shm, 0, sizeof *shm);
-  shm->kind = SHOAL_LIST_KIND_;
-  return 0;
-}
-
-static int view(struct shoal_segment *seg, const struct shoal_object *object, void *memory, uint32_t named,
-                struct shoal_list **out) {
-  struct shoal_list_shm *shm = memory;
-  uint64_t room = object->size - (uint64_t)((char *)memory - (char *)object->memory);
-  if (room < sizeof *shm || room > object->size || __atomic_load_n(&shm->kind, __ATOMIC_RELAXED) != SHOAL_LIST_KIND_)
-    return shoal_fail_(-EPROTO, "no list is there");
-  struct shoal_list *l = calloc(1, sizeof *l);
-  if (!l) return shoal_fail_(-ENOMEM, "private memory");
-  int rc = shoal_robust_check();
-  if (rc == 0) rc = shoal_keep_open_(&l->keep, seg, object);
-  if (rc) {
-    free(l);
-    return rc;
-  }
-  l->shm = shm;
-  l->named = named;
-  l->object = *object;
-  *out = l;
-  return 0;
-}
-
-int shoal_list_attach(struct shoal_segment *seg, const struct shoal_object *object, void *memory,
-                      struct shoal_list **out) {
-  return view(seg, object, memory, 0, out);
-}
-int shoal_list_init(struct shoal_segment *seg, const struct shoal_object *object, void *memory,
-                    struct shoal_list **out) {
-  int rc = shoal_keep_place_(object, memory, sizeof(struct shoal_list_shm));
-  if (rc == 0) rc = write_head(memory);
-  return rc ? rc : view(seg, object, memory, 0, out);
-}
-
-static int forget(struct shoal_list *l) {
-  int rc = shoal_keep_close_(&l->keep);
-  free(l);
-  return rc;
-}
-int shoal_list_close(struct shoal_list *l) {
-  int rc = l->named ? shoal_object_close(l->keep.seg, &l->object) : 0;
-  if (rc) return rc;
-  if (l->named) shoal_reach_forget_(l->object.memory);
-  return forget(l);
-}
-
-int shoal_list_destroy(struct shoal_list *l, shoal_deadline deadline) {
-  struct shoal_row_ row;
-  int rc = begin(l, &row, deadline);
-  if (rc) return rc;
-  rc = shoal_list_change_(l, &row, 0, row.length, NULL, 0);
-  if (rc == 0) __atomic_store_n(&l->shm->kind, 0, __ATOMIC_RELAXED);
-  shoal_list_unlock_(l);
-  return rc ? rc : shoal_list_close(l);
-}
-
-// ---- by name ----
-
-#define TYPE "list"
-
-static int view_named(struct shoal_segment *seg, struct shoal_object *object, struct shoal_list **out) {
-  int rc = view(seg, object, object->memory, 1, out);
-  if (rc) (void)shoal_object_close(seg, object);
-  else shoal_reach_note_(object->memory, object->size);
-  return rc;
-}
-static int begun(struct shoal_segment *seg, struct shoal_object *object, struct shoal_list **out) {
-  struct shoal_list *l = NULL;
-  int rc = write_head(object->memory);
-  if (rc == 0) rc = view(seg, object, object->memory, 1, &l);  // who cannot have a heap leaves no name behind
-  rc = shoal_object_end_(seg, object, rc);
-  if (rc) {
-    if (l) forget(l);
-    return rc;
-  }
-  shoal_reach_note_(object->memory, object->size);
-  *out = l;
-  return 0;
-}
-int shoal_list_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
-  struct shoal_object object;
-  int rc = name ? shoal_object_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object)
-                : shoal_object_begin_tied_(seg, TYPE, sizeof(struct shoal_list_shm), &object);
-  return rc ? rc : begun(seg, &object, out);
-}
-int shoal_list_open(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
-  struct shoal_object object;
-  int rc = shoal_object_open(seg, name, TYPE, &object);
-  return rc ? rc : view_named(seg, &object, out);
-}
-int shoal_list_open_or_create(struct shoal_segment *seg, const char *name, struct shoal_list **out) {
-  struct shoal_object object;
-  int rc = shoal_object_open_or_begin_(seg, name, TYPE, sizeof(struct shoal_list_shm), &object);
-  if (rc == 1) return begun(seg, &object, out);
-  return rc ? rc : view_named(seg, &object, out);
-}
-int shoal_list_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, struct shoal_list **out) {
-  struct shoal_object object;
-  int rc = shoal_object_open_at_(seg, h->entry, h->generation, TYPE, &object);
-  return rc ? rc : view_named(seg, &object, out);
-}
-int shoal_list_unlink(struct shoal_segment *seg, const char *name) {
-  return shoal_object_remove_typed(seg, name, TYPE);
 }

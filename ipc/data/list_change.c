@@ -1,18 +1,16 @@
 // A list's lock, and what is done with it. [V1]..[V4]: ipc/data/list.h; the intents: ipc/data/list_internal.h.
 #include "ipc/data/list_internal.h"
 
-static int damaged(void) { return shoal_fail_(-EPROTO, "the list is damaged"); }
-
 #define OFF(root) ((root) >> 22 << 4)
 #define LOG(root) ((unsigned)((root) >> 16) & 63u)
 
 int shoal_list_row_(struct shoal_list *l, uint64_t root, struct shoal_row_ *r) {
   *r = (struct shoal_row_){.root = root};
   if (!OFF(root)) return 0;
-  if (LOG(root) < SHOAL_ROW_LOG_MIN_ || LOG(root) > SHOAL_ROW_LOG_MAX_) return damaged();
+  if (LOG(root) < SHOAL_ROW_LOG_MIN_ || LOG(root) > SHOAL_ROW_LOG_MAX_) return shoal_list_damaged_();
   r->room = UINT64_C(1) << LOG(root);
   r->shm = shoal_keep_at_(&l->keep, OFF(root), sizeof *r->shm + 8 * r->room);
-  if (!r->shm) return damaged();
+  if (!r->shm) return shoal_list_damaged_();
   r->seq = shoal_load32_acquire(&r->shm->seq);        // [V4] pairs with [V3]
   r->length = shoal_load64_acquire(&r->shm->length);  // [V2] pairs with [V1]
   if (r->length > r->room) r->length = r->room;       // a row of another life, or damage
@@ -88,6 +86,17 @@ int shoal_list_lock_(struct shoal_list *l, shoal_deadline deadline) {
 }
 void shoal_list_unlock_(struct shoal_list *l) { shoal_robust_release_(&l->shm->lock); }
 
+// The row is written to: not over what this thread holds, whose links it believes.
+int shoal_list_begin_(struct shoal_list *l, struct shoal_row_ *row, shoal_deadline deadline) {
+  int rc = shoal_list_lock_(l, deadline);
+  if (rc) return rc;
+  rc = shoal_list_look_(l, row);
+  if (!rc && row->shm && SHOAL_UNLIKELY(shoal_robust_owns_some_of_(row->shm, sizeof *row->shm + 8 * row->room)))
+    rc = shoal_list_damaged_();
+  if (rc) shoal_list_unlock_(l);
+  return rc;
+}
+
 static void intend(struct shoal_list *l, uint32_t state) {
   SHOAL_COMPILER_BARRIER();
   l->shm->lock.state = state;
@@ -103,7 +112,7 @@ int shoal_list_put_(struct shoal_list *l, const struct shoal_row_ *row, uint64_t
   struct shoal_item_ it;
   if (shoal_item_look_(&l->keep, was, &it)) {
     (void)shoal_heap_free(l->keep.heap, item);
-    return damaged();
+    return shoal_list_damaged_();
   }
   shm->slot = slot;
   shm->word = UINT64_MAX;  // no word is
@@ -223,7 +232,7 @@ static int run(struct shoal_list *l, const struct change *c) {
   uint64_t given = 0;
   intend_change(l, c);
   int rc = c->fresh ? shoal_block_give_(l->keep.heap, c->fresh, l->keep.entry, l->keep.generation, &shm->fresh) : 0;
-  if (rc) (void)shoal_heap_free(l->keep.heap, c->fresh), rc = damaged();
+  if (rc) (void)shoal_heap_free(l->keep.heap, c->fresh), rc = shoal_list_damaged_();
   else if (c->n) rc = give_all(l, c, c->fresh ? c->fresh->word : c->row->shm->word, &given);
   if (rc) {
     drop_items(l, c->items, given, c->n);

@@ -74,6 +74,17 @@ SHOAL_INLINE int shoal_row_is_current_(const struct shoal_list *l, const struct 
                       (!r->shm || shoal_load32_acquire(&r->shm->seq) == r->seq));  // [V4]
 }
 
+SHOAL_INLINE int shoal_list_damaged_(void) { return shoal_fail_(-EPROTO, "the list is damaged"); }
+// An index of a slice, counted from the front: 0 to `length`.
+SHOAL_INLINE uint64_t shoal_list_bounded_(int64_t index, uint64_t length) {
+  if (index < 0) index = (uint64_t) - (index + 1) >= length ? 0 : index + (int64_t)length;
+  return (uint64_t)index < length ? (uint64_t)index : length;
+}
+// Whether its value is these bytes. Nobody changes it meanwhile.
+SHOAL_INLINE int shoal_list_is_equal_(const struct shoal_item_ *it, const void *value, uint64_t size) {
+  return it->value == size && !it->nested && (!size || memcmp(shoal_item_value_(it), value, size) == 0);
+}
+
 // ---- values that are containers; ipc/data/nested.c says which (ipc/data/list.c) ----
 int shoal_list_open_at_(struct shoal_segment *seg, const struct shoal_handle_shm *h, struct shoal_list **out);
 // 0; -ERANGE, -EPROTO, -EBADMSG: bytes.
@@ -87,7 +98,10 @@ int shoal_list_take_(struct shoal_list *l, int64_t index,
                      shoal_deadline deadline);
 
 // ---- ipc/data/list_change.c ----
+// The lock, repaired. The codes of a write; not in a callback: -EDEADLK.
 int shoal_list_lock_(struct shoal_list *l, shoal_deadline deadline);
+// The same, and the row, which may be written to.
+int shoal_list_begin_(struct shoal_list *l, struct shoal_row_ *row, shoal_deadline deadline);
 void shoal_list_unlock_(struct shoal_list *l);
 // With the lock: [from, from + drop) become the `n` items, which are this process's, and freed if it fails.
 int shoal_list_change_(struct shoal_list *l, const struct shoal_row_ *row, uint64_t from, uint64_t drop,
