@@ -1,4 +1,4 @@
-// ipc/queue/ordered_internal.h: cells and places, for ipc/queue/ordered.c and ordered_heap.c. Under the lock.
+// ipc/queue/ordered_internal.h: cells and places, for ipc/queue/ordered.c, _layout.c and _heap.c. Under the lock.
 #pragma once
 
 #include <string.h>
@@ -37,6 +37,13 @@ struct shoal_entry_ {  // of the heap
 SHOAL_INLINE struct shoal_entry_ shoal_entry_of_(const struct shoal_ordered *o, uint32_t c) {
   const struct shoal_cell_shm *cell = shoal_cell_at_(o, c);
   return (struct shoal_entry_){shoal_load64_relaxed(&cell->key), shoal_load64_relaxed(&cell->seq), c};
+}
+
+// ---- ordered_layout.c: chunks that others have added, up to `chunks`, are known from here on, if they are sound ----
+void shoal_ordered_know_(struct shoal_ordered *o, uint32_t chunks);
+SHOAL_INLINE void shoal_ordered_look_for_chunks_(struct shoal_ordered *o) {
+  uint32_t chunks = shoal_load32_relaxed(&o->shm->chunks);
+  if (SHOAL_UNLIKELY(chunks != shoal_load32_relaxed(&o->known)) && o->grow) shoal_ordered_know_(o, chunks);
 }
 
 // ---- ordered_heap.c: `n` messages are in the heap, those in front of it included ----

@@ -1,4 +1,4 @@
 # file: ipc/queue/ordered.c
 # caught by: ^grow: get, from cells that others have added
 # Who comes into the lock does not look whether there are more cells by now.
-s/^  look_for_chunks\(o\);$//
+s/^  shoal_ordered_look_for_chunks_\(o\);$//
