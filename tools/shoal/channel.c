@@ -22,11 +22,11 @@ static int open_object(struct tool_channel *c, const char *name, uint32_t end) {
   struct shoal_queue_info info = {0};
   shoal_object_list(c->seg, is_it, &f);
   if (!f.found) return shoal_fail_(-ENOENT, "no object \"%s\"", name);
-  const char *type = f.object.type, *colon = strchr(type, ':');
-  c->element_size = colon ? (uint32_t)strtoul(colon + 1, NULL, 10) : 0;
-  if (strncmp(type, "topic:", 6) == 0) return shoal_topic_open(c->seg, name, c->element_size, &c->topic);
-  if (strncmp(type, "pipe:", 5) == 0) return shoal_pipe_open(c->seg, name, c->element_size, end, &c->pipe);
-  if (strncmp(type, "queue:", 6) != 0)
+  const char *type = f.object.type;
+  c->element_size = tool_element_size(type);
+  if (tool_is_of_kind(type, "topic:")) return shoal_topic_open(c->seg, name, c->element_size, &c->topic);
+  if (tool_is_of_kind(type, "pipe:")) return shoal_pipe_open(c->seg, name, c->element_size, end, &c->pipe);
+  if (!tool_is_of_kind(type, "queue:"))
     return shoal_fail_(-EINVAL, "\"%s\" is of type %s: messages go through queues, topics and pipes", name, type);
   int rc = shoal_queue_open(c->seg, name, c->element_size, &c->queue);
   if (rc == 0) rc = shoal_queue_info(c->queue, &info);

@@ -64,6 +64,24 @@ uint32_t tool_number32(const char *text, struct argp_state *state) {
   return (uint32_t)n;
 }
 
+uint32_t tool_pipe_end(const char *text, struct argp_state *state) {
+  uint32_t end = tool_number32(text, state);
+  if (end > 1) argp_error(state, "a pipe has ends 0 and 1");
+  return end;
+}
+shoal_deadline tool_deadline(int64_t timeout) {
+  return timeout < 0 ? SHOAL_FOREVER : timeout ? shoal_after_ns(timeout) : SHOAL_TRY;
+}
+
+uint32_t tool_element_size(const char *type) {
+  const char *colon = strchr(type, ':');
+  return colon ? (uint32_t)strtoul(colon + 1, NULL, 10) : 0;
+}
+int tool_is_of_kind(const char *type, const char *kind) {
+  size_t n = strlen(kind);
+  return kind[n - 1] == ':' ? strncmp(type, kind, n) == 0 : strcmp(type, kind) == 0;
+}
+
 void tool_sleep_until(int64_t at) {
   struct timespec ts = {at / 1000000000, at % 1000000000};
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) continue;

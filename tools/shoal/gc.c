@@ -29,10 +29,9 @@ static const struct argp argp = {
     options,
     parse,
     "[SEGMENT]",
-    "Removes segments that nobody has open, and says of each why it goes or stays. What somebody alive "
-    "has open never goes, nor what is no segment. A segment that is kept under its name for a next start is one that "
-    "nobody "
-    "has open: name the one that you mean.",
+    "Removes segments that nobody has open, and says of each why it goes or stays. What somebody alive has open never "
+    "goes, nor what is no segment. A segment that is kept under its name for a next start is one that nobody has open: "
+    "name the one that you mean.",
     children,
     NULL,
     NULL};

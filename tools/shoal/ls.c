@@ -60,7 +60,7 @@ static void as_json(struct listing *l, const struct one *o) {
   tool_json_text(&l->json, "state", f->error ? "refused" : use_of(f));
   if (f->error) tool_json_signed(&l->json, "error", f->error), tool_json_text(&l->json, "reason", f->reason);
   if (f->in_use >= 0) tool_json_flag(&l->json, "in_use", f->in_use);
-  for (uint32_t i = 0; i < o->segment.fields; i++) tool_json_field(&l->json, &o->segment.field[i]);
+  tool_json_fields(&l->json, &o->segment);
   tool_json_number(&l->json, "allocated", f->allocated);
   tool_json_number(&l->json, "uid", f->uid);
   tool_json_text(&l->json, "owner", owner_of(f->uid));

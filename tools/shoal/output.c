@@ -42,12 +42,12 @@ static unsigned sequence(const unsigned char *s, size_t n, uint32_t *code) {
   return c < least[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : length;
 }
 
+enum { BUFFERS = 16, BUFFER = 1100 };
 static char *next_buffer(void) {
-  static char buffers[16][1100];
+  static char buffers[BUFFERS][BUFFER];
   static unsigned turn;
-  return buffers[turn++ % 16];
+  return buffers[turn++ % BUFFERS];
 }
-enum { BUFFER = 1100 };
 
 const char *tool_clean(const char *text) {
   char *buffer = next_buffer(), *to = buffer;
@@ -115,23 +115,16 @@ void tool_json_signed(struct tool_json *j, const char *key, int64_t n) {
   fprintf(j->out, "%" PRId64, n);
 }
 void tool_json_float(struct tool_json *j, const char *key, double f) {
-  if (!(f - f == 0)) {  // neither infinite nor no number, which JSON does not have
-    tool_json_null(j, key);
-    return;
-  }
   begin(j, key);
-  fprintf(j->out, "%.17g", f);
+  if (f - f == 0) fprintf(j->out, "%.17g", f);
+  else fputs("null", j->out);  // infinite, or no number: JSON has neither
 }
 void tool_json_flag(struct tool_json *j, const char *key, int yes) {
   begin(j, key);
   fputs(yes ? "true" : "false", j->out);
 }
-void tool_json_null(struct tool_json *j, const char *key) {
-  begin(j, key);
-  fputs("null", j->out);
-}
 
-void tool_json_field(struct tool_json *j, const struct tool_field *f) {
+static void json_field(struct tool_json *j, const struct tool_field *f) {
   switch (f->kind) {
     case FIELD_FLAG: tool_json_flag(j, f->key, f->number != 0); break;
     case FIELD_TEXT: tool_json_text(j, f->key, f->text); break;
@@ -142,12 +135,15 @@ void tool_json_field(struct tool_json *j, const struct tool_field *f) {
     default: tool_json_number(j, f->key, f->number);
   }
 }
+void tool_json_fields(struct tool_json *j, const struct tool_row *row) {
+  if (row->error) tool_json_signed(j, "error", row->error), tool_json_text(j, "reason", row->reason);
+  for (uint32_t i = 0; i < row->fields; i++) json_field(j, &row->field[i]);
+}
 void tool_json_row(struct tool_json *j, const char *key, const struct tool_row *row) {
   tool_json_open(j, key, '{');
   if (row->kind != ROW_SEGMENT) tool_json_text(j, "name", row->name);
   if (row->kind == ROW_OBJECT) tool_json_text(j, "type", row->type), tool_json_number(j, "bytes", row->size);
-  if (row->error) tool_json_signed(j, "error", row->error), tool_json_text(j, "reason", row->reason);
-  for (uint32_t i = 0; i < row->fields; i++) tool_json_field(j, &row->field[i]);
+  tool_json_fields(j, row);
   tool_json_close(j, '}');
 }
 

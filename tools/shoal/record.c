@@ -11,10 +11,10 @@
 struct tape {
   struct tool_common common;
   const char *word[2];
-  int words, has_timeout;
+  int words;
   uint32_t end, history;
   uint64_t count, done, dropped;
-  int64_t timeout, begun;
+  int64_t timeout, begun;  // timeout: as of tool_deadline
   double speed;
   struct tool_channel channel;
 };
@@ -24,10 +24,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   char *rest;
   switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &t->common; return 0;
-    case 'e':
-      if ((t->end = tool_number32(arg, state)) > 1) argp_error(state, "a pipe has ends 0 and 1");
-      return 0;
-    case 't': t->timeout = tool_seconds(arg, state), t->has_timeout = 1; return 0;
+    case 'e': t->end = tool_pipe_end(arg, state); return 0;
+    case 't': t->timeout = tool_seconds(arg, state); return 0;
     case 'n': t->count = tool_number(arg, state); return 0;
     case 'H': t->history = tool_number32(arg, state); return 0;
     case 's':
@@ -51,9 +49,6 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   }
 static const struct argp_child children[] = {TOOL_COMMON, {0}};
 
-static shoal_deadline deadline_of(const struct tape *t) {
-  return !t->has_timeout ? SHOAL_FOREVER : t->timeout ? shoal_after_ns(t->timeout) : SHOAL_TRY;
-}
 // What is said at the end, with --json as JSON.
 static int end(struct tape *t, int rc, const char *what) {
   if (rc == -EAGAIN) rc = -ETIMEDOUT;
@@ -78,7 +73,7 @@ static int write_packed(FILE *out, struct shoal_packed *m) {
 // Written first, then released: killed in between, it is received again; the file has it already, or a part of it.
 static int record_one(struct tape *t, FILE *out, struct shoal_packed *m) {
   struct shoal_loan loan = {.data = NULL};
-  int rc = tool_channel_receive(&t->channel, &loan, deadline_of(t));
+  int rc = tool_channel_receive(&t->channel, &loan, tool_deadline(t->timeout));
   if (rc) return rc;
   int64_t now = shoal_now_ns();
   if (!t->done) t->begun = now;
@@ -96,15 +91,15 @@ static const struct argp_option record_options[] = {
 static const struct argp record_argp = {record_options,
                                         parse,
                                         "SEGMENT/OBJECT FILE",
-                                        "Receives messages of a queue, a topic or a pipe, and writes them to FILE with "
-                                        "the time at which each came. It takes them, as "
-                                        "every receiver does: of a topic others have them, too.",
+                                        "Receives messages of a queue, a topic or a pipe, and writes them to FILE "
+                                        "with the time at which each came. It takes them, as every receiver does: of "
+                                        "a topic others have them, too.",
                                         children,
                                         NULL,
                                         NULL};
 
 static int run_record(int argc, char **argv) {
-  struct tape t = {.count = 0};
+  struct tape t = {.timeout = -1};
   struct shoal_packed m = {0};
   argp_parse(&record_argp, argc, argv, 0, NULL, &t);
   int rc = tool_channel_open(&t.channel, t.word[0], t.end);
@@ -138,7 +133,7 @@ static int replay_one(struct tape *t, const void *record, uint64_t size) {
   int rc = shoal_unpack(record, size, "[I I y]", &after, &key, &data, &n);
   if (rc == 0 && t->speed > 0 && after > 0) rc = sleep_for(t, after);
   if (rc) return rc;
-  rc = tool_channel_send(&t->channel, data, n, key, deadline_of(t));
+  rc = tool_channel_send(&t->channel, data, n, key, tool_deadline(t->timeout));
   t->done += rc == 0;
   t->dropped += rc == SHOAL_DROPPED;
   return rc < 0 ? rc : 0;
@@ -160,14 +155,13 @@ static const struct argp replay_argp = {replay_options,
                                         parse,
                                         "FILE SEGMENT/OBJECT",
                                         "Sends the messages of FILE, as `shoal record` has written it, through a "
-                                        "queue, a topic or a pipe, at the pace at which "
-                                        "they came.",
+                                        "queue, a topic or a pipe, at the pace at which they came.",
                                         children,
                                         NULL,
                                         NULL};
 
 static int run_replay(int argc, char **argv) {
-  struct tape t = {.speed = 1};
+  struct tape t = {.timeout = -1, .speed = 1};
   const void *data;
   uint64_t size;
   argp_parse(&replay_argp, argc, argv, 0, NULL, &t);

@@ -1,8 +1,5 @@
 // shoal repair: undoes what the dead have left in a segment, at once instead of when somebody needs it. Says what; does
 // so only with --yes, else in a copy.
-#include <stdlib.h>
-#include <string.h>
-
 #include "core/heap.h"
 #include "core/proc.h"
 #include "ipc/data/array.h"
@@ -44,9 +41,8 @@ int tool_repair_segment(seg_t *seg, row_t *row) {
 static int repair_queue(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_queue *q;
   struct shoal_queue_info before = {0}, after = {0};
-  const char *colon = strchr(o->type, ':');
   (void)locks;
-  int rc = shoal_queue_open(seg, o->name, (uint32_t)strtoul(colon + 1, NULL, 10), &q);
+  int rc = shoal_queue_open(seg, o->name, tool_element_size(o->type), &q);
   if (rc) return rc;
   shoal_queue_info(q, &before);
   int freed = shoal_role_reap(&q->wait);
@@ -60,9 +56,8 @@ static int repair_queue(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
 }
 static int repair_topic(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_topic *t;
-  const char *colon = strchr(o->type, ':');
   (void)locks;
-  int rc = shoal_topic_open(seg, o->name, (uint32_t)strtoul(colon + 1, NULL, 10), &t);
+  int rc = shoal_topic_open(seg, o->name, tool_element_size(o->type), &t);
   if (rc) return rc;
   int freed = shoal_role_reap(&t->wait);
   if (freed > 0) did(row, "roles_freed", (uint64_t)freed);
@@ -72,7 +67,7 @@ static int repair_topic(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
 static int repair_pipe(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
   struct shoal_pipe *p;
   (void)locks;
-  int rc = shoal_pipe_look_(seg, o->name, (uint32_t)strtoul(strchr(o->type, ':') + 1, NULL, 10), 0, &p);
+  int rc = shoal_pipe_look_(seg, o->name, tool_element_size(o->type), 0, &p);
   if (rc) return rc;
   int roles = 0, freed = 0;
   for (int i = 0; i < 2 && freed >= 0; i++) {
@@ -184,7 +179,7 @@ static int repair_array(seg_t *seg, object_t *o, unsigned locks, row_t *row) {
 }
 
 static const struct {
-  const char *type;  // what it begins with, if it ends in ':'
+  const char *kind;
   int (*repair)(seg_t *seg, object_t *o, unsigned locks, row_t *row);
 } kinds[] = {{"queue:", repair_queue},      {"topic:", repair_topic},    {"pipe:", repair_pipe},
              {"executor", repair_executor}, {"shoal:heap", repair_heap}, {"lock", repair_lock},
@@ -192,12 +187,8 @@ static const struct {
              {"value", repair_array}};
 
 int tool_repair(seg_t *seg, object_t *object, unsigned locks, row_t *row) {
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-    size_t n = strlen(kinds[i].type);
-    int begins = kinds[i].type[n - 1] == ':';
-    if (begins ? strncmp(object->type, kinds[i].type, n) == 0 : strcmp(object->type, kinds[i].type) == 0)
-      return kinds[i].repair(seg, object, locks, row);
-  }
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (tool_is_of_kind(object->type, kinds[i].kind)) return kinds[i].repair(seg, object, locks, row);
   return 0;
 }
 
@@ -235,8 +226,9 @@ static const struct argp argp = {
     "SEGMENT[/OBJECT]",
     "Undoes what the dead have left in a segment - their places, half-made objects, memory, what they had claimed of "
     "queues, ends of pipes that they had, or were still to use - at once instead of when somebody needs it, and says "
-    "what. The living go on meanwhile; nothing that they "
-    "have is touched. Dicts, lists and the like are mended by their next user.",
+    "what. The living go on meanwhile; nothing that they have is touched. Dicts, lists and the like are mended by "
+    "their "
+    "next user.",
     children,
     NULL,
     NULL};
@@ -263,8 +255,7 @@ static int each(const struct tool_row *row, void *arg) {
     tool_json_text(&r->json, "name", name);
     tool_json_text(&r->json, "type", type);
     tool_json_text(&r->json, "action", action);
-    if (row->error) tool_json_signed(&r->json, "error", row->error), tool_json_text(&r->json, "reason", row->reason);
-    for (uint32_t i = 0; i < row->fields; i++) tool_json_field(&r->json, &row->field[i]);
+    tool_json_fields(&r->json, row);
     tool_json_close(&r->json, '}');
     return 0;
   }

@@ -8,10 +8,10 @@ enum { LINES, JSON, MSGPACK, RAW };
 struct passing {
   struct tool_common common;
   const char *target;
-  int format, close_it, has_timeout;
+  int format, close_it;
   uint32_t end, history;
   uint64_t count, done, dropped;
-  int64_t timeout, key;
+  int64_t timeout, key;  // timeout: as of tool_deadline
   struct tool_channel channel;
 };
 
@@ -21,10 +21,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &p->common; return 0;
     case 'm': p->format = MSGPACK; return 0;
     case 'r': p->format = RAW; return 0;
-    case 'e':
-      if ((p->end = tool_number32(arg, state)) > 1) argp_error(state, "a pipe has ends 0 and 1");
-      return 0;
-    case 't': p->timeout = tool_seconds(arg, state), p->has_timeout = 1; return 0;
+    case 'e': p->end = tool_pipe_end(arg, state); return 0;
+    case 't': p->timeout = tool_seconds(arg, state); return 0;
     case 'n': p->count = tool_number(arg, state); return 0;
     case 'H': p->history = tool_number32(arg, state); return 0;
     case 'k': p->key = tool_signed(arg, state); return 0;
@@ -48,9 +46,6 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     "end", 'e', "0|1", 0, "Of a pipe (0)", 0                                                               \
   }
 
-static shoal_deadline deadline_of(const struct passing *p) {
-  return !p->has_timeout ? SHOAL_FOREVER : p->timeout ? shoal_after_ns(p->timeout) : SHOAL_TRY;
-}
 static int end(struct passing *p, int rc) {
   if (p->dropped) fprintf(stderr, "shoal: %llu messages dropped\n", (unsigned long long)p->dropped);
   if (rc == -EAGAIN) rc = -ETIMEDOUT;
@@ -62,7 +57,7 @@ static int end(struct passing *p, int rc) {
 // ---- send ----
 
 static int send_one(struct passing *p, const void *data, uint64_t size) {
-  int rc = tool_channel_send(&p->channel, data, size, p->key, deadline_of(p));
+  int rc = tool_channel_send(&p->channel, data, size, p->key, tool_deadline(p->timeout));
   p->dropped += rc == SHOAL_DROPPED;
   p->done += rc == 0;
   return rc < 0 ? rc : 0;
@@ -127,8 +122,6 @@ static int close_channel(struct tool_channel *c) {
   if (c->queue) return shoal_queue_close(c->queue);
   return c->topic ? shoal_topic_close(c->topic) : shoal_fail_(-EINVAL, "a pipe ends with its ends");
 }
-static int run_send(int argc, char **argv);
-static int run_recv(int argc, char **argv);
 
 static const struct argp_option send_options[] = {
     EITHER_WAY,
@@ -148,7 +141,7 @@ static const struct argp send_argp = {
     NULL};
 
 static int run_send(int argc, char **argv) {
-  struct passing p = {.format = LINES};
+  struct passing p = {.format = LINES, .timeout = -1};
   argp_parse(&send_argp, argc, argv, 0, NULL, &p);
   int rc = tool_channel_open(&p.channel, p.target, p.end);
   if (rc) return tool_failed(rc, p.target);
@@ -192,7 +185,7 @@ static int write_message(const struct passing *p, const struct shoal_loan *loan)
 // Written first, then released: killed in between, it is received again.
 static int receive_one(struct passing *p) {
   struct shoal_loan loan = {.data = NULL};
-  int rc = tool_channel_receive(&p->channel, &loan, deadline_of(p));
+  int rc = tool_channel_receive(&p->channel, &loan, tool_deadline(p->timeout));
   if (rc) return rc;
   rc = write_message(p, &loan);
   if (rc == 0 && fflush(stdout)) rc = shoal_fail_(-EIO, "the output could not be written: %m");
@@ -215,15 +208,14 @@ static const struct argp recv_argp = {
     parse,
     "SEGMENT/OBJECT",
     "Receives messages of a queue, a topic or a pipe, and writes one a line (of elements, zeros at the end are left "
-    "out); "
-    "with --json, MessagePack as JSON. A message is received when it has been written: killed before, it comes again. "
-    "Exit status 1: the stream ended before --count; 4: nothing came in --timeout.",
+    "out); with --json, MessagePack as JSON. A message is received when it has been written: killed before, it comes "
+    "again. Exit status 1: the stream ended before --count; 4: nothing came in --timeout.",
     children,
     NULL,
     NULL};
 
 static int run_recv(int argc, char **argv) {
-  struct passing p = {.format = LINES};
+  struct passing p = {.format = LINES, .timeout = -1};
   argp_parse(&recv_argp, argc, argv, 0, NULL, &p);
   int rc = tool_channel_open(&p.channel, p.target, p.end);
   if (rc == 0) rc = tool_channel_subscribe(&p.channel, p.history);

@@ -116,8 +116,7 @@ static const struct argp stat_argp = {stat_options,
                                       parse,
                                       "SEGMENT[/OBJECT]",
                                       "Looks twice, and tells how fast each counter rose in between, of the segment, "
-                                      "of each participant, of each object; "
-                                      "and how deep queues are.",
+                                      "of each participant, of each object; and how deep queues are.",
                                       children,
                                       NULL,
                                       NULL};
@@ -178,8 +177,8 @@ static const struct argp watch_argp = {watch_options,
                                        parse,
                                        "SEGMENT/OBJECT",
                                        "Looks at an object again and again, and writes what has changed since, as "
-                                       "often as it has. What comes and goes between two "
-                                       "looks is not seen. Ends with status 1 when the object is gone.",
+                                       "often as it has. What comes and goes between two looks is not seen. Ends with "
+                                       "status 1 when the object is gone.",
                                        children,
                                        NULL,
                                        NULL};

@@ -42,6 +42,8 @@ int64_t tool_seconds(const char *text, struct argp_state *state);
 uint64_t tool_number(const char *text, struct argp_state *state);
 uint32_t tool_number32(const char *text, struct argp_state *state);
 int64_t tool_signed(const char *text, struct argp_state *state);
+uint32_t tool_pipe_end(const char *text, struct argp_state *state);
+shoal_deadline tool_deadline(int64_t timeout);   // nanoseconds from now; 0: a try; below 0: for ever
 void tool_sleep_until(int64_t at);               // of shoal_now_ns()
 int tool_by_size(const void *a, const void *b);  // for qsort, of int64_t
 
@@ -69,6 +71,10 @@ void tool_add(struct tool_row *row, uint32_t kind, const char *key, uint64_t num
 void tool_add_text(struct tool_row *row, uint32_t kind, const char *key, const char *text);
 const struct tool_field *tool_field(const struct tool_row *row, const char *key);  // NULL: none
 
+// Bytes, of the type of what has elements ("queue:64"); 0: of byte messages ("queue:bytes"), or there is none.
+uint32_t tool_element_size(const char *type);
+// Whether an object of `type` is of that kind: a type, or, if it ends in ':', what it begins with.
+int tool_is_of_kind(const char *type, const char *kind);
 // Fills in what there is to say of an object of a segment that is looked at. 0 or an error.
 int tool_view(struct shoal_segment *look, const struct shoal_object_info *object, struct tool_row *row);
 // A value or an array, whatever its elements.
@@ -122,8 +128,7 @@ void tool_json_number(struct tool_json *j, const char *key, uint64_t n);
 void tool_json_signed(struct tool_json *j, const char *key, int64_t n);
 void tool_json_float(struct tool_json *j, const char *key, double f);
 void tool_json_flag(struct tool_json *j, const char *key, int yes);
-void tool_json_null(struct tool_json *j, const char *key);
-void tool_json_field(struct tool_json *j, const struct tool_field *f);
+void tool_json_fields(struct tool_json *j, const struct tool_row *row);                // what it is in error, then all
 void tool_json_row(struct tool_json *j, const char *key, const struct tool_row *row);  // an object
 
 // For a terminal: what could command it, and what is no UTF-8, is written \xNN. Static buffers, sixteen of them in

@@ -1,7 +1,5 @@
 // shoal top: what happens in all segments, again and again.
-#include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tools/shoal/top.h"
@@ -56,11 +54,7 @@ static void as_json(const struct top *t) {
     if (t->now.row[i].kind != ROW_SEGMENT) continue;
     tool_json_open(&j, NULL, '{');
     tool_json_text(&j, "name", t->now.row[i].segment);
-    if (t->now.row[i].error) {
-      tool_json_signed(&j, "error", t->now.row[i].error);
-      tool_json_text(&j, "reason", t->now.row[i].reason);
-    }
-    for (uint32_t k = 0; k < t->now.row[i].fields; k++) tool_json_field(&j, &t->now.row[i].field[k]);
+    tool_json_fields(&j, &t->now.row[i]);
     tool_json_close(&j, '}');
   }
   tool_json_close(&j, ']');
@@ -89,10 +83,8 @@ static void as_json(const struct top *t) {
   tool_json_close(&j, '}');
 }
 static int in_a_pipe(struct top *t) {
-  struct timespec pause = {t->interval / 1000000000, t->interval % 1000000000};
   for (uint64_t i = 0; !t->count || i < t->count; i++) {
-    struct timespec left = pause;
-    while (i && nanosleep(&left, &left) && errno == EINTR) continue;
+    if (i) tool_sleep_until(shoal_now_ns() + t->interval);
     int rc = top_look(t);
     if (rc) return tool_failed(rc, "top");
     top_arrange(t);
@@ -106,7 +98,6 @@ static int in_a_pipe(struct top *t) {
 static int run(int argc, char **argv) {
   struct top t = {.interval = 1000000000};
   argp_parse(&argp, argc, argv, 0, NULL, &t);
-  t.selected = 0;
   int status = isatty(0) && isatty(1) && !t.common.json ? top_screen(&t) : in_a_pipe(&t);
   top_free(&t);
   return status;

@@ -40,13 +40,11 @@ int top_is_worker(const struct top *t, const struct tool_row *row);  // that pas
 void top_free(struct top *t);
 // How long this look waits for an object, of the `ms` that it has for one that is not known as bad.
 int top_patience(const struct top *t, const struct tool_row *at, int ms);
-const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row);
 // Of a worker's row: how long it has run its job, in nanoseconds; 1 in *least: at least so long, as nobody but these
 // looks has seen it begin.
 int64_t top_busy(const struct top *t, const struct tool_row *row, int *least);
 // The counter of `row` that rises fastest, and how fast, a second; "" and 0: none.
 double top_rate(const struct top *t, const struct tool_row *row, const char **key);
-double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f);
 
 // A frame, line by line. `selected`: 1, the line of what is selected.
 void top_draw(const struct top *t, void (*line)(const char *text, int selected, void *arg), void *arg);

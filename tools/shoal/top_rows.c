@@ -62,6 +62,9 @@ static const struct tool_row *find(const struct top_rows *rows, const struct too
   const struct tool_row **old = rows->n ? bsearch(&row, rows->sorted, rows->n, sizeof(struct tool_row *), order) : NULL;
   return old ? *old : NULL;
 }
+static const struct tool_row *earlier(const struct top *t, const struct tool_row *row) {
+  return find(&t->before, row, by_name);
+}
 static int sort(struct top_rows *rows) {
   const struct tool_row **sorted = realloc(rows->sorted, (rows->n + 1) * sizeof(struct tool_row *));
   if (!sorted) return shoal_fail_(-ENOMEM, "private memory");
@@ -76,12 +79,12 @@ static uint64_t number(const struct tool_row *row, const char *key) {
 }
 // Since when it has been seen with this job.
 static void note_since(const struct top *t, struct tool_row *row) {
-  const struct tool_row *old = top_earlier(t, row);
+  const struct tool_row *old = earlier(t, row);
   int same = old && number(old, "token") == number(row, "token") && number(old, "tid") == number(row, "tid");
   tool_add(row, FIELD_NUMBER, "seen_ns", same ? number(old, "seen_ns") : (uint64_t)t->now.at);
 }
 static void note_bad(const struct top *t, struct tool_row *row) {
-  const struct tool_row *old = row->error ? top_earlier(t, row) : NULL;
+  const struct tool_row *old = row->error ? earlier(t, row) : NULL;
   row->bad = row->error ? (old ? old->bad : 0) + 1 : 0;
 }
 int64_t top_busy(const struct top *t, const struct tool_row *row, int *least) {
@@ -115,9 +118,6 @@ void top_free(struct top *t) {
   free(t->shown);
 }
 
-const struct tool_row *top_earlier(const struct top *t, const struct tool_row *row) {
-  return find(&t->before, row, by_name);
-}
 // Longer each time, or what needs longer once would be bad for ever.
 int top_patience(const struct top *t, const struct tool_row *at, int ms) {
   const struct tool_row *row = find(&t->now, at, by_place);
@@ -126,8 +126,8 @@ int top_patience(const struct top *t, const struct tool_row *at, int ms) {
   for (uint32_t n = row->bad; n > 1 && again < ms; n--) again *= 2;
   return again < ms ? again : ms;
 }
-double top_rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f) {
-  const struct tool_row *old = f->kind == FIELD_COUNTER ? top_earlier(t, row) : NULL;
+static double rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f) {
+  const struct tool_row *old = f->kind == FIELD_COUNTER ? earlier(t, row) : NULL;
   const struct tool_field *was = old ? tool_field(old, f->key) : NULL;
   int64_t ns = t->now.at - t->before.at;
   return was && f->number > was->number && ns > 0 ? (double)(f->number - was->number) * 1e9 / (double)ns : 0;
@@ -136,7 +136,7 @@ double top_rate(const struct top *t, const struct tool_row *row, const char **ke
   double fastest = 0;
   *key = "";
   for (uint32_t i = 0; i < row->fields; i++) {
-    double rate = top_rate_of(t, row, &row->field[i]);
+    double rate = rate_of(t, row, &row->field[i]);
     if (rate > fastest) fastest = rate, *key = row->field[i].key;
   }
   return fastest;
@@ -253,7 +253,7 @@ static void draw_one(const struct top *t, const struct tool_row *row, line_fn *l
   line(text, 0, arg);
   if (row->error) line(tool_clean(row->reason), 0, arg);
   for (uint32_t i = 0; i < row->fields; i++) {
-    double rate = top_rate_of(t, row, &row->field[i]);
+    double rate = rate_of(t, row, &row->field[i]);
     int n = snprintf(text, sizeof text, "  %-20s %16s", row->field[i].key, tool_field_text(&row->field[i]));
     if (rate > 0) snprintf(text + n, sizeof text - (size_t)n, "  %.0f a second", rate);
     line(text, 0, arg);

@@ -1,6 +1,5 @@
 // What there is to say of an object, by its type. Runs in look.c's child, on its own copy: it opens, and never closes.
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -212,15 +211,10 @@ static int view_lock_order(seg_t *look, object_t *o, row_t *row) {
 
 // ---- ipc/queue ----
 
-static uint32_t element_size_of(object_t *o) {  // of "queue:64", "queue:bytes"
-  const char *colon = strchr(o->type, ':');
-  return colon ? (uint32_t)strtoul(colon + 1, NULL, 10) : 0;
-}
-
 static int view_queue(seg_t *look, object_t *o, row_t *row) {
   struct shoal_queue *q;
   struct shoal_queue_info i = {0};
-  int rc = shoal_queue_open(look, o->name, element_size_of(o), &q);
+  int rc = shoal_queue_open(look, o->name, tool_element_size(o->type), &q);
   if (rc || (rc = shoal_queue_info(q, &i))) return rc;
   text(row, "state", i.closed ? "closed" : i.full ? "full" : i.size ? "filled" : "empty");
   text(row, "kind", WORD(i.kind, "mpmc", "spsc", "fifo", "lifo", "priority"));
@@ -256,7 +250,7 @@ static int view_queue(seg_t *look, object_t *o, row_t *row) {
 static int view_topic(seg_t *look, object_t *o, row_t *row) {
   struct shoal_topic *t;
   struct shoal_topic_info i = {0};
-  int rc = shoal_topic_open(look, o->name, element_size_of(o), &t);
+  int rc = shoal_topic_open(look, o->name, tool_element_size(o->type), &t);
   if (rc || (rc = shoal_topic_info(t, &i))) return rc;
   text(row, "state", i.closed ? "closed" : i.subscribers ? "read" : "unread");
   number(row, "depth", i.lag);
@@ -295,7 +289,7 @@ static void view_way(row_t *row, const struct shoal_pipe_way_ *way, unsigned end
 static int view_pipe(seg_t *look, object_t *o, row_t *row) {
   struct shoal_pipe *p;
   struct shoal_pipe_info i = {0};
-  int rc = shoal_pipe_look_(look, o->name, element_size_of(o), 0, &p);
+  int rc = shoal_pipe_look_(look, o->name, tool_element_size(o->type), 0, &p);
   if (rc || (rc = shoal_pipe_info(p, &i))) return rc;
   text(row, "state", i.out.closed || i.in.closed ? "closed" : i.out.size || i.in.size ? "filled" : "empty");
   number(row, "depth", i.out.size + i.in.size);
@@ -448,7 +442,7 @@ int tool_view_workers(seg_t *look, object_t *o, int (*tell)(const struct shoal_e
 }
 
 static const struct {
-  const char *type;  // what it begins with, if it ends in ':'
+  const char *kind;
   int (*view)(seg_t *look, object_t *o, row_t *row);
 } views[] = {{"lock", view_lock},           {"rlock", view_rlock},
              {"rwlock", view_rwlock},       {"seqlock", view_seqlock},
@@ -463,11 +457,7 @@ static const struct {
              {"executor", view_executor},   {"shoal:heap", view_heap}};
 
 int tool_view(struct shoal_segment *look, const struct shoal_object_info *object, struct tool_row *row) {
-  for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
-    size_t n = strlen(views[i].type);
-    int begins = views[i].type[n - 1] == ':';
-    if (begins ? strncmp(object->type, views[i].type, n) == 0 : strcmp(object->type, views[i].type) == 0)
-      return views[i].view(look, object, row);
-  }
+  for (size_t i = 0; i < sizeof views / sizeof *views; i++)
+    if (tool_is_of_kind(object->type, views[i].kind)) return views[i].view(look, object, row);
   return 0;
 }
