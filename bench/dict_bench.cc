@@ -248,88 +248,68 @@ Measurement appends(double seconds) {
 constexpr int kFew = 5;
 constexpr double kSeconds = .2;
 
+void add_few(Suite &suite, std::string name, Figure figure, std::vector<Contender> contenders) {
+  Case c;
+  c.name = std::move(name);
+  c.figures = {std::move(figure)};
+  c.contenders = std::move(contenders);
+  c.repetitions = kFew;
+  c.seconds = kSeconds;
+  suite.add(std::move(c));
+}
+
+Figure millions_of_operations(std::string promise = {}, std::vector<Target> targets = {}) {
+  return {"", "M op/s", Better::kHigher, std::move(promise), std::move(targets)};
+}
+
+void add_one_by_one(Suite &suite) {
+  add_few(suite, "dict/get/1",
+          millions_of_operations(">= 0.6 x absl in huge pages, 4 x boost, 2 x lmdb, 50 x redis, 500 x python",
+                                 {{Target::kNamed, .6, "absl (private, huge pages)"},  // ours are
+                                  {Target::kNamed, 4, "boost, mutex"},
+                                  {Target::kNamed, 2, "lmdb"},
+                                  {Target::kNamed, 50, "redis"},
+                                  {Target::kNamed, 500, "python manager"}}),
+          {{"shoal", Role::kOurs, alone<Shoal, 0>},
+           {"absl (private)", Role::kPeer, alone<FlatHashMap, 0>},
+           {"absl (private, huge pages)", Role::kPeer, alone<FlatHashMapHuge, 0>},
+           {"boost, mutex", Role::kPeer, alone<BoostDict, 0>},
+           {"lmdb", Role::kPeer, alone<Lmdb, 0>},
+           {"redis", Role::kPeer, alone<Redis, 0>},
+           {"python manager", Role::kPeer, python}});
+  add_few(suite, "dict/get/2", millions_of_operations(">= 1.7 x one", {{Target::kLimit, 1.7}}),
+          {{"shoal", Role::kOurs, million<Shoal, 0, 2>},
+           {"boost, mutex", Role::kPeer, million<BoostDict, 0, 2>},
+           {"shoal, one", Role::kLimit, million<Shoal, 0, 1>}});
+  add_few(suite, "dict/set",
+          millions_of_operations(">= 0.35 x absl in huge pages", {{Target::kNamed, .35, "absl (private, huge pages)"}}),
+          {{"shoal", Role::kOurs, alone<Shoal, 100>},
+           {"absl (private)", Role::kPeer, alone<FlatHashMap, 100>},
+           {"absl (private, huge pages)", Role::kPeer, alone<FlatHashMapHuge, 100>},
+           {"boost, mutex", Role::kPeer, alone<BoostDict, 100>}});
+}
+
+template <bool Sets>
+void add_together(Suite &suite, std::string name) {
+  constexpr unsigned kSets = Sets ? 100 : 0;  // of a hundred
+  add_few(suite, std::move(name), millions_of_operations(),
+          {{"shoal", Role::kOurs, together<Sets>},
+           {"shoal, one at a time", Role::kPeer, alone<Shoal, kSets>},
+           {"absl (private)", Role::kPeer, alone<FlatHashMap, kSets>},
+           {"absl (private, huge pages)", Role::kPeer, alone<FlatHashMapHuge, kSets>}});
+}
+
 }  // namespace
 
 void add_dict(Suite &suite) {
-  Case one;
-  one.name = "dict/get/1";
-  one.figures = {{"",
-                  "M op/s",
-                  Better::kHigher,
-                  ">= 0.6 x absl in huge pages, 4 x boost, 2 x lmdb, 50 x redis, 500 x python",
-                  {{Target::kNamed, .6, "absl (private, huge pages)"},  // ours are
-                   {Target::kNamed, 4, "boost, mutex"},
-                   {Target::kNamed, 2, "lmdb"},
-                   {Target::kNamed, 50, "redis"},
-                   {Target::kNamed, 500, "python manager"}}}};
-  one.contenders = {{"shoal", Role::kOurs, alone<Shoal, 0>},
-                    {"absl (private)", Role::kPeer, alone<FlatHashMap, 0>},
-                    {"absl (private, huge pages)", Role::kPeer, alone<FlatHashMapHuge, 0>},
-                    {"boost, mutex", Role::kPeer, alone<BoostDict, 0>},
-                    {"lmdb", Role::kPeer, alone<Lmdb, 0>},
-                    {"redis", Role::kPeer, alone<Redis, 0>},
-                    {"python manager", Role::kPeer, python}};
-  one.repetitions = kFew;
-  one.seconds = kSeconds;
-  suite.add(one);
-
-  Case two;
-  two.name = "dict/get/2";
-  two.figures = {{"", "M op/s", Better::kHigher, ">= 1.7 x one", {{Target::kLimit, 1.7}}}};
-  two.contenders = {{"shoal", Role::kOurs, million<Shoal, 0, 2>},
-                    {"boost, mutex", Role::kPeer, million<BoostDict, 0, 2>},
-                    {"shoal, one", Role::kLimit, million<Shoal, 0, 1>}};
-  two.repetitions = kFew;
-  two.seconds = kSeconds;
-  suite.add(two);
-
-  Case set;
-  set.name = "dict/set";
-  set.figures = {{"",
-                  "M op/s",
-                  Better::kHigher,
-                  ">= 0.35 x absl in huge pages",
-                  {{Target::kNamed, .35, "absl (private, huge pages)"}}}};
-  set.contenders = {{"shoal", Role::kOurs, alone<Shoal, 100>},
-                    {"absl (private)", Role::kPeer, alone<FlatHashMap, 100>},
-                    {"absl (private, huge pages)", Role::kPeer, alone<FlatHashMapHuge, 100>},
-                    {"boost, mutex", Role::kPeer, alone<BoostDict, 100>}};
-  set.repetitions = kFew;
-  set.seconds = kSeconds;
-  suite.add(set);
-
-  Case gets;
-  gets.name = "dict/get_n/32";
-  gets.figures = {{"", "M op/s", Better::kHigher}};
-  gets.contenders = {{"shoal", Role::kOurs, together<false>},
-                     {"shoal, one at a time", Role::kPeer, alone<Shoal, 0>},
-                     {"absl (private)", Role::kPeer, alone<FlatHashMap, 0>},
-                     {"absl (private, huge pages)", Role::kPeer, alone<FlatHashMapHuge, 0>}};
-  gets.repetitions = kFew;
-  gets.seconds = kSeconds;
-  suite.add(gets);
-
-  Case sets;
-  sets.name = "dict/set_n/32";
-  sets.figures = {{"", "M op/s", Better::kHigher}};
-  sets.contenders = {{"shoal", Role::kOurs, together<true>},
-                     {"shoal, one at a time", Role::kPeer, alone<Shoal, 100>},
-                     {"absl (private)", Role::kPeer, alone<FlatHashMap, 100>},
-                     {"absl (private, huge pages)", Role::kPeer, alone<FlatHashMapHuge, 100>}};
-  sets.repetitions = kFew;
-  sets.seconds = kSeconds;
-  suite.add(sets);
-
-  Case mixed;
-  mixed.name = "dict/mixed/2";
-  mixed.figures = {{"", "M op/s", Better::kHigher, ">= 4 x boost", {{Target::kNamed, 4, "boost, mutex"}}}};
-  mixed.contenders = {{"shoal", Role::kOurs, million<Shoal, 5, 2>},
-                      {"boost, mutex", Role::kPeer, million<BoostDict, 5, 2>},
-                      {"lmdb", Role::kPeer, million<Lmdb, 5, 2>},
-                      {"redis", Role::kPeer, million<Redis, 5, 2>}};
-  mixed.repetitions = kFew;
-  mixed.seconds = kSeconds;
-  suite.add(mixed);
+  add_one_by_one(suite);
+  add_together<false>(suite, "dict/get_n/32");
+  add_together<true>(suite, "dict/set_n/32");
+  add_few(suite, "dict/mixed/2", millions_of_operations(">= 4 x boost", {{Target::kNamed, 4, "boost, mutex"}}),
+          {{"shoal", Role::kOurs, million<Shoal, 5, 2>},
+           {"boost, mutex", Role::kPeer, million<BoostDict, 5, 2>},
+           {"lmdb", Role::kPeer, million<Lmdb, 5, 2>},
+           {"redis", Role::kPeer, million<Redis, 5, 2>}});
 
   Case memory;
   memory.name = "dict/memory";
@@ -341,7 +321,7 @@ void add_dict(Suite &suite) {
 
   Case list;
   list.name = "list/append";
-  list.figures = {{"", "M op/s", Better::kHigher, ">= 0.3 x deque", {{Target::kNamed, .3, "std::deque (private)"}}}};
+  list.figures = {millions_of_operations(">= 0.3 x deque", {{Target::kNamed, .3, "std::deque (private)"}})};
   list.contenders = {{"shoal", Role::kOurs, appends<ShoalList>}, {"std::deque (private)", Role::kPeer, appends<Deque>}};
   suite.add(list);
 }

@@ -5,12 +5,11 @@
 #include <absl/synchronization/mutex.h>
 #include <ck_rwlock.h>
 #include <nsync.h>
-#include <pthread.h>
 
 #include <new>
-#include <system_error>
 #include <thread>
 
+#include "bench/against/pthread_rwlock.h"
 #include "bench/harness/must.h"
 #include "bench/harness/pairs.h"
 #include "bench/harness/workloads.h"
@@ -29,23 +28,6 @@ struct Shoal : Placed {
   void read_end() { must(shoal_rwlock_read_release(&lock), "read_release"); }
   void write() { must(shoal_rwlock_write_acquire(&lock, SHOAL_FOREVER), "write_acquire"); }
   void write_end() { must(shoal_rwlock_write_release(&lock), "write_release"); }
-};
-
-struct Pthread : Placed {
-  pthread_rwlock_t lock;
-  static void check(int error, const char *what) {
-    if (error) throw std::system_error(error, std::generic_category(), what);
-  }
-  void make() {
-    pthread_rwlockattr_t shared;
-    pthread_rwlockattr_init(&shared);
-    pthread_rwlockattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    check(pthread_rwlock_init(&lock, &shared), "pthread_rwlock_init");
-  }
-  void read() { check(pthread_rwlock_rdlock(&lock), "pthread_rwlock_rdlock"); }
-  void read_end() { check(pthread_rwlock_unlock(&lock), "pthread_rwlock_unlock"); }
-  void write() { check(pthread_rwlock_wrlock(&lock), "pthread_rwlock_wrlock"); }
-  void write_end() { check(pthread_rwlock_unlock(&lock), "pthread_rwlock_unlock"); }
 };
 
 // Never sleeps: with more lanes than processors it waits for who is preempted.
@@ -176,7 +158,7 @@ Measurement mixed(double seconds) {
 template <unsigned Each, unsigned Lanes>
 std::vector<Contender> contenders() {
   return {{"shoal", Role::kOurs, sharing<Shoal, Each, Lanes>},
-          {"pthread", Role::kPeer, sharing<Pthread, Each, Lanes>},
+          {"pthread", Role::kPeer, sharing<PthreadRwlock, Each, Lanes>},
           {"ck_rwlock", Role::kPeer, sharing<Ck, Each, Lanes>},
           {"absl, threads", Role::kPeer, sharing<Absl, Each, Lanes>},
           {"nsync, threads", Role::kPeer, sharing<Nsync, Each, Lanes>}};
@@ -210,7 +192,7 @@ void add_rwlock(Suite &suite) {
   suite.add(two);
 
   suite.add(crowd("rwlock/contended/8", {{"shoal", Role::kOurs, mixed<Shoal, 8>},
-                                         {"pthread", Role::kPeer, mixed<Pthread, 8>},
+                                         {"pthread", Role::kPeer, mixed<PthreadRwlock, 8>},
                                          {"absl, threads", Role::kPeer, mixed<Absl, 8>},
                                          {"nsync, threads", Role::kPeer, mixed<Nsync, 8>},
                                          {"shoal, two lanes", Role::kLimit, mixed<Shoal, 2>}}));

@@ -2,12 +2,11 @@
 // never pauses?
 
 #include <ck_sequence.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <cstring>
-#include <system_error>
 
+#include "bench/against/pthread_rwlock.h"
 #include "bench/harness/must.h"
 #include "bench/harness/pairs.h"
 #include "bench/modules.h"
@@ -66,26 +65,18 @@ struct Ck {
 template <size_t Bytes>
 struct Pthread {
   using V = Value<Bytes>;
-  pthread_rwlock_t lock;
+  PthreadRwlock lock;
   alignas(64) V value;
-  static void check(int error, const char *what) {
-    if (error) throw std::system_error(error, std::generic_category(), what);
-  }
-  void make() {
-    pthread_rwlockattr_t shared;
-    pthread_rwlockattr_init(&shared);
-    pthread_rwlockattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    check(pthread_rwlock_init(&lock, &shared), "pthread_rwlock_init");
-  }
+  void make() { lock.make(); }
   void load(V *out) {
-    check(pthread_rwlock_rdlock(&lock), "pthread_rwlock_rdlock");
+    lock.read();
     memcpy(out, &value, sizeof(V));
-    check(pthread_rwlock_unlock(&lock), "pthread_rwlock_unlock");
+    lock.read_end();
   }
   void store(const V *from) {
-    check(pthread_rwlock_wrlock(&lock), "pthread_rwlock_wrlock");
+    lock.write();
     memcpy(&value, from, sizeof(V));
-    check(pthread_rwlock_unlock(&lock), "pthread_rwlock_unlock");
+    lock.write_end();
   }
 };
 

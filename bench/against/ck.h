@@ -21,12 +21,16 @@ struct CkShared {
 };
 
 template <class M, unsigned Capacity>
-struct CkSpsc : Placed {
+struct CkRing : Placed {
   using Message = M;
   using Shared = CkShared<M, Capacity>;
   static size_t bytes() { return sizeof(Shared); }
   static void make(void *memory) { ck_ring_init(&static_cast<Shared *>(memory)->ring, Capacity); }
+};
 
+template <class M, unsigned Capacity>
+struct CkSpsc : CkRing<M, Capacity> {
+  using Shared = CkShared<M, Capacity>;
   struct Producer {
     Shared *q;
     Producer(void *memory, unsigned) : q(static_cast<Shared *>(memory)) {}
@@ -40,12 +44,8 @@ struct CkSpsc : Placed {
 };
 
 template <class M, unsigned Capacity>
-struct CkMpmc : Placed {
-  using Message = M;
+struct CkMpmc : CkRing<M, Capacity> {
   using Shared = CkShared<M, Capacity>;
-  static size_t bytes() { return sizeof(Shared); }
-  static void make(void *memory) { ck_ring_init(&static_cast<Shared *>(memory)->ring, Capacity); }
-
   struct Producer {
     Shared *q;
     Producer(void *memory, unsigned) : q(static_cast<Shared *>(memory)) {}
