@@ -1,6 +1,5 @@
-// Small blocks: slabs, and the lists of threads. Whose word may change how: core/heap_internal.h, which explains the
-// labels
-// [H1], [H2], [H3], [H4] as well.
+// Small blocks: slabs, and the lists of threads. Whose word may change how: core/heap_internal.h, which explains [H1],
+// [H2], [H3], [H4] as well.
 #include <string.h>
 
 #include "core/error.h"
