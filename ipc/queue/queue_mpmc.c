@@ -130,6 +130,17 @@ static int put(void *arg) {
   return put_claimed(op->q, &claim, op->in);
 }
 
+// Claims the next message, and says before that the role has it: seen by whoever sees the claim, which is a full barrier.
+// `size`: of a slot. *busy: what the role's was before. 0: there is none.
+SHOAL_INLINE int claim_next(const struct shoal_queue_op_ *op, uint32_t size, struct shoal_claim *claim,
+                            struct shoal_role **role, uint32_t *busy) {
+  struct shoal_role *r = *role = shoal_role_at_(&op->q->wait, op->me);
+  *busy = shoal_load32_relaxed(&r->busy);
+  shoal_store32_relaxed(&r->busy, *busy + 1);
+  if (shoal_mpmc_claim_get(&op->q->ring, op->me, size, claim)) return 1;  // [C1]
+  shoal_store32_relaxed(&r->busy, *busy);
+  return 0;
+}
 // From the claim on; `busy` is what the role's was before.
 static void got(struct shoal_queue *q, const struct shoal_claim *claim, struct shoal_role *role, uint32_t busy) {
   struct shoal_eventcount *ec = q->wait.shm;
@@ -146,14 +157,10 @@ static void get_claimed(struct shoal_queue *q, const struct shoal_claim *claim, 
 }
 static int get(void *arg) {
   struct shoal_queue_op_ *op = arg;
-  struct shoal_role *role = shoal_role_at_(&op->q->wait, op->me);
-  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_role *role;
   struct shoal_claim claim;
-  shoal_store32_relaxed(&role->busy, busy + 1);  // seen by whoever sees the claim: that is a full barrier
-  if (!shoal_mpmc_claim_get(&op->q->ring, op->me, op->q->element_size, &claim)) {  // [C1]
-    shoal_store32_relaxed(&role->busy, busy);
-    return -EAGAIN;
-  }
+  uint32_t busy;
+  if (!claim_next(op, op->q->element_size, &claim, &role, &busy)) return -EAGAIN;
   get_claimed(op->q, &claim, role, busy, op->out);
   return 0;
 }
@@ -166,14 +173,10 @@ struct use {
 static int use_next(void *arg) {
   struct use *u = arg;
   struct shoal_queue *q = u->op.q;
-  struct shoal_role *role = shoal_role_at_(&q->wait, u->op.me);
-  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_role *role;
   struct shoal_claim claim;
-  shoal_store32_relaxed(&role->busy, busy + 1);  // as in get
-  if (!shoal_mpmc_claim_get(&q->ring, u->op.me, q->element_size, &claim)) {
-    shoal_store32_relaxed(&role->busy, busy);
-    return -EAGAIN;
-  }
+  uint32_t busy;
+  if (!claim_next(&u->op, q->element_size, &claim, &role, &busy)) return -EAGAIN;
   if (shoal_eventcount_asleep_(q->wait.shm, SHOAL_PRODUCER)) shoal_eventcount_bump_(q->wait.shm, SHOAL_PRODUCER);
   u->use(u->arg, shoal_claim_data(&claim, q->element_size));
   got(q, &claim, role, busy);
@@ -399,14 +402,10 @@ static int recv(void *arg) {
   struct shoal_queue_op_ *op = arg;
   struct shoal_queue *q = op->q;
   struct shoal_eventcount *ec = q->wait.shm;
-  struct shoal_role *role = shoal_role_at_(&q->wait, op->me);
-  uint32_t busy = shoal_load32_relaxed(&role->busy);
+  struct shoal_role *role;
   struct shoal_claim claim;
-  shoal_store32_relaxed(&role->busy, busy + 1);
-  if (SHOAL_UNLIKELY(!shoal_mpmc_claim_get(&q->ring, op->me, SLOT, &claim))) {
-    shoal_store32_relaxed(&role->busy, busy);
-    return -EAGAIN;
-  }
+  uint32_t busy;
+  if (SHOAL_UNLIKELY(!claim_next(op, SLOT, &claim, &role, &busy))) return -EAGAIN;
   if (SHOAL_UNLIKELY(shoal_eventcount_asleep_(ec, SHOAL_PRODUCER))) shoal_eventcount_bump_(ec, SHOAL_PRODUCER);
   int rc = shoal_message_take_(op, shoal_claim_data(&claim, SLOT));
   if (SHOAL_UNLIKELY(rc == -EMSGSIZE)) finish_get(q, claim.at, SHOAL_RETURN_);
