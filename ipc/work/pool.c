@@ -366,8 +366,8 @@ int shoal_pool_create(struct shoal_segment *seg, const struct shoal_pool_options
 // The last failure in this place, and when it was; 0: none.
 static uint64_t last_failure(const struct shoal_pool *pool, unsigned i, struct shoal_failure *out) {
   const struct shoal_worker_shm *w = &pool->shared[i];
-  for (uint64_t told;
-       (told = shoal_load64_acquire(&w->told));) {  // [F2] pairs with [F1], [F4] with [F3] of ipc/work/pool_worker.c
+  // [F2] pairs with [F1], [F4] with [F3] of ipc/work/pool_worker.c
+  for (uint64_t told; (told = shoal_load64_acquire(&w->told));) {
     const struct shoal_worker_failure_shm *from = &w->failures[told % 2];
     uint64_t at = shoal_load64_acquire(&from->at_ns), words[SHOAL_MESSAGE_WORDS_];                           // [F4]
     out->code = (int)shoal_load32_acquire(&from->code);                                                      // [F4]

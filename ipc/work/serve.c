@@ -387,10 +387,10 @@ static int is_worker_of(const struct shoal_executor *ex) { return ex && shoal_ex
 
 // What the task that waits has said is its own.
 static void run_within(const struct run *r) {
-  char reason[192];
-  snprintf(reason, sizeof reason, "%s", shoal_reason());
+  struct shoal_kept_reason_ kept;
+  shoal_reason_keep_(&kept);
   run(r, self.worker);
-  shoal_note_("%s", reason);
+  shoal_reason_restore_(&kept);
 }
 
 // What that job waits for, and nobody has begun: the first of them.
