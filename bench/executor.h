@@ -13,7 +13,6 @@
 #include "bench/harness/workloads.h"
 #include "ipc/work/executor.h"
 #include "ipc/work/future.h"
-#include "ipc/work/map.h"
 
 namespace bench {
 

@@ -14,6 +14,7 @@
 #include "bench/modules.h"
 #include "bench/mpmc_ring.h"
 #include "bench/spsc_ring.h"
+#include "ipc/work/map.h"
 
 namespace bench {
 

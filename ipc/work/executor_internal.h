@@ -25,7 +25,6 @@
 
 #include "core/futex.h"
 #include "core/heap.h"
-#include "core/identity.h"
 #include "core/proc.h"
 #include "ipc/work/future.h"
 #include "ipc/work/pool_internal.h"

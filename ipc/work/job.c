@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/futex.h"
+#include "core/identity.h"
 #include "ipc/work/executor_internal.h"
 
 SHOAL_QUEUE_TYPED(orders, struct shoal_order_)
