@@ -21,7 +21,7 @@
 // SAFETY   all but close: any thread of any process, together. What several change in one element is theirs to order
 //          (ipc/data/number.h). A view is one process's; a child of fork inherits it. close: alone.
 // ORDERING [G1] the count is published after the elements, and where their chunk is; pairs with [G2], who reads it
-// before them.
+//          before them.
 // CRASH    append, extend, grow: killed at any instruction, all of them are there, or none; the next begins from that,
 //          and is told nothing. A chunk that was made is found again. Readers hold nothing.
 // HOSTILE  contents: places and lengths are checked against this process's own. A peer that may write can make calls

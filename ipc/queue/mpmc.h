@@ -5,10 +5,10 @@
 //
 //   ctl  = lap:40 | state:2 | deaths:10 | owner:12        owner: a role of sync/eventcount, 0 nobody
 //
-//   EMPTY(lap) --claim_put--> WRITING(lap, me) --publish--> FULL(lap) --claim_get--> READING(lap, me) --commit-->
-//   EMPTY(lap + 1)
-//              \-- cancelled, or me died: EMPTY(lap + 1), a hole --/         \-- returned, or me died: READING(lap, 0), a stray;
-//                                                                                taken again: READING(lap, another)
+//   EMPTY(lap) -claim_put-> WRITING(lap, me) -publish-> FULL(lap) -claim_get-> READING(lap, me) -commit-> EMPTY(lap+1)
+//                             \- cancelled, or me died:                          \- returned, or me died: a stray,
+//                                EMPTY(lap+1), a hole                               READING(lap, 0); taken again:
+//                                                                                   READING(lap, another)
 // A stray keeps its place behind the head; the word `strays` sends consumers to look for it. `deaths` counts, up to
 // 1,023, the consumers that died with the message in hand.
 //
