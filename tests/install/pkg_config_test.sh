@@ -17,6 +17,11 @@ if ldd ./static 2>/dev/null; then exit 1; fi
 cc -o packed "$examples/queue_dynamic/queue_dynamic.c" $(pkg-config --cflags --libs --static shoal-packed)
 ./packed
 
+archives=(core core_arena sync queue queue_packed data data_codec data_packed work work_manager)
+ls "$prefix"/lib/libshoal_*.a | diff - <(printf "$prefix/lib/libshoal_%s.a\n" "${archives[@]}" | sort)
+cc -o layers "$examples/letters/letters.c" $(pkg-config --cflags shoal) -L"$prefix/lib" -lshoal_queue -lshoal_sync -lshoal_core -pthread
+letters ./layers
+
 cat >arena.c <<'END'
 #include "core/arena.h"
 int main(void) { return !shoal_arena_create; }
