@@ -42,7 +42,8 @@ static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_dead
   (void)deadline;
   if (!q->heap) return 0;
   const uint32_t producer = 1;
-  const void *slot = (role == producer ? shoal_spsc_put_slot_ : shoal_spsc_get_slot_)(q->spsc, q->spsc_bytes);
+  const void *slot =
+      (role == producer ? shoal_spsc_put_slot_ : shoal_spsc_get_slot_)(q->spsc, q->spsc_bytes, q->slot_size);
   if (slot && role == producer) shoal_message_end_(q, slot);
   else if (slot && !shoal_message_is_there_(q, slot)) shoal_spsc_received_(q->spsc);
   return 0;
@@ -298,7 +299,7 @@ static void info(struct shoal_queue *q, struct shoal_queue_info *out) {
   out->capacity = (uint32_t)ring.capacity;
   out->put = ring.put;
   out->size = ring.size;
-  out->full = !shoal_spsc_put_slot_(q->spsc, q->spsc_bytes);
+  out->full = !shoal_spsc_put_slot_(q->spsc, q->spsc_bytes, q->slot_size);
 }
 
 const struct shoal_queue_kind_ shoal_queue_spsc_ = {

@@ -131,18 +131,23 @@ static void *slot_at(const struct shoal_spsc_shm *shm, const struct geometry *g,
   return group_at(shm, g, i / g->shape.slots) + g->shape.offset + i % g->shape.slots * g->shape.stride;
 }
 
-void *shoal_spsc_put_slot_(struct shoal_spsc_shm *shm, uint64_t bytes) {
+static int look(const struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t element_size, struct geometry *g,
+                uint64_t *released, uint64_t *taken) {
+  return geometry_read(g, shm, bytes) || g->shape.element != element_size || positions_read(shm, g, released, taken);
+}
+
+void *shoal_spsc_put_slot_(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t element_size) {
   struct geometry g;
   uint64_t released, taken;
-  if (geometry_read(&g, shm, bytes) || positions_read(shm, &g, &released, &taken)) return NULL;
+  if (look(shm, bytes, element_size, &g, &released, &taken)) return NULL;
   uint64_t next = next_put(shm, &g, released);
   return next - released < (uint64_t)g.groups * g.shape.slots ? slot_at(shm, &g, next) : NULL;
 }
 
-void *shoal_spsc_get_slot_(struct shoal_spsc_shm *shm, uint64_t bytes) {
+void *shoal_spsc_get_slot_(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t element_size) {
   struct geometry g;
   uint64_t released, taken;
-  if (geometry_read(&g, shm, bytes) || positions_read(shm, &g, &released, &taken)) return NULL;
+  if (look(shm, bytes, element_size, &g, &released, &taken)) return NULL;
   return taken < next_put(shm, &g, released) ? slot_at(shm, &g, taken) : NULL;
 }
 

@@ -619,6 +619,21 @@ static void test_hostile_contents(void **state) {
   CHECK(refused > 300 && accepted > 300);
 }
 
+// A slot of one byte is no place for a message.
+static void test_slots_of_another_element_size(void **state) {
+  (void)state;
+  struct place at = place_make(16, 16);
+  struct both r = {0};
+  unsigned char message[16] = {0};
+  CHECK(shoal_spsc_produce(&r.p, at.shm, at.bytes, 16) == 0);
+  CHECK(shoal_spsc_try_put(&r.p, message) == 0);
+  CHECK(shoal_spsc_put_slot_(at.shm, at.bytes, 16) && shoal_spsc_get_slot_(at.shm, at.bytes, 16));
+  shoal_store32_relaxed(&at.shm->element_size, 1);
+  CHECK(!shoal_spsc_put_slot_(at.shm, at.bytes, 16) && !shoal_spsc_get_slot_(at.shm, at.bytes, 16));
+  CHECK(shoal_spsc_producer_leave(&r.p) == 0);
+  place_destroy(&at);
+}
+
 // ---- 7: keeping off ----
 
 static void test_back_and_forth_is_not_held_up(void **state) {
@@ -650,12 +665,19 @@ static void test_back_and_forth_is_not_held_up(void **state) {
 int main(void) {
   watchdog(280);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_size),       cmocka_unit_test(test_elements_are_aligned),
-      cmocka_unit_test(test_full_means_full),  cmocka_unit_test(test_typed),
-      cmocka_unit_test(test_extremes),         cmocka_unit_test(test_stream_threads),
-      cmocka_unit_test(test_stream_processes), cmocka_unit_test(test_roles_have_one_owner),
-      cmocka_unit_test(test_left_roles_go_on), cmocka_unit_test(test_random_kills_among_processes),
-      cmocka_unit_test(test_hostile_contents), cmocka_unit_test(test_back_and_forth_is_not_held_up),
+      cmocka_unit_test(test_every_size),
+      cmocka_unit_test(test_elements_are_aligned),
+      cmocka_unit_test(test_full_means_full),
+      cmocka_unit_test(test_typed),
+      cmocka_unit_test(test_extremes),
+      cmocka_unit_test(test_stream_threads),
+      cmocka_unit_test(test_stream_processes),
+      cmocka_unit_test(test_roles_have_one_owner),
+      cmocka_unit_test(test_left_roles_go_on),
+      cmocka_unit_test(test_random_kills_among_processes),
+      cmocka_unit_test(test_hostile_contents),
+      cmocka_unit_test(test_slots_of_another_element_size),
+      cmocka_unit_test(test_back_and_forth_is_not_held_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
