@@ -1,5 +1,6 @@
 #include "tests/harness/victim.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -12,20 +13,61 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#if !defined(__x86_64__)
-#error "the victim is stepped on x86-64 only"
-#endif
-
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
 #endif
 
+// ---- the machine: a breakpoint, and where a process stands ----
+
+#if defined(__x86_64__)
+
+typedef unsigned char trap;
+#define TRAP ((trap)0xcc)
+#define TRAPPED_BEHIND sizeof(trap)  // who has met a breakpoint stands behind it
 #define MARK() __asm__ volatile("int3" ::: "memory")
+
+static int where(pid_t pid, uintptr_t *pc) {
+  errno = 0;
+  *pc = (uintptr_t)ptrace(PTRACE_PEEKUSER, pid, offsetof(struct user, regs.rip), 0);
+  return errno ? -1 : 0;
+}
+static int put(pid_t pid, uintptr_t pc) {
+  return ptrace(PTRACE_POKEUSER, pid, offsetof(struct user, regs.rip), pc) ? -1 : 0;
+}
+
+#elif defined(__aarch64__)  // with LSE: who is stepped never gets through a loop of load-exclusive and store-exclusive
+
+typedef uint32_t trap;
+#define TRAP ((trap)0xd4200000)
+#define TRAPPED_BEHIND 0u
+#define MARK() __asm__ volatile("brk #0" ::: "memory")
+
+static int registers(int request, pid_t pid, struct user_regs_struct *regs) {
+  struct iovec all = {regs, sizeof *regs};
+  return ptrace(request, pid, NT_PRSTATUS, &all) ? -1 : 0;
+}
+static int where(pid_t pid, uintptr_t *pc) {
+  struct user_regs_struct regs;
+  if (registers(PTRACE_GETREGSET, pid, &regs)) return -1;
+  *pc = (uintptr_t)regs.pc;
+  return 0;
+}
+static int put(pid_t pid, uintptr_t pc) {
+  struct user_regs_struct regs;
+  if (registers(PTRACE_GETREGSET, pid, &regs)) return -1;
+  regs.pc = pc;
+  return registers(PTRACE_SETREGSET, pid, &regs);
+}
+
+#else
+#error "a victim is stepped on x86-64 and aarch64 only"
+#endif
 
 static struct page { volatile uint32_t finished, released; } * pages;
 static struct victim victims[VICTIMS];
@@ -46,6 +88,25 @@ static void child(struct page *page, pid_t parent, void (*prepare)(void), void (
   for (;;) pause();
 }
 
+static int in_text(uintptr_t pc) {  // a breakpoint goes into the program's own text, not the vdso's
+  extern const char __executable_start[], etext[];
+  return pc >= (uintptr_t)__executable_start && pc < (uintptr_t)etext;
+}
+
+uintptr_t victim_pc(const struct victim *v) {
+  uintptr_t pc;
+  if (where(v->pid, &pc) == 0) return pc;
+  if (errno != ESRCH) die("where it stands");
+  return VICTIM_NOWHERE;
+}
+
+// The next instruction is the one behind the mark.
+static void pass_mark(const struct victim *v) {
+  if (TRAPPED_BEHIND) return;
+  uintptr_t pc = victim_pc(v);
+  if (pc != VICTIM_NOWHERE && in_text(pc) && *(const trap *)pc == TRAP) put(v->pid, pc + sizeof(trap));
+}
+
 struct victim *victim_start(int slot, void (*prepare)(void), void (*operate)(void)) {
   struct victim *v = &victims[slot];
   if (!pages) {
@@ -63,15 +124,9 @@ struct victim *victim_start(int slot, void (*prepare)(void), void (*operate)(voi
     fprintf(stderr, "victim: its preparation failed: status %x\n", status);
     _exit(2);
   }
+  pass_mark(v);
   v->state = VICTIM_STOPPED;
   return v;
-}
-
-uintptr_t victim_pc(const struct victim *v) {
-  errno = 0;
-  long pc = ptrace(PTRACE_PEEKUSER, v->pid, offsetof(struct user, regs.rip), 0);
-  if (errno && errno != ESRCH) die("PTRACE_PEEKUSER");
-  return errno ? VICTIM_NOWHERE : (uintptr_t)pc;
 }
 
 static ssize_t read_proc(pid_t pid, const char *file, char *buffer, size_t size) {
@@ -107,8 +162,11 @@ int process_rests(pid_t pid) {
 // After a stop: what it means.
 static enum victim_state stopped(struct victim *v, int status) {
   v->signal = 0;
-  if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP)
-    return v->state = pages[v->slot].finished ? VICTIM_FINISHED : VICTIM_STOPPED;
+  if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP) {
+    if (!pages[v->slot].finished) return v->state = VICTIM_STOPPED;
+    pass_mark(v);
+    return v->state = VICTIM_FINISHED;
+  }
   if (WIFSTOPPED(status)) v->signal = WSTOPSIG(status);
   if (WIFSIGNALED(status)) v->signal = WTERMSIG(status);
   return v->state = VICTIM_FAULTED;
@@ -173,11 +231,6 @@ static void make_room(struct victim_trace *t) {
     if (t->pc[k]) *seen(t, t->pc[k]) = k;
 }
 
-static int in_text(uintptr_t pc) {  // a breakpoint goes into the program's own text, not the vdso's
-  extern const char __executable_start[], etext[];
-  return pc >= (uintptr_t)__executable_start && pc < (uintptr_t)etext;
-}
-
 enum victim_state victim_record(struct victim *v, struct victim_trace *t) {
   make_room(t);
   if (t->n == 0) t->pc[0] = victim_pc(v), t->anchor[0] = 0, t->visit[0] = 1;
@@ -209,11 +262,11 @@ void victim_trace_clear(struct victim_trace *t) {
   *t = (struct victim_trace){0};
 }
 
-static int write_text(const struct victim *v, uintptr_t pc, unsigned char byte) {
+static int write_text(const struct victim *v, uintptr_t pc, trap text) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/mem", (int)v->pid);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
-  int written = fd >= 0 && pwrite(fd, &byte, 1, (off_t)pc) == 1;
+  int written = fd >= 0 && pwrite(fd, &text, sizeof text, (off_t)pc) == sizeof text;
   if (fd >= 0) close(fd);
   return written;
 }
@@ -222,8 +275,8 @@ static int write_text(const struct victim *v, uintptr_t pc, unsigned char byte) 
 // thread of its own, which nobody traces, may meet it as well, and all end by SIGTRAP, even after the victim has
 // stopped there.
 static enum victim_state run_to_pc(struct victim *v, uintptr_t pc, void (*asleep)(void)) {
-  unsigned char text = *(const unsigned char *)pc;  // the victim is our child: its text is ours
-  if (!write_text(v, pc, 0xcc)) die("/proc/pid/mem");
+  trap text = *(const trap *)pc;  // the victim is our child: its text is ours
+  if (!write_text(v, pc, TRAP)) die("/proc/pid/mem");
   if (ptrace(PTRACE_CONT, v->pid, 0, 0)) die("PTRACE_CONT");
   if (wait_event(v) == VICTIM_FAULTED) return v->state;
   if (!write_text(v, pc, text)) return wait_event(v);
@@ -234,8 +287,8 @@ static enum victim_state run_to_pc(struct victim *v, uintptr_t pc, void (*asleep
   if (v->state == VICTIM_STOPPED) {
     uintptr_t at = victim_pc(v);
     if (at == VICTIM_NOWHERE) return wait_event(v);
-    if (at != pc + 1) die("it stopped elsewhere");
-    if (ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, regs.rip), pc)) return wait_event(v);
+    if (at != pc + TRAPPED_BEHIND) die("it stopped elsewhere");
+    if (TRAPPED_BEHIND && put(v->pid, pc)) return wait_event(v);
   } else {
     v->strayed = "it finished without passing its trace";
   }
