@@ -295,29 +295,6 @@ static void test_a_group_is_passed_by(void **state) {
   unmake(t);
 }
 
-// Nobody has missed what has not been claimed. It goes on once what says so is mended.
-static void test_more_than_can_be_missed_is_not_missed(void **state) {
-  (void)state;
-  struct shoal_topic *t = make_of(4);
-  subscribe_as(t, SHOAL_TOPIC_DROP, 0, "g");
-  for (uint64_t i = 0; i < 3; i++) publish(t, i);
-  uint64_t wanted = shoal_load64_relaxed(&t->shm->wanted);
-  const uint64_t damaged[] = {wanted + 4, UINT64_C(1) << 38, UINT64_C(1) << 50, (UINT64_C(1) << 50) + 2,
-                              UINT64_MAX, UINT64_C(1) << 63};
-  for (uint64_t i = 0; i < 3; i++) {
-    for (unsigned d = 0; d < sizeof damaged / sizeof *damaged; d++) {
-      shoal_store64_relaxed(&t->shm->wanted, damaged[d]);
-      assert_int_equal(try_get(t), -EAGAIN);
-    }
-    shoal_store64_relaxed(&t->shm->wanted, wanted);
-    assert_int_equal(try_get(t), i);
-  }
-  assert_int_equal(info_of(t).missed, 0);
-  unmake(t);
-}
-
-// ---- all of it ----
-
 // ---- 7 ----
 
 static void stands_inside(void *memory, unsigned i) {
@@ -411,6 +388,8 @@ static void test_a_dead_member_beside_one_who_is_stopped_in_a_change(void **stat
   unmake(t);
 }
 
+// ---- all of it ----
+
 #define KILLS 200u
 #define EACH_KILL 100u  // messages
 #define NUMBERS (KILLS * EACH_KILL)
@@ -491,7 +470,6 @@ int main(void) {
       cmocka_unit_test(test_a_group_is_waited_for),
       cmocka_unit_test(test_the_end_waits_for_what_others_hold),
       cmocka_unit_test(test_a_group_is_passed_by),
-      cmocka_unit_test(test_more_than_can_be_missed_is_not_missed),
       cmocka_unit_test(test_changes_beside_one_who_is_stopped_in_one),
       cmocka_unit_test(test_a_dead_member_beside_one_who_is_stopped_in_a_change),
       cmocka_unit_test(test_random_kills_among_processes),
