@@ -144,10 +144,21 @@ int soak_wait(pid_t pid, int *status) {
     is = waitpid(pid, status, WNOHANG);
   return is != 0;
 }
+void soak_adopt(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
 void soak_no_orphan(void) {
-  while (soak_wait(-1, NULL))
-    if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD) return;
-  soak_fault("a process is left");
+  int none = 0;
+  while (!none && soak_wait(-1, NULL)) none = waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD;
+  SOAK_EXPECT(none, "a process is left");
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+pid_t soak_parent(pid_t pid) {
+  char path[32];
+  int parent = 0;
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  FILE *f = fopen(path, "re");
+  if (f && fscanf(f, "%*d (%*[^)]) %*c %d", &parent) != 1) parent = 0;
+  if (f) fclose(f);
+  return parent;
 }
 void soak_all_end(int workers, int n, const char *kind, const char *other) {
   for (int seat = 0; seat < workers; seat++) {

@@ -60,7 +60,9 @@ int soak_is_the_end(int rc, uint64_t closed);
 // All workers do, after a close; who does not counts as stalled. The first `n` are of one kind, the others of another.
 void soak_all_end(int workers, int n, const char *kind, const char *other);
 int soak_wait(pid_t pid, int *status);  // waitpid, for ten seconds: 0: it has not ended. -1: any child
-void soak_no_orphan(void);              // a fault, if a child is left, or does not end
+void soak_adopt(void);                  // what nobody else waits for comes to us
+void soak_no_orphan(void);              // a fault, if a child is left, or does not end; then no more do
+pid_t soak_parent(pid_t pid);           // 0: it has ended
 int64_t soak_now_ns(void);
 void soak_pause_us(uint32_t us);
 pid_t soak_fork(void);  // dies with the driver

@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -565,7 +564,7 @@ static void begin(void) {
   if (!t) t = soak_shared(sizeof *t);
   memset((void *)t->record, 0, (t->next < PLACES ? t->next : PLACES) * sizeof *t->record);
   memset((void *)t->era, 0, sizeof *t - offsetof(struct table, era));
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // what nobody else waits for comes to us
+  soak_adopt();
   int rc = shoal_segment_create(NULL, &small, &seg);
   SOAK_EXPECT(rc == 0, "segment: %d %s", rc, shoal_reason());
   shoal_spin_max_ = soak_below(2) ? SHOAL_SPIN_MAX : 0;
@@ -619,7 +618,6 @@ static void end(void) {
   t->closed = 1;
   end_creator();
   soak_no_orphan();
-  prctl(PR_SET_CHILD_SUBREAPER, 0);
   settle();
   if (!soak.stalled) ledger_expect_no_block(seg);
   int rc = shoal_segment_close(seg);

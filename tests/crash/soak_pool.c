@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -177,7 +176,7 @@ static void begin(void) {
   if (!t) t = soak_shared(sizeof *t);
   memset((void *)t->record, 0, t->next < PLACES ? t->next : PLACES);
   memset((void *)&t->next, 0, sizeof *t - offsetof(struct table, next));
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // what nobody else waits for comes to us
+  soak_adopt();
   int rc = shoal_segment_create(NULL, &small, &seg);
   if (!rc) rc = shoal_queue_create(seg, NAME, &o, &queue);
   // however many die: the queue has not ended, and is read
@@ -217,7 +216,6 @@ static void end(void) {
   if (soak_wait(creator, &status)) creator_ended(status);
   else soak.stalled++, kill(creator, SIGKILL), waitpid(creator, NULL, 0);
   soak_no_orphan();
-  prctl(PR_SET_CHILD_SUBREAPER, 0);
   settle();
   rc = shoal_queue_detach(queue);
   if (!rc) rc = shoal_segment_close(seg);

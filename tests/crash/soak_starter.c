@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -104,19 +103,10 @@ static void work(uint32_t id, int seat) {
 
 // ---- the killer ----
 
-static pid_t parent_of(pid_t pid) {
-  char path[32];
-  int parent = 0;
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  FILE *f = fopen(path, "re");
-  if (f && fscanf(f, "%*d (%*[^)]) %*c %d", &parent) != 1) parent = 0;
-  if (f) fclose(f);
-  return parent;
-}
 static void kill_child(pid_t child, pid_t creator) {
   int fd = child > 0 && creator > 0 ? (int)syscall(SYS_pidfd_open, child, 0) : -1;
   if (fd < 0) return;
-  if (parent_of(child) == creator && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0) t->killed++;
+  if (soak_parent(child) == creator && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0) t->killed++;
   close(fd);
 }
 static void kill_on(void) {
@@ -135,7 +125,7 @@ static void kill_on(void) {
 static void begin(void) {
   if (!t) t = soak_shared(sizeof *t);
   *t = (struct table){.done = 0};
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // what nobody else waits for comes to us
+  soak_adopt();
   pid_t killer = soak_fork();
   for (int n = getpid() % 97; killer == 0 && n; n--) soak_random();
   if (killer == 0) kill_on();
@@ -146,7 +136,6 @@ static void end(void) {
   soak_all_end(CREATORS, CREATORS, "creator", "");
   for (int seat = 0; seat < CREATORS; seat++) soak_kill(seat);
   soak_no_orphan();
-  prctl(PR_SET_CHILD_SUBREAPER, 0);
   soak.done += t->done;
   soak.kills += t->killed;
   soak.doubled += t->doubled;

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -32,19 +31,11 @@ static struct table {
 
 // ---- children ----
 
-static int runs_beside(pid_t pid) {  // a child of the same parent
-  char path[32];
-  int parent = 0;
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  FILE *f = fopen(path, "re");
-  if (f && fscanf(f, "%*d (%*[^)]) %*c %d", &parent) != 1) parent = 0;
-  if (f) fclose(f);
-  return parent == getppid();
-}
 static int live(void *arg) {
   struct child *c = arg;
   pid_t before = __atomic_exchange_n(&c->pid, getpid(), __ATOMIC_SEQ_CST);
-  SOAK_EXPECT(!before || before == getpid() || !runs_beside(before), "a child runs beside another of its name");
+  SOAK_EXPECT(!before || before == getpid() || soak_parent(before) != getppid(),
+              "a child runs beside another of its name");
   SOAK_EXPECT(!c->over, "a child that has ended for good is started again, %d", c->restart);
   __atomic_fetch_add(&t->started, 1, __ATOMIC_SEQ_CST);
   for (int n = getpid() % 97; n; n--) soak_random();
@@ -133,7 +124,7 @@ static void work(uint32_t id, int seat) {
 static void begin(void) {
   if (!t) t = soak_shared(sizeof *t);
   memset((void *)t, 0, sizeof *t);
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // what nobody else waits for comes to us
+  soak_adopt();
 }
 static uint64_t progress(void) { return t->started; }
 static void end(void) {
@@ -141,7 +132,6 @@ static void end(void) {
   soak_all_end(SUPERVISORS, SUPERVISORS, "supervisor", "");
   for (int seat = 0; seat < SUPERVISORS; seat++) soak_kill(seat);
   soak_no_orphan();
-  prctl(PR_SET_CHILD_SUBREAPER, 0);
   soak.done += t->started;
 }
 
