@@ -232,6 +232,10 @@ void crash_victim_asleep_or_finished(void) {
 int crash_second_finished(void) { return victim_has_finished(second); }
 int crash_victim_slept(void) { return slept != 0; }
 void crash_kill_victim(void) { victim_kill(first); }
+int crash_step_until(int (*is)(void)) {
+  while (first->state == VICTIM_STOPPED && !is()) victim_step(first);
+  return first->state == VICTIM_STOPPED;
+}
 uint32_t crash_point(void) { return point; }
 
 static const struct crash_scenario *scenario;

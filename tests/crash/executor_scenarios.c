@@ -2,13 +2,14 @@
 // over in one state; a submit that returned is a job that runs; who waits for a job is woken; every cell is free again.
 #include <string.h>
 
+#include "core/identity.h"
 #include "ipc/work/map.h"
 #include "tests/crash/executor_fixture.h"
 
 #define FIRST 20u  // of several
 #define MANY 3u
 
-enum { ACKNOWLEDGED = RETRIES + 1, GOT, STUCK };  // T->word
+enum { ACKNOWLEDGED = RETRIES + 1, GOT, STUCK, BETWEEN };  // T->word
 
 struct large {
   uint32_t id, in, out, more[30];
@@ -103,6 +104,57 @@ static void op_submit_large(void) {
 EXECUTOR(submit, "submit", .setup = with_nothing, .prepare = produce, .op = op_submit, .check = check_submit);
 EXECUTOR(submit_large, "submit a large one, nobody's future", .setup = with_nothing, .prepare = produce,
          .op = op_submit_large, .check = check_submit);
+
+// ---- a cell is claimed twice ----
+// The victim has seen that it is free; before it has it, another has used it, and was killed before its owner's word
+// said that it is free again. Between the victim's two words another reaps, and a third claims it.
+static int stands_between(void) {
+  uint64_t owner = shoal_load64_relaxed(&X->cells[0].owner), s = shoal_load64_relaxed(&X->cells[0].state);
+  return shoal_job_state_of_(s) == SHOAL_JOB_FREE_ && owner && owner >> SHOAL_PROCESS_BITS_ != shoal_job_generation_(s);
+}
+static void use_and_leave(void) {
+  struct small s = {.id = FIRST, .in = 21};
+  OK(SHOAL_SUBMIT(X, small_job, &s, &G));
+  uint64_t owner = shoal_load64_relaxed(&X->cells[G.job].owner);
+  work_off();
+  OK(shoal_future_release(&G));
+  shoal_store64_relaxed(&X->cells[G.job].owner, owner);
+}
+static void reap(void) { shoal_executor_reap(X); }
+static void submit_another(void) {
+  struct small s = {.id = FIRST + 1, .in = 21};
+  OK(SHOAL_SUBMIT(X, small_job, &s, NULL));
+}
+static void cell_goes_round(void) {
+  if (shoal_load64_relaxed(&X->cells[0].owner) || T->word[ACKNOWLEDGED]) return;  // it has one already
+  crash_survivor(use_and_leave);
+  crash_survivor(reap);
+  T->word[BETWEEN] = (uint32_t)crash_step_until(stands_between);
+  if (!T->word[BETWEEN]) return;
+  crash_survivor(reap);
+  crash_survivor(submit_another);
+}
+static void each_ran_once(void) {
+  heal();
+  CRASH_EXPECT(T->taken[FIRST + 1] == T->word[BETWEEN], "another's ran %u times", T->taken[FIRST + 1]);
+  submit_is_exact();
+}
+static void check_between(void) {
+  crash_kill_victim();
+  crash_survivor(each_ran_once);
+}
+static void produced(void) {  // its last job lay in the cell
+  produce();
+  submit_small();
+  OK(shoal_future_cancel(&F, 0));
+  OK(shoal_future_release(&F));
+}
+EXECUTOR(claim_left, "submit, its cell was another's, is reaped and claimed between its two words, goes on",
+         .kind = CRASH_RESUMED, .setup = with_nothing, .prepare = produced, .op = op_submit, .stopped = cell_goes_round,
+         .check = check_between);
+EXECUTOR(claim_left_dies, "submit, its cell was another's, is reaped and claimed between its two words",
+         .setup = with_nothing, .prepare = produced, .op = op_submit, .stopped = cell_goes_round,
+         .check = check_between);
 
 // ---- a worker: claim, run, complete ----
 static void with_job(void) {
