@@ -3,6 +3,7 @@
 // once, or is delivered.
 #include <sys/mman.h>
 
+#include "ipc/queue/queue_internal.h"
 #include "ipc/queue/select.h"
 #include "tests/crash/queue_fixture.h"
 
@@ -432,6 +433,39 @@ BARRED(get, "fifo: get, leased", leased_long_in_line, op_get_or_not, each_got_or
 BARRED(clear, "fifo: clear, leased", leased_long_in_line, op_clear_or_not, each_got_or_dropped_once);
 BARRED(finish, "fifo: clear, then get and task_done, leased", joinable_leased_long_in_line, op_clear_then_finish,
        both_came_or_were_dropped);
+
+// A lease is ended by its holder, who cannot go in, while the victim is inside and looks which have run out: the other
+// one has. It is due from then on, whatever the victim has seen.
+static void holds_and_lets_go(int i) {
+  (void)i;
+  receive();
+  crash_gate();
+  shoal_queue_not_got_(Q, &loan);
+}
+static void one_due_one_held(void) {
+  make((struct shoal_queue_options){.lease_ns = LONG * HOUR}, 2);
+  crash_actor(holder_lives, 0);
+  CRASH_UNTIL(crash_finished(0), "nobody holds it");
+  T->late += LONG - 1;
+  crash_actor(holds_and_lets_go, 1);
+  crash_at_gate(1);
+  T->late += 2;
+}
+OF_KIND(one_due_one_held, in_line, SHOAL_QUEUE_FIFO)
+static void other_lets_go(void) {
+  crash_open_gate();
+  crash_all_asleep_or_finished();
+  if (!crash_finished(1)) a_second_passes();
+  CRASH_UNTIL(crash_finished(1), "who cannot go in waits for more than a second");
+}
+static void both_are_due(void) {
+  crash_survivor(release_all);
+  ledger_once();
+  CRASH_EXPECT(ledger_taken() == 2, "%u came at once, of two", ledger_taken());
+}
+POLICY(let_go_beside, "fifo: get, a lease has run out, another's is let go, goes on", .kind = CRASH_RESUMED,
+       .setup = one_due_one_held_in_line, .prepare = consuming, .op = op_get, .stopped = other_lets_go,
+       .check = both_are_due);
 
 static void op_try_get_n(void) {
   struct message m[3];
