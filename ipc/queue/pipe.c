@@ -155,8 +155,11 @@ int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct 
 // The process whose thread has that role, UINT32_MAX: it has not said yet; 0: nobody.
 static uint32_t holder(const struct shoal_queue *q, int side) {
   if (!q) return 0;
-  uint32_t pid = shoal_load32_relaxed(&role_of(q, side)->pid);
-  return !owner_of(q, side) ? 0 : pid ? pid : UINT32_MAX;
+  const struct shoal_role *role = role_of(q, side);
+  uint32_t owner = owner_of(q, side);
+  // [P2] pairs with [R8] of sync/eventcount.c; until then its pid is that of who had the role before
+  if (owner && shoal_load32_acquire(&role->tid) != owner) return UINT32_MAX;
+  return owner ? shoal_load32_relaxed(&role->pid) : 0;
 }
 static int is_kept(const struct shoal_queue *q, int side) {
   shoal_process_id_ keeper = q ? shoal_keeper_(shoal_load64_relaxed(q->keeper[side])) : 0;

@@ -678,13 +678,52 @@ static void one_way_orphaned(void) {
 PIPE(open_orphaned, "open an end of a dead one, another takes it and dies, goes on", .kind = CRASH_RESUMED, .times = 8,
      .setup = one_way_orphaned, .prepare = warm, .op = op_open_1, .stopped = idle_1, .check = taker_dies);
 
-// A dead keeper's end is nobody's once somebody has said so: who sleeps is told at once, and who opens it meanwhile is
-// its keeper all the same.
+// The victim takes the end: from its role's word on it is the taker's, which has not said yet what process that is. Who
+// keeps it, and closes it then, only lets go of it; who opens it then does not keep it.
+static uint32_t taker(void) {
+  const uint32_t producer = 1;
+  return shoal_robust_owner(shoal_load32_relaxed(&shoal_role_at_(&P[0]->in->wait, producer)->live.word));
+}
+static void keeper_closes(void) {
+  T->word[TURN] = taker();
+  close_1();
+}
+static void closed_or_taken(void) {
+  crash_kill_victim();
+  CRASH_EXPECT(!T->word[TURN] || T->word[ACKNOWLEDGED], "closed by another, while it was the taker's");
+  check_ended();
+}
+static void op_send_or_not(void) {
+  int rc = say(1, MINE, SHOAL_TRY);
+  CRASH_EXPECT(rc == 0 || rc == -EPIPE, "send answered %d", rc);
+  T->word[ACKNOWLEDGED] += rc == 0;
+}
+PIPE(taken_closed, "send, taking the end by it, who keeps it closes it, goes on", .kind = CRASH_RESUMED,
+     .setup = one_way_part, .prepare = warm, .op = op_send_or_not, .stopped = keeper_closes, .check = closed_or_taken);
 static void opens(int i) {
   (void)i;
   op_open_1();
   T->word[TURN]++;
 }
+static void opened_beside(void) {
+  crash_actor(opens, 0);
+  CRASH_UNTIL(T->word[TURN], "nobody opens the end");
+}
+static void taker_is_told_of(void) {
+  crash_kill_victim();
+  crash_actor(receives, 1);
+  crash_all_asleep_or_finished();
+  look_again();
+  fixture_told(1);
+  none_lost();
+  crash_kill(1);
+  goes_on();
+}
+PIPE(taken_opened, "send, taking the end by it, another opens it, goes on", .kind = CRASH_RESUMED,
+     .setup = one_way_part, .prepare = warm, .op = op_send, .stopped = opened_beside, .check = taker_is_told_of);
+
+// A dead keeper's end is nobody's once somebody has said so: who sleeps is told at once, and who opens it meanwhile is
+// its keeper all the same.
 static void one_way_kept(void) {
   one_way_empty();
   crash_actor(opens, 0);
