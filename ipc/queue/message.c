@@ -238,7 +238,7 @@ int shoal_message_attach_(struct shoal_queue *q) {
 }
 
 static int has_no_bytes(const struct shoal_queue *q) { return q->element_size ? shoal_queue_misfit_(q, 0) : 0; }
-static int has_no_key(const struct shoal_queue *q) {
+int shoal_message_has_no_key_(const struct shoal_queue *q) {
   int rc = has_no_bytes(q);
   return rc || is_keyed(q) ? rc : shoal_fail_(-EINVAL, "a key in a queue of kind %s", q->ops->name);
 }
@@ -297,7 +297,7 @@ int shoal_queue_send(struct shoal_queue *q, const void *data, uint64_t size, sho
 }
 int shoal_queue_send_key(struct shoal_queue *q, int64_t key, const void *data, uint64_t size, shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .in = data, .size = size, .key = key};
-  int rc = has_no_key(q);
+  int rc = shoal_message_has_no_key_(q);
   return rc ? rc : send(&op, deadline);
 }
 
@@ -325,7 +325,7 @@ int shoal_queue_recv(struct shoal_queue *q, void *buffer, uint64_t capacity, uin
 int shoal_queue_recv_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
                          shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .out = buffer, .room = capacity};
-  int rc = has_no_key(q);
+  int rc = shoal_message_has_no_key_(q);
   return rc ? rc : copy_out(&op, keeps(q), q->attempt.recv, key, size, deadline);
 }
 int shoal_queue_peek_bytes(struct shoal_queue *q, void *buffer, uint64_t capacity, uint64_t *size,
@@ -336,7 +336,7 @@ int shoal_queue_peek_bytes(struct shoal_queue *q, void *buffer, uint64_t capacit
 int shoal_queue_peek_key(struct shoal_queue *q, int64_t *key, void *buffer, uint64_t capacity, uint64_t *size,
                          shoal_deadline deadline) {
   struct shoal_queue_op_ op = {.q = q, .out = buffer, .room = capacity};
-  int rc = has_no_key(q);
+  int rc = shoal_message_has_no_key_(q);
   return rc ? rc : copy_out(&op, 0, shoal_queue_peek_once_, key, size, deadline);
 }
 

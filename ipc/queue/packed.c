@@ -26,14 +26,12 @@ int shoal_queue_put_packed(struct shoal_queue *q, shoal_deadline deadline, const
   va_end(args);
   return rc;
 }
-static int has_no_key(const struct shoal_queue *q) {
-  return q->kind == SHOAL_QUEUE_PRIORITY ? 0 : shoal_fail_(-EINVAL, "a key in a queue that is sorted by none");
-}
 int shoal_queue_put_packed_key(struct shoal_queue *q, int64_t key, shoal_deadline deadline, const char *format, ...) {
   va_list args;
-  if (has_no_key(q)) return -EINVAL;
+  int rc = shoal_message_has_no_key_(q);
+  if (rc) return rc;
   va_start(args, format);
-  int rc = put(q, key, deadline, format, args);
+  rc = put(q, key, deadline, format, args);
   va_end(args);
   return rc;
 }
@@ -53,7 +51,7 @@ static int copy(struct shoal_packed *m, const void *data, uint64_t size) {
 static int get(struct shoal_queue *q, int64_t *key, shoal_deadline deadline, struct shoal_packed *m, const char *format,
                va_list args) {
   struct shoal_loan loan;
-  if (q->element_size) return shoal_fail_(-EBADMSG, "elements of %u bytes, no byte messages", q->element_size);
+  if (q->element_size) return shoal_queue_misfit_(q, 0);
   int rc;
   do {
     rc = shoal_queue_receive(q, &loan, deadline);
@@ -78,9 +76,10 @@ int shoal_queue_get_packed(struct shoal_queue *q, shoal_deadline deadline, struc
 int shoal_queue_get_packed_key(struct shoal_queue *q, int64_t *key, shoal_deadline deadline, struct shoal_packed *m,
                                const char *format, ...) {
   va_list args;
-  if (has_no_key(q)) return -EINVAL;
+  int rc = shoal_message_has_no_key_(q);
+  if (rc) return rc;
   va_start(args, format);
-  int rc = get(q, key, deadline, m, format, args);
+  rc = get(q, key, deadline, m, format, args);
   va_end(args);
   return rc;
 }

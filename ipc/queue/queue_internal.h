@@ -121,6 +121,8 @@ int shoal_message_copy_(struct shoal_queue_op_ *op, const void *slot, int racing
 int shoal_message_fits_(struct shoal_queue_op_ *op, const void *slot, uint32_t *in_block);
 // -EBADMSG, -EMSGSIZE: such a message can never be sent there.
 int shoal_message_check_(const struct shoal_queue *q, uint64_t size);
+// -EBADMSG: no byte messages; -EINVAL: they have no keys.
+int shoal_message_has_no_key_(const struct shoal_queue *q);
 // The loan of a slot becomes that of the message. -ENOENT: its block is gone; -EPROTO: no message. Nothing has ended
 // then; what block there is, the loan has.
 int shoal_message_resolve_(const struct shoal_queue *q, struct shoal_loan *loan);

@@ -115,7 +115,7 @@ static void test_the_smallest_key_comes_first(void **state) {
   EACH_KIND(kind) {
     q = make(kind);
     assert_int_equal(shoal_queue_put_packed_key(q, 1, SHOAL_TRY, "[i]", 1), -EINVAL);
-    assert_string_equal(shoal_reason(), "a key in a queue that is sorted by none");
+    assert_non_null(strstr(shoal_reason(), "a key in a queue of kind "));
     assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "i", 1), 0);
     assert_int_equal(shoal_queue_get_packed_key(q, &key, SHOAL_TRY, &m, "i", &n), -EINVAL);
     assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "i", &n), 0);
@@ -148,10 +148,26 @@ static void test_what_does_not_fit_stays(void **state) {
   }
 }
 
+// That it has no byte messages, by every call, of every kind.
+static void wrong_is_said(uint32_t kind) {
+  struct shoal_queue_options o = {4, 8, .kind = kind};
+  struct shoal_queue *numbers;
+  int64_t key = 5;
+  int i;
+  if (kind == SHOAL_QUEUE_PRIORITY) o.key = (struct shoal_queue_key){SHOAL_KEY_I64, 0};
+  assert_int_equal(shoal_queue_create(seg, "numbers", &o, &numbers), 0);
+  assert_int_equal(shoal_queue_put_packed(numbers, SHOAL_TRY, "i", 1), -EBADMSG);
+  assert_int_equal(shoal_queue_put_packed_key(numbers, 1, SHOAL_TRY, "i", 1), -EBADMSG);
+  assert_int_equal(shoal_queue_get_packed(numbers, SHOAL_TRY, &m, "i", &i), -EBADMSG);
+  assert_int_equal(shoal_queue_get_packed_key(numbers, &key, SHOAL_TRY, &m, "i", &i), -EBADMSG);
+  assert_int_equal(key, 5);
+  assert_int_equal(shoal_queue_detach(numbers), 0);
+  assert_int_equal(shoal_queue_unlink(seg, "numbers"), 0);
+}
 static void test_what_is_refused(void **state) {
   (void)state;
   EACH_KIND(kind) {
-    struct shoal_queue *q = make(kind), *numbers;
+    struct shoal_queue *q = make(kind);
     int put = 0, i, rc;
     assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "[i", 1), -EINVAL);
     assert_int_equal(shoal_queue_put_packed(q, SHOAL_TRY, "v", "\xc1", (size_t)1), -EPROTO);
@@ -162,12 +178,7 @@ static void test_what_is_refused(void **state) {
       assert_int_equal(shoal_queue_get_packed(q, SHOAL_TRY, &m, "i", &i), 0);
       assert_int_equal(i, n);
     }
-    assert_int_equal(shoal_queue_create(seg, "numbers", &(struct shoal_queue_options){4, 8, .kind = kind}, &numbers),
-                     0);
-    assert_int_equal(shoal_queue_put_packed(numbers, SHOAL_TRY, "i", 1), -EBADMSG);
-    assert_int_equal(shoal_queue_get_packed(numbers, SHOAL_TRY, &m, "i", &i), -EBADMSG);
-    assert_int_equal(shoal_queue_detach(numbers), 0);
-    assert_int_equal(shoal_queue_unlink(seg, "numbers"), 0);
+    for (uint32_t k = SHOAL_QUEUE_MPMC; k <= SHOAL_QUEUE_PRIORITY; k++) wrong_is_said(k);
     unmake(q);
   }
 }
