@@ -26,7 +26,7 @@ enum { SENT = 1, DONE = 2, GIVEN_UP = 4, BEGUN = 8 };
 static struct table {
   volatile uint8_t record[PLACES];
   volatile uint64_t next, done, again, begins, ends;  // of workers: those that did not end have died
-  volatile uint32_t closing, closed, deliveries;
+  volatile uint32_t closed, deliveries;
 } * t;
 static struct shoal_segment *seg;
 static struct shoal_queue *queue;  // each process has its own
@@ -79,6 +79,7 @@ static void given_up(void *arg, const struct shoal_failure *failure, void *eleme
 
 // ---- producers ----
 
+static int gave_up(int rc) { return soak_gave_up(rc) || (rc == -EPIPE && t->closed); }
 static int open_queue(void) {
   int rc = shoal_queue_open(seg, NAME, sizeof(struct element), &queue);
   SOAK_EXPECT(rc == 0, "open answered %d (%s)", rc, shoal_reason());
@@ -91,11 +92,11 @@ static struct element next_element(void) {
 static void work(uint32_t id, int seat) {
   (void)id, (void)seat;
   if (open_queue()) _exit(1);
-  while (!t->closing) {
+  while (!t->closed) {
     struct element e = next_element();
     int rc = shoal_queue_put(queue, &e, soak_deadline());
     if (rc == 0) mark(e.place, SENT);
-    else SOAK_EXPECT(soak_gave_up(rc), "put answered %d (%s)", rc, shoal_reason());
+    else SOAK_EXPECT(gave_up(rc), "put answered %d (%s)", rc, shoal_reason());
   }
   int rc = shoal_queue_detach(queue);
   SOAK_EXPECT(rc == 0, "detach answered %d (%s)", rc, shoal_reason());
@@ -111,7 +112,7 @@ static void tend(struct shoal_pool *pool) {
     SOAK_EXPECT(rc >= 0, "tend answered %d (%s)", rc, shoal_reason());
     rc = shoal_pool_submit(pool, &e, soak_deadline());
     if (rc == 0) mark(e.place, SENT);
-    else SOAK_EXPECT(soak_gave_up(rc) || (rc == -EPIPE && t->closed), "submit answered %d (%s)", rc, shoal_reason());
+    else SOAK_EXPECT(gave_up(rc), "submit answered %d (%s)", rc, shoal_reason());
   }
 }
 static void end_pool(struct shoal_pool *pool) {
@@ -204,12 +205,11 @@ static void settle(void) {
 }
 static void end(void) {
   int status;
-  t->closing = 1;
-  soak_all_end(PRODUCERS, PRODUCERS, "producer", "");
-  for (int seat = 0; seat < PRODUCERS; seat++) soak_kill(seat);
-  t->closed = 1;
+  t->closed = 1;  // before producers are awaited: it may be full, and nobody's pool be there
   int rc = shoal_queue_close(queue);
   SOAK_EXPECT(rc == 0, "close: %d %s", rc, shoal_reason());
+  soak_all_end(PRODUCERS, PRODUCERS, "producer", "");
+  for (int seat = 0; seat < PRODUCERS; seat++) soak_kill(seat);
   if (soak_wait(creator, &status)) creator_ended(status);
   else soak_fault("a creator does not end"), kill(creator, SIGKILL), waitpid(creator, NULL, 0);
   next_creator();  // the one before may have terminated, with elements left
