@@ -1,8 +1,9 @@
 // tests/crash/soak_pool.c: pools, one after another, on one queue. Producers are killed by the driver, each worker at a
 // random instant by its timer; creators terminate their pools, or are killed; the last one drains the queue.
 //
-// The ledger has a record an element. Each whose put returned was done, or, where deliveries are limited, given up; it
-// has begun once, and once more for each worker, at most, that died. Each worker begins with an argument.
+// The ledger has a record an element, and one a worker. Each element whose put returned was done, or, where deliveries
+// are limited, given up, or untold, if as many workers as that takes have died; it has begun once, and once more for each
+// worker, at most, that died and had begun nothing after it. Each worker begins with an argument.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,15 +20,23 @@
 #define PRODUCERS 6
 #define WORKERS 3u
 #define PLACES (1u << 22)
+#define LIVES (1u << 18)
 #define NAME "elements"
 
-enum { SENT = 1, DONE = 2, GIVEN_UP = 4, BEGUN = 8 };
+enum { SENT = 1, DONE = 2, GIVEN_UP = 4 };
 
 static struct table {
-  volatile uint8_t record[PLACES];
-  volatile uint64_t next, done, again, begins, ends;  // of workers: those that did not end have died
+  struct record {
+    volatile uint8_t is;
+    volatile uint16_t begun, died;  // died: with it, or since, but before they began another
+  } record[PLACES];
+  volatile uint64_t next, done, lives;
   volatile uint32_t closed, deliveries;
+  struct life {                     // of a worker
+    volatile uint32_t last, ended;  // 1 + the element that it began last
+  } life[LIVES];
 } * t;
+static struct life *life;  // a worker's own
 static struct shoal_segment *seg;
 static struct shoal_queue *queue;  // each process has its own
 static pid_t creator;
@@ -37,9 +46,8 @@ struct element {
 };
 static uint32_t check_of(uint32_t place) { return place ^ 0x5eed0f1eu; }
 static uint8_t mark(uint32_t place, uint8_t what) {
-  return __atomic_fetch_or(&t->record[place], what, __ATOMIC_SEQ_CST);
+  return __atomic_fetch_or(&t->record[place].is, what, __ATOMIC_SEQ_CST);
 }
-static void count(volatile uint64_t *what) { __atomic_fetch_add(what, 1, __ATOMIC_SEQ_CST); }
 
 // ---- workers ----
 
@@ -49,24 +57,25 @@ struct pool_start {
 SHOAL_TASK(pool_begin, struct pool_start) {  // dies at some instant, wherever it is then
   SOAK_EXPECT(arg->check == check_of(1) && !arg->spent, "a worker begins with %x %x", arg->check, arg->spent);
   arg->spent = 1;
-  count(&t->begins);
+  life = &t->life[__atomic_fetch_add(&t->lives, 1, __ATOMIC_SEQ_CST) % LIVES];  // full() ends it before
   for (int n = getpid() % 97; n; n--) soak_random();
   uint32_t us = soak_below(2) ? 500 + soak_below(20000) : 20000 + soak_below(200000);
   return setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, us}}, NULL);
 }
 SHOAL_TASK(pool_end, struct pool_start) {
   SOAK_EXPECT(arg->spent == 1, "a worker ends with what was no beginning");
-  count(&t->ends);
+  life->ended = 1;
   return 0;
 }
 SHOAL_TASK(pool_element, struct element) {
   int sound = arg->place < PLACES && arg->place < t->next && arg->check == check_of(arg->place);
   SOAK_EXPECT(sound, "received %x %x, which nobody sent", arg->place, arg->check);
   if (!sound) return -EPROTO;
-  if (mark(arg->place, BEGUN) & BEGUN) count(&t->again);
+  life->last = arg->place + 1;
+  __atomic_fetch_add(&t->record[arg->place].begun, 1, __ATOMIC_SEQ_CST);
   soak_pause_us(arg->pause_us);
   mark(arg->place, DONE);
-  count(&t->done);
+  __atomic_fetch_add(&t->done, 1, __ATOMIC_SEQ_CST);
   return 0;
 }
 static void given_up(void *arg, const struct shoal_failure *failure, void *element) {
@@ -175,7 +184,7 @@ static void begin(void) {
   static const struct shoal_queue_options o = {
       .capacity = 64, .element_size = sizeof(struct element), .producers = 64, .consumers = 64};
   if (!t) t = soak_shared(sizeof *t);
-  memset((void *)t->record, 0, t->next < PLACES ? t->next : PLACES);
+  memset((void *)t->record, 0, (t->next < PLACES ? t->next : PLACES) * sizeof *t->record);
   memset((void *)&t->next, 0, sizeof *t - offsetof(struct table, next));
   soak_adopt();
   int rc = shoal_segment_create(NULL, &small, &seg);
@@ -189,18 +198,41 @@ static void begin(void) {
   next_creator();
 }
 static uint64_t progress(void) { return t->done; }
-static int full(void) { return t->next > PLACES / 2; }
+static int full(void) { return t->next > PLACES / 2 || t->lives > LIVES / 2; }
 
-// An element that has killed so many workers, and as many that were to tell of it, is told of no more.
-static void settle(void) {
-  uint64_t deaths = t->begins - t->ends, untold = t->deliveries ? deaths / t->deliveries / 2 : 0, missing = 0;
-  for (uint64_t i = 0; i < t->next && i < PLACES; i++) {
-    uint8_t is = t->record[i];
-    if (!(is & SENT) || is & (DONE | GIVEN_UP)) continue;
-    if (missing++ < 10) printf("  element %lu has %s, and was not done\n", i, is & BEGUN ? "begun" : "not begun");
+static uint64_t bury(void) {  // those who had begun nothing
+  uint64_t spare = 0;
+  for (uint64_t i = 0; i < t->lives && i < LIVES; i++) {
+    const struct life *l = &t->life[i];
+    if (l->ended) continue;
+    if (l->last) t->record[l->last - 1].died++;
+    else spare++;
   }
-  if (missing > untold) soak.lost += missing - untold;
-  if (t->again > deaths) soak.doubled += t->again - deaths;
+  return spare;
+}
+// With so many it died: it is given up; with as many more that were to tell of it: it is told of no more.
+static uint32_t killed_by(const struct record *r) {
+  int is_missing = r->is & SENT && !(r->is & (DONE | GIVEN_UP));
+  return r->is & GIVEN_UP ? t->deliveries : is_missing ? 2 * t->deliveries : 0;
+}
+// A death explains one more beginning of what it had begun last; or, before it began the next, a delivery of that.
+static void settle(void) {
+  uint64_t spare = bury(), short_of = 0;
+  for (uint64_t i = 0; i < t->next && i < PLACES; i++) {
+    const struct record *r = &t->record[i];
+    uint32_t killed = killed_by(r), again = r->begun - (r->is & DONE ? r->begun > 0 : 0);
+    if (again > r->died) {
+      printf("  element %lu has begun %u times, done %d, %u have died\n", i, r->begun, (r->is & DONE) != 0, r->died);
+      soak.doubled += again - r->died;
+    }
+    if (r->died < killed) short_of += killed - r->died;
+    else if (r->died > killed && r->died > again) spare += r->died - (killed > again ? killed : again);
+    if (!killed && r->is & SENT && !(r->is & DONE)) soak.lost++;
+  }
+  if (short_of > spare) {
+    printf("  given up or missing: %lu deaths too few\n", short_of - spare);
+    soak.lost += (short_of - spare - 1) / (2 * t->deliveries) + 1;
+  }
   soak.done += t->done;
 }
 static void end(void) {
