@@ -296,6 +296,39 @@ PARTICIPANT(proc_pair, "pair, two reapers of two dead", .kind = CRASH_PAIR, .set
 PARTICIPANT(proc_pair_join, "pair, join, then reap", .kind = CRASH_PAIR, .setup = anonymous, .op = join,
             .op2 = op_reap);
 
+// Who leaves has marked its word, and has its slot still: a reaper leaves it that. Else another would come into it.
+static void newcomer(int i) {
+  shoal_proc_id id;
+  shoal_proc_reap_(S, 1);
+  int rc = shoal_proc_self(S, &id);
+  CRASH_EXPECT(rc == 0 || rc == -EUSERS, "join answered %d (%s)", rc, shoal_reason());
+  T->out[i] = rc ? 0 : id;
+}
+static void all_slots_are_taken(void) {
+  for (int i = 0; i < (int)PARTICIPANTS; i++) {
+    crash_actor(newcomer, i);
+    CRASH_UNTIL(crash_finished(i), "who joins hangs");
+  }
+}
+static void each_lives(void) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < PARTICIPANTS; i++) {
+    if (!T->out[i]) continue;
+    n++;
+    CRASH_EXPECT(shoal_proc_alive(S, (shoal_proc_id)T->out[i], 1), "the slot of participant %u was given back", i);
+  }
+  CRASH_EXPECT(n >= PARTICIPANTS - 1, "%u have joined", n);
+}
+static void check_newcomers(void) {
+  crash_survivor(each_lives);
+  for (int i = 0; i < (int)PARTICIPANTS; i++) crash_kill(i);
+  crash_kill_victim();
+  crash_survivor(reuse_it);
+}
+CRASH_SCENARIO(proc_leave_beside, .name = "participants: leave, another reaps, all slots are taken, goes on",
+               .kind = CRASH_RESUMED, .setup = anonymous, .prepare = join, .op = op_leave,
+               .stopped = all_slots_are_taken, .check = check_newcomers, .cleanup = close_it);
+
 // ---- objects ----
 static struct shoal_object object;
 static void op_create_object(void) {
