@@ -273,9 +273,10 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
   // a child may be quicker, and have it already
   int has = is_of(mine->out, SHOAL_PRODUCER, pid, heir) || is_of(mine->in, SHOAL_CONSUMER, pid, heir);
+  int has_not = has_none(mine->out, SHOAL_PRODUCER) && has_none(mine->in, SHOAL_CONSUMER);
+  // after that look: another process may take it just now
   if (!has && is_anothers(mine)) return shoal_fail_(-EUSERS, "another process has this end of the pipe");
-  if (!has && has_none(mine->out, SHOAL_PRODUCER) && has_none(mine->in, SHOAL_CONSUMER))
-    return shoal_fail_(-EBUSY, "another handle uses this end of the pipe");
+  if (!has && has_not) return shoal_fail_(-EBUSY, "another handle uses this end of the pipe");
   keep(mine->out, SHOAL_PRODUCER, heir);
   keep(mine->in, SHOAL_CONSUMER, heir);
   shoal_store32_relaxed(&mine->use->given, 1);  // a child comes to hold what it has inherited with its first use only

@@ -662,12 +662,24 @@ static void taker_dies(void) {
   crash_kill(orphaned);
   receiver_comes();
   look_again();
-  CRASH_UNTIL(T->word[ENDED], "who opened the end, and never used it, keeps that of a dead one");
+  CRASH_UNTIL(T->word[ENDED], "who opened the end, or was given it, and never used it, keeps that of a dead one");
   crash_kill(orphaned + 1);
   goes_on();
 }
 PIPE(open_taken, "open an end, another takes it and dies, goes on", .kind = CRASH_RESUMED, .setup = one_way_empty,
      .prepare = warm, .op = op_open_1, .stopped = idle_1, .check = taker_dies);
+// The same where it is given away, by another handle of who has it open.
+static struct shoal_pipe *other;
+static void opens_another(void) {
+  warm();
+  CRASH_OK(shoal_pipe_open(S, NAME, 0, 1, &other));
+}
+static void op_give_other(void) {
+  int rc = shoal_pipe_give(&other, (uint32_t)getppid());
+  CRASH_EXPECT(rc == 0 || rc == -EUSERS, "give answered %d (%s)", rc, shoal_reason());
+}
+PIPE(give_taken, "give an end by another handle, another takes it and dies, goes on", .kind = CRASH_RESUMED,
+     .setup = one_way_empty, .prepare = opens_another, .op = op_give_other, .stopped = idle_1, .check = taker_dies);
 static void one_way_orphaned(void) {
   one_way_empty();
   idle_1();
