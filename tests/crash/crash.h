@@ -126,5 +126,5 @@ int crash_victim_slept(void);                // `asleep` was called
 uint32_t crash_point(void);                  // k
 int crash_second_finished(void);
 void crash_kill_victim(void);  // the first, if it lives still
-// For `stopped`: it goes on to where `is` holds, one instruction after another. 0: it comes to a sleep or its end first.
+// For `stopped`: it goes on to where `is` holds, an instruction at a time. 0: it comes to a sleep or its end first.
 int crash_step_until(int (*is)(void));

@@ -2,8 +2,8 @@
 // random instant by its timer; creators terminate their pools, or are killed; the last one drains the queue.
 //
 // The ledger has a record an element, and one a worker. Each element whose put returned was done, or, where deliveries
-// are limited, given up, or untold, if as many workers as that takes have died; it has begun once, and once more for each
-// worker, at most, that died and had begun nothing after it. Each worker begins with an argument.
+// are limited, given up, or untold, if as many workers as that takes have died; it has begun once, and once more for
+// each worker, at most, that died and had begun nothing after it. Each worker begins with an argument.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
