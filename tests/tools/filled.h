@@ -30,6 +30,35 @@ static inline const char *joined(const char *segment, const char *object) {
   return text;
 }
 
+// ---- files ----
+
+static inline uint64_t sum_of(const char *name) {
+  static char buffer[1 << 16];
+  char path[160];
+  uint64_t sum = 0;
+  path_of(name, path);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  for (off_t at = 0; (at = lseek(fd, at, SEEK_DATA)) >= 0;)  // holes are zero, and stay holes
+    for (off_t end = lseek(fd, at, SEEK_HOLE); at < end;) {
+      ssize_t n = pread(fd, buffer, sizeof buffer, at);
+      for (ssize_t i = 0; i < n; i++) sum = (sum ^ (unsigned char)buffer[i]) * UINT64_C(0x100000001b3);
+      if (n <= 0) break;
+      at += n;
+    }
+  close(fd);
+  return sum;
+}
+static inline void make_file(const char *name, const void *content, size_t n, off_t length) {
+  char path[160];
+  path_of(name, path);
+  int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, content, n), n);
+  assert_int_equal(ftruncate(fd, length), 0);
+  close(fd);
+}
+
 // ---- everything there is ----
 
 static inline int thirteen(void *memory, uint64_t size, void *arg) {
