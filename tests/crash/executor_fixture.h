@@ -82,3 +82,50 @@ static inline void job_is_over_by(shoal_deadline deadline) {
   CRASH_EXPECT(T->word[RETRIES] || T->taken[ID] <= 1, "it ran %u times", T->taken[ID]);
   OK(shoal_future_release(&F));
 }
+
+// ---- scenarios ----
+
+static inline int run(uint32_t id) {
+  __atomic_fetch_add(&T->taken[id], 1, __ATOMIC_SEQ_CST);
+  return 0;
+}
+SHOAL_TASK(small_job, struct small) {
+  arg->out = 2 * arg->in;
+  return run(arg->id);
+}
+
+static inline void make(uint32_t retries) { make_with((struct shoal_executor_options){.retries = retries}); }
+#define EXECUTOR(id, text, ...) CRASH_SCENARIO(id, .name = "executor: " text, .cleanup = end, __VA_ARGS__)
+
+static inline void no_block_is_lost(void) {
+  struct shoal_heap_info info = {.blocks = 0};
+  shoal_heap_reap(X->heap);
+  OK(shoal_heap_info(X->heap, &info));
+  CRASH_EXPECT(info.blocks == 0, "%lu blocks are left", info.blocks);
+}
+static inline void all_cells_are_free(void) {
+  struct shoal_executor_info info;
+  struct small s = {.id = 9, .in = 4};
+  shoal_executor_reap(X);
+  no_block_is_lost();
+  OK(shoal_executor_info(X, &info));
+  CRASH_EXPECT(info.jobs == 0, "%u cells are not free", info.jobs);
+  for (int i = 0; i < 40; i++) {
+    OK(SHOAL_SUBMIT_UNTIL(X, small_job, &s, SHOAL_TRY, NULL));
+    work_off();
+  }
+  CRASH_EXPECT(T->taken[9] == 40, "%u of 40 later jobs have run", T->taken[9]);
+}
+
+static inline void with_nothing(void) { make(0); }
+static inline void produce(void) { OK(shoal_queue_join(X->queue, SHOAL_PRODUCER)); }
+
+static inline void run_it(void) { crash_survivor(work_off); }
+
+static inline void op_succeed(void) {
+  OK(shoal_executor_be_worker_(X, 0, 1));
+  work_all();
+}
+static inline void have_repaired(void) { crash_survivor(repair); }
+static inline void retries_only(void) { make(3); }
+#define PAIR(id, text, ...) EXECUTOR(id, "pair, " text, .kind = CRASH_PAIR, __VA_ARGS__)

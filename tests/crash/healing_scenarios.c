@@ -84,7 +84,6 @@ static void begin_and_die(void) {
   begin_and_leave();
   repair();
 }
-static void produce(void) { OK(shoal_queue_join(X->queue, SHOAL_PRODUCER)); }
 static void it_waits(void) {
   with_long_back_off();
   begin_and_die();
@@ -210,7 +209,6 @@ POOL(recycled, "a worker has done its share, and goes", .setup = with_one_task_e
 POOL(recycled_memory, "a worker has too much memory, and goes", .setup = with_memory, .check = check_recycled);
 POOL(recycled_age, "a worker is too old, and goes", .setup = with_age, .check = check_recycled);
 POOL(retired, "a worker is one too many, and goes", .setup = with_one_too_many, .check = check_retired);
-static void have_repaired(void) { crash_survivor(repair); }
 POOL(pair_recycled, "pair, a worker that goes, then its successor", .kind = CRASH_PAIR, .setup = with_one_task_each,
      .ready2 = have_repaired, .op2 = op_successor, .check = check_over);
 POOL(begun, "a worker begins with an argument", .setup = with_start, .check = check_over);
