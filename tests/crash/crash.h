@@ -26,6 +26,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "core/error.h"
+
 enum crash_kind {
   CRASH_SINGLE,   // killed at k
   CRASH_RESUMED,  // stopped at k, `stopped` is called, goes on and has to finish
@@ -80,6 +82,12 @@ void crash_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define CRASH_EXPECT(x, ...)           \
   do {                                 \
     if (!(x)) crash_fail(__VA_ARGS__); \
+  } while (0)
+// An answer of the library that is no error.
+#define OK(call)                                                               \
+  do {                                                                         \
+    int rc_ = (call);                                                          \
+    CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
   } while (0)
 
 // Waits until `x`, which has to come by itself. In the driver only. 1 if it came.

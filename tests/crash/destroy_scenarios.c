@@ -12,11 +12,6 @@
 #include "tests/crash/fixture.h"
 
 #define F SHOAL_FOREVER
-#define OK(call)                                                               \
-  do {                                                                         \
-    int rc_ = (call);                                                          \
-    CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
-  } while (0)
 
 static const struct shoal_segment_options options = {
     .size = 2200 << 10, .size_max = 2200 << 10, .participants = 8, .objects = 16};

@@ -20,12 +20,6 @@ static struct shoal_segment *S;
 static struct shoal_executor *X;
 static struct shoal_future F;
 
-#define OK(call)                                                               \
-  do {                                                                         \
-    int rc_ = (call);                                                          \
-    CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
-  } while (0)
-
 static inline void make_with(struct shoal_executor_options o) {
   const struct shoal_segment_options options = {
       .size = 1100 << 10, .size_max = 1100 << 10, .participants = 16, .objects = 16};

@@ -23,12 +23,6 @@ static struct shoal_heap *H;
 static struct shoal_object holder;
 static void *mine[64];
 
-#define OK(call)                                                               \
-  do {                                                                         \
-    int rc_ = (call);                                                          \
-    CRASH_EXPECT(rc_ >= 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
-  } while (0)
-
 static void *alloc(uint64_t size) {
   void *block = NULL;
   OK(shoal_heap_alloc(H, size, &block));
