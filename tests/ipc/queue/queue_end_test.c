@@ -404,15 +404,11 @@ static void test_spsc_roles_are_taken_over_from_the_dead(void **state) {
   assert_int_equal(shoal_queue_leave(q, SHOAL_PRODUCER), 0);
   struct peer producer = peer_start(&arena, stay, SHOAL_PRODUCER);
   await(&shared()->ready, 2);
-  struct peer killer = {fork()};
-  if (killer.pid == 0) {
-    usleep(20000);
-    kill(producer.pid, SIGKILL);
-    _exit(0);
-  }
-  assert_int_equal(number_queue_get(q, &v, SHOAL_FOREVER), -EPIPE);
-  peer_join(&killer);
+  assert_int_equal(shoal_queue_leave(q, SHOAL_CONSUMER), 0);
+  struct peer sleeper;
+  sleepers_start(&sleeper, 1, get_until_told);
   peer_kill(&producer);
+  peer_join(&sleeper);
   put_number(q, 7);
   assert_int_equal(get_number(q), 7);
   never_late(q);
