@@ -20,12 +20,6 @@
 #include "sync/eventcount.h"
 #include "tests/crash/crash.h"
 
-#define CRASH_OK(call)                                                         \
-  do {                                                                         \
-    int rc_ = (call);                                                          \
-    CRASH_EXPECT(rc_ == 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
-  } while (0)
-
 // ---- where it lies ----
 void *fixture_memory(size_t bytes);  // shared, zeroed anew; the same for all points
 extern struct shoal_segment *S;

@@ -27,11 +27,6 @@ static const struct shoal_segment_options options = {
 static struct shoal_segment *S;
 
 #define NAME "it"
-#define ZERO(call)                                                             \
-  do {                                                                         \
-    int rc_ = (call);                                                          \
-    CRASH_EXPECT(rc_ == 0, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
-  } while (0)
 
 // ---- the audit: nobody else is at work ----
 // Every unit belongs to the entry that says so, every entry has all its units, and every entry is an object.
@@ -81,7 +76,7 @@ static void *fill_slots(void *arg) {
   struct join *j = arg, next = {j->seg, j->left - 1};
   shoal_proc_id id;
   pthread_t thread;
-  ZERO(shoal_proc_self(j->seg, &id));
+  CRASH_OK(shoal_proc_self(j->seg, &id));
   if (!next.left || pthread_create(&thread, NULL, fill_slots, &next)) return NULL;
   while (pthread_tryjoin_np(thread, NULL)) usleep(20);  // in a futex it would look as if it hung
   return NULL;
@@ -92,46 +87,47 @@ static void reuse(struct shoal_segment *seg) {
   char text[16];
   shoal_proc_reap_(seg, 1);
   fill_slots(&(struct join){seg, PARTICIPANTS});
-  ZERO(shoal_object_create(seg, "probe", TYPE, 1, NULL, NULL, &o));  // through the writer word: a dead one's is mended
-  ZERO(shoal_object_remove(seg, "probe"));
-  ZERO(shoal_object_close(seg, &o));
+  CRASH_OK(
+      shoal_object_create(seg, "probe", TYPE, 1, NULL, NULL, &o));  // through the writer word: a dead one's is mended
+  CRASH_OK(shoal_object_remove(seg, "probe"));
+  CRASH_OK(shoal_object_close(seg, &o));
   audit_memory(seg, 0);
   for (int lap = 0; lap < 2; lap++) {
     for (uint32_t i = 0; i < OBJECTS; i++) {
       snprintf(text, sizeof text, "%u", i);
-      ZERO(shoal_object_create(seg, text, TYPE, 3000, pattern, NULL, &o));
-      ZERO(shoal_object_close(seg, &o));
+      CRASH_OK(shoal_object_create(seg, text, TYPE, 3000, pattern, NULL, &o));
+      CRASH_OK(shoal_object_close(seg, &o));
     }
     audit_memory(seg, OBJECTS);
     for (uint32_t i = 0; i < OBJECTS; i++) {
       snprintf(text, sizeof text, "%u", i);
-      ZERO(shoal_object_remove(seg, text));
+      CRASH_OK(shoal_object_remove(seg, text));
     }
     audit_memory(seg, 0);
   }
 }
-static void anonymous(void) { ZERO(shoal_segment_create(NULL, &options, &S)); }
+static void anonymous(void) { CRASH_OK(shoal_segment_create(NULL, &options, &S)); }
 static void close_it(void) {
-  if (S) ZERO(shoal_segment_close(S));
+  if (S) CRASH_OK(shoal_segment_close(S));
   S = NULL;
 }
 
 // ---- segments ----
 static struct shoal_segment *mine;
-static void op_create(void) { ZERO(shoal_segment_create(NAME, &options, &mine)); }
+static void op_create(void) { CRASH_OK(shoal_segment_create(NAME, &options, &mine)); }
 static void op_open_join(void) {
   shoal_proc_id id;
-  ZERO(shoal_segment_open(NAME, NULL, &mine));
-  ZERO(shoal_proc_self(mine, &id));
+  CRASH_OK(shoal_segment_open(NAME, NULL, &mine));
+  CRASH_OK(shoal_proc_self(mine, &id));
 }
-static void op_open_or_create(void) { ZERO(shoal_segment_open_or_create(NAME, &options, &mine)); }
-static void op_close(void) { ZERO(shoal_segment_close(mine)); }
-static void op_unlink(void) { ZERO(shoal_segment_unlink(NAME)); }
+static void op_open_or_create(void) { CRASH_OK(shoal_segment_open_or_create(NAME, &options, &mine)); }
+static void op_close(void) { CRASH_OK(shoal_segment_close(mine)); }
+static void op_unlink(void) { CRASH_OK(shoal_segment_unlink(NAME)); }
 static void op_gc(void) {
   int rc = shoal_segment_gc();
   CRASH_EXPECT(rc >= 0, "gc answered %d", rc);
 }
-static void op_grow(void) { ZERO(shoal_segment_grow(S, 4 * BYTES)); }
+static void op_grow(void) { CRASH_OK(shoal_segment_grow(S, 4 * BYTES)); }
 
 // A directory of the driver's own: another's gc, which runs beside it, would take what a victim has left. Drivers in
 // other sandboxes have the same pids.
@@ -156,10 +152,10 @@ static void there_or_not(void) {
   int rc = shoal_segment_open(NAME, NULL, &seg);
   CRASH_EXPECT(rc == 0 || rc == -ENOENT, "open answered %d (%s)", rc, shoal_reason());
   T->word[FOUND] = rc == 0;
-  if (rc == -ENOENT) ZERO(shoal_segment_create(NAME, &options, &seg));
+  if (rc == -ENOENT) CRASH_OK(shoal_segment_create(NAME, &options, &seg));
   reuse(seg);
-  ZERO(shoal_segment_close(seg));
-  ZERO(shoal_segment_unlink(NAME));
+  CRASH_OK(shoal_segment_close(seg));
+  CRASH_OK(shoal_segment_unlink(NAME));
   expect_no_file();
 }
 static void check_created(void) {
@@ -168,11 +164,11 @@ static void check_created(void) {
 }
 static void named(void) {
   no_name();
-  ZERO(shoal_segment_create(NAME, &options, &S));
+  CRASH_OK(shoal_segment_create(NAME, &options, &S));
 }
 static void still_there(void) {
   struct shoal_segment *seg;
-  ZERO(shoal_segment_open(NAME, NULL, &seg));
+  CRASH_OK(shoal_segment_open(NAME, NULL, &seg));
   reuse(seg);
 }
 static void check_still_there(void) { crash_survivor(still_there); }
@@ -196,10 +192,10 @@ static void grown_or_not(void) {
   struct shoal_object o;
   uint64_t size = shoal_segment_size_(S);
   CRASH_EXPECT(size == BYTES || size == 4 * BYTES, "it has %lu bytes", size);
-  ZERO(shoal_object_create(S, "large", TYPE, 5 * BYTES, pattern, NULL, &o));
+  CRASH_OK(shoal_object_create(S, "large", TYPE, 5 * BYTES, pattern, NULL, &o));
   expect_whole(&o, 5 * BYTES);
-  ZERO(shoal_object_remove(S, "large"));
-  ZERO(shoal_object_close(S, &o));
+  CRASH_OK(shoal_object_remove(S, "large"));
+  CRASH_OK(shoal_object_close(S, &o));
   reuse(S);
 }
 static void check_grown(void) { crash_survivor(grown_or_not); }
@@ -220,15 +216,15 @@ CRASH_SCENARIO(seg_grow, .name = "segment: grow", .setup = anonymous, .op = op_g
 // ---- participants ----
 static void join(void) {
   shoal_proc_id id;
-  ZERO(shoal_proc_self(S, &id));
+  CRASH_OK(shoal_proc_self(S, &id));
 }
-static void op_name(void) { ZERO(shoal_proc_name(S, "a participant's name")); }
-static void op_leave(void) { ZERO(shoal_proc_leave(S)); }
+static void op_name(void) { CRASH_OK(shoal_proc_name(S, "a participant's name")); }
+static void op_leave(void) { CRASH_OK(shoal_proc_leave(S)); }
 static void op_reap(void) { shoal_proc_reap(S); }
 static void joins_opens(void) {
   struct shoal_object o;
-  ZERO(shoal_object_create(S, "of the dead", TYPE, SIZE, pattern, NULL, &o));
-  ZERO(shoal_object_remove(S, "of the dead"));  // it keeps its memory till it dies
+  CRASH_OK(shoal_object_create(S, "of the dead", TYPE, SIZE, pattern, NULL, &o));
+  CRASH_OK(shoal_object_remove(S, "of the dead"));  // it keeps its memory till it dies
 }
 static void two_dead(void) {
   anonymous();
@@ -243,13 +239,13 @@ enum { WAKES = 3 };
 static shoal_atomic32 *word_there(void) { return (shoal_atomic32 *)(void *)S->units; }
 static uint64_t wakes_of(void) {
   struct shoal_segment_info info;
-  ZERO(shoal_segment_info(S, &info));
+  CRASH_OK(shoal_segment_info(S, &info));
   return info.counters.wakes;
 }
 static void op_count(void) {
   join();
   for (int i = 0; i < WAKES; i++) T->word[CREATED]++, shoal_futex_wake(word_there(), 1), T->word[FOUND]++;
-  ZERO(shoal_proc_leave(S));
+  CRASH_OK(shoal_proc_leave(S));
 }
 static int expect_none(const struct shoal_proc_info *p, void *arg) {
   CRASH_EXPECT(p->counters.wakes == 0, "thread %u begins with %lu wakes", p->tid, p->counters.wakes);
@@ -271,7 +267,7 @@ static void counts_are_kept(void) {
     uint64_t now = wakes_of();
     shoal_futex_wake(word_there(), 1);
     CRASH_EXPECT(wakes_of() == now + 1, "a wake is counted %lu times", wakes_of() - now);
-    ZERO(shoal_proc_leave(S));
+    CRASH_OK(shoal_proc_leave(S));
   }
 }
 static void counting(void) {
@@ -332,19 +328,19 @@ CRASH_SCENARIO(proc_leave_beside, .name = "participants: leave, another reaps, a
 // ---- objects ----
 static struct shoal_object object;
 static void op_create_object(void) {
-  ZERO(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &object));
+  CRASH_OK(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &object));
   T->word[CREATED] = 1;
 }
 static void op_create_again(void) {  // whatever a dead one left
   int rc = shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &object);
   CRASH_EXPECT(rc == 0 || rc == -EEXIST, "create answered %d (%s)", rc, shoal_reason());
 }
-static void op_open_object(void) { ZERO(shoal_object_open(S, "it", TYPE, &object)); }
+static void op_open_object(void) { CRASH_OK(shoal_object_open(S, "it", TYPE, &object)); }
 static void op_open_or_create_object(void) {
-  ZERO(shoal_object_open_or_create(S, "it", TYPE, SIZE, pattern, NULL, &object));
+  CRASH_OK(shoal_object_open_or_create(S, "it", TYPE, SIZE, pattern, NULL, &object));
   expect_whole(&object, SIZE);
 }
-static void op_close_object(void) { ZERO(shoal_object_close(S, &object)); }
+static void op_close_object(void) { CRASH_OK(shoal_object_close(S, &object)); }
 static void op_remove_object(void) {
   int rc = shoal_object_remove(S, "it");
   CRASH_EXPECT(rc == 0 || rc == -ENOENT, "remove answered %d (%s)", rc, shoal_reason());
@@ -356,12 +352,12 @@ static void find_object(void) {
   T->word[FOUND] = rc == 0;
   if (rc == 0) {
     expect_whole(&o, SIZE);
-    ZERO(shoal_object_close(S, &o));
+    CRASH_OK(shoal_object_close(S, &o));
   } else {
-    ZERO(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &o));
-    ZERO(shoal_object_close(S, &o));
+    CRASH_OK(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &o));
+    CRASH_OK(shoal_object_close(S, &o));
   }
-  ZERO(shoal_object_remove(S, "it"));
+  CRASH_OK(shoal_object_remove(S, "it"));
   reuse(S);
 }
 static void check_created_object(void) {
@@ -384,14 +380,14 @@ static void with_object(void) {
 // An object that leaves no room: the next has to make the segment grow.
 static void filled(void) {
   struct shoal_object o;
-  ZERO(shoal_object_create(S, "filler", TYPE, BYTES, pattern, NULL, &o));
+  CRASH_OK(shoal_object_create(S, "filler", TYPE, BYTES, pattern, NULL, &o));
 }
 static void no_room(void) {
   anonymous();
   crash_survivor(filled);
 }
 static void find_beside_filler(void) {
-  ZERO(shoal_object_remove(S, "filler"));
+  CRASH_OK(shoal_object_remove(S, "filler"));
   find_object();
 }
 static void check_grown_for_it(void) {
@@ -410,9 +406,9 @@ static void with_object_in_use(void) {
 static void another_uses_it(void) {  // who has it open reads it whole, and is not in the way of the next of that name
   struct shoal_object o;
   op_open_object();
-  ZERO(shoal_object_remove(S, "it"));
+  CRASH_OK(shoal_object_remove(S, "it"));
   expect_whole(&object, SIZE);
-  ZERO(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &o));
+  CRASH_OK(shoal_object_create(S, "it", TYPE, SIZE, pattern, NULL, &o));
   expect_whole(&o, SIZE);
 }
 static void open_object(void) { op_open_object(); }
