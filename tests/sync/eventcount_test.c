@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 struct shared {
   shoal_atomic32 tokens, taken, ended, ready;
@@ -37,7 +37,6 @@ struct box {
   struct shoal_eventcount_view view;
   struct shared *shared;
 };
-static struct arena arena;
 
 static uint32_t no_blocker(struct shoal_eventcount_view *view, int side) { return (void)view, (void)side, 0; }
 static int recover(struct shoal_eventcount_view *view, uint32_t role, shoal_deadline deadline) {
@@ -95,9 +94,6 @@ static void give(struct box *box, uint32_t n) {
   shoal_pending_restore_(t, pending);
 }
 
-static void await(shoal_atomic32 *word, uint32_t n) {
-  while (shoal_load32_seq_cst(word) < n) sched_yield();
-}
 static uint64_t late(const struct box *box) { return shoal_load64_relaxed(&box->view.shm->counters.late); }
 
 static void take_until_the_end(void *memory, unsigned i) {

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "ipc/queue/topic.h"
-#include "tests/harness/drivers.h"
+#include "tests/harness/stage.h"
 
 SHOAL_TOPIC_TYPED(numbers, uint64_t)
 
@@ -25,7 +25,6 @@ struct shared {  // the start of each arena; the topic follows
 };
 #define TOPIC_AT ((sizeof(struct shared) + 63) & ~(size_t)63)
 
-static struct arena arena;
 static inline struct shared *shared(void) { return arena.memory; }
 
 static inline struct shoal_topic *attach(void *memory) {
@@ -57,9 +56,6 @@ static inline void unmake(struct shoal_topic *t) {
   arena_free(&arena);
 }
 
-static inline void await(shoal_atomic32 *word, uint32_t n) {
-  while (shoal_load32_seq_cst(word) < n) sched_yield();
-}
 static inline void subscribe_as(struct shoal_topic *t, uint32_t slow, uint32_t history, const char *group) {
   struct shoal_topic_subscription how = {.history = history, .slow = slow, .group = group};
   CHECK(shoal_topic_subscribe(t, &how) == 0);
