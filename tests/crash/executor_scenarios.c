@@ -404,7 +404,7 @@ static void op_get_bytes(void) {
 EXECUTOR(get_bytes, "bytes are got and released by who submitted them", .setup = with_nothing, .prepare = own_bytes,
          .ready = run_it, .op = op_get_bytes, .check = check_given_up);
 
-// ---- a large one is got; another releases it meanwhile, and dies between the end of its block and that of its word ----
+// ---- a large one is got; another releases it meanwhile, and dies between its block's end and its word's ----
 
 enum { OTHERS = 0x77777777 };
 static void submit_large(uint32_t more, struct shoal_future *out) {

@@ -1,8 +1,8 @@
 // What the shoal command claims of watching:
 // - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
 // - show and stat tell what participants have counted; top tells what workers run, and for how long
-// - beside what cannot be looked at, top listens to its keys, shows what it knew, and says what it waits for; a stranger's
-//   file is among its segments
+// - beside what cannot be looked at, top listens to its keys, shows what it knew, and says what it waits for; a
+//   stranger's file is among its segments
 #include <pty.h>
 
 #include "core/proc.h"

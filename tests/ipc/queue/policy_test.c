@@ -1,8 +1,8 @@
 // Claims of the policies of ipc/queue/queue (joinable queues: joinable_test.c; leases: lease_test.c):
-//   1 a put that finds no room waits, is refused, is dropped, or drops the oldest; what is dropped is counted, in order,
-//     and what is in hands is not dropped; what is given back, or committed, is room to who waits to drop it
-//   2 clear drops what is in nobody's hands; size, empty and full are exact when all is quiet; peek takes nothing, and a
-//     wake that it used is handed on
+//   1 a put that finds no room waits, is refused, is dropped, or drops the oldest; what is dropped is counted, in
+//     order, and what is in hands is not dropped; what is given back, or committed, is room to who waits to drop it
+//   2 clear drops what is in nobody's hands; size, empty and full are exact when all is quiet; peek takes nothing, and
+//     a wake that it used is handed on
 //   3 a closed queue that is reopened works as before, for all
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// tests/ipc/queue/queue_fixture.h: a queue in an arena, for the tests of ipc/queue/queue: its users, and who sleeps there.
+// tests/ipc/queue/queue_fixture.h: a queue in an arena, its users, and who sleeps there.
 #pragma once
 
 #include <setjmp.h>
