@@ -136,7 +136,8 @@ static int give_back(struct shoal_eventcount_view *view, uint32_t r, uint32_t ho
   if (rc) return rc;
   shoal_store32_relaxed(&role->busy, 0);
   shoal_store32_relaxed(&role->holder, 0);
-  shoal_live_drop_(&role->live);  // [R4] is [R3] of core/robust.c
+  shoal_store32_relaxed(&role->tid, 0);  // until its next owner has said who it is
+  shoal_live_drop_(&role->live);         // [R4] is [R3] of core/robust.c
   shoal_eventcount_ring(view->shm);
   return 0;
 }
@@ -181,7 +182,8 @@ static void remember(const struct shoal_eventcount_view *view, int side, uint32_
   e->role[side] = (uint16_t)role;
 }
 
-// Its words are in order before anybody looks at it: what lies at or above `top` is looked at by nobody.
+// Its words are in order before anybody looks at it: what lies at or above `top` is looked at by nobody, and of one that
+// somebody had before `tid` is 0 until then.
 static void settle(struct shoal_eventcount_view *view, int side, uint32_t i) {
   struct shoal_role *role = shoal_role_at_(view, first_of(view, side) + i);
   shoal_store32_relaxed(&role->pid, (uint32_t)getpid());

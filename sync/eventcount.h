@@ -84,7 +84,7 @@ struct shoal_role {
                              // live.user_: its pace (ipc/queue/mpmc.c)
   shoal_atomic32 busy;       // the owner
   shoal_atomic32 holder;     // the owner
-  shoal_atomic32 pid, tid;   // the owner, when it joins. An adopted role's word has another tid
+  shoal_atomic32 pid, tid;   // the owner, when it joins; tid 0 until then. An adopted role's word has another tid
   shoal_atomic64 handle;     // the owner: the view it joined through
 } SHOAL_ALIGNED(64);
 SHOAL_STATIC_ASSERT(sizeof(struct shoal_role) == 64, "a role is a line");

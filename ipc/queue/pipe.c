@@ -60,7 +60,8 @@ static struct shoal_role *role_of(const struct shoal_queue *q, int side) {
 }
 // The thread that has that role; 0: none.
 static uint32_t owner_of(const struct shoal_queue *q, int side) {
-  return shoal_robust_owner(shoal_load32_relaxed(&role_of(q, side)->live.word));
+  // [P1] pairs with [R3] of core/robust.c: whose it was before has taken its number away
+  return shoal_robust_owner(shoal_load32_acquire(&role_of(q, side)->live.word));
 }
 // Nobody was seen to have the role of `side`: somebody may still take it as long as the one who keeps the end lives.
 // Who has just taken it is nobody's to wait for, and not seen yet.
@@ -152,14 +153,15 @@ int shoal_pipe_create(struct shoal_segment *seg, const char *name, const struct 
 
 // ---- whose an end is ----
 
-// The process whose thread has that role, UINT32_MAX: it has not said yet; 0: nobody.
+static int is_ours(uint32_t tid) { return !shoal_thread_missing_((uint32_t)getpid(), tid); }
+// The process whose thread has that role, UINT32_MAX: another one; 0: nobody. What an heir is emptying is the dead one's.
 static uint32_t holder(const struct shoal_queue *q, int side) {
-  if (!q) return 0;
+  uint32_t owner = q ? owner_of(q, side) : 0;
+  if (!owner) return 0;
   const struct shoal_role *role = role_of(q, side);
-  uint32_t owner = owner_of(q, side);
-  // [P2] pairs with [R8] of sync/eventcount.c; until then its pid is that of who had the role before
-  if (owner && shoal_load32_acquire(&role->tid) != owner) return UINT32_MAX;
-  return owner ? shoal_load32_relaxed(&role->pid) : 0;
+  // [P2] pairs with [R8] of sync/eventcount.c; 0: just taken, its pid is that of who had it before
+  if (shoal_load32_acquire(&role->tid)) return shoal_load32_relaxed(&role->pid);
+  return is_ours(owner) ? (uint32_t)getpid() : UINT32_MAX;
 }
 static int is_kept(const struct shoal_queue *q, int side) {
   shoal_process_id_ keeper = q ? shoal_keeper_(shoal_load64_relaxed(q->keeper[side])) : 0;
@@ -173,24 +175,24 @@ static int is_anothers(const struct shoal_pipe *p) {
 }
 // Another thread of this process has it.
 static int is_busy(const struct shoal_queue *q, int side) {
-  if (!q || holder(q, side) != (uint32_t)getpid()) return 0;
-  return owner_of(q, side) != shoal_self_()->tid;
+  uint32_t owner = q ? owner_of(q, side) : 0;
+  return owner && owner != shoal_self_()->tid && is_ours(owner);
 }
 
 // Somebody has it, and not the calling thread by this handle.
 static int is_taken(struct shoal_queue *q, int side) { return owner_of(q, side) && !shoal_role_known(&q->wait, side); }
 static int has_none(struct shoal_queue *q, int side) { return !q || is_taken(q, side); }
 
-// `who` keeps what nobody has, or what the calling thread is about to leave. Taken meanwhile, it is its taker's.
-static void keep(struct shoal_queue *q, int side, shoal_process_id_ who) {
-  int kept = !q;
-  while (!kept) {
+// `who` keeps what nobody has, or what the calling thread is about to leave. 0: it was taken meanwhile, and is its taker's.
+static int keep(struct shoal_queue *q, int side, shoal_process_id_ who) {
+  for (int kept = 0; q && !kept;) {
     // before the look at who has it: [K3] of ipc/queue/queue_spsc.c
     uint64_t old = shoal_load64_acquire(q->keeper[side]);
-    if (is_taken(q, side)) return;
+    if (is_taken(q, side)) return 0;
     // [K1] pairs with [A5] of sync/eventcount.h: who sees us gone from the role sees who is to come
     kept = shoal_cas64_acq_rel(q->keeper[side], &old, shoal_keeper_next_(old, who));  // [K1]
   }
+  return q != NULL;
 }
 
 int shoal_pipe_unlink(struct shoal_segment *seg, const char *name) {
@@ -232,8 +234,8 @@ int shoal_pipe_open_as(struct shoal_segment *seg, const char *name, const char *
     (void)shoal_pipe_detach_(&p);
     return rc;
   }
-  keep(p->out, SHOAL_PRODUCER, shoal_process_self_());
-  keep(p->in, SHOAL_CONSUMER, shoal_process_self_());
+  (void)keep(p->out, SHOAL_PRODUCER, shoal_process_self_());
+  (void)keep(p->in, SHOAL_CONSUMER, shoal_process_self_());
   *out = p;
   return 0;
 }
@@ -265,20 +267,31 @@ static int is_of(const struct shoal_queue *q, int side, uint32_t pid, shoal_proc
   return tid ? !shoal_thread_missing_(pid, tid) : shoal_keeper_(shoal_load64_relaxed(q->keeper[side])) == process;
 }
 
+static int has(const struct shoal_pipe *p, uint32_t pid, shoal_process_id_ process) {
+  return is_of(p->out, SHOAL_PRODUCER, pid, process) || is_of(p->in, SHOAL_CONSUMER, pid, process);
+}
+static int has_neither(const struct shoal_pipe *p) {
+  return has_none(p->out, SHOAL_PRODUCER) && has_none(p->in, SHOAL_CONSUMER);
+}
+
+// Another process may take the end at any time: whoever has it, and is not the calling thread, was seen twice.
 int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
   struct shoal_pipe *mine = *p;
   shoal_process_id_ heir = shoal_process_of_(pid);
   if (!heir) return shoal_fail_(-EINVAL, "there is no process %u", pid);
   if (is_busy(mine->out, SHOAL_PRODUCER) || is_busy(mine->in, SHOAL_CONSUMER))
     return shoal_fail_(-EBUSY, "another thread uses this end of the pipe");
-  // a child may be quicker, and have it already
-  int has = is_of(mine->out, SHOAL_PRODUCER, pid, heir) || is_of(mine->in, SHOAL_CONSUMER, pid, heir);
-  int has_not = has_none(mine->out, SHOAL_PRODUCER) && has_none(mine->in, SHOAL_CONSUMER);
-  // after that look: another process may take it just now
-  if (!has && is_anothers(mine)) return shoal_fail_(-EUSERS, "another process has this end of the pipe");
-  if (!has && has_not) return shoal_fail_(-EBUSY, "another handle uses this end of the pipe");
-  keep(mine->out, SHOAL_PRODUCER, heir);
-  keep(mine->in, SHOAL_CONSUMER, heir);
+  for (int its = 0; !its;) {
+    int neither = has_neither(mine), anothers = is_anothers(mine);
+    if (!anothers && neither && has_neither(mine))
+      return shoal_fail_(-EBUSY, "another handle uses this end of the pipe");
+    // a child may be quicker, and have it already
+    its = !anothers || has(mine, pid, heir);
+    if (its && !(keep(mine->out, SHOAL_PRODUCER, heir) | keep(mine->in, SHOAL_CONSUMER, heir)))
+      its = has(mine, pid, heir);
+    if (!its && is_anothers(mine) && !has(mine, pid, heir))
+      return shoal_fail_(-EUSERS, "another process has this end of the pipe");
+  }
   shoal_store32_relaxed(&mine->use->given, 1);  // a child comes to hold what it has inherited with its first use only
   return shoal_pipe_detach_(p);
 }
@@ -286,7 +299,7 @@ int shoal_pipe_give(struct shoal_pipe **p, uint32_t pid) {
 // Who has not this direction leaves none, and keeps none.
 static void leave(struct shoal_queue *q, int side) {
   if (!q || !shoal_role_known(&q->wait, side)) return;
-  keep(q, side, shoal_process_self_());
+  (void)keep(q, side, shoal_process_self_());
   (void)shoal_queue_leave(q, side);
 }
 int shoal_pipe_leave(struct shoal_pipe *p) {

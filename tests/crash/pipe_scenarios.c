@@ -792,6 +792,22 @@ static void heir_heard(void) {
 }
 PIPE(give, "give, the receiver asleep", .setup = an_heir, .prepare = sender, .ready = receiver_beside, .op = op_give,
      .check = heir_heard);
+// The heir takes it while it is given: it is its own, and no other process's.
+static void keeps(void) {
+  sender();
+  CRASH_OK(shoal_pipe_leave(P[1]));
+}
+static void heir_is_quicker(void) {
+  crash_open_gate();
+  CRASH_UNTIL(crash_finished(0), "the heir does not get on");
+}
+static void heir_was_quicker(void) {
+  CRASH_EXPECT(T->taken[MINE + 5] == 0, "received twice");
+  crash_kill(0);
+  check();
+}
+PIPE(give_quicker, "give, the heir takes it, goes on", .kind = CRASH_RESUMED, .setup = an_heir, .prepare = keeps,
+     .op = op_give, .stopped = heir_is_quicker, .check = heir_was_quicker);
 
 // ---- pairs ----
 #define PAIR(id, text, state, role, what, what2, expect)                                          \

@@ -505,6 +505,38 @@ static void gives_what_it_has(void *memory, unsigned takes) {
   shoal_add32_seq_cst(&s->ready, 1);
   await(&s->stage, 1);
 }
+// A thread of this process had the end, and another process is emptying what it left: it is no less this one's to close.
+static void *sends_and_ends(void *text) {
+  CHECK(say(ends[1], text) == 0);
+  return NULL;
+}
+static void empties(void *memory, unsigned unused) {
+  struct shared *s = memory;
+  (void)unused;
+  struct shoal_role *role = shoal_role_at_(&ends[1]->out->wait, 1);
+  uint32_t word = shoal_load32_acquire(&role->live.word);
+  CHECK(shoal_robust_is_dead(word) && shoal_live_adopt_(&role->live, word) == 0);
+  shoal_store32_seq_cst(&s->stage, 1);
+  for (;;) pause();
+}
+static void test_what_an_heir_empties_is_closed(void **state) {
+  (void)state;
+  make(0, 4);
+  pthread_t thread;
+  char text[] = "the last";
+  assert_int_equal(pthread_create(&thread, NULL, sends_and_ends, text), 0);
+  pthread_join(thread, NULL);
+  struct peer p = peer_start(&arena, empties, 0);
+  await(&shared()->stage, 1);
+  assert_int_equal(shoal_pipe_close(&ends[1]), 0);
+  assert_true(hears(ends[0], text));
+  char buffer[8];
+  uint64_t size;
+  assert_int_equal(shoal_pipe_recv(ends[0], buffer, sizeof buffer, &size, SHOAL_TRY), -EPIPE);
+  peer_kill(&p);
+  unmake();
+}
+
 // What another keeps, or has: all of the end, or one direction of it.
 static void test_what_is_anothers_is_not_given(void **state) {
   (void)state;
@@ -667,6 +699,7 @@ int main(void) {
       cmocka_unit_test(test_a_thread_for_each_direction),
       cmocka_unit_test(test_who_leaves_keeps_its_own_direction_only),
       cmocka_unit_test(test_given_to_who_has_it_already),
+      cmocka_unit_test(test_what_an_heir_empties_is_closed),
       cmocka_unit_test(test_what_is_anothers_is_not_given),
       cmocka_unit_test(test_a_copy_is_closed),
       cmocka_unit_test(test_refusals),
