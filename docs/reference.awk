@@ -1,5 +1,6 @@
 # reference.awk: a header of this house as Doxygen reads it. Its head comment is the file's page, as it stands; a comment is that of
-# all declarations that follow it without a gap; what stands behind a member is the member's. Bodies and internals are left out.
+# all declarations that follow it without a gap; what stands behind a member, and goes on below it in the same column, is the
+# member's. Bodies, internals and what stands behind a forward declaration, which Doxygen gives to the next struct, are left out.
 function text(s) {  # of a comment, as Doxygen prints it
     sub(/^[ \t]*\/\/ ?/, "", s)
     gsub(/\*\//, "* /", s)
@@ -10,7 +11,7 @@ function plain(s) { sub(/^\/\/ ?/, "", s); gsub(/\*\//, "* /", s); return s }
 function flush_doc(   i) { for (i = 1; i <= docs; i++) print "/// " doc[i] }
 function forget() { docs = 0; used = 0 }
 
-BEGIN { head = 1 }
+BEGIN { head = 1; forward = "^(struct|union) [a-z_0-9]+;$" }
 
 head && /^\/\// {
     if (NR == 1) print "/** @file"
@@ -22,6 +23,9 @@ head && /^\/\// {
     next
 }
 head { if (body) print "@endverbatim"; print "*/"; head = 0 }
+
+behind && /^ *\/\/ / && index($0, "//") == behind { printf " %s", text($0); next }
+behind { print ""; behind = 0 }
 
 # A body at the left margin: its declaration ends with a semicolon.
 skipping { if (/^}/) skipping = 0; next }
@@ -35,12 +39,10 @@ skipping { if (/^}/) skipping = 0; next }
 
 /^[ \t]*\/\/ ---- / { forget(); next }
 /^[ \t]*\/\// {
-    if (behind) { print "  ///< " text($0); next }  # goes on behind the member
     if (used) forget()
     doc[++docs] = text($0)
     next
 }
-{ behind = 0 }
 /^[ \t]*$/ { forget(); print; next }
 /^#|^SHOAL_(BEGIN|END|STATIC_ASSERT)/ { if (/^#define/) { flush_doc(); used = 1 } print; continued = /\\$/; next }
 /^SHOAL_NAMED_\(/ {  # sync/named.h
@@ -63,14 +65,15 @@ continued { continued = /\\$/; print; next }
     at = match(code, / +\/\/ /)
     if (at && code !~ /"[^"]*\/\/[^"]*"/) { said = text(substr(code, RSTART)); sub(/^ +/, "", said); code = substr(code, 1, at - 1) }
     if (said ~ /^NOLINT/) said = ""
-    if (code ~ /\{$/ && said != "") { doc[++docs] = said; said = "" }
-    if (code ~ /^\}/) said = ""
+    if (code ~ /\{$/ && said != "") { if (used) forget(); doc[++docs] = said; said = "" }
+    if (code ~ /^\}/ || code ~ forward) said = ""
     if (used && said != "") forget()
     if (first && docs) { flush_doc(); used = 1 }
     if (/^(struct|enum|union|typedef).*\{/) inside = 1
     if (/^\}/) { inside = 0; forget() }
     open_head = code ~ /^[A-Za-z]/ && code !~ /[;{}]$/
-    print code (said != "" ? "  ///< " said : "")
-    behind = said != ""
+    printf "%s", code (said != "" ? "  ///< " said : "")
+    if (!(behind = said != "" ? index($0, "//") : 0)) print ""
+    if (code ~ /\{$/ || code ~ forward) forget()
 }
-END { if (head) print "*/" }
+END { if (behind) print ""; if (head) print "*/" }
