@@ -12,4 +12,4 @@ mkdir -p "$to"
     echo "OUTPUT_DIRECTORY = \"$to\""
     echo "INPUT_FILTER = \"awk -f $PWD/docs/reference.awk\""
 } | doxygen -
-echo "$to/html/index.html"
+echo "$to/html/files.html"
