@@ -109,7 +109,9 @@ struct shoal_executor_options {  // zero: the default
 
 // ---- lifecycle ----
 // `name` NULL: for the creator and its children. -EINVAL, -EEXIST, -ENOSPC, -EUSERS, -EBUSY (threads, by fork),
-// -ENOTSUP (a time limit for threads), -ENOENT, -EEXIST, -EBADMSG (init_task, finalize_task), fork's.
+// -ENOTSUP (a time limit for threads), -ENOENT, -EEXIST, -EBADMSG (init_task, finalize_task), fork's. In a segment with
+// a name the executor's stays, after a shutdown as after SIGKILL: who starts again calls shoal_executor_unlink first;
+// -ENOENT is fine.
 int shoal_executor_create(struct shoal_segment *seg, const char *name, const struct shoal_executor_options *options,
                           struct shoal_executor **out) SHOAL_MUST_CHECK;
 // Somebody else's, to submit and to open futures. -ENOENT, -EBADMSG, -EPROTO, -ENOMEM.
