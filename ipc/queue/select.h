@@ -13,6 +13,7 @@
 //   };
 //   for (;;) switch (shoal_select(cases, 7, SHOAL_FOREVER)) {
 //     case 0: if (cases[0].result == -EPIPE) return; work(&job); break;
+//     case 6: cases[6] = shoal_on_time(shoal_after_s(1)); break;  // a tick: once over, a time stays ready
 //     ...
 //   }
 //
@@ -212,6 +213,7 @@ SHOAL_INLINE struct shoal_case shoal_on_event(struct shoal_event *e) {
   c.event = e;
   return c;
 }
+// Ready from then on: for a tick, make the case anew each time.
 SHOAL_INLINE struct shoal_case shoal_on_time(shoal_deadline at) {
   struct shoal_case c = shoal_case_(SHOAL_CASE_TIME);
   c.at = at;
