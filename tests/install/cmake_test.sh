@@ -6,7 +6,11 @@ mkdir "$TEST_TMPDIR/empty"
 cd "$TEST_TMPDIR/empty"
 cp "$TEST_TMPDIR/prefix/share/doc/shoal/examples/letters/letters.c" .
 cp "$TEST_TMPDIR/prefix/share/doc/shoal/examples/queue_dynamic/queue_dynamic.c" .
-printf '#include "core/arena.h"\nint main(void) { return !shoal_arena_create; }\n' >arena.c
+cat >arena.c <<'END'
+#include "core/arena.h"
+int (*volatile create)(struct shoal_heap *, struct shoal_arena **) = shoal_arena_create;  // volatile: it is linked
+int main(void) { return !create; }
+END
 cat >CMakeLists.txt <<'END'
 cmake_minimum_required(VERSION 3.13)
 project(outside C)

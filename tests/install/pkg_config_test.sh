@@ -24,7 +24,8 @@ letters ./layers
 
 cat >arena.c <<'END'
 #include "core/arena.h"
-int main(void) { return !shoal_arena_create; }
+int (*volatile create)(struct shoal_heap *, struct shoal_arena **) = shoal_arena_create;  // volatile: it is linked
+int main(void) { return !create; }
 END
 cc -o arena arena.c $(pkg-config --cflags --libs --static shoal-arena)
 ./arena
