@@ -17,6 +17,12 @@ if ldd ./static 2>/dev/null; then exit 1; fi
 cc -o packed "$examples/queue_dynamic/queue_dynamic.c" $(pkg-config --cflags --libs --static shoal-packed)
 ./packed
 
+for several in copy_tree thread_vs_process wordcount; do
+    cc -D_GNU_SOURCE -I"$prefix/share/doc/shoal" -o "$several" "$examples/$several"/*.c $(pkg-config --cflags --libs --static shoal)
+done
+./wordcount --help >/dev/null
+[[ -s $examples/README.md && -s $prefix/share/doc/shoal/docs/README.md ]]
+
 archives=(core core_arena sync queue queue_packed data data_codec data_packed work work_manager)
 ls "$prefix"/lib/libshoal_*.a | diff - <(printf "$prefix/lib/libshoal_%s.a\n" "${archives[@]}" | sort)
 cc -o layers "$examples/letters/letters.c" $(pkg-config --cflags shoal) -L"$prefix/lib" -lshoal_queue -lshoal_sync -lshoal_core -pthread

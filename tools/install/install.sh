@@ -1,6 +1,7 @@
 #!/bin/bash
-# install.sh [--prefix DIR] [--destdir DIR]: headers, archives, pkg-config and CMake files and examples for programs that are not
-# built by Bazel, and the shoal command, below DIR (/usr/local); --destdir as `make install` knows it. What is there by these names is replaced.
+# install.sh [--prefix DIR] [--destdir DIR]: headers, archives, pkg-config and CMake files, the guide and examples for programs
+# that are not built by Bazel, and the shoal command, below DIR (/usr/local); --destdir as `make install` knows it. What is there
+# by these names is replaced.
 set -euo pipefail
 
 usage() {
@@ -34,7 +35,7 @@ in_sed=$(sed 's/[&|\\]/\\&/g' <<<"$prefix")
 filled() { sed -e "s|@PREFIX@|$in_sed|g" -e "s|@VERSION@|$(<tools/install/version.txt)|g" "$1"; }
 fill() { filled "$1" | install -D -m 644 /dev/stdin "$2"; }
 
-rm -rf "$to/include/shoal" "$to/lib/cmake/shoal" "$to/share/doc/shoal/examples"
+rm -rf "$to/include/shoal" "$to/lib/cmake/shoal" "$to/share/doc/shoal/"{docs,examples}
 while read -r header; do copy 644 "$header" "$to/include/shoal/$header"; done < <(find core sync ipc -name '*.h')
 copy 644 libshoal.a "$to/lib/libshoal.a"
 while read -r archive; do
@@ -44,7 +45,8 @@ while read -r archive; do
 done < <(find core sync ipc -name 'lib*.a' ! -name '*.pic.a')
 for pc in tools/install/*.pc.in; do fill "$pc" "$to/lib/pkgconfig/$(basename "$pc" .in)"; done
 for cmake in tools/install/*.cmake.in; do fill "$cmake" "$to/lib/cmake/shoal/$(basename "$cmake" .in)"; done
-while read -r example; do copy 644 "$source/$example" "$to/share/doc/shoal/$example"; done < <(cd "$source" && find examples -name '*.[ch]')
+pages() { find docs examples \( -name '*.[ch]' ! -name tree_tool.c \) -o -name '*.md'; } # the tool is a test's, with a main of its own
+while read -r page; do copy 644 "$source/$page" "$to/share/doc/shoal/$page"; done < <(cd "$source" && pages)
 copy 755 tools/shoal/shoal "$to/bin/shoal"
 copy 644 tools/shoal/shoal.1 "$to/share/man/man1/shoal.1"
 copy 644 tools/shoal/shoal.bash "$to/share/bash-completion/completions/shoal"
