@@ -564,8 +564,8 @@ static void wait_for_creator(struct shoal_segment *seg, const struct label *l) {
   shoal_futex_wait_many(words, 2, 0, shoal_after_ns(SHOAL_RECHECK_NS));
 }
 
-int shoal_object_open_or_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
-                                struct shoal_object *out) {
+static int open_or_begin(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                         struct shoal_object *out) {
   struct label l;
   int rc = label_make(name, type, &l);
   while (rc == 0) {
@@ -577,6 +577,15 @@ int shoal_object_open_or_begin_(struct shoal_segment *seg, const char *name, con
     wait_for_creator(seg, &l);
     rc = 0;
   }
+  return rc;
+}
+
+int shoal_object_open_or_begin_(struct shoal_segment *seg, const char *name, const char *type, uint64_t size,
+                                struct shoal_object *out) {
+  struct shoal_kept_reason_ kept;
+  shoal_reason_keep_(&kept);
+  int rc = open_or_begin(seg, name, type, size, out);
+  if (rc >= 0) shoal_reason_restore_(&kept);
   return rc;
 }
 

@@ -395,13 +395,16 @@ int shoal_segment_open(const char *name, const struct shoal_segment_options *o, 
 }
 
 int shoal_segment_open_or_create(const char *name, const struct shoal_segment_options *o, struct shoal_segment **out) {
+  struct shoal_kept_reason_ kept;
+  int rc;
   if (!name) return shoal_segment_create(NULL, o, out);
-  for (;;) {
-    int rc = shoal_segment_open(name, o, out);
-    if (rc != -ENOENT) return rc;
-    rc = shoal_segment_create(name, o, out);
-    if (rc != -EEXIST) return rc;
-  }
+  shoal_reason_keep_(&kept);
+  do {
+    rc = shoal_segment_open(name, o, out);
+    if (rc == -ENOENT) rc = shoal_segment_create(name, o, out);
+  } while (rc == -EEXIST);
+  if (rc == 0) shoal_reason_restore_(&kept);
+  return rc;
 }
 
 int shoal_segment_open_fd(int fd, struct shoal_segment **out) {

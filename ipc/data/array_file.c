@@ -202,7 +202,9 @@ int shoal_array_file_open(const char *path, const char *type, uint64_t size, uin
 
 int shoal_array_file_open_or_create(const char *path, const char *type, uint64_t size, uint64_t count,
                                     const struct shoal_array_options *o, mode_t mode, struct shoal_array *out) {
+  struct shoal_kept_reason_ kept;
   int rc = -ENOENT;
+  shoal_reason_keep_(&kept);
   for (int tries = 0; rc == -ENOENT && tries < 100; tries++) {  // a link to nothing is neither there nor to be made
     rc = shoal_array_file_open(path, type, size, count, out);
     if (rc != -ENOENT) break;
@@ -210,6 +212,7 @@ int shoal_array_file_open_or_create(const char *path, const char *type, uint64_t
     if (rc == -EEXIST) rc = -ENOENT;  // somebody else made it, who may have removed it again
     else break;
   }
+  if (rc == 0) shoal_reason_restore_(&kept);
   return rc;
 }
 

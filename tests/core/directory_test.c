@@ -109,6 +109,17 @@ static void test_made_in_two_steps(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+static void test_made_where_none_was_leaves_no_reason(void **state) {
+  (void)state;
+  struct shoal_segment *seg = anonymous(&small);
+  struct shoal_object o;
+  shoal_reason_clear();
+  assert_ok(shoal_object_open_or_create(seg, "jobs", "test", 1000, NULL, NULL, &o));
+  assert_string_equal(shoal_reason(), "");
+  assert_ok(shoal_object_close(seg, &o));
+  assert_ok(shoal_segment_close(seg));
+}
+
 static void test_arguments(void **state) {
   (void)state;
   struct shoal_segment *seg = anonymous(&small);
@@ -400,6 +411,7 @@ int main(void) {
       cmocka_unit_test(test_found_by_address),
       cmocka_unit_test(test_removed_by_type),
       cmocka_unit_test(test_made_in_two_steps),
+      cmocka_unit_test(test_made_where_none_was_leaves_no_reason),
       cmocka_unit_test(test_arguments),
       cmocka_unit_test(test_alignment),
       cmocka_unit_test(test_init_that_fails),

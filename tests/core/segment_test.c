@@ -388,6 +388,17 @@ static void test_no_name(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+static void test_made_where_none_was_leaves_no_reason(void **state) {
+  (void)state;
+  const char *name = test_name("reason");
+  struct shoal_segment *seg;
+  shoal_reason_clear();
+  assert_ok(shoal_segment_open_or_create(name, &small, &seg));
+  assert_string_equal(shoal_reason(), "");
+  assert_ok(shoal_segment_close(seg));
+  assert_ok(shoal_segment_unlink(name));
+}
+
 // ---- deaths ----
 
 // Killed at a random moment of create, open_or_create, grow, close, unlink: who opens the name beside it finds a
@@ -820,6 +831,7 @@ int main(void) {
       cmocka_unit_test(test_truncated_files),
       cmocka_unit_test(test_foreign_files),
       cmocka_unit_test(test_no_name),
+      cmocka_unit_test(test_made_where_none_was_leaves_no_reason),
       cmocka_unit_test(test_random_kills_among_making_processes),
       cmocka_unit_test(test_gc_takes_only_the_abandoned),
       cmocka_unit_test(test_gc_beside_open_and_create),

@@ -548,6 +548,14 @@ static int dies_in_a_block(void) {
   }
   return 1;
 }
+static void test_a_file_made_where_none_was_leaves_no_reason(void **state) {
+  (void)state;
+  struct shoal_array a;
+  shoal_reason_clear();
+  assert_ok(shoal_array_file_open_or_create(fresh_path(), "int", sizeof(int), 10, NULL, 0, &a));
+  assert_string_equal(shoal_reason(), "");
+  assert_ok(shoal_array_file_close(&a));
+}
 static void test_a_file(void **state) {
   (void)state;
   struct shoal_array a, b;
@@ -739,6 +747,7 @@ int main(void) {
       TEST(for_my_children),
       TEST(placed_with_a_given_lock),
       TEST(any_words),
+      TEST(a_file_made_where_none_was_leaves_no_reason),
       TEST(a_file),
       TEST(a_files_holder_dies),
       TEST(files_are_limited),

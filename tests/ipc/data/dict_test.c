@@ -8,6 +8,23 @@
 
 // ---- one process ----
 
+// Nor do the first dict of a segment, which makes the heap, and one that is not there yet.
+static void test_a_missing_key_has_no_reason(void **state) {
+  (void)state;
+  struct shoal_dict *other;
+  uint64_t size;
+  shoal_reason_clear();
+  make(&small, NULL);
+  assert_string_equal(shoal_reason(), "");
+  assert_int_equal(shoal_dict_get(dict, "x", 1, NULL, 0, &size), -ENOENT);
+  assert_string_equal(shoal_reason(), "");
+  assert_int_equal(shoal_dict_open_or_create(seg, "e", NULL, &other), 0);
+  assert_string_equal(shoal_reason(), "");
+  assert_int_equal(shoal_dict_close(other), 0);
+  assert_int_equal(shoal_dict_unlink(seg, "e"), 0);
+  done();
+}
+
 static void test_set_get_remove(void **state) {
   (void)state;
   char text[64];
@@ -810,6 +827,7 @@ static void test_namespace(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_set_get_remove),
+      cmocka_unit_test(test_a_missing_key_has_no_reason),
       cmocka_unit_test(test_compound),
       cmocka_unit_test(test_update),
       cmocka_unit_test(test_many),
