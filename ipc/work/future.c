@@ -170,11 +170,12 @@ void shoal_future_tell_(struct shoal_executor *ex, uint32_t job, uint64_t s, str
 static int failed(const struct shoal_future *f, uint64_t s, struct shoal_failure *out) {
   struct shoal_failure own = {.code = 0}, *failure = out ? out : &own;
   shoal_future_tell_(f->executor, f->job, s, failure);
+  const char *colon = failure->message[0] ? ": " : "";
   if (shoal_load64_relaxed(&f->executor->cells[f->job].after))  // what comes before it has failed
-    return shoal_fail_(-EREMOTEIO, "before task %s, which did not run: %s (%d): %s", failure->task,
-                       shoal_strerror(failure->code), failure->code, failure->message);
-  return shoal_fail_(-EREMOTEIO, "task %s, worker %u, attempt %u: %s (%d): %s", failure->task, failure->worker,
-                     failure->attempt, shoal_strerror(failure->code), failure->code, failure->message);
+    return shoal_fail_(-EREMOTEIO, "before task %s, which did not run: %s (%d)%s%s", failure->task,
+                       shoal_strerror(failure->code), failure->code, colon, failure->message);
+  return shoal_fail_(-EREMOTEIO, "task %s, worker %u, attempt %u: %s (%d)%s%s", failure->task, failure->worker,
+                     failure->attempt, shoal_strerror(failure->code), failure->code, colon, failure->message);
 }
 
 int shoal_future_copy_(const struct shoal_future *f, void *out, uint64_t size) {

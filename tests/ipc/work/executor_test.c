@@ -36,6 +36,7 @@ SHOAL_TASK(count_empty, struct empty) {
   shoal_add32_relaxed(&ledger->begun[0], 1);
   return 0;
 }
+SHOAL_TASK(refuse_in_silence, struct small) { return arg->in ? -EDOM : 0; }
 SHOAL_TASK(die, struct small) {
   shoal_add32_relaxed(&ledger->begun[arg->id], 1);
   switch (arg->in) {
@@ -150,7 +151,10 @@ static void test_failed(void **state) {
   assert_string_equal(failure.task, "refuse_odd");
   assert_int_equal(failure.attempt, 1);
   assert_in_range(failure.worker, 0, WORKERS - 1);
-  assert_non_null(strstr(shoal_reason(), "7 is odd"));
+  assert_non_null(strstr(shoal_reason(), "(-33): 7 is odd"));
+  assert_int_equal(SHOAL_APPLY(ex, refuse_in_silence, &s, &failure, SHOAL_FOREVER), -EREMOTEIO);
+  assert_string_equal(failure.message, "");
+  assert_string_equal(strstr(shoal_reason(), " (-33)"), " (-33)");
   s.in = 8;
   assert_int_equal(SHOAL_APPLY(ex, refuse_odd, &s, NULL, SHOAL_FOREVER), 0);
   assert_int_equal(s.out, 8);
