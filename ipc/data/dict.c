@@ -187,7 +187,7 @@ SHOAL_NOINLINE static int get_in_full(struct shoal_dict *d, const void *key, uin
   } while (SHOAL_UNLIKELY(!is_whole(d, &f)));
   if (version) *version = version_of(&f);
   if (SHOAL_UNLIKELY(f.item.nested)) return shoal_item_is_nested_(&f.item);
-  *size = f.item.value;
+  if (size) *size = f.item.value;
   return f.item.value <= capacity ? 0 : -EMSGSIZE;
 }
 // 1: f->item was of the key, and its value is in the buffer; 0: look for it in full. What has to wait for the bucket,
@@ -218,7 +218,7 @@ int shoal_dict_get_versioned(struct shoal_dict *d, const void *key, uint64_t key
   struct found f;
   if (SHOAL_UNLIKELY(key_size > AT_ONCE || !get_at_once(d, key_of(d, key, key_size), buffer, capacity, &f)))
     return get_in_full(d, key, key_size, buffer, capacity, size, version);
-  *size = f.item.value;
+  if (size) *size = f.item.value;
   if (version) *version = version_of(&f);
   return 0;
 }
@@ -227,7 +227,7 @@ int shoal_dict_get(struct shoal_dict *d, const void *key, uint64_t key_size, voi
   struct found f;
   if (SHOAL_UNLIKELY(key_size > AT_ONCE || !get_at_once(d, key_of(d, key, key_size), buffer, capacity, &f)))
     return get_in_full(d, key, key_size, buffer, capacity, size, NULL);
-  *size = f.item.value;
+  if (size) *size = f.item.value;
   return 0;
 }
 
@@ -269,7 +269,7 @@ int shoal_dict_get_alloc(struct shoal_dict *d, const void *key, uint64_t key_siz
     rc = f.item.nested ? shoal_item_is_nested_(&f.item) : shoal_item_copy_(&f.item, &copy);
     if (is_whole(d, &f)) {
       if (rc == 0) *value = copy;
-      if (rc == 0) *size = f.item.value;
+      if (rc == 0 && size) *size = f.item.value;
       return rc;
     }
     free(copy);
@@ -498,7 +498,7 @@ static int change_it(struct op *o, const void *value, uint64_t size) {
 // 0; -EMSGSIZE, -EBADMSG. Nobody changes it meanwhile.
 static int copy_out(const struct op *o, void *buffer, uint64_t capacity, uint64_t *size) {
   if (o->f.item.nested) return shoal_item_is_nested_(&o->f.item);
-  *size = o->f.item.value;
+  if (size) *size = o->f.item.value;
   if (o->f.item.value > capacity) return -EMSGSIZE;
   shoal_words_read_(shoal_item_value_(&o->f.item), buffer, o->f.item.value);
   return 0;
@@ -541,7 +541,8 @@ int shoal_dict_pop_alloc(struct shoal_dict *d, const void *key, uint64_t key_siz
   rc = !o.there          ? not_there(d)
        : o.f.item.nested ? shoal_item_is_nested_(&o.f.item)
                          : shoal_item_copy_(&o.f.item, &copy);
-  if (rc == 0) *value = copy, *size = o.f.item.value;
+  if (rc == 0) *value = copy;
+  if (rc == 0 && size) *size = o.f.item.value;
   if (rc == 0) drop(&o);
   finish_smaller(&o);
   return rc;

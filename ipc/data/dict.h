@@ -90,9 +90,9 @@ int shoal_dict_attach(struct shoal_segment *seg, const struct shoal_object *obje
 int shoal_dict_destroy(struct shoal_dict *d, shoal_deadline deadline);
 
 // ---- read: never waits ----
-// Copies the value to `buffer`; *size: its bytes. 0; -ENOENT; -EMSGSIZE it has more than `capacity`, *size says how
-// many, and the buffer may hold some; -EBADMSG it is a container (ipc/data/nested.h); -EINVAL destroyed; -EPROTO
-// damaged.
+// Copies the value to `buffer`; *size: its bytes; NULL, as wherever a value, a message or a result is got: not asked
+// for. 0; -ENOENT; -EMSGSIZE it has more than `capacity`, *size says how many, and the buffer may hold some; -EBADMSG
+// it is a container (ipc/data/nested.h); -EINVAL destroyed; -EPROTO damaged.
 int shoal_dict_get(struct shoal_dict *d, const void *key, uint64_t key_size, void *buffer, uint64_t capacity,
                    uint64_t *size);
 // The same, and its version: another one after each change of this key; the same again not before its memory has been

@@ -73,7 +73,7 @@ int shoal_list_get(struct shoal_list *l, int64_t index, void *buffer, uint64_t c
     if (f.item.value <= capacity) shoal_words_read_(shoal_item_value_(&f.item), buffer, f.item.value);
   } while (SHOAL_UNLIKELY(!is_whole(l, &f)));
   if (f.item.nested) return shoal_item_is_nested_(&f.item);
-  *size = f.item.value;
+  if (size) *size = f.item.value;
   return f.item.value <= capacity ? 0 : -EMSGSIZE;
 }
 
@@ -86,7 +86,7 @@ int shoal_list_get_alloc(struct shoal_list *l, int64_t index, void **value, uint
     rc = f.item.nested ? shoal_item_is_nested_(&f.item) : shoal_item_copy_(&f.item, &copy);
     if (is_whole(l, &f)) {
       if (rc == 0) *value = copy;
-      if (rc == 0) *size = f.item.value;
+      if (rc == 0 && size) *size = f.item.value;
       return rc;
     }
     free(copy);
@@ -245,7 +245,7 @@ static int pop(struct shoal_list *l, const struct shoal_row_ *row, uint64_t i, v
   struct shoal_item_ it;
   if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return shoal_list_damaged_();
   if (it.nested) return shoal_item_is_nested_(&it);
-  *size = it.value;
+  if (size) *size = it.value;
   if (it.value > capacity) return -EMSGSIZE;
   shoal_words_read_(shoal_item_value_(&it), buffer, it.value);
   return shoal_list_change_(l, row, i, 1, NULL, 0);
@@ -267,8 +267,9 @@ static int pop_copy(struct shoal_list *l, const struct shoal_row_ *row, uint64_t
   if (shoal_item_look_(&l->keep, shoal_load64_relaxed(&row->shm->word[i]), &it)) return shoal_list_damaged_();
   int rc = it.nested ? shoal_item_is_nested_(&it) : shoal_item_copy_(&it, &copy);
   if (rc == 0) rc = shoal_list_change_(l, row, i, 1, NULL, 0);
-  if (rc == 0) *value = copy, *size = it.value;
+  if (rc == 0) *value = copy;
   else free(copy);
+  if (rc == 0 && size) *size = it.value;
   return rc;
 }
 int shoal_list_pop_alloc(struct shoal_list *l, int64_t index, void **value, uint64_t *size, shoal_deadline deadline) {

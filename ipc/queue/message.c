@@ -313,7 +313,7 @@ static int copy_out(struct shoal_queue_op_ *op, uint32_t holds, int (*attempt)(v
   if (SHOAL_UNLIKELY(rc)) return rc;
   rc = shoal_queue_run_(op, SHOAL_CONSUMER, holds, attempt, deadline);
   if (rc == 0 || rc == -EMSGSIZE) {
-    *size = op->size;
+    if (size) *size = op->size;
     if (key) *key = op->key;
   }
   return SHOAL_UNLIKELY(rc == -EMSGSIZE) ? no_room(op) : rc;

@@ -262,7 +262,7 @@ int shoal_future_view_bytes(const struct shoal_future *f, const void **data, uin
   if (!is_still(f, s) || rc == -ENOENT) return shoal_future_released_();
   if (rc) return rc;
   *data = at;
-  *size = has;
+  if (size) *size = has;
   return 0;
 }
 
@@ -275,7 +275,7 @@ int shoal_future_get_bytes(const struct shoal_future *f, void *out, uint64_t roo
   if (has <= room && has) memcpy(out, data, has);
   uint64_t s = shoal_future_look_(f);
   if (!s || !is_still(f, s) || !has_its_block(f)) return shoal_future_released_();
-  *size = has;
+  if (size) *size = has;
   if (has <= room) return 0;
   return shoal_fail_(-EMSGSIZE, "a result of %llu bytes, room for %llu", (unsigned long long)has,
                      (unsigned long long)room);

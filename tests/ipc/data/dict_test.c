@@ -60,6 +60,30 @@ static void test_set_get_remove(void **state) {
   done();
 }
 
+static void test_a_size_need_not_be_asked_for(void **state) {
+  (void)state;
+  char text[8] = "";
+  uint64_t version;
+  void *copy = NULL;
+  make(&small, NULL);
+  assert_int_equal(shoal_dict_setdefault(dict, "a", 1, "one", 3, text, 8, NULL, F), 0);
+  assert_int_equal(shoal_dict_setdefault(dict, "a", 1, "two", 3, text, 8, NULL, F), 1);
+  assert_string_equal(text, "one");
+  assert_int_equal(shoal_dict_get(dict, "a", 1, text, 8, NULL), 0);
+  assert_int_equal(shoal_dict_get(dict, "a", 1, text, 2, NULL), -EMSGSIZE);
+  assert_int_equal(shoal_dict_get_versioned(dict, "a", 1, text, 8, NULL, &version), 0);
+  assert_int_equal(shoal_dict_get_alloc(dict, "a", 1, &copy, NULL), 0);
+  assert_string_equal(copy, "one");
+  free(copy);
+  assert_int_equal(shoal_dict_pop(dict, "a", 1, text, 2, NULL, F), -EMSGSIZE);
+  assert_int_equal(shoal_dict_pop(dict, "a", 1, text, 8, NULL, F), 0);
+  assert_int_equal(set("b", "two"), 0);
+  assert_int_equal(shoal_dict_pop_alloc(dict, "b", 1, &copy, NULL, F), 0);
+  assert_string_equal(copy, "two");
+  free(copy);
+  done();
+}
+
 static void test_compound(void **state) {
   (void)state;
   char text[8];
@@ -828,6 +852,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_set_get_remove),
       cmocka_unit_test(test_a_missing_key_has_no_reason),
+      cmocka_unit_test(test_a_size_need_not_be_asked_for),
       cmocka_unit_test(test_compound),
       cmocka_unit_test(test_update),
       cmocka_unit_test(test_many),

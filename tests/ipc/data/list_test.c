@@ -56,6 +56,25 @@ static void test_as_pythons(void **state) {
   done();
 }
 
+static void test_a_size_need_not_be_asked_for(void **state) {
+  (void)state;
+  char text[8] = "";
+  void *copy = NULL;
+  make(&small);
+  assert_int_equal(append("one"), 0);
+  assert_int_equal(append("two"), 0);
+  assert_int_equal(shoal_list_get(list, 0, text, 8, NULL), 0);
+  assert_string_equal(text, "one");
+  assert_int_equal(shoal_list_get_alloc(list, 0, &copy, NULL), 0);
+  free(copy);
+  assert_int_equal(shoal_list_pop(list, 0, text, 2, NULL, F), -EMSGSIZE);
+  assert_int_equal(shoal_list_pop(list, 0, text, 8, NULL, F), 0);
+  assert_int_equal(shoal_list_pop_alloc(list, 0, &copy, NULL, F), 0);
+  assert_string_equal(copy, "two");
+  free(copy);
+  done();
+}
+
 static void test_by_value_and_by_place(void **state) {
   (void)state;
   static const char *const words[] = {"a", "bb", "a", "c", "", "a"};
@@ -451,6 +470,7 @@ static void test_bad_input(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_as_pythons),
+      cmocka_unit_test(test_a_size_need_not_be_asked_for),
       cmocka_unit_test(test_by_value_and_by_place),
       cmocka_unit_test(test_sort),
       cmocka_unit_test(test_compound),

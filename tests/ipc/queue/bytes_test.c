@@ -222,6 +222,10 @@ static void too_small(uint32_t kind) {
   uint64_t size = 77;
   assert_int_equal(shoal_queue_recv(q, NULL, 0, &size, SHOAL_TRY), -EAGAIN);
   assert_int_equal(size, 77);
+  assert_int_equal(send_filled(q, 3, 0, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_recv(q, NULL, 0, NULL, SHOAL_TRY), -EMSGSIZE);
+  assert_int_equal(shoal_queue_peek_bytes(q, &size, sizeof size, NULL, SHOAL_TRY), 0);
+  assert_int_equal(shoal_queue_recv(q, &size, sizeof size, NULL, SHOAL_TRY), 0);
   unmake(q);
 }
 static void test_too_small_a_buffer_loses_nothing(void **state) {

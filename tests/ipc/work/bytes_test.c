@@ -89,6 +89,8 @@ static void reverse(struct shoal_executor *ex, uint64_t n) {
   }
   if (n) assert_int_equal(shoal_future_get_bytes(&f, out, n - 1, &size, NULL, SHOAL_TRY), -EMSGSIZE);
   assert_int_equal(size, n);
+  assert_int_equal(shoal_future_view_bytes(&f, &at, NULL, NULL, SHOAL_TRY), 0);
+  assert_int_equal(shoal_future_get_bytes(&f, out, n, NULL, NULL, SHOAL_TRY), 0);
   assert_int_equal(shoal_future_get(&f, out, n, NULL, SHOAL_TRY), 0);
   assert_int_equal(shoal_future_get(&f, out, n + 1, NULL, SHOAL_TRY), -EBADMSG);
   assert_int_equal(shoal_future_release(&f), 0);
