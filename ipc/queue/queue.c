@@ -298,15 +298,25 @@ int shoal_queue_open_by_(struct shoal_segment *seg, const char *name, const char
 static int check_policy(int rc, struct shoal_queue *q, const struct shoal_queue_options *o) {
   if (rc) return rc;
   char letters[SHOAL_NAME_MAX + 1];
+  const char *asked = o->dead_letters ? o->dead_letters : "";
+  const struct {
+    const char *name;
+    uint64_t is, asked;
+  } options[] = {{"overflow", q->overflow, o->overflow},
+                 {"joinable", q->joinable, o->joinable != 0},
+                 {"lease_ns", (uint64_t)q->lease_ns, o->lease_ns},
+                 {"delivery_max", q->delivery_max, o->delivery_max},
+                 {"drop", q->ring.drop | q->ordered.drop, o->drop != 0}};
   dead_letters_of(q, letters);
-  int same = q->kind == kind_of(o) && q->overflow == o->overflow && q->joinable == (o->joinable != 0) &&
-             (uint64_t)q->lease_ns == o->lease_ns && q->delivery_max == o->delivery_max &&
-             (q->ring.drop | q->ordered.drop) == (o->drop != 0) &&
-             strcmp(letters, o->dead_letters ? o->dead_letters : "") == 0;
-  if (same) return 0;
-  rc = shoal_fail_(
-      -EBADMSG, "the queue there has another kind, overflow, joinable, lease_ns, delivery_max, drop or dead_letters");
-  shoal_queue_detach(q);
+  if (q->kind != kind_of(o))
+    rc = shoal_fail_(-EBADMSG, "the queue there has kind %s, not %s", kind_name(q->kind), kind_name(kind_of(o)));
+  for (unsigned i = 0; !rc && i < sizeof options / sizeof *options; i++)
+    if (options[i].is != options[i].asked)
+      rc = shoal_fail_(-EBADMSG, "the queue there has %s %llu, not %llu", options[i].name,
+                       (unsigned long long)options[i].is, (unsigned long long)options[i].asked);
+  if (!rc && strcmp(letters, asked) != 0)
+    rc = shoal_fail_(-EBADMSG, "the queue there has dead_letters \"%s\", not \"%s\"", letters, asked);
+  if (rc) shoal_queue_detach(q);
   return rc;
 }
 
