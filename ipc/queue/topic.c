@@ -462,11 +462,14 @@ static uint64_t lag_of(const struct shoal_topic *t, uint32_t i) {
 }
 
 int shoal_topic_subscriber(struct shoal_topic *t, uint32_t i, struct shoal_topic_subscriber_info *out) {
-  if (i >= t->wait.count[SHOAL_CONSUMER] || !owner_of(t, i)) return shoal_fail_(-ENOENT, "nobody in place %u", i);
+  uint32_t owner = i < t->wait.count[SHOAL_CONSUMER] ? owner_of(t, i) : 0;
+  if (!owner) return shoal_fail_(-ENOENT, "nobody in place %u", i);
   const struct shoal_role *role = shoal_role_at_(&t->wait, shoal_topic_role_(t, i));
   const struct shoal_topic_seat_shm *seat = &t->seats[i];
   uint32_t g = shoal_topic_group_of_(t, seat);
-  struct shoal_topic_subscriber_info info = {.pid = shoal_load32_relaxed(&role->pid), .tid = owner_of(t, i)};
+  struct shoal_topic_subscriber_info info = {.tid = owner};
+  // [Q1] pairs with [R8] of sync/eventcount.c; until then its pid is that of who was there before
+  if (shoal_load32_acquire(&role->tid) == owner) info.pid = shoal_load32_relaxed(&role->pid);
   info.slow = shoal_load32_relaxed(&seat->slow);
   info.holds = shoal_load64_relaxed(&seat->hand) != 0;
   info.lag = lag_of(t, i);

@@ -162,7 +162,7 @@ struct shoal_topic_info {
 int shoal_topic_info(struct shoal_topic *t, struct shoal_topic_info *out);
 
 struct shoal_topic_subscriber_info {
-  uint32_t pid, tid;
+  uint32_t pid, tid;                           // pid 0: it has just come, or is being buried
   uint32_t slow;                               // SHOAL_TOPIC_*
   uint32_t holds;                              // 1: a message is in its hands
   uint64_t lag;                                // how many positions behind the last one given out

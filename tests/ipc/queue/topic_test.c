@@ -114,6 +114,13 @@ static void test_answers_without_a_peer(void **state) {
   assert_int_equal(who.pid, getpid());
   assert_int_equal(who.lag, 1);
   assert_string_equal(who.group, "");
+  struct shoal_role *role = shoal_role_at_(&t->wait, t->wait.count[SHOAL_PRODUCER] + 1);
+  uint32_t tid = shoal_load32_relaxed(&role->tid);
+  shoal_store32_relaxed(&role->tid, tid + 1);  // as the one before left it, until the next has said who it is
+  assert_int_equal(shoal_topic_subscriber(t, 0, &who), 0);
+  assert_int_equal(who.tid, tid);
+  assert_int_equal(who.pid, 0);
+  shoal_store32_relaxed(&role->tid, tid);
   assert_int_equal(shoal_topic_subscriber(t, 64, &who), -ENOENT);
   assert_int_equal(get(t), 1);
   for (v = 0; v < 4; v++) publish(t, v);
