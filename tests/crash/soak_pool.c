@@ -2,8 +2,9 @@
 // random instant by its timer; creators terminate their pools, or are killed; the last one drains the queue.
 //
 // The ledger has a record an element, and one a worker. Each element whose put returned was done, or, where deliveries
-// are limited, given up, or untold, if as many workers as that takes have died; it has begun once, and once more for
-// each worker, at most, that died and had begun nothing after it. Each worker begins with an argument.
+// are limited, given up, or untold, if as many workers as that takes have died, and the queue has delivered again as
+// often; it has begun once, and once more for each worker, at most, that died and had begun nothing after it. Each
+// worker begins with an argument.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -215,9 +216,17 @@ static uint32_t killed_by(const struct record *r) {
   int is_missing = r->is & SENT && !(r->is & (DONE | GIVEN_UP));
   return r->is & GIVEN_UP ? t->deliveries : is_missing ? 2 * t->deliveries : 0;
 }
-// A death explains one more beginning of what it had begun last; or, before it began the next, a delivery of that.
+// The queue's own count of what it delivered again. The heir of a death may have died before it had counted.
+static uint64_t redelivered(void) {
+  struct shoal_queue_info info;
+  int rc = shoal_queue_info(queue, &info);
+  SOAK_EXPECT(rc == 0, "info answered %d (%s)", rc, shoal_reason());
+  return rc ? 0 : info.redelivered + 1;
+}
+// A death explains one more beginning of what it had begun last; or, before it began the next, a delivery of that. Most
+// have nothing in hand, and explain none: no more were delivered again than the queue says.
 static void settle(void) {
-  uint64_t spare = bury(), short_of = 0;
+  uint64_t spare = bury(), short_of = 0, again_in_all = 0, most = redelivered();
   for (uint64_t i = 0; i < t->next && i < PLACES; i++) {
     const struct record *r = &t->record[i];
     uint32_t killed = killed_by(r), again = r->begun - (r->is & DONE ? r->begun > 0 : 0);
@@ -227,11 +236,13 @@ static void settle(void) {
     }
     if (r->died < killed) short_of += killed - r->died;
     else if (r->died > killed && r->died > again) spare += r->died - (killed > again ? killed : again);
+    again_in_all += killed > again ? killed : again;
     if (!killed && r->is & SENT && !(r->is & DONE)) soak.lost++;
   }
-  if (short_of > spare) {
-    printf("  given up or missing: %lu deaths too few\n", short_of - spare);
-    soak.lost += (short_of - spare - 1) / (2 * t->deliveries) + 1;
+  uint64_t deaths = short_of > spare ? short_of - spare : 0, again = again_in_all > most ? again_in_all - most : 0;
+  if (t->deliveries && deaths + again) {
+    printf("  given up or missing: %lu deaths too few, %lu deliveries\n", deaths, again);
+    soak.lost += ((deaths > again ? deaths : again) - 1) / (2 * t->deliveries) + 1;
   }
   soak.done += t->done;
 }
