@@ -84,12 +84,12 @@ void crash_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
     if (!(x)) crash_fail(__VA_ARGS__); \
   } while (0)
 // What the library answers: 0; or, of OK, no error.
-#define CRASH_OK(call) CRASH_ANSWER_(call, == 0)
-#define OK(call) CRASH_ANSWER_(call, >= 0)
-#define CRASH_ANSWER_(call, is)                                              \
-  do {                                                                       \
-    int rc_ = (call);                                                        \
-    CRASH_EXPECT(rc_ is, "%s answered %d (%s)", #call, rc_, shoal_reason()); \
+#define CRASH_OK(call) CRASH_ANSWER_(call, #call, == 0)
+#define OK(call) CRASH_ANSWER_(call, #call, >= 0)
+#define CRASH_ANSWER_(call, text, is)                                       \
+  do {                                                                      \
+    int rc_ = (call);                                                       \
+    CRASH_EXPECT(rc_ is, "%s answered %d (%s)", text, rc_, shoal_reason()); \
   } while (0)
 
 // Waits until `x`, which has to come by itself. In the driver only. 1 if it came.
