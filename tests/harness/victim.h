@@ -17,7 +17,8 @@
 //
 // What wakes it, `asleep`, finds it at the end of its sleep for as long as it takes, with no lock in hand.
 //
-// Whether a process sleeps or runs is read from the kernel (/proc), never guessed from time. x86-64 Linux.
+// Whether a process sleeps or runs is read from the kernel (/proc), never guessed from time. Linux on x86-64
+// and aarch64.
 #pragma once
 
 #include <stdint.h>
