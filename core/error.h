@@ -26,6 +26,7 @@
 //   -EACCES          the rights of a file or a segment forbid it        -EIO        reading or writing a file failed
 //   -EREMOTEIO       the task failed, not the call: its record says how  -ECANCELED  the task was cancelled
 //   -ELOOP, -EMLINK  it would be inside itself; too many lead to it     -EMFILE, -ENFILE no file descriptor is left
+//   -EINTR           a signal came where a file system lets it interrupt
 #pragma once
 
 #include "core/base.h"

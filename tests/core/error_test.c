@@ -5,11 +5,11 @@
 
 static void test_every_code_has_its_sentence(void **state) {
   (void)state;
-  static const int codes[] = {0,         EAGAIN,       ETIMEDOUT, EPIPE,   EOWNERDEAD, ENOTRECOVERABLE, EPERM,
-                              EINVAL,    ENAMETOOLONG, EBADMSG,   EEXIST,  ENOENT,     EPROTO,          ENOSPC,
-                              ENOMEM,    EUSERS,       EBUSY,     EDEADLK, EOVERFLOW,  ENOSYS,          ECHILD,
-                              ERANGE,    EALREADY,     EACCES,    EIO,     ENOTSUP,    EMSGSIZE,        EREMOTEIO,
-                              ECANCELED, ELOOP,        EMLINK,    EMFILE,  ENFILE};
+  static const int codes[] = {
+      0,         EAGAIN,    ETIMEDOUT, EPIPE,  EOWNERDEAD, ENOTRECOVERABLE, EPERM,  EINVAL,  ENAMETOOLONG,
+      EBADMSG,   EEXIST,    ENOENT,    EPROTO, ENOSPC,     ENOMEM,          EUSERS, EBUSY,   EDEADLK,
+      EOVERFLOW, ENOSYS,    ECHILD,    ERANGE, EALREADY,   EACCES,          EIO,    ENOTSUP, EMSGSIZE,
+      EREMOTEIO, ECANCELED, ELOOP,     EMLINK, EMFILE,     ENFILE,          EINTR};
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
     const char *text = shoal_strerror(-codes[i]);
     assert_ptr_equal(text, shoal_strerror(codes[i]));
