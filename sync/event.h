@@ -3,7 +3,7 @@
 // USE
 //   struct shoal_event *e = ...in shared memory...;  int rc = shoal_event_init(e);   // once; or _create, by name
 //   rc = shoal_event_wait(e, SHOAL_FOREVER);                                         // here
-//   shoal_event_set(e);                                                              // there: all go on, until it is cleared
+//   shoal_event_set(e);                                                              // there: all go on until cleared
 //   shoal_event_clear(e);
 //
 // WORDS    half[0] is a gate (sync/gate.h): W, somebody may sleep; SHOAL_GATE_FLAG, it is set. half[1] counts how often
@@ -15,9 +15,10 @@
 //          of the caller's nobody asks: there a process that may not is to make it.
 // ORDERING [E1] set pairs with [E2] wait, is_set: what was written before is seen after.
 //          [E3] what is written, then: is it set already?   |  [E4] clear, then what is read
-//          Of "x = 1, set" and "clear, read x, wait" of the one who clears, one must see the other, though a set that finds
-//          it set changes nothing. Until it has been cleared once, such a set is a load; the first clear makes all running threads
-//          pass a barrier (shoal_fence_all), once for good; from then on such a set passes one itself.
+//          Of "x = 1, set" and "clear, read x, wait" of the one who clears, one must see the other, though a set that
+//          finds it set changes nothing. Until it has been cleared once, such a set is a load; the first clear makes
+//          all running threads pass a barrier (shoal_fence_all), once for good; from then on such a set passes one
+//          itself.
 // CRASH    nothing is held. A setter killed before it has woken everybody: the kernel wakes one (list_op_pending points
 //          at the gate), who wakes all. No clear leaves such sleepers behind: it wakes them first.
 // COST     wait when it is set, set when it is set and has never been cleared: a load, and two of

@@ -130,8 +130,8 @@ static int put(void *arg) {
   return put_claimed(op->q, &claim, op->in);
 }
 
-// Claims the next message, and says before that the role has it: seen by whoever sees the claim, which is a full barrier.
-// `size`: of a slot. *busy: what the role's was before. 0: there is none.
+// Claims the next message, and says before that the role has it: seen by whoever sees the claim, which is a full
+// barrier. `size`: of a slot. *busy: what the role's was before. 0: there is none.
 SHOAL_INLINE int claim_next(const struct shoal_queue_op_ *op, uint32_t size, struct shoal_claim *claim,
                             struct shoal_role **role, uint32_t *busy) {
   struct shoal_role *r = *role = shoal_role_at_(&op->q->wait, op->me);

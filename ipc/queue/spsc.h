@@ -151,8 +151,7 @@ struct shoal_spsc_info {
 int shoal_spsc_info(const struct shoal_spsc_shm *shm, uint64_t bytes, struct shoal_spsc_info *out);
 
 // ---- for who recovers from an owner's death, before the role is taken again ----
-// Where the next message would be put, or is to be taken from; NULL: full, empty, damaged, of another
-// element size.
+// Where the next message would be put, or is to be taken from; NULL: full, empty, damaged, of another element size.
 void *shoal_spsc_put_slot_(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t element_size);
 void *shoal_spsc_get_slot_(struct shoal_spsc_shm *shm, uint64_t bytes, uint32_t element_size);
 // The message there was received: the next owner begins behind it.

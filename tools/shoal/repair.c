@@ -226,9 +226,8 @@ static const struct argp argp = {
     "SEGMENT[/OBJECT]",
     "Undoes what the dead have left in a segment - their places, half-made objects, memory, what they had claimed of "
     "queues, ends of pipes that they had, or were still to use - at once instead of when somebody needs it, and says "
-    "what. The living go on meanwhile; nothing that they have is touched. Dicts, lists and the like are mended by "
-    "their "
-    "next user.",
+    "what. The living go on meanwhile; nothing that they have is touched. Dicts, lists and the like are mended "
+    "by their next user.",
     children,
     NULL,
     NULL};
