@@ -189,7 +189,8 @@ static void settle(struct shoal_eventcount_view *view, int side, uint32_t i) {
   shoal_store32_relaxed(&role->pid, (uint32_t)getpid());
   shoal_store64_relaxed(&role->handle, view->id);
   role->live.state = SHOAL_SPIN_LONG / 2;
-  shoal_store32_release(&role->tid, shoal_self_()->tid);  // [R8] pairs with [P2] of ipc/queue/pipe.c: it has said all
+  // [R8] pairs with [P2] of ipc/queue/pipe.c, [Q1] of ipc/queue/topic.c
+  shoal_store32_release(&role->tid, shoal_self_()->tid);
   uint32_t top = shoal_load32_relaxed(&view->shm->top[side]);
   while (top < i + 1 && !shoal_cas32_acq_rel(&view->shm->top[side], &top, i + 1)) continue;  // [R7] pairs with [A7]
   shoal_store32_relaxed(&view->shm->seen[side], 1);
