@@ -1,6 +1,7 @@
 // What the shoal command claims of watching:
 // - stat and watch tell what changed; top, in a pipe, as JSON, and on a terminal, where it listens to its keys
-// - show and stat tell what participants have counted; top tells what workers run, and for how long
+// - show and stat tell what participants have counted, show how fast counters rise; top tells what workers run, and for
+//   how long
 // - beside what cannot be looked at, top listens to its keys, shows what it knew, and says what it waits for; a
 //   stranger's file is among its segments
 #include <pty.h>
@@ -41,6 +42,36 @@ static void test_stat_and_watch(void **state) {
   assert_ok(shoal_queue_detach(q));
   assert_ok(shoal_queue_unlink(seg, "q"));
   assert_status(tool("watch", target), 1);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
+static void put_and_get(struct shoal_queue *q) {
+  for (uint32_t n = 0;; n++) MUST(shoal_queue_put(q, &n, SHOAL_TRY) == 0 && shoal_queue_get(q, &n, SHOAL_TRY) == 0);
+}
+static void test_show_tells_rates(void **state) {
+  (void)state;
+  const char *name = test_name("rates");
+  struct shoal_segment *seg;
+  struct shoal_queue *q;
+  char target[160];
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill(seg);
+  assert_ok(shoal_queue_create(seg, "q", &(struct shoal_queue_options){.capacity = 8, .element_size = 4}, &q));
+  snprintf(target, sizeof target, "%s/q", name);
+  struct run *r = tool("show", "--json", target);
+  assert_json(r);
+  assert_has(r, "\"per_second\":{\"put\":0,");
+  pid_t pid = fork_child();
+  if (pid == 0) put_and_get(q);
+  while (!strstr(tool("show", "--interval", "0.01", target)->out, " a second\n")) sched_yield();
+  kill_and_wait(pid);
+  assert_has(tool("show", "--json", "-i0", joined(name, "an event")), "\"per_second\":{\"sets\":0}");
+  assert_has(tool("show", "--json", "-i0", joined(name, "a lock")), "\"per_second\":{}}");
+  r = tool("show", "--json", name);
+  assert_json(r);
+  assert_has(r, "\"per_second\":{\"blocks\":");
+  assert_ok(shoal_queue_detach(q));
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
@@ -298,6 +329,7 @@ int main(int argc, char **argv) {
   if (argc < 2) return 2;
   tool_path = argv[1];
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_show_tells_rates),
       cmocka_unit_test(test_stat_and_watch),
       cmocka_unit_test(test_top_in_a_pipe),
       cmocka_unit_test(test_top_on_a_terminal),

@@ -25,6 +25,11 @@ const struct tool_field *tool_field(const struct tool_row *row, const char *key)
     if (strcmp(row->field[i].key, key) == 0) return &row->field[i];
   return NULL;
 }
+double tool_rate(const struct tool_field *f, const struct tool_before *before) {
+  const struct tool_field *was = f->kind == FIELD_COUNTER && before->row ? tool_field(before->row, f->key) : NULL;
+  return was && f->number > was->number && before->seconds > 0 ? (double)(f->number - was->number) / before->seconds
+                                                               : 0;
+}
 
 // ---- UTF-8 ----
 
@@ -139,11 +144,24 @@ void tool_json_fields(struct tool_json *j, const struct tool_row *row) {
   if (row->error) tool_json_signed(j, "error", row->error), tool_json_text(j, "reason", row->reason);
   for (uint32_t i = 0; i < row->fields; i++) json_field(j, &row->field[i]);
 }
+// Of what was there before, too.
+void tool_json_rates(struct tool_json *j, const struct tool_row *row, const struct tool_before *before) {
+  tool_json_open(j, "per_second", '{');
+  for (uint32_t i = 0; i < row->fields && before->row; i++)
+    if (row->field[i].kind == FIELD_COUNTER && tool_field(before->row, row->field[i].key))
+      tool_json_float(j, row->field[i].key, tool_rate(&row->field[i], before));
+  tool_json_close(j, '}');
+}
 void tool_json_row(struct tool_json *j, const char *key, const struct tool_row *row) {
+  tool_json_row_and_rates(j, key, row, NULL);
+}
+void tool_json_row_and_rates(struct tool_json *j, const char *key, const struct tool_row *row,
+                             const struct tool_before *before) {
   tool_json_open(j, key, '{');
   if (row->kind != ROW_SEGMENT) tool_json_text(j, "name", row->name);
   if (row->kind == ROW_OBJECT) tool_json_text(j, "type", row->type), tool_json_number(j, "bytes", row->size);
   tool_json_fields(j, row);
+  if (before) tool_json_rates(j, row, before);
   tool_json_close(j, '}');
 }
 
@@ -177,8 +195,12 @@ const char *tool_field_text(const struct tool_field *f) {
   }
   return buffer;
 }
-void tool_row_print(const struct tool_row *row) {
+void tool_row_print(const struct tool_row *row, const struct tool_before *before) {
   if (row->error) printf("    %-20s %s\n", "cannot be looked at", tool_clean(row->reason));
-  for (uint32_t i = 0; i < row->fields; i++)
-    printf("    %-20s %s\n", row->field[i].key, tool_field_text(&row->field[i]));
+  for (uint32_t i = 0; i < row->fields; i++) {
+    double rate = tool_rate(&row->field[i], before);
+    printf("    %-20s %s", row->field[i].key, tool_field_text(&row->field[i]));
+    if (rate > 0) printf("  %.0f a second", rate);
+    puts("");
+  }
 }

@@ -71,6 +71,7 @@ static const struct tool_row *earlier(const struct watching *w, const struct too
 
 static void stat_row(struct watching *w, const struct tool_row *row, double seconds) {
   const struct tool_row *old = earlier(w, row);
+  const struct tool_before before = {old, seconds};
   const struct tool_field *depth = tool_field(row, "depth"), *tid = tool_field(row, "tid");
   if (!old || row->error || old->error) return;
   const char *name = row->kind == ROW_SEGMENT ? row->segment : row->name;
@@ -81,17 +82,16 @@ static void stat_row(struct watching *w, const struct tool_row *row, double seco
     if (row->kind == ROW_OBJECT) tool_json_text(&w->json, "type", type);
     if (tid) tool_json_number(&w->json, "tid", tid->number);
     if (depth) tool_json_number(&w->json, "depth", depth->number);
-    tool_json_open(&w->json, "per_second", '{');
-  } else printf("%-24s %-14s %8s", tool_clean(name), tool_clean(type), depth ? tool_field_text(depth) : "");
-  for (uint32_t i = 0; i < row->fields; i++) {
-    const struct tool_field *f = &row->field[i], *was = tool_field(old, f->key);
-    if (f->kind != FIELD_COUNTER || !was) continue;
-    double rate = f->number >= was->number ? (double)(f->number - was->number) / seconds : 0;  // it began anew
-    if (w->common.json) tool_json_float(&w->json, f->key, rate);
-    else if (rate > 0) printf(" %s=%.0f", f->key, rate);
+    tool_json_rates(&w->json, row, &before);
+    tool_json_close(&w->json, '}');
+    return;
   }
-  if (!w->common.json) printf("\n");
-  else tool_json_close(&w->json, '}'), tool_json_close(&w->json, '}');
+  printf("%-24s %-14s %8s", tool_clean(name), tool_clean(type), depth ? tool_field_text(depth) : "");
+  for (uint32_t i = 0; i < row->fields; i++) {
+    double rate = tool_rate(&row->field[i], &before);
+    if (rate > 0) printf(" %s=%.0f", row->field[i].key, rate);
+  }
+  puts("");
 }
 static void stat_kind(struct watching *w, uint32_t kind, const char *array, double seconds) {
   if (w->common.json && array) tool_json_open(&w->json, array, '[');

@@ -70,6 +70,13 @@ struct tool_row {
 void tool_add(struct tool_row *row, uint32_t kind, const char *key, uint64_t number);
 void tool_add_text(struct tool_row *row, uint32_t kind, const char *key, const char *text);
 const struct tool_field *tool_field(const struct tool_row *row, const char *key);  // NULL: none
+// What the same row was, so many seconds before. `row` NULL: it is not known.
+struct tool_before {
+  const struct tool_row *row;
+  double seconds;
+};
+// How fast a counter rose, a second; 0: it did not, began anew, or is none.
+double tool_rate(const struct tool_field *f, const struct tool_before *before);
 
 // Bytes, of the type of what has elements ("queue:64"); 0: of byte messages ("queue:bytes"), or there is none.
 uint32_t tool_element_size(const char *type);
@@ -128,8 +135,11 @@ void tool_json_number(struct tool_json *j, const char *key, uint64_t n);
 void tool_json_signed(struct tool_json *j, const char *key, int64_t n);
 void tool_json_float(struct tool_json *j, const char *key, double f);
 void tool_json_flag(struct tool_json *j, const char *key, int yes);
-void tool_json_fields(struct tool_json *j, const struct tool_row *row);                // what it is in error, then all
+void tool_json_fields(struct tool_json *j, const struct tool_row *row);  // what it is in error, then all
+void tool_json_rates(struct tool_json *j, const struct tool_row *row, const struct tool_before *before);
 void tool_json_row(struct tool_json *j, const char *key, const struct tool_row *row);  // an object
+void tool_json_row_and_rates(struct tool_json *j, const char *key, const struct tool_row *row,
+                             const struct tool_before *before);
 
 // For a terminal: what could command it, and what is no UTF-8, is written \xNN. Static buffers, sixteen of them in
 // turn.
@@ -137,7 +147,7 @@ const char *tool_clean(const char *text);
 const char *tool_bytes_text(uint64_t bytes);  // "1.6M"
 const char *tool_age_text(int64_t seconds);   // "3h12m"
 const char *tool_field_text(const struct tool_field *f);
-void tool_row_print(const struct tool_row *row);  // a line for each field
+void tool_row_print(const struct tool_row *row, const struct tool_before *before);  // a line for each field
 
 // The parser and its options that every subcommand has: --json.
 extern const struct argp tool_common_argp;

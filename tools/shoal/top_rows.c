@@ -127,10 +127,8 @@ int top_patience(const struct top *t, const struct tool_row *at, int ms) {
   return again < ms ? again : ms;
 }
 static double rate_of(const struct top *t, const struct tool_row *row, const struct tool_field *f) {
-  const struct tool_row *old = f->kind == FIELD_COUNTER ? earlier(t, row) : NULL;
-  const struct tool_field *was = old ? tool_field(old, f->key) : NULL;
-  int64_t ns = t->now.at - t->before.at;
-  return was && f->number > was->number && ns > 0 ? (double)(f->number - was->number) * 1e9 / (double)ns : 0;
+  if (f->kind != FIELD_COUNTER) return 0;
+  return tool_rate(f, &(struct tool_before){earlier(t, row), (double)(t->now.at - t->before.at) / 1e9});
 }
 double top_rate(const struct top *t, const struct tool_row *row, const char **key) {
   double fastest = 0;
