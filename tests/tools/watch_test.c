@@ -145,6 +145,36 @@ static void test_top_on_a_terminal(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+// Who holds a lock, whether others wait, and all that the first line says: on 80 columns.
+static void test_top_on_a_narrow_terminal(void **state) {
+  (void)state;
+  struct shoal_segment *seg;
+  struct shoal_lock *lock;
+  struct winsize size = {.ws_row = 500, .ws_col = 80};  // others' segments, too
+  char name[32], wanted[64], seen[1 << 16] = "";
+  int terminal;
+  snprintf(name, sizeof name, "%llx", (long long)shoal_now_ns());  // one that leaves room for an object's
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_lock_create(seg, "a lock", &lock));
+  assert_ok(shoal_lock_acquire(lock, SHOAL_FOREVER));
+  fflush(NULL);
+  pid_t pid = forkpty(&terminal, NULL, NULL, &size);
+  if (pid == 0) {
+    setenv("TERM", "xterm", 1);
+    execl(tool_path, "shoal", "top", "-n2", "-i0.05", "-swaiters", (char *)NULL);
+    _exit(127);
+  }
+  assert_true(pid > 0);
+  for (ssize_t n = 0, got; (got = read(terminal, seen + n, sizeof seen - 1 - (size_t)n)) > 0;) n += got;
+  snprintf(wanted, sizeof wanted, "%d %7s held", (int)getpid(), "no");
+  if (!strstr(seen, "esc back") || !strstr(seen, wanted)) fail_msg("%s", seen);
+  assert_int_equal(status_of(pid), 0);
+  close(terminal);
+  assert_ok(shoal_lock_release(lock));
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
 static char state_of(pid_t pid) {
   char path[64], text[512] = "";
   snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -333,6 +363,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_stat_and_watch),
       cmocka_unit_test(test_top_in_a_pipe),
       cmocka_unit_test(test_top_on_a_terminal),
+      cmocka_unit_test(test_top_on_a_narrow_terminal),
       cmocka_unit_test(test_top_beside_a_look_that_does_not_end),
       cmocka_unit_test(test_top_tells_what_it_cannot_look_at),
       cmocka_unit_test(test_top_scrolls),

@@ -217,15 +217,15 @@ static void draw_segments(const struct top *t, line_fn *line, void *arg) {
 }
 static void draw_objects(const struct top *t, line_fn *line, void *arg) {
   char text[1024], rate[48];
-  snprintf(text, sizeof text, "%-32s %-13s %8s %-20s %8s %7s %s", "OBJECT", "TYPE", "DEPTH", "A SECOND", "OWNER",
-           "WAITERS", "STATE");
+  snprintf(text, sizeof text, "%-24s %-13s %6s %7s %7s %-8s %s", "OBJECT", "TYPE", "DEPTH", "OWNER", "WAITERS", "STATE",
+           "A SECOND");
   line(text, 0, arg);
   for (size_t i = 0; i < t->n_shown; i++) {
     const struct tool_row *row = t->shown[i].row;
     char name[2 * SHOAL_NAME_MAX + 2];
     snprintf(name, sizeof name, "%s/%s", row->segment, row->name);
-    snprintf(text, sizeof text, "%-32s %-13s %8s %-20s %8s %7s %s", tool_clean(name), tool_clean(row->type),
-             value(row, "depth"), rate_text(t, row, rate), value(row, "owner"), value(row, "waiters"), state_of(row));
+    snprintf(text, sizeof text, "%-24s %-13s %6s %7s %7s %-8s %s", tool_clean(name), tool_clean(row->type),
+             value(row, "depth"), value(row, "owner"), value(row, "waiters"), state_of(row), rate_text(t, row, rate));
     line(text, i == t->selected, arg);
   }
 }
