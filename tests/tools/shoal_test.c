@@ -82,6 +82,32 @@ static void test_why_a_barrier_is_broken(void **state) {
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
+static void test_a_lock_that_was_given_up(void **state) {
+  (void)state;
+  const char *name = test_name("given");
+  struct shoal_segment *seg;
+  struct shoal_lock *lock;
+  struct shoal_array array;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  assert_ok(shoal_lock_create(seg, "lock", &lock));
+  assert_ok(shoal_value_create(seg, "value", "int", 4, NULL, &array));
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    MUST(shoal_lock_acquire(lock, SHOAL_FOREVER) == 0 && shoal_array_acquire(&array, SHOAL_FOREVER) == 0);
+    _exit(0);
+  }
+  assert_int_equal(status_of(pid), 0);
+  assert_has(tool("show", joined(name, "lock")), "its owner died\n");
+  assert_int_equal(shoal_lock_acquire(lock, SHOAL_FOREVER), -EOWNERDEAD);
+  assert_int_equal(shoal_array_acquire(&array, SHOAL_FOREVER), -EOWNERDEAD);
+  assert_has(tool("show", joined(name, "lock")), "held\n");
+  assert_ok(shoal_lock_release(lock));  // and nobody has said that it is consistent
+  assert_ok(shoal_array_release(&array));
+  assert_has(tool("show", joined(name, "lock")), "given up\n");
+  assert_has(tool("show", joined(name, "value")), "given up\n");
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
 static void test_what_an_order_has_met(void **state) {
   (void)state;
   const char *name = test_name("order");
@@ -530,6 +556,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_everything_is_shown_and_nothing_changed),
       cmocka_unit_test(test_why_a_barrier_is_broken),
+      cmocka_unit_test(test_a_lock_that_was_given_up),
       cmocka_unit_test(test_what_an_order_has_met),
       cmocka_unit_test(test_a_killed_holder_and_who_waits),
       cmocka_unit_test(test_who_waits_is_counted),

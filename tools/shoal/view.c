@@ -80,8 +80,11 @@ static void sleepers_of(row_t *row, seg_t *look, const struct shoal_eventcount *
   number(row, "waiters", (uint64_t)sum);
 }
 
-static void lock_words(row_t *row, uint32_t owner, uint32_t waiters, uint32_t dead) {
-  text(row, "state", owner ? "held" : dead ? "its owner died" : "free");
+static const char *let_go(uint32_t dead, uint32_t guarded) {  // guarded: SHOAL_LOCK_*
+  return guarded == SHOAL_LOCK_NOTRECOVERABLE ? "given up" : dead ? "its owner died" : "free";
+}
+static void lock_words(row_t *row, uint32_t owner, uint32_t waiters, uint32_t dead, uint32_t guarded) {
+  text(row, "state", owner ? "held" : let_go(dead, guarded));
   number(row, "owner", owner);
   flag(row, "waiters", waiters);
   flag(row, "owner_died", dead);
@@ -97,7 +100,7 @@ static int view_lock(seg_t *look, object_t *o, row_t *row) {
   struct shoal_lock_info i = {0};
   int rc = shoal_lock_open(look, o->name, &it);
   if (rc || (rc = shoal_lock_info(it, &i))) return rc;
-  lock_words(row, i.owner, i.waiters, i.dead);
+  lock_words(row, i.owner, i.waiters, i.dead, i.state);
   trust(row, i.state);
   return 0;
 }
@@ -106,7 +109,7 @@ static int view_rlock(seg_t *look, object_t *o, row_t *row) {
   struct shoal_rlock_info i = {0};
   int rc = shoal_rlock_open(look, o->name, &it);
   if (rc || (rc = shoal_rlock_info(it, &i))) return rc;
-  lock_words(row, i.owner, i.waiters, i.dead);
+  lock_words(row, i.owner, i.waiters, i.dead, i.state);
   number(row, "depth", i.depth);
   trust(row, i.state);
   return 0;
@@ -116,7 +119,7 @@ static int view_rwlock(seg_t *look, object_t *o, row_t *row) {
   struct shoal_rwlock_info i = {0};
   int rc = shoal_rwlock_open(look, o->name, &it);
   if (rc || (rc = shoal_rwlock_info(it, &i))) return rc;
-  lock_words(row, i.writer, i.waiters, i.dead);
+  lock_words(row, i.writer, i.waiters, i.dead, SHOAL_LOCK_CONSISTENT);
   number(row, "readers", i.readers);
   tids(row, "reader", i.reader, SHOAL_RWLOCK_READERS);
   return 0;
@@ -126,7 +129,7 @@ static int view_seqlock(seg_t *look, object_t *o, row_t *row) {
   struct shoal_seqlock_info i = {0};
   int rc = shoal_seqlock_open(look, o->name, &it);
   if (rc || (rc = shoal_seqlock_info(it, &i))) return rc;
-  lock_words(row, i.writer, i.waiters, i.dead);
+  lock_words(row, i.writer, i.waiters, i.dead, SHOAL_LOCK_CONSISTENT);
   counter(row, "version", i.version);
   bytes(row, "size", i.size);
   return 0;
@@ -323,7 +326,7 @@ static int view_array(seg_t *look, object_t *o, row_t *row) {
   struct shoal_array_info i = {.size = 0};
   int rc = tool_array_open(look, o, &a);
   if (rc || (rc = shoal_array_info(&a, &i))) return rc;
-  text(row, "state", !i.locked ? "no lock" : i.lock.owner ? "locked" : i.lock.dead ? "its owner died" : "free");
+  text(row, "state", !i.locked ? "no lock" : i.lock.owner ? "locked" : let_go(i.lock.dead, i.lock.state));
   view_shape(row, i.type, i.size, i.count);
   if (i.columns) number(row, "columns", i.columns);
   if (!i.locked) return 0;
@@ -393,7 +396,7 @@ static int view_list(seg_t *look, object_t *o, row_t *row) {
   struct shoal_list_info i = {0};
   int rc = shoal_list_open(look, o->name, &l);
   if (rc || (rc = shoal_list_info(l, &i))) return rc;
-  lock_words(row, i.owner, i.waiting, i.dead);
+  lock_words(row, i.owner, i.waiting, i.dead, SHOAL_LOCK_CONSISTENT);
   number(row, "length", i.length);
   number(row, "capacity", i.capacity);
   return 0;
