@@ -108,6 +108,42 @@ static void test_a_lock_that_was_given_up(void **state) {
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
+// Nobody has come yet; one is there; the last has left, or was killed; what a killed one has received comes again.
+static void test_a_queue_that_has_ended(void **state) {
+  (void)state;
+  const char *name = test_name("ended");
+  struct shoal_segment *seg;
+  struct shoal_queue *q;
+  struct shoal_loan loan;
+  uint32_t three = 3;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  for (uint32_t kind = SHOAL_QUEUE_MPMC; kind <= SHOAL_QUEUE_LIFO; kind++) {
+    struct shoal_queue_options o = {.capacity = 8, .element_size = 4, .kind = kind};
+    assert_ok(shoal_queue_create(seg, "q", &o, &q));
+    assert_has(tool("show", "--json", joined(name, "q")), "\"state\":\"empty\"");
+    assert_ok(shoal_queue_join(q, SHOAL_PRODUCER));
+    assert_has(tool("show", "--json", joined(name, "q")), "\"state\":\"empty\"");
+    assert_ok(shoal_queue_leave(q, SHOAL_PRODUCER));
+    assert_has(tool("show", "--json", joined(name, "q")), "\"state\":\"ended\"");
+    shoal_atomic32 *ready = shared_memory(4096);
+    pid_t pid = fork_child();
+    if (pid == 0) {
+      MUST(shoal_queue_put(q, &three, SHOAL_TRY) == 0 && shoal_queue_receive(q, &loan, SHOAL_TRY) == 0);
+      signal_to(ready);
+      for (;;) pause();
+    }
+    await(ready, 1);
+    kill_and_wait(pid);
+    assert_has(tool("show", "--json", joined(name, "q")), kind == SHOAL_QUEUE_SPSC ? "filled" : "\"state\":\"empty\"");
+    assert_ok(shoal_queue_receive(q, &loan, SHOAL_TRY));
+    assert_ok(shoal_queue_release(q, &loan));
+    assert_has(tool("show", "--json", joined(name, "q")), "\"state\":\"ended\"");
+    assert_ok(shoal_queue_detach(q));
+    assert_ok(shoal_queue_unlink(seg, "q"));
+  }
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
 static void test_what_an_order_has_met(void **state) {
   (void)state;
   const char *name = test_name("order");
@@ -557,6 +593,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_everything_is_shown_and_nothing_changed),
       cmocka_unit_test(test_why_a_barrier_is_broken),
       cmocka_unit_test(test_a_lock_that_was_given_up),
+      cmocka_unit_test(test_a_queue_that_has_ended),
       cmocka_unit_test(test_what_an_order_has_met),
       cmocka_unit_test(test_a_killed_holder_and_who_waits),
       cmocka_unit_test(test_who_waits_is_counted),

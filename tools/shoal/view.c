@@ -214,12 +214,18 @@ static int view_lock_order(seg_t *look, object_t *o, row_t *row) {
 
 // ---- ipc/queue ----
 
+// The last producer has left, and nothing can come again: asked in the copy, as a receiver. SPSC has room for one.
+static int has_ended(struct shoal_queue *q, const struct shoal_queue_info *i) {
+  struct shoal_loan loan;
+  if (i->kind == SHOAL_QUEUE_SPSC && i->put && !i->producers) return 1;
+  return shoal_queue_receive(q, &loan, SHOAL_TRY) == -EPIPE;
+}
 static int view_queue(seg_t *look, object_t *o, row_t *row) {
   struct shoal_queue *q;
   struct shoal_queue_info i = {0};
   int rc = shoal_queue_open(look, o->name, tool_element_size(o->type), &q);
   if (rc || (rc = shoal_queue_info(q, &i))) return rc;
-  text(row, "state", i.closed ? "closed" : i.full ? "full" : i.size ? "filled" : "empty");
+  text(row, "state", i.closed ? "closed" : i.full ? "full" : i.size ? "filled" : has_ended(q, &i) ? "ended" : "empty");
   text(row, "kind", WORD(i.kind, "mpmc", "spsc", "fifo", "lifo", "priority"));
   number(row, "depth", i.size);
   number(row, "capacity", i.capacity);
