@@ -13,6 +13,7 @@
 
 #include "core/directory_internal.h"
 #include "core/proc.h"
+#include "ipc/work/executor.h"
 #include "tests/harness/refuse.h"
 #include "tests/tools/filled.h"
 
@@ -141,6 +142,26 @@ static void test_a_queue_that_has_ended(void **state) {
     assert_ok(shoal_queue_detach(q));
     assert_ok(shoal_queue_unlink(seg, "q"));
   }
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+static void test_an_executor_whose_creator_died(void **state) {
+  (void)state;
+  const char *name = test_name("orphan");
+  struct shoal_segment *seg;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  shoal_atomic32 *ready = shared_memory(4096);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    struct shoal_executor *ex;
+    MUST(shoal_executor_create(seg, "ex", &(struct shoal_executor_options){.workers = 1, .jobs = 16}, &ex) == 0);
+    signal_to(ready);
+    for (;;) pause();
+  }
+  await(ready, 1);
+  assert_has(tool("show", "--json", joined(name, "ex")), "\"state\":\"idle\"");
+  kill_and_wait(pid);
+  assert_has(tool("show", "--json", joined(name, "ex")), "\"state\":\"its creator died\"");
   assert_ok(shoal_segment_unlink(name));
   assert_ok(shoal_segment_close(seg));
 }
@@ -594,6 +615,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_why_a_barrier_is_broken),
       cmocka_unit_test(test_a_lock_that_was_given_up),
       cmocka_unit_test(test_a_queue_that_has_ended),
+      cmocka_unit_test(test_an_executor_whose_creator_died),
       cmocka_unit_test(test_what_an_order_has_met),
       cmocka_unit_test(test_a_killed_holder_and_who_waits),
       cmocka_unit_test(test_who_waits_is_counted),

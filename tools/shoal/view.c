@@ -426,12 +426,27 @@ static int view_heap(seg_t *look, object_t *o, row_t *row) {
   number(row, "processes", i.processes ? i.processes - 1 : 0);  // without this one
   return 0;
 }
+// Its workers have gone with it. Asked in the copy, as who submits.
+struct nothing {
+  uint32_t reserved;
+};
+SHOAL_TASK(shoal_view_nothing, struct nothing) { return 0; }
+static int has_no_creator(struct shoal_executor *ex) {
+  struct nothing nothing = {0};
+  return SHOAL_APPLY(ex, shoal_view_nothing, &nothing, NULL, SHOAL_TRY) == -EPIPE;
+}
 static int view_executor(seg_t *look, object_t *o, row_t *row) {
   struct shoal_executor *ex;
   struct shoal_executor_info i = {0};
   int rc = shoal_executor_open(look, o->name, &ex);
   if (rc || (rc = shoal_executor_info(ex, &i))) return rc;
-  text(row, "state", i.broken ? "broken" : i.closed ? "closed" : i.running ? "working" : "idle");
+  int alone = !i.broken && !i.closed && has_no_creator(ex);
+  text(row, "state",
+       i.broken    ? "broken"
+       : i.closed  ? "closed"
+       : alone     ? "its creator died"
+       : i.running ? "working"
+                   : "idle");
   number(row, "workers", i.workers);
   number(row, "depth", i.pending);
   number(row, "running", i.running);
