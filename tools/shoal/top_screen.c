@@ -40,8 +40,7 @@ static void redraw(struct top *t, const char *looking) {
   attron(A_BOLD);
   mvprintw(0, 0, "shoal top  every %.1f s  by %s%s%s   %s%s", (double)t->interval / 1e9, top_sort_name(t->sort),
            *t->filter ? "  only " : "", t->filter,
-           looking ? "looking at " : "q quit  s sort  / filter  enter  esc back",
-           looking ? tool_clean(looking) : "");
+           looking ? "looking at " : "q quit  s sort  / filter  enter  esc back", looking ? tool_clean(looking) : "");
   attroff(A_BOLD);
   top_draw(t, paint, &p);
   refresh();
