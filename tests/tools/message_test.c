@@ -4,7 +4,7 @@
 //   came
 // - they go through every way, from either end, by key, from as far back as a topic keeps
 // - of a stdin that could not be read to its end nothing cut is sent, and nothing is closed; numbers that are none are
-//   refused
+//   refused, and options of other types
 #include <pty.h>
 #include <termios.h>
 
@@ -176,6 +176,35 @@ static void test_topics_and_pipes(void **state) {
   assert_ok(shoal_segment_close(seg));
 }
 
+static void is_refused(struct run *r, const char *why) {
+  assert_status(r, 3);
+  if (!strstr(r->err, why)) fail_msg("not \"%s\": %s", why, r->err);
+}
+static void test_options_of_other_types(void **state) {
+  (void)state;
+  const char *name = test_name("others");
+  struct shoal_segment *seg;
+  assert_ok(shoal_segment_create(name, &small, &seg));
+  fill_queues(seg);
+  const char *queue = strdup(joined(name, "lines")), *pipe = strdup(joined(name, "a pipe"));
+  is_refused(tool("send", "--end=0", queue), "it is no pipe");
+  is_refused(tool("send", "--key=0", queue), "it is no PRIORITY queue");
+  is_refused(tool("send", "--key=1", pipe), "it is no PRIORITY queue");
+  is_refused(tool("recv", "--history=1", "-n1", queue), "it is no topic");
+  is_refused(tool("recv", "--history=0", "-t0", pipe), "it is no topic");
+  is_refused(tool("recv", "--end=1", "-t0", joined(name, "a topic")), "it is no pipe");
+  is_refused(tool("record", "--history=1", "-n1", queue, "/dev/null"), "it is no topic");
+  assert_status(tool("recv", name), 2);
+  assert_status(tool("send", name), 2);
+  assert_status(tool("record", name, "/dev/null"), 2);
+  assert_status(tool("replay", "/dev/null", name), 2);
+  assert_string_equal(tool("recv", "-n1", queue)->out, "hello\n");  // nobody has taken it
+  free((char *)queue);
+  free((char *)pipe);
+  assert_ok(shoal_segment_unlink(name));
+  assert_ok(shoal_segment_close(seg));
+}
+
 static void test_numbers_that_are_none(void **state) {
   (void)state;
   const char *none = joined(test_name("none"), "q");
@@ -286,10 +315,10 @@ int main(int argc, char **argv) {
   if (argc < 2) return 2;
   tool_path = argv[1];
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_messages_go_round),     cmocka_unit_test(test_recv_killed_in_the_middle),
-      cmocka_unit_test(test_record_and_replay),     cmocka_unit_test(test_topics_and_pipes),
-      cmocka_unit_test(test_numbers_that_are_none), cmocka_unit_test(test_stdin_that_cannot_be_read),
-      cmocka_unit_test(test_replay_keeps_the_pace),
+      cmocka_unit_test(test_messages_go_round),         cmocka_unit_test(test_recv_killed_in_the_middle),
+      cmocka_unit_test(test_record_and_replay),         cmocka_unit_test(test_topics_and_pipes),
+      cmocka_unit_test(test_options_of_other_types),    cmocka_unit_test(test_numbers_that_are_none),
+      cmocka_unit_test(test_stdin_that_cannot_be_read), cmocka_unit_test(test_replay_keeps_the_pace),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

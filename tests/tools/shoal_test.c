@@ -471,6 +471,7 @@ static void test_statuses(void **state) {
   assert_status(tool("ls", "--nonsense"), 2);
   assert_status(tool("show"), 2);
   assert_status(tool("show", "/x"), 2);
+  assert_non_null(strstr(tool("show", "/x")->err, "a name has no / before it"));
   assert_status(tool("show", test_name("none")), 1);
   assert_status(tool("ls", test_name("none")), 1);
   assert_status(tool("show", joined(test_name("none"), "x")), 1);

@@ -17,29 +17,36 @@ static int is_it(const struct shoal_object_info *o, void *arg) {
   return f->found = 1;
 }
 
-static int open_object(struct tool_channel *c, const char *name, uint32_t end) {
+static int fits(unsigned given, unsigned has) {
+  unsigned more = given & ~has;
+  if (more & TOOL_END) return shoal_fail_(-EINVAL, "--end: it is no pipe");
+  if (more & TOOL_KEY) return shoal_fail_(-EINVAL, "--key: it is no PRIORITY queue of byte messages");
+  return more ? shoal_fail_(-EINVAL, "--history: it is no topic") : 0;
+}
+static int open_object(struct tool_channel *c, const char *name, uint32_t end, unsigned given) {
   struct finding f = {.name = name};
   struct shoal_queue_info info = {0};
   shoal_object_list(c->seg, is_it, &f);
   if (!f.found) return shoal_fail_(-ENOENT, "no object \"%s\"", name);
   const char *type = f.object.type;
   c->element_size = tool_element_size(type);
-  if (tool_is_of_kind(type, "topic:")) return shoal_topic_open(c->seg, name, c->element_size, &c->topic);
-  if (tool_is_of_kind(type, "pipe:")) return shoal_pipe_open(c->seg, name, c->element_size, end, &c->pipe);
+  int topic = tool_is_of_kind(type, "topic:"), pipe = tool_is_of_kind(type, "pipe:");
+  int rc = topic || pipe ? fits(given, topic ? TOOL_HISTORY : TOOL_END) : 0;
+  if (rc) return rc;
+  if (topic) return shoal_topic_open(c->seg, name, c->element_size, &c->topic);
+  if (pipe) return shoal_pipe_open(c->seg, name, c->element_size, end, &c->pipe);
   if (!tool_is_of_kind(type, "queue:"))
     return shoal_fail_(-EINVAL, "\"%s\" is of type %s: messages go through queues, topics and pipes", name, type);
-  int rc = shoal_queue_open(c->seg, name, c->element_size, &c->queue);
+  rc = shoal_queue_open(c->seg, name, c->element_size, &c->queue);
   if (rc == 0) rc = shoal_queue_info(c->queue, &info);
   c->priority = info.kind == SHOAL_QUEUE_PRIORITY;
-  return rc;
+  return rc ? rc : fits(given, c->priority && !c->element_size ? TOOL_KEY : 0);
 }
 
-int tool_channel_open(struct tool_channel *c, const char *target, uint32_t end) {
-  struct tool_target t;
+int tool_channel_open(struct tool_channel *c, const struct tool_target *target, uint32_t end, unsigned given) {
   *c = (struct tool_channel){.seg = NULL};
-  if (tool_target(target, &t) || !*t.object) return shoal_fail_(-EINVAL, "SEGMENT/OBJECT is wanted");
-  int rc = shoal_segment_open(t.segment, NULL, &c->seg);
-  if (rc == 0) rc = open_object(c, t.object, end);
+  int rc = shoal_segment_open(target->segment, NULL, &c->seg);
+  if (rc == 0) rc = open_object(c, target->object, end, given);
   if (rc) tool_channel_close(c);
   return rc;
 }

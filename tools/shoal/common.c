@@ -27,13 +27,21 @@ int tool_target(const char *text, struct tool_target *out) {
   size_t n = strcspn(text, "/");
   const char *object = text[n] ? text + n + 1 : "";
   if (n == 0 || n > SHOAL_NAME_MAX || strlen(object) > SHOAL_NAME_MAX) {
-    fprintf(stderr, "shoal: \"%s\" is not SEGMENT or SEGMENT/OBJECT\n", tool_clean(text));
+    fprintf(stderr, "shoal: \"%s\" is not SEGMENT or SEGMENT/OBJECT%s\n", tool_clean(text),
+            *text == '/' ? ": a name has no / before it" : "");
     return TOOL_USAGE;
   }
   memset(out, 0, sizeof *out);
   memcpy(out->segment, text, n);
   memcpy(out->object, object, strlen(object));
   return 0;
+}
+
+int tool_object_target(const char *text, struct tool_target *out) {
+  int rc = tool_target(text, out);
+  if (rc || *out->object) return rc;
+  fprintf(stderr, "shoal: \"%s\" is not SEGMENT/OBJECT\n", tool_clean(text));
+  return TOOL_USAGE;
 }
 
 int64_t tool_seconds(const char *text, struct argp_state *state) {

@@ -16,8 +16,10 @@ struct tool_channel {
   struct shoal_pipe *pipe;
   uint32_t element_size, priority;  // 0: byte messages; 1: of kind PRIORITY
 };
-// `end`: of a pipe. -ENOENT; -EINVAL nothing that messages go through; what opening answers.
-int tool_channel_open(struct tool_channel *c, const char *target, uint32_t end);
+enum { TOOL_END = 1, TOOL_KEY = 2, TOOL_HISTORY = 4 };  // what only some of them have
+// `end`: of a pipe. `given`: the options that were. -ENOENT; -EINVAL nothing that messages go through, or without what
+// was given; what opening answers.
+int tool_channel_open(struct tool_channel *c, const struct tool_target *target, uint32_t end, unsigned given);
 void tool_channel_close(struct tool_channel *c);
 // Elements are filled up with zeros: -EMSGSIZE more than one. SHOAL_DROPPED.
 int tool_channel_send(struct tool_channel *c, const void *data, uint64_t size, int64_t key, shoal_deadline deadline);

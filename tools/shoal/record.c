@@ -12,6 +12,8 @@ struct tape {
   struct tool_common common;
   const char *word[2];
   int words;
+  struct tool_target at;
+  unsigned given;
   uint32_t end, history;
   uint64_t count, done, dropped;
   int64_t timeout, begun;  // timeout: as of tool_deadline
@@ -24,10 +26,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   char *rest;
   switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &t->common; return 0;
-    case 'e': t->end = tool_pipe_end(arg, state); return 0;
+    case 'e': t->end = tool_pipe_end(arg, state), t->given |= TOOL_END; return 0;
     case 't': t->timeout = tool_seconds(arg, state); return 0;
     case 'n': t->count = tool_number(arg, state); return 0;
-    case 'H': t->history = tool_number32(arg, state); return 0;
+    case 'H': t->history = tool_number32(arg, state), t->given |= TOOL_HISTORY; return 0;
     case 's':
       t->speed = strtod(arg, &rest);
       if (*rest || rest == arg || !(t->speed >= 0 && t->speed < 1e9)) argp_error(state, "\"%s\" is no speed", arg);
@@ -102,7 +104,9 @@ static int run_record(int argc, char **argv) {
   struct tape t = {.timeout = -1};
   struct shoal_packed m = {0};
   argp_parse(&record_argp, argc, argv, 0, NULL, &t);
-  int rc = tool_channel_open(&t.channel, t.word[0], t.end);
+  int rc = tool_object_target(t.word[0], &t.at);
+  if (rc) return rc;
+  rc = tool_channel_open(&t.channel, &t.at, t.end, t.given);
   if (rc == 0) rc = tool_channel_subscribe(&t.channel, t.history);
   if (rc) return end(&t, rc, t.word[0]);
   FILE *out = fopen(t.word[1], "we");
@@ -165,11 +169,13 @@ static int run_replay(int argc, char **argv) {
   const void *data;
   uint64_t size;
   argp_parse(&replay_argp, argc, argv, 0, NULL, &t);
+  int rc = tool_object_target(t.word[1], &t.at);
+  if (rc) return rc;
   struct tool_stream s = {.in = fopen(t.word[0], "re")};
   if (!s.in) return end(&t, shoal_fail_(-errno, "%m"), t.word[0]);
-  int rc = read_head(&s);
+  rc = read_head(&s);
   const char *at = t.word[rc ? 0 : 1];
-  if (rc == 0) rc = tool_channel_open(&t.channel, at, t.end);
+  if (rc == 0) rc = tool_channel_open(&t.channel, &t.at, t.end, t.given);
   t.begun = shoal_now_ns();
   while (rc == 0 && (!t.count || t.done < t.count) && (rc = tool_stream_next(&s, &data, &size)) == 0)
     rc = replay_one(&t, data, size);

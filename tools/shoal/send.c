@@ -8,7 +8,9 @@ enum { LINES, JSON, MSGPACK, RAW };
 struct passing {
   struct tool_common common;
   const char *target;
+  struct tool_target at;
   int format, close_it;
+  unsigned given;
   uint32_t end, history;
   uint64_t count, done, dropped;
   int64_t timeout, key;  // timeout: as of tool_deadline
@@ -21,11 +23,11 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &p->common; return 0;
     case 'm': p->format = MSGPACK; return 0;
     case 'r': p->format = RAW; return 0;
-    case 'e': p->end = tool_pipe_end(arg, state); return 0;
+    case 'e': p->end = tool_pipe_end(arg, state), p->given |= TOOL_END; return 0;
     case 't': p->timeout = tool_seconds(arg, state); return 0;
     case 'n': p->count = tool_number(arg, state); return 0;
-    case 'H': p->history = tool_number32(arg, state); return 0;
-    case 'k': p->key = tool_signed(arg, state); return 0;
+    case 'H': p->history = tool_number32(arg, state), p->given |= TOOL_HISTORY; return 0;
+    case 'k': p->key = tool_signed(arg, state), p->given |= TOOL_KEY; return 0;
     case 'c': p->close_it = 1; return 0;
     case ARGP_KEY_ARG:
       if (p->target) argp_usage(state);
@@ -143,7 +145,9 @@ static const struct argp send_argp = {
 static int run_send(int argc, char **argv) {
   struct passing p = {.format = LINES, .timeout = -1};
   argp_parse(&send_argp, argc, argv, 0, NULL, &p);
-  int rc = tool_channel_open(&p.channel, p.target, p.end);
+  int rc = tool_object_target(p.target, &p.at);
+  if (rc) return rc;
+  rc = tool_channel_open(&p.channel, &p.at, p.end, p.given);
   if (rc) return tool_failed(rc, p.target);
   rc = p.format == RAW ? send_raw(&p) : p.format == MSGPACK ? send_values(&p) : send_lines(&p);
   if (rc == 0 && p.close_it) rc = close_channel(&p.channel);
@@ -217,7 +221,9 @@ static const struct argp recv_argp = {
 static int run_recv(int argc, char **argv) {
   struct passing p = {.format = LINES, .timeout = -1};
   argp_parse(&recv_argp, argc, argv, 0, NULL, &p);
-  int rc = tool_channel_open(&p.channel, p.target, p.end);
+  int rc = tool_object_target(p.target, &p.at);
+  if (rc) return rc;
+  rc = tool_channel_open(&p.channel, &p.at, p.end, p.given);
   if (rc == 0) rc = tool_channel_subscribe(&p.channel, p.history);
   if (rc) return end(&p, rc);
   while ((!p.count || p.done < p.count) && (rc = receive_one(&p)) == 0) continue;

@@ -186,12 +186,8 @@ static const struct argp watch_argp = {watch_options,
 static int run_watch(int argc, char **argv) {
   struct watching w = {.interval = 100000000, .json = {.out = stdout}};
   argp_parse(&watch_argp, argc, argv, 0, NULL, &w);
-  int rc = tool_target(w.what, &w.target);
+  int rc = tool_object_target(w.what, &w.target);
   if (rc) return rc;
-  if (!*w.target.object) {
-    fprintf(stderr, "shoal: watch wants SEGMENT/OBJECT\n");
-    return TOOL_USAGE;
-  }
   int64_t begun = shoal_now_ns(), next = begun, changed = begun;
   while (rc == 0 && (!w.count || w.done < w.count) && (rc = look(&w)) == 0) {
     const struct tool_row *old = earlier(&w, w.now);

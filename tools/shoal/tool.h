@@ -37,6 +37,7 @@ struct tool_target {
   char segment[SHOAL_NAME_MAX + 1], object[SHOAL_NAME_MAX + 1];
 };
 int tool_target(const char *text, struct tool_target *out);
+int tool_object_target(const char *text, struct tool_target *out);  // with an object
 // A number of seconds, in nanoseconds; usage error if it is none.
 int64_t tool_seconds(const char *text, struct argp_state *state);
 uint64_t tool_number(const char *text, struct argp_state *state);
