@@ -13,6 +13,7 @@
 
 #include "core/directory_internal.h"
 #include "core/proc.h"
+#include "core/segment_internal.h"
 #include "ipc/work/executor.h"
 #include "tests/harness/refuse.h"
 #include "tests/tools/filled.h"
@@ -468,6 +469,12 @@ static void test_statuses(void **state) {
   assert_status(run_words("", WORDS(NULL)), 2);
   assert_status(tool("--help"), 0);
   assert_status(tool("ls", "--help"), 0);
+  int release[3] = {-1, -1, -1};
+  unsigned format = 0;
+  assert_int_equal(sscanf(tool("--version")->out, "shoal %d.%d.%d, segments of format %u\n", &release[0], &release[1],
+                          &release[2], &format),
+                   4);
+  assert_int_equal(format, SHOAL_FORMAT_);
   assert_status(tool("ls", "--nonsense"), 2);
   assert_status(tool("show"), 2);
   assert_status(tool("show", "/x"), 2);

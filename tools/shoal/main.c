@@ -13,10 +13,9 @@ static void list_commands(FILE *out) {
   fprintf(out, "Usage: shoal COMMAND [OPTION...] [ARGUMENT...]\nLooks into shared-memory segments of shoal.\n\n");
   for (const struct tool_command *const *c = tool_commands; *c; c++)
     fprintf(out, "  %-8s %s\n", (*c)->name, (*c)->says);
-  fprintf(
-      out,
-      "\n`shoal COMMAND --help` says more.\nExit status: 0 done; 1 not there, or not as it should be; 2 the command "
-      "line; 3 refused; 4 too late.\n");
+  fprintf(out,
+          "\n`shoal COMMAND --help` says more, `shoal --version` which it is.\nExit status: 0 done; 1 not there, or "
+          "not as it should be; 2 the command line; 3 refused; 4 too late.\n");
 }
 
 // "send -t --timeout=SECONDS"
@@ -51,6 +50,8 @@ int main(int argc, char **argv) {
   argp_err_exit_status = TOOL_USAGE;
   const char *name = argc > 1 ? argv[1] : "";
   if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) return list_commands(stdout), TOOL_DONE;
+  if (strcmp(name, "--version") == 0)
+    return printf("shoal %s, segments of format %s\n", tool_version, tool_format), TOOL_DONE;
   if (strcmp(name, "--words") == 0) return list_words(argc > 2 ? argv[2] : "commands");
   const struct tool_command *c = command_of(name);
   if (!c) {

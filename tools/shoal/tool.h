@@ -26,7 +26,8 @@ struct tool_command {
   const struct argp *argp;
   int (*run)(int argc, char **argv);  // an exit status
 };
-extern const struct tool_command *const tool_commands[];  // up to NULL
+extern const struct tool_command *const tool_commands[];
+extern const char tool_version[], tool_format[];  // version.c, which the build makes  // up to NULL
 extern const struct tool_command tool_ls, tool_show, tool_gc, tool_doctor, tool_stat, tool_watch, tool_send, tool_recv,
     tool_record, tool_replay, tool_top, tool_repair_command, tool_bench;
 
