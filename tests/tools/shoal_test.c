@@ -435,6 +435,7 @@ static void test_bench(void **state) {
   assert_has(r, "lock/alone");
   assert_null(strstr(r->out, "spsc"));
   assert_status(tool("bench", "-t", "0"), 2);
+  assert_status(tool("bench", "-f", "nonsense"), 1);
 }
 
 // ---- tracepoints ----

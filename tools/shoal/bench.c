@@ -429,8 +429,8 @@ static const struct argp argp = {
     parse,
     NULL,
     "Measures on this machine, in some seconds, what rings, queues, locks, sleepers and workers do, beside what the "
-    "hardware and the kernel allow. Medians; the 99th percentile where there is one. Exit status 3: a result was "
-    "wrong.",
+    "hardware and the kernel allow. Medians; the 99th percentile where there is one. Exit status 1: no case has such a "
+    "name; 3: a result was wrong.",
     children,
     NULL,
     NULL};
@@ -488,6 +488,9 @@ static int run(int argc, char **argv) {
   cpu_set_t before;
   argp_parse(&argp, argc, argv, 0, NULL, &b);
   sched_getaffinity(0, sizeof before, &before);
+  size_t meant = 0;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) meant += strstr(cases[i].name, b.only) != NULL;
+  if (!meant) return tool_failed(shoal_fail_(-ENOENT, "no case has \"%s\" in its name", b.only), "bench");
   int rc = prepare(&b);
   if (rc) return finish(&b), tool_failed(rc, "bench");
   if (b.common.json) tool_json_open(&b.json, NULL, '[');
