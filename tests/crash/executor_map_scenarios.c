@@ -112,14 +112,16 @@ EXECUTOR(work_chunk, "a worker runs several, retried", .setup = with_chunk, .pre
 
 // ---- several chunks in one job: each death takes the one in hand, and no other ----
 
-static void with_chunks(void) {
-  static struct small chunks[MANY];
+#define FIVE 5u
+static void with_chunks_of(const struct shoal_task *task, uint32_t n, uint32_t chunk) {
+  static struct small chunks[FIVE];
   make(0);
-  for (uint32_t i = 0; i < MANY; i++) chunks[i] = (struct small){.id = FIRST + i, .in = 1 + i};
+  for (uint32_t i = 0; i < n; i++) chunks[i] = (struct small){.id = FIRST + i, .in = 1 + i};
   struct shoal_submission_ s = {
-      .task = &small_job_task_, .argument = chunks, .size = sizeof chunks, .chunk = 1, .deadline = SHOAL_FOREVER};
+      .task = task, .argument = chunks, .size = n * sizeof *chunks, .chunk = chunk, .deadline = SHOAL_FOREVER};
   OK(shoal_job_submit_(X, &s, &F));
 }
+static void with_chunks(void) { with_chunks_of(&small_job_task_, MANY, 1); }
 static void chunks_are_over(uint32_t deaths) {
   struct small chunks[MANY] = {{0}};
   struct shoal_failure failure = {.code = 0};
@@ -150,15 +152,7 @@ EXECUTOR(work_chunks, "a worker runs several chunks", .setup = with_chunks, .pre
 
 // Chunks of two, the last one short, and the second struct fails by itself: that is told, unless its chunk is lost
 // before.
-#define FIVE 5u
-static void with_a_failure(void) {
-  static struct small chunks[FIVE];
-  make(0);
-  for (uint32_t i = 0; i < FIVE; i++) chunks[i] = (struct small){.id = FIRST + i, .in = 1 + i};
-  struct shoal_submission_ s = {
-      .task = &second_fails_task_, .argument = chunks, .size = sizeof chunks, .chunk = 2, .deadline = SHOAL_FOREVER};
-  OK(shoal_job_submit_(X, &s, &F));
-}
+static void with_a_failure(void) { with_chunks_of(&second_fails_task_, FIVE, 2); }
 static void failure_is_told(uint32_t deaths) {
   struct small c[FIVE] = {{0}};
   struct shoal_failure failure = {.code = 0};
